@@ -1,0 +1,102 @@
+//! The closed set of ways a call fails, each of which tells the caller what to do next.
+
+use std::fmt;
+
+/// What kind of failure it is. The set is closed: a caller may match on all of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Code {
+    /// A caveat of the grant refused the call. The detail names the caveat.
+    Denied,
+    /// The grant or the attempt was revoked. Nothing obtained through it works any more.
+    Revoked,
+    /// What was asked for does not exist.
+    NotFound,
+    /// The arguments are wrong. The detail is the path of the argument.
+    InvalidArgument,
+    /// The tool tried and did not succeed.
+    Failed,
+    /// The node that serves the tool is away. Trying later may help.
+    Unavailable,
+    /// No answer came in time. It may still happen.
+    TimedOut,
+    /// The caller, or someone with authority over it, gave up on the call.
+    Cancelled,
+    /// It may or may not have happened, and nobody can tell.
+    Unknown,
+    /// A bound was reached.
+    Limit,
+    /// The object is gone and cannot be obtained again.
+    ObjectLost,
+}
+
+impl Code {
+    /// Every code, in the order of the schema.
+    pub const ALL: [Self; 11] = [
+        Self::Denied,
+        Self::Revoked,
+        Self::NotFound,
+        Self::InvalidArgument,
+        Self::Failed,
+        Self::Unavailable,
+        Self::TimedOut,
+        Self::Cancelled,
+        Self::Unknown,
+        Self::Limit,
+        Self::ObjectLost,
+    ];
+
+    /// The name that scripts, logs and the wire use, for example `invalid-argument`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Denied => "denied",
+            Self::Revoked => "revoked",
+            Self::NotFound => "not-found",
+            Self::InvalidArgument => "invalid-argument",
+            Self::Failed => "failed",
+            Self::Unavailable => "unavailable",
+            Self::TimedOut => "timed-out",
+            Self::Cancelled => "cancelled",
+            Self::Unknown => "unknown",
+            Self::Limit => "limit",
+            Self::ObjectLost => "object-lost",
+        }
+    }
+
+    /// The code with this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| code.as_str() == name)
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Why a call, or a task, did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {message}")]
+pub struct Failure {
+    /// What kind of failure it is.
+    pub code: Code,
+    /// What was asked, what was found, and what to do, in a sentence.
+    pub message: String,
+    /// The caveat that refused (`denied`), the argument's path (`invalid-argument`), the stack
+    /// (`failed`, of a script); else empty.
+    pub detail: String,
+}
+
+impl Failure {
+    /// A failure without a detail.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), detail: String::new() }
+    }
+
+    /// The same failure with this detail.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = detail.into();
+        self
+    }
+}

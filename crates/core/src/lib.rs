@@ -1,0 +1,17 @@
+//! What Remit decides, without doing any of it.
+//!
+//! For: ids, values, events, grants and their caveats, and the task as two functions, *decide* and
+//! *apply*. Not for: I/O, clocks, randomness, threads or wire formats. A caller hands in the time
+//! and gets back events or a refusal.
+
+pub mod failure;
+pub mod id;
+pub mod identity;
+pub mod manifest;
+pub mod value;
+
+pub use failure::{Code, Failure};
+pub use id::{Attempt, CallNumber, EventNumber, GrantId, InputId, ObjectId, TaskId};
+pub use identity::{Identity, Role};
+pub use manifest::Manifest;
+pub use value::{Outcome, Value};

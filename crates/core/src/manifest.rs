@@ -1,0 +1,213 @@
+//! Manifests: what a tool says of its methods, and the hash that pins it.
+
+use sha2::{Digest, Sha256};
+
+use crate::value::Value;
+
+/// What a tool says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Manifest {
+    /// The tool's name, for example `fs`.
+    pub tool: String,
+    /// Its version, for example `1.2.0`; versions are compared number by number.
+    pub version: String,
+    /// What it is for, in a sentence.
+    pub description: String,
+    /// The interface of the root object.
+    pub root: String,
+    /// The method of the root interface that opens the path given with a grant; empty: none does.
+    pub descend: String,
+    /// Its interfaces.
+    pub interfaces: Vec<Interface>,
+}
+
+/// A set of methods that some of the tool's objects have.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Interface {
+    /// Its name, for example `Dir`.
+    pub name: String,
+    /// What it stands for, in a sentence.
+    pub description: String,
+    /// Its methods.
+    pub methods: Vec<Method>,
+}
+
+/// A method.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Method {
+    /// Its name, for example `read`.
+    pub name: String,
+    /// What it does, in a sentence.
+    pub description: String,
+    /// Its parameters, in positional order.
+    pub params: Vec<Param>,
+    /// JSON Schema of its arguments, as text.
+    pub args_schema: String,
+    /// JSON Schema of its result, as text.
+    pub result_schema: String,
+    /// The interface of the object it returns; empty: it returns none.
+    pub returns: String,
+    /// It changes nothing.
+    pub read_only: bool,
+    /// Doing it twice is the same as doing it once.
+    pub idempotent: bool,
+    /// It may destroy something.
+    pub destructive: bool,
+    /// Its result depends on its arguments alone.
+    pub pure_: bool,
+    /// The longest a call may take, in milliseconds; 0: the owner's default.
+    pub timeout_ms: u32,
+}
+
+/// A parameter of a method.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Param {
+    /// Its name.
+    pub name: String,
+    /// Whether it must be given.
+    pub required: bool,
+    /// Whether it is a path below the object that the call is made on.
+    pub path: bool,
+    /// Whether it is itself a value with fields.
+    pub fields: bool,
+}
+
+impl Manifest {
+    /// The interface of this name.
+    pub fn interface(&self, name: &str) -> Option<&Interface> {
+        self.interfaces.iter().find(|interface| interface.name == name)
+    }
+
+    /// The method of this name on this interface.
+    pub fn method(&self, interface: &str, method: &str) -> Option<&Method> {
+        self.interface(interface)?.methods.iter().find(|m| m.name == method)
+    }
+
+    /// The hash that pins the whole manifest: SHA-256.
+    pub fn hash(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        let mut text = |part: &str| {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part.as_bytes());
+        };
+        for part in [&self.tool, &self.version, &self.description, &self.root, &self.descend] {
+            text(part);
+        }
+        for interface in &self.interfaces {
+            text("interface");
+            text(&interface.name);
+            text(&interface.description);
+            for method in &interface.methods {
+                text("method");
+                for part in [
+                    &method.name,
+                    &method.description,
+                    &method.args_schema,
+                    &method.result_schema,
+                    &method.returns,
+                ] {
+                    text(part);
+                }
+                text(&format!(
+                    "{} {} {} {} {}",
+                    method.read_only,
+                    method.idempotent,
+                    method.destructive,
+                    method.pure_,
+                    method.timeout_ms
+                ));
+                for param in &method.params {
+                    text(&param.name);
+                    text(&format!("{} {} {}", param.required, param.path, param.fields));
+                }
+            }
+        }
+        hash.finalize().into()
+    }
+}
+
+impl Method {
+    /// The arguments by name. A script may give them by position, as a list: they take the names
+    /// of the parameters in order, and fields at the end that are no parameter themselves are
+    /// named arguments. Nothing at all is no arguments.
+    pub fn named_args<O>(&self, args: Value<O>) -> Result<Vec<(String, Value<O>)>, String> {
+        match args {
+            Value::Null => Ok(Vec::new()),
+            Value::Fields(fields) => Ok(fields),
+            Value::List(items) => self.name_positions(items),
+            _ => Err("the arguments are neither a list nor fields".into()),
+        }
+    }
+
+    fn name_positions<O>(&self, items: Vec<Value<O>>) -> Result<Vec<(String, Value<O>)>, String> {
+        let given = items.len();
+        let mut named: Vec<(String, Value<O>)> = Vec::new();
+        for (position, item) in items.into_iter().enumerate() {
+            let param = self.params.get(position);
+            match (param, item) {
+                (param, Value::Fields(fields))
+                    if position + 1 == given && !param.is_some_and(|p| p.fields) =>
+                {
+                    named.extend(fields);
+                }
+                (Some(param), item) => named.push((param.name.clone(), item)),
+                (None, _) => {
+                    return Err(format!(
+                        "{} takes {} arguments, {given} were given",
+                        self.name,
+                        self.params.len()
+                    ));
+                }
+            }
+        }
+        Ok(named)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read() -> Method {
+        let param = |name: &str| Param { name: name.into(), ..Param::default() };
+        Method {
+            name: "read".into(),
+            params: vec![param("path"), param("offset")],
+            ..Method::default()
+        }
+    }
+
+    fn text(text: &str) -> Value {
+        Value::Text(text.into())
+    }
+
+    #[test]
+    fn positions_take_the_names_of_the_parameters() {
+        let named = read().named_args(Value::List(vec![text("a"), Value::Integer(3)])).unwrap();
+        assert_eq!(named, vec![("path".into(), text("a")), ("offset".into(), Value::Integer(3))]);
+    }
+
+    #[test]
+    fn fields_after_positions_are_named_arguments() {
+        let options = Value::Fields(vec![("offset".into(), Value::Integer(3))]);
+        let named = read().named_args(Value::List(vec![text("a"), options])).unwrap();
+        assert_eq!(named, vec![("path".into(), text("a")), ("offset".into(), Value::Integer(3))]);
+    }
+
+    #[test]
+    fn more_arguments_than_parameters_are_refused() {
+        let many = Value::List(vec![text("a"), text("b"), text("c")]);
+        assert!(read().named_args(many).is_err());
+    }
+
+    #[test]
+    fn any_change_of_a_manifest_changes_its_hash() {
+        let interface =
+            Interface { name: "Dir".into(), methods: vec![read()], ..Interface::default() };
+        let one =
+            Manifest { tool: "fs".into(), interfaces: vec![interface], ..Manifest::default() };
+        let mut two = one.clone();
+        two.interfaces[0].methods[0].params[0].path = true;
+        assert_ne!(one.hash(), two.hash());
+    }
+}

@@ -1,0 +1,146 @@
+//! Values: the typed trees that calls carry, and how a call ended.
+
+use sha2::{Digest, Sha256};
+
+use crate::failure::Failure;
+use crate::id::ObjectId;
+
+/// A typed tree. `O` is how an object appears in it: an [`ObjectId`] in a journal, an index into a
+/// table of live references on the way in or out of a vat.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value<O = ObjectId> {
+    /// Nothing.
+    Null,
+    /// True or false.
+    Bool(bool),
+    /// A whole number.
+    Integer(i64),
+    /// A floating-point number.
+    Float(f64),
+    /// Unicode text.
+    Text(String),
+    /// Bytes.
+    Data(Vec<u8>),
+    /// Values in order.
+    List(Vec<Self>),
+    /// Named values, in the order they were given. A name occurs once.
+    Fields(Vec<(String, Self)>),
+    /// An object.
+    Object(O),
+}
+
+impl<O> Value<O> {
+    /// The field of this name, if this is a value with fields and has it.
+    pub fn field(&self, name: &str) -> Option<&Self> {
+        match self {
+            Self::Fields(fields) => fields.iter().find(|(n, _)| n == name).map(|(_, v)| v),
+            _ => None,
+        }
+    }
+
+    /// The text, if it is one.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Calls `visit` on each object in the tree, in reading order, and gives the tree with what
+    /// it answered, or its first error.
+    pub fn try_map<P, E>(self, visit: &mut impl FnMut(O) -> Result<P, E>) -> Result<Value<P>, E> {
+        Ok(match self {
+            Self::Null => Value::Null,
+            Self::Bool(b) => Value::Bool(b),
+            Self::Integer(i) => Value::Integer(i),
+            Self::Float(x) => Value::Float(x),
+            Self::Text(t) => Value::Text(t),
+            Self::Data(d) => Value::Data(d),
+            Self::List(items) => {
+                Value::List(items.into_iter().map(|v| v.try_map(visit)).collect::<Result<_, E>>()?)
+            }
+            Self::Fields(fields) => Value::Fields(
+                fields
+                    .into_iter()
+                    .map(|(name, v)| Ok((name, v.try_map(visit)?)))
+                    .collect::<Result<_, E>>()?,
+            ),
+            Self::Object(object) => Value::Object(visit(object)?),
+        })
+    }
+
+    /// Roughly how many bytes the tree takes in memory and on the wire.
+    pub fn weight(&self) -> usize {
+        16 + match self {
+            Self::Text(t) => t.len(),
+            Self::Data(d) => d.len(),
+            Self::List(items) => items.iter().map(Self::weight).sum(),
+            Self::Fields(fields) => fields.iter().map(|(n, v)| n.len() + v.weight()).sum(),
+            _ => 0,
+        }
+    }
+}
+
+impl Value<ObjectId> {
+    /// Feeds the tree to `hash` in a form in which different trees never look the same.
+    pub fn digest_into(&self, hash: &mut Sha256) {
+        let sized = |hash: &mut Sha256, tag: u8, bytes: &[u8]| {
+            hash.update([tag]);
+            hash.update((bytes.len() as u64).to_be_bytes());
+            hash.update(bytes);
+        };
+        match self {
+            Self::Null => hash.update([0]),
+            Self::Bool(b) => hash.update([1, u8::from(*b)]),
+            Self::Integer(i) => sized(hash, 2, &i.to_be_bytes()),
+            Self::Float(x) => sized(hash, 3, &x.to_bits().to_be_bytes()),
+            Self::Text(t) => sized(hash, 4, t.as_bytes()),
+            Self::Data(d) => sized(hash, 5, d),
+            Self::List(items) => {
+                sized(hash, 6, &(items.len() as u64).to_be_bytes());
+                items.iter().for_each(|item| item.digest_into(hash));
+            }
+            Self::Fields(fields) => {
+                sized(hash, 7, &(fields.len() as u64).to_be_bytes());
+                for (name, value) in fields {
+                    sized(hash, 8, name.as_bytes());
+                    value.digest_into(hash);
+                }
+            }
+            Self::Object(object) => digest_object(*object, hash),
+        }
+    }
+}
+
+/// Feeds an object's id to `hash`.
+pub(crate) fn digest_object(object: ObjectId, hash: &mut Sha256) {
+    let (tag, number, index) = match object {
+        ObjectId::Grant(grant) => (9, u64::from(grant.0), 0),
+        ObjectId::Result(call) => (10, call.0, 0),
+        ObjectId::Part(call, index) => (11, call.0, index),
+    };
+    hash.update([tag]);
+    hash.update(number.to_be_bytes());
+    hash.update(index.to_be_bytes());
+}
+
+/// How a call, or a task, ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome<O = ObjectId> {
+    /// It succeeded with a value, and perhaps returned an object as well.
+    Value {
+        /// What it returned.
+        value: Value<O>,
+        /// Whether it also returned an object.
+        object: bool,
+    },
+    /// It failed.
+    Failure(Failure),
+}
+
+impl<O> Outcome<O> {
+    /// A success with only a value.
+    pub const fn value(value: Value<O>) -> Self {
+        Self::Value { value, object: false }
+    }
+}

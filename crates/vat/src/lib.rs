@@ -1,0 +1,18 @@
+//! Remit's vats, and all that is between them.
+//!
+//! For: event loops that host objects ([`vat`]), connections and their bounds ([`connection`]),
+//! identity and transport ([`credential`], [`authority`], [`tls`], [`join`]), failures in exceptions
+//! ([`exception`]), conversions between the wire and the types of `remit_core` ([`wire`]), and the
+//! durable store under journals and ledgers ([`disk`]). Not for: what any node does with them.
+
+pub mod authority;
+pub mod backoff;
+pub mod connection;
+pub mod credential;
+pub mod disk;
+pub mod exception;
+pub mod join;
+pub mod limits;
+pub mod tls;
+pub mod vat;
+pub mod wire;

@@ -1,0 +1,66 @@
+@0xab15ae0af1a75ab6;
+# Agent nodes to the orchestrator, and back.
+
+using Peer = import "peer.capnp".Peer;
+using Credentials = import "join.capnp".Credentials;
+
+interface AgentNodePort extends(Peer, Credentials) {
+  # The bootstrap object of an agent node's connection.
+
+  register @0 (offer :AgentOffer, host :AgentHost) -> (registration :AgentRegistration);
+  # Offers to run agents. The node's identity is that of the connection; registering again replaces
+  # the earlier registration, whose running attempts go on.
+}
+
+struct AgentOffer {
+  kinds @0 :List(Text);
+  version @1 :Text;
+  labels @2 :List(Text);
+  capacity @3 :UInt32;
+  # How many attempts it will run at once.
+}
+
+interface AgentRegistration {
+  # A lease: dropping it, or losing the connection, takes the node off the list.
+
+  report @0 (running :UInt32) -> ();
+  # How many attempts run now. Also tells the orchestrator that the node is well.
+}
+
+interface AgentHost {
+  # What the orchestrator may ask of an agent node.
+
+  start @0 (spec :AttemptSpec) -> (run :Run);
+  # Starts one worker process for one attempt. The worker reaches the task's owner over a connection
+  # of its own, opened with `ticket`.
+}
+
+struct AttemptSpec {
+  task @0 :Text;
+  # For the node's logs only.
+  attempt @1 :UInt32;
+  kind @2 :Text;
+  ticket @3 :Data;
+  # 32 bytes, usable once, within seconds, over a connection of this same node.
+  deadlineMs @4 :UInt32;
+  memoryBytes @5 :UInt64;
+  # Bounds of this attempt; 0: the node's default.
+}
+
+interface Run {
+  # A lease on a worker process: dropping it kills the process.
+
+  wait @0 () -> (end :RunEnd);
+  # Answers when the process has ended.
+}
+
+struct RunEnd {
+  union {
+    exited @0 :Void;
+    # By itself, after its last word to the owner.
+    crashed @1 :Text;
+    # Without a last word, for example by a signal. Starting it again may help.
+    deadline @2 :Text;
+    # Killed by the node at a limit that the same script would meet again.
+  }
+}

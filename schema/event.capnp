@@ -1,0 +1,189 @@
+@0xe48d04a90eed39a8;
+# Owners to journals and to followers: what happened to a task. This is the form on disk and on the
+# wire alike, so ordinals are never used again and a field's meaning never changes.
+
+using Value = import "object.capnp".Value;
+using ObjectId = import "object.capnp".ObjectId;
+using Outcome = import "object.capnp".Outcome;
+using Failure = import "object.capnp".Failure;
+using Manifest = import "object.capnp".Manifest;
+
+struct Event {
+  # One fact in the life of a task, numbered from 1 without gaps.
+
+  number @0 :UInt64;
+  timeMs @1 :UInt64;
+  # Milliseconds since 1970, by the owner's clock. Never decreases within a task.
+
+  union {
+    taskCreated @2 :TaskCreated;
+    attemptStarted @3 :AttemptStarted;
+    attemptEnded @4 :AttemptEnded;
+    grantAdded @5 :GrantAdded;
+    grantRevoked @6 :GrantRevoked;
+    callRequested @7 :CallRequested;
+    callCompleted @8 :CallCompleted;
+    callDenied @9 :CallDenied;
+    callUnknown @10 :CallUnknown;
+    logEmitted @11 :LogEmitted;
+    inputAccepted @12 :InputAccepted;
+    inputDelivered @13 :InputDelivered;
+    timerSet @14 :TimerSet;
+    timerFired @15 :TimerFired;
+    taskCompleted @16 :Value;
+    taskFailed @17 :Failure;
+    taskCancelled @18 :Text;
+    # The reason that was given.
+    inputRequested @19 :UInt64;
+    # The operation by which the agent asked for its next input.
+  }
+}
+
+struct TaskCreated {
+  name @0 :Text;
+  agent @1 :Text;
+  # The kind of agent, for example "script".
+  source @2 :List(SourceFile);
+  entry @3 :Text;
+  # The path, among `source`, of the file that is run.
+  input @4 :Value;
+  seed @5 :Data;
+  # 32 bytes from which the agent's random numbers come.
+  labels @6 :List(Text);
+  # What an agent node must have to be given this task.
+  creator @7 :Text;
+  # The identity that created it, as a SPIFFE name.
+  deadlineMs @8 :UInt32;
+  # The longest one attempt may run between two awaits on the outside; 0: the node's default.
+  memoryBytes @9 :UInt64;
+  # The most memory one attempt may use; 0: the node's default.
+}
+
+struct SourceFile {
+  path @0 :Text;
+  text @1 :Text;
+}
+
+struct AttemptStarted {
+  attempt @0 :UInt32;
+  node @1 :Text;
+}
+
+struct AttemptEnded {
+  attempt @0 :UInt32;
+  reason @1 :Text;
+}
+
+struct GrantAdded {
+  grant @0 :UInt32;
+  parent @1 :UInt32;
+  # The grant it was narrowed from; 0: none.
+  name @2 :Text;
+  tool @3 :Text;
+  version @4 :Text;
+  node @5 :Text;
+  # The identity of the tool node that serves it.
+  path @6 :Text;
+  caveats @7 :List(Caveat);
+  manifest @8 :Manifest;
+  holder @9 :Text;
+}
+
+struct GrantRevoked {
+  grant @0 :UInt32;
+  reason @1 :Text;
+}
+
+struct Caveat {
+  # One condition on the use of a grant. All of a grant's caveats must hold. One that the reader
+  # does not know refuses every call.
+
+  union {
+    unknown @0 :Text;
+    # Kept as it was written, so that it can be shown. Always refuses.
+    methods @1 :List(Text);
+    # Only these. The names `readOnly` and `idempotent` stand for the methods so annotated.
+    path @2 :Text;
+    # Only on and below this path, seen from the grant's root.
+    calls @3 :UInt64;
+    # At most so many calls, counting those of grants narrowed from this one.
+    expiresMs @4 :UInt64;
+    # Not at or after this moment, milliseconds since 1970.
+  }
+}
+
+struct CallRequested {
+  call @0 :UInt64;
+  attempt @1 :UInt32;
+  object @2 :ObjectId;
+  method @3 :Text;
+  args @4 :Value;
+  digest @5 :Data;
+  # SHA-256 over object, method and arguments as the agent gave them.
+  grant @6 :UInt32;
+  path @7 :Text;
+  # Where the call acts, seen from the grant's root; empty: the root itself.
+  returns @8 :Text;
+  # The interface of the object it will return; empty: none.
+  readOnly @9 :Bool;
+  idempotent @10 :Bool;
+  through @11 :UInt64;
+  # The call that lent the object to the tool now using it; 0: the agent itself called.
+}
+
+struct CallCompleted {
+  call @0 :UInt64;
+  outcome @1 :Outcome;
+}
+
+struct CallDenied {
+  call @0 :UInt64;
+  attempt @1 :UInt32;
+  object @2 :ObjectId;
+  method @3 :Text;
+  digest @4 :Data;
+  grant @5 :UInt32;
+  failure @6 :Failure;
+  through @7 :UInt64;
+}
+
+struct CallUnknown {
+  call @0 :UInt64;
+  reason @1 :Text;
+}
+
+struct LogEmitted {
+  line @0 :UInt64;
+  # Numbered from 1 by the agent, so that a replay writes none twice.
+  level @1 :Level;
+  text @2 :Text;
+
+  enum Level {
+    debug @0;
+    info @1;
+    warn @2;
+    error @3;
+  }
+}
+
+struct InputAccepted {
+  input @0 :UInt64;
+  value @1 :Value;
+  sender @2 :Text;
+  key @3 :Text;
+  # The sender's idempotency key; empty: it gave none.
+}
+
+struct InputDelivered {
+  operation @0 :UInt64;
+  input @1 :UInt64;
+}
+
+struct TimerSet {
+  operation @0 :UInt64;
+  dueMs @1 :UInt64;
+}
+
+struct TimerFired {
+  operation @0 :UInt64;
+}

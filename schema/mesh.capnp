@@ -1,0 +1,165 @@
+@0xf11cb7375cd18782;
+# Clients (the command line, the library, third parties) to the orchestrator.
+
+using Peer = import "peer.capnp".Peer;
+using Credentials = import "join.capnp".Credentials;
+using Object = import "object.capnp".Object;
+using Value = import "object.capnp".Value;
+using Outcome = import "object.capnp".Outcome;
+using Manifest = import "object.capnp".Manifest;
+using Event = import "event.capnp".Event;
+using Caveat = import "event.capnp".Caveat;
+using SourceFile = import "event.capnp".SourceFile;
+
+interface Mesh extends(Peer, Credentials) {
+  # The bootstrap object of a client's connection.
+
+  createTask @0 (spec :TaskSpec) -> (id :Text, task :Task);
+  # Durable when answered. A `key` seen before gives the task that it made.
+
+  task @1 (id :Text) -> (task :Task);
+  # A task of the client's tenant by the name that people copy and paste.
+
+  tasks @2 (status :Text, after :Text, limit :UInt32) -> (tasks :List(TaskInfo));
+  # Newest first; `status` empty: all; `after`: the id of the last one already seen.
+
+  tools @3 () -> (tools :List(ToolInfo));
+  nodes @4 () -> (nodes :List(NodeInfo));
+
+  invite @5 (role :Text, name :Text, ttlMs :UInt64) -> (line :Text);
+  # One line that lets its holder join once, as this role and name.
+
+  health @6 () -> (health :Health);
+}
+
+struct TaskSpec {
+  name @0 :Text;
+  agent @1 :Text;
+  source @2 :List(SourceFile);
+  entry @3 :Text;
+  input @4 :Value;
+  grants @5 :List(GrantSpec);
+  labels @6 :List(Text);
+  key @7 :Text;
+  # Idempotency key of the creation; empty: none.
+  deadlineMs @8 :UInt32;
+  memoryBytes @9 :UInt64;
+  # Bounds of one attempt; 0: the node's default.
+}
+
+struct GrantSpec {
+  name @0 :Text;
+  # By which the agent sees it.
+  union {
+    tool :group {
+      tool @1 :Text;
+      version @2 :Text;
+      # Empty: the newest.
+      path @3 :Text;
+      # Below the tool's root; empty: the root.
+    }
+    own :group {
+      # An object of the caller's own process. It lives as long as the caller's connection.
+      object @4 :Object;
+      manifest @5 :Manifest;
+    }
+  }
+  caveats @6 :List(Caveat);
+}
+
+interface Task {
+  # A durable task. Holding this is authority over it. Dropping it changes nothing.
+
+  info @0 () -> (info :TaskInfo);
+
+  events @1 (after :UInt64, sink :EventSink) -> (subscription :Subscription);
+  # Feeds `sink` every event whose number is above `after`, then goes on live.
+
+  send @2 (value :Value, key :Text) -> (input :UInt64);
+  # Accepts input for the agent. Durable when answered; a `key` seen before is accepted once.
+
+  cancel @3 (reason :Text) -> ();
+  # Durable when answered. A task that has ended stays as it ended.
+
+  result @4 () -> (outcome :Outcome);
+  # Answers when the task has ended.
+
+  grants @5 () -> (grants :List(GrantInfo));
+
+  grant @6 (spec :GrantSpec) -> (grant :UInt32);
+  # Hands the task one more capability, durably.
+
+  revoke @7 (grant :UInt32, reason :Text) -> ();
+  # Cuts the grant and all narrowed from it. Durable when answered; calls in flight are cancelled.
+}
+
+interface EventSink {
+  # Where a follower wants its events. The next batch is sent when the last one was answered.
+
+  events @0 (events :List(Event)) -> ();
+  caughtUp @1 (number :UInt64) -> ();
+  # Once: everything up to `number` was sent, what follows is live.
+  output @2 (call :UInt64, text :Text) -> ();
+  # A piece of output of a call in flight. Not in the journal; may be left out when the follower
+  # is slow.
+}
+
+interface Subscription {
+  # A lease: dropping it ends the feed.
+}
+
+struct TaskInfo {
+  id @0 :Text;
+  name @1 :Text;
+  status @2 :Text;
+  # pending, running, waiting, halted, completed, failed or cancelled.
+  createdMs @3 :UInt64;
+  events @4 :UInt64;
+  attempt @5 :UInt32;
+  node @6 :Text;
+  # Where the attempt runs; empty: nowhere now.
+  detail @7 :Text;
+  # Why it is pending or halted, or how it failed; else empty.
+  calls @8 :UInt64;
+}
+
+struct ToolInfo {
+  manifest @0 :Manifest;
+  node @1 :Text;
+  available @2 :Bool;
+}
+
+struct NodeInfo {
+  identity @0 :Text;
+  role @1 :Text;
+  version @2 :Text;
+  state @3 :Text;
+  # connected or away.
+  labels @4 :List(Text);
+  load @5 :UInt32;
+  lastContactMs @6 :UInt64;
+}
+
+struct GrantInfo {
+  grant @0 :UInt32;
+  parent @1 :UInt32;
+  name @2 :Text;
+  tool @3 :Text;
+  version @4 :Text;
+  path @5 :Text;
+  caveats @6 :List(Caveat);
+  used @7 :UInt64;
+  revoked @8 :Bool;
+  node @9 :Text;
+}
+
+struct Health {
+  version @0 :Text;
+  timeMs @1 :UInt64;
+  journal @2 :Text;
+  # "ok", or why nothing can be written.
+  flushUs @3 :UInt64;
+  # How long the last commit took.
+  tasks @4 :UInt64;
+  certificateEndsMs @5 :UInt64;
+}

@@ -1,0 +1,150 @@
+@0xebc2c1d968682f89;
+# The tool plane: agents, membranes and tools to one another. Everything an agent can hold is an
+# Object, so one membrane serves every tool and a tool can be written in any language.
+
+interface Object {
+  # A live reference. Who holds it may use it; there is no other check of who calls.
+  # Dropping it tells the host that this holder needs it no more. After a disconnect it is broken.
+
+  call @0 (method :Text, args :Value, key :Data) -> (value :Value, object :Object, recorded :Recorded);
+  # Calls `method`. `key` is the idempotency key, the same on every retry: a host that has a ledger
+  # answers a repeated key with the recorded outcome. From a worker to the task's owner it is the
+  # number of the operation, eight bytes, most significant first.
+  # A method that returns an object sets `object`, on which calls may be pipelined.
+  # Dropping the promise and its pipeline cancels the call.
+
+  describe @1 () -> (manifest :Manifest, interface :Text);
+  # The manifest of the tool this object belongs to, and which of its interfaces the object has.
+  # Idempotent.
+}
+
+struct Value {
+  # A typed tree. Capabilities sit in it as capabilities, never as text or as ids.
+
+  union {
+    null @0 :Void;
+    bool @1 :Bool;
+    integer @2 :Int64;
+    float @3 :Float64;
+    text @4 :Text;
+    data @5 :Data;
+    list @6 :List(Value);
+    fields @7 :List(Field);
+    # In the order they were given; a name occurs once.
+    object @8 :Object;
+    held @9 :ObjectId;
+    # In a journal, the place where a capability sat. Refused on the tool plane.
+  }
+
+  struct Field {
+    name @0 :Text;
+    value @1 :Value;
+  }
+}
+
+struct ObjectId {
+  # An object by the way its task came to hold it. Means something inside one journal only.
+
+  union {
+    grant @0 :UInt32;
+    # The root object of this grant.
+    result @1 :UInt64;
+    # The `object` that this call returned.
+    part :group {
+      # A capability inside the value that this call returned.
+      call @2 :UInt64;
+      index @3 :UInt32;
+      # Counted from 0, in the order a reader of the value meets them.
+    }
+  }
+}
+
+struct Recorded {
+  # Which event recorded an outcome. All zero where no journal stands between.
+
+  number @0 :UInt64;
+  timeMs @1 :UInt64;
+  # Milliseconds since 1970, by the owner's clock.
+}
+
+struct Manifest {
+  # What a tool says of itself. Its hash pins the interface.
+
+  tool @0 :Text;
+  version @1 :Text;
+  root @2 :Text;
+  # The interface of the tool's root object.
+  interfaces @3 :List(Interface);
+  descend @4 :Text;
+  # The method of the root interface that opens a path given with a grant; empty: none does.
+  description @5 :Text;
+
+  struct Interface {
+    name @0 :Text;
+    description @1 :Text;
+    methods @2 :List(Method);
+  }
+
+  struct Method {
+    name @0 :Text;
+    description @1 :Text;
+    params @2 :List(Param);
+    # In positional order.
+    argsSchema @3 :Text;
+    resultSchema @4 :Text;
+    # JSON Schema.
+    returns @5 :Text;
+    # The interface of the object it returns; empty: it returns none.
+    readOnly @6 :Bool;
+    idempotent @7 :Bool;
+    destructive @8 :Bool;
+    pure @9 :Bool;
+    timeoutMs @10 :UInt32;
+    # The longest a call may take; 0: the owner's default.
+  }
+
+  struct Param {
+    name @0 :Text;
+    required @1 :Bool;
+    path @2 :Bool;
+    # Whether the argument is a path below the object it is given to.
+    fields @3 :Bool;
+    # Whether the argument is itself an object of named fields.
+  }
+}
+
+struct Failure {
+  # An error as data, for journals and results. On a live call it travels as an exception instead.
+
+  code @0 :Code;
+  message @1 :Text;
+  detail @2 :Text;
+  # What `code` asks for: the caveat that refused (denied), the path of the argument
+  # (invalid-argument), the stack (failed, of a script); else empty.
+
+  enum Code {
+    denied @0;
+    revoked @1;
+    notFound @2;
+    invalidArgument @3;
+    failed @4;
+    unavailable @5;
+    timedOut @6;
+    cancelled @7;
+    unknown @8;
+    # It may or may not have happened.
+    limit @9;
+    objectLost @10;
+  }
+}
+
+struct Outcome {
+  # How a call or a task ended.
+
+  union {
+    value @0 :Value;
+    failure @1 :Failure;
+  }
+  object @2 :Bool;
+  # Whether the call also returned an object. With a value only.
+}

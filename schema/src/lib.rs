@@ -1,0 +1,25 @@
+//! The Cap'n Proto schemas of Remit, as generated Rust. One module per `.capnp` file.
+//!
+//! For: the wire and the journal's storage form. Not for: logic of any kind. Conversions to the
+//! types that the rest of Remit thinks in live in `remit_vat::wire`.
+
+macro_rules! generated {
+    ($($name:ident),*) => {$(
+        #[doc = concat!("Generated from `", stringify!($name), ".capnp`.")]
+        #[allow(clippy::all, clippy::pedantic, missing_docs, unused)]
+        pub mod $name {
+            include!(concat!(env!("OUT_DIR"), "/", stringify!($name), ".rs"));
+        }
+    )*};
+}
+
+generated!(
+    agent_node_capnp,
+    event_capnp,
+    join_capnp,
+    mesh_capnp,
+    object_capnp,
+    peer_capnp,
+    task_capnp,
+    tool_node_capnp
+);

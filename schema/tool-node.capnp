@@ -1,0 +1,60 @@
+@0xd10a8ea917bd1b8f;
+# Tool nodes to the orchestrator, and back.
+
+using Peer = import "peer.capnp".Peer;
+using Credentials = import "join.capnp".Credentials;
+using Object = import "object.capnp".Object;
+using Value = import "object.capnp".Value;
+using Manifest = import "object.capnp".Manifest;
+using Failure = import "object.capnp".Failure;
+
+interface ToolNodePort extends(Peer, Credentials) {
+  # The bootstrap object of a tool node's connection.
+
+  register @0 (offer :ToolOffer, host :ToolHost) -> (registration :ToolRegistration);
+  # Offers tools. The node's identity is that of the connection; registering again replaces the
+  # earlier registration, whose calls in flight go on.
+}
+
+struct ToolOffer {
+  tools @0 :List(Tool);
+  labels @1 :List(Text);
+
+  struct Tool {
+    manifest @0 :Manifest;
+    root @1 :Object;
+  }
+}
+
+interface ToolRegistration {
+  # A lease: dropping it, or losing the connection, takes the node off the list.
+
+  report @0 (inFlight :UInt32) -> ();
+  # How many calls run now. Also tells the orchestrator that the node is well.
+
+  emit @1 (key :Data, text :Text) -> ();
+  # A piece of output of a call in flight, for whoever follows the task. Not kept: the outcome
+  # carries the whole.
+}
+
+interface ToolHost {
+  # What the orchestrator may ask of a tool node.
+
+  settle @0 (key :Data) -> (state :CallState);
+  # What became of the call with this key. Waits while the call runs. Idempotent.
+}
+
+struct CallState {
+  union {
+    neverStarted @0 :Void;
+    # The effect did not happen, and a call with this key may be sent.
+    started @1 :Void;
+    # It began and its end was not recorded: it may or may not have happened.
+    value @2 :Value;
+    # It completed so. Objects inside it are gone.
+    failure @3 :Failure;
+    # It completed with this failure.
+  }
+  object @4 :Bool;
+  # Whether it returned an object as well, now gone. With a value only.
+}

@@ -1,0 +1,1 @@
+//! Events, as they travel and as they are stored.

@@ -4,13 +4,17 @@
 //! *apply*. Not for: I/O, clocks, randomness, threads or wire formats. A caller hands in the time
 //! and gets back events or a refusal.
 
+pub mod event;
 pub mod failure;
+pub mod grant;
 pub mod id;
 pub mod identity;
 pub mod manifest;
 pub mod value;
 
+pub use event::{Event, Fact};
 pub use failure::{Code, Failure};
+pub use grant::Caveat;
 pub use id::{Attempt, CallNumber, EventNumber, GrantId, InputId, ObjectId, TaskId};
 pub use identity::{Identity, Role};
 pub use manifest::Manifest;

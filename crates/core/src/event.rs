@@ -1,0 +1,210 @@
+//! Events: the facts of which a task's state is made.
+
+use std::sync::Arc;
+
+use crate::failure::Failure;
+use crate::grant::Caveat;
+use crate::id::{Attempt, CallNumber, EventNumber, GrantId, InputId, ObjectId};
+use crate::manifest::Manifest;
+use crate::value::{Outcome, Value};
+
+/// One fact in the life of a task.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// Its place in the journal, from 1 without gaps.
+    pub number: EventNumber,
+    /// When it was recorded, in milliseconds since 1970. Never decreases within a task.
+    pub time_ms: u64,
+    /// What happened.
+    pub fact: Fact,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fact {
+    /// The task exists from now on. Always the first event, and only that.
+    TaskCreated(Box<TaskCreated>),
+    /// An agent begins to work on it, on the node of this name.
+    AttemptStarted { attempt: Attempt, node: String },
+    /// That agent works no more.
+    AttemptEnded { attempt: Attempt, reason: String },
+    /// The task was handed a capability.
+    GrantAdded(Box<Grant>),
+    /// A capability was taken back, with all that was narrowed from it.
+    GrantRevoked { grant: GrantId, reason: String },
+    /// A call was allowed and is about to be sent: the intent.
+    CallRequested(Box<CallRequested>),
+    /// A call ended so.
+    CallCompleted { call: CallNumber, outcome: Outcome },
+    /// A call was refused.
+    CallDenied(Box<CallDenied>),
+    /// A call was sent and nobody knows yet what became of it.
+    CallUnknown { call: CallNumber, reason: String },
+    /// The agent wrote a line of output.
+    LogEmitted { line: u64, level: Level, text: String },
+    /// Input for the agent was accepted.
+    InputAccepted { input: InputId, value: Value, sender: String, key: String },
+    /// The agent asked for its next input.
+    InputRequested { operation: CallNumber },
+    /// The agent was given an input.
+    InputDelivered { operation: CallNumber, input: InputId },
+    /// The agent sleeps until then.
+    TimerSet { operation: CallNumber, due_ms: u64 },
+    /// Its sleep is over.
+    TimerFired { operation: CallNumber },
+    /// The task ended well, with this result.
+    TaskCompleted(Value),
+    /// The task ended badly.
+    TaskFailed(Failure),
+    /// The task was ended by someone, for this reason.
+    TaskCancelled(String),
+}
+
+/// What a task is made from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskCreated {
+    /// A name for people.
+    pub name: String,
+    /// The kind of agent, for example `script`.
+    pub agent: String,
+    /// The agent's program.
+    pub source: Vec<SourceFile>,
+    /// The path, among `source`, of the file that is run.
+    pub entry: String,
+    /// The second argument of the program.
+    pub input: Value,
+    /// 32 bytes from which the agent's random numbers come.
+    pub seed: Vec<u8>,
+    /// What an agent node must have to be given this task.
+    pub labels: Vec<String>,
+    /// Who created it, as a SPIFFE name.
+    pub creator: String,
+    /// The longest an attempt may compute without waiting on the outside, in milliseconds; 0: the
+    /// node's default.
+    pub deadline_ms: u32,
+    /// The most memory an attempt may use, in bytes; 0: the node's default.
+    pub memory_bytes: u64,
+}
+
+/// One file of an agent's program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceFile {
+    /// Where it stands, with `/` between the parts.
+    pub path: String,
+    /// What it says.
+    pub text: String,
+}
+
+/// A capability that a task holds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Grant {
+    /// Its number within the task.
+    pub grant: GrantId,
+    /// The grant that it was narrowed from.
+    pub parent: Option<GrantId>,
+    /// By which the agent sees it.
+    pub name: String,
+    /// The tool at its root.
+    pub tool: String,
+    /// The tool's version.
+    pub version: String,
+    /// Who serves the tool, as a SPIFFE name.
+    pub node: String,
+    /// The path below the tool's root; empty: the root.
+    pub path: String,
+    /// Its caveats, all of which must hold.
+    pub caveats: Vec<Caveat>,
+    /// The tool's interface when the grant was made.
+    pub manifest: Arc<Manifest>,
+    /// Who holds it, as a SPIFFE name or `task`.
+    pub holder: String,
+}
+
+/// A call that was allowed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CallRequested {
+    /// Its number.
+    pub call: CallNumber,
+    /// The attempt that made it.
+    pub attempt: Attempt,
+    /// On which object.
+    pub object: ObjectId,
+    /// Which method.
+    pub method: String,
+    /// The arguments by name, paths normalised, as they are sent to the tool.
+    pub args: Value,
+    /// SHA-256 over object, method and arguments as the agent gave them.
+    pub digest: [u8; 32],
+    /// The grant it is charged to.
+    pub grant: GrantId,
+    /// Where it acts, seen from the grant's root; empty: the root itself.
+    pub path: String,
+    /// The interface of the object it will return; empty: none is promised.
+    pub returns: String,
+    /// Whether it changes nothing.
+    pub read_only: bool,
+    /// Whether doing it twice is the same as doing it once.
+    pub idempotent: bool,
+    /// The call that lent the object to the tool now using it; `None`: the agent itself called.
+    pub through: Option<CallNumber>,
+}
+
+/// A call that was refused.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CallDenied {
+    /// Its number.
+    pub call: CallNumber,
+    /// The attempt that made it.
+    pub attempt: Attempt,
+    /// On which object.
+    pub object: ObjectId,
+    /// Which method.
+    pub method: String,
+    /// SHA-256 over object, method and arguments as the agent gave them.
+    pub digest: [u8; 32],
+    /// The grant that refused it.
+    pub grant: GrantId,
+    /// Why; the detail names the caveat.
+    pub failure: Failure,
+    /// The call that lent the object, if a tool called.
+    pub through: Option<CallNumber>,
+}
+
+/// How much a line of output matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Level {
+    /// For the author.
+    Debug,
+    /// For whoever follows.
+    Info,
+    /// Something is odd.
+    Warn,
+    /// Something failed.
+    Error,
+}
+
+impl Fact {
+    /// The event's name, for example `call-requested`.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::TaskCreated(_) => "task-created",
+            Self::AttemptStarted { .. } => "attempt-started",
+            Self::AttemptEnded { .. } => "attempt-ended",
+            Self::GrantAdded(_) => "grant-added",
+            Self::GrantRevoked { .. } => "grant-revoked",
+            Self::CallRequested(_) => "call-requested",
+            Self::CallCompleted { .. } => "call-completed",
+            Self::CallDenied(_) => "call-denied",
+            Self::CallUnknown { .. } => "call-unknown",
+            Self::LogEmitted { .. } => "log-emitted",
+            Self::InputAccepted { .. } => "input-accepted",
+            Self::InputRequested { .. } => "input-requested",
+            Self::InputDelivered { .. } => "input-delivered",
+            Self::TimerSet { .. } => "timer-set",
+            Self::TimerFired { .. } => "timer-fired",
+            Self::TaskCompleted(_) => "task-completed",
+            Self::TaskFailed(_) => "task-failed",
+            Self::TaskCancelled(_) => "task-cancelled",
+        }
+    }
+}

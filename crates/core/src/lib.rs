@@ -9,7 +9,9 @@ pub mod failure;
 pub mod grant;
 pub mod id;
 pub mod identity;
+pub mod limits;
 pub mod manifest;
+pub mod task;
 pub mod value;
 
 pub use event::{Event, Fact};
@@ -18,4 +20,5 @@ pub use grant::Caveat;
 pub use id::{Attempt, CallNumber, EventNumber, GrantId, InputId, ObjectId, TaskId};
 pub use identity::{Identity, Role};
 pub use manifest::Manifest;
+pub use task::Task;
 pub use value::{Outcome, Value};

@@ -1,0 +1,297 @@
+//! A task's state: a fold over its events.
+//!
+//! [`Task::decide`] turns a command into facts or a refusal, [`Task::apply`] turns an event into
+//! state. Neither does I/O, reads a clock or waits.
+
+mod apply;
+mod call;
+mod decide;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+pub use apply::Rejected;
+pub use call::CallCommand;
+pub use decide::{Command, Decision, Refusal};
+
+use crate::event::{CallDenied, CallRequested, Grant, TaskCreated};
+use crate::failure::Failure;
+use crate::id::{Attempt, CallNumber, EventNumber, GrantId, InputId, ObjectId};
+use crate::value::{Outcome, Value};
+
+/// What is known of a task.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Task {
+    created: Arc<TaskCreated>,
+    created_ms: u64,
+    head: Stamp,
+    attempts: Attempt,
+    running: Option<Attempt>,
+    grants: BTreeMap<GrantId, Held>,
+    operations: BTreeMap<CallNumber, Operation>,
+    order: Vec<CallNumber>,
+    lines: u64,
+    inputs: BTreeMap<InputId, Value>,
+    undelivered: VecDeque<InputId>,
+    asking: VecDeque<CallNumber>,
+    keys: HashMap<String, InputId>,
+    ending: Option<Ending>,
+}
+
+/// Which event it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stamp {
+    /// Its number.
+    pub number: EventNumber,
+    /// Its time, in milliseconds since 1970.
+    pub time_ms: u64,
+}
+
+/// A grant with what became of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Held {
+    /// The grant.
+    pub grant: Arc<Grant>,
+    /// How many calls were charged to it, those of grants narrowed from it included.
+    pub used: u64,
+    /// Whether it was taken back itself. See [`Task::is_revoked`] for its ancestors.
+    pub revoked: bool,
+}
+
+/// Something the agent asked for under a number of its own.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Operation {
+    /// A call that was allowed.
+    Call {
+        /// What was asked.
+        request: Arc<CallRequested>,
+        /// What became of it.
+        state: CallState,
+    },
+    /// A call that was refused.
+    Denied {
+        /// What was asked and why it was refused.
+        denied: Arc<CallDenied>,
+        /// The event that says so.
+        at: Stamp,
+    },
+    /// A sleep.
+    Sleep {
+        /// When it is over, in milliseconds since 1970.
+        due_ms: u64,
+        /// The event that ended it.
+        fired: Option<Stamp>,
+    },
+    /// A wait for input.
+    Input {
+        /// The input that was given, and the event that says so.
+        delivered: Option<(InputId, Stamp)>,
+    },
+}
+
+/// What became of an allowed call.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CallState {
+    /// It was sent, or is about to be.
+    Requested,
+    /// It was sent and nobody knows what became of it.
+    Unknown,
+    /// It ended.
+    Completed(Arc<Outcome>, Stamp),
+}
+
+/// How a task ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ending {
+    /// With a result.
+    Completed(Value),
+    /// With a failure.
+    Failed(Failure),
+    /// By someone, for this reason.
+    Cancelled(String),
+}
+
+impl Operation {
+    /// The event that settled it, if it is settled.
+    pub const fn settled(&self) -> Option<Stamp> {
+        match self {
+            Self::Call { state: CallState::Completed(_, at), .. } | Self::Denied { at, .. } => {
+                Some(*at)
+            }
+            Self::Sleep { fired, .. } => *fired,
+            Self::Input { delivered: Some((_, at)) } => Some(*at),
+            Self::Call { .. } | Self::Input { delivered: None } => None,
+        }
+    }
+
+    /// What it is, for an error message.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Call { request, .. } => format!("{} on {}", request.method, request.object),
+            Self::Denied { denied, .. } => format!("{} on {}", denied.method, denied.object),
+            Self::Sleep { .. } => "a sleep".into(),
+            Self::Input { .. } => "a wait for input".into(),
+        }
+    }
+}
+
+impl Task {
+    /// What the task was made from.
+    pub const fn created(&self) -> &Arc<TaskCreated> {
+        &self.created
+    }
+
+    /// When it was made, in milliseconds since 1970.
+    pub const fn created_ms(&self) -> u64 {
+        self.created_ms
+    }
+
+    /// The last event.
+    pub const fn head(&self) -> Stamp {
+        self.head
+    }
+
+    /// How many attempts there were.
+    pub const fn attempts(&self) -> Attempt {
+        self.attempts
+    }
+
+    /// The attempt that runs now.
+    pub const fn running(&self) -> Option<Attempt> {
+        self.running
+    }
+
+    /// How it ended, if it has.
+    pub const fn ending(&self) -> Option<&Ending> {
+        self.ending.as_ref()
+    }
+
+    /// Its grants, revoked ones included.
+    pub fn grants(&self) -> impl Iterator<Item = &Held> {
+        self.grants.values()
+    }
+
+    /// One grant.
+    pub fn grant(&self, grant: GrantId) -> Option<&Held> {
+        self.grants.get(&grant)
+    }
+
+    /// Whether a grant or one of its ancestors was taken back, or is not there at all.
+    pub fn is_revoked(&self, grant: GrantId) -> bool {
+        let mut chain = self.chain(grant).peekable();
+        chain.peek().is_none() || chain.any(|held| held.revoked)
+    }
+
+    /// A grant and its ancestors, itself first.
+    pub fn chain(&self, grant: GrantId) -> impl Iterator<Item = &Held> {
+        std::iter::successors(self.grants.get(&grant), |held| {
+            held.grant.parent.and_then(|parent| self.grants.get(&parent))
+        })
+    }
+
+    /// One operation.
+    pub fn operation(&self, number: CallNumber) -> Option<&Operation> {
+        self.operations.get(&number)
+    }
+
+    /// All operations, by number.
+    pub fn operations(&self) -> impl Iterator<Item = (CallNumber, &Operation)> {
+        self.operations.iter().map(|(number, operation)| (*number, operation))
+    }
+
+    /// The agent's settled operations in the order in which they were recorded.
+    pub fn order(&self) -> &[CallNumber] {
+        &self.order
+    }
+
+    /// The value of an input.
+    pub fn input(&self, input: InputId) -> Option<&Value> {
+        self.inputs.get(&input)
+    }
+
+    /// The input that was accepted under this key.
+    pub fn input_of_key(&self, key: &str) -> Option<InputId> {
+        self.keys.get(key).copied()
+    }
+
+    /// The last input that was accepted.
+    pub fn last_input(&self) -> InputId {
+        self.inputs.keys().next_back().copied().unwrap_or_default()
+    }
+
+    /// The sleeps that are not over: number and due time.
+    pub fn timers(&self) -> impl Iterator<Item = (CallNumber, u64)> {
+        self.operations.iter().filter_map(|(number, operation)| match operation {
+            Operation::Sleep { due_ms, fired: None } => Some((*number, *due_ms)),
+            _ => None,
+        })
+    }
+
+    /// The calls that were allowed and have not ended.
+    pub fn open_calls(&self) -> impl Iterator<Item = (CallNumber, &Arc<CallRequested>)> {
+        self.operations.iter().filter_map(|(number, operation)| match operation {
+            Operation::Call { state: CallState::Completed(..), .. } => None,
+            Operation::Call { request, .. } => Some((*number, request)),
+            _ => None,
+        })
+    }
+
+    /// Whether the agent waits for nothing but time or input.
+    pub fn waits(&self) -> bool {
+        let sleeps_or_asks = !self.asking.is_empty() || self.timers().next().is_some();
+        sleeps_or_asks && self.open_calls().next().is_none()
+    }
+
+    /// How many calls the task made, refused ones included.
+    pub fn calls(&self) -> u64 {
+        let is_call = |operation: &&Operation| {
+            matches!(operation, Operation::Call { .. } | Operation::Denied { .. })
+        };
+        self.operations.values().filter(is_call).count() as u64
+    }
+
+    /// The grant through which the task came to hold an object.
+    pub fn grant_of(&self, object: ObjectId) -> Option<GrantId> {
+        match object {
+            ObjectId::Grant(grant) => self.grants.contains_key(&grant).then_some(grant),
+            ObjectId::Result(call) | ObjectId::Part(call, _) => {
+                self.request(call).map(|request| request.grant)
+            }
+        }
+    }
+
+    /// The interface of an object; `None` if nobody said.
+    pub fn interface_of(&self, object: ObjectId) -> Option<&str> {
+        let name = match object {
+            ObjectId::Grant(grant) => {
+                let grant = &self.grants.get(&grant)?.grant;
+                let root = &grant.manifest.root;
+                if grant.path.is_empty() {
+                    root
+                } else {
+                    &grant.manifest.method(root, &grant.manifest.descend)?.returns
+                }
+            }
+            ObjectId::Result(call) => &self.request(call)?.returns,
+            ObjectId::Part(..) => return None,
+        };
+        (!name.is_empty()).then_some(name)
+    }
+
+    /// Where an object stands, seen from its grant's root; `None` if nobody can tell.
+    pub fn path_of(&self, object: ObjectId) -> Option<&str> {
+        match object {
+            ObjectId::Grant(_) => Some(""),
+            ObjectId::Result(call) => Some(&self.request(call)?.path),
+            ObjectId::Part(..) => None,
+        }
+    }
+
+    /// What was asked in an allowed call.
+    pub fn request(&self, call: CallNumber) -> Option<&Arc<CallRequested>> {
+        match self.operations.get(&call)? {
+            Operation::Call { request, .. } => Some(request),
+            _ => None,
+        }
+    }
+}

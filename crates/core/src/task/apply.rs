@@ -1,0 +1,280 @@
+//! *Apply*: an event, and the state after it.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use super::{CallState, Ending, Held, Operation, Stamp, Task};
+use crate::event::{CallRequested, Event, Fact, Grant};
+use crate::id::{Attempt, CallNumber, EventNumber, GrantId, InputId};
+use crate::value::{Outcome, Value};
+
+/// The event cannot follow on what is known: the journal is damaged, or was written by a program
+/// with other rules.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("event {number} ({fact}) cannot follow: {why}")]
+pub struct Rejected {
+    /// The event's number.
+    pub number: EventNumber,
+    /// The event's name.
+    pub fact: &'static str,
+    /// What is wrong.
+    pub why: &'static str,
+}
+
+type Applied = Result<(), &'static str>;
+
+impl Task {
+    /// The state after the events of a journal, from its first one.
+    pub fn fold<'a>(events: impl IntoIterator<Item = &'a Event>) -> Result<Option<Self>, Rejected> {
+        let mut task: Option<Self> = None;
+        for event in events {
+            match &mut task {
+                None => task = Some(Self::begin(event)?),
+                Some(task) => task.apply(event)?,
+            }
+        }
+        Ok(task)
+    }
+
+    /// The state after a journal's first event.
+    pub fn begin(event: &Event) -> Result<Self, Rejected> {
+        let Fact::TaskCreated(created) = &event.fact else {
+            return Err(rejected(event, "a journal begins with task-created"));
+        };
+        if event.number != EventNumber(1) {
+            return Err(rejected(event, "the first event has the number 1"));
+        }
+        Ok(Self {
+            created: Arc::new((**created).clone()),
+            created_ms: event.time_ms,
+            head: stamp(event),
+            attempts: Attempt(0),
+            running: None,
+            grants: BTreeMap::new(),
+            operations: BTreeMap::new(),
+            order: Vec::new(),
+            lines: 0,
+            inputs: BTreeMap::new(),
+            undelivered: VecDeque::new(),
+            asking: VecDeque::new(),
+            keys: HashMap::new(),
+            ending: None,
+        })
+    }
+
+    /// Moves on by one event. On an error nothing has changed.
+    pub fn apply(&mut self, event: &Event) -> Result<(), Rejected> {
+        if event.number != self.head.number.next() {
+            return Err(rejected(event, "its number is not the next one"));
+        }
+        if event.time_ms < self.head.time_ms {
+            return Err(rejected(event, "it is older than the one before"));
+        }
+        if self.ending.is_some() && !may_follow_the_end(&event.fact) {
+            return Err(rejected(event, "the task has ended"));
+        }
+        self.apply_fact(&event.fact, stamp(event)).map_err(|why| rejected(event, why))?;
+        self.head = stamp(event);
+        Ok(())
+    }
+
+    fn apply_fact(&mut self, fact: &Fact, at: Stamp) -> Applied {
+        match fact {
+            Fact::TaskCreated(_) => Err("the task exists already"),
+            Fact::AttemptStarted { attempt, .. } => self.start(*attempt),
+            Fact::AttemptEnded { attempt, .. } => self.end_attempt(*attempt),
+            Fact::GrantAdded(grant) => self.add_grant(grant),
+            Fact::GrantRevoked { grant, .. } => self.revoke(*grant),
+            Fact::CallRequested(request) => self.request_call(request),
+            Fact::CallCompleted { call, outcome } => self.complete(*call, outcome, at),
+            Fact::CallDenied(denied) => {
+                let operation = Operation::Denied { denied: Arc::new((**denied).clone()), at };
+                self.add_operation(denied.call, operation)?;
+                if denied.through.is_none() {
+                    self.order.push(denied.call);
+                }
+                Ok(())
+            }
+            Fact::CallUnknown { call, .. } => self.lose(*call),
+            Fact::LogEmitted { line, .. } => {
+                if *line != self.lines + 1 {
+                    return Err("its line is not the next one");
+                }
+                self.lines += 1;
+                Ok(())
+            }
+            Fact::InputAccepted { input, value, key, .. } => self.accept(*input, value, key),
+            Fact::InputRequested { operation } => {
+                self.add_operation(*operation, Operation::Input { delivered: None })?;
+                self.asking.push_back(*operation);
+                Ok(())
+            }
+            Fact::InputDelivered { operation, input } => self.deliver(*operation, *input, at),
+            Fact::TimerSet { operation, due_ms } => {
+                self.add_operation(*operation, Operation::Sleep { due_ms: *due_ms, fired: None })
+            }
+            Fact::TimerFired { operation } => self.fire(*operation, at),
+            Fact::TaskCompleted(value) => self.end(Ending::Completed(value.clone())),
+            Fact::TaskFailed(failure) => self.end(Ending::Failed(failure.clone())),
+            Fact::TaskCancelled(reason) => self.end(Ending::Cancelled(reason.clone())),
+        }
+    }
+
+    fn start(&mut self, attempt: Attempt) -> Applied {
+        if self.running.is_some() {
+            return Err("another attempt is running");
+        }
+        if attempt != self.attempts.next() {
+            return Err("its attempt is not the next one");
+        }
+        self.attempts = attempt;
+        self.running = Some(attempt);
+        Ok(())
+    }
+
+    fn end_attempt(&mut self, attempt: Attempt) -> Applied {
+        if self.running != Some(attempt) {
+            return Err("that attempt is not running");
+        }
+        self.running = None;
+        Ok(())
+    }
+
+    fn add_grant(&mut self, grant: &Grant) -> Applied {
+        let next = self.grants.keys().next_back().map_or(GrantId(1), |last| last.next());
+        if grant.grant != next {
+            return Err("its grant is not the next one");
+        }
+        if grant.parent.is_some_and(|parent| !self.grants.contains_key(&parent)) {
+            return Err("its parent is not there");
+        }
+        let held = Held { grant: Arc::new(grant.clone()), used: 0, revoked: false };
+        self.grants.insert(grant.grant, held);
+        Ok(())
+    }
+
+    fn revoke(&mut self, grant: GrantId) -> Applied {
+        match self.grants.get_mut(&grant) {
+            Some(held) if !held.revoked => {
+                held.revoked = true;
+                Ok(())
+            }
+            Some(_) => Err("that grant is revoked already"),
+            None => Err("there is no such grant"),
+        }
+    }
+
+    fn request_call(&mut self, request: &CallRequested) -> Applied {
+        if !self.grants.contains_key(&request.grant) {
+            return Err("its grant is not there");
+        }
+        let operation =
+            Operation::Call { request: Arc::new(request.clone()), state: CallState::Requested };
+        self.add_operation(request.call, operation)?;
+        let chain: Vec<GrantId> = self.chain(request.grant).map(|held| held.grant.grant).collect();
+        for grant in chain {
+            if let Some(held) = self.grants.get_mut(&grant) {
+                held.used += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn complete(&mut self, call: CallNumber, outcome: &Outcome, at: Stamp) -> Applied {
+        match self.operations.get_mut(&call) {
+            Some(Operation::Call { state: CallState::Completed(..), .. }) => {
+                Err("that call has ended already")
+            }
+            Some(Operation::Call { state, request }) => {
+                *state = CallState::Completed(Arc::new(outcome.clone()), at);
+                if request.through.is_none() {
+                    self.order.push(call);
+                }
+                Ok(())
+            }
+            _ => Err("there is no such call"),
+        }
+    }
+
+    fn lose(&mut self, call: CallNumber) -> Applied {
+        match self.operations.get_mut(&call) {
+            Some(Operation::Call { state, .. }) if *state == CallState::Requested => {
+                *state = CallState::Unknown;
+                Ok(())
+            }
+            _ => Err("there is no such call in flight"),
+        }
+    }
+
+    fn accept(&mut self, input: InputId, value: &Value, key: &str) -> Applied {
+        if input != self.last_input().next() {
+            return Err("its input is not the next one");
+        }
+        if !key.is_empty() && self.keys.insert(key.to_owned(), input).is_some() {
+            return Err("its key was used already");
+        }
+        self.inputs.insert(input, value.clone());
+        self.undelivered.push_back(input);
+        Ok(())
+    }
+
+    fn deliver(&mut self, operation: CallNumber, input: InputId, at: Stamp) -> Applied {
+        if self.undelivered.front() != Some(&input) {
+            return Err("that input is not the next one");
+        }
+        if self.asking.front() != Some(&operation) {
+            return Err("that operation is not the next to get an input");
+        }
+        self.undelivered.pop_front();
+        self.asking.pop_front();
+        self.operations.insert(operation, Operation::Input { delivered: Some((input, at)) });
+        self.order.push(operation);
+        Ok(())
+    }
+
+    fn fire(&mut self, operation: CallNumber, at: Stamp) -> Applied {
+        match self.operations.get_mut(&operation) {
+            Some(Operation::Sleep { fired, .. }) if fired.is_none() => {
+                *fired = Some(at);
+                self.order.push(operation);
+                Ok(())
+            }
+            _ => Err("there is no such sleep"),
+        }
+    }
+
+    fn end(&mut self, ending: Ending) -> Applied {
+        if self.running.is_some() {
+            return Err("an attempt is still running");
+        }
+        self.ending = Some(ending);
+        Ok(())
+    }
+
+    fn add_operation(&mut self, number: CallNumber, operation: Operation) -> Applied {
+        if number == CallNumber(0) {
+            return Err("operations are numbered from 1");
+        }
+        if self.operations.contains_key(&number) {
+            return Err("its number was used already");
+        }
+        self.operations.insert(number, operation);
+        Ok(())
+    }
+}
+
+/// A call in flight when the task ended still gets its outcome, and a grant can still be cut.
+const fn may_follow_the_end(fact: &Fact) -> bool {
+    matches!(
+        fact,
+        Fact::CallCompleted { .. } | Fact::CallUnknown { .. } | Fact::GrantRevoked { .. }
+    )
+}
+
+const fn stamp(event: &Event) -> Stamp {
+    Stamp { number: event.number, time_ms: event.time_ms }
+}
+
+const fn rejected(event: &Event, why: &'static str) -> Rejected {
+    Rejected { number: event.number, fact: event.fact.name(), why }
+}

@@ -1,0 +1,287 @@
+//! The decision on one call: recorded, allowed or refused.
+
+use sha2::{Digest, Sha256};
+
+use super::decide::{Command, Decision, Refusal};
+use super::{CallState, Operation, Task};
+use crate::event::{CallDenied, CallRequested, Fact};
+use crate::failure::{Code, Failure};
+use crate::grant::{Use, path};
+use crate::id::{Attempt, CallNumber, GrantId, ObjectId};
+use crate::limits;
+use crate::manifest::Method;
+use crate::value::{Value, digest_object};
+
+/// A call as it arrives at the membrane.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CallCommand {
+    /// The attempt that makes it.
+    pub attempt: Attempt,
+    /// Its number.
+    pub call: CallNumber,
+    /// On which object.
+    pub object: ObjectId,
+    /// Which method.
+    pub method: String,
+    /// The arguments as the agent gave them.
+    pub args: Value,
+    /// The call that lent the object to the tool now using it; `None`: the agent itself calls.
+    pub through: Option<CallNumber>,
+}
+
+/// A call that the caveats allow, so far as arguments go.
+struct Understood {
+    args: Value,
+    path: String,
+    returns: String,
+    read_only: bool,
+    idempotent: bool,
+    paths: Vec<String>,
+}
+
+impl CallCommand {
+    /// SHA-256 over object, method and arguments.
+    pub fn digest(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        digest_object(self.object, &mut hash);
+        hash.update((self.method.len() as u64).to_be_bytes());
+        hash.update(self.method.as_bytes());
+        self.args.digest_into(&mut hash);
+        hash.finalize().into()
+    }
+}
+
+impl Task {
+    pub(super) fn decide_call(&self, call: &CallCommand, now_ms: u64) -> Result<Decision, Refusal> {
+        let digest = call.digest();
+        match call.through {
+            None => {
+                self.check_attempt(call.attempt)?;
+                if let Some(recorded) = self.operations.get(&call.call) {
+                    return same_call(recorded, call, &digest).map(|()| Decision::Recorded);
+                }
+                self.check_number(call.call)?;
+            }
+            Some(lender) => self.check_lent(call.call, lender)?,
+        }
+        if call.method.len() > limits::MAX_NAME_BYTES {
+            let why = format!("a method name of more than {} bytes", limits::MAX_NAME_BYTES);
+            return Err(Failure::new(Code::InvalidArgument, why).into());
+        }
+        if call.args.weight() > limits::MAX_VALUE_BYTES {
+            let why = format!(
+                "arguments of more than {} bytes: pass large contents in parts",
+                limits::MAX_VALUE_BYTES
+            );
+            return Err(Failure::new(Code::Limit, why).into());
+        }
+        let Some(grant) = self.grant_of(call.object) else {
+            let why = format!("the task does not hold {}", call.object);
+            return Err(Failure::new(Code::ObjectLost, why).into());
+        };
+        let fact = match self.allow(call, grant, now_ms) {
+            Ok(understood) => Fact::CallRequested(Box::new(CallRequested {
+                call: call.call,
+                attempt: call.attempt,
+                object: call.object,
+                method: call.method.clone(),
+                args: understood.args,
+                digest,
+                grant,
+                path: understood.path,
+                returns: understood.returns,
+                read_only: understood.read_only,
+                idempotent: understood.idempotent,
+                through: call.through,
+            })),
+            Err(failure) => Fact::CallDenied(Box::new(CallDenied {
+                call: call.call,
+                attempt: call.attempt,
+                object: call.object,
+                method: call.method.clone(),
+                digest,
+                grant,
+                failure,
+                through: call.through,
+            })),
+        };
+        Ok(Decision::Record(vec![fact]))
+    }
+
+    /// Whether the grant's whole chain allows the call.
+    fn allow(
+        &self,
+        call: &CallCommand,
+        grant: GrantId,
+        now_ms: u64,
+    ) -> Result<Understood, Failure> {
+        if self.is_revoked(grant) {
+            let why = "the grant was revoked: nothing obtained through it works any more";
+            return Err(Failure::new(Code::Revoked, why));
+        }
+        let understood = self.understand(call, grant)?;
+        for held in self.chain(grant) {
+            let usage = Use {
+                method: &call.method,
+                read_only: understood.read_only,
+                idempotent: understood.idempotent,
+                paths: &understood.paths,
+                used: held.used,
+                now_ms,
+            };
+            held.grant.caveats.iter().try_for_each(|caveat| caveat.check(&usage))?;
+        }
+        Ok(understood)
+    }
+
+    /// The call with its arguments by name and its paths seen from the grant's root.
+    fn understand(&self, call: &CallCommand, grant: GrantId) -> Result<Understood, Failure> {
+        let place = self.path_of(call.object).map(str::to_owned);
+        let Some(interface) = self.interface_of(call.object) else {
+            // An object that no manifest describes: nothing is known, so nothing is assumed.
+            return Ok(Understood {
+                args: call.args.clone(),
+                path: String::new(),
+                returns: String::new(),
+                read_only: false,
+                idempotent: false,
+                paths: Vec::new(),
+            });
+        };
+        let method = self.method(grant, interface, &call.method)?;
+        let invalid = |why: String| Failure::new(Code::InvalidArgument, why);
+        let mut args = method.named_args(call.args.clone()).map_err(invalid)?;
+        let mut paths = Vec::new();
+        for (name, value) in &mut args {
+            if !method.params.iter().any(|param| param.path && param.name == *name) {
+                continue;
+            }
+            if let Value::Text(given) = value {
+                let wrong = |bad: path::BadPath| {
+                    Failure::new(Code::InvalidArgument, bad.to_string()).with_detail(name.clone())
+                };
+                *given = path::join("", given).map_err(wrong)?;
+                paths.extend(
+                    place
+                        .as_ref()
+                        .map(|place| path::join(place, given))
+                        .transpose()
+                        .map_err(wrong)?,
+                );
+            }
+        }
+        if paths.is_empty() {
+            paths.extend(place);
+        }
+        Ok(Understood {
+            args: Value::Fields(args),
+            path: paths.first().cloned().unwrap_or_default(),
+            returns: method.returns.clone(),
+            read_only: method.read_only,
+            idempotent: method.idempotent,
+            paths,
+        })
+    }
+
+    fn method(&self, grant: GrantId, interface: &str, name: &str) -> Result<&Method, Failure> {
+        let lost = || Failure::new(Code::ObjectLost, "the object's grant is gone");
+        let manifest = &self.grants.get(&grant).ok_or_else(lost)?.grant.manifest;
+        manifest.method(interface, name).ok_or_else(|| {
+            let known: Vec<&str> = manifest
+                .interface(interface)
+                .map(|i| i.methods.iter().map(|m| m.name.as_str()).collect())
+                .unwrap_or_default();
+            Failure::new(
+                Code::NotFound,
+                format!(
+                    "{interface} of {} has no method `{name}`; it has {}",
+                    manifest.tool,
+                    known.join(", ")
+                ),
+            )
+        })
+    }
+
+    pub(super) fn check_number(&self, number: CallNumber) -> Result<(), Refusal> {
+        if self.operations.len() >= limits::MAX_OPERATIONS {
+            let why = format!("a task may do at most {} operations", limits::MAX_OPERATIONS);
+            return Err(Failure::new(Code::Limit, why).into());
+        }
+        let highest = self
+            .operations
+            .range(..CallNumber::FIRST_LENT)
+            .next_back()
+            .map_or(0, |(number, _)| number.0);
+        let possible = 1..=(highest + limits::MAX_AHEAD);
+        if possible.contains(&number.0) {
+            return Ok(());
+        }
+        let why = format!("operation {number} cannot follow on {highest}: they are counted from 1");
+        Err(Failure::new(Code::InvalidArgument, why).into())
+    }
+
+    fn check_lent(&self, number: CallNumber, lender: CallNumber) -> Result<(), Refusal> {
+        let in_flight = matches!(
+            self.operations.get(&lender),
+            Some(Operation::Call { state: CallState::Requested | CallState::Unknown, .. })
+        );
+        if self.ending.is_some() || !in_flight {
+            let why = "an object is lent for one call, and that call is over";
+            return Err(Failure::new(Code::Revoked, why).into());
+        }
+        if number < CallNumber::FIRST_LENT || self.operations.contains_key(&number) {
+            return Err(Failure::new(Code::InvalidArgument, "not a number for a lent call").into());
+        }
+        if self.operations.len() >= limits::MAX_OPERATIONS {
+            let why = format!("a task may do at most {} operations", limits::MAX_OPERATIONS);
+            return Err(Failure::new(Code::Limit, why).into());
+        }
+        Ok(())
+    }
+
+    /// The next number for a call on a lent object.
+    pub fn next_lent(&self) -> CallNumber {
+        self.operations
+            .range(CallNumber::FIRST_LENT..)
+            .next_back()
+            .map_or(CallNumber::FIRST_LENT, |(number, _)| number.next())
+    }
+}
+
+impl From<CallCommand> for Command {
+    fn from(call: CallCommand) -> Self {
+        Self::Call(Box::new(call))
+    }
+}
+
+/// Whether a recorded operation is this very call. If not, the agent is not deterministic.
+fn same_call(recorded: &Operation, call: &CallCommand, digest: &[u8; 32]) -> Result<(), Refusal> {
+    let same = match recorded {
+        Operation::Call { request, .. } => request.digest == *digest,
+        Operation::Denied { denied, .. } => denied.digest == *digest,
+        Operation::Sleep { .. } | Operation::Input { .. } => false,
+    };
+    if same {
+        return Ok(());
+    }
+    let recorded_args = match recorded {
+        Operation::Call { request, .. } => format!(" with {}", shown(&request.args)),
+        _ => String::new(),
+    };
+    Err(Refusal::diverged(
+        call.call,
+        &format!("{}{recorded_args}", recorded.describe()),
+        &format!("{} on {} with {}", call.method, call.object, shown(&call.args)),
+    ))
+}
+
+/// A value in a few words, for an error message.
+fn shown(value: &Value) -> String {
+    let mut text = format!("{value:?}");
+    if text.len() > 200 {
+        let cut = (0..=200).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        text.truncate(cut);
+        text.push('…');
+    }
+    text
+}

@@ -1,0 +1,367 @@
+//! *Decide*: a command, and the facts it leads to or the reason why not.
+
+use super::{CallCommand, Operation, Task};
+use crate::event::{Fact, Grant, Level};
+use crate::failure::{Code, Failure};
+use crate::id::{Attempt, CallNumber, GrantId, InputId};
+use crate::limits;
+use crate::value::{Outcome, Value};
+
+/// Something that someone wants of a task.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// The owner placed the next attempt on this node. One that still runs is ended.
+    StartAttempt { node: String },
+    /// An attempt is over.
+    EndAttempt { attempt: Attempt, reason: String },
+    /// Someone with authority over the task hands it a capability. Its number is given here.
+    AddGrant(Box<Grant>),
+    /// Someone takes one back.
+    RevokeGrant { grant: GrantId, reason: String },
+    /// A call arrives at the membrane.
+    Call(Box<CallCommand>),
+    /// A forwarded call ended.
+    CompleteCall { call: CallNumber, outcome: Outcome },
+    /// A forwarded call was lost sight of.
+    LoseCall { call: CallNumber, reason: String },
+    /// The agent writes a line.
+    Log { attempt: Attempt, line: u64, level: Level, text: String },
+    /// Someone sends input.
+    AcceptInput { value: Value, sender: String, key: String },
+    /// The agent waits for input.
+    RequestInput { attempt: Attempt, operation: CallNumber },
+    /// The agent goes to sleep.
+    SetTimer { attempt: Attempt, operation: CallNumber, duration_ms: u64 },
+    /// A sleep is over.
+    FireTimer { operation: CallNumber },
+    /// The agent is done.
+    Finish { attempt: Attempt, outcome: Outcome },
+    /// The owner gives up on the task.
+    Fail(Failure),
+    /// Someone ends the task.
+    Cancel { reason: String },
+}
+
+/// What a command leads to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Decision {
+    /// These facts, in this order, none of them before all are recorded.
+    Record(Vec<Fact>),
+    /// Nothing new: it was decided before, and the state says how.
+    Recorded,
+}
+
+/// Why a command leads to nothing.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Refusal {
+    /// Tell the caller.
+    Failure(Failure),
+    /// The agent did something else than in an earlier attempt. The task fails with this.
+    Diverged(Failure),
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+impl Refusal {
+    /// The agent's operation `number` was `recorded` before and is `now` something else.
+    pub(super) fn diverged(number: CallNumber, recorded: &str, now: &str) -> Self {
+        Self::Diverged(Failure::new(
+            Code::Failed,
+            format!(
+                "the script is not deterministic: operation {number} was `{recorded}`, and on replay it is `{now}`"
+            ),
+        ))
+    }
+
+    /// The failure, whoever is to be told.
+    pub fn into_failure(self) -> Failure {
+        match self {
+            Self::Failure(failure) | Self::Diverged(failure) => failure,
+        }
+    }
+}
+
+impl Task {
+    /// What `command` leads to at `now_ms`, milliseconds since 1970.
+    pub fn decide(&self, command: &Command, now_ms: u64) -> Result<Decision, Refusal> {
+        let facts = match command {
+            Command::Call(call) => return self.decide_call(call, now_ms),
+            Command::StartAttempt { node } => self.decide_start(node)?,
+            Command::EndAttempt { attempt, reason } => {
+                if self.running != Some(*attempt) {
+                    return Ok(Decision::Recorded);
+                }
+                vec![Fact::AttemptEnded { attempt: *attempt, reason: reason.clone() }]
+            }
+            Command::AddGrant(grant) => vec![self.decide_grant(grant)?],
+            Command::RevokeGrant { grant, reason } => return self.decide_revoke(*grant, reason),
+            Command::CompleteCall { call, outcome } => {
+                if self.open_calls().all(|(open, _)| open != *call) {
+                    return Ok(Decision::Recorded);
+                }
+                vec![Fact::CallCompleted { call: *call, outcome: bounded(outcome) }]
+            }
+            Command::LoseCall { call, reason } => return Ok(self.decide_loss(*call, reason)),
+            Command::Log { attempt, line, level, text } => {
+                return self.decide_log(*attempt, *line, *level, text);
+            }
+            Command::AcceptInput { value, sender, key } => {
+                return self.decide_input(value, sender, key);
+            }
+            Command::RequestInput { attempt, operation } => {
+                return self.decide_ask(*attempt, *operation);
+            }
+            Command::SetTimer { attempt, operation, duration_ms } => {
+                return self.decide_timer(*attempt, *operation, *duration_ms, now_ms);
+            }
+            Command::FireTimer { operation } => match self.operations.get(operation) {
+                Some(Operation::Sleep { fired: None, .. }) if self.ending.is_none() => {
+                    vec![Fact::TimerFired { operation: *operation }]
+                }
+                _ => return Ok(Decision::Recorded),
+            },
+            Command::Finish { attempt, outcome } => {
+                self.check_attempt(*attempt)?;
+                let end = match bounded(outcome) {
+                    Outcome::Value { value, .. } => Fact::TaskCompleted(value),
+                    Outcome::Failure(failure) => Fact::TaskFailed(failure),
+                };
+                self.ending_with("it finished", end)?
+            }
+            Command::Fail(failure) => {
+                self.ending_with("the task failed", Fact::TaskFailed(failure.clone()))?
+            }
+            Command::Cancel { reason } => {
+                if self.ending.is_some() {
+                    return Ok(Decision::Recorded);
+                }
+                self.ending_with("the task was cancelled", Fact::TaskCancelled(reason.clone()))?
+            }
+        };
+        Ok(Decision::Record(facts))
+    }
+
+    pub(super) fn check_attempt(&self, attempt: Attempt) -> Result<(), Refusal> {
+        if self.ending.is_some() {
+            return Err(Failure::new(Code::Revoked, "the task has ended").into());
+        }
+        if self.running != Some(attempt) {
+            let why = format!("attempt {attempt} is over: it may do nothing more");
+            return Err(Failure::new(Code::Revoked, why).into());
+        }
+        Ok(())
+    }
+
+    fn check_open(&self) -> Result<(), Refusal> {
+        match self.ending {
+            None => Ok(()),
+            Some(_) => Err(Failure::new(Code::Failed, "the task has ended").into()),
+        }
+    }
+
+    fn ending_with(&self, why: &str, end: Fact) -> Result<Vec<Fact>, Refusal> {
+        self.check_open()?;
+        let attempt =
+            self.running.map(|attempt| Fact::AttemptEnded { attempt, reason: why.to_owned() });
+        Ok(attempt.into_iter().chain([end]).collect())
+    }
+
+    fn decide_start(&self, node: &str) -> Result<Vec<Fact>, Refusal> {
+        self.check_open()?;
+        let replaced = self.running.map(|attempt| Fact::AttemptEnded {
+            attempt,
+            reason: "another attempt takes its place".into(),
+        });
+        let start = Fact::AttemptStarted { attempt: self.attempts.next(), node: node.to_owned() };
+        Ok(replaced.into_iter().chain([start]).collect())
+    }
+
+    fn decide_grant(&self, grant: &Grant) -> Result<Fact, Refusal> {
+        self.check_open()?;
+        let invalid = |why: String| Err(Failure::new(Code::InvalidArgument, why).into());
+        if !is_identifier(&grant.name) || RESERVED.contains(&grant.name.as_str()) {
+            return invalid(format!(
+                "`{}` cannot name a grant: use letters, digits and _, not beginning with a digit, and none of {}",
+                grant.name.chars().take(80).collect::<String>(),
+                RESERVED.join(", ")
+            ));
+        }
+        if self.grants.values().any(|held| held.grant.name == grant.name && !held.revoked) {
+            return invalid(format!("the task already holds a grant named `{}`", grant.name));
+        }
+        if self.grants.len() >= limits::MAX_GRANTS {
+            return invalid(format!("a task may hold at most {} grants", limits::MAX_GRANTS));
+        }
+        if let Some(parent) = grant.parent {
+            if self.is_revoked(parent) {
+                return Err(Failure::new(Code::Revoked, "its parent was revoked").into());
+            }
+            if self.chain(parent).count() >= limits::MAX_DEPTH {
+                return invalid(format!("a grant narrowed {} times in a row", limits::MAX_DEPTH));
+            }
+        }
+        let next = self.grants.keys().next_back().map_or(GrantId(1), |last| last.next());
+        Ok(Fact::GrantAdded(Box::new(Grant { grant: next, ..grant.clone() })))
+    }
+
+    fn decide_revoke(&self, grant: GrantId, reason: &str) -> Result<Decision, Refusal> {
+        match self.grants.get(&grant) {
+            None => {
+                let why = format!("the task has no grant {grant}");
+                Err(Failure::new(Code::NotFound, why).into())
+            }
+            Some(held) if held.revoked => Ok(Decision::Recorded),
+            Some(_) => {
+                Ok(Decision::Record(vec![Fact::GrantRevoked { grant, reason: reason.to_owned() }]))
+            }
+        }
+    }
+
+    fn decide_loss(&self, call: CallNumber, reason: &str) -> Decision {
+        match self.operations.get(&call) {
+            Some(Operation::Call { state: super::CallState::Requested, .. }) => {
+                Decision::Record(vec![Fact::CallUnknown { call, reason: reason.to_owned() }])
+            }
+            _ => Decision::Recorded,
+        }
+    }
+
+    fn decide_log(
+        &self,
+        attempt: Attempt,
+        line: u64,
+        level: Level,
+        text: &str,
+    ) -> Result<Decision, Refusal> {
+        self.check_attempt(attempt)?;
+        if line <= self.lines {
+            return Ok(Decision::Recorded);
+        }
+        if line > limits::MAX_LINES {
+            let why = format!("a task may write at most {} lines", limits::MAX_LINES);
+            return Err(Failure::new(Code::Limit, why).into());
+        }
+        if line != self.lines + 1 {
+            let why = format!("line {line} cannot follow on line {}", self.lines);
+            return Err(Failure::new(Code::InvalidArgument, why).into());
+        }
+        let most = limits::MAX_LINE_BYTES.min(text.len());
+        let cut = (0..=most).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        Ok(Decision::Record(vec![Fact::LogEmitted { line, level, text: text[..cut].to_owned() }]))
+    }
+
+    fn decide_input(&self, value: &Value, sender: &str, key: &str) -> Result<Decision, Refusal> {
+        if self.keys.contains_key(key) {
+            return Ok(Decision::Recorded);
+        }
+        self.check_open()?;
+        if self.undelivered.len() >= limits::MAX_WAITING_INPUTS {
+            let why = format!(
+                "{} inputs wait already: send more when the agent has taken some",
+                self.undelivered.len()
+            );
+            return Err(Failure::new(Code::Limit, why).into());
+        }
+        if value.weight() > limits::MAX_VALUE_BYTES || key.len() > limits::MAX_NAME_BYTES {
+            let why = format!(
+                "an input of more than {} bytes, or a key of more than {}",
+                limits::MAX_VALUE_BYTES,
+                limits::MAX_NAME_BYTES
+            );
+            return Err(Failure::new(Code::Limit, why).into());
+        }
+        let input = self.last_input().next();
+        let accepted = Fact::InputAccepted {
+            input,
+            value: value.clone(),
+            sender: sender.to_owned(),
+            key: key.to_owned(),
+        };
+        let delivered = match self.asking.front() {
+            Some(operation) if self.undelivered.is_empty() => {
+                Some(Fact::InputDelivered { operation: *operation, input })
+            }
+            _ => None,
+        };
+        Ok(Decision::Record([accepted].into_iter().chain(delivered).collect()))
+    }
+
+    fn decide_ask(&self, attempt: Attempt, operation: CallNumber) -> Result<Decision, Refusal> {
+        self.check_attempt(attempt)?;
+        match self.operations.get(&operation) {
+            Some(Operation::Input { .. }) => return Ok(Decision::Recorded),
+            Some(other) => {
+                return Err(Refusal::diverged(operation, &other.describe(), "a wait for input"));
+            }
+            None => self.check_number(operation)?,
+        }
+        let delivered = match self.undelivered.front() {
+            Some(input) if self.asking.is_empty() => {
+                Some(Fact::InputDelivered { operation, input: *input })
+            }
+            _ => None,
+        };
+        let asked = Fact::InputRequested { operation };
+        Ok(Decision::Record([asked].into_iter().chain(delivered).collect()))
+    }
+
+    fn decide_timer(
+        &self,
+        attempt: Attempt,
+        operation: CallNumber,
+        duration_ms: u64,
+        now_ms: u64,
+    ) -> Result<Decision, Refusal> {
+        self.check_attempt(attempt)?;
+        match self.operations.get(&operation) {
+            Some(Operation::Sleep { .. }) => return Ok(Decision::Recorded),
+            Some(other) => {
+                return Err(Refusal::diverged(operation, &other.describe(), "a sleep"));
+            }
+            None => self.check_number(operation)?,
+        }
+        if duration_ms > limits::MAX_SLEEP_MS {
+            let why = format!("a sleep of more than {} ms", limits::MAX_SLEEP_MS);
+            return Err(Failure::new(Code::InvalidArgument, why).with_detail("ms").into());
+        }
+        let due_ms = now_ms.max(self.head.time_ms).saturating_add(duration_ms);
+        Ok(Decision::Record(vec![Fact::TimerSet { operation, due_ms }]))
+    }
+
+    /// The input that a request under `key` was, or will be, accepted as.
+    pub fn accepted_input(&self, key: &str) -> InputId {
+        self.input_of_key(key).unwrap_or_else(|| self.last_input())
+    }
+}
+
+/// Names that `remit` has for itself in a script.
+pub const RESERVED: [&str; 5] = ["sleep", "input", "now", "random", "then"];
+
+fn is_identifier(name: &str) -> bool {
+    let mut bytes = name.bytes();
+    let first = bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
+    first
+        && name.len() <= 64
+        && name != "__proto__"
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+/// The outcome, or in place of one that is too large to keep a failure that says so.
+fn bounded(outcome: &Outcome) -> Outcome {
+    match outcome {
+        Outcome::Value { value, .. } if value.weight() > limits::MAX_VALUE_BYTES => {
+            Outcome::Failure(Failure::new(
+                Code::Limit,
+                format!(
+                    "a result of more than {} bytes: ask for it in parts",
+                    limits::MAX_VALUE_BYTES
+                ),
+            ))
+        }
+        outcome => outcome.clone(),
+    }
+}

@@ -13,6 +13,8 @@ interface AgentNodePort extends(Peer, Credentials) {
 }
 
 struct AgentOffer {
+  # What a node can run.
+
   kinds @0 :List(Text);
   version @1 :Text;
   labels @2 :List(Text);
@@ -36,6 +38,8 @@ interface AgentHost {
 }
 
 struct AttemptSpec {
+  # One attempt to be run. What it runs, the worker gets from the task's owner.
+
   task @0 :Text;
   # For the node's logs only.
   attempt @1 :UInt32;
@@ -55,6 +59,8 @@ interface Run {
 }
 
 struct RunEnd {
+  # How a worker process ended.
+
   union {
     exited @0 :Void;
     # By itself, after its last word to the owner.

@@ -40,6 +40,8 @@ struct Event {
 }
 
 struct TaskCreated {
+  # Always the first event, and only that.
+
   name @0 :Text;
   agent @1 :Text;
   # The kind of agent, for example "script".
@@ -60,21 +62,29 @@ struct TaskCreated {
 }
 
 struct SourceFile {
+  # A file of the agent's program.
+
   path @0 :Text;
   text @1 :Text;
 }
 
 struct AttemptStarted {
+  # An agent begins to work, on the node of this name.
+
   attempt @0 :UInt32;
   node @1 :Text;
 }
 
 struct AttemptEnded {
+  # That agent works no more, and its membranes are revoked.
+
   attempt @0 :UInt32;
   reason @1 :Text;
 }
 
 struct GrantAdded {
+  # The task was handed a capability.
+
   grant @0 :UInt32;
   parent @1 :UInt32;
   # The grant it was narrowed from; 0: none.
@@ -90,6 +100,8 @@ struct GrantAdded {
 }
 
 struct GrantRevoked {
+  # A capability was taken back, with all that was narrowed from it.
+
   grant @0 :UInt32;
   reason @1 :Text;
 }
@@ -113,6 +125,8 @@ struct Caveat {
 }
 
 struct CallRequested {
+  # A call was allowed and is about to be sent: the intent.
+
   call @0 :UInt64;
   attempt @1 :UInt32;
   object @2 :ObjectId;
@@ -132,11 +146,15 @@ struct CallRequested {
 }
 
 struct CallCompleted {
+  # How a call ended. Durable before the agent sees it.
+
   call @0 :UInt64;
   outcome @1 :Outcome;
 }
 
 struct CallDenied {
+  # A call was refused, before anything was sent.
+
   call @0 :UInt64;
   attempt @1 :UInt32;
   object @2 :ObjectId;
@@ -148,11 +166,15 @@ struct CallDenied {
 }
 
 struct CallUnknown {
+  # A call was sent and nobody knows what became of it. A decision is needed.
+
   call @0 :UInt64;
   reason @1 :Text;
 }
 
 struct LogEmitted {
+  # The agent wrote a line of output.
+
   line @0 :UInt64;
   # Numbered from 1 by the agent, so that a replay writes none twice.
   level @1 :Level;
@@ -167,6 +189,8 @@ struct LogEmitted {
 }
 
 struct InputAccepted {
+  # Input for the agent is in the inbox.
+
   input @0 :UInt64;
   value @1 :Value;
   sender @2 :Text;
@@ -175,15 +199,21 @@ struct InputAccepted {
 }
 
 struct InputDelivered {
+  # The agent was given an input.
+
   operation @0 :UInt64;
   input @1 :UInt64;
 }
 
 struct TimerSet {
+  # The agent sleeps until then.
+
   operation @0 :UInt64;
   dueMs @1 :UInt64;
 }
 
 struct TimerFired {
+  # Its sleep is over.
+
   operation @0 :UInt64;
 }

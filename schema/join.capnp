@@ -3,6 +3,8 @@
 # wants its certificate renewed. Joining is two messages over TLS, not RPC: a stranger gets no object.
 
 struct JoinRequest {
+  # The joiner's one message.
+
   secret @0 :Data;
   # From the invite. It works once.
   signingRequest @1 :Data;
@@ -10,6 +12,8 @@ struct JoinRequest {
 }
 
 struct JoinReply {
+  # The answer, after which the connection ends.
+
   union {
     certificate @0 :CertificateChain;
     refused @1 :Text;
@@ -18,12 +22,16 @@ struct JoinReply {
 }
 
 struct CertificateChain {
+  # A certificate and the authority that signed it.
+
   leaf @0 :Data;
   authority @1 :Data;
   # X.509, DER.
 }
 
 interface Credentials {
+  # What every member may ask about its own certificate.
+
   renew @0 (signingRequest :Data) -> (certificate :CertificateChain);
   # A new certificate for the identity of this connection. The old one stays good until it expires.
 }

@@ -24,15 +24,21 @@ interface Mesh extends(Peer, Credentials) {
   # Newest first; `status` empty: all; `after`: the id of the last one already seen.
 
   tools @3 () -> (tools :List(ToolInfo));
+  # Every registered tool, one entry for each version and node that serves it. Idempotent.
+
   nodes @4 () -> (nodes :List(NodeInfo));
+  # Every node that has registered, those that are away included. Idempotent.
 
   invite @5 (role :Text, name :Text, ttlMs :UInt64) -> (line :Text);
   # One line that lets its holder join once, as this role and name.
 
   health @6 () -> (health :Health);
+  # How the orchestrator is. Idempotent.
 }
 
 struct TaskSpec {
+  # What a task is made from.
+
   name @0 :Text;
   agent @1 :Text;
   source @2 :List(SourceFile);
@@ -48,6 +54,8 @@ struct TaskSpec {
 }
 
 struct GrantSpec {
+  # A capability to be handed to a task: narrowed from a tool, or an object of the caller.
+
   name @0 :Text;
   # By which the agent sees it.
   union {
@@ -71,6 +79,7 @@ interface Task {
   # A durable task. Holding this is authority over it. Dropping it changes nothing.
 
   info @0 () -> (info :TaskInfo);
+  # Where the task stands now. Idempotent.
 
   events @1 (after :UInt64, sink :EventSink) -> (subscription :Subscription);
   # Feeds `sink` every event whose number is above `after`, then goes on live.
@@ -85,6 +94,7 @@ interface Task {
   # Answers when the task has ended.
 
   grants @5 () -> (grants :List(GrantInfo));
+  # Every grant it was ever handed, parents before their children. Idempotent.
 
   grant @6 (spec :GrantSpec) -> (grant :UInt32);
   # Hands the task one more capability, durably.
@@ -109,6 +119,8 @@ interface Subscription {
 }
 
 struct TaskInfo {
+  # Where a task stands.
+
   id @0 :Text;
   name @1 :Text;
   status @2 :Text;
@@ -124,12 +136,16 @@ struct TaskInfo {
 }
 
 struct ToolInfo {
+  # A tool in one version, as one node serves it.
+
   manifest @0 :Manifest;
   node @1 :Text;
   available @2 :Bool;
 }
 
 struct NodeInfo {
+  # A node and when it was last heard.
+
   identity @0 :Text;
   role @1 :Text;
   version @2 :Text;
@@ -141,6 +157,8 @@ struct NodeInfo {
 }
 
 struct GrantInfo {
+  # A grant and what became of it.
+
   grant @0 :UInt32;
   parent @1 :UInt32;
   name @2 :Text;
@@ -154,6 +172,8 @@ struct GrantInfo {
 }
 
 struct Health {
+  # How an orchestrator is.
+
   version @0 :Text;
   timeMs @1 :UInt64;
   journal @2 :Text;

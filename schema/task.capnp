@@ -35,6 +35,8 @@ interface TaskContext extends(Peer) {
 }
 
 struct Script {
+  # What an agent runs, and all that it is given.
+
   source @0 :List(SourceFile);
   entry @1 :Text;
   input @2 :Value;
@@ -46,6 +48,8 @@ struct Script {
 }
 
 struct HeldGrant {
+  # A capability under the name by which the script sees it.
+
   name @0 :Text;
   object @1 :Object;
   # A membrane: it dies with the attempt.

@@ -17,6 +17,8 @@ interface ToolNodePort extends(Peer, Credentials) {
 }
 
 struct ToolOffer {
+  # What a node serves.
+
   tools @0 :List(Tool);
   labels @1 :List(Text);
 
@@ -45,6 +47,8 @@ interface ToolHost {
 }
 
 struct CallState {
+  # What became of a call, as the ledger knows it.
+
   union {
     neverStarted @0 :Void;
     # The effect did not happen, and a call with this key may be sent.

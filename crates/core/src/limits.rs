@@ -13,6 +13,9 @@ pub const MAX_GRANTS: usize = 256;
 /// How many times a grant may be narrowed in a row: every call checks the whole chain.
 pub const MAX_DEPTH: usize = 32;
 
+/// Caveats of one grant: every call checks all of them.
+pub const MAX_CAVEATS: usize = 64;
+
 /// Accepted inputs that wait for the agent. A sender that is faster than the agent must wait.
 pub const MAX_WAITING_INPUTS: usize = 1_000;
 

@@ -1,5 +1,7 @@
 //! Manifests: what a tool says of its methods, and the hash that pins it.
 
+use std::collections::BTreeSet;
+
 use sha2::{Digest, Sha256};
 
 use crate::value::Value;
@@ -129,13 +131,19 @@ impl Manifest {
 impl Method {
     /// The arguments by name. A script may give them by position, as a list: they take the names
     /// of the parameters in order, and fields at the end that are no parameter themselves are
-    /// named arguments. Nothing at all is no arguments.
+    /// named arguments. Nothing at all is no arguments. No argument may be given twice: who checks
+    /// one of the two and uses the other would be fooled.
     pub fn named_args<O>(&self, args: Value<O>) -> Result<Vec<(String, Value<O>)>, String> {
-        match args {
-            Value::Null => Ok(Vec::new()),
-            Value::Fields(fields) => Ok(fields),
-            Value::List(items) => self.name_positions(items),
-            _ => Err("the arguments are neither a list nor fields".into()),
+        let named = match args {
+            Value::Null => Vec::new(),
+            Value::Fields(fields) => fields,
+            Value::List(items) => self.name_positions(items)?,
+            _ => return Err("the arguments are neither a list nor fields".into()),
+        };
+        let mut names = BTreeSet::new();
+        match named.iter().find(|(name, _)| !names.insert(name.as_str())) {
+            Some((twice, _)) => Err(format!("the argument `{twice}` is given twice")),
+            None => Ok(named),
         }
     }
 
@@ -198,6 +206,13 @@ mod tests {
     fn more_arguments_than_parameters_are_refused() {
         let many = Value::List(vec![text("a"), text("b"), text("c")]);
         assert!(read().named_args(many).is_err());
+    }
+
+    #[test]
+    fn an_argument_given_twice_is_refused() {
+        let path = Value::Fields(vec![("path".into(), text("b"))]);
+        let many = Value::List(vec![text("a"), path]);
+        assert!(read().named_args(many).unwrap_err().contains("`path`"));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod apply;
 mod call;
 mod decide;
+mod narrow;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;

@@ -210,8 +210,11 @@ impl Task {
         if input != self.last_input().next() {
             return Err("its input is not the next one");
         }
-        if !key.is_empty() && self.keys.insert(key.to_owned(), input).is_some() {
+        if self.keys.contains_key(key) {
             return Err("its key was used already");
+        }
+        if !key.is_empty() {
+            self.keys.insert(key.to_owned(), input);
         }
         self.inputs.insert(input, value.clone());
         self.undelivered.push_back(input);

@@ -6,7 +6,7 @@ use super::decide::{Command, Decision, Refusal};
 use super::{CallState, Operation, Task};
 use crate::event::{CallDenied, CallRequested, Fact};
 use crate::failure::{Code, Failure};
-use crate::grant::{Use, path};
+use crate::grant::{Caveat, Use, path, text};
 use crate::id::{Attempt, CallNumber, GrantId, ObjectId};
 use crate::limits;
 use crate::manifest::Method;
@@ -57,6 +57,10 @@ impl Task {
         match call.through {
             None => {
                 self.check_attempt(call.attempt)?;
+                if call.call >= CallNumber::FIRST_LENT {
+                    let why = format!("operation {} has a number that no agent gives", call.call);
+                    return Err(Failure::new(Code::InvalidArgument, why).into());
+                }
                 if let Some(recorded) = self.operations.get(&call.call) {
                     return same_call(recorded, call, &digest).map(|()| Decision::Recorded);
                 }
@@ -120,12 +124,14 @@ impl Task {
             return Err(Failure::new(Code::Revoked, why));
         }
         let understood = self.understand(call, grant)?;
+        let root = self.chain(grant).next().map_or("", |held| &held.grant.path);
         for held in self.chain(grant) {
+            let paths = seen_from(&held.grant.path, root, &understood.paths)?;
             let usage = Use {
                 method: &call.method,
                 read_only: understood.read_only,
                 idempotent: understood.idempotent,
-                paths: &understood.paths,
+                paths: &paths,
                 used: held.used,
                 now_ms,
             };
@@ -153,21 +159,14 @@ impl Task {
         let mut args = method.named_args(call.args.clone()).map_err(invalid)?;
         let mut paths = Vec::new();
         for (name, value) in &mut args {
-            if !method.params.iter().any(|param| param.path && param.name == *name) {
-                continue;
-            }
-            if let Value::Text(given) = value {
-                let wrong = |bad: path::BadPath| {
-                    Failure::new(Code::InvalidArgument, bad.to_string()).with_detail(name.clone())
-                };
-                *given = path::join("", given).map_err(wrong)?;
-                paths.extend(
-                    place
-                        .as_ref()
-                        .map(|place| path::join(place, given))
-                        .transpose()
-                        .map_err(wrong)?,
-                );
+            if method.params.iter().any(|param| param.path && param.name == *name) {
+                let wrong = |why| invalid(why).with_detail(name.clone());
+                let given = normalised(value).map_err(wrong)?;
+                if let Some(place) = &place {
+                    let join = |given: &String| path::join(place, given);
+                    let seen = given.iter().map(join).collect::<Result<Vec<_>, _>>();
+                    paths.extend(seen.map_err(|bad| wrong(bad.to_string()))?);
+                }
             }
         }
         if paths.is_empty() {
@@ -273,6 +272,38 @@ fn same_call(recorded: &Operation, call: &CallCommand, digest: &[u8; 32]) -> Res
         &format!("{}{recorded_args}", recorded.describe()),
         &format!("{} on {} with {}", call.method, call.object, shown(&call.args)),
     ))
+}
+
+/// The paths in a path-typed argument: one, several or none. They are normalised where they stand,
+/// so that the tool gets what was checked.
+fn normalised(value: &mut Value) -> Result<Vec<String>, String> {
+    match value {
+        Value::Null => Ok(Vec::new()),
+        Value::Text(given) => {
+            *given = path::join("", given).map_err(|bad| bad.to_string())?;
+            Ok(vec![given.clone()])
+        }
+        Value::List(items) if items.iter().all(|item| matches!(item, Value::Text(_))) => {
+            let each = items.iter_mut().map(normalised).collect::<Result<Vec<_>, _>>()?;
+            Ok(each.into_iter().flatten().collect())
+        }
+        _ => Err("a path is text, and several are a list of texts".into()),
+    }
+}
+
+/// Paths seen from the grant root `from`, as seen from an ancestor's root `root`; both roots seen
+/// from the tool's.
+fn seen_from(root: &str, from: &str, paths: &[String]) -> Result<Vec<String>, Failure> {
+    let outside = || {
+        let why = format!("`{from}` is not within `{root}`, from which it was narrowed");
+        Failure::new(Code::Denied, why).with_detail(text::caveat_text(&Caveat::Path(root.into())))
+    };
+    if !path::is_within(from, root) {
+        return Err(outside());
+    }
+    let between = from[root.len()..].trim_start_matches('/');
+    let join = |path: &String| path::join(between, path).map_err(|_| outside());
+    paths.iter().map(join).collect()
 }
 
 /// A value in a few words, for an error message.

@@ -1,6 +1,6 @@
 //! *Decide*: a command, and the facts it leads to or the reason why not.
 
-use super::{CallCommand, Operation, Task};
+use super::{CallCommand, CallState, Operation, Task};
 use crate::event::{Fact, Grant, Level};
 use crate::failure::{Code, Failure};
 use crate::id::{Attempt, CallNumber, GrantId, InputId};
@@ -100,7 +100,10 @@ impl Task {
             Command::AddGrant(grant) => vec![self.decide_grant(grant)?],
             Command::RevokeGrant { grant, reason } => return self.decide_revoke(*grant, reason),
             Command::CompleteCall { call, outcome } => {
-                if self.open_calls().all(|(open, _)| open != *call) {
+                let Some(Operation::Call { state, .. }) = self.operations.get(call) else {
+                    return Ok(Decision::Recorded);
+                };
+                if matches!(state, CallState::Completed(..)) {
                     return Ok(Decision::Recorded);
                 }
                 vec![Fact::CallCompleted { call: *call, outcome: bounded(outcome) }]
@@ -156,7 +159,7 @@ impl Task {
         Ok(())
     }
 
-    fn check_open(&self) -> Result<(), Refusal> {
+    pub(super) fn check_open(&self) -> Result<(), Refusal> {
         match self.ending {
             None => Ok(()),
             Some(_) => Err(Failure::new(Code::Failed, "the task has ended").into()),
@@ -180,34 +183,6 @@ impl Task {
         Ok(replaced.into_iter().chain([start]).collect())
     }
 
-    fn decide_grant(&self, grant: &Grant) -> Result<Fact, Refusal> {
-        self.check_open()?;
-        let invalid = |why: String| Err(Failure::new(Code::InvalidArgument, why).into());
-        if !is_identifier(&grant.name) || RESERVED.contains(&grant.name.as_str()) {
-            return invalid(format!(
-                "`{}` cannot name a grant: use letters, digits and _, not beginning with a digit, and none of {}",
-                grant.name.chars().take(80).collect::<String>(),
-                RESERVED.join(", ")
-            ));
-        }
-        if self.grants.values().any(|held| held.grant.name == grant.name && !held.revoked) {
-            return invalid(format!("the task already holds a grant named `{}`", grant.name));
-        }
-        if self.grants.len() >= limits::MAX_GRANTS {
-            return invalid(format!("a task may hold at most {} grants", limits::MAX_GRANTS));
-        }
-        if let Some(parent) = grant.parent {
-            if self.is_revoked(parent) {
-                return Err(Failure::new(Code::Revoked, "its parent was revoked").into());
-            }
-            if self.chain(parent).count() >= limits::MAX_DEPTH {
-                return invalid(format!("a grant narrowed {} times in a row", limits::MAX_DEPTH));
-            }
-        }
-        let next = self.grants.keys().next_back().map_or(GrantId(1), |last| last.next());
-        Ok(Fact::GrantAdded(Box::new(Grant { grant: next, ..grant.clone() })))
-    }
-
     fn decide_revoke(&self, grant: GrantId, reason: &str) -> Result<Decision, Refusal> {
         match self.grants.get(&grant) {
             None => {
@@ -223,7 +198,7 @@ impl Task {
 
     fn decide_loss(&self, call: CallNumber, reason: &str) -> Decision {
         match self.operations.get(&call) {
-            Some(Operation::Call { state: super::CallState::Requested, .. }) => {
+            Some(Operation::Call { state: CallState::Requested, .. }) => {
                 Decision::Record(vec![Fact::CallUnknown { call, reason: reason.to_owned() }])
             }
             _ => Decision::Recorded,
@@ -336,18 +311,6 @@ impl Task {
     pub fn accepted_input(&self, key: &str) -> InputId {
         self.input_of_key(key).unwrap_or_else(|| self.last_input())
     }
-}
-
-/// Names that `remit` has for itself in a script.
-pub const RESERVED: [&str; 5] = ["sleep", "input", "now", "random", "then"];
-
-fn is_identifier(name: &str) -> bool {
-    let mut bytes = name.bytes();
-    let first = bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
-    first
-        && name.len() <= 64
-        && name != "__proto__"
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
 /// The outcome, or in place of one that is too large to keep a failure that says so.

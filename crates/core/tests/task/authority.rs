@@ -149,7 +149,7 @@ fn requests(world: &World) -> impl Iterator<Item = &CallRequested> {
 
 fn grants(world: &World) -> BTreeMap<GrantId, &Grant> {
     let added = |fact| match fact {
-        Fact::GrantAdded(grant) => Some((grant.grant, &**grant)),
+        Fact::GrantAdded(grant) => Some((grant.grant, grant.as_ref())),
         _ => None,
     };
     world.journal.iter().filter_map(|event| added(&event.fact)).collect()

@@ -148,11 +148,13 @@ fn requests(world: &World) -> impl Iterator<Item = &CallRequested> {
 }
 
 fn grants(world: &World) -> BTreeMap<GrantId, &Grant> {
-    let added = |fact| match fact {
-        Fact::GrantAdded(grant) => Some((grant.grant, grant.as_ref())),
-        _ => None,
-    };
-    world.journal.iter().filter_map(|event| added(&event.fact)).collect()
+    let events = world.journal.iter();
+    events
+        .filter_map(|event| match &event.fact {
+            Fact::GrantAdded(grant) => Some((grant.grant, grant.as_ref())),
+            _ => None,
+        })
+        .collect()
 }
 
 fn ancestors(grants: &BTreeMap<GrantId, &Grant>, grant: GrantId) -> BTreeSet<GrantId> {

@@ -1,0 +1,47 @@
+//! What CI runs is what a developer runs, and what it checked last is what is here.
+
+use std::fs;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+fn read(path: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    fs::read_to_string(root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The commands of the first block of code in the README.
+fn readme_commands() -> Vec<String> {
+    let readme = read("README.md");
+    let block = readme.split("```").nth(1).expect("README.md has a block of code");
+    let lines = block.lines().skip(1).map(|line| line.split('#').next().unwrap_or("").trim());
+    lines.filter(|line| !line.is_empty()).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_two_commands_of_the_readme_are_the_ones_that_are_run() {
+    let commands = readme_commands();
+    assert_eq!(commands.len(), 2, "README.md opens with two commands, found {commands:?}");
+    let run = read(".ci/run");
+    for command in commands {
+        assert!(command.starts_with("cargo "), "a fresh clone needs cargo alone, found {command}");
+        assert!(
+            run.lines()
+                .any(|line| line.trim_start().starts_with("step ") && line.ends_with(&command)),
+            "README.md says `{command}` and .ci/run has no step that does exactly this: \
+             change one of them"
+        );
+    }
+}
+
+#[test]
+fn the_dependencies_are_the_ones_that_were_checked() {
+    let input = read("Cargo.lock") + &read("deny.toml");
+    let found: String = Sha256::digest(input).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(
+        read(".ci/deny.passed").trim(),
+        found,
+        "Cargo.lock or deny.toml differ from those whose licences, bans and sources were checked \
+         last (left): run `bash .ci/run deny` and commit .ci/deny.passed"
+    );
+}

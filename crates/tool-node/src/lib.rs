@@ -1,1 +1,11 @@
-//! x
+//! The tool node, and the kit with which third parties write tools.
+//!
+//! For: describing tools as Rust types ([`kit`]), serving them to a mesh, and remembering what
+//! became of every call so that none is done twice. Not for: deciding who may call what, which is the
+//! task owner's membrane, and not for credentials of agents: a secret stays in the node that uses it.
+
+pub mod kit;
+pub mod limits;
+pub mod tools;
+
+pub use remit_vat::vat::offload;

@@ -1,0 +1,178 @@
+//! Interfaces: the described methods of one Rust type.
+
+use std::any::{Any, TypeId};
+use std::future::Future;
+use std::marker::PhantomData;
+use std::rc::Rc;
+
+use futures::FutureExt;
+use futures::future::LocalBoxFuture;
+use remit_core::manifest::{self, Param};
+use remit_core::{Failure, Value};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::remote::Remote;
+use super::{CallContext, Method, decode, encode, fail, schema};
+
+/// The methods of objects of type `T`. Within one tool, a type has one interface.
+///
+/// A handler is an `async fn` (or a closure that gives a future) of three: the object, the
+/// arguments, the call. It runs on the node's one event loop: blocking work belongs in
+/// [`crate::offload`].
+pub struct Interface<T> {
+    untyped: Untyped,
+    of: PhantomData<fn(Rc<T>)>,
+}
+
+/// An interface whose type was forgotten.
+pub(crate) struct Untyped {
+    pub(crate) of: TypeId,
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) methods: Vec<Entry>,
+}
+
+/// A method with the code behind it.
+pub(crate) struct Entry {
+    pub(crate) meta: manifest::Method,
+    /// The type of the objects that it opens, with its name for an error message.
+    pub(crate) opens: Option<(TypeId, &'static str)>,
+    /// Whether it takes arguments that are no parameters.
+    pub(crate) open_args: bool,
+    pub(crate) handler: Handler,
+}
+
+/// What a method returned.
+pub(crate) enum Returned {
+    Value(Value<u32>),
+    Object(Rc<dyn Any>),
+}
+
+pub(crate) type Handler = Rc<
+    dyn Fn(
+        Rc<dyn Any>,
+        Value<u32>,
+        Vec<Remote>,
+        CallContext,
+    ) -> LocalBoxFuture<'static, Result<Returned, Failure>>,
+>;
+
+impl<T: 'static> Interface<T> {
+    /// An interface without methods. `name` stands in the manifest; `description` is what an
+    /// agent reads.
+    pub fn new(name: impl Into<String>, description: impl Into<String>) -> Self {
+        let untyped = Untyped {
+            of: TypeId::of::<T>(),
+            name: name.into(),
+            description: description.into(),
+            methods: Vec::new(),
+        };
+        Self { untyped, of: PhantomData }
+    }
+
+    /// Adds a method whose result is data. The arguments' fields, in their order, are the
+    /// parameters; [`NoArgs`](super::NoArgs) takes none.
+    #[must_use]
+    pub fn method<A, R, F>(
+        self,
+        name: &str,
+        method: Method,
+        handler: impl Fn(Rc<T>, A, CallContext) -> F + 'static,
+    ) -> Self
+    where
+        A: DeserializeOwned + JsonSchema,
+        R: Serialize + JsonSchema + 'static,
+        F: Future<Output = Result<R, Failure>> + 'static,
+    {
+        let result = schema::of_result::<R>().to_string();
+        self.add::<A, R, F>(name, method, (result, None), handler, |r| {
+            encode(&r).map(Returned::Value)
+        })
+    }
+
+    /// Adds a method that opens an object of type `U`, whose interface the tool describes as well.
+    #[must_use]
+    pub fn opens<A, U, F>(
+        self,
+        name: &str,
+        method: Method,
+        handler: impl Fn(Rc<T>, A, CallContext) -> F + 'static,
+    ) -> Self
+    where
+        A: DeserializeOwned + JsonSchema,
+        U: 'static,
+        F: Future<Output = Result<Rc<U>, Failure>> + 'static,
+    {
+        let opens = Some((TypeId::of::<U>(), std::any::type_name::<U>()));
+        let result = (r#"{"type":"null"}"#.to_owned(), opens);
+        self.add::<A, Rc<U>, F>(name, method, result, handler, |object| {
+            Ok(Returned::Object(object))
+        })
+    }
+
+    fn add<A, R, F>(
+        mut self,
+        name: &str,
+        method: Method,
+        (result_schema, opens): (String, Option<(TypeId, &'static str)>),
+        handler: impl Fn(Rc<T>, A, CallContext) -> F + 'static,
+        finish: fn(R) -> Result<Returned, Failure>,
+    ) -> Self
+    where
+        A: DeserializeOwned + JsonSchema,
+        R: 'static,
+        F: Future<Output = Result<R, Failure>> + 'static,
+    {
+        let args_schema = schema::of_args::<A>();
+        let meta = manifest::Method {
+            name: name.to_owned(),
+            params: schema::params(&args_schema),
+            args_schema: args_schema.to_string(),
+            result_schema,
+            ..method.into_manifest()
+        };
+        let handler: Handler = Rc::new(move |object, args, objects, call| {
+            let started = object
+                .downcast::<T>()
+                .map_err(|_| fail::failed("the object is not of the interface's type"))
+                .and_then(|object| Ok(handler(object, decode::<A>(args, objects)?, call)));
+            async move { finish(started?.await?) }.boxed_local()
+        });
+        let open_args = schema::is_open(&args_schema);
+        self.untyped.methods.push(Entry { meta, opens, open_args, handler });
+        self
+    }
+
+    pub(crate) fn into_untyped(self) -> Untyped {
+        self.untyped
+    }
+}
+
+impl Entry {
+    /// The arguments by name, without those that are null and need not be given.
+    pub(crate) fn arguments(&self, args: Value<u32>) -> Result<Value<u32>, Failure> {
+        let named = self.meta.named_args(args).map_err(|why| fail::invalid("", why))?;
+        let param = |name: &str| self.meta.params.iter().find(|p| p.name == name);
+        let known: Vec<(String, Value<u32>)> = named
+            .into_iter()
+            .filter(|(name, value)| {
+                let optional = param(name).is_some_and(|p: &Param| !p.required);
+                !(optional && *value == Value::Null)
+            })
+            .collect();
+        match known.iter().find(|(name, _)| !self.open_args && param(name).is_none()) {
+            Some((stranger, _)) => Err(self.stranger(stranger)),
+            None => Ok(Value::Fields(known)),
+        }
+    }
+
+    fn stranger(&self, name: &str) -> Failure {
+        let names: Vec<&str> = self.meta.params.iter().map(|p| p.name.as_str()).collect();
+        let takes = if names.is_empty() { "no arguments".into() } else { names.join(", ") };
+        let shown: String = name.chars().take(80).collect();
+        let message = format!("`{}` has no argument `{shown}`: it takes {takes}", self.meta.name);
+        fail::invalid(shown, message)
+    }
+}

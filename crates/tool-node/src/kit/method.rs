@@ -1,0 +1,71 @@
+//! What a method says of itself.
+
+use std::time::Duration;
+
+use remit_core::manifest;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// A method's description and annotations. What it promises here decides what happens when a call
+/// is interrupted: what is read-only or idempotent is repeated, anything else waits for a person.
+///
+/// ```
+/// use std::time::Duration;
+/// use remit_tool_node::kit::Method;
+/// let remove = Method::idempotent("Removes a city.").destructive().timeout(Duration::from_secs(5));
+/// ```
+#[derive(Debug, Clone)]
+pub struct Method {
+    meta: manifest::Method,
+}
+
+/// For methods that take no arguments.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+pub struct NoArgs {}
+
+impl Method {
+    /// A method with effects, not to be done twice. `description` is what an agent reads.
+    pub fn effect(description: impl Into<String>) -> Self {
+        let description = description.into();
+        Self { meta: manifest::Method { description, ..manifest::Method::default() } }
+    }
+
+    /// A method that changes nothing.
+    pub fn read_only(description: impl Into<String>) -> Self {
+        let mut method = Self::effect(description);
+        method.meta.read_only = true;
+        method
+    }
+
+    /// A method with effects, of which doing it twice is the same as doing it once.
+    pub fn idempotent(description: impl Into<String>) -> Self {
+        let mut method = Self::effect(description);
+        method.meta.idempotent = true;
+        method
+    }
+
+    /// A method that changes nothing and whose result depends on its arguments alone.
+    pub fn pure(description: impl Into<String>) -> Self {
+        let mut method = Self::read_only(description);
+        method.meta.pure_ = true;
+        method
+    }
+
+    /// It may destroy what cannot be got back.
+    #[must_use]
+    pub const fn destructive(mut self) -> Self {
+        self.meta.destructive = true;
+        self
+    }
+
+    /// The longest a call may take, at most some 49 days. Without it the caller decides.
+    #[must_use]
+    pub fn timeout(mut self, longest: Duration) -> Self {
+        self.meta.timeout_ms = u32::try_from(longest.as_millis()).unwrap_or(u32::MAX);
+        self
+    }
+
+    pub(crate) fn into_manifest(self) -> manifest::Method {
+        self.meta
+    }
+}

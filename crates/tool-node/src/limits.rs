@@ -1,0 +1,57 @@
+//! Every bound of this crate, each with its reason.
+
+use std::time::Duration;
+
+/// Bytes of a call's result. The owner of a task records no more, and nobody should do work whose
+/// result is thrown away.
+pub const MAX_RESULT_BYTES: usize = remit_core::limits::MAX_VALUE_BYTES;
+
+/// Bytes of an idempotency key: owners use a task's id and a number.
+pub const MAX_KEY_BYTES: usize = 256;
+
+/// How long a method that was cancelled may take to tidy up before it is dropped. Long enough for a
+/// disk write or the end of a process group, short against the patience of whoever cancelled.
+pub const CANCEL_GRACE: Duration = Duration::from_secs(5);
+
+/// How long calls in flight may take to end when the node is told to stop.
+pub const DRAIN: Duration = Duration::from_secs(10);
+
+/// Outcomes in the ledger. A task makes at most a hundred thousand calls, and the oldest go first.
+pub const LEDGER_RECORDS: usize = 200_000;
+
+/// Bytes of outcomes in the ledger, so that it stays small against the disk it shares.
+pub const LEDGER_BYTES: u64 = 256 << 20;
+
+/// How long the ledger keeps an outcome: an owner that was away longer must ask a person.
+pub const LEDGER_AGE: Duration = Duration::from_secs(7 * 86_400);
+
+/// Memory of the ledger's cache. Repeated keys are rare and recent.
+pub const LEDGER_CACHE_BYTES: u64 = 16 << 20;
+
+/// Records that one new record may push out, so that no single call pays for all the old ones.
+pub const LEDGER_PRUNE_AT_ONCE: usize = 64;
+
+/// Records read at once when the ledger is opened.
+pub const LEDGER_PAGE: usize = 1_000;
+
+/// Bytes of one piece of ephemeral output; a longer one is cut into pieces.
+pub const MAX_OUTPUT_BYTES: usize = 16 << 10;
+
+/// Pieces of ephemeral output that wait to be sent. When the orchestrator is slower, pieces are
+/// dropped: the outcome carries the whole.
+pub const OUTPUT_QUEUE: usize = 256;
+
+/// How long the orchestrator may take to accept a registration, a report or a piece of output.
+pub const PORT_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How often the load is reported although it did not change, so that the node is seen to be well.
+pub const REPORT_EVERY: Duration = Duration::from_secs(3);
+
+/// The least time between two reports: under load a report per call would double the messages.
+pub const REPORT_AT_MOST_EVERY: Duration = Duration::from_millis(200);
+
+/// How long a tool waits for the answer of an object that was lent to it.
+pub const REMOTE_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Bytes of a node's configuration file.
+pub const CONFIG_BYTES: u64 = 1 << 20;

@@ -256,7 +256,11 @@ impl Task {
         match object {
             ObjectId::Grant(grant) => self.grants.contains_key(&grant).then_some(grant),
             ObjectId::Result(call) | ObjectId::Part(call, _) => {
-                self.request(call).map(|request| request.grant)
+                match self.operations.get(&call)? {
+                    Operation::Call { request, .. } => Some(request.grant),
+                    Operation::Denied { denied, .. } => Some(denied.grant),
+                    Operation::Sleep { .. } | Operation::Input { .. } => None,
+                }
             }
         }
     }

@@ -10,7 +10,7 @@ use crate::grant::{Caveat, Use, path, text};
 use crate::id::{Attempt, CallNumber, GrantId, ObjectId};
 use crate::limits;
 use crate::manifest::Method;
-use crate::value::{Value, digest_object};
+use crate::value::{Outcome, Value, digest_object};
 
 /// A call as it arrives at the membrane.
 #[derive(Debug, Clone, PartialEq)]
@@ -123,6 +123,9 @@ impl Task {
             let why = "the grant was revoked: nothing obtained through it works any more";
             return Err(Failure::new(Code::Revoked, why));
         }
+        if let Some(cause) = self.cause_of(call.object) {
+            return Err(cause.clone());
+        }
         let understood = self.understand(call, grant)?;
         let root = self.chain(grant).next().map_or("", |held| &held.grant.path);
         for held in self.chain(grant) {
@@ -180,6 +183,19 @@ impl Task {
             idempotent: method.idempotent,
             paths,
         })
+    }
+
+    /// The failure of the call that was to return the object: what was pipelined on it fails so too.
+    fn cause_of(&self, object: ObjectId) -> Option<&Failure> {
+        let (ObjectId::Result(call) | ObjectId::Part(call, _)) = object else { return None };
+        match self.operations.get(&call)? {
+            Operation::Denied { denied, .. } => Some(&denied.failure),
+            Operation::Call { state: CallState::Completed(outcome, _), .. } => match &**outcome {
+                Outcome::Failure(failure) => Some(failure),
+                Outcome::Value { .. } => None,
+            },
+            _ => None,
+        }
     }
 
     fn method(&self, grant: GrantId, interface: &str, name: &str) -> Result<&Method, Failure> {

@@ -1,0 +1,276 @@
+//! Attempts: keeping an agent at work on the task until it has ended.
+
+use std::rc::Rc;
+
+use remit_core::task::{CallState, Command, Operation};
+use remit_core::{Attempt, CallNumber, Code, Failure};
+use remit_schema::agent_node_capnp::run;
+use remit_vat::backoff::Backoff;
+use remit_vat::connection::Connection;
+use tokio::sync::oneshot;
+
+use super::Owner;
+use crate::limits;
+use crate::registry::Placement;
+use crate::serve::{context, request};
+
+/// How an attempt ended.
+enum End {
+    /// The task has ended, or the owner is closing.
+    Over,
+    /// The agent waits only for time or input; its process was let go.
+    Asleep,
+    /// It was lost, for this reason; another attempt goes on.
+    Lost(String),
+    /// It met a limit that another attempt would meet again.
+    Limit(String),
+}
+
+/// A running attempt's hold on its process and connection.
+struct Running {
+    attempt: Attempt,
+    run: run::Client,
+    connection: Option<oneshot::Receiver<Connection>>,
+    ticket: [u8; 32],
+    _placement: Placement,
+}
+
+impl Owner {
+    /// Keeps an agent at work until the task has ended. Answers then, or when the owner closes.
+    pub async fn keep(self: Rc<Self>) {
+        self.lose_open_calls();
+        self.arm_all();
+        let mut backoff = Backoff::new(limits::ATTEMPT_RETRY_FIRST, limits::ATTEMPT_RETRY_MOST);
+        let mut fruitless = 0;
+        while !self.is_over() {
+            let before = self.with(|task| task.order().len());
+            match self.attempt().await {
+                End::Over => return,
+                End::Asleep => {
+                    fruitless = 0;
+                    backoff.reset();
+                    self.sleep_until_stirred().await;
+                }
+                End::Limit(reason) => self.fail(Failure::new(Code::TimedOut, reason)),
+                End::Lost(reason) => {
+                    let progress = self.with(|task| task.order().len()) > before;
+                    fruitless = if progress { 0 } else { fruitless + 1 };
+                    if fruitless >= limits::FRUITLESS_ATTEMPTS {
+                        let why = format!("{fruitless} attempts in a row ended without progress, the last one so: {reason}");
+                        self.fail(Failure::new(Code::Failed, why));
+                        return;
+                    }
+                    self.explain(format!("attempt ended: {reason}"));
+                    if fruitless > 1 {
+                        tokio::time::sleep(backoff.next_wait()).await;
+                    } else {
+                        backoff.reset();
+                    }
+                }
+            }
+        }
+    }
+
+    /// One attempt, from placement to its end.
+    async fn attempt(self: &Rc<Self>) -> End {
+        let running = match self.start().await {
+            Ok(Some(running)) => running,
+            Ok(None) => return End::Over,
+            Err(failure) => return End::Lost(failure.message),
+        };
+        let attempt = running.attempt;
+        let end = self.watch(running).await;
+        let reason = match &end {
+            End::Over => return end,
+            End::Asleep => "asleep until its time or input comes",
+            End::Lost(reason) | End::Limit(reason) => reason,
+        };
+        let command = Command::EndAttempt { attempt, reason: reason.to_owned() };
+        if let Err(error) = self.record(&command) {
+            tracing::warn!(task = %self.key().task, %error, "an attempt's end could not be recorded");
+        }
+        end
+    }
+
+    /// Places an attempt and starts its process. `None`: the task ended meanwhile.
+    async fn start(self: &Rc<Self>) -> Result<Option<Running>, Failure> {
+        let (kind, labels) = self.with(|task| {
+            (task.created().agent.clone(), task.created().labels.clone())
+        });
+        let place = self.services().placer.place(&kind, &labels, |why| self.explain(why));
+        let placement = tokio::select! {
+            biased;
+            () = self.over() => return Ok(None),
+            placement = place => placement,
+        };
+        self.explain("");
+        let start = Command::StartAttempt { node: placement.node.clone() };
+        self.record_durably(&start).await?;
+        let Some(attempt) = self.with(|task| task.running()) else { return Ok(None) };
+        self.begin_delivery(attempt);
+        let (sender, connected) = oneshot::channel();
+        let bootstrap = context::client(self, attempt);
+        let ticket = self.services().tickets.issue(&placement.node, bootstrap, sender);
+        let run = request::start(&placement.host, self, attempt, &ticket).await.inspect_err(|_| {
+            self.services().tickets.withdraw(&ticket);
+        })?;
+        Ok(Some(Running {
+            attempt,
+            run,
+            connection: Some(connected),
+            ticket,
+            _placement: placement,
+        }))
+    }
+
+    /// Watches a running attempt. When this returns, its process and connection are gone or going.
+    async fn watch(self: &Rc<Self>, mut running: Running) -> End {
+        let mut connection = None;
+        let connected = running.connection.take();
+        let end = {
+            let connect = async {
+                if let Some(connected) = connected {
+                    connection = connected.await.ok();
+                }
+            };
+            let ended = request::wait(&running.run);
+            let quiet = self.quiet();
+            let stalled = self.stalled();
+            tokio::pin!(connect, ended, quiet, stalled);
+            let mut connecting = true;
+            loop {
+                tokio::select! {
+                    biased;
+                    () = self.over() => break End::Over,
+                    ended = &mut ended => break self.process_ended(ended),
+                    () = &mut connect, if connecting => connecting = false,
+                    () = &mut quiet => break End::Asleep,
+                    failure = &mut stalled => {
+                        self.fail(failure);
+                        break End::Over;
+                    }
+                }
+            }
+        };
+        self.services().tickets.withdraw(&running.ticket);
+        // The reply to the agent's last word may still be on its way; its process ends by itself
+        // then, and the node closes the connection. Anything else is cut off now.
+        if let Some(connection) = connection
+            && !matches!(end, End::Over)
+        {
+            connection.abort("the attempt is over");
+        }
+        if matches!(end, End::Over) && !self.is_closing() {
+            let grace = request::wait(&running.run);
+            let _ended = tokio::time::timeout(limits::LAST_WORD_GRACE, grace).await;
+        }
+        end
+    }
+
+    fn process_ended(&self, ended: Result<request::RunEnd, Failure>) -> End {
+        if self.is_over() {
+            return End::Over;
+        }
+        match ended {
+            Ok(request::RunEnd::Exited) => {
+                End::Lost("the agent's process ended without a last word".into())
+            }
+            Ok(request::RunEnd::Crashed(how)) => End::Lost(how),
+            Ok(request::RunEnd::Deadline(what)) => End::Limit(format!("deadline: {what}")),
+            Err(failure) => End::Lost(format!("the agent node went away: {}", failure.message)),
+        }
+    }
+
+    /// Answers when the agent has waited for nothing but time or input for a while.
+    async fn quiet(self: &Rc<Self>) {
+        let grace = self.services().timing.idle_grace;
+        let mut progress = self.progress();
+        loop {
+            if self.is_quiet() {
+                // An event starts the wait afresh; without one the quiet has lasted.
+                if tokio::time::timeout(grace, progress.changed()).await.is_err() && self.is_quiet() {
+                    return;
+                }
+            } else if progress.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
+    }
+
+    fn is_quiet(&self) -> bool {
+        let soon_ms = (self.services().now_ms)()
+            + u64::try_from(self.services().timing.idle_grace.as_millis()).unwrap_or(u64::MAX / 2);
+        self.told_all()
+            && self.with(|task| task.waits() && task.timers().all(|(_, due_ms)| due_ms > soon_ms))
+    }
+
+    /// Answers with a failure when the replay hangs on an operation the script does not repeat.
+    async fn stalled(self: &Rc<Self>) -> Failure {
+        let grace = self.services().timing.replay_grace;
+        let mut suspect: Option<CallNumber> = None;
+        loop {
+            tokio::time::sleep(grace).await;
+            match self.stalled_on() {
+                Some((operation, what)) if suspect == Some(operation) => {
+                    return Failure::new(
+                        Code::Failed,
+                        format!(
+                            "the script is not deterministic: operation {operation} was `{what}`, and on replay the script did not get there"
+                        ),
+                    );
+                }
+                Some((operation, _)) => suspect = Some(operation),
+                None => suspect = None,
+            }
+        }
+    }
+
+    async fn sleep_until_stirred(self: &Rc<Self>) {
+        loop {
+            let stirred = self.stirred.notified();
+            // The attempt that slept had been told everything; what was settled since wakes it.
+            if self.is_over() || !self.told_all() || !self.with(|task| task.waits()) {
+                return;
+            }
+            stirred.await;
+        }
+    }
+
+    /// Answers when the task has ended or the owner closes.
+    pub async fn over(&self) {
+        let mut progress = self.progress();
+        while !self.is_over() {
+            tokio::select! {
+                biased;
+                () = self.stirred.notified() => {}
+                changed = progress.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_closing() || self.with(|task| task.ending().is_some())
+    }
+
+    /// After a restart: calls that were in flight then are of unknown outcome now.
+    fn lose_open_calls(self: &Rc<Self>) {
+        let open: Vec<CallNumber> = self.with(|task| {
+            task.operations()
+                .filter(|(_, operation)| {
+                    matches!(operation, Operation::Call { state: CallState::Requested, .. })
+                })
+                .map(|(call, _)| call)
+                .collect()
+        });
+        for call in open {
+            let reason = "the orchestrator was restarted".to_owned();
+            if let Err(error) = self.record(&Command::LoseCall { call, reason }) {
+                tracing::warn!(task = %self.key().task, %error, "a lost call could not be recorded");
+            }
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Live references to the tools' objects that a task holds, and how to get one again.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use remit_core::{CallNumber, Code, Failure, GrantId, ObjectId, Value};
+use remit_schema::object_capnp::object;
+
+use super::Owner;
+use crate::serve::request;
+
+/// The live references that an owner has now. Any of them may be gone at any time.
+#[derive(Default)]
+pub struct Objects {
+    live: HashMap<ObjectId, Result<object::Client, Failure>>,
+    /// Roots that no tool node serves: objects of a client's own process.
+    own: HashMap<GrantId, object::Client>,
+}
+
+impl Objects {
+    /// The reference, or the failure of the call that was to return it.
+    pub fn get(&self, object: ObjectId) -> Option<Result<object::Client, Failure>> {
+        self.live.get(&object).cloned()
+    }
+
+    /// Keeps a reference, or why there is none.
+    pub fn set(&mut self, object: ObjectId, client: Result<object::Client, Failure>) {
+        self.live.insert(object, client);
+    }
+
+    /// Keeps the root of a grant that is an object of a client's own process.
+    pub fn set_own(&mut self, grant: GrantId, root: object::Client) {
+        self.own.insert(grant, root);
+    }
+
+    /// Whether the grant's root is an object of a client's own process.
+    pub fn is_own(&self, grant: GrantId) -> bool {
+        self.own.contains_key(&grant)
+    }
+
+    /// Drops the references that `which` names.
+    pub fn forget(&mut self, which: impl Fn(ObjectId) -> bool) {
+        self.live.retain(|object, _| !which(*object));
+        self.own.retain(|grant, _| !which(ObjectId::Grant(*grant)));
+    }
+
+    /// Drops the references through a connection that is gone; own roots too are gone then.
+    pub fn forget_live(&mut self, which: impl Fn(ObjectId) -> bool) {
+        self.live.retain(|object, _| !which(*object));
+    }
+}
+
+impl Owner {
+    /// Keeps the root of a grant that is an object of a client's own process.
+    pub fn hold_own(&self, grant: GrantId, root: object::Client) {
+        self.objects.borrow_mut().set_own(grant, root);
+    }
+
+    /// A live reference to the inner object, got again if need be.
+    pub(super) async fn resolve(
+        self: &Rc<Self>,
+        object: ObjectId,
+    ) -> Result<object::Client, Failure> {
+        if let Some(known) = self.objects.borrow().get(object) {
+            return known;
+        }
+        let client = match object {
+            ObjectId::Grant(grant) => self.root(grant).await?,
+            ObjectId::Result(call) => {
+                let promise = self.repeat(call).await?;
+                promise.pipeline.get_object()
+            }
+            ObjectId::Part(call, index) => self.part_again(call, index).await?,
+        };
+        self.objects.borrow_mut().set(object, Ok(client.clone()));
+        Ok(client)
+    }
+
+    /// The root object of a grant, from the node that serves it.
+    async fn root(self: &Rc<Self>, grant: GrantId) -> Result<object::Client, Failure> {
+        if let Some(own) = self.objects.borrow().own.get(&grant) {
+            return Ok(own.clone());
+        }
+        let Some(grant) = self.with(|task| task.grant(grant).map(|held| Rc::new(held.grant.clone())))
+        else {
+            return Err(Failure::new(Code::ObjectLost, "the grant is gone"));
+        };
+        let live = self.live_tool(&grant.node, &grant.tool, &grant.version).await?;
+        if grant.path.is_empty() {
+            return Ok(live.root);
+        }
+        let path = Value::<u32>::Fields(vec![("path".into(), Value::Text(grant.path.clone()))]);
+        let descend = &grant.manifest.descend;
+        let promise = request::call(&live.root, descend, &path, &[], &[]).send();
+        Ok(promise.pipeline.get_object())
+    }
+
+    /// The tool, waiting a while for its node to come back.
+    pub(super) async fn live_tool(
+        &self,
+        node: &str,
+        tool: &str,
+        version: &str,
+    ) -> Result<crate::registry::LiveTool, Failure> {
+        let registry = &self.services.registry;
+        let grace = self.services.timing.tool_grace;
+        let wait = async {
+            loop {
+                let changed = registry.changed();
+                if let Some(live) = registry.live(node, tool, version) {
+                    return live;
+                }
+                changed.await;
+            }
+        };
+        tokio::time::timeout(grace, wait).await.map_err(|_| {
+            Failure::new(
+                Code::Unavailable,
+                format!(
+                    "{node}, which serves {tool} {version}, is away, and did not come back within {} s",
+                    grace.as_secs_f32()
+                ),
+            )
+        })
+    }
+
+    /// Sends a call again, which is sound only if it changes nothing.
+    async fn repeat(self: &Rc<Self>, call: CallNumber) -> Result<request::Promise, Failure> {
+        let lost = |why: &str| Failure::new(Code::ObjectLost, why);
+        let Some(asked) = self.with(|task| task.request(call).cloned()) else {
+            return Err(lost("the call that returned the object is not in the journal"));
+        };
+        if !asked.read_only {
+            return Err(lost(&format!(
+                "the object came from call {call} ({}), which is not read-only and so is not repeated",
+                asked.method
+            )));
+        }
+        let inner = Box::pin(self.resolve(asked.object)).await?;
+        let (args, table) = self.lend(&asked, call);
+        Ok(request::call(&inner, &asked.method, &args, &table, &self.tool_key(call)).send())
+    }
+
+    async fn part_again(
+        self: &Rc<Self>,
+        call: CallNumber,
+        index: u32,
+    ) -> Result<object::Client, Failure> {
+        let promise = self.repeat(call).await?;
+        let (_, table) = request::answer(self.timeout_of(call), promise).await?;
+        for (at, client) in (0..).zip(&table) {
+            self.objects.borrow_mut().set(ObjectId::Part(call, at), Ok(client.clone()));
+        }
+        table.into_iter().nth(index as usize).ok_or_else(|| {
+            Failure::new(Code::ObjectLost, format!("call {call} no longer returns object {index}"))
+        })
+    }
+}

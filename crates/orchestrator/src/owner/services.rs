@@ -1,0 +1,50 @@
+//! What every owner shares, handed in by whoever builds the orchestrator.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::TaskKey;
+use crate::journal::Journal;
+use crate::placer::Placer;
+use crate::registry::Registry;
+use crate::tickets::Tickets;
+
+/// What every owner shares.
+pub struct Services {
+    /// Where events are written.
+    pub journal: Arc<dyn Journal>,
+    /// Which nodes there are.
+    pub registry: Rc<Registry>,
+    /// Who gets which agent node.
+    pub placer: Rc<Placer>,
+    /// Tickets for the connections of attempts.
+    pub tickets: Rc<Tickets>,
+    /// The wall clock, in milliseconds since 1970.
+    pub now_ms: Box<dyn Fn() -> u64>,
+    /// Called when an owner's journal failed and the owner is of no more use.
+    pub halted: Box<dyn Fn(&TaskKey)>,
+    /// Times that an operator may set.
+    pub timing: Timing,
+}
+
+/// Times that an operator may set.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    /// How long a call waits for its tool's node to come back before it fails.
+    pub tool_grace: Duration,
+    /// How long an agent that waits only for time or input keeps its process.
+    pub idle_grace: Duration,
+    /// How long a replay may wait for an operation that the script does not repeat.
+    pub replay_grace: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            tool_grace: Duration::from_secs(10),
+            idle_grace: Duration::from_secs(30),
+            replay_grace: Duration::from_secs(60),
+        }
+    }
+}

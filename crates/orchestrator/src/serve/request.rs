@@ -1,0 +1,154 @@
+//! Calls that the orchestrator makes: on tools' objects, on tool nodes, on agent nodes.
+
+use std::time::Duration;
+
+use capnp::capability::RemotePromise;
+use remit_core::{Attempt, Code, Failure, Outcome, Value};
+use remit_schema::agent_node_capnp::{agent_host, run, run_end};
+use remit_schema::object_capnp::object;
+use remit_schema::tool_node_capnp::{call_state, tool_host};
+use remit_vat::connection::within;
+use remit_vat::{exception, wire};
+
+use crate::limits;
+use crate::owner::Owner;
+
+/// A call on its way, with the pipeline on its result.
+pub type Promise = RemotePromise<object::call_results::Owned>;
+
+/// A call that is ready to be sent.
+pub struct Call(capnp::capability::Request<object::call_params::Owned, object::call_results::Owned>);
+
+impl Call {
+    /// Sends it.
+    pub fn send(self) -> Promise {
+        self.0.send()
+    }
+}
+
+/// A call of `method` on `inner`, the objects in `args` taken from `table`.
+pub fn call(
+    inner: &object::Client,
+    method: &str,
+    args: &Value<u32>,
+    table: &[object::Client],
+    key: &[u8],
+) -> Call {
+    let mut request = inner.call_request();
+    let mut params = request.get();
+    params.set_method(method);
+    params.set_key(key);
+    wire::value::write(params.init_args(), args, table);
+    Call(request)
+}
+
+/// The answer to a call: its outcome, and the live objects in its value. `unavailable` means that
+/// the connection was lost.
+pub async fn answer(
+    limit: Duration,
+    promise: Promise,
+) -> Result<(Outcome<u32>, Vec<object::Client>), Failure> {
+    let response = within(limit, promise).await?;
+    let results = response.get().map_err(|error| exception::to_failure(&error))?;
+    let value = results.get_value().map_err(|error| exception::to_failure(&error))?;
+    let (value, table) = wire::value::read(value).map_err(|malformed| {
+        Failure::new(Code::Failed, format!("the tool's answer is {malformed}"))
+    })?;
+    if table.len() > limits::OBJECTS_PER_VALUE {
+        let why = format!("the tool's answer holds {} objects", table.len());
+        return Err(Failure::new(Code::Limit, why));
+    }
+    Ok((Outcome::Value { value, object: results.has_object() }, table))
+}
+
+/// What a tool node's ledger says of a call.
+pub enum Settled {
+    /// It did not happen.
+    NeverStarted,
+    /// It began, and nobody knows how it ended.
+    Started,
+    /// It ended so.
+    Completed(Outcome<u32>),
+}
+
+/// Asks a tool node what became of the call with this key.
+pub async fn settle(
+    host: &tool_host::Client,
+    key: &[u8],
+    limit: Duration,
+) -> Result<Settled, Failure> {
+    let mut request = host.settle_request();
+    request.get().set_key(key);
+    let response = within(limit, request.send()).await?;
+    let read = || {
+        let state = response.get()?.get_state()?;
+        Ok::<_, wire::Malformed>(match state.which()? {
+            call_state::NeverStarted(()) => Settled::NeverStarted,
+            call_state::Started(()) => Settled::Started,
+            call_state::Value(value) => Settled::Completed(Outcome::Value {
+                value: wire::value::read(value?)?.0,
+                object: state.get_object(),
+            }),
+            call_state::Failure(failure) => {
+                Settled::Completed(Outcome::Failure(wire::outcome::read_failure(failure?)?))
+            }
+        })
+    };
+    read().map_err(|malformed| {
+        Failure::new(Code::Failed, format!("the tool node's answer is {malformed}"))
+    })
+}
+
+/// Asks an agent node to start an attempt.
+pub async fn start(
+    host: &agent_host::Client,
+    owner: &Owner,
+    attempt: Attempt,
+    ticket: &[u8; 32],
+) -> Result<run::Client, Failure> {
+    let mut request = host.start_request();
+    let mut spec = request.get().init_spec();
+    owner.with(|task| {
+        let created = task.created();
+        spec.set_task(owner.key().task.to_string());
+        spec.set_attempt(attempt.0);
+        spec.set_kind(&created.agent);
+        spec.set_ticket(ticket);
+        spec.set_deadline_ms(created.deadline_ms);
+        spec.set_memory_bytes(created.memory_bytes);
+    });
+    let response = within(limits::START_ATTEMPT, request.send()).await?;
+    let run = response.get().and_then(|results| results.get_run());
+    run.map_err(|error| exception::to_failure(&error))
+}
+
+/// How a worker process ended.
+pub enum RunEnd {
+    /// By itself.
+    Exited,
+    /// Without a last word.
+    Crashed(String),
+    /// Killed at a limit.
+    Deadline(String),
+}
+
+/// Answers when the worker process has ended. It takes as long as it takes: the connection's own
+/// watch notices a node that is gone.
+pub async fn wait(run: &run::Client) -> Result<RunEnd, Failure> {
+    let response = run
+        .wait_request()
+        .send()
+        .promise
+        .await
+        .map_err(|error| exception::to_failure(&error))?;
+    let read = || {
+        Ok::<_, wire::Malformed>(match response.get()?.get_end()?.which()? {
+            run_end::Exited(()) => RunEnd::Exited,
+            run_end::Crashed(how) => RunEnd::Crashed(how?.to_str()?.to_owned()),
+            run_end::Deadline(what) => RunEnd::Deadline(what?.to_str()?.to_owned()),
+        })
+    };
+    read().map_err(|malformed| {
+        Failure::new(Code::Failed, format!("the agent node's answer is {malformed}"))
+    })
+}

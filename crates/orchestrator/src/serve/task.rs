@@ -1,0 +1,291 @@
+//! A task, as a client holds it.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use remit_core::task::{Command, Ending};
+use remit_core::{EventNumber, Failure, GrantId, Identity, Outcome};
+use remit_schema::mesh_capnp::{event_sink, grant_info, subscription, task, task_info};
+use remit_vat::connection::within;
+use remit_vat::exception::to_exception;
+use remit_vat::wire;
+
+use crate::journal::TaskHead;
+use crate::limits;
+use crate::owner::{Output, Owner, TaskKey};
+use crate::tasks::Tasks;
+
+/// One client's hold on a task.
+pub struct TaskServer {
+    tasks: Rc<Tasks>,
+    key: TaskKey,
+    holder: Identity,
+}
+
+/// A reference to the task `key` for `holder`.
+pub fn client(tasks: &Rc<Tasks>, key: TaskKey, holder: &Identity) -> task::Client {
+    capnp_rpc::new_client(TaskServer { tasks: Rc::clone(tasks), key, holder: holder.clone() })
+}
+
+/// Writes what stands in a list of tasks.
+pub fn write_info(mut info: task_info::Builder<'_>, key: &TaskKey, head: &TaskHead) {
+    info.set_id(key.task.to_string());
+    info.set_name(&head.name);
+    info.set_status(head.status.as_str());
+    info.set_created_ms(head.created_ms);
+    info.set_events(head.number.0);
+    info.set_attempt(head.attempt.0);
+    info.set_node(&head.node);
+    info.set_detail(&head.detail);
+    info.set_calls(head.calls);
+}
+
+impl TaskServer {
+    fn owner(&self) -> Result<Rc<Owner>, capnp::Error> {
+        self.tasks.get(&self.key).map_err(|failure| to_exception(&failure))
+    }
+
+    async fn command(&self, command: &Command) -> Result<Rc<Owner>, capnp::Error> {
+        let owner = self.owner()?;
+        owner.record_durably(command).await.map_err(|failure| to_exception(&failure))?;
+        Ok(owner)
+    }
+}
+
+impl task::Server for TaskServer {
+    async fn info(
+        self: Rc<Self>,
+        _: task::InfoParams,
+        mut results: task::InfoResults,
+    ) -> Result<(), capnp::Error> {
+        let head = self.owner()?.head();
+        write_info(results.get().init_info(), &self.key, &head);
+        Ok(())
+    }
+
+    async fn events(
+        self: Rc<Self>,
+        params: task::EventsParams,
+        mut results: task::EventsResults,
+    ) -> Result<(), capnp::Error> {
+        let params = params.get()?;
+        let cursor = EventNumber(params.get_after());
+        let sink = params.get_sink()?;
+        let feed = Feed { tasks: Rc::clone(&self.tasks), key: self.key.clone(), cursor, sink };
+        self.owner()?;
+        let running = tokio::task::spawn_local(async move {
+            if let Err(failure) = feed.run().await {
+                tracing::debug!(%failure, "a follower's feed ended");
+            }
+        });
+        let lease = Lease { running: RefCell::new(Some(running)) };
+        results.get().set_subscription(capnp_rpc::new_client(lease));
+        Ok(())
+    }
+
+    async fn send(
+        self: Rc<Self>,
+        params: task::SendParams,
+        mut results: task::SendResults,
+    ) -> Result<(), capnp::Error> {
+        let params = params.get()?;
+        let (value, table) = wire::value::read(params.get_value()?)?;
+        let key = params.get_key()?.to_str().map_err(wire::Malformed::from)?.to_owned();
+        let value = value.try_map(&mut |_| {
+            Err(wire::Malformed(format!("{} objects in an input: grant them instead", table.len())))
+        })?;
+        let sender = self.holder.to_string();
+        let command = Command::AcceptInput { value, sender, key: key.clone() };
+        let owner = self.command(&command).await?;
+        results.get().set_input(owner.with(|task| task.accepted_input(&key)).0);
+        Ok(())
+    }
+
+    async fn cancel(
+        self: Rc<Self>,
+        params: task::CancelParams,
+        _: task::CancelResults,
+    ) -> Result<(), capnp::Error> {
+        let reason = params.get()?.get_reason()?.to_str().map_err(wire::Malformed::from)?;
+        let reason = format!("{} ({})", reason.chars().take(1000).collect::<String>(), self.holder);
+        self.command(&Command::Cancel { reason }).await?;
+        Ok(())
+    }
+
+    async fn result(
+        self: Rc<Self>,
+        _: task::ResultParams,
+        mut results: task::ResultResults,
+    ) -> Result<(), capnp::Error> {
+        let owner = loop {
+            let owner = self.owner()?;
+            owner.over().await;
+            if owner.with(|task| task.ending().is_some()) {
+                break owner;
+            }
+            // The owner halted or is closing; a fresh one goes on in a while.
+            tokio::time::sleep(limits::JOURNAL_RETRY_MOST).await;
+        };
+        let head = owner.with(|task| task.head().number);
+        owner.durable(head).await.map_err(|failure| to_exception(&failure))?;
+        let outcome = owner.with(|task| match task.ending() {
+            Some(Ending::Completed(value)) => {
+                Outcome::value(wire::outcome::without_objects(value))
+            }
+            Some(Ending::Failed(failure)) => Outcome::Failure(failure.clone()),
+            Some(Ending::Cancelled(reason)) => {
+                Outcome::Failure(Failure::new(remit_core::Code::Cancelled, reason.clone()))
+            }
+            None => Outcome::Failure(Failure::new(remit_core::Code::Unknown, "not ended")),
+        });
+        wire::outcome::write(results.get().init_outcome(), &outcome, &[]);
+        Ok(())
+    }
+
+    async fn grants(
+        self: Rc<Self>,
+        _: task::GrantsParams,
+        mut results: task::GrantsResults,
+    ) -> Result<(), capnp::Error> {
+        self.owner()?.with(|task| {
+            let held: Vec<_> = task.grants().collect();
+            let count = u32::try_from(held.len()).unwrap_or(u32::MAX);
+            let mut list = results.get().init_grants(count);
+            for (at, held) in (0..count).zip(held) {
+                let revoked = task.is_revoked(held.grant.grant);
+                write_grant(list.reborrow().get(at), held, revoked);
+            }
+        });
+        Ok(())
+    }
+
+    async fn grant(
+        self: Rc<Self>,
+        params: task::GrantParams,
+        mut results: task::GrantResults,
+    ) -> Result<(), capnp::Error> {
+        let spec = super::mesh::read_grant(params.get()?.get_spec()?)?;
+        let owner = self.owner()?;
+        let granted = self.tasks.grant(&owner, spec, &self.holder).await;
+        results.get().set_grant(granted.map_err(|failure| to_exception(&failure))?.0);
+        Ok(())
+    }
+
+    async fn revoke(
+        self: Rc<Self>,
+        params: task::RevokeParams,
+        _: task::RevokeResults,
+    ) -> Result<(), capnp::Error> {
+        let params = params.get()?;
+        let grant = GrantId(params.get_grant());
+        let reason = params.get_reason()?.to_str().map_err(wire::Malformed::from)?;
+        let reason = format!("{} ({})", reason.chars().take(1000).collect::<String>(), self.holder);
+        self.command(&Command::RevokeGrant { grant, reason }).await?;
+        Ok(())
+    }
+}
+
+fn write_grant(
+    mut info: grant_info::Builder<'_>,
+    held: &remit_core::task::Held,
+    revoked: bool,
+) {
+    info.set_grant(held.grant.grant.0);
+    info.set_parent(held.grant.parent.map_or(0, |parent| parent.0));
+    info.set_name(&held.grant.name);
+    info.set_tool(&held.grant.tool);
+    info.set_version(&held.grant.version);
+    info.set_path(&held.grant.path);
+    info.set_node(&held.grant.node);
+    info.set_used(held.used);
+    info.set_revoked(revoked);
+    let count = u32::try_from(held.grant.caveats.len()).unwrap_or(u32::MAX);
+    let mut caveats = info.init_caveats(count);
+    for (at, caveat) in (0..count).zip(&held.grant.caveats) {
+        wire::event::write_caveat(caveats.reborrow().get(at), caveat);
+    }
+}
+
+/// A lease on a feed.
+struct Lease {
+    running: RefCell<Option<tokio::task::JoinHandle<()>>>,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.borrow_mut().take() {
+            running.abort();
+        }
+    }
+}
+
+impl subscription::Server for Lease {}
+
+/// A feed of events to one follower. What the follower has not taken stays in the journal: nothing
+/// is queued for it here.
+struct Feed {
+    tasks: Rc<Tasks>,
+    key: TaskKey,
+    cursor: EventNumber,
+    sink: event_sink::Client,
+}
+
+impl Feed {
+    async fn run(mut self) -> Result<(), Failure> {
+        let mut caught_up = false;
+        loop {
+            let owner = self.tasks.get(&self.key)?;
+            let mut progress = owner.progress();
+            let mut outputs = owner.outputs();
+            loop {
+                let Ok(durable) = progress.borrow_and_update().clone() else { break };
+                while self.cursor < durable {
+                    self.send_page(durable).await?;
+                }
+                if !caught_up {
+                    let mut request = self.sink.caught_up_request();
+                    request.get().set_number(self.cursor.0);
+                    within(limits::FOLLOWER, request.send()).await?;
+                    caught_up = true;
+                }
+                tokio::select! {
+                    biased;
+                    changed = progress.changed() => if changed.is_err() { break },
+                    Some(output) = outputs.recv() => self.send_output(&output).await?,
+                }
+            }
+            // The owner halted: a fresh one takes its place in a while, and the feed goes on.
+            tokio::time::sleep(limits::JOURNAL_RETRY_MOST).await;
+        }
+    }
+
+    async fn send_page(&mut self, durable: EventNumber) -> Result<(), Failure> {
+        let page = limits::EVENTS_PER_BATCH;
+        let journal = &self.tasks.services().journal;
+        let events = journal
+            .read(&self.key.tenant, self.key.task, self.cursor, page)
+            .map_err(|error| Failure::new(remit_core::Code::Failed, error.to_string()))?;
+        let events: Vec<_> = events.into_iter().filter(|event| event.number <= durable).collect();
+        let Some(last) = events.last().map(|event| event.number) else {
+            let why = format!("the journal has no events after {}", self.cursor);
+            return Err(Failure::new(remit_core::Code::Failed, why));
+        };
+        let mut request = self.sink.events_request();
+        let count = u32::try_from(events.len()).unwrap_or(u32::MAX);
+        let mut list = request.get().init_events(count);
+        for (at, event) in (0..count).zip(&events) {
+            wire::event::write(list.reborrow().get(at), event);
+        }
+        within(limits::FOLLOWER, request.send()).await?;
+        self.cursor = last;
+        Ok(())
+    }
+
+    async fn send_output(&self, output: &Output) -> Result<(), Failure> {
+        let mut request = self.sink.output_request();
+        request.get().set_call(output.call.0);
+        request.get().set_text(&output.text);
+        within(limits::FOLLOWER, request.send()).await?;
+        Ok(())
+    }
+}

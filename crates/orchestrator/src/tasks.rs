@@ -1,0 +1,434 @@
+//! All tasks of this orchestrator: which of them have an owner in memory, and how one gets it.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::time::Duration;
+
+use remit_core::event::{Event, Fact, Grant, SourceFile, TaskCreated};
+use remit_core::status::Status;
+use remit_core::task::{Command, Decision};
+use remit_core::{Caveat, Code, Failure, GrantId, Identity, Manifest, Task, TaskId, Value};
+use remit_schema::object_capnp::object;
+use remit_vat::backoff::Backoff;
+
+use crate::journal::{Journal, TaskHead};
+use crate::limits;
+use crate::owner::services::{Services, Timing};
+use crate::owner::{Owner, TaskKey};
+use crate::placer::Placer;
+use crate::registry::Registry;
+use crate::tickets::Tickets;
+
+/// All tasks of this orchestrator.
+pub struct Tasks {
+    me: Weak<Self>,
+    services: Rc<Services>,
+    owners: RefCell<HashMap<TaskKey, Rc<Owner>>>,
+    placing: RefCell<Option<tokio::task::AbortHandle>>,
+}
+
+/// What a task is to be made from.
+pub struct TaskSpec {
+    /// A name for people.
+    pub name: String,
+    /// The kind of agent.
+    pub agent: String,
+    /// The program.
+    pub source: Vec<SourceFile>,
+    /// The file of it that is run.
+    pub entry: String,
+    /// The second argument of the program.
+    pub input: Value,
+    /// What an agent node must have.
+    pub labels: Vec<String>,
+    /// What the task is handed.
+    pub grants: Vec<GrantSpec>,
+    /// The creation's idempotency key; empty: none.
+    pub key: String,
+    /// The longest an attempt may compute without waiting, in milliseconds; 0: the node's default.
+    pub deadline_ms: u32,
+    /// The most memory of an attempt in bytes; 0: the node's default.
+    pub memory_bytes: u64,
+}
+
+/// A capability to be handed to a task.
+pub struct GrantSpec {
+    /// By which the agent sees it.
+    pub name: String,
+    /// What it stands for.
+    pub root: GrantRoot,
+    /// Its caveats.
+    pub caveats: Vec<Caveat>,
+}
+
+/// What a grant stands for.
+pub enum GrantRoot {
+    /// A tool that a tool node serves.
+    Tool {
+        /// Its name.
+        tool: String,
+        /// Its version; empty: the newest.
+        version: String,
+        /// The path below its root.
+        path: String,
+    },
+    /// An object of the creator's own process.
+    Own {
+        /// The object.
+        object: object::Client,
+        /// What it says of itself.
+        manifest: Arc<Manifest>,
+    },
+}
+
+/// The first events of a task, the state after them, and the live roots of its grants.
+type Beginning = (Vec<Event>, Task, Vec<(GrantId, object::Client)>);
+
+impl Tasks {
+    /// Takes up every task that the journal says has not ended. Owners begin to work at once.
+    pub fn open(
+        journal: Arc<dyn Journal>,
+        registry: Rc<Registry>,
+        tickets: Rc<Tickets>,
+        timing: Timing,
+        now_ms: Box<dyn Fn() -> u64>,
+    ) -> Result<Rc<Self>, Failure> {
+        let placer = Placer::new(Rc::clone(&registry));
+        let tasks = Rc::new_cyclic(|tasks: &Weak<Self>| {
+            let again = tasks.clone();
+            let halted = Box::new(move |key: &TaskKey| {
+                if let Some(tasks) = again.upgrade() {
+                    tasks.take_up_again(key.clone());
+                }
+            });
+            Self {
+                me: tasks.clone(),
+                services: Rc::new(Services {
+                    journal,
+                    registry,
+                    placer: Rc::clone(&placer),
+                    tickets,
+                    now_ms,
+                    halted,
+                    timing,
+                }),
+                owners: RefCell::default(),
+                placing: RefCell::default(),
+            }
+        });
+        let placing = tokio::task::spawn_local(async move { placer.run().await });
+        *tasks.placing.borrow_mut() = Some(placing.abort_handle());
+        let weak = Rc::downgrade(&tasks);
+        tasks.services.registry.on_output(Rc::new(move |_node: &str, key: &[u8], text: String| {
+            if let Some(tasks) = weak.upgrade() {
+                tasks.pass_on(key, &text);
+            }
+        }));
+        for (tenant, task) in tasks.services.journal.unsettled().map_err(unreadable)? {
+            tasks.take_up(TaskKey { tenant, task });
+        }
+        Ok(tasks)
+    }
+
+    /// What every owner shares.
+    pub const fn services(&self) -> &Rc<Services> {
+        &self.services
+    }
+
+    /// How many tasks have an owner in memory.
+    pub fn owned(&self) -> usize {
+        self.owners.borrow().len()
+    }
+
+    /// Makes a task. Durable when it answers; a key seen before gives the task that it made.
+    pub async fn create(&self, spec: TaskSpec, creator: &Identity) -> Result<Rc<Owner>, Failure> {
+        check(&spec)?;
+        let tenant = creator.tenant().to_owned();
+        let journal = &self.services.journal;
+        if !spec.key.is_empty()
+            && let Some(task) = journal.find_key(&tenant, &spec.key).map_err(unreadable)?
+        {
+            return self.get(&TaskKey { tenant, task });
+        }
+        let now_ms = (self.services.now_ms)();
+        let key = TaskKey { tenant, task: TaskId::new(now_ms, rand::random()) };
+        let creation_key = spec.key.clone();
+        let (events, task, own) = self.first_events(spec, creator, now_ms)?;
+        let owner = Owner::new(key.clone(), task, Rc::clone(&self.services));
+        for (grant, object) in own {
+            owner.hold_own(grant, object);
+        }
+        let head = TaskHead { key: creation_key.clone(), ..owner.head() };
+        let appended = journal.append(&key.tenant, key.task, events, head).await;
+        if let Err(error) = appended {
+            // The same key at the same time from elsewhere: the first one made the task.
+            if !creation_key.is_empty()
+                && let Ok(Some(task)) = journal.find_key(&key.tenant, &creation_key)
+            {
+                return self.get(&TaskKey { tenant: key.tenant, task });
+            }
+            let why = format!("the task was not created, the journal cannot be written: {error}");
+            return Err(Failure::new(Code::Unavailable, why));
+        }
+        self.begin(Rc::clone(&owner));
+        Ok(owner)
+    }
+
+    /// The owner of a task, read from the journal if it is not in memory.
+    pub fn get(&self, key: &TaskKey) -> Result<Rc<Owner>, Failure> {
+        if let Some(owner) = self.owners.borrow().get(key) {
+            return Ok(Rc::clone(owner));
+        }
+        let task = self.load(key)?;
+        // A task that has not ended is in the table, or is about to be again after a fault; what is
+        // read here serves those who look.
+        Ok(Owner::new(key.clone(), task, Rc::clone(&self.services)))
+    }
+
+    /// The tasks of a tenant, newest first.
+    pub fn list(
+        &self,
+        tenant: &str,
+        status: Option<Status>,
+        after: Option<TaskId>,
+        limit: usize,
+    ) -> Result<Vec<(TaskId, TaskHead)>, Failure> {
+        let limit = limit.clamp(1, limits::TASKS_PER_PAGE);
+        let listed = self.services.journal.list(tenant, status, after, limit);
+        let owners = self.owners.borrow();
+        let tasks = listed
+            .map_err(unreadable)?
+            .into_iter()
+            .map(|(task, head)| {
+                let key = TaskKey { tenant: tenant.to_owned(), task };
+                let head = owners.get(&key).map_or(head, |owner| owner.head());
+                (task, head)
+            })
+            .collect();
+        Ok(tasks)
+    }
+
+    /// Hands a task one more capability, durably.
+    pub async fn grant(
+        &self,
+        owner: &Rc<Owner>,
+        spec: GrantSpec,
+        by: &Identity,
+    ) -> Result<GrantId, Failure> {
+        let (grant, own) = self.resolve(spec, by)?;
+        let recorded = owner.record_durably(&Command::AddGrant(Box::new(grant))).await?;
+        let added = recorded.events.iter().find_map(|event| match &event.fact {
+            Fact::GrantAdded(grant) => Some(grant.grant),
+            _ => None,
+        });
+        let Some(grant) = added else {
+            return Err(Failure::new(Code::Failed, "the grant was not recorded"));
+        };
+        if let Some(object) = own {
+            owner.hold_own(grant, object);
+        }
+        Ok(grant)
+    }
+
+    /// Stops all owners, and lets what they handed to the journal reach the disk.
+    pub async fn shutdown(&self) {
+        let owners: Vec<Rc<Owner>> = self.owners.borrow_mut().drain().map(|(_, o)| o).collect();
+        for owner in &owners {
+            owner.close();
+        }
+        if let Some(placing) = self.placing.borrow_mut().take() {
+            placing.abort();
+        }
+        for owner in owners {
+            let head = owner.with(|task| task.head().number);
+            // A halted one has nothing left to write.
+            let _written = owner.durable(head).await;
+        }
+    }
+
+    fn first_events(
+        &self,
+        spec: TaskSpec,
+        creator: &Identity,
+        now_ms: u64,
+    ) -> Result<Beginning, Failure> {
+        let created = TaskCreated {
+            name: spec.name,
+            agent: spec.agent,
+            source: spec.source,
+            entry: spec.entry,
+            input: spec.input,
+            seed: rand::random::<[u8; 32]>().to_vec(),
+            labels: spec.labels,
+            creator: creator.to_string(),
+            deadline_ms: spec.deadline_ms,
+            memory_bytes: spec.memory_bytes,
+        };
+        let bug = |error: remit_core::task::Rejected| Failure::new(Code::Failed, error.to_string());
+        let first = Event {
+            number: remit_core::EventNumber(1),
+            time_ms: now_ms,
+            fact: Fact::TaskCreated(Box::new(created)),
+        };
+        let mut task = Task::begin(&first).map_err(bug)?;
+        let mut events = vec![first];
+        let mut own = Vec::new();
+        for spec in spec.grants {
+            let (grant, object) = self.resolve(spec, creator)?;
+            let command = Command::AddGrant(Box::new(grant));
+            let decision = task.decide(&command, now_ms).map_err(|refusal| refusal.into_failure())?;
+            let Decision::Record(facts) = decision else { continue };
+            for fact in facts {
+                if let (Fact::GrantAdded(grant), Some(object)) = (&fact, &object) {
+                    own.push((grant.grant, object.clone()));
+                }
+                let event = Event { number: task.head().number.next(), time_ms: now_ms, fact };
+                task.apply(&event).map_err(bug)?;
+                events.push(event);
+            }
+        }
+        Ok((events, task, own))
+    }
+
+    /// A grant as it will be recorded, but for its number.
+    fn resolve(
+        &self,
+        spec: GrantSpec,
+        by: &Identity,
+    ) -> Result<(Grant, Option<object::Client>), Failure> {
+        let (node, path, manifest, own) = match spec.root {
+            GrantRoot::Tool { tool, version, path } => {
+                let entry = self.services.registry.tool(&tool, &version)?;
+                if !path.is_empty() && entry.manifest.descend.is_empty() {
+                    let why = format!("{tool} has no paths, so `{tool}:{path}` cannot be granted");
+                    return Err(Failure::new(Code::InvalidArgument, why));
+                }
+                (entry.node, path, entry.manifest, None)
+            }
+            GrantRoot::Own { object, manifest } => {
+                (by.to_string(), String::new(), manifest, Some(object))
+            }
+        };
+        let grant = Grant {
+            grant: GrantId(0),
+            parent: None,
+            name: spec.name,
+            tool: manifest.tool.clone(),
+            version: manifest.version.clone(),
+            node,
+            path,
+            caveats: spec.caveats,
+            manifest,
+            holder: "task".into(),
+        };
+        Ok((grant, own))
+    }
+
+    /// Puts an owner to work, and lets go of it when its task has ended.
+    fn begin(&self, owner: Rc<Owner>) {
+        self.owners.borrow_mut().insert(owner.key().clone(), Rc::clone(&owner));
+        let tasks = self.me.clone();
+        tokio::task::spawn_local(async move {
+            Rc::clone(&owner).keep().await;
+            owner.settle_forwards().await;
+            if let Some(tasks) = tasks.upgrade()
+                && owner.with(|task| task.ending().is_some())
+            {
+                tasks.owners.borrow_mut().remove(owner.key());
+            }
+        });
+    }
+
+    fn take_up(&self, key: TaskKey) {
+        match self.load(&key) {
+            Ok(task) if task.ending().is_some() => {}
+            Ok(task) => self.begin(Owner::new(key, task, Rc::clone(&self.services))),
+            Err(failure) => {
+                tracing::error!(task = %key.task, %failure, "stopped; other tasks go on");
+            }
+        }
+    }
+
+    /// A fresh owner for a task whose owner halted, once the journal can be written again.
+    fn take_up_again(self: &Rc<Self>, key: TaskKey) {
+        self.owners.borrow_mut().remove(&key);
+        let tasks = Rc::downgrade(self);
+        tokio::task::spawn_local(async move {
+            let mut backoff =
+                Backoff::new(Duration::from_millis(500), limits::JOURNAL_RETRY_MOST);
+            loop {
+                tokio::time::sleep(backoff.next_wait()).await;
+                let Some(tasks) = tasks.upgrade() else { return };
+                if tasks.services.journal.health().is_ok() {
+                    tasks.take_up(key);
+                    return;
+                }
+            }
+        });
+    }
+
+    fn load(&self, key: &TaskKey) -> Result<Task, Failure> {
+        let mut task: Option<Task> = None;
+        loop {
+            let after = task.as_ref().map(|task| task.head().number).unwrap_or_default();
+            let page = limits::EVENTS_PER_PAGE;
+            let events = self.services.journal.read(&key.tenant, key.task, after, page);
+            let events = events.map_err(unreadable)?;
+            let full = events.len() == page;
+            for event in &events {
+                let applied = match &mut task {
+                    None => Task::begin(event).map(|begun| task = Some(begun)),
+                    Some(task) => task.apply(event),
+                };
+                applied.map_err(|rejected| Failure::new(Code::Failed, rejected.to_string()))?;
+            }
+            if !full {
+                break;
+            }
+        }
+        task.ok_or_else(|| {
+            let why = format!("there is no task {}; `remit ps` lists the tasks there are", key.task);
+            Failure::new(Code::NotFound, why)
+        })
+    }
+
+    fn pass_on(&self, key: &[u8], text: &str) {
+        let Some(task) = key.get(..16).and_then(|bytes| bytes.try_into().ok()) else { return };
+        let task = TaskId::from_bytes(task);
+        let owners = self.owners.borrow();
+        if let Some((_, owner)) = owners.iter().find(|(key, _)| key.task == task) {
+            owner.emit_for(key, text.to_owned());
+        }
+    }
+}
+
+fn unreadable(error: crate::journal::JournalError) -> Failure {
+    Failure::new(Code::Failed, error.to_string())
+}
+
+/// Bounds on what a client may send, and the mistakes it is likely to make.
+fn check(spec: &TaskSpec) -> Result<(), Failure> {
+    let bytes: usize = spec.source.iter().map(|file| file.path.len() + file.text.len()).sum();
+    let long = |text: &String| text.len() > remit_core::limits::MAX_NAME_BYTES;
+    let wrong = if spec.source.iter().all(|file| file.path != spec.entry) {
+        Some(format!("the entry `{}` is not among the {} source files", spec.entry, spec.source.len()))
+    } else if spec.source.len() > limits::SOURCE_FILES || bytes > limits::SOURCE_BYTES {
+        Some(format!(
+            "{} source files of {bytes} bytes; at most {} of {} are taken",
+            spec.source.len(),
+            limits::SOURCE_FILES,
+            limits::SOURCE_BYTES
+        ))
+    } else if long(&spec.name) || long(&spec.agent) || long(&spec.key) || spec.labels.iter().any(long) {
+        Some(format!("a name of more than {} bytes", remit_core::limits::MAX_NAME_BYTES))
+    } else if spec.labels.len() > limits::LABELS {
+        Some(format!("{} labels; at most {} are taken", spec.labels.len(), limits::LABELS))
+    } else if spec.input.weight() > remit_core::limits::MAX_VALUE_BYTES {
+        Some(format!("an input of more than {} bytes", remit_core::limits::MAX_VALUE_BYTES))
+    } else {
+        None
+    };
+    wrong.map_or(Ok(()), |why| Err(Failure::new(Code::InvalidArgument, why)))
+}

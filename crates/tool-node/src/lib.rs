@@ -4,8 +4,11 @@
 //! became of every call so that none is done twice. Not for: deciding who may call what, which is the
 //! task owner's membrane, and not for credentials of agents: a secret stays in the node that uses it.
 
+mod calls;
 pub mod kit;
+pub mod ledger;
 pub mod limits;
+mod serve;
 pub mod tools;
 
 pub use remit_vat::vat::offload;

@@ -1,0 +1,293 @@
+//! The calls that run on this node, each key at most once.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+
+use futures::FutureExt;
+use remit_core::{Code, Failure, Outcome, Value};
+use remit_vat::disk::DiskError;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::kit::{CallContext, Instance, Output, Remote, Reply, fail};
+use crate::ledger::{CallState, Ledger};
+use crate::limits;
+
+/// Tells whether the connection that a call came over was lost. A lost connection lets the call run
+/// to its end; a call that is dropped while the connection lives was cancelled.
+pub(crate) type Link = Rc<dyn Fn() -> bool>;
+
+/// A call as it was asked for.
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) args: Value<u32>,
+    pub(crate) objects: Vec<Remote>,
+    pub(crate) key: Vec<u8>,
+}
+
+/// All calls of one node.
+pub(crate) struct Calls {
+    ledger: Ledger,
+    output: Output,
+    running: RefCell<HashMap<Vec<u8>, Rc<Running>>>,
+    in_flight: watch::Sender<u32>,
+    tasks: TaskTracker,
+}
+
+/// A call with effects, while it runs.
+struct Running {
+    cancel: CancellationToken,
+    /// How many callers wait for it. When the last gives up, it is cancelled.
+    attached: Cell<usize>,
+    done: watch::Sender<Option<Result<Reply, Failure>>>,
+}
+
+impl Calls {
+    /// No calls, yet.
+    pub(crate) fn new(ledger: Ledger, output: Output) -> Rc<Self> {
+        Rc::new(Self {
+            ledger,
+            output,
+            running: RefCell::default(),
+            in_flight: watch::Sender::new(0),
+            tasks: TaskTracker::new(),
+        })
+    }
+
+    /// How many calls run, as it changes.
+    pub(crate) fn in_flight(&self) -> watch::Receiver<u32> {
+        self.in_flight.subscribe()
+    }
+
+    /// Answers when no call with effects runs any more.
+    pub(crate) async fn drained(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// Does what was asked for. A repeated key is answered from the ledger, or joins the call that
+    /// runs. Dropping the future cancels the call, unless `link` says that the connection is lost.
+    pub(crate) async fn call(
+        self: &Rc<Self>,
+        instance: &Instance,
+        request: Request,
+        link: Link,
+    ) -> Result<Reply, Failure> {
+        let meta = &instance.method(&request.method)?.meta;
+        if request.key.len() > limits::MAX_KEY_BYTES {
+            let most = limits::MAX_KEY_BYTES;
+            return Err(fail::limit(format!("a key has at most {most} bytes")));
+        }
+        if meta.read_only {
+            return self.read(instance, request).await;
+        }
+        let key = request.key.clone();
+        let running = match self.find(&key)? {
+            Found::Running(running) => running,
+            Found::Completed(outcome) => return repeated(outcome),
+            Found::Nothing => self.start(instance.clone(), request, meta.idempotent),
+        };
+        running.wait(link).await
+    }
+
+    /// What became of the call with this key. Waits while it runs.
+    pub(crate) async fn settle(&self, key: &[u8]) -> Result<CallState, Failure> {
+        let running = self.running.borrow().get(key).cloned();
+        if let Some(running) = running {
+            return Ok(CallState::Completed(outcome_of(&running.finished().await)));
+        }
+        self.ledger.look_up(key).map_err(|e| unreadable(&e))
+    }
+
+    /// A call that changes nothing lives and dies with its caller.
+    async fn read(&self, instance: &Instance, request: Request) -> Result<Reply, Failure> {
+        let _counted = Counted::new(&self.in_flight);
+        let cancel = CancellationToken::new();
+        let _gone = cancel.clone().drop_guard();
+        let call = CallContext::new(&request.key, cancel, self.output.clone());
+        contained(instance.run(&request.method, request.args, request.objects, call)).await
+    }
+
+    fn find(&self, key: &[u8]) -> Result<Found, Failure> {
+        if key.is_empty() {
+            return Ok(Found::Nothing);
+        }
+        if let Some(running) = self.running.borrow().get(key) {
+            return Ok(Found::Running(Rc::clone(running)));
+        }
+        match self.ledger.look_up(key).map_err(|e| unreadable(&e))? {
+            CallState::NeverStarted => Ok(Found::Nothing),
+            CallState::Completed(outcome) => Ok(Found::Completed(outcome)),
+            CallState::Started => Err(Failure::new(
+                Code::Unknown,
+                "the call was interrupted when this node stopped: it may or may not have happened. Look, and call again under a new key if it is to be done",
+            )),
+        }
+    }
+
+    /// Runs the call as a task of its own, so that it outlives its caller's connection.
+    fn start(
+        self: &Rc<Self>,
+        instance: Instance,
+        request: Request,
+        idempotent: bool,
+    ) -> Rc<Running> {
+        let running = Rc::new(Running {
+            cancel: CancellationToken::new(),
+            attached: Cell::new(0),
+            done: watch::Sender::new(None),
+        });
+        let key = request.key.clone();
+        if !key.is_empty() {
+            self.running.borrow_mut().insert(key.clone(), Rc::clone(&running));
+        }
+        let (calls, run) = (Rc::clone(self), Rc::clone(&running));
+        self.tasks.spawn_local(async move {
+            let _counted = Counted::new(&calls.in_flight);
+            let result = calls.run(&run, &instance, request, idempotent).await;
+            calls.running.borrow_mut().remove(&key);
+            run.done.send_replace(Some(result));
+        });
+        running
+    }
+
+    /// Records that the call begins if doing it twice would matter, does it, and records its end
+    /// before anyone learns of it.
+    async fn run(
+        &self,
+        running: &Running,
+        instance: &Instance,
+        request: Request,
+        idempotent: bool,
+    ) -> Result<Reply, Failure> {
+        let key = request.key.clone();
+        if !key.is_empty() && !idempotent {
+            let begun = self.ledger.started(&key).await;
+            begun.map_err(|e| {
+                fail::unavailable(format!("the ledger cannot be written, so nothing was done: {e}"))
+            })?;
+        }
+        let call = CallContext::new(&key, running.cancel.clone(), self.output.clone());
+        let work = instance.run(&request.method, request.args, request.objects, call);
+        let result = stoppable(&running.cancel, contained(work)).await;
+        if !key.is_empty() {
+            let recorded = self.ledger.completed(&key, outcome_of(&result)).await;
+            recorded.map_err(|e| {
+                let how = if result.is_ok() { "succeeded" } else { "failed" };
+                Failure::new(
+                    Code::Unknown,
+                    format!("the call {how}, but the ledger cannot be written: {e}"),
+                )
+            })?;
+        }
+        result
+    }
+}
+
+enum Found {
+    Nothing,
+    Running(Rc<Running>),
+    Completed(Outcome<u32>),
+}
+
+impl Running {
+    async fn wait(self: Rc<Self>, link: Link) -> Result<Reply, Failure> {
+        self.attached.set(self.attached.get() + 1);
+        let attached = Attached { running: self, link };
+        attached.running.finished().await
+    }
+
+    async fn finished(&self) -> Result<Reply, Failure> {
+        let mut done = self.done.subscribe();
+        match done.wait_for(Option::is_some).await.map(|result| result.clone()) {
+            Ok(Some(result)) => result,
+            _ => Err(Failure::new(Code::Unknown, "the node stopped while the call ran")),
+        }
+    }
+}
+
+/// One caller that waits.
+struct Attached {
+    running: Rc<Running>,
+    link: Link,
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        let left = self.running.attached.get() - 1;
+        self.running.attached.set(left);
+        if left == 0 && !(self.link)() {
+            self.running.cancel.cancel();
+        }
+    }
+}
+
+/// One call in flight.
+struct Counted<'a>(&'a watch::Sender<u32>);
+
+impl<'a> Counted<'a> {
+    fn new(count: &'a watch::Sender<u32>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
+}
+
+/// `work`, with a panic turned into a failure.
+async fn contained(work: impl Future<Output = Result<Reply, Failure>>) -> Result<Reply, Failure> {
+    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+        tracing::error!(panic = %text, "a method panicked");
+        Err(fail::failed(format!("the tool has a defect and panicked: {text}")))
+    })
+}
+
+/// `work`, dropped when it does not end soon after it was cancelled.
+async fn stoppable(
+    cancel: &CancellationToken,
+    work: impl Future<Output = Result<Reply, Failure>>,
+) -> Result<Reply, Failure> {
+    let overdue = async {
+        cancel.cancelled().await;
+        tokio::time::sleep(limits::CANCEL_GRACE).await;
+    };
+    tokio::select! {
+        biased;
+        result = work => result,
+        () = overdue => Err(fail::cancelled(
+            "the call was cancelled and stopped midway: part of its effect may have happened",
+        )),
+    }
+}
+
+fn outcome_of(result: &Result<Reply, Failure>) -> Outcome<u32> {
+    match result {
+        Ok(reply) => Outcome::Value { value: reply.value.clone(), object: reply.object.is_some() },
+        Err(failure) => Outcome::Failure(failure.clone()),
+    }
+}
+
+/// The answer to a repeated key.
+fn repeated(outcome: Outcome<u32>) -> Result<Reply, Failure> {
+    match outcome {
+        Outcome::Value { value, object: false } => Ok(Reply { value, object: None }),
+        Outcome::Value { object: true, .. } => Err(Failure::new(
+            Code::ObjectLost,
+            "the call was done before, and the object that it opened is gone",
+        )),
+        Outcome::Failure(failure) => Err(failure),
+    }
+}
+
+fn unreadable(error: &DiskError) -> Failure {
+    fail::unavailable(format!("the ledger cannot be read, so nothing was done: {error}"))
+}

@@ -1,0 +1,5 @@
+//! The interfaces that a tool node implements, one file each: read, decide, write.
+
+pub(crate) mod host;
+pub(crate) mod object;
+pub(crate) mod state;

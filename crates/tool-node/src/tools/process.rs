@@ -62,7 +62,7 @@ pub(crate) async fn run(program: Program, call: &CallContext) -> Result<Ended, F
     let stopped = tokio::select! {
         biased;
         () = call.cancelled() => fail::cancelled(format!("`{name}` was killed, as its caller gave up on it")),
-        ended = running.to_the_end(call) => {
+        ended = running.finish(call) => {
             let status = ended.map_err(|error| fail::failed(format!("`{name}`: {error}")))?;
             let Output { stdout, stderr, truncated, .. } = running.output;
             return Ok(Ended { status, stdout, stderr, truncated, duration: started.elapsed() });
@@ -135,7 +135,7 @@ impl Running {
         Ok(Self { group: Group(pid), child, stdin: program.stdin, output })
     }
 
-    async fn to_the_end(&mut self, call: &CallContext) -> std::io::Result<ExitStatus> {
+    async fn finish(&mut self, call: &CallContext) -> std::io::Result<ExitStatus> {
         let feed = feed(self.child.stdin.take(), std::mem::take(&mut self.stdin));
         let (stdout, stderr) = (self.child.stdout.take(), self.child.stderr.take());
         let collect = self.output.collect(stdout, stderr, call);

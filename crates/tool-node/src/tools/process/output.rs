@@ -122,21 +122,26 @@ impl Text {
 
 #[cfg(test)]
 mod tests {
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
-    use crate::kit::testing;
+    use crate::kit::Output as Shown;
 
     #[tokio::test]
     async fn a_character_that_comes_in_two_parts_is_shown_whole() {
-        let (call, mut shown) = testing::followed();
+        let (output, mut shown) = Shown::channel();
+        let call = CallContext::new(b"k", CancellationToken::new(), output);
         let mut text = Text { partial: Vec::new() };
-        text.show("aä".as_bytes().get(..2).unwrap(), &call);
-        text.show("aä".as_bytes().get(2..).unwrap(), &call);
-        assert_eq!((shown(), shown()), (Some("a".into()), Some("ä".into())));
+        let (one, two) = "aä".as_bytes().split_at(2);
+        text.show(one, &call);
+        text.show(two, &call);
+        assert_eq!(shown.try_recv().unwrap().text, "a");
+        assert_eq!(shown.try_recv().unwrap().text, "ä");
     }
 
     #[tokio::test]
     async fn what_is_kept_ends_at_the_limit() {
-        let (call, _) = testing::followed();
+        let call = CallContext::new(b"k", CancellationToken::new(), Shown::default());
         let mut output = Output::new(5);
         let both = (Some(&b"abcd"[..]), Some(&b"efgh"[..]));
         assert!(output.collect(both.0, both.1, &call).await);

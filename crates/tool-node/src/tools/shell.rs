@@ -1,0 +1,226 @@
+//! `shell`: programs from an allow-list, run in a directory with arguments as a list.
+//!
+//! No shell reads the arguments, and nothing of the node's own environment is passed on.
+
+mod allowed;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+use allowed::{Allowed, ProgramConfig};
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::process::{self, Ended, Program};
+use crate::kit::{CallContext, Content, Failure, Interface, Method, NoArgs, RelPath, Tool, fail};
+use crate::limits;
+
+/// A `[[shell]]` section.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The tool's name.
+    #[serde(default = "default_name")]
+    name: String,
+    /// The directory in which programs run, and below which `dir` is.
+    directory: PathBuf,
+    /// Where programs are looked for, and their `PATH`.
+    #[serde(default = "default_path")]
+    path: Vec<PathBuf>,
+    /// The rest of their environment.
+    #[serde(default)]
+    env: BTreeMap<String, String>,
+    /// The longest a program may take, in milliseconds.
+    #[serde(default = "default_timeout_ms")]
+    timeout_ms: u64,
+    /// The most a program may write, in bytes.
+    #[serde(default = "default_output_bytes")]
+    output_bytes: usize,
+    /// The programs that may be run.
+    #[serde(default)]
+    program: Vec<ProgramConfig>,
+}
+
+fn default_name() -> String {
+    "shell".into()
+}
+
+fn default_path() -> Vec<PathBuf> {
+    ["/usr/local/bin", "/usr/bin", "/bin"].map(PathBuf::from).into()
+}
+
+const fn default_timeout_ms() -> u64 {
+    60_000
+}
+
+const fn default_output_bytes() -> usize {
+    1 << 20
+}
+
+/// Makes the tool that `config` describes.
+pub fn tool(config: Config, base: &Path) -> Result<Tool, String> {
+    let directory = base.join(&config.directory);
+    let dir = Dir::open_ambient_dir(&directory, ambient_authority()).map_err(|error| {
+        format!("the directory `{}` of {}: {error}", directory.display(), config.name)
+    })?;
+    if config.output_bytes > limits::MAX_RESULT_BYTES / 2 {
+        return Err(format!(
+            "output_bytes = {} of {}: at most {} fit a result",
+            config.output_bytes,
+            config.name,
+            limits::MAX_RESULT_BYTES / 2
+        ));
+    }
+    let allowed = Allowed::new(&config.program, &config.path, base)
+        .map_err(|why| format!("{}: {why}", config.name))?;
+    let path = std::env::join_paths(&config.path)
+        .map_err(|error| format!("path of {}: {error}", config.name))?;
+    let mut env = BTreeMap::from([("PATH".to_owned(), path.to_string_lossy().into_owned())]);
+    env.extend(config.env);
+    let timeout = Duration::from_millis(config.timeout_ms);
+    let shared = Rc::new(Shared { allowed, env, timeout, output_bytes: config.output_bytes });
+    let longest = timeout.saturating_add(limits::CANCEL_GRACE);
+    Ok(Tool::new(config.name, "1.0.0", "Runs programs that the operator allows, without a shell.")
+        .interface(interface(longest))
+        .root(Rc::new(Shell { dir, shared }))
+        .descend("dir"))
+}
+
+fn interface(longest: Duration) -> Interface<Shell> {
+    Interface::new("Shell", "A directory in which the programs of a list may be run.")
+        .method(
+            "run",
+            Method::effect("Runs a program to its end. `args` is a list, which no shell reads.")
+                .timeout(longest),
+            |shell: Rc<Shell>, run: Run, call| async move { shell.run(run, Needs::Any, &call).await },
+        )
+        .method(
+            "query",
+            Method::read_only("Runs a program of which the operator says that it changes nothing.")
+                .timeout(longest),
+            |shell: Rc<Shell>, run: Run, call| async move {
+                shell.run(run, Needs::ReadOnly, &call).await
+            },
+        )
+        .method(
+            "programs",
+            Method::read_only("Lists the programs that may be run."),
+            |shell: Rc<Shell>, NoArgs {}, _| async move { Ok(shell.shared.allowed.list()) },
+        )
+        .opens(
+            "dir",
+            Method::read_only("Opens a directory below this one, to run programs in."),
+            |shell: Rc<Shell>, Below { path }: Below, _| async move { shell.below(&path).map(Rc::new) },
+        )
+}
+
+struct Shell {
+    dir: Dir,
+    shared: Rc<Shared>,
+}
+
+struct Shared {
+    allowed: Allowed,
+    env: BTreeMap<String, String>,
+    timeout: Duration,
+    output_bytes: usize,
+}
+
+/// What a program must be allowed for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Needs {
+    Any,
+    ReadOnly,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct Run {
+    /// A name on the list.
+    program: String,
+    /// What the program is told, as it is.
+    #[serde(default)]
+    args: Vec<String>,
+    /// What the program reads.
+    stdin: Option<Content>,
+    /// The directory it starts in, below this one.
+    dir: Option<RelPath>,
+    /// The longest it may take; no longer than the operator allows.
+    timeout_ms: Option<u64>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Below {
+    /// The directory.
+    path: RelPath,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct Ran {
+    /// The exit status; null if a signal ended it.
+    status: Option<i32>,
+    /// The signal that ended it.
+    signal: Option<i32>,
+    /// What it wrote to its standard output.
+    stdout: Content,
+    /// What it wrote to its standard error.
+    stderr: Content,
+    /// Whether it was killed because it wrote more than it may.
+    truncated: bool,
+    /// How long it ran.
+    duration_ms: u64,
+}
+
+impl Shell {
+    async fn run(&self, run: Run, needs: Needs, call: &CallContext) -> Result<Ran, Failure> {
+        let Shared { allowed, env, timeout, output_bytes } = &*self.shared;
+        let path = allowed.check(&run.program, &run.args, needs == Needs::ReadOnly)?;
+        if let Some(bad) = run.args.iter().position(|arg| arg.contains('\0')) {
+            return Err(fail::invalid(format!("args[{bad}]"), "no argument may hold a zero byte"));
+        }
+        let dir = self.below(&run.dir.unwrap_or_default())?.dir;
+        let asked = run.timeout_ms.map_or(*timeout, Duration::from_millis);
+        let program = Program {
+            path: path.to_owned(),
+            args: run.args.into_iter().map(OsString::from).collect(),
+            dir: dir.into_std_file().into(),
+            env: env.clone(),
+            stdin: run.stdin.map(Content::into_bytes).unwrap_or_default(),
+            timeout: asked.min(*timeout),
+            output_bytes: *output_bytes,
+        };
+        Ok(process::run(program, call).await?.into())
+    }
+
+    /// The shell of a directory below, which no link can lead out of this one.
+    fn below(&self, path: &RelPath) -> Result<Self, Failure> {
+        let at = if path.is_root() { "." } else { path.as_str() };
+        let dir = self.dir.open_dir(at).map_err(|error| {
+            fail::not_found(format!("the directory `{path}` cannot be opened: {error}"))
+        })?;
+        Ok(Self { dir, shared: Rc::clone(&self.shared) })
+    }
+}
+
+impl From<Ended> for Ran {
+    fn from(ended: Ended) -> Self {
+        Self {
+            status: ended.status.code(),
+            signal: ended.status.signal(),
+            stdout: Content::from_bytes(ended.stdout),
+            stderr: Content::from_bytes(ended.stderr),
+            truncated: ended.truncated,
+            duration_ms: u64::try_from(ended.duration.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

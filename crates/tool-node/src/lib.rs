@@ -8,7 +8,9 @@ mod calls;
 pub mod kit;
 pub mod ledger;
 pub mod limits;
+mod node;
 mod serve;
 pub mod tools;
 
+pub use node::{CannotServe, Node};
 pub use remit_vat::vat::offload;

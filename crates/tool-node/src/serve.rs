@@ -2,4 +2,5 @@
 
 pub(crate) mod host;
 pub(crate) mod object;
+pub(crate) mod registration;
 pub(crate) mod state;

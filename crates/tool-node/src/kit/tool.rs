@@ -119,6 +119,11 @@ impl OpenTool {
         &self.manifest
     }
 
+    /// Name and version, for logs.
+    pub fn title(&self) -> String {
+        format!("{} {}", self.manifest.tool, self.manifest.version)
+    }
+
     /// A handle on the root object, for calls in this process.
     pub fn handle(self: &Rc<Self>) -> Handle {
         Handle::new(self.root())

@@ -1,0 +1,72 @@
+//! The node: its tools, its calls, and one registration after another.
+
+use std::path::Path;
+use std::rc::Rc;
+
+use remit_core::Failure;
+use remit_schema::tool_node_capnp::tool_node_port;
+use remit_vat::connection::{Connection, Ended};
+use remit_vat::disk::DiskError;
+use tokio::sync::{Mutex, mpsc};
+
+use crate::calls::Calls;
+use crate::kit::{BadTool, OpenTool, Output, Piece, Tool};
+use crate::ledger::Ledger;
+use crate::limits;
+use crate::serve::registration::Registration;
+
+/// A tool node without its connection. It outlives connections: calls that run when one is lost run
+/// to their end, and the next one finds their outcomes.
+pub struct Node {
+    tools: Vec<Rc<OpenTool>>,
+    labels: Vec<String>,
+    calls: Rc<Calls>,
+    output: Mutex<mpsc::Receiver<Piece>>,
+}
+
+/// Why a node could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum CannotServe {
+    /// A tool is not well described.
+    #[error(transparent)]
+    Tool(#[from] BadTool),
+    /// The ledger cannot be opened.
+    #[error("the node's ledger: {0}")]
+    Ledger(#[from] DiskError),
+}
+
+impl Node {
+    /// A node that serves `tools` and keeps its ledger in the folder `ledger`. `labels` say what
+    /// the node has, for people and for placement.
+    pub async fn open(
+        tools: Vec<Tool>,
+        labels: Vec<String>,
+        ledger: &Path,
+    ) -> Result<Self, CannotServe> {
+        let tools = tools.into_iter().map(Tool::open).collect::<Result<Vec<_>, _>>()?;
+        let (output, pieces) = Output::channel();
+        let calls = Calls::new(Ledger::open(ledger).await?, output);
+        Ok(Self { tools, labels, calls, output: Mutex::new(pieces) })
+    }
+
+    /// Registers over one connection and serves it until it ends.
+    pub async fn serve(
+        &self,
+        port: &tool_node_port::Client,
+        connection: Connection,
+    ) -> Result<Ended, Failure> {
+        let registration =
+            Registration::open(port, connection, &self.tools, &self.labels, &self.calls).await?;
+        let names: Vec<String> = self.tools.iter().map(|tool| tool.title()).collect();
+        tracing::info!(tools = %names.join(", "), "registered");
+        let mut output = self.output.lock().await;
+        Ok(registration.keep(&self.calls, &mut output).await)
+    }
+
+    /// Waits for the calls in flight, for as long as a node that is told to stop may take.
+    pub async fn drain(&self) {
+        if tokio::time::timeout(limits::DRAIN, self.calls.drained()).await.is_err() {
+            tracing::warn!("calls were still running at the end: the ledger has them as started");
+        }
+    }
+}

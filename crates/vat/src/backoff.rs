@@ -2,23 +2,46 @@
 
 use std::time::Duration;
 
-/// Exponential growth with full jitter, bounded.
+/// Exponential growth with full jitter, bounded: many that lost the same peer do not come back to
+/// it at the same moment.
 #[derive(Debug, Clone)]
-pub struct Backoff {}
+pub struct Backoff {
+    first: Duration,
+    most: Duration,
+    ceiling: Duration,
+}
 
 impl Backoff {
-    /// Waits begin at `first` and never exceed `most`.
-    pub fn new(_first: Duration, _most: Duration) -> Self {
-        todo!()
+    /// Waits begin at up to `first` and never exceed `most`.
+    pub const fn new(first: Duration, most: Duration) -> Self {
+        Self { first, most, ceiling: first }
     }
 
-    /// The next wait.
+    /// The next wait: between half and all of a ceiling that doubles each time.
     pub fn next_wait(&mut self) -> Duration {
-        todo!()
+        let wait = self.ceiling.mul_f64(rand::random_range(0.5..=1.0));
+        self.ceiling = self.ceiling.saturating_mul(2).min(self.most);
+        wait
     }
 
     /// Begins again with the first wait, after a success.
-    pub fn reset(&mut self) {
-        todo!()
+    pub const fn reset(&mut self) {
+        self.ceiling = self.first;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_and_stay_within_their_bounds() {
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
+        for ceiling_ms in [100, 200, 400, 800, 1000, 1000] {
+            let wait = backoff.next_wait().as_millis();
+            assert!((ceiling_ms / 2..=ceiling_ms).contains(&wait), "{wait} of {ceiling_ms}");
+        }
+        backoff.reset();
+        assert!(backoff.next_wait() <= Duration::from_millis(100));
     }
 }

@@ -1,12 +1,31 @@
 //! One connection between two vats, over any byte stream.
+//!
+//! A connection runs in a task of its own, so that a panic in a method ends that connection and no
+//! other, and its end is logged once, with the peer and the cause.
 
+mod batch;
+mod bound;
+mod watch;
+
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use capnp::capability::{Client, FromClientHook, RemotePromise, Response};
+use capnp::message::ReaderOptions;
 use capnp::traits::{Owned, Pipelined};
-use remit_core::Failure;
+use capnp_rpc::rpc_twoparty_capnp::Side;
+use capnp_rpc::{RpcSystem, twoparty};
+use futures::FutureExt as _;
+use remit_core::{Code, Failure};
+use remit_schema::peer_capnp::peer;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Notify;
+use tokio_util::compat::{TokioAsyncReadCompatExt as _, TokioAsyncWriteCompatExt as _};
 
+use self::bound::Bounded;
+use self::watch::Watch;
+use crate::exception::to_failure;
 use crate::limits::ConnectionLimits;
 
 /// What a connection needs to know beside its stream.
@@ -21,7 +40,18 @@ pub struct ConnectionOptions {
 /// A handle on one running connection. Cloning it gives another handle on the same one; dropping
 /// the last handle does not end the connection (`abort` does, and so does the peer).
 #[derive(Debug, Clone)]
-pub struct Connection {}
+pub struct Connection {
+    shared: Rc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    watch: Rc<Watch>,
+    end: RefCell<Option<Ended>>,
+    ended: Notify,
+    abort: RefCell<Option<String>>,
+    aborted: Notify,
+}
 
 /// How a connection ended: by whom and why, in words for a log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,52 +60,142 @@ pub struct Ended(pub String);
 
 impl Connection {
     /// Serves `bootstrap` to the peer at the other end of `stream`.
-    pub fn serve<S>(_stream: S, _bootstrap: Client, _options: ConnectionOptions) -> Self
+    pub fn serve<S>(stream: S, bootstrap: Client, options: ConnectionOptions) -> Self
     where
         S: AsyncRead + AsyncWrite + 'static,
     {
-        todo!()
+        let (rpc, shared) = system(stream, Side::Server, Some(bootstrap), &options);
+        run(rpc, Rc::clone(&shared), options, None);
+        Self { shared }
     }
 
     /// Asks the peer at the other end of `stream` for its bootstrap object, and offers `own` if
     /// the peer asks for one. Pings the peer through `remit_schema::peer_capnp::peer`.
-    pub fn connect<C, S>(
-        _stream: S,
-        _own: Option<Client>,
-        _options: ConnectionOptions,
-    ) -> (C, Self)
+    pub fn connect<C, S>(stream: S, own: Option<Client>, options: ConnectionOptions) -> (C, Self)
     where
         C: FromClientHook,
         S: AsyncRead + AsyncWrite + 'static,
     {
-        todo!()
+        let (mut rpc, shared) = system(stream, Side::Client, own, &options);
+        let bootstrap: Client = rpc.bootstrap(Side::Server);
+        let ping = peer::Client { client: Client::new(bootstrap.hook.add_ref()) };
+        run(rpc, Rc::clone(&shared), options, Some(ping));
+        (C::new(bootstrap.hook), Self { shared })
     }
 
     /// Whether the stream has ended, for whatever reason. True before calls in flight are dropped,
     /// so a method that is being dropped can tell a lost connection from a cancelled call.
     pub fn is_closed(&self) -> bool {
-        todo!()
+        self.shared.watch.is_closed() || self.shared.end.borrow().is_some()
     }
 
     /// Answers with the cause when the connection has ended.
     pub async fn ended(&self) -> Ended {
-        todo!()
+        loop {
+            let ended = self.shared.ended.notified();
+            if let Some(end) = &*self.shared.end.borrow() {
+                return end.clone();
+            }
+            ended.await;
+        }
     }
 
     /// Ends the connection now; `reason` is logged and becomes the cause.
-    pub fn abort(&self, _reason: &str) {
-        todo!()
+    pub fn abort(&self, reason: &str) {
+        self.shared.watch.close();
+        self.shared.abort.borrow_mut().get_or_insert_with(|| reason.to_owned());
+        self.shared.aborted.notify_one();
     }
+}
+
+fn system<S>(
+    stream: S,
+    side: Side,
+    bootstrap: Option<Client>,
+    options: &ConnectionOptions,
+) -> (RpcSystem<Side>, Rc<Shared>)
+where
+    S: AsyncRead + AsyncWrite + 'static,
+{
+    let limits = &options.limits;
+    let watch = Rc::new(Watch::default());
+    let (read, write) = tokio::io::split(stream);
+    let read = watch::Watched::new(read, Rc::clone(&watch));
+    let read =
+        futures::io::BufReader::with_capacity(crate::limits::READ_BUFFER_BYTES, read.compat());
+    let write = batch::Batched::new(write, Rc::clone(&watch)).compat_write();
+    let mut reading = ReaderOptions::new();
+    reading.traversal_limit_in_words(Some(limits.message_words)).nesting_limit(limits.nesting);
+    let network = twoparty::VatNetwork::new(read, write, side, reading);
+    let network = Bounded::new(network, limits.calls_in_flight, Rc::clone(&watch));
+    let rpc = RpcSystem::new(Box::new(network), bootstrap);
+    let shared = Shared {
+        watch,
+        end: RefCell::new(None),
+        ended: Notify::new(),
+        abort: RefCell::new(None),
+        aborted: Notify::new(),
+    };
+    (rpc, Rc::new(shared))
+}
+
+/// Runs the connection in a task of its own until it ends.
+fn run(
+    mut rpc: RpcSystem<Side>,
+    shared: Rc<Shared>,
+    options: ConnectionOptions,
+    ping: Option<peer::Client>,
+) {
+    let working = {
+        let shared = Rc::clone(&shared);
+        let limits = options.limits;
+        async move {
+            let beat = watch::ping(ping, limits.ping_every, limits.silence);
+            let silence = shared.watch.silent(limits.silence);
+            tokio::select! {
+                biased;
+                () = shared.aborted.notified() => {
+                    shared.abort.borrow().clone().unwrap_or_default()
+                }
+                result = &mut rpc => match result {
+                    Ok(()) => shared.watch.cause(),
+                    Err(error) => error.to_string(),
+                },
+                () = silence => format!("the peer was silent for {:?}", limits.silence),
+                failure = beat => format!("a ping failed: {failure}"),
+            }
+        }
+    };
+    tokio::task::spawn_local(async move {
+        let cause = match std::panic::AssertUnwindSafe(working).catch_unwind().await {
+            Ok(cause) => cause,
+            Err(_) => "a method panicked: this is a bug of ours".to_owned(),
+        };
+        shared.watch.close();
+        tracing::info!(peer = options.peer, cause, "connection ended");
+        *shared.end.borrow_mut() = Some(Ended(cause));
+        shared.ended.notify_waiters();
+    });
 }
 
 /// The answer to a call, or a failure when it does not come within `deadline`. Both halves of the
 /// promise are dropped then, so the call is cancelled at the callee.
 pub async fn within<R>(
-    _deadline: Duration,
-    _promise: RemotePromise<R>,
+    deadline: Duration,
+    promise: RemotePromise<R>,
 ) -> Result<Response<R>, Failure>
 where
     R: Pipelined + Owned + 'static + Unpin,
 {
-    todo!()
+    let RemotePromise { promise, pipeline } = promise;
+    let answered = tokio::time::timeout(deadline, promise).await;
+    drop(pipeline);
+    match answered {
+        Ok(Ok(response)) => Ok(response),
+        Ok(Err(error)) => Err(to_failure(&error)),
+        Err(_) => {
+            let why = format!("no answer within {} s; it may still happen", deadline.as_secs_f32());
+            Err(Failure::new(Code::TimedOut, why))
+        }
+    }
 }

@@ -1,14 +1,90 @@
 //! Failures as exceptions: the one form in which a code and its details cross the wire.
+//!
+//! Only four kinds of exception cross the wire, so code and detail ride in the text, as
+//! `remit/1 <code> <length of detail> <detail> <message>`. What capnp-rpc puts before it is skipped.
 
-use remit_core::Failure;
+use remit_core::{Code, Failure};
+
+const MARK: &str = "remit/1 ";
+
+/// The longest message or detail that is sent: an error is read by people, and every relay keeps it.
+const MAX_BYTES: usize = 16 << 10;
 
 /// The exception that carries `failure`.
-pub fn to_exception(_failure: &Failure) -> capnp::Error {
-    todo!()
+pub fn to_exception(failure: &Failure) -> capnp::Error {
+    let detail = cut(&failure.detail);
+    let text =
+        format!("{MARK}{} {} {detail} {}", failure.code, detail.len(), cut(&failure.message));
+    match failure.code {
+        Code::Limit => capnp::Error::overloaded(text),
+        _ => capnp::Error::failed(text),
+    }
 }
 
 /// The failure that `error` carries. An error of another origin gets the code that fits its kind:
-/// disconnected is `unavailable`, overloaded is `limit`, unimplemented and the rest are `failed`.
-pub fn to_failure(_error: &capnp::Error) -> Failure {
-    todo!()
+/// disconnected is `unavailable`, overloaded is `limit`, the rest are `failed`.
+pub fn to_failure(error: &capnp::Error) -> Failure {
+    if let Some(failure) = parse(&error.extra) {
+        return failure;
+    }
+    let code = match error.kind {
+        capnp::ErrorKind::Disconnected => Code::Unavailable,
+        capnp::ErrorKind::Overloaded => Code::Limit,
+        _ => Code::Failed,
+    };
+    Failure::new(code, cut(&error.to_string()))
+}
+
+fn parse(text: &str) -> Option<Failure> {
+    let (_, rest) = text.split_once(MARK)?;
+    let (code, rest) = rest.split_once(' ')?;
+    let (length, rest) = rest.split_once(' ')?;
+    let length: usize = length.parse().ok()?;
+    let detail = rest.get(..length)?;
+    let message = rest.get(length..)?.strip_prefix(' ')?;
+    Some(Failure::new(Code::parse(code)?, cut(message)).with_detail(cut(detail)))
+}
+
+fn cut(text: &str) -> &str {
+    let most = MAX_BYTES.min(text.len());
+    let at = (0..=most).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    &text[..at]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_reads_back_behind_any_prefix() {
+        for code in Code::ALL {
+            for (message, detail) in
+                [("", ""), ("a b", "calls=3"), ("line\nline ü", "remit/1 x 9 y"), ("remit/1 ", " ")]
+            {
+                let failure = Failure::new(code, message).with_detail(detail);
+                let mut error = to_exception(&failure);
+                assert_eq!(to_failure(&error), failure);
+                error.extra = format!("remote exception: remote exception: {}", error.extra);
+                assert_eq!(to_failure(&error), failure);
+            }
+        }
+    }
+
+    #[test]
+    fn errors_of_another_origin_get_the_code_of_their_kind() {
+        for (error, code) in [
+            (capnp::Error::disconnected("gone".into()), Code::Unavailable),
+            (capnp::Error::overloaded("full".into()), Code::Limit),
+            (capnp::Error::unimplemented("no".into()), Code::Failed),
+            (capnp::Error::failed("remit/1 denied 99 x".into()), Code::Failed),
+        ] {
+            assert_eq!(to_failure(&error).code, code);
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_is_cut_at_a_character() {
+        let failure = Failure::new(Code::Failed, "ü".repeat(MAX_BYTES));
+        assert!(to_failure(&to_exception(&failure)).message.len() <= MAX_BYTES);
+    }
 }

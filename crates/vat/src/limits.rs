@@ -11,8 +11,56 @@ pub struct ConnectionLimits {
     pub nesting: i32,
     /// How many calls of the peer may be in flight. Above it, nothing more is read from the peer.
     pub calls_in_flight: usize,
-    /// How long a peer may be silent before it is taken for dead.
+    /// How long a peer may be silent before it is taken for dead; zero: for ever.
     pub silence: Duration,
     /// How often a ping is sent by the side that dialled; zero: never.
     pub ping_every: Duration,
 }
+
+impl Default for ConnectionLimits {
+    /// Messages of at most 16 MiB: a value of 4 MiB, the largest that is recorded, with room for
+    /// its structure. 4,096 calls in flight: enough to wait for the results of some thousand tasks at once. A ping every
+    /// 3 s and 9 s of silence: a dead peer is noticed within 10 s, and two pings may be late.
+    fn default() -> Self {
+        Self {
+            message_words: (16 << 20) / 8,
+            nesting: 128,
+            calls_in_flight: 4096,
+            silence: Duration::from_secs(9),
+            ping_every: Duration::from_secs(3),
+        }
+    }
+}
+
+impl ConnectionLimits {
+    /// The bounds of an attempt's connection. Its worker may compute for long without a word: the
+    /// agent node watches its process instead.
+    pub fn attempt() -> Self {
+        Self { silence: Duration::ZERO, ping_every: Duration::ZERO, ..Self::default() }
+    }
+}
+
+/// Questions that a peer may leave without `finish`, as a multiple of its calls in flight. Each
+/// keeps its answer in memory; a peer that never finishes its questions is cut off.
+pub const UNFINISHED_FACTOR: usize = 16;
+
+/// Bytes that wait to be written to a peer before the vat stops making more for it.
+pub const WRITE_BUFFER_BYTES: usize = 256 << 10;
+
+/// Bytes read from a peer at once.
+pub const READ_BUFFER_BYTES: usize = 64 << 10;
+
+/// Visitors that wait at a vat's door. One more waits outside.
+pub const DOOR_QUEUE: usize = 1024;
+
+/// How long a peer may take for the TLS handshake: a round trip or two, and a busy machine.
+pub const HANDSHAKE: Duration = Duration::from_secs(5);
+
+/// Bytes of a join message: a signing request is under one kibibyte.
+pub const JOIN_MESSAGE_BYTES: usize = 16 << 10;
+
+/// TCP: how long the kernel waits for acknowledgement of bytes it sent.
+pub const TCP_UNACKNOWLEDGED: Duration = Duration::from_secs(10);
+
+/// TCP: how long a connection is idle before the kernel asks whether the peer is there.
+pub const TCP_KEEPALIVE: Duration = Duration::from_secs(3);

@@ -3,21 +3,39 @@
 use std::future::Future;
 use std::io;
 
+use futures::future::LocalBoxFuture;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::LocalSet;
+
+use crate::limits;
+
+type Visit = Box<dyn FnOnce() -> LocalBoxFuture<'static, ()> + Send>;
+
 /// A running vat: a thread with a `LocalSet`, on which capabilities live.
 #[derive(Debug)]
 pub struct Vat {
     door: Door,
+    ended: oneshot::Receiver<()>,
 }
 
 impl Vat {
     /// Starts a vat on a thread of its own.
-    pub fn spawn(_name: &str) -> io::Result<Self> {
-        todo!()
+    pub fn spawn(name: &str) -> io::Result<Self> {
+        let runtime = runtime()?;
+        let (sender, visits) = mpsc::channel(limits::DOOR_QUEUE);
+        let (over, ended) = oneshot::channel();
+        std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            LocalSet::new().block_on(&runtime, receive(visits));
+            // Nobody may be waiting for the end.
+            let _unheard = over.send(());
+        })?;
+        Ok(Self { door: Door { visits: sender }, ended })
     }
 
     /// Makes the calling thread a vat until `work` is done. For `main`.
-    pub fn run<F: Future>(_work: F) -> io::Result<F::Output> {
-        todo!()
+    pub fn run<F: Future>(work: F) -> io::Result<F::Output> {
+        let runtime = runtime()?;
+        Ok(LocalSet::new().block_on(&runtime, work))
     }
 
     /// The way in.
@@ -27,35 +45,120 @@ impl Vat {
 
     /// Lets in nobody new, waits for what is inside, and ends the thread.
     pub async fn close(self) {
-        todo!()
+        drop(self.door);
+        // An error means that the thread has ended already.
+        let _ended = self.ended.await;
     }
 }
 
-/// The way into a vat for code on any thread: a bounded queue of closures.
+/// The way into a vat for code on any thread: a bounded queue of closures. The vat ends when its
+/// last door is dropped.
 #[derive(Debug, Clone)]
-pub struct Door {}
+pub struct Door {
+    visits: mpsc::Sender<Visit>,
+}
 
 impl Door {
     /// Runs `visit` inside the vat and brings out what its future gives. Waits while the door is
     /// crowded. Dropping the returned future ends the visit.
-    pub async fn enter<V, F, R>(&self, _visit: V) -> Result<R, VatClosed>
+    pub async fn enter<V, F, R>(&self, visit: V) -> Result<R, VatClosed>
     where
         V: FnOnce() -> F + Send + 'static,
         F: Future<Output = R> + 'static,
         R: Send + 'static,
     {
-        todo!()
+        let (mut reply, result) = oneshot::channel();
+        let visit: Visit = Box::new(move || {
+            Box::pin(async move {
+                let work = visit();
+                tokio::pin!(work);
+                tokio::select! {
+                    biased;
+                    () = reply.closed() => {}
+                    value = &mut work => {
+                        // Whoever asked may have gone in this very moment.
+                        let _unheard = reply.send(value);
+                    }
+                }
+            })
+        });
+        self.visits.send(visit).await.map_err(|_| VatClosed)?;
+        result.await.map_err(|_| VatClosed)
     }
 }
 
-/// The vat has ended.
+/// The vat has ended, or the visit panicked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the vat has ended")]
 pub struct VatClosed;
 
 /// The one way out of a vat: runs blocking work on another thread, with plain data only.
 pub async fn offload<R: Send + 'static>(
-    _work: impl FnOnce() -> R + Send + 'static,
+    work: impl FnOnce() -> R + Send + 'static,
 ) -> io::Result<R> {
-    todo!()
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)
+}
+
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+/// Lets visitors in, each in a task of its own, so that one that panics ends only itself.
+async fn receive(mut visits: mpsc::Receiver<Visit>) {
+    let mut inside = tokio::task::JoinSet::new();
+    loop {
+        tokio::select! {
+            biased;
+            visit = visits.recv() => match visit {
+                Some(visit) => { inside.spawn_local(visit()); }
+                None => break,
+            },
+            Some(left) = inside.join_next() => {
+                if let Err(error) = left && error.is_panic() {
+                    tracing::error!(%error, "a visit to the vat panicked");
+                }
+            }
+        }
+    }
+    while inside.join_next().await.is_some() {}
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_visit_brings_out_plain_data() {
+        let vat = Vat::spawn("test").unwrap();
+        let length = vat.door().enter(|| async { Rc::new(String::from("inside")).len() }).await;
+        assert_eq!(length, Ok(6));
+        vat.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_visit_that_panics_ends_only_itself() {
+        let vat = Vat::spawn("test").unwrap();
+        let panicked = vat.door().enter(|| async { panic!("on purpose") }).await;
+        assert_eq!(panicked, Err::<(), _>(VatClosed));
+        assert_eq!(vat.door().enter(|| async { 1 }).await, Ok(1));
+    }
+
+    #[tokio::test]
+    async fn a_visit_nobody_waits_for_ends() {
+        let vat = Vat::spawn("test").unwrap();
+        let (sender, dropped) = oneshot::channel::<()>();
+        let forever = vat.door().enter(move || async move {
+            let _held = sender;
+            std::future::pending::<()>().await;
+        });
+        let (_, ended) = tokio::join!(
+            async {
+                tokio::time::timeout(std::time::Duration::from_millis(50), forever).await.ok()
+            },
+            dropped
+        );
+        assert!(ended.is_err());
+    }
 }

@@ -1,0 +1,139 @@
+//! Batched writing: all that a vat writes in one turn of its loop goes out at once.
+//!
+//! capnp-rpc flushes after every message. Here a flush only marks the buffer, and a task of its own
+//! writes it out when the vat has nothing more ready: one TLS record and one system call a turn.
+
+use std::cell::RefCell;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::Notify;
+
+use super::watch::Watch;
+use crate::limits::WRITE_BUFFER_BYTES;
+
+/// The side that the vat writes to.
+pub(super) struct Batched {
+    shared: Rc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: RefCell<State>,
+    marked: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    buffer: Vec<u8>,
+    writing: bool,
+    closing: bool,
+    error: Option<(io::ErrorKind, String)>,
+    waiting: Option<Waker>,
+}
+
+impl Batched {
+    /// Writes to `inner` from a task of its own, which ends when this is dropped.
+    pub(super) fn new<W: AsyncWrite + Unpin + 'static>(inner: W, watch: Rc<Watch>) -> Self {
+        let shared = Rc::new(Shared::default());
+        tokio::task::spawn_local(write_out(inner, Rc::clone(&shared), watch));
+        Self { shared }
+    }
+}
+
+impl Drop for Batched {
+    fn drop(&mut self) {
+        self.shared.state.borrow_mut().closing = true;
+        self.shared.marked.notify_one();
+    }
+}
+
+impl State {
+    fn check(&self) -> io::Result<()> {
+        match &self.error {
+            Some((kind, why)) => Err(io::Error::new(*kind, why.clone())),
+            None => Ok(()),
+        }
+    }
+
+    fn wake(&mut self) {
+        if let Some(waker) = self.waiting.take() {
+            waker.wake();
+        }
+    }
+}
+
+impl AsyncWrite for Batched {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let mut state = self.shared.state.borrow_mut();
+        state.check()?;
+        let room = WRITE_BUFFER_BYTES.saturating_sub(state.buffer.len());
+        if room == 0 {
+            state.waiting = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        let taken = room.min(bytes.len());
+        state.buffer.extend_from_slice(&bytes[..taken]);
+        self.shared.marked.notify_one();
+        Poll::Ready(Ok(taken))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.shared.state.borrow().check())
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut state = self.shared.state.borrow_mut();
+        state.check()?;
+        state.closing = true;
+        self.shared.marked.notify_one();
+        if state.buffer.is_empty() && !state.writing {
+            return Poll::Ready(Ok(()));
+        }
+        state.waiting = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+async fn write_out<W: AsyncWrite + Unpin>(mut inner: W, shared: Rc<Shared>, watch: Rc<Watch>) {
+    loop {
+        shared.marked.notified().await;
+        // Whatever else is ready in this turn writes first.
+        tokio::task::yield_now().await;
+        let (bytes, closing) = {
+            let mut state = shared.state.borrow_mut();
+            state.writing = true;
+            let bytes = std::mem::take(&mut state.buffer);
+            state.wake();
+            (bytes, state.closing)
+        };
+        let mut written = async {
+            inner.write_all(&bytes).await?;
+            inner.flush().await
+        }
+        .await;
+        if written.is_ok() && closing {
+            written = inner.shutdown().await;
+        }
+        let mut state = shared.state.borrow_mut();
+        state.writing = false;
+        if let Err(error) = &written {
+            watch.end(format!("writing failed: {error}"));
+            state.error = Some((error.kind(), error.to_string()));
+        }
+        state.wake();
+        if written.is_err() || (closing && state.buffer.is_empty()) {
+            return;
+        }
+        if !state.buffer.is_empty() {
+            shared.marked.notify_one();
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Watching a connection: when its peer was last heard, and that its stream has ended.
+
+use std::cell::{Cell, RefCell};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use remit_core::Failure;
+use remit_schema::peer_capnp::peer;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::time::Instant;
+
+use super::within;
+
+/// What is known of a connection's stream.
+#[derive(Debug)]
+pub(super) struct Watch {
+    heard: Cell<Instant>,
+    closed: Cell<bool>,
+    cause: RefCell<String>,
+}
+
+impl Default for Watch {
+    fn default() -> Self {
+        Self {
+            heard: Cell::new(Instant::now()),
+            closed: Cell::new(false),
+            cause: RefCell::new(String::new()),
+        }
+    }
+}
+
+impl Watch {
+    pub(super) const fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
+    pub(super) fn close(&self) {
+        self.closed.set(true);
+    }
+
+    /// Notes that the stream has ended, and why. The first cause stays.
+    pub(super) fn end(&self, cause: String) {
+        if !self.closed.replace(true) {
+            *self.cause.borrow_mut() = cause;
+        }
+    }
+
+    /// Why the stream has ended.
+    pub(super) fn cause(&self) -> String {
+        let cause = self.cause.borrow();
+        if cause.is_empty() { "the connection was closed".into() } else { cause.clone() }
+    }
+
+    /// Answers when nothing was heard for `limit`; zero: never.
+    pub(super) async fn silent(&self, limit: Duration) {
+        if limit.is_zero() {
+            return std::future::pending().await;
+        }
+        loop {
+            let until = self.heard.get() + limit;
+            if Instant::now() >= until {
+                return;
+            }
+            tokio::time::sleep_until(until).await;
+        }
+    }
+}
+
+/// Pings the peer; answers with the failure of the first ping that fails.
+pub(super) async fn ping(peer: Option<peer::Client>, every: Duration, limit: Duration) -> Failure {
+    let Some(peer) = peer.filter(|_| !every.is_zero()) else {
+        return std::future::pending().await;
+    };
+    let limit = if limit.is_zero() { every.saturating_mul(3) } else { limit };
+    loop {
+        tokio::time::sleep(every).await;
+        if let Err(failure) = within(limit, peer.ping_request().send()).await {
+            return failure;
+        }
+    }
+}
+
+/// A stream that notes when something was read from it, and when it ended.
+pub(super) struct Watched<R> {
+    inner: R,
+    watch: Rc<Watch>,
+}
+
+impl<R> Watched<R> {
+    pub(super) const fn new(inner: R, watch: Rc<Watch>) -> Self {
+        Self { inner, watch }
+    }
+}
+
+impl<R: AsyncRead + Unpin> AsyncRead for Watched<R> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut this.inner).poll_read(cx, buf);
+        match &polled {
+            Poll::Ready(Ok(())) if buf.filled().len() == before => {
+                this.watch.end("the peer closed the connection".into());
+            }
+            Poll::Ready(Ok(())) => this.watch.heard.set(Instant::now()),
+            Poll::Ready(Err(error)) => this.watch.end(format!("reading failed: {error}")),
+            Poll::Pending => {}
+        }
+        polled
+    }
+}

@@ -55,3 +55,41 @@ pub const REMOTE_DEADLINE: Duration = Duration::from_secs(60);
 
 /// Bytes of a node's configuration file.
 pub const CONFIG_BYTES: u64 = 1 << 20;
+
+/// How long the pipes of an ended program may stay open, held by a process that left its group.
+pub const PROCESS_DRAIN: Duration = Duration::from_secs(1);
+
+/// Symbolic links followed in one path: as the kernel's own bound.
+pub const FS_LINKS: usize = 40;
+
+/// Bytes that one read gives at most, below what a result may have.
+pub const FS_READ_BYTES: u64 = (MAX_RESULT_BYTES as u64) - 4096;
+
+/// Entries that one listing or glob gives: more is not read by anyone, and fills the journal.
+pub const FS_ENTRIES: usize = 10_000;
+
+/// Entries that one glob, search or recursive removal visits.
+pub const FS_VISITS: usize = 500_000;
+
+/// How deep a tree is walked. Each level holds an open folder.
+pub const FS_DEPTH: usize = 64;
+
+/// Bytes of a file that is searched; larger ones are skipped and counted.
+pub const FS_SEARCH_FILE_BYTES: u64 = 8 << 20;
+
+/// Matches that one search gives without and with asking for more.
+pub const FS_MATCHES: usize = 200;
+/// The most matches that may be asked for.
+pub const FS_MATCHES_MOST: usize = 2_000;
+
+/// Bytes of a matching line that are shown.
+pub const FS_LINE_BYTES: usize = 500;
+
+/// Memory of a compiled pattern, so that no pattern can exhaust the node.
+pub const FS_PATTERN_BYTES: usize = 4 << 20;
+
+/// Bytes of one `.gitignore`; the rest is not read.
+pub const FS_IGNORE_BYTES: u64 = 256 << 10;
+
+/// Hidden places of one root: each path is compared with all of them.
+pub const FS_HIDDEN: usize = 32;

@@ -3,3 +3,7 @@
 //! Each has one file with the same two things: `Config`, its section of the node's configuration,
 //! and `tool`, which makes the [`Tool`](crate::kit::Tool) from it or says, in a sentence for the
 //! operator, why it cannot. Relative paths in a section are taken from the folder `base`.
+
+pub mod fs;
+mod process;
+pub mod shell;

@@ -4,10 +4,18 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use capnp::message::{Builder, ReaderOptions};
+use rcgen::{CertificateParams, KeyPair};
+use remit_schema::join_capnp::{join_reply, join_request};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use crate::credential::Credential;
-use crate::tls::Refused;
+use crate::limits::JOIN_MESSAGE_BYTES;
+use crate::tls::{Refused, dial_pinned};
+
+const PREFIX: &str = "remit-join:";
 
 /// One line that lets its holder join once: `remit-join:<host:port>,<CA hash>,<secret>`,
 /// hash and secret in base64url.
@@ -22,21 +30,71 @@ pub struct Invite {
 }
 
 impl fmt::Display for Invite {
-    fn fmt(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        todo!()
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (hash, secret) = (BASE64.encode(self.authority_hash), BASE64.encode(self.secret));
+        write!(f, "{PREFIX}{},{hash},{secret}", self.address)
+    }
+}
+
+impl fmt::Debug for Invite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Invite({}, secret withheld)", self.address)
     }
 }
 
 impl FromStr for Invite {
     type Err = Refused;
-    fn from_str(_line: &str) -> Result<Self, Refused> {
-        todo!()
+
+    fn from_str(line: &str) -> Result<Self, Refused> {
+        let wrong = || {
+            Refused(format!(
+                "not an invite: one is a line `{PREFIX}<host:port>,<hash>,<secret>`, as `remit invite` prints it"
+            ))
+        };
+        let parts = line.trim().strip_prefix(PREFIX).ok_or_else(wrong)?;
+        let parts: Vec<&str> = parts.split(',').collect();
+        let [address, hash, secret] = parts[..] else { return Err(wrong()) };
+        let bytes = |text: &str| -> Result<[u8; 32], Refused> {
+            BASE64.decode(text).ok().and_then(|bytes| bytes.try_into().ok()).ok_or_else(wrong)
+        };
+        if !address.contains(':') {
+            return Err(wrong());
+        }
+        Ok(Self {
+            address: address.to_owned(),
+            authority_hash: bytes(hash)?,
+            secret: bytes(secret)?,
+        })
     }
 }
 
 /// Redeems an invite: a fresh key is made here and never leaves.
-pub async fn redeem(_invite: &Invite, _limit: Duration) -> Result<Credential, Refused> {
-    todo!()
+pub async fn redeem(invite: &Invite, limit: Duration) -> Result<Credential, Refused> {
+    let (mut stream, authority) =
+        dial_pinned(&invite.address, invite.authority_hash, limit).await?;
+    let (key, signing_request) = fresh_key()?;
+    let exchange = async {
+        let mut message = Builder::new_default();
+        let mut request: join_request::Builder<'_> = message.init_root();
+        request.set_secret(&invite.secret);
+        request.set_signing_request(&signing_request);
+        send(&mut stream, &message).await?;
+        receive(&mut stream).await
+    };
+    let reply = tokio::time::timeout(limit, exchange)
+        .await
+        .map_err(|_| Refused(format!("{} did not answer within {limit:?}", invite.address)))??;
+    let reply = reply.get_root::<join_reply::Reader<'_>>().map_err(refused)?;
+    match reply.which().map_err(refused)? {
+        join_reply::Certificate(chain) => {
+            let leaf = chain.and_then(|chain| chain.get_leaf()).map_err(refused)?;
+            Credential::new(leaf.to_vec(), key.serialize_der(), authority).map_err(Refused)
+        }
+        join_reply::Refused(why) => {
+            let why = why.map_err(refused)?.to_str().map_err(refused)?;
+            Err(Refused(why.chars().take(1000).collect()))
+        }
+    }
 }
 
 /// What a joiner sent.
@@ -48,35 +106,100 @@ pub struct Request {
 }
 
 /// Reads the one request of a joiner, bounded in size; the caller bounds the time.
-pub async fn read_request<S: AsyncRead + Unpin>(_stream: &mut S) -> Result<Request, Refused> {
-    todo!()
+pub async fn read_request<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Request, Refused> {
+    let message = receive(stream).await?;
+    let request = message.get_root::<join_request::Reader<'_>>().map_err(refused)?;
+    Ok(Request {
+        secret: request.get_secret().map_err(refused)?.to_vec(),
+        signing_request: request.get_signing_request().map_err(refused)?.to_vec(),
+    })
 }
 
 /// Answers it: with (leaf, authority), both DER, or with the reason of a refusal.
 pub async fn write_reply<S: AsyncWrite + Unpin>(
-    _stream: &mut S,
-    _reply: Result<(Vec<u8>, Vec<u8>), String>,
+    stream: &mut S,
+    reply: Result<(Vec<u8>, Vec<u8>), String>,
 ) -> Result<(), Refused> {
-    todo!()
+    let mut message = Builder::new_default();
+    let mut builder: join_reply::Builder<'_> = message.init_root();
+    match reply {
+        Ok((leaf, authority)) => {
+            let mut chain = builder.init_certificate();
+            chain.set_leaf(&leaf);
+            chain.set_authority(&authority);
+        }
+        Err(why) => builder.set_refused(&why),
+    }
+    send(stream, &message).await?;
+    stream.shutdown().await.map_err(refused)
 }
 
 /// A fresh key with its signing request, for a renewal.
-pub struct Renewal {}
+pub struct Renewal {
+    key: KeyPair,
+    signing_request: Vec<u8>,
+    old: Credential,
+}
 
 impl Renewal {
     /// A fresh key for the holder of `old`.
-    pub fn prepare(_old: &Credential) -> Result<Self, Refused> {
-        todo!()
+    pub fn prepare(old: &Credential) -> Result<Self, Refused> {
+        let (key, signing_request) = fresh_key()?;
+        Ok(Self { key, signing_request, old: old.clone() })
     }
 
     /// What to send to `Credentials.renew`.
     pub fn signing_request(&self) -> &[u8] {
-        todo!()
+        &self.signing_request
     }
 
     /// The new credential from the answer: leaf and authority, DER. Checked against the key, the
     /// identity and the authority of the old one.
-    pub fn complete(self, _leaf: &[u8], _authority: &[u8]) -> Result<Credential, Refused> {
-        todo!()
+    pub fn complete(self, leaf: &[u8], authority: &[u8]) -> Result<Credential, Refused> {
+        if authority != self.old.authority() {
+            return Err(Refused("the renewed certificate is of another authority".into()));
+        }
+        let key = self.key.serialize_der();
+        let renewed = Credential::new(leaf.to_vec(), key, authority.to_vec()).map_err(Refused)?;
+        if renewed.identity() != self.old.identity() {
+            let why = format!("the renewed certificate is of {}", renewed.identity());
+            return Err(Refused(why));
+        }
+        renewed.check_key()?;
+        Ok(renewed)
     }
+}
+
+fn fresh_key() -> Result<(KeyPair, Vec<u8>), Refused> {
+    let key = KeyPair::generate().map_err(refused)?;
+    let request = CertificateParams::default().serialize_request(&key).map_err(refused)?;
+    Ok((key, request.der().to_vec()))
+}
+
+/// Sends one message, its length before it as four bytes, least significant first.
+async fn send<S: AsyncWrite + Unpin>(
+    stream: &mut S,
+    message: &Builder<capnp::message::HeapAllocator>,
+) -> Result<(), Refused> {
+    let bytes = capnp::serialize::write_message_to_words(message);
+    let length = u32::try_from(bytes.len()).map_err(refused)?;
+    stream.write_all(&length.to_le_bytes()).await.map_err(refused)?;
+    stream.write_all(&bytes).await.map_err(refused)?;
+    stream.flush().await.map_err(refused)
+}
+
+async fn receive<S: AsyncRead + Unpin>(
+    stream: &mut S,
+) -> Result<capnp::message::Reader<capnp::serialize::OwnedSegments>, Refused> {
+    let length = stream.read_u32_le().await.map_err(refused)? as usize;
+    if length > JOIN_MESSAGE_BYTES {
+        return Err(Refused(format!("a join message of {length} bytes")));
+    }
+    let mut bytes = vec![0; length];
+    stream.read_exact(&mut bytes).await.map_err(refused)?;
+    capnp::serialize::read_message(&bytes[..], ReaderOptions::new()).map_err(refused)
+}
+
+fn refused(error: impl fmt::Display) -> Refused {
+    Refused(error.to_string())
 }

@@ -1,12 +1,21 @@
 //! Mutual TLS 1.3: who may speak, and as whom.
 
+mod verify;
+
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use remit_core::{Identity, Role};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ServerConfig};
 use tokio::net::TcpStream;
+use tokio_rustls::{LazyConfigAcceptor, TlsConnector};
 
-use crate::credential::Credential;
+pub(crate) use self::verify::provider;
+use self::verify::{PinnedServer, TrustedClient, TrustedServer};
+use crate::credential::{Credential, Described, describe};
+use crate::limits;
 
 /// What a connection is for, agreed in the handshake (ALPN) before any byte of it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +26,22 @@ pub enum Purpose {
     Attempt,
     /// `remit-join/1`: a stranger with an invite, the only one without a certificate.
     Join,
+}
+
+impl Purpose {
+    const ALL: [Self; 3] = [Self::Peer, Self::Attempt, Self::Join];
+
+    const fn alpn(self) -> &'static [u8] {
+        match self {
+            Self::Peer => b"remit/1",
+            Self::Attempt => b"remit-attempt/1",
+            Self::Join => b"remit-join/1",
+        }
+    }
+
+    fn of_alpn(name: &[u8]) -> Option<Self> {
+        Self::ALL.into_iter().find(|purpose| purpose.alpn() == name)
+    }
 }
 
 /// An accepted connection.
@@ -36,39 +61,194 @@ pub struct Refused(pub String);
 
 /// Accepts TLS connections as the holder of one credential.
 #[derive(Clone)]
-pub struct Acceptor {}
+pub struct Acceptor {
+    members: Arc<ServerConfig>,
+    strangers: Arc<ServerConfig>,
+    mesh: String,
+    roles: Vec<Role>,
+}
 
 impl Acceptor {
     /// An acceptor for the holder of `credential`. Peers must be of the same mesh and authority and
     /// have one of `roles`.
-    pub fn new(_credential: &Credential, _roles: &[Role]) -> Result<Self, Refused> {
-        todo!()
+    pub fn new(credential: &Credential, roles: &[Role]) -> Result<Self, Refused> {
+        let client = TrustedClient::new(credential.authority())?;
+        let builder = || {
+            ServerConfig::builder_with_provider(provider())
+                .with_protocol_versions(&[&rustls::version::TLS13])
+                .map_err(refused)
+        };
+        let (chain, key) = (credential.chain(), || credential.private_key());
+        let mut members = builder()?
+            .with_client_cert_verifier(Arc::new(client))
+            .with_single_cert(chain.clone(), key())
+            .map_err(refused)?;
+        let mut strangers =
+            builder()?.with_no_client_auth().with_single_cert(chain, key()).map_err(refused)?;
+        members.alpn_protocols =
+            vec![Purpose::Peer.alpn().to_vec(), Purpose::Attempt.alpn().to_vec()];
+        strangers.alpn_protocols = vec![Purpose::Join.alpn().to_vec()];
+        for config in [&mut members, &mut strangers] {
+            // A resumed session would skip the certificate, and with it the identity.
+            config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+        }
+        Ok(Self {
+            members: Arc::new(members),
+            strangers: Arc::new(strangers),
+            mesh: credential.identity().mesh().to_owned(),
+            roles: roles.to_vec(),
+        })
     }
 
     /// Shakes hands over an accepted TCP stream, within `limit`.
-    pub async fn accept(&self, _tcp: TcpStream, _limit: Duration) -> Result<Accepted, Refused> {
-        todo!()
+    pub async fn accept(&self, tcp: TcpStream, limit: Duration) -> Result<Accepted, Refused> {
+        let from = tcp.peer_addr().map_or_else(|_| "a peer that is gone".into(), |a| a.to_string());
+        let accepted = tokio::time::timeout(limit, self.shake_hands(tcp)).await;
+        accepted
+            .unwrap_or_else(|_| Err(Refused(format!("no handshake within {limit:?}"))))
+            .map_err(|Refused(why)| Refused(format!("{from} was refused: {why}")))
+    }
+
+    async fn shake_hands(&self, tcp: TcpStream) -> Result<Accepted, Refused> {
+        tune(&tcp).map_err(refused)?;
+        let start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), tcp)
+            .await
+            .map_err(refused)?;
+        let joins = start
+            .client_hello()
+            .alpn()
+            .is_some_and(|mut names| names.any(|name| name == Purpose::Join.alpn()));
+        let config = if joins { &self.strangers } else { &self.members };
+        let stream = start.into_stream(Arc::clone(config)).await.map_err(refused)?;
+        let (_, session) = stream.get_ref();
+        let purpose = session
+            .alpn_protocol()
+            .and_then(Purpose::of_alpn)
+            .ok_or_else(|| Refused("it does not say what the connection is for (ALPN)".into()))?;
+        let peer = match purpose {
+            Purpose::Join => None,
+            Purpose::Peer | Purpose::Attempt => {
+                let who = identity(session.peer_certificates())?;
+                check_member(&who, &self.mesh, &self.roles)?;
+                Some((who.identity, who.not_after))
+            }
+        };
+        Ok(Accepted { stream, purpose, peer })
     }
 }
 
 /// Dials the orchestrator at `address` (host:port) as the holder of `credential`, and makes sure
 /// that it is an orchestrator of the same mesh.
 pub async fn dial(
-    _address: &str,
-    _credential: &Credential,
-    _purpose: Purpose,
-    _limit: Duration,
+    address: &str,
+    credential: &Credential,
+    purpose: Purpose,
+    limit: Duration,
 ) -> Result<(tokio_rustls::client::TlsStream<TcpStream>, Identity), Refused> {
-    todo!()
+    let server = TrustedServer::new(credential.authority())?;
+    let mut config = client_builder()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(server))
+        .with_client_auth_cert(credential.chain(), credential.private_key())
+        .map_err(refused)?;
+    let stream = connect(address, &mut config, purpose, limit).await?;
+    let who = identity(stream.get_ref().1.peer_certificates())?;
+    check_member(&who, credential.identity().mesh(), &[Role::Orchestrator])
+        .map_err(|Refused(why)| Refused(format!("{address} is not to be trusted: {why}")))?;
+    Ok((stream, who.identity))
+}
+
+/// Dials the orchestrator at `address` as a stranger who knows the hash of its authority. Answers
+/// with the stream and the authority's certificate.
+pub(crate) async fn dial_pinned(
+    address: &str,
+    authority_hash: [u8; 32],
+    limit: Duration,
+) -> Result<(tokio_rustls::client::TlsStream<TcpStream>, Vec<u8>), Refused> {
+    let mut config = client_builder()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(PinnedServer::new(authority_hash)))
+        .with_no_client_auth();
+    let stream = connect(address, &mut config, Purpose::Join, limit).await?;
+    let certificates = stream.get_ref().1.peer_certificates();
+    let who = identity(certificates)?;
+    check_member(&who, who.identity.mesh(), &[Role::Orchestrator])?;
+    let authority = certificates.and_then(|chain| chain.last()).map(|last| last.to_vec());
+    authority
+        .map(|authority| (stream, authority))
+        .ok_or_else(|| Refused(format!("{address} shows no certificate")))
+}
+
+fn client_builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, Refused> {
+    ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(refused)
+}
+
+async fn connect(
+    address: &str,
+    config: &mut ClientConfig,
+    purpose: Purpose,
+    limit: Duration,
+) -> Result<tokio_rustls::client::TlsStream<TcpStream>, Refused> {
+    config.alpn_protocols = vec![purpose.alpn().to_vec()];
+    config.resumption = rustls::client::Resumption::disabled();
+    config.enable_sni = false;
+    let connecting = async {
+        let tcp = TcpStream::connect(address).await.map_err(refused)?;
+        tune(&tcp).map_err(refused)?;
+        // Nothing is checked against this name: a SPIFFE name says who the peer is.
+        let name = ServerName::try_from("orchestrator.invalid").map_err(refused)?;
+        let connector = TlsConnector::from(Arc::new(config.clone()));
+        connector.connect(name, tcp).await.map_err(refused)
+    };
+    match tokio::time::timeout(limit, connecting).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(Refused(why))) => Err(Refused(format!("{address} could not be reached: {why}"))),
+        Err(_) => Err(Refused(format!("{address} did not answer within {limit:?}"))),
+    }
+}
+
+fn identity(certificates: Option<&[CertificateDer<'_>]>) -> Result<Described, Refused> {
+    let leaf = certificates
+        .and_then(|chain| chain.first())
+        .ok_or_else(|| Refused("it shows no certificate".into()))?;
+    describe(leaf).map_err(|why| Refused(format!("its certificate is refused: {why}")))
+}
+
+fn check_member(who: &Described, mesh: &str, roles: &[Role]) -> Result<(), Refused> {
+    let identity = &who.identity;
+    if identity.mesh() != mesh {
+        return Err(Refused(format!("{identity} is of another mesh than `{mesh}`")));
+    }
+    if who.not_after <= SystemTime::now() {
+        return Err(Refused(format!("the certificate of {identity} has expired")));
+    }
+    if !roles.contains(&identity.role()) {
+        return Err(Refused(format!("{identity} has the role {}, which may not", identity.role())));
+    }
+    Ok(())
+}
+
+fn refused(error: impl std::fmt::Display) -> Refused {
+    Refused(error.to_string())
 }
 
 /// Sets what every TCP connection of the mesh has: no delay, keep-alive, and a time-out for bytes
 /// that the peer does not acknowledge.
-pub fn tune(_tcp: &TcpStream) -> std::io::Result<()> {
-    todo!()
+pub fn tune(tcp: &TcpStream) -> std::io::Result<()> {
+    tcp.set_nodelay(true)?;
+    let socket = socket2::SockRef::from(tcp);
+    let keepalive = socket2::TcpKeepalive::new()
+        .with_time(limits::TCP_KEEPALIVE)
+        .with_interval(limits::TCP_KEEPALIVE)
+        .with_retries(2);
+    socket.set_tcp_keepalive(&keepalive)?;
+    socket.set_tcp_user_timeout(Some(limits::TCP_UNACKNOWLEDGED))
 }
 
 /// The address a listener is bound to, for the ready line.
-pub fn local(_listener: &tokio::net::TcpListener) -> std::io::Result<SocketAddr> {
-    todo!()
+pub fn local(listener: &tokio::net::TcpListener) -> std::io::Result<SocketAddr> {
+    listener.local_addr()
 }

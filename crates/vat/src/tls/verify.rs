@@ -1,0 +1,212 @@
+//! Certificate checks: the chain up to one authority, and the dates. Names are SPIFFE names and are
+//! read after the handshake; there is no DNS name to compare with.
+
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore,
+    SignatureScheme,
+};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use super::Refused;
+
+/// The one TLS provider.
+pub(crate) fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+fn roots(authority: &[u8]) -> Result<RootCertStore, Refused> {
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(CertificateDer::from(authority.to_vec()))
+        .map_err(|error| Refused(format!("the authority's certificate is refused: {error}")))?;
+    Ok(roots)
+}
+
+/// Trusts clients with a certificate of one authority.
+#[derive(Debug)]
+pub(super) struct TrustedClient {
+    inner: Arc<dyn ClientCertVerifier>,
+}
+
+impl TrustedClient {
+    pub(super) fn new(authority: &[u8]) -> Result<Self, Refused> {
+        let roots = Arc::new(roots(authority)?);
+        let inner = WebPkiClientVerifier::builder_with_provider(roots, provider())
+            .build()
+            .map_err(|error| Refused(error.to_string()))?;
+        Ok(Self { inner })
+    }
+}
+
+impl ClientCertVerifier for TrustedClient {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        // Members know which authority they are of; a hint would only tell strangers.
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        self.inner.verify_client_cert(leaf, chain, now).map_err(|error| {
+            let who = crate::credential::describe(leaf)
+                .map_or_else(|why| why, |described| described.identity.to_string());
+            Error::General(format!("the certificate of {who}: {error}"))
+        })
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.inner.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.inner.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.inner.supported_verify_schemes()
+    }
+}
+
+/// Trusts a server with a certificate of one authority.
+#[derive(Debug)]
+pub(super) struct TrustedServer {
+    roots: RootCertStore,
+    provider: Arc<CryptoProvider>,
+}
+
+impl TrustedServer {
+    pub(super) fn new(authority: &[u8]) -> Result<Self, Refused> {
+        Ok(Self { roots: roots(authority)?, provider: provider() })
+    }
+}
+
+/// Trusts a server whose authority, shown by itself, has one certain hash.
+#[derive(Debug)]
+pub(super) struct PinnedServer {
+    hash: [u8; 32],
+    provider: Arc<CryptoProvider>,
+}
+
+impl PinnedServer {
+    pub(super) fn new(hash: [u8; 32]) -> Self {
+        Self { hash, provider: provider() }
+    }
+}
+
+impl ServerCertVerifier for TrustedServer {
+    fn verify_server_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        verify_chain(leaf, &self.roots, chain, now, &self.provider)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, cert, dss, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, cert, dss, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+impl ServerCertVerifier for PinnedServer {
+    fn verify_server_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let unknown = Error::InvalidCertificate(CertificateError::UnknownIssuer);
+        let authority = chain.last().ok_or_else(|| unknown.clone())?;
+        let hash: [u8; 32] = Sha256::digest(authority).into();
+        if !bool::from(hash.ct_eq(&self.hash)) {
+            return Err(Error::General(
+                "its authority is not the one the invite names: the invite is of another mesh, or someone stands between".into(),
+            ));
+        }
+        let trusted = TrustedServer::new(authority).map_err(|_| unknown)?;
+        trusted.verify_server_cert(leaf, chain, name, ocsp, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, cert, dss, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, cert, dss, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+fn verify_chain(
+    leaf: &CertificateDer<'_>,
+    roots: &RootCertStore,
+    chain: &[CertificateDer<'_>],
+    now: UnixTime,
+    provider: &CryptoProvider,
+) -> Result<ServerCertVerified, Error> {
+    let leaf = ParsedCertificate::try_from(leaf)?;
+    let algorithms = provider.signature_verification_algorithms.all;
+    verify_server_cert_signed_by_trust_anchor(&leaf, roots, chain, now, algorithms)?;
+    Ok(ServerCertVerified::assertion())
+}

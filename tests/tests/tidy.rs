@@ -51,7 +51,7 @@ impl File {
     }
 
     fn is_test(&self) -> bool {
-        self.path.starts_with("tests/") || self.path.split('/').any(|part| part == "benches")
+        self.path.split('/').any(|part| ["tests", "tests.rs", "benches"].contains(&part))
     }
 
     /// Lines of code with their numbers: neither blank nor only a comment.

@@ -5,6 +5,7 @@
 //! task owner's membrane, and not for credentials of agents: a secret stays in the node that uses it.
 
 mod calls;
+pub mod config;
 pub mod kit;
 pub mod ledger;
 pub mod limits;

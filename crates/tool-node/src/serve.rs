@@ -4,3 +4,6 @@ pub(crate) mod host;
 pub(crate) mod object;
 pub(crate) mod registration;
 pub(crate) mod state;
+
+#[cfg(test)]
+mod tests;

@@ -55,6 +55,11 @@ impl Tool {
         Self { manifest, interfaces: Vec::new(), root: None }
     }
 
+    /// What grants call it.
+    pub fn name(&self) -> &str {
+        &self.manifest.tool
+    }
+
     /// Adds an interface.
     #[must_use]
     pub fn interface<T: 'static>(mut self, interface: Interface<T>) -> Self {

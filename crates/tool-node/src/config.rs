@@ -1,0 +1,148 @@
+//! What an operator tells a tool node: which of the built-in tools it serves, and how confined.
+
+use std::collections::HashSet;
+use std::fmt::Display;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::kit::Tool;
+use crate::limits;
+use crate::tools::{fs, shell};
+
+/// The configuration of a tool node, as TOML: labels, and a section for each tool.
+///
+/// ```toml
+/// labels = ["linux"]
+///
+/// [[fs]]
+/// name = "src"
+/// root = "."
+/// hidden = [".remit"]
+/// writable = true
+/// ```
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// What the node has, for people and for placement.
+    #[serde(default)]
+    pub labels: Vec<String>,
+    #[serde(default)]
+    fs: Vec<Spanned<fs::Config>>,
+    #[serde(default)]
+    shell: Vec<Spanned<shell::Config>>,
+    #[serde(skip)]
+    source: Source,
+}
+
+/// Where a configuration was read, for error messages and relative paths.
+#[derive(Debug, Default)]
+struct Source {
+    path: PathBuf,
+    text: String,
+}
+
+/// What is wrong with a configuration: the file, the line, what was found and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct BadConfig(String);
+
+impl Config {
+    /// Reads the file at `path`. Relative paths in it are taken from its own folder.
+    pub fn read(path: &Path) -> Result<Self, BadConfig> {
+        let bad = |e: std::io::Error| {
+            BadConfig(format!("the configuration {} cannot be read: {e}", path.display()))
+        };
+        let mut text = String::new();
+        let file = File::open(path).map_err(bad)?;
+        file.take(limits::CONFIG_BYTES).read_to_string(&mut text).map_err(bad)?;
+        Self::parse(path, text)
+    }
+
+    /// Reads `text` as if it stood in a file at `path`.
+    pub fn parse(path: &Path, text: String) -> Result<Self, BadConfig> {
+        let mut config: Self = toml::from_str(&text)
+            .map_err(|e| BadConfig(format!("{}: {e}", path.display()).trim_end().to_owned()))?;
+        config.source = Source { path: path.to_owned(), text };
+        Ok(config)
+    }
+
+    /// The tools, as configured, and the labels.
+    pub fn open(self) -> Result<(Vec<Tool>, Vec<String>), BadConfig> {
+        let mut opening = Opening { source: self.source, names: HashSet::new(), tools: Vec::new() };
+        opening.open(self.fs, fs::tool)?;
+        opening.open(self.shell, shell::tool)?;
+        Ok((opening.tools, self.labels))
+    }
+}
+
+struct Opening {
+    source: Source,
+    names: HashSet<String>,
+    tools: Vec<Tool>,
+}
+
+impl Opening {
+    fn open<C>(
+        &mut self,
+        sections: Vec<Spanned<C>>,
+        tool: fn(&C, &Path) -> Result<Tool, String>,
+    ) -> Result<(), BadConfig> {
+        for section in sections {
+            let at = section.span().start;
+            let base = self.source.path.parent().unwrap_or(Path::new(""));
+            let opened = tool(section.get_ref(), base).map_err(|why| self.source.bad(at, why))?;
+            if !self.names.insert(opened.name().to_owned()) {
+                let why =
+                    format!("two tools named `{}`: give one of them another `name`", opened.name());
+                return Err(self.source.bad(at, why));
+            }
+            self.tools.push(opened);
+        }
+        Ok(())
+    }
+}
+
+impl Source {
+    fn bad(&self, at: usize, why: impl Display) -> BadConfig {
+        let before = self.text.get(..at).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        BadConfig(format!("{}, line {line}: {why}", self.path.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(text: &str) -> Result<(Vec<Tool>, Vec<String>), BadConfig> {
+        let dir = tempfile::tempdir().unwrap();
+        Config::parse(&dir.path().join("tools.toml"), text.into())?.open()
+    }
+
+    #[test]
+    fn sections_become_tools() {
+        let text = "labels = ['x']\n[[fs]]\nname = 'a'\nroot = '.'\n[[fs]]\nroot = '.'\n";
+        let (tools, labels) = open(text).unwrap();
+        assert_eq!(tools.iter().map(Tool::name).collect::<Vec<_>>(), ["a", "fs"]);
+        assert_eq!(labels, ["x"]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_line() {
+        for (text, line, word) in [
+            ("[[fs]]\nroot = '.'\nroom = 1\n", "line 3", "room"),
+            ("[[fs]]\nname = 'a'\n", "line 1", "root"),
+            ("[[fs]]\nroot = '.'\n\n[[fs]]\nroot = 'none'\n", "line 4", "none"),
+            ("[[fs]]\nroot = '.'\n[[fs]]\nroot = '.'\n", "line 3", "two tools"),
+            ("[[ftp]]\nroot = '.'\n", "line 1", "ftp"),
+        ] {
+            let error = open(text).map(|_| ()).unwrap_err().to_string();
+            assert!(error.contains("tools.toml"), "{error}");
+            assert!(error.contains(line) && error.contains(word), "{text}\n{error}");
+        }
+    }
+}

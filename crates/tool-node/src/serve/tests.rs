@@ -1,0 +1,424 @@
+//! A node and an orchestrator's end of it, over an in-memory stream.
+
+use std::cell::{Cell, RefCell};
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+use remit_core::{Code, Failure, Outcome, Value};
+use remit_schema::object_capnp::object;
+use remit_schema::tool_node_capnp::{call_state, tool_host, tool_node_port, tool_registration};
+use remit_vat::connection::{Connection, ConnectionOptions, within};
+use remit_vat::exception::to_failure;
+use remit_vat::wire;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::LocalSet;
+
+use crate::kit::{CallContext, Interface, Method, NoArgs, RelPath, Remote, Tool, fail};
+use crate::ledger::Ledger;
+use crate::node::Node;
+
+/// A tool whose methods can be watched.
+#[derive(Default)]
+struct Lab {
+    runs: Cell<u32>,
+    began: Notify,
+    gate: Notify,
+    saw_cancel: Cell<bool>,
+}
+
+struct Shelf {
+    at: RelPath,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct At {
+    path: RelPath,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Lent {
+    what: Remote,
+    with: u32,
+}
+
+impl Lab {
+    fn run(&self) -> u32 {
+        self.runs.set(self.runs.get() + 1);
+        self.began.notify_one();
+        self.runs.get()
+    }
+
+    async fn wait(self: Rc<Self>, _: NoArgs, call: CallContext) -> Result<u32, Failure> {
+        let run = self.run();
+        call.emit("waiting");
+        tokio::select! {
+            () = self.gate.notified() => Ok(run),
+            () = call.cancelled() => {
+                self.saw_cancel.set(true);
+                Err(fail::cancelled("stopped in good order"))
+            }
+        }
+    }
+
+    async fn shelf(self: Rc<Self>, args: At, _: CallContext) -> Result<Rc<Shelf>, Failure> {
+        Ok(Rc::new(Shelf { at: args.path }))
+    }
+}
+
+async fn boom(_: Rc<Lab>, _: NoArgs, _: CallContext) -> Result<(), Failure> {
+    panic!("the beaker broke")
+}
+
+async fn relay(_: Rc<Lab>, args: Lent, _: CallContext) -> Result<String, Failure> {
+    args.what.call("name", &(args.with,)).await?.decode()
+}
+
+fn tool(lab: &Rc<Lab>) -> Tool {
+    let interface = Interface::<Lab>::new("Lab", "For tests.")
+        .method("count", Method::effect("Counts."), |lab: Rc<Lab>, _: NoArgs, _| async move {
+            Ok(lab.run())
+        })
+        .method("set", Method::idempotent("Sets."), |lab: Rc<Lab>, _: NoArgs, _| async move {
+            Ok(lab.run())
+        })
+        .method("wait", Method::effect("Waits."), Lab::wait)
+        .method("boom", Method::effect("Panics."), boom)
+        .method("relay", Method::read_only("Calls what it is lent."), relay)
+        .opens("shelf", Method::read_only("Opens a shelf."), Lab::shelf);
+    let shelf = Interface::<Shelf>::new("Shelf", "A shelf.").method(
+        "place",
+        Method::read_only("Where it is."),
+        |shelf: Rc<Shelf>, _: NoArgs, _| async move { Ok(shelf.at.to_string()) },
+    );
+    Tool::new("lab", "1.0.0", "For tests.")
+        .interface(interface)
+        .interface(shelf)
+        .root(Rc::clone(lab))
+        .descend("shelf")
+}
+
+/// The orchestrator's end.
+struct Desk {
+    root: object::Client,
+    host: tool_host::Client,
+    output: mpsc::UnboundedReceiver<(Vec<u8>, String)>,
+    connection: Connection,
+}
+
+type Offered = (object::Client, tool_host::Client);
+
+struct Port {
+    offered: RefCell<Option<tokio::sync::oneshot::Sender<Offered>>>,
+    output: mpsc::UnboundedSender<(Vec<u8>, String)>,
+}
+
+impl remit_schema::peer_capnp::peer::Server for Port {}
+impl remit_schema::join_capnp::credentials::Server for Port {}
+
+impl tool_node_port::Server for Port {
+    async fn register(
+        self: Rc<Self>,
+        params: tool_node_port::RegisterParams,
+        mut results: tool_node_port::RegisterResults,
+    ) -> Result<(), capnp::Error> {
+        let params = params.get()?;
+        let root = params.get_offer()?.get_tools()?.get(0).get_root()?;
+        if let Some(offered) = self.offered.take() {
+            let _ = offered.send((root, params.get_host()?));
+        }
+        let registration = Registration { output: self.output.clone() };
+        results.get().set_registration(capnp_rpc::new_client(registration));
+        Ok(())
+    }
+}
+
+struct Registration {
+    output: mpsc::UnboundedSender<(Vec<u8>, String)>,
+}
+
+impl tool_registration::Server for Registration {
+    async fn report(
+        self: Rc<Self>,
+        _: tool_registration::ReportParams,
+        _: tool_registration::ReportResults,
+    ) -> Result<(), capnp::Error> {
+        Ok(())
+    }
+
+    async fn emit(
+        self: Rc<Self>,
+        params: tool_registration::EmitParams,
+        _: tool_registration::EmitResults,
+    ) -> Result<(), capnp::Error> {
+        let params = params.get()?;
+        let piece = (params.get_key()?.to_vec(), params.get_text()?.to_string()?);
+        let _ = self.output.send(piece);
+        Ok(())
+    }
+}
+
+async fn open(lab: &Rc<Lab>, dir: &Path) -> Rc<Node> {
+    Rc::new(Node::open(vec![tool(lab)], vec![], dir).await.unwrap())
+}
+
+/// Connects `node` to a desk.
+async fn connect(node: &Rc<Node>) -> Desk {
+    let options = |peer: &str| ConnectionOptions { peer: peer.into(), limits: Default::default() };
+    let (here, there) = tokio::io::duplex(64 << 10);
+    let (offer, offered) = tokio::sync::oneshot::channel();
+    let (output, pieces) = mpsc::unbounded_channel();
+    let port: tool_node_port::Client =
+        capnp_rpc::new_client(Port { offered: RefCell::new(Some(offer)), output });
+    let connection = Connection::serve(there, port.client, options("node"));
+    let (port, own) = Connection::connect(here, None, options("orchestrator"));
+    let node = Rc::clone(node);
+    tokio::task::spawn_local(async move { node.serve(&port, own).await });
+    let (root, host) = offered.await.unwrap();
+    Desk { root, host, output: pieces, connection }
+}
+
+fn request(
+    on: &object::Client,
+    method: &str,
+    args: &Value<u32>,
+    key: &[u8],
+) -> capnp::capability::Request<object::call_params::Owned, object::call_results::Owned> {
+    let mut request = on.call_request();
+    request.get().set_method(method);
+    request.get().set_key(key);
+    wire::value::write(request.get().init_args(), args, &[]);
+    request
+}
+
+async fn call(
+    on: &object::Client,
+    method: &str,
+    args: Value<u32>,
+    key: &[u8],
+) -> Result<Value<u32>, Failure> {
+    let answer = within(Duration::from_secs(20), request(on, method, &args, key).send()).await?;
+    let answer = answer.get().map_err(|e| to_failure(&e))?;
+    Ok(wire::value::read(answer.get_value().unwrap()).unwrap().0)
+}
+
+/// What a `ToolHost` says of a key.
+async fn settle(desk: &Desk, key: &[u8]) -> String {
+    let mut request = desk.host.settle_request();
+    request.get().set_key(key);
+    let answer = within(Duration::from_secs(20), request.send()).await.unwrap();
+    let state = answer.get().unwrap().get_state().unwrap();
+    match state.which().unwrap() {
+        call_state::NeverStarted(()) => "never started".into(),
+        call_state::Started(()) => "started".into(),
+        call_state::Value(value) => {
+            format!("{:?}", wire::value::read(value.unwrap()).unwrap().0)
+        }
+        call_state::Failure(failure) => {
+            wire::outcome::read_failure(failure.unwrap()).unwrap().code.to_string()
+        }
+    }
+}
+
+/// Runs a test body as a vat does.
+fn vat<F: Future<Output = ()>>(body: F) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    LocalSet::new().block_on(&runtime, async {
+        tokio::time::timeout(Duration::from_secs(60), body).await.expect("in time");
+    });
+}
+
+#[test]
+fn a_registered_tool_describes_itself_and_its_objects_are_pipelined() {
+    vat(async {
+        let dir = tempfile::tempdir().unwrap();
+        let desk = connect(&open(&Rc::default(), dir.path()).await).await;
+        let described = desk.root.describe_request().send().promise.await.unwrap();
+        let described = described.get().unwrap();
+        assert_eq!(described.get_interface().unwrap().to_str().unwrap(), "Lab");
+        let manifest = wire::manifest::read(described.get_manifest().unwrap()).unwrap();
+        let shelf = manifest.method("Lab", "shelf").unwrap();
+        assert!(shelf.params[0].path && shelf.read_only && shelf.returns == "Shelf");
+        assert_eq!(manifest.descend, "shelf");
+        let positions = Value::List(vec![Value::Text("a/./b".into())]);
+        let opened = request(&desk.root, "shelf", &positions, &[]).send();
+        let place = call(&opened.pipeline.get_object(), "place", Value::Null, &[]).await;
+        assert_eq!(place.unwrap(), Value::Text("a/b".into()));
+    });
+}
+
+#[test]
+fn wrong_calls_say_what_is_wrong() {
+    vat(async {
+        let dir = tempfile::tempdir().unwrap();
+        let desk = connect(&open(&Rc::default(), dir.path()).await).await;
+        let field = |name: &str, value| Value::Fields(vec![(name.to_owned(), value)]);
+        let out = field("path", Value::Text("../x".into()));
+        let refused = call(&desk.root, "shelf", out, &[]).await.unwrap_err();
+        assert_eq!((refused.code, refused.detail.as_str()), (Code::InvalidArgument, "path"));
+        let stranger = field("depth", Value::Integer(1));
+        let refused = call(&desk.root, "count", stranger, &[]).await.unwrap_err();
+        assert_eq!((refused.code, refused.detail.as_str()), (Code::InvalidArgument, "depth"));
+        let unknown = call(&desk.root, "shred", Value::Null, &[]).await.unwrap_err();
+        assert_eq!(unknown.code, Code::NotFound);
+        assert!(unknown.message.contains("count"), "{unknown}");
+        let long = call(&desk.root, "count", Value::Null, &[0; 300]).await.unwrap_err();
+        assert_eq!(long.code, Code::Limit);
+    });
+}
+
+#[test]
+fn a_repeated_key_runs_once_even_after_a_restart() {
+    vat(async {
+        let dir = tempfile::tempdir().unwrap();
+        let lab = Rc::<Lab>::default();
+        let node = open(&lab, dir.path()).await;
+        let desk = connect(&node).await;
+        for _ in 0..3 {
+            let answer = call(&desk.root, "count", Value::Null, b"k1").await.unwrap();
+            assert_eq!(answer, Value::Integer(1));
+        }
+        assert_eq!(call(&desk.root, "set", Value::Null, b"k2").await.unwrap(), Value::Integer(2));
+        let boom = call(&desk.root, "boom", Value::Null, b"k3").await.unwrap_err();
+        assert!(boom.code == Code::Failed && boom.message.contains("beaker"), "{boom}");
+        desk.connection.abort("the orchestrator restarts");
+        node.drain().await;
+        drop((desk, node));
+        until_closed(dir.path()).await;
+        let desk = connect(&open(&lab, dir.path()).await).await;
+        for (key, answer) in [(&b"k1"[..], 1), (b"k2", 2)] {
+            let again = call(&desk.root, "count", Value::Null, key).await.unwrap();
+            assert_eq!(again, Value::Integer(answer));
+        }
+        assert_eq!(call(&desk.root, "boom", Value::Null, b"k3").await.unwrap_err(), boom);
+        assert_eq!(settle(&desk, b"k3").await, "failed");
+        assert_eq!(settle(&desk, b"k4").await, "never started");
+        assert_eq!(lab.runs.get(), 2);
+    });
+}
+
+/// Waits until the ledger in `dir` was let go by the tasks of a connection that ended.
+async fn until_closed(dir: &Path) {
+    while Ledger::open(dir).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[test]
+fn a_repeated_key_joins_the_call_that_runs() {
+    vat(async {
+        let dir = tempfile::tempdir().unwrap();
+        let lab = Rc::<Lab>::default();
+        let desk = connect(&open(&lab, dir.path()).await).await;
+        let wait = || call(&desk.root, "wait", Value::Null, b"k");
+        let release = async {
+            lab.began.notified().await;
+            // Both calls and the question are on their way before the gate opens.
+            call(&desk.root, "set", Value::Null, b"other").await.unwrap();
+            lab.gate.notify_one();
+        };
+        let (one, two, settled, ()) = tokio::join!(wait(), wait(), settle(&desk, b"k"), release);
+        assert_eq!(one.unwrap(), Value::Integer(1));
+        assert_eq!(two.unwrap(), Value::Integer(1));
+        assert_eq!(settled, "Integer(1)");
+    });
+}
+
+#[test]
+fn an_interrupted_call_is_not_run_again() {
+    vat(async {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(dir.path()).await.unwrap();
+        ledger.started(b"k").await.unwrap();
+        drop(ledger);
+        let lab = Rc::<Lab>::default();
+        let desk = connect(&open(&lab, dir.path()).await).await;
+        assert_eq!(settle(&desk, b"k").await, "started");
+        let again = call(&desk.root, "count", Value::Null, b"k").await.unwrap_err();
+        assert_eq!(again.code, Code::Unknown);
+        assert_eq!(lab.runs.get(), 0);
+    });
+}
+
+#[test]
+fn a_cancelled_call_is_told_and_its_end_recorded() {
+    vat(async {
+        let dir = tempfile::tempdir().unwrap();
+        let lab = Rc::<Lab>::default();
+        let mut desk = connect(&open(&lab, dir.path()).await).await;
+        let sent = request(&desk.root, "wait", &Value::Null, b"k").send();
+        lab.began.notified().await;
+        assert_eq!(desk.output.recv().await.unwrap(), (b"k".to_vec(), "waiting".to_owned()));
+        drop(sent);
+        assert_eq!(settle(&desk, b"k").await, "cancelled");
+        assert!(lab.saw_cancel.get());
+    });
+}
+
+#[test]
+fn a_call_whose_connection_is_lost_runs_to_its_end() {
+    vat(async {
+        let dir = tempfile::tempdir().unwrap();
+        let lab = Rc::<Lab>::default();
+        let node = open(&lab, dir.path()).await;
+        let desk = connect(&node).await;
+        let sent = request(&desk.root, "wait", &Value::Null, b"k").send();
+        lab.began.notified().await;
+        desk.connection.abort("the wire was cut");
+        assert!(sent.promise.await.is_err());
+        let desk = connect(&node).await;
+        let release = async {
+            call(&desk.root, "set", Value::Null, b"other").await.unwrap();
+            lab.gate.notify_one();
+        };
+        let (settled, ()) = tokio::join!(settle(&desk, b"k"), release);
+        assert_eq!(settled, "Integer(1)");
+        assert!(!lab.saw_cancel.get());
+    });
+}
+
+/// An object that its caller lends.
+struct Named;
+
+impl object::Server for Named {
+    async fn call(
+        self: Rc<Self>,
+        params: object::CallParams,
+        mut results: object::CallResults,
+    ) -> Result<(), capnp::Error> {
+        let args = wire::value::read(params.get()?.get_args()?)?.0;
+        let text = Value::Text(format!("{args:?}"));
+        wire::value::write(results.get().init_value(), &text, &[]);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_lent_object_can_be_called() {
+    vat(async {
+        let dir = tempfile::tempdir().unwrap();
+        let desk = connect(&open(&Rc::default(), dir.path()).await).await;
+        let mut request = desk.root.call_request();
+        request.get().set_method("relay");
+        let args = Value::List(vec![Value::Object(0), Value::Integer(7)]);
+        let lent = [capnp_rpc::new_client(Named)];
+        wire::value::write(request.get().init_args(), &args, &lent);
+        let answer = request.send().promise.await.unwrap();
+        let value = wire::value::read(answer.get().unwrap().get_value().unwrap()).unwrap().0;
+        assert_eq!(value, Value::Text("List([Integer(7)])".into()));
+        let wrong = Value::List(vec![Value::Integer(1), Value::Integer(7)]);
+        let refused = call(&desk.root, "relay", wrong, &[]).await.unwrap_err();
+        assert_eq!(refused.detail, "what");
+    });
+}
+
+#[test]
+fn outcomes_in_the_ledger_name_no_objects() {
+    let outcome = Outcome::Value { value: Value::Null, object: true };
+    let state = crate::ledger::CallState::Completed(outcome);
+    let bytes = super::state::to_bytes(&state);
+    assert_eq!(super::state::from_bytes(&bytes).unwrap(), state);
+    assert!(super::state::from_bytes(&bytes[..7]).is_err());
+}

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-use allowed::{Allowed, ProgramConfig};
+use allowed::Allowed;
+pub use allowed::ProgramConfig;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use schemars::JsonSchema;
@@ -27,24 +28,24 @@ use crate::limits;
 pub struct Config {
     /// The tool's name.
     #[serde(default = "default_name")]
-    name: String,
-    /// The directory in which programs run, and below which `dir` is.
-    directory: PathBuf,
+    pub name: String,
+    /// The folder in which programs run, and below which `dir` is.
+    pub root: PathBuf,
     /// Where programs are looked for, and their `PATH`.
     #[serde(default = "default_path")]
-    path: Vec<PathBuf>,
+    pub path: Vec<PathBuf>,
     /// The rest of their environment.
     #[serde(default)]
-    env: BTreeMap<String, String>,
+    pub env: BTreeMap<String, String>,
     /// The longest a program may take, in milliseconds.
     #[serde(default = "default_timeout_ms")]
-    timeout_ms: u64,
+    pub timeout_ms: u64,
     /// The most a program may write, in bytes.
     #[serde(default = "default_output_bytes")]
-    output_bytes: usize,
+    pub output_bytes: usize,
     /// The programs that may be run.
     #[serde(default)]
-    program: Vec<ProgramConfig>,
+    pub program: Vec<ProgramConfig>,
 }
 
 fn default_name() -> String {
@@ -64,10 +65,10 @@ const fn default_output_bytes() -> usize {
 }
 
 /// Makes the tool that `config` describes.
-pub fn tool(config: Config, base: &Path) -> Result<Tool, String> {
-    let directory = base.join(&config.directory);
+pub fn tool(config: &Config, base: &Path) -> Result<Tool, String> {
+    let directory = base.join(&config.root);
     let dir = Dir::open_ambient_dir(&directory, ambient_authority()).map_err(|error| {
-        format!("the directory `{}` of {}: {error}", directory.display(), config.name)
+        format!("the root `{}` of {}: {error}", directory.display(), config.name)
     })?;
     if config.output_bytes > limits::MAX_RESULT_BYTES / 2 {
         return Err(format!(
@@ -82,14 +83,18 @@ pub fn tool(config: Config, base: &Path) -> Result<Tool, String> {
     let path = std::env::join_paths(&config.path)
         .map_err(|error| format!("path of {}: {error}", config.name))?;
     let mut env = BTreeMap::from([("PATH".to_owned(), path.to_string_lossy().into_owned())]);
-    env.extend(config.env);
+    env.extend(config.env.clone());
     let timeout = Duration::from_millis(config.timeout_ms);
     let shared = Rc::new(Shared { allowed, env, timeout, output_bytes: config.output_bytes });
     let longest = timeout.saturating_add(limits::CANCEL_GRACE);
-    Ok(Tool::new(config.name, "1.0.0", "Runs programs that the operator allows, without a shell.")
-        .interface(interface(longest))
-        .root(Rc::new(Shell { dir, shared }))
-        .descend("dir"))
+    Ok(Tool::new(
+        &config.name,
+        env!("CARGO_PKG_VERSION"),
+        "Runs programs that the operator allows, without a shell.",
+    )
+    .interface(interface(longest))
+    .root(Rc::new(Shell { dir, shared }))
+    .descend("dir"))
 }
 
 fn interface(longest: Duration) -> Interface<Shell> {

@@ -12,17 +12,17 @@ use crate::kit::{Failure, fail};
 /// A `[[shell.program]]` section.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ProgramConfig {
+pub struct ProgramConfig {
     /// What it is called.
-    name: String,
+    pub name: String,
     /// Where it is; without it, it is looked for under its name.
-    path: Option<PathBuf>,
+    pub path: Option<PathBuf>,
     /// The first arguments of a call must be one of these lists; without any, all may be given.
     #[serde(default)]
-    prefixes: Vec<Vec<String>>,
+    pub prefixes: Vec<Vec<String>>,
     /// Whether it changes nothing, whatever it is told.
     #[serde(default)]
-    read_only: bool,
+    pub read_only: bool,
 }
 
 /// The programs that may be run, by name.

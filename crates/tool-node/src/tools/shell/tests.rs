@@ -15,13 +15,13 @@ use crate::kit::{Code, Handle, Output as Shown};
 
 fn configured(directory: &TempDir, more: &str) -> Result<Tool, String> {
     let text = format!(
-        "directory = {:?}\n{more}\n{}",
+        "root = {:?}\n{more}\n{}",
         directory.path(),
         [("sh", "false"), ("cat", "true"), ("env", "true"), ("printf", "true"), ("pwd", "true")]
             .map(|(name, pure)| format!("[[program]]\nname = {name:?}\nread_only = {pure}\n"))
             .concat()
     );
-    tool(toml::from_str(&text).unwrap(), Path::new("/"))
+    tool(&toml::from_str(&text).unwrap(), Path::new("/"))
 }
 
 fn shell(directory: &TempDir, more: &str) -> Handle {
@@ -58,7 +58,8 @@ fn text(content: &Content) -> &str {
 async fn gone(pid: &str) {
     let pid = Pid::from_raw(pid.trim().parse().unwrap()).unwrap();
     let Ok(process) = rustix::process::pidfd_open(pid, PidfdFlags::empty()) else { return };
-    let process = AsyncFd::register_with_interest(process, Interest::READABLE).unwrap();
+    // SAFETY: an `OwnedFd` is the same file for as long as it lives.
+    let process = unsafe { AsyncFd::register_with_interest(process, Interest::READABLE) }.unwrap();
     let _ = process.readable().await.unwrap();
 }
 
@@ -257,6 +258,6 @@ fn a_section_that_cannot_work_is_refused_with_a_reason() {
         let why = configured(&dir, more).err().unwrap();
         assert!(why.contains(word), "{why}");
     }
-    let config = toml::from_str("directory = '/no/such/place'").unwrap();
-    assert!(tool(config, Path::new("/")).err().unwrap().contains("/no/such/place"));
+    let config = toml::from_str("root = '/no/such/place'").unwrap();
+    assert!(tool(&config, Path::new("/")).err().unwrap().contains("/no/such/place"));
 }

@@ -1,0 +1,102 @@
+//! Where a repository is, and how it is opened: always the same one, without its configuration.
+
+use std::path::{Path, PathBuf};
+
+use git2::{Config, Repository};
+
+use super::failure;
+use crate::kit::{Failure, fail};
+
+/// A repository on disk, with all that it may reach.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    workdir: Option<PathBuf>,
+    git_dir: PathBuf,
+    reach: Reach,
+}
+
+/// The places outside its own folder that a repository can point to. Whoever may write into that
+/// folder could point them at another repository, so they must stay what they were at first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Reach {
+    git_dir: PathBuf,
+    common_dir: PathBuf,
+    objects: PathBuf,
+    alternates: Option<Vec<u8>>,
+}
+
+impl Reach {
+    fn of(git_dir: &Path) -> Result<Self, String> {
+        let real = |path: &Path| {
+            path.canonicalize().map_err(|error| format!("`{}`: {error}", path.display()))
+        };
+        let git_dir = real(git_dir)?;
+        let common_dir = match std::fs::read_to_string(git_dir.join("commondir")) {
+            Ok(path) => real(&git_dir.join(path.trim()))?,
+            Err(_) => git_dir.clone(),
+        };
+        let objects = real(&common_dir.join("objects"))?;
+        let alternates = std::fs::read(objects.join("info/alternates")).ok();
+        Ok(Self { git_dir, common_dir, objects, alternates })
+    }
+}
+
+impl Place {
+    /// The repository in `directory`, which its operator vouches for, wherever its parts are now.
+    pub(super) fn of_operator(directory: &Path) -> Result<Self, String> {
+        let directory =
+            directory.canonicalize().map_err(|error| format!("it cannot be found: {error}"))?;
+        let dot_git = directory.join(".git");
+        let (workdir, git_dir) = if dot_git.is_dir() {
+            (Some(directory), dot_git)
+        } else if let Ok(link) = std::fs::read_to_string(&dot_git) {
+            let target = link.trim().strip_prefix("gitdir:").ok_or("its .git is no link")?;
+            let git_dir = directory.join(target.trim());
+            (Some(directory), git_dir)
+        } else if directory.join("HEAD").is_file() && directory.join("objects").is_dir() {
+            (None, directory)
+        } else {
+            return Err("there is no .git in it: make one with `git init`".into());
+        };
+        let reach = Reach::of(&git_dir)?;
+        let place = Self { workdir, git_dir, reach };
+        place.open().map_err(|failure| failure.message)?;
+        Ok(place)
+    }
+
+    /// The repository in `directory`, which nobody vouches for: all of it must be in there.
+    pub(super) fn of_clone(directory: &Path) -> Result<Self, Failure> {
+        let git_dir = directory.join(".git");
+        let reach = Reach::of(&git_dir)
+            .map_err(|_| fail::not_found(format!("no clone is in {}", directory.display())))?;
+        let inside = reach.git_dir == git_dir
+            && reach.common_dir == git_dir
+            && reach.objects == git_dir.join("objects")
+            && reach.alternates.is_none();
+        if !inside {
+            return Err(fail::failed("a part of the clone is outside of its directory"));
+        }
+        Ok(Self { workdir: Some(directory.to_owned()), git_dir, reach })
+    }
+
+    /// Opens the repository with an empty configuration in place of its own.
+    pub(super) fn open(&self) -> Result<Repository, Failure> {
+        let now = Reach::of(&self.git_dir).map_err(fail::failed)?;
+        if now != self.reach {
+            return Err(fail::failed(
+                "the repository points to other places than when the node started: its operator must look at its .git",
+            ));
+        }
+        let open = || {
+            // Opened as if bare: that reads the configuration for the format alone, and never
+            // takes a working directory from it.
+            let repo = Repository::open_bare(&self.git_dir)?;
+            repo.set_config(&Config::new()?)?;
+            if let Some(workdir) = &self.workdir {
+                repo.set_workdir(workdir, false)?;
+            }
+            Ok(repo)
+        };
+        open().map_err(|error: git2::Error| failure(&error))
+    }
+}

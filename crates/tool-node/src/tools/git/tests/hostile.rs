@@ -1,0 +1,215 @@
+//! Repositories that try to run something, or to be something else than they are.
+
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+use super::*;
+
+/// A repository in which everything that git could run leaves a mark.
+fn trapped(bench: &Bench) -> PathBuf {
+    let mark = bench.dir.path().join("mark");
+    let trap = bench.dir.path().join("trap");
+    fs::write(&trap, format!("#!/bin/sh\necho \"$0 $@\" >> {}\ncat\n", mark.display())).unwrap();
+    executable(&trap);
+    let hooks = bench.path(".git/hooks");
+    fs::create_dir_all(&hooks).unwrap();
+    for hook in [
+        "pre-commit",
+        "prepare-commit-msg",
+        "commit-msg",
+        "post-commit",
+        "post-checkout",
+        "post-merge",
+        "pre-auto-gc",
+        "reference-transaction",
+        "post-index-change",
+        "fsmonitor-watchman",
+        "upload-pack",
+        "pre-push",
+    ] {
+        fs::copy(&trap, hooks.join(hook)).unwrap();
+        executable(&hooks.join(hook));
+    }
+    let included = bench.dir.path().join("included");
+    let config = format!(
+        "[core]\n\tfsmonitor = {trap}\n\thooksPath = {hooks}\n\tpager = {trap}\n\teditor = {trap}\n\
+         \tsshCommand = {trap}\n\tattributesFile = {attributes}\n\
+         [filter \"trap\"]\n\tclean = {trap}\n\tsmudge = {trap}\n\tprocess = {trap}\n\trequired = true\n\
+         [diff \"trap\"]\n\tcommand = {trap}\n\ttextconv = {trap}\n\
+         [diff]\n\texternal = {trap}\n[merge \"trap\"]\n\tdriver = {trap}\n\
+         [credential]\n\thelper = !{trap}\n[uploadpack]\n\tpackObjectsHook = {trap}\n\
+         [gpg]\n\tprogram = {trap}\n[commit]\n\tgpgSign = true\n[alias]\n\tlog = !{trap}\n",
+        trap = trap.display(),
+        hooks = hooks.display(),
+        attributes = bench.dir.path().join("attributes").display(),
+    );
+    fs::write(&included, config).unwrap();
+    fs::write(bench.dir.path().join("attributes"), "* filter=trap diff=trap merge=trap\n").unwrap();
+    let config = bench.path(".git/config");
+    let mut text = fs::read_to_string(&config).unwrap();
+    text.push_str(&fs::read_to_string(&included).unwrap());
+    text.push_str(&format!("[include]\n\tpath = {}\n", included.display()));
+    fs::write(config, text).unwrap();
+    mark
+}
+
+fn executable(path: &Path) {
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn hooks_filters_and_configuration_are_never_executed() {
+    let bench = Bench::new();
+    bench.write(".gitattributes", "* filter=trap diff=trap merge=trap\n");
+    bench.write("a.txt", "one\n");
+    bench.commit("First", 1_000);
+    let mark = trapped(&bench);
+    check(bench, |bench| async move {
+        let git = bench.git();
+        bench.write("a.txt", "two\n");
+        bench.write("b.txt", "new\n");
+        for (method, args) in [
+            ("status", json!({})),
+            ("diff", json!({})),
+            ("log", json!({"path": "a.txt"})),
+            ("commit", json!({"message": "Second", "paths": ["a.txt", "b.txt"]})),
+            ("show", json!(["HEAD"])),
+            ("diff", json!({"from": "HEAD~1", "to": "HEAD"})),
+            ("checkout", json!({"branch": "side", "create": true})),
+            ("checkout", json!(["main"])),
+            ("file", json!(["HEAD", "a.txt"])),
+            ("branches", json!({})),
+        ] {
+            ask(&git, method, args).await.unwrap_or_else(|failure| panic!("{method}: {failure}"));
+        }
+        let url = bench.path("").canonicalize().unwrap();
+        git.call("clone", &json!({"url": url, "path": "copy"})).await.unwrap();
+        let copied = fs::read_to_string(bench.dir.path().join("clones/copy/a.txt")).unwrap();
+        assert_eq!(copied, "two\n");
+        let ran = fs::read_to_string(&mark).unwrap_or_default();
+        assert_eq!(ran, "", "something was run");
+    });
+}
+
+#[test]
+fn a_configured_working_directory_elsewhere_is_not_taken() {
+    let bench = bench();
+    let elsewhere = bench.dir.path().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    fs::write(elsewhere.join("secret"), "secret").unwrap();
+    bench.repo().config().unwrap().set_str("core.worktree", elsewhere.to_str().unwrap()).unwrap();
+    check(bench, |bench| async move {
+        let status = ask(&bench.git(), "status", json!({})).await.unwrap();
+        assert_eq!(status["clean"], true, "{status}");
+    });
+}
+
+#[test]
+fn a_repository_cannot_turn_into_another_one() {
+    let other = Bench::new();
+    other.write("secret", "secret");
+    let secret = other.commit("Secret", 1_000).to_string();
+    let objects = other.path(".git/objects");
+    check(bench(), |bench| async move {
+        let git = bench.git();
+        let info = bench.path(".git/objects/info");
+        fs::create_dir_all(&info).unwrap();
+        fs::write(info.join("alternates"), objects.to_str().unwrap()).unwrap();
+        ask(&git, "show", json!([secret])).await.unwrap_err();
+        fs::remove_file(info.join("alternates")).unwrap();
+        ask(&git, "status", json!({})).await.unwrap();
+        fs::write(bench.path(".git/commondir"), other.path(".git").to_str().unwrap()).unwrap();
+        ask(&git, "log", json!({})).await.unwrap_err();
+        fs::remove_file(bench.path(".git/commondir")).unwrap();
+        fs::rename(bench.path(".git"), bench.path("git")).unwrap();
+        symlink(other.path(".git"), bench.path(".git")).unwrap();
+        ask(&git, "log", json!({})).await.unwrap_err();
+    });
+}
+
+#[test]
+fn a_commit_does_not_follow_links_out_of_the_repository() {
+    check(bench(), |bench| async move {
+        let git = bench.git();
+        let outside = bench.dir.path().join("outside");
+        fs::create_dir(&outside).unwrap();
+        fs::write(outside.join("lib.rs"), "secret").unwrap();
+        fs::remove_dir_all(bench.path("src")).unwrap();
+        symlink(&outside, bench.path("src")).unwrap();
+        symlink(outside.join("lib.rs"), bench.path("link")).unwrap();
+        let args = json!({"message": "Links", "paths": ["src", "link", "src/lib.rs"]});
+        ask(&git, "commit", args).await.unwrap();
+        let link = ask(&git, "file", json!(["HEAD", "link"])).await.unwrap();
+        assert_eq!(link, outside.join("lib.rs").to_str().unwrap());
+        let failure = ask(&git, "file", json!(["HEAD", "src/lib.rs"])).await.unwrap_err();
+        assert_eq!(failure.code, Code::NotFound);
+        let diff = ask(&git, "diff", json!({"from": "v1"})).await.unwrap();
+        assert!(!diff["patch"].as_str().unwrap().contains("secret"), "{diff}");
+    });
+}
+
+#[test]
+fn a_clone_through_a_link_is_refused() {
+    check(bench(), |bench| async move {
+        let git = bench.git();
+        let outside = bench.dir.path().join("outside");
+        fs::create_dir(&outside).unwrap();
+        symlink(&outside, bench.dir.path().join("clones/out")).unwrap();
+        let url = bench.path("").canonicalize().unwrap();
+        for path in ["out/x", "out", ""] {
+            let args = json!({"url": url, "path": path});
+            assert!(git.call("clone", &args).await.is_err(), "{path}");
+        }
+        assert_eq!(fs::read_dir(outside).unwrap().count(), 0);
+        symlink(bench.path(""), bench.dir.path().join("clones/repo")).unwrap();
+        assert!(git.call("open", &("repo",)).await.is_err());
+    });
+}
+
+#[test]
+fn the_program_that_clones_over_https_gets_a_clean_room() {
+    check(bench(), |bench| async move {
+        let seen = bench.dir.path().join("seen");
+        let program = bench.dir.path().join("git");
+        // Stands in for the program: it writes down what it was told and copies a repository.
+        let script = format!(
+            "#!/bin/sh\n{{ env; for a in \"$@\"; do echo \"arg $a\"; into=$a; done; }} > {}\ncp -r {} \"$into/.git\"\n",
+            seen.display(),
+            bench.path(".git").display()
+        );
+        fs::write(&program, script).unwrap();
+        executable(&program);
+        let more = "writable = true\nclone_root = 'clones'\nprogram = 'git'\nclone_from = ['https://example.com/allowed']";
+        let git = bench.configured(more).unwrap().open().unwrap().handle();
+        let args = json!({"url": "https://example.com/allowed/it.git", "path": "it"});
+        let clone = git.call("clone", &args).await.unwrap().object().unwrap();
+        assert!(bench.dir.path().join("clones/it/src/lib.rs").is_file());
+        assert_eq!(words(&ask(&clone, "log", json!({})).await.unwrap(), "summary").len(), 2);
+        let seen = fs::read_to_string(seen).unwrap();
+        for line in [
+            "GIT_CONFIG_NOSYSTEM=1",
+            "GIT_CONFIG_GLOBAL=/dev/null",
+            "GIT_TERMINAL_PROMPT=0",
+            "arg core.hooksPath=/dev/null",
+            "arg protocol.allow=never",
+            "arg protocol.https.allow=always",
+            "arg --",
+            "arg https://example.com/allowed/it.git",
+        ] {
+            assert!(seen.lines().any(|l| l == line), "{line} is not in {seen}");
+        }
+        assert!(!seen.contains("CARGO"), "{seen}");
+    });
+}
+
+#[test]
+fn without_the_program_an_https_clone_says_what_is_missing() {
+    check(bench(), |bench| async move {
+        let more = "writable = true\nclone_root = 'clones'\nprogram = '/no/git'\nclone_from = ['https://example.com/']";
+        let git = bench.configured(more).unwrap().open().unwrap().handle();
+        let args = json!({"url": "https://example.com/it.git", "path": "it"});
+        let failure = git.call("clone", &args).await.err().unwrap();
+        assert_eq!(failure.code, Code::Unavailable);
+        assert!(failure.message.contains("/no/git"), "{failure}");
+        assert_eq!(fs::read_dir(bench.dir.path().join("clones")).unwrap().count(), 0);
+    });
+}

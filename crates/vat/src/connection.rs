@@ -23,7 +23,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 use tokio_util::compat::{TokioAsyncReadCompatExt as _, TokioAsyncWriteCompatExt as _};
 
-use self::bound::Bounded;
+use self::bound::{Bounded, Load};
 use self::watch::Watch;
 use crate::exception::to_failure;
 use crate::limits::ConnectionLimits;
@@ -47,6 +47,7 @@ pub struct Connection {
 #[derive(Debug)]
 struct Shared {
     watch: Rc<Watch>,
+    load: Rc<Load>,
     end: RefCell<Option<Ended>>,
     ended: Notify,
     abort: RefCell<Option<String>>,
@@ -100,6 +101,11 @@ impl Connection {
         }
     }
 
+    /// Answers when no call of the peer is in flight here.
+    pub async fn idle(&self) {
+        self.shared.load.idle().await;
+    }
+
     /// Ends the connection now; `reason` is logged and becomes the cause.
     pub fn abort(&self, reason: &str) {
         self.shared.watch.close();
@@ -127,10 +133,12 @@ where
     let mut reading = ReaderOptions::new();
     reading.traversal_limit_in_words(Some(limits.message_words)).nesting_limit(limits.nesting);
     let network = twoparty::VatNetwork::new(read, write, side, reading);
-    let network = Bounded::new(network, limits.calls_in_flight, Rc::clone(&watch));
+    let load = Load::new(limits.calls_in_flight, Rc::clone(&watch));
+    let network = Bounded::new(network, Rc::clone(&load));
     let rpc = RpcSystem::new(Box::new(network), bootstrap);
     let shared = Shared {
         watch,
+        load,
         end: RefCell::new(None),
         ended: Notify::new(),
         abort: RefCell::new(None),

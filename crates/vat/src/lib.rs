@@ -13,6 +13,7 @@ pub mod disk;
 pub mod exception;
 pub mod join;
 pub mod limits;
+pub mod membership;
 pub mod tls;
 pub mod vat;
 pub mod wire;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::disk::Size;
+
 /// The bounds of one connection.
 #[derive(Debug, Clone, Copy)]
 pub struct ConnectionLimits {
@@ -64,3 +66,24 @@ pub const TCP_UNACKNOWLEDGED: Duration = Duration::from_secs(10);
 
 /// TCP: how long a connection is idle before the kernel asks whether the peer is there.
 pub const TCP_KEEPALIVE: Duration = Duration::from_secs(3);
+
+/// Writes that wait for the disk: some seconds' worth of a busy node's. More would only wait
+/// longer, so they are refused.
+pub const DISK_QUEUE: Size = Size { jobs: 65_536, bytes: 256 << 20 };
+
+/// Writes that are made durable together. One flush for thousands costs each almost nothing; more
+/// would make the first of them wait for the last.
+pub const DISK_BATCH: Size = Size { jobs: 4096, bytes: 8 << 20 };
+
+/// Bytes of a store's file system that are left free, so that a full disk is met before the
+/// storage engine meets it, which takes it badly.
+pub const DISK_RESERVE_BYTES: u64 = 64 << 20;
+
+/// How long the answer to a renewal may take.
+pub const RENEWAL: Duration = Duration::from_secs(10);
+
+/// The first wait before dialling again.
+pub const RECONNECT_FIRST: Duration = Duration::from_millis(100);
+
+/// The longest wait before dialling again: a node is back within seconds of its orchestrator.
+pub const RECONNECT_MOST: Duration = Duration::from_secs(5);

@@ -24,7 +24,8 @@ pub(super) struct Bounded<N> {
 }
 
 /// What a peer has under way here.
-struct Load {
+#[derive(Debug)]
+pub(super) struct Load {
     most: usize,
     calls: Cell<usize>,
     unfinished: Cell<usize>,
@@ -33,19 +34,24 @@ struct Load {
 }
 
 impl<N> Bounded<N> {
-    pub(super) fn new(inner: N, most: usize, watch: Rc<Watch>) -> Self {
-        let load = Load {
-            most,
-            calls: Cell::new(0),
-            unfinished: Cell::new(0),
-            eased: Notify::new(),
-            watch,
-        };
-        Self { inner, load: Rc::new(load) }
+    pub(super) const fn new(inner: N, load: Rc<Load>) -> Self {
+        Self { inner, load }
     }
 }
 
 impl Load {
+    pub(super) fn new(most: usize, watch: Rc<Watch>) -> Rc<Self> {
+        let (calls, unfinished) = (Cell::new(0), Cell::new(0));
+        Rc::new(Self { most, calls, unfinished, eased: Notify::new(), watch })
+    }
+
+    /// Answers when no call of the peer is in flight.
+    pub(super) async fn idle(&self) {
+        while self.calls.get() > 0 {
+            self.eased.notified().await;
+        }
+    }
+
     /// Waits until the peer may send more.
     async fn room(&self) {
         while self.calls.get() >= self.most {
@@ -72,7 +78,7 @@ impl Load {
 
     fn answered(&self) {
         self.calls.set(self.calls.get().saturating_sub(1));
-        self.eased.notify_one();
+        self.eased.notify_waiters();
     }
 }
 

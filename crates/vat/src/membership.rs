@@ -1,0 +1,208 @@
+//! Membership: staying connected to the orchestrator, as one and the same member.
+//!
+//! A member dials, works over the connection until it ends, and dials again, with backoff and
+//! jitter. At half of its certificate's life it gets a new one, makes a connection with that, and
+//! only then lets the old one go, once no call is in flight on it.
+//!
+//! ```no_run
+//! # async fn example(dir: &std::path::Path) -> Result<(), Box<dyn std::error::Error>> {
+//! use remit_schema::tool_node_capnp::tool_node_port;
+//! use remit_vat::membership::Member;
+//! use tokio_util::sync::CancellationToken;
+//!
+//! let member = Member::open(dir, "127.0.0.1:7474", None).await?;
+//! let stop = CancellationToken::new();
+//! member
+//!     .stay(&stop, |_port: tool_node_port::Client, connection| async move {
+//!         // Register over `_port` here, then work until the connection ends.
+//!         connection.ended().await;
+//!     })
+//!     .await;
+//! # Ok(())
+//! # }
+//! ```
+
+use std::cell::RefCell;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use capnp::capability::{Client, FromClientHook};
+use remit_core::Identity;
+use remit_schema::join_capnp::credentials;
+use tokio_util::sync::CancellationToken;
+
+use crate::backoff::Backoff;
+use crate::connection::{Connection, ConnectionOptions, within};
+use crate::credential::Credential;
+use crate::join::{self, Invite, Renewal};
+use crate::limits::{self, ConnectionLimits};
+use crate::tls::{self, Purpose, Refused};
+
+/// A member of a mesh: its credential, and where the orchestrator is.
+#[derive(Debug)]
+pub struct Member {
+    dir: PathBuf,
+    address: String,
+    credential: RefCell<Credential>,
+}
+
+/// Why a process cannot be a member.
+#[derive(Debug, thiserror::Error)]
+pub enum CannotJoin {
+    /// There is no credential, and no invite to get one.
+    #[error("there is no credential in {0}: join with the line that `remit invite` prints")]
+    NoCredential(PathBuf),
+    /// The credential is there and cannot be used.
+    #[error(transparent)]
+    Credential(#[from] io::Error),
+    /// The invite did not work.
+    #[error("joining failed: {0}")]
+    Refused(#[from] Refused),
+}
+
+impl Member {
+    /// The member whose credential is in `dir`. If there is none, or it has expired, `invite` is
+    /// redeemed for one. The orchestrator is at `address` (host:port); if that is empty, where the
+    /// invite says, or where the last one did.
+    pub async fn open(
+        dir: &Path,
+        address: &str,
+        invite: Option<&Invite>,
+    ) -> Result<Self, CannotJoin> {
+        let kept = Credential::load(dir)?.filter(|c| c.not_after() > SystemTime::now());
+        let credential = match (kept, invite) {
+            (Some(kept), _) => kept,
+            (None, Some(invite)) => {
+                let joined = join::redeem(invite, limits::RENEWAL).await?;
+                joined.save(dir)?;
+                joined
+            }
+            (None, None) => return Err(CannotJoin::NoCredential(dir.to_owned())),
+        };
+        let remembered = dir.join("orchestrator");
+        let address = match (address, invite) {
+            ("", Some(invite)) => invite.address.clone(),
+            ("", None) => std::fs::read_to_string(&remembered)?.trim().to_owned(),
+            (address, _) => address.to_owned(),
+        };
+        crate::credential::write_private(&remembered, address.as_bytes())?;
+        Ok(Self { dir: dir.to_owned(), address, credential: RefCell::new(credential) })
+    }
+
+    /// Who it is.
+    pub fn identity(&self) -> Identity {
+        self.credential.borrow().identity().clone()
+    }
+
+    /// The credential it has now.
+    pub fn credential(&self) -> Credential {
+        self.credential.borrow().clone()
+    }
+
+    /// Where the orchestrator is, host:port.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Dials once, for the bootstrap object of this member's role.
+    pub async fn connect<P: FromClientHook>(&self) -> Result<(P, Connection), Refused> {
+        let credential = self.credential();
+        let dialled = tls::dial(&self.address, &credential, Purpose::Peer, limits::HANDSHAKE);
+        let (stream, identity) = dialled.await?;
+        let options =
+            ConnectionOptions { peer: identity.to_string(), limits: ConnectionLimits::default() };
+        Ok(Connection::connect(stream, None, options))
+    }
+
+    /// Stays connected until `stop`. `session` is called with each new connection, and works until
+    /// that connection ends.
+    pub async fn stay<P, S, F>(&self, stop: &CancellationToken, session: S)
+    where
+        P: FromClientHook + 'static,
+        S: Fn(P, Connection) -> F,
+        F: Future<Output = ()> + 'static,
+    {
+        let mut backoff = Backoff::new(limits::RECONNECT_FIRST, limits::RECONNECT_MOST);
+        let mut sessions = tokio::task::JoinSet::new();
+        while !stop.is_cancelled() {
+            let wait = match self.connect::<Client>().await {
+                Ok((port, connection)) => {
+                    backoff.reset();
+                    let typed = P::new(port.hook.add_ref());
+                    sessions.spawn_local(session(typed, connection.clone()));
+                    self.hold(&port, &connection, stop).await
+                }
+                Err(refused) => {
+                    tracing::warn!(%refused, "not connected");
+                    Hold::Lost
+                }
+            };
+            if matches!(wait, Hold::Lost) {
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => {}
+                    () = tokio::time::sleep(backoff.next_wait()) => {}
+                }
+            }
+            while sessions.try_join_next().is_some() {}
+        }
+        sessions.shutdown().await;
+    }
+
+    /// Holds one connection: until it ends, or a renewed certificate asks for a new one.
+    async fn hold(&self, port: &Client, connection: &Connection, stop: &CancellationToken) -> Hold {
+        loop {
+            let half_life = self.credential.borrow().half_life();
+            let left = half_life.duration_since(SystemTime::now()).unwrap_or_default();
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Hold::Stopped,
+                _ = connection.ended() => return Hold::Lost,
+                () = tokio::time::sleep(left.max(Duration::from_millis(10))) => {}
+            }
+            match self.renew(port).await {
+                Ok(()) => {
+                    let old = connection.clone();
+                    tokio::task::spawn_local(async move {
+                        old.idle().await;
+                        old.abort("replaced by one with a renewed certificate");
+                    });
+                    return Hold::Renewed;
+                }
+                Err(why) => {
+                    tracing::warn!(why, "the certificate could not be renewed, trying again");
+                    tokio::time::sleep(limits::RECONNECT_MOST).await;
+                }
+            }
+        }
+    }
+
+    async fn renew(&self, port: &Client) -> Result<(), String> {
+        let credentials = credentials::Client::new(port.hook.add_ref());
+        let renewal = Renewal::prepare(&self.credential.borrow()).map_err(|e| e.to_string())?;
+        let mut request = credentials.renew_request();
+        request.get().set_signing_request(renewal.signing_request());
+        let response = within(limits::RENEWAL, request.send()).await.map_err(|e| e.to_string())?;
+        let read = || {
+            let chain = response.get()?.get_certificate()?;
+            Ok::<_, capnp::Error>((chain.get_leaf()?, chain.get_authority()?))
+        };
+        let (leaf, authority) = read().map_err(|e| e.to_string())?;
+        let renewed = renewal.complete(leaf, authority).map_err(|e| e.to_string())?;
+        renewed.save(&self.dir).map_err(|e| e.to_string())?;
+        tracing::info!(identity = %renewed.identity(), "the certificate was renewed");
+        *self.credential.borrow_mut() = renewed;
+        Ok(())
+    }
+}
+
+/// Why a connection is held no longer.
+enum Hold {
+    /// It ended.
+    Lost,
+    /// There is a new certificate to connect with.
+    Renewed,
+    /// The member is to stop.
+    Stopped,
+}

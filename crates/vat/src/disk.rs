@@ -1,52 +1,181 @@
 //! A durable key-value store over sled: one commit thread, synced to the medium.
 
+mod faults;
+mod folder;
+mod queue;
+mod store;
+mod work;
+
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
 
-/// An open store. Clones share it.
+pub use faults::{Faults, Step};
+pub use queue::Size;
+pub use store::View;
+
+use crate::limits;
+use queue::Queue;
+use store::Store;
+use work::{Job, Work};
+
+/// An open store. Clones share it; the last one dropped writes what is queued and ends the commit
+/// thread.
 #[derive(Clone)]
 pub struct Disk {
-    _inner: Arc<()>,
+    inner: Arc<Inner>,
 }
 
 /// Why a store could not be opened, read or written: what was asked, what was found, what to do.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct DiskError(pub String);
 
 /// One write: a key and its new value, or `None` to remove it.
 pub type Write = (Vec<u8>, Option<Vec<u8>>);
 
+/// A key and its value.
+pub type Pair = (Vec<u8>, Vec<u8>);
+
+/// How a store is opened.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Bound on the cache in bytes.
+    pub cache_bytes: u64,
+    /// Bytes of the file system that are never used: with less free, writes are refused and reads
+    /// go on.
+    pub reserve_bytes: u64,
+    /// Faults that a test injects; none by default.
+    pub faults: Faults,
+}
+
+impl Settings {
+    /// The usual settings with a cache of this size.
+    pub fn new(cache_bytes: u64) -> Self {
+        Self { cache_bytes, reserve_bytes: limits::DISK_RESERVE_BYTES, faults: Faults::default() }
+    }
+}
+
+struct Inner {
+    store: Arc<Store>,
+    queue: Arc<Queue<Box<dyn Job>>>,
+    /// Taken, and joined, when the last handle is dropped.
+    thread: Option<JoinHandle<()>>,
+}
+
 impl Disk {
     /// Opens the store in the folder `dir`, making it at first. `cache_bytes` bounds the cache.
     /// A second open of the same folder, by any process, is refused.
-    pub fn open(_dir: &Path, _cache_bytes: u64) -> Result<Self, DiskError> {
-        todo!()
+    pub fn open(dir: &Path, cache_bytes: u64) -> Result<Self, DiskError> {
+        Self::open_with(dir, Settings::new(cache_bytes))
     }
 
-    /// Applies all of `writes` at once, durably when it answers: group commit. Works from any
-    /// runtime. Dropping the future does not take the writes back.
-    pub async fn commit(&self, _writes: Vec<Write>) -> Result<(), DiskError> {
-        todo!()
+    /// As [`Disk::open`], with all settings.
+    pub fn open_with(dir: &Path, settings: Settings) -> Result<Self, DiskError> {
+        let folder = folder::open(dir, settings.cache_bytes)?;
+        let store = Arc::new(Store::new(folder, settings));
+        let queue = Arc::new(Queue::new(limits::DISK_QUEUE, limits::DISK_BATCH));
+        let thread = std::thread::Builder::new().name("commit".into()).spawn({
+            let (store, queue) = (Arc::clone(&store), Arc::clone(&queue));
+            move || queue.serve(|jobs| store.commit(jobs))
+        });
+        let thread = thread.map_err(|error| {
+            DiskError(format!("the commit thread for {} cannot start: {error}", dir.display()))
+        })?;
+        Ok(Self { inner: Arc::new(Inner { store, queue, thread: Some(thread) }) })
+    }
+
+    /// Applies all of `writes` at once, durably when it answers: group commit. They are queued when
+    /// this function is called, in the order of the calls; polling or dropping the future changes
+    /// nothing about that. Works from any runtime.
+    ///
+    /// After an error the writes may still be found on disk after a restart, or not.
+    pub fn commit(
+        &self,
+        writes: Vec<Write>,
+    ) -> impl Future<Output = Result<(), DiskError>> + Send + 'static + use<> {
+        let size = |(key, value): &Write| key.len() + value.as_ref().map_or(0, Vec::len);
+        let bytes = writes.iter().map(size).sum();
+        let done =
+            self.transact(bytes, move |_: &View<'_>| Ok(Ok::<_, std::convert::Infallible>(writes)));
+        async move { done.await.map(|Ok(())| ()) }
+    }
+
+    /// As [`Disk::commit`], for writes that depend on what is stored: `decide` runs on the commit
+    /// thread, sees all that was queued before it, and gives the writes or a refusal. `bytes` is
+    /// about how much it will write. A refusal, too, is answered once what it saw is durable.
+    pub fn transact<E, F>(
+        &self,
+        bytes: usize,
+        decide: F,
+    ) -> impl Future<Output = Result<Result<(), E>, DiskError>> + Send + 'static + use<E, F>
+    where
+        E: Send + 'static,
+        F: FnOnce(&View<'_>) -> Result<Result<Vec<Write>, E>, DiskError> + Send + 'static,
+    {
+        let (work, answer) = Work::new(decide);
+        if let Err((work, why)) = self.inner.queue.push(Box::new(work), bytes) {
+            work.answer(Err(DiskError(why)));
+        }
+        async move {
+            answer.await.unwrap_or_else(|_| {
+                Err(DiskError(
+                    "the commit thread ended before it answered: restart this node".into(),
+                ))
+            })
+        }
     }
 
     /// The value of a key.
-    pub fn get(&self, _key: &[u8]) -> Result<Option<Vec<u8>>, DiskError> {
-        todo!()
+    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, DiskError> {
+        self.inner.store.get(key)
     }
 
     /// Up to `limit` pairs whose keys begin with `prefix` and are at or after `from`, in order.
-    pub fn scan(
+    pub fn scan(&self, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<Pair>, DiskError> {
+        self.inner.store.scan(prefix, from, limit)
+    }
+
+    /// Up to `limit` pairs whose keys begin with `prefix` and are before `before`, last first. An
+    /// empty `before` starts at the end.
+    pub fn scan_back(
         &self,
-        _prefix: &[u8],
-        _from: &[u8],
-        _limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, DiskError> {
-        todo!()
+        prefix: &[u8],
+        before: &[u8],
+        limit: usize,
+    ) -> Result<Vec<Pair>, DiskError> {
+        self.inner.store.scan_back(prefix, before, limit)
     }
 
     /// How long the last commit took, in microseconds; 0: none yet.
     pub fn last_commit_us(&self) -> u64 {
-        todo!()
+        self.inner.store.last_commit_us.load(Ordering::Relaxed)
+    }
+
+    /// Whether a commit would be tried now; if not, why.
+    pub fn health(&self) -> Result<(), DiskError> {
+        self.inner.store.admit(0)
+    }
+}
+
+impl std::fmt::Debug for Disk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Disk").field("folder", &self.inner.store.dir()).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.queue.close();
+        let Some(thread) = self.thread.take() else { return };
+        // The last handle may have sat inside a job.
+        if thread.thread().id() != std::thread::current().id() && thread.join().is_err() {
+            tracing::error!("the commit thread panicked");
+        }
     }
 }

@@ -1,0 +1,37 @@
+//! Faults that tests inject into a store, step by step.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A step of a commit, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing is written yet.
+    Apply,
+    /// The batch is in memory, and perhaps partly on disk.
+    Flush,
+    /// The batch is with the operating system, and perhaps not on the medium.
+    Sync,
+}
+
+/// A handle on the faults of one store. Clones share it. Without a test that sets one, there are
+/// none.
+#[derive(Debug, Clone, Default)]
+pub struct Faults {
+    next: Arc<Mutex<Option<Step>>>,
+}
+
+impl Faults {
+    /// The next commit that comes to `step` fails there.
+    pub fn fail_at(&self, step: Step) {
+        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(step);
+    }
+
+    pub(super) fn check(&self, step: Step) -> Result<(), String> {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        if *next != Some(step) {
+            return Ok(());
+        }
+        *next = None;
+        Err(format!("an injected fault at {step:?}"))
+    }
+}

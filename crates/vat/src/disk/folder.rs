@@ -1,0 +1,131 @@
+//! Opening a store's folder: one process at a time, and past a snapshot that a hard stop spoilt.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::DiskError;
+
+/// An open folder. Fields are dropped in order: the lock is let go last.
+pub(super) struct Folder {
+    pub(super) db: sled::Db,
+    /// sled's one data file, opened a second time to sync it.
+    pub(super) data: File,
+    pub(super) dir: PathBuf,
+    _lock: File,
+}
+
+/// Opens the store in `dir`, making it at first.
+pub(super) fn open(dir: &Path, cache_bytes: u64) -> Result<Folder, DiskError> {
+    let failed = |what: &str, error: &dyn std::fmt::Display| {
+        DiskError(format!(
+            "{what} {} failed: {error}; check the folder's owner and mode",
+            dir.display()
+        ))
+    };
+    fs::create_dir_all(dir).map_err(|e| failed("making the folder", &e))?;
+    let lock = lock(dir)?;
+    let db = match open_sled(dir, cache_bytes) {
+        Ok(db) => db,
+        Err(first) => open_again(dir, cache_bytes, &first)?,
+    };
+    let data = File::open(dir.join("db")).map_err(|e| failed("opening the data file in", &e))?;
+    // sled syncs the file's contents, not the names that lead to it.
+    for folder in [Some(dir), dir.parent().filter(|parent| !parent.as_os_str().is_empty())] {
+        let Some(folder) = folder else { continue };
+        let synced = File::open(folder).and_then(|folder| folder.sync_all());
+        synced.map_err(|e| failed("syncing the folder", &e))?;
+    }
+    Ok(Folder { db, data, dir: dir.to_owned(), _lock: lock })
+}
+
+/// The lock goes with the process, however it ends. The process's id in the file is for people.
+fn lock(dir: &Path) -> Result<File, DiskError> {
+    let path = dir.join("lock");
+    let mut options = OpenOptions::new();
+    let opened = options.create(true).truncate(false).read(true).write(true).open(&path);
+    let mut file = opened.map_err(|e| {
+        DiskError(format!(
+            "{} cannot be opened for writing: {e}; check the folder's owner and mode",
+            path.display()
+        ))
+    })?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            // Whoever holds it may not have written its id yet.
+            let _unread = file.read_to_string(&mut holder);
+            let by = match holder.trim() {
+                "" => String::new(),
+                pid => format!(" (process {pid})"),
+            };
+            return Err(DiskError(format!(
+                "another process{by} has {} open: stop it, or use another --data folder",
+                dir.display()
+            )));
+        }
+        Err(TryLockError::Error(e)) => {
+            return Err(DiskError(format!("{} cannot be locked: {e}", path.display())));
+        }
+    }
+    let note = file.set_len(0).and_then(|()| file.rewind());
+    note.and_then(|()| write!(file, "{}", std::process::id()))
+        .map_err(|e| DiskError(format!("{} cannot be written: {e}", path.display())))?;
+    Ok(file)
+}
+
+/// sled answers some spoilt files with a panic.
+fn open_sled(dir: &Path, cache_bytes: u64) -> Result<sled::Db, String> {
+    let config = sled::Config::new().path(dir).cache_capacity(cache_bytes).flush_every_ms(None);
+    match catch_unwind(AssertUnwindSafe(|| config.open())) {
+        Ok(opened) => opened.map_err(|e| e.to_string()),
+        Err(panic) => Err(panic
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned()))
+            .unwrap_or_else(|| "the storage engine panicked".into())),
+    }
+}
+
+/// A snapshot only saves time: the log says the same. So one more try is made without it.
+fn open_again(dir: &Path, cache_bytes: u64, first: &str) -> Result<sled::Db, DiskError> {
+    let why = |why: String| {
+        DiskError(format!(
+            "the store in {} cannot be opened ({first}){why}: restore the folder from a backup, or move it away to begin anew",
+            dir.display()
+        ))
+    };
+    let damaged = set_snapshots_aside(dir)
+        .map_err(|e| why(format!("; its snapshots cannot be moved aside ({e})")))?;
+    let Some(damaged) = damaged else { return Err(why(String::new())) };
+    tracing::warn!(folder = %dir.display(), aside = %damaged.display(), reason = first,
+        "opening the store again without its snapshot");
+    open_sled(dir, cache_bytes).map_err(|second| {
+        let aside = damaged.display();
+        why(format!("; without its snapshots, now in {aside}, neither ({second})"))
+    })
+}
+
+/// Moves `snap.*` into a new folder beside them. `None`: there are none.
+fn set_snapshots_aside(dir: &Path) -> std::io::Result<Option<PathBuf>> {
+    let mut snapshots = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with("snap.") {
+            snapshots.push(entry);
+        }
+    }
+    if snapshots.is_empty() {
+        return Ok(None);
+    }
+    let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    let aside = dir.join(format!("damaged-{time}"));
+    fs::create_dir_all(&aside)?;
+    for snapshot in snapshots {
+        fs::rename(snapshot.path(), aside.join(snapshot.file_name()))?;
+    }
+    Ok(Some(aside))
+}

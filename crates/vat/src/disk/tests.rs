@@ -1,0 +1,203 @@
+//! The store: order, durability across faults, refusals and recovery.
+
+use tempfile::TempDir;
+
+use super::*;
+
+const CACHE: u64 = 8 << 20;
+
+fn put(key: &str, value: &str) -> Write {
+    (key.into(), Some(value.into()))
+}
+
+fn pairs(pairs: &[(&str, &str)]) -> Vec<Pair> {
+    pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect()
+}
+
+fn wait<F: Future>(future: F) -> F::Output {
+    futures::executor::block_on(future)
+}
+
+#[test]
+fn what_is_committed_is_read_back_after_opening_again() {
+    let dir = TempDir::new().unwrap();
+    for round in 0..20 {
+        let disk = Disk::open(dir.path(), CACHE).unwrap();
+        let before = if round == 0 { None } else { Some((round - 1).to_string().into_bytes()) };
+        assert_eq!(disk.get(b"round").unwrap(), before);
+        wait(disk.commit(vec![put("round", &round.to_string())])).unwrap();
+        assert!(disk.last_commit_us() > 0);
+    }
+}
+
+#[test]
+fn scans_go_both_ways_within_a_prefix() {
+    let dir = TempDir::new().unwrap();
+    let disk = Disk::open(dir.path(), CACHE).unwrap();
+    let all = ["a", "b", "b1", "b2", "b3", "c"];
+    wait(disk.commit(all.iter().map(|key| put(key, key)).collect())).unwrap();
+    let scan = |from: &str, limit| disk.scan(b"b", from.as_bytes(), limit).unwrap();
+    assert_eq!(scan("", 9), pairs(&[("b", "b"), ("b1", "b1"), ("b2", "b2"), ("b3", "b3")]));
+    assert_eq!(scan("b2", 1), pairs(&[("b2", "b2")]));
+    assert_eq!(scan("c", 9), []);
+    let back = |before: &str, limit| disk.scan_back(b"b", before.as_bytes(), limit).unwrap();
+    assert_eq!(back("", 2), pairs(&[("b3", "b3"), ("b2", "b2")]));
+    assert_eq!(back("b2", 9), pairs(&[("b1", "b1"), ("b", "b")]));
+    assert_eq!(back("z", 1), pairs(&[("b3", "b3")]));
+    assert_eq!(back("b", 9), []);
+    assert_eq!(disk.scan(&[255], b"", 9).unwrap(), []);
+}
+
+#[test]
+fn writes_are_queued_in_the_order_of_the_calls_and_need_no_polling() {
+    let dir = TempDir::new().unwrap();
+    let disk = Disk::open(dir.path(), CACHE).unwrap();
+    for n in 0..500 {
+        drop(disk.commit(vec![put("last", &n.to_string())]));
+    }
+    wait(disk.commit(vec![])).unwrap();
+    assert_eq!(disk.get(b"last").unwrap().unwrap(), b"499");
+}
+
+#[test]
+fn a_decision_sees_all_that_was_queued_before_it() {
+    let dir = TempDir::new().unwrap();
+    let disk = Disk::open(dir.path(), CACHE).unwrap();
+    let count = |disk: &Disk| {
+        disk.transact(8, |view: &View<'_>| {
+            let n = view.get(b"n")?.map_or(0, |n| n[0]);
+            Ok(if n == 100 { Err(n) } else { Ok(vec![(b"n".to_vec(), Some(vec![n + 1]))]) })
+        })
+    };
+    let all: Vec<_> = (0..120).map(|_| count(&disk)).collect();
+    let answers: Vec<_> = wait(futures::future::join_all(all));
+    assert_eq!(answers.iter().filter(|a| **a == Ok(Ok(()))).count(), 100);
+    assert_eq!(answers.iter().filter(|a| **a == Ok(Err(100))).count(), 20);
+}
+
+#[test]
+fn large_values_survive() {
+    let dir = TempDir::new().unwrap();
+    let large = "x".repeat(3 << 20);
+    let disk = Disk::open(dir.path(), CACHE).unwrap();
+    for key in ["a", "b", "a"] {
+        wait(disk.commit(vec![put(key, &large)])).unwrap();
+    }
+    drop(disk);
+    let disk = Disk::open(dir.path(), CACHE).unwrap();
+    assert_eq!(disk.scan(b"", b"", 9).unwrap(), pairs(&[("a", &large), ("b", &large)]));
+}
+
+#[test]
+fn a_second_open_is_refused_and_names_the_process() {
+    let dir = TempDir::new().unwrap();
+    let disk = Disk::open(dir.path(), CACHE).unwrap();
+    let error = Disk::open(dir.path(), CACHE).unwrap_err().to_string();
+    let pid = format!("process {}", std::process::id());
+    assert!(error.contains(&pid) && error.contains("use another --data folder"), "{error}");
+    drop(disk);
+    Disk::open(dir.path(), CACHE).unwrap();
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_named() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let error = Disk::open(&file.path().join("data"), CACHE).unwrap_err().to_string();
+    assert!(error.contains(&file.path().display().to_string()), "{error}");
+}
+
+#[test]
+fn a_half_written_snapshot_is_set_aside() {
+    let dir = TempDir::new().unwrap();
+    let disk = Disk::open(dir.path(), CACHE).unwrap();
+    let writes = (0..1000).map(|n| put(&format!("{n:04}"), "value")).collect();
+    wait(disk.commit(writes)).unwrap();
+    drop(disk);
+    // A snapshot is written when a store with something to recover is opened.
+    drop(Disk::open(dir.path(), CACHE).unwrap());
+    let named = |start: &str| {
+        let names = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap());
+        names
+            .filter(|entry| entry.file_name().to_string_lossy().starts_with(start))
+            .collect::<Vec<_>>()
+    };
+    let snapshots = named("snap.");
+    assert!(!snapshots.is_empty());
+    for snapshot in snapshots {
+        let whole = std::fs::read(snapshot.path()).unwrap();
+        std::fs::write(snapshot.path(), &whole[..whole.len() / 2]).unwrap();
+    }
+    let disk = Disk::open(dir.path(), CACHE).unwrap();
+    assert_eq!(disk.scan(b"", b"", 2000).unwrap().len(), 1000);
+    assert_eq!(named("damaged-").len(), 1);
+}
+
+#[test]
+fn a_store_beyond_repair_says_what_to_do() {
+    let dir = TempDir::new().unwrap();
+    std::fs::create_dir(dir.path().join("db")).unwrap();
+    let error = Disk::open(dir.path(), CACHE).unwrap_err().to_string();
+    assert!(error.contains("restore the folder from a backup"), "{error}");
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_at_any_fault() {
+    for step in [Step::Apply, Step::Flush, Step::Sync] {
+        let dir = TempDir::new().unwrap();
+        let settings = Settings::new(CACHE);
+        let faults = settings.faults.clone();
+        let disk = Disk::open_with(dir.path(), settings).unwrap();
+        wait(disk.commit(vec![put("a", "1")])).unwrap();
+        faults.fail_at(step);
+        let error = wait(disk.commit(vec![put("b", "2")])).unwrap_err().to_string();
+        assert!(error.contains("injected"), "{error}");
+        let later = wait(disk.commit(vec![put("c", "3")]));
+        if step == Step::Apply {
+            assert_eq!(later, Ok(()), "nothing was touched, so the next one goes on");
+            assert_eq!(disk.get(b"b").unwrap(), None);
+        } else {
+            let error = later.unwrap_err().to_string();
+            assert!(error.contains("restart this node"), "{error}");
+            assert_eq!(disk.health().unwrap_err(), disk.get(b"a").unwrap_err());
+        }
+        let acknowledged = if step == Step::Apply { vec!["a", "c"] } else { vec!["a"] };
+        drop(disk);
+        let disk = Disk::open(dir.path(), CACHE).unwrap();
+        for key in acknowledged {
+            assert!(disk.get(key.as_bytes()).unwrap().is_some(), "{key} after a fault at {step:?}");
+        }
+        wait(disk.commit(vec![put("d", "4")])).unwrap();
+    }
+}
+
+#[test]
+fn a_nearly_full_disk_refuses_writes_and_goes_on_reading() {
+    let dir = TempDir::new().unwrap();
+    let disk = Disk::open(dir.path(), CACHE).unwrap();
+    wait(disk.commit(vec![put("a", "1")])).unwrap();
+    drop(disk);
+    let settings = Settings { reserve_bytes: u64::MAX, ..Settings::new(CACHE) };
+    let disk = Disk::open_with(dir.path(), settings).unwrap();
+    let error = wait(disk.commit(vec![put("b", "2")])).unwrap_err();
+    assert!(error.to_string().contains("disk nearly full"), "{error}");
+    assert_eq!(disk.health(), Err(error));
+    assert_eq!(disk.get(b"a").unwrap().unwrap(), b"1");
+    assert_eq!(disk.get(b"b").unwrap(), None);
+}
+
+#[test]
+fn writers_on_many_threads_are_committed_together() {
+    let dir = TempDir::new().unwrap();
+    let disk = Disk::open(dir.path(), CACHE).unwrap();
+    std::thread::scope(|scope| {
+        for writer in 0..16 {
+            let disk = disk.clone();
+            scope.spawn(move || {
+                for n in 0..50 {
+                    wait(disk.commit(vec![put(&format!("{writer}/{n}"), "x")])).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(disk.scan(b"", b"", 1000).unwrap().len(), 800);
+}

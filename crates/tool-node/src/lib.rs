@@ -11,7 +11,9 @@ pub mod ledger;
 pub mod limits;
 mod node;
 mod serve;
+pub mod start;
 pub mod tools;
 
-pub use node::{CannotServe, Node};
+pub use node::{CannotServe, Node, run};
 pub use remit_vat::vat::offload;
+pub use start::main_with;

@@ -7,7 +7,9 @@ use remit_core::Failure;
 use remit_schema::tool_node_capnp::tool_node_port;
 use remit_vat::connection::{Connection, Ended};
 use remit_vat::disk::DiskError;
+use remit_vat::membership::Member;
 use tokio::sync::{Mutex, mpsc};
+use tokio_util::sync::CancellationToken;
 
 use crate::calls::Calls;
 use crate::kit::{BadTool, OpenTool, Output, Piece, Tool};
@@ -35,6 +37,26 @@ pub enum CannotServe {
     Ledger(#[from] DiskError),
 }
 
+/// Serves `node` to the mesh of `member` until `shutdown`, then lets calls in flight end.
+pub async fn run(member: &Member, node: &Rc<Node>, shutdown: impl Future<Output = ()>) {
+    let stop = CancellationToken::new();
+    let stay = member.stay(&stop, |port: tool_node_port::Client, connection| {
+        let node = Rc::clone(node);
+        async move {
+            if let Err(failure) = node.serve(&port, connection.clone()).await {
+                tracing::warn!(%failure, "not registered");
+                connection.abort("the orchestrator did not take the registration");
+            }
+        }
+    });
+    let stopping = async {
+        shutdown.await;
+        stop.cancel();
+    };
+    tokio::join!(stay, stopping);
+    node.drain().await;
+}
+
 impl Node {
     /// A node that serves `tools` and keeps its ledger in the folder `ledger`. `labels` say what
     /// the node has, for people and for placement.
@@ -57,10 +79,9 @@ impl Node {
     ) -> Result<Ended, Failure> {
         let registration =
             Registration::open(port, connection, &self.tools, &self.labels, &self.calls).await?;
-        let names: Vec<String> = self.tools.iter().map(|tool| tool.title()).collect();
-        tracing::info!(tools = %names.join(", "), "registered");
-        let mut output = self.output.lock().await;
-        Ok(registration.keep(&self.calls, &mut output).await)
+        let titles: Vec<String> = self.tools.iter().map(|tool| tool.title()).collect();
+        tracing::info!(tools = %titles.join(", "), "registered");
+        Ok(registration.keep(&self.calls, &self.output).await)
     }
 
     /// Waits for the calls in flight, for as long as a node that is told to stop may take.

@@ -8,7 +8,7 @@ use remit_schema::tool_node_capnp::{tool_node_port, tool_registration};
 use remit_vat::connection::{Connection, Ended, within};
 use remit_vat::exception::to_failure;
 use remit_vat::wire;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio::time::{Instant, timeout_at};
 
 use super::host::Host;
@@ -57,7 +57,7 @@ impl Registration {
     }
 
     /// Keeps the registration: reports the load and sends output until the connection ends.
-    pub(crate) async fn keep(&self, calls: &Calls, output: &mut mpsc::Receiver<Piece>) -> Ended {
+    pub(crate) async fn keep(&self, calls: &Calls, output: &Mutex<mpsc::Receiver<Piece>>) -> Ended {
         tokio::select! {
             biased;
             ended = self.connection.ended() => ended,
@@ -88,8 +88,10 @@ impl Registration {
         }
     }
 
-    /// Sends pieces of output. One that is not taken is lost, as output may be.
-    async fn send_output(&self, output: &mut mpsc::Receiver<Piece>) {
+    /// Sends pieces of output. One that is not taken is lost, as output may be. Where an older
+    /// registration still lives, it is the one that sends.
+    async fn send_output(&self, output: &Mutex<mpsc::Receiver<Piece>>) {
+        let mut output = output.lock().await;
         let mut on_their_way = FuturesUnordered::new();
         loop {
             tokio::select! {

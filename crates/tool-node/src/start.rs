@@ -1,0 +1,150 @@
+//! From a command line to a running node, for programs that are nothing but a tool node.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::rc::Rc;
+
+use remit_vat::join::Invite;
+use remit_vat::membership::Member;
+use remit_vat::vat::Vat;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::kit::Tool;
+use crate::node::{self, Node};
+
+/// What stands on the command line of a tool node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arguments {
+    /// An invite, for a node that is not a member yet.
+    pub join: Option<String>,
+    /// Where the node keeps its credential (in `identity`) and its ledger (in `ledger`).
+    pub dir: PathBuf,
+    /// The orchestrator's address, host:port; without it, where it was when the node joined.
+    pub address: Option<String>,
+    /// What the node has, for people and for placement.
+    pub labels: Vec<String>,
+}
+
+/// How such a program is called.
+const USAGE: &str = "\
+usage: PROGRAM [--join LINE] [--dir DIR] [--address HOST:PORT] [--label LABEL]...
+
+  --join LINE          the line that `remit invite --role tool-node --name NAME` printed; needed once
+  --dir DIR            where credential and ledger are kept [default: .remit-tool]
+  --address HOST:PORT  the orchestrator, if it is not where it was when the node joined
+  --label LABEL        what the node has; may be repeated";
+
+/// Why a program could not become a tool node.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct CannotStart(String);
+
+impl Arguments {
+    /// Reads a command line without the program's name.
+    pub fn parse(line: impl IntoIterator<Item = String>) -> Result<Self, CannotStart> {
+        let mut arguments =
+            Self { join: None, dir: ".remit-tool".into(), address: None, labels: Vec::new() };
+        let mut line = line.into_iter();
+        while let Some(flag) = line.next() {
+            let mut value = || {
+                let missing = || CannotStart(format!("`{flag}` needs a value\n\n{USAGE}"));
+                line.next().ok_or_else(missing)
+            };
+            match flag.as_str() {
+                "--join" => arguments.join = Some(value()?),
+                "--dir" => arguments.dir = value()?.into(),
+                "--address" => arguments.address = Some(value()?),
+                "--label" => arguments.labels.push(value()?),
+                _ => return Err(CannotStart(format!("`{flag}` is not known\n\n{USAGE}"))),
+            }
+        }
+        Ok(arguments)
+    }
+
+    /// The member that the command line speaks of. Redeems the invite if it is not one yet.
+    pub async fn member(&self) -> Result<Member, CannotStart> {
+        let invite = self.join.as_deref().map(str::parse::<Invite>).transpose();
+        let invite = invite.map_err(|e| CannotStart(e.to_string()))?;
+        let identity = self.dir.join("identity");
+        let address = self.address.as_deref().unwrap_or_default();
+        let member = Member::open(&identity, address, invite.as_ref()).await;
+        member.map_err(|e| CannotStart(e.to_string()))
+    }
+}
+
+/// The whole `main` of a program that serves `tools`: reads the command line, joins if need be,
+/// serves until it is interrupted, and lets calls in flight end. Logs go to stderr.
+///
+/// ```no_run
+/// use remit_tool_node::kit::Tool;
+/// # fn weather() -> Tool { unimplemented!() }
+///
+/// fn main() -> std::process::ExitCode {
+///     remit_tool_node::main_with(|| vec![weather()])
+/// }
+/// ```
+pub fn main_with(tools: impl FnOnce() -> Vec<Tool>) -> ExitCode {
+    tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(tracing::Level::INFO).init();
+    let served = Vat::run(async {
+        let arguments = Arguments::parse(std::env::args().skip(1))?;
+        let shutdown = interrupted().map_err(|e| CannotStart(e.to_string()))?;
+        let member = arguments.member().await?;
+        let node = Node::open(tools(), arguments.labels, &arguments.dir.join("ledger")).await;
+        let node = Rc::new(node.map_err(|e| CannotStart(e.to_string()))?);
+        node::run(&member, &node, shutdown).await;
+        Ok(())
+    });
+    match served {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(CannotStart(why))) => fail(&why),
+        Err(error) => fail(&error.to_string()),
+    }
+}
+
+fn fail(why: &str) -> ExitCode {
+    tracing::error!("{why}");
+    ExitCode::FAILURE
+}
+
+/// Answers when the process is asked to end.
+fn interrupted() -> io::Result<impl Future<Output = ()>> {
+    let (mut interrupt, mut terminate) =
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Arguments, CannotStart> {
+        Arguments::parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn a_command_line_is_read() {
+        let arguments = parse("--dir d --label a --label b --join line").unwrap();
+        assert_eq!(arguments.dir, PathBuf::from("d"));
+        assert_eq!(arguments.labels, ["a", "b"]);
+        assert_eq!(arguments.join.as_deref(), Some("line"));
+        for wrong in ["--dir", "--dri d", "d"] {
+            assert!(parse(wrong).unwrap_err().to_string().contains("usage"), "{wrong}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stranger_without_an_invite_is_told_how_to_get_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let line = format!("--dir {}", dir.path().display());
+        let refused = parse(&line).unwrap().member().await.unwrap_err();
+        assert!(refused.to_string().contains("remit invite"), "{refused}");
+        let wrong = parse(&format!("{line} --join nonsense")).unwrap().member().await;
+        assert!(wrong.is_err());
+    }
+}

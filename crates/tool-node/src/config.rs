@@ -11,7 +11,7 @@ use toml::Spanned;
 
 use crate::kit::Tool;
 use crate::limits;
-use crate::tools::{fs, shell};
+use crate::tools::{fs, git, http, shell};
 
 /// The configuration of a tool node, as TOML: labels, and a section for each tool.
 ///
@@ -23,6 +23,23 @@ use crate::tools::{fs, shell};
 /// root = "."
 /// hidden = [".remit"]
 /// writable = true
+///
+/// [[git]]
+/// root = "."
+/// writable = true
+/// clone_root = "clones"
+/// clone_from = ["https://github.com/example/"]
+///
+/// [[http]]
+/// allow = ["https://api.example.com/v1"]
+/// methods = ["POST"]
+/// header = [{ name = "Authorization", prefix = "Bearer ", file = "token" }]
+///
+/// [[shell]]
+/// root = "."
+/// env = { LANG = "C.UTF-8" }
+/// timeout_ms = 60000
+/// program = [{ name = "wc", read_only = true }, { name = "cargo", prefixes = [["test"]] }]
 /// ```
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,6 +49,10 @@ pub struct Config {
     pub labels: Vec<String>,
     #[serde(default)]
     fs: Vec<Spanned<fs::Config>>,
+    #[serde(default)]
+    git: Vec<Spanned<git::Config>>,
+    #[serde(default)]
+    http: Vec<Spanned<http::Config>>,
     #[serde(default)]
     shell: Vec<Spanned<shell::Config>>,
     #[serde(skip)]
@@ -74,6 +95,8 @@ impl Config {
     pub fn open(self) -> Result<(Vec<Tool>, Vec<String>), BadConfig> {
         let mut opening = Opening { source: self.source, names: HashSet::new(), tools: Vec::new() };
         opening.open(self.fs, fs::tool)?;
+        opening.open(self.git, git::tool)?;
+        opening.open(self.http, http::tool)?;
         opening.open(self.shell, shell::tool)?;
         Ok((opening.tools, self.labels))
     }
@@ -129,6 +152,19 @@ mod tests {
         let (tools, labels) = open(text).unwrap();
         assert_eq!(tools.iter().map(Tool::name).collect::<Vec<_>>(), ["a", "fs"]);
         assert_eq!(labels, ["x"]);
+    }
+
+    #[test]
+    fn every_kind_of_tool_has_its_section() {
+        let text = "[[fs]]\nroot = '.'\n[[http]]\nallow = ['http://example.com']\n\
+                    [[shell]]\nroot = '.'\n[[shell.program]]\nname = 'sh'\n";
+        let (tools, _) = open(text).unwrap();
+        assert_eq!(tools.iter().map(Tool::name).collect::<Vec<_>>(), ["fs", "http", "shell"]);
+        for tool in tools {
+            tool.open().unwrap();
+        }
+        let error = open("[[git]]\nroot = '.'\n").map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains("line 1") && error.contains("git init"), "{error}");
     }
 
     #[test]

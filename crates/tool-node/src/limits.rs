@@ -93,3 +93,45 @@ pub const FS_IGNORE_BYTES: u64 = 256 << 10;
 
 /// Hidden places of one root: each path is compared with all of them.
 pub const FS_HIDDEN: usize = 32;
+
+/// Commits that a log gives at once: a screen of an agent's memory, many times over.
+pub const GIT_LOG: usize = 1_000;
+
+/// Commits that a log looks at to find those that were asked for, so that a call ends in seconds.
+pub const GIT_WALK: usize = 100_000;
+
+/// Bytes of a revision, a branch's name, or an author: real ones are far shorter.
+pub const GIT_REV_BYTES: usize = 256;
+
+/// Files, branches or tags in one answer.
+pub const GIT_ENTRIES: usize = 10_000;
+
+/// Bytes of a patch: a quarter of what a result may hold, as the list of files goes with it.
+pub const GIT_PATCH: usize = MAX_RESULT_BYTES / 4;
+
+/// Bytes of differences that are looked at to count lines, so that a call ends in seconds.
+pub const GIT_DIFF: usize = 64 << 20;
+
+/// Bytes of a file that is compared line by line; a larger one is told to differ.
+pub const GIT_DIFF_FILE: i64 = 8 << 20;
+
+/// Bytes of a file that is committed: it is held in memory once.
+pub const GIT_COMMIT_FILE: u64 = 64 << 20;
+
+/// How long a clone may take.
+pub const CLONE_TIME: Duration = Duration::from_secs(600);
+
+/// Bytes that a clone may receive.
+pub const CLONE_BYTES: usize = 2 << 30;
+
+/// Bytes of output of the program that clones, which says little.
+pub const CLONE_OUTPUT: usize = 64 << 10;
+
+/// Bytes of a URL: what servers take at least.
+pub const URL_BYTES: usize = 8_000;
+
+/// Redirects that one request follows: real sites need two or three.
+pub const REDIRECTS: usize = 5;
+
+/// The least bytes of a secret: shorter ones could be guessed, and stand in texts by chance.
+pub const SECRET_BYTES: usize = 8;

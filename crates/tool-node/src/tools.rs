@@ -5,5 +5,8 @@
 //! operator, why it cannot. Relative paths in a section are taken from the folder `base`.
 
 pub mod fs;
+pub mod git;
+pub mod http;
 mod process;
 pub mod shell;
+mod web;

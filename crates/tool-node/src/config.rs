@@ -102,6 +102,12 @@ impl Config {
     }
 }
 
+/// The value of an environment variable that a section names.
+#[expect(clippy::disallowed_methods, reason = "what the environment says is configuration")]
+pub(crate) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 struct Opening {
     source: Source,
     names: HashSet<String>,

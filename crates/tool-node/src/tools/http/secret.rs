@@ -7,6 +7,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 use url::Url;
 
+use crate::config::variable;
 use crate::limits;
 use crate::tools::web::Prefix;
 
@@ -87,8 +88,8 @@ fn read(config: &HeaderConfig, allowed: &[Prefix], base: &Path) -> Result<Secret
             std::fs::read_to_string(&path)
                 .map_err(|error| format!("the secret of {name} in `{}`: {error}", path.display()))?
         }
-        (None, Some(variable)) => variable_of(variable).ok_or_else(|| {
-            format!("the secret of {name}: the environment has no variable `{variable}`")
+        (None, Some(name_of)) => variable(name_of).ok_or_else(|| {
+            format!("the secret of {name}: the environment has no variable `{name_of}`")
         })?,
         _ => {
             return Err(format!(
@@ -125,11 +126,6 @@ fn target(config: &HeaderConfig, allowed: &[Prefix]) -> Result<Prefix, String> {
             "the secret of {name}: several URLs are allowed, say with `to` for which it is"
         )),
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the configuration names the variable")]
-fn variable_of(name: &str) -> Option<String> {
-    std::env::var(name).ok()
 }
 
 fn replace(bytes: Vec<u8>, secret: &[u8]) -> Vec<u8> {

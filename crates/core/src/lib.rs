@@ -11,6 +11,7 @@ pub mod id;
 pub mod identity;
 pub mod limits;
 pub mod manifest;
+pub mod status;
 pub mod task;
 pub mod value;
 

@@ -12,7 +12,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-pub(crate) use files::{check_private, make_private_dir, write_private};
+pub use files::write_private;
+pub(crate) use files::{check_private, make_private_dir};
 
 /// A certificate with its private key, and the authority that its holder trusts.
 #[derive(Clone)]

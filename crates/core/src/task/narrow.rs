@@ -24,7 +24,10 @@ impl Task {
         }
         // A name is never given twice: a replay must find under it what it found before.
         if self.grants.values().any(|held| held.grant.name == grant.name) {
-            return invalid(format!("the task already has, or had, a grant named `{}`", grant.name));
+            return invalid(format!(
+                "the task already has, or had, a grant named `{}`",
+                grant.name
+            ));
         }
         if self.grants.len() >= limits::MAX_GRANTS {
             return invalid(format!("a task may hold at most {} grants", limits::MAX_GRANTS));

@@ -247,6 +247,30 @@ fn a_cancelled_call_ends_and_output_is_shown_as_it_comes() {
 }
 
 #[test]
+fn a_program_does_not_outlive_the_thread_of_its_node() {
+    check(|dir| async move {
+        // The thread ends as a node that is killed does: nothing is dropped, nobody tidies up.
+        let node = std::thread::spawn(move || {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let (output, mut shown) = Shown::channel();
+            let call =
+                Box::leak(Box::new(CallContext::new(b"k", CancellationToken::new(), output)));
+            let mut run = Box::pin(process::run(program(&dir, "echo $$; exec sleep 600"), call));
+            let pid = runtime.block_on(async {
+                tokio::select! {
+                    ended = &mut run => panic!("{ended:?}"),
+                    piece = shown.recv() => piece.unwrap().text,
+                }
+            });
+            std::mem::forget((run, runtime));
+            pid
+        });
+        gone(&node.join().unwrap()).await;
+    });
+}
+
+#[test]
 fn a_section_that_cannot_work_is_refused_with_a_reason() {
     let dir = tempfile::tempdir().unwrap();
     for (more, word) in [

@@ -1,0 +1,75 @@
+//! Calls that were allowed, and calls that were refused.
+
+use remit_core::event::{CallDenied, CallRequested};
+use remit_core::{Attempt, CallNumber, GrantId};
+use remit_schema::event_capnp::{call_denied, call_requested};
+
+use crate::wire::outcome::{read_failure, write_failure};
+use crate::wire::value::{read_held, read_id, write_held, write_id};
+use crate::wire::{Malformed, text};
+
+pub(super) fn read_requested(r: call_requested::Reader<'_>) -> Result<CallRequested, Malformed> {
+    Ok(CallRequested {
+        call: CallNumber(r.get_call()),
+        attempt: Attempt(r.get_attempt()),
+        object: read_id(r.get_object()?)?,
+        method: text(r.get_method())?,
+        args: read_held(r.get_args()?)?,
+        digest: digest(r.get_digest()?)?,
+        grant: GrantId(r.get_grant()),
+        path: text(r.get_path())?,
+        returns: text(r.get_returns())?,
+        read_only: r.get_read_only(),
+        idempotent: r.get_idempotent(),
+        through: through(r.get_through()),
+    })
+}
+
+pub(super) fn write_requested(mut b: call_requested::Builder<'_>, request: &CallRequested) {
+    b.set_call(request.call.0);
+    b.set_attempt(request.attempt.0);
+    write_id(b.reborrow().init_object(), request.object);
+    b.set_method(&request.method);
+    write_held(b.reborrow().init_args(), &request.args);
+    b.set_digest(&request.digest);
+    b.set_grant(request.grant.0);
+    b.set_path(&request.path);
+    b.set_returns(&request.returns);
+    b.set_read_only(request.read_only);
+    b.set_idempotent(request.idempotent);
+    b.set_through(request.through.unwrap_or_default().0);
+}
+
+pub(super) fn read_denied(r: call_denied::Reader<'_>) -> Result<CallDenied, Malformed> {
+    Ok(CallDenied {
+        call: CallNumber(r.get_call()),
+        attempt: Attempt(r.get_attempt()),
+        object: read_id(r.get_object()?)?,
+        method: text(r.get_method())?,
+        digest: digest(r.get_digest()?)?,
+        grant: GrantId(r.get_grant()),
+        failure: read_failure(r.get_failure()?)?,
+        through: through(r.get_through()),
+    })
+}
+
+pub(super) fn write_denied(mut b: call_denied::Builder<'_>, denied: &CallDenied) {
+    b.set_call(denied.call.0);
+    b.set_attempt(denied.attempt.0);
+    write_id(b.reborrow().init_object(), denied.object);
+    b.set_method(&denied.method);
+    b.set_digest(&denied.digest);
+    b.set_grant(denied.grant.0);
+    write_failure(b.reborrow().init_failure(), &denied.failure);
+    b.set_through(denied.through.unwrap_or_default().0);
+}
+
+fn digest(bytes: &[u8]) -> Result<[u8; 32], Malformed> {
+    let wrong = |_| Malformed(format!("a digest of {} bytes; it has 32", bytes.len()));
+    bytes.try_into().map_err(wrong)
+}
+
+/// Operations are counted from 1, so that 0 says that there is none.
+fn through(number: u64) -> Option<CallNumber> {
+    (number != 0).then_some(CallNumber(number))
+}

@@ -1,0 +1,78 @@
+//! What a task is made from, and what it is granted.
+
+use remit_core::GrantId;
+use remit_core::event::{Grant, SourceFile, TaskCreated};
+use remit_schema::event_capnp::{grant_added, task_created};
+
+use crate::wire::event::{caveat, intern};
+use crate::wire::value::{read_held, write_held};
+use crate::wire::{Malformed, len, manifest, text, texts, write_texts};
+
+pub(super) fn read_created(r: task_created::Reader<'_>) -> Result<TaskCreated, Malformed> {
+    let source = r
+        .get_source()?
+        .iter()
+        .map(|file| Ok(SourceFile { path: text(file.get_path())?, text: text(file.get_text())? }));
+    Ok(TaskCreated {
+        name: text(r.get_name())?,
+        agent: text(r.get_agent())?,
+        source: source.collect::<Result<_, Malformed>>()?,
+        entry: text(r.get_entry())?,
+        input: read_held(r.get_input()?)?,
+        seed: r.get_seed()?.to_vec(),
+        labels: texts(r.get_labels()?)?,
+        creator: text(r.get_creator())?,
+        deadline_ms: r.get_deadline_ms(),
+        memory_bytes: r.get_memory_bytes(),
+    })
+}
+
+pub(super) fn write_created(mut b: task_created::Builder<'_>, created: &TaskCreated) {
+    b.set_name(&created.name);
+    b.set_agent(&created.agent);
+    let mut source = b.reborrow().init_source(len(created.source.len()));
+    for (at, file) in (0..).zip(&created.source) {
+        let mut b = source.reborrow().get(at);
+        b.set_path(&file.path);
+        b.set_text(&file.text);
+    }
+    b.set_entry(&created.entry);
+    write_held(b.reborrow().init_input(), &created.input);
+    b.set_seed(&created.seed);
+    write_texts(&created.labels, |count| b.reborrow().init_labels(count));
+    b.set_creator(&created.creator);
+    b.set_deadline_ms(created.deadline_ms);
+    b.set_memory_bytes(created.memory_bytes);
+}
+
+pub(super) fn read_grant(r: grant_added::Reader<'_>) -> Result<Grant, Malformed> {
+    let parent = r.get_parent();
+    Ok(Grant {
+        grant: GrantId(r.get_grant()),
+        parent: (parent != 0).then_some(GrantId(parent)),
+        name: text(r.get_name())?,
+        tool: text(r.get_tool())?,
+        version: text(r.get_version())?,
+        node: text(r.get_node())?,
+        path: text(r.get_path())?,
+        caveats: r.get_caveats()?.iter().map(caveat::read).collect::<Result<_, _>>()?,
+        manifest: intern::intern(manifest::read(r.get_manifest()?)?),
+        holder: text(r.get_holder())?,
+    })
+}
+
+pub(super) fn write_grant(mut b: grant_added::Builder<'_>, grant: &Grant) {
+    b.set_grant(grant.grant.0);
+    b.set_parent(grant.parent.unwrap_or_default().0);
+    b.set_name(&grant.name);
+    b.set_tool(&grant.tool);
+    b.set_version(&grant.version);
+    b.set_node(&grant.node);
+    b.set_path(&grant.path);
+    let mut caveats = b.reborrow().init_caveats(len(grant.caveats.len()));
+    for (at, caveat) in (0..).zip(&grant.caveats) {
+        caveat::write(caveats.reborrow().get(at), caveat);
+    }
+    manifest::write(b.reborrow().init_manifest(), &grant.manifest);
+    b.set_holder(&grant.holder);
+}

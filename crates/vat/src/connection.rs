@@ -8,6 +8,7 @@ mod bound;
 mod watch;
 
 use std::cell::RefCell;
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -154,36 +155,56 @@ fn run(
     options: ConnectionOptions,
     ping: Option<peer::Client>,
 ) {
-    let working = {
-        let shared = Rc::clone(&shared);
-        let limits = options.limits;
-        async move {
-            let beat = watch::ping(ping, limits.ping_every, limits.silence);
-            let silence = shared.watch.silent(limits.silence);
-            tokio::select! {
-                biased;
-                () = shared.aborted.notified() => {
-                    shared.abort.borrow().clone().unwrap_or_default()
-                }
-                result = &mut rpc => match result {
-                    Ok(()) => shared.watch.cause(),
-                    Err(error) => error.to_string(),
-                },
-                () = silence => format!("the peer was silent for {:?}", limits.silence),
-                failure = beat => format!("a ping failed: {failure}"),
-            }
-        }
-    };
+    let disconnector = rpc.get_disconnector();
     tokio::task::spawn_local(async move {
-        let cause = match std::panic::AssertUnwindSafe(working).catch_unwind().await {
-            Ok(cause) => cause,
-            Err(_) => "a method panicked: this is a bug of ours".to_owned(),
+        let working = work(&mut rpc, &shared, &options.limits, ping);
+        let (cause, over) = match AssertUnwindSafe(working).catch_unwind().await {
+            Ok(end) => end,
+            Err(_) => ("a method panicked: this is a bug of ours".to_owned(), Over::No),
         };
         shared.watch.close();
+        if over == Over::No {
+            // Calls of ours are told by the system's own tasks that it is gone: if it were merely
+            // dropped, they would wait for ever.
+            let farewell = futures::future::join(disconnector, &mut rpc);
+            let farewell = tokio::time::timeout(crate::limits::FAREWELL, farewell);
+            let _ = AssertUnwindSafe(farewell).catch_unwind().await;
+        }
+        drop(rpc);
         tracing::info!(peer = options.peer, cause, "connection ended");
         *shared.end.borrow_mut() = Some(Ended(cause));
         shared.ended.notify_waiters();
     });
+}
+
+/// Whether the system has come to its own end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Over {
+    Yes,
+    No,
+}
+
+/// Works until the connection ends; answers why.
+async fn work(
+    rpc: &mut RpcSystem<Side>,
+    shared: &Shared,
+    limits: &ConnectionLimits,
+    ping: Option<peer::Client>,
+) -> (String, Over) {
+    let beat = watch::ping(ping, limits.ping_every, limits.silence);
+    let silence = shared.watch.silent(limits.silence);
+    tokio::select! {
+        biased;
+        () = shared.aborted.notified() => {
+            (shared.abort.borrow().clone().unwrap_or_default(), Over::No)
+        }
+        result = rpc => match result {
+            Ok(()) => (shared.watch.cause(), Over::Yes),
+            Err(error) => (error.to_string(), Over::Yes),
+        },
+        () = silence => (format!("the peer was silent for {:?}", limits.silence), Over::No),
+        failure = beat => (format!("a ping failed: {failure}"), Over::No),
+    }
 }
 
 /// The answer to a call, or a failure when it does not come within `deadline`. Both halves of the

@@ -87,3 +87,7 @@ pub const RECONNECT_FIRST: Duration = Duration::from_millis(100);
 
 /// The longest wait before dialling again: a node is back within seconds of its orchestrator.
 pub const RECONNECT_MOST: Duration = Duration::from_secs(5);
+
+/// How long the end of a connection may take to be told: to calls of ours at once, to a peer that
+/// takes no more bytes never.
+pub const FAREWELL: Duration = Duration::from_millis(100);

@@ -1,1 +1,47 @@
-//! x
+//! The Rust client library of Remit: create durable tasks, follow them, and hand them capabilities.
+//!
+//! For: programs that use a mesh. Not for: nodes that serve one. Nothing of Cap'n Proto shows in
+//! its face, and its futures are `Send`: the connection lives on a thread of its own, and mends
+//! itself when it is lost.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), remit_client::Error> {
+//! use std::path::Path;
+//!
+//! use remit_client::{Client, GrantSpec, TaskSpec, value_to_json};
+//!
+//! let mesh = Client::connect("127.0.0.1:7440", Path::new(".remit/client")).await?;
+//! let script = "export default async (remit) => remit.src.file('main.rs').read()";
+//! let spec = TaskSpec::script("read one file", script)
+//!     .grant(GrantSpec::parse("src", "fs:src?methods=readOnly&calls=10", 0)?);
+//! let task = mesh.create_task(spec).await?;
+//! println!("{}", value_to_json(&task.result().await?));
+//! # Ok(())
+//! # }
+//! ```
+
+mod client;
+mod error;
+mod events;
+mod info;
+mod json;
+mod limits;
+mod own;
+mod serve;
+mod spec;
+mod task;
+
+pub use client::{Client, Proof};
+pub use error::Error;
+pub use events::{Events, Followed};
+pub use info::{GrantInfo, Health, NodeInfo, TaskFilter, TaskInfo, ToolInfo};
+pub use json::{value_from_json, value_to_json};
+pub use own::{Callback, OwnObject};
+pub use remit_core::event::SourceFile;
+pub use remit_core::{
+    Caveat, Code, Event, EventNumber, Fact, Failure, GrantId, InputId, Manifest, Role, TaskId,
+    Value, manifest,
+};
+pub use remit_vat::credential::Credential;
+pub use spec::{GrantRoot, GrantSpec, TaskSpec};
+pub use task::TaskHandle;

@@ -1,0 +1,31 @@
+//! What can go wrong between a client and a mesh, by what the caller should do about it.
+
+use remit_core::Failure;
+
+/// Why something asked of the mesh was not done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The mesh could not be reached. Trying later may help; nothing was done that was not asked
+    /// for with a key, and what was asked for with a key may be asked for again.
+    #[error("{0}")]
+    Unreachable(String),
+    /// The mesh does not know this client, or the client does not trust this mesh. Join it again.
+    #[error("{0}")]
+    Refused(String),
+    /// The mesh did not answer in time. It may still do what was asked.
+    #[error("{0}")]
+    TimedOut(String),
+    /// The connection was lost while something that must not be repeated was under way. Look what
+    /// became of it before asking again.
+    #[error("{0}")]
+    Unknown(String),
+    /// What was asked for makes no sense. Correct it.
+    #[error("{0}")]
+    Invalid(String),
+    /// The mesh answered that it cannot be done; the failure's code says what to do.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+    /// The client was closed, or its thread ended.
+    #[error("the client is closed: connect again")]
+    Closed,
+}

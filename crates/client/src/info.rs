@@ -1,0 +1,116 @@
+//! What the mesh says of its tasks, grants, tools, nodes and itself.
+
+use remit_core::{Caveat, EventNumber, GrantId, Manifest, TaskId};
+
+/// Where a task stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskInfo {
+    /// Its id.
+    pub id: TaskId,
+    /// Its name for people.
+    pub name: String,
+    /// `pending`, `running`, `waiting`, `halted`, `completed`, `failed` or `cancelled`.
+    pub status: String,
+    /// When it was created, in milliseconds since 1970.
+    pub created_ms: u64,
+    /// The number of its newest event.
+    pub events: EventNumber,
+    /// Its newest attempt, from 1; 0: none yet.
+    pub attempt: u32,
+    /// The agent node that runs it; empty: none does.
+    pub node: String,
+    /// Why it is pending or halted, or how it failed; else empty.
+    pub detail: String,
+    /// How many calls it made.
+    pub calls: u64,
+}
+
+impl TaskInfo {
+    /// Whether nothing more will happen to it.
+    pub fn has_ended(&self) -> bool {
+        matches!(self.status.as_str(), "completed" | "failed" | "cancelled")
+    }
+}
+
+/// Which tasks to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TaskFilter {
+    /// Only those of this status; empty: all.
+    pub status: String,
+    /// Only those older than this one.
+    pub after: Option<TaskId>,
+    /// At most so many; 0: as many as the mesh gives at once.
+    pub limit: u32,
+}
+
+/// A grant, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrantInfo {
+    /// Its number within the task.
+    pub grant: GrantId,
+    /// The grant it was narrowed from.
+    pub parent: Option<GrantId>,
+    /// By which the agent sees it.
+    pub name: String,
+    /// The tool at its root.
+    pub tool: String,
+    /// The tool's version.
+    pub version: String,
+    /// Who serves the tool, as a SPIFFE name.
+    pub node: String,
+    /// The path below the tool's root; empty: the root.
+    pub path: String,
+    /// Its conditions.
+    pub caveats: Vec<Caveat>,
+    /// How many calls were charged to it.
+    pub used: u64,
+    /// Whether it was taken back.
+    pub revoked: bool,
+}
+
+/// A tool in one version, as one node serves it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToolInfo {
+    /// What the tool says of itself.
+    pub manifest: Manifest,
+    /// Who serves it, as a SPIFFE name.
+    pub node: String,
+    /// Whether that node is connected.
+    pub available: bool,
+}
+
+/// A node, and when it was last heard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeInfo {
+    /// Who it is, as a SPIFFE name.
+    pub identity: String,
+    /// `agent-node` or `tool-node`.
+    pub role: String,
+    /// The version of its program.
+    pub version: String,
+    /// `connected` or `away`.
+    pub state: String,
+    /// What it offers to be chosen by.
+    pub labels: Vec<String>,
+    /// How many attempts, or calls, it runs now.
+    pub load: u32,
+    /// When it was last heard, in milliseconds since 1970.
+    pub last_contact_ms: u64,
+}
+
+/// How an orchestrator is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// The version of its program.
+    pub version: String,
+    /// Its clock, in milliseconds since 1970.
+    pub time_ms: u64,
+    /// `ok`, or why nothing can be written.
+    pub journal: String,
+    /// How long its last commit took, in microseconds; 0: none yet.
+    pub flush_us: u64,
+    /// How many tasks it keeps.
+    pub tasks: u64,
+    /// When its certificate ends, in milliseconds since 1970.
+    pub certificate_ends_ms: u64,
+}

@@ -1,0 +1,11 @@
+//! What lives inside the client's vat: the connection, the calls on it, and the objects that the
+//! mesh calls back. Nothing of this is seen from outside the crate.
+
+pub(crate) mod callback;
+pub(crate) mod dial;
+pub(crate) mod follow;
+pub(crate) mod mesh;
+pub(crate) mod read;
+pub(crate) mod session;
+pub(crate) mod task;
+pub(crate) mod write;

@@ -1,0 +1,104 @@
+//! An object of the caller's own process, as the mesh calls it.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use remit_core::{Code, Failure, Manifest, Value};
+use remit_schema::object_capnp::object;
+use remit_vat::exception::to_exception;
+use remit_vat::wire;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+
+use crate::limits;
+use crate::own::{AnyCallback, OwnObject};
+
+struct OwnServer {
+    manifest: Arc<Manifest>,
+    callback: Arc<dyn AnyCallback>,
+    runtime: Handle,
+    room: Semaphore,
+}
+
+/// A reference to `own`, whose calls run on `runtime`.
+pub(crate) fn client(own: &OwnObject, runtime: Handle) -> object::Client {
+    capnp_rpc::new_client(OwnServer {
+        manifest: Arc::clone(&own.manifest),
+        callback: Arc::clone(&own.callback),
+        runtime,
+        room: Semaphore::new(limits::OWN_CALLS),
+    })
+}
+
+impl OwnServer {
+    fn read(&self, params: &object::CallParams) -> Result<(String, Value), Failure> {
+        let read = || {
+            let params = params.get()?;
+            let method = params.get_method()?.to_str()?.to_owned();
+            Ok::<_, wire::Malformed>((method, wire::value::read(params.get_args()?)?.0))
+        };
+        let (name, args) = read()?;
+        let method = self.manifest.method(&self.manifest.root, &name).ok_or_else(|| {
+            let why = format!("`{}` has no method `{name}`", self.manifest.tool);
+            Failure::new(Code::NotFound, why)
+        })?;
+        let args =
+            method.named_args(args).map_err(|why| Failure::new(Code::InvalidArgument, why))?;
+        let args = Value::Fields(args).try_map(&mut |_: u32| {
+            let why = "an object of a client's process takes no objects as arguments";
+            Err(Failure::new(Code::InvalidArgument, why))
+        })?;
+        Ok((name, args))
+    }
+}
+
+impl object::Server for OwnServer {
+    async fn call(
+        self: Rc<Self>,
+        params: object::CallParams,
+        mut results: object::CallResults,
+    ) -> Result<(), capnp::Error> {
+        let (method, args) = self.read(&params).map_err(|failure| to_exception(&failure))?;
+        drop(params);
+        let _room =
+            self.room.acquire().await.map_err(|_| {
+                to_exception(&Failure::new(Code::Unavailable, "the client is closing"))
+            })?;
+        let answering = Arc::clone(&self.callback).answer(method, args);
+        let running = AbortOnDrop(self.runtime.spawn(answering));
+        let answer = running.finish().await.map_err(|failure| to_exception(&failure))?;
+        super::write::plain(results.get().init_value(), &answer)
+            .map_err(|failure| to_exception(&failure))
+    }
+
+    async fn describe(
+        self: Rc<Self>,
+        _: object::DescribeParams,
+        mut results: object::DescribeResults,
+    ) -> Result<(), capnp::Error> {
+        wire::manifest::write(results.get().init_manifest(), &self.manifest);
+        results.get().set_interface(&self.manifest.root);
+        Ok(())
+    }
+}
+
+/// A call that runs on the caller's runtime, and ends with the one who asked for it.
+struct AbortOnDrop(tokio::task::JoinHandle<Result<Value, Failure>>);
+
+impl AbortOnDrop {
+    async fn finish(mut self) -> Result<Value, Failure> {
+        match (&mut self.0).await {
+            Ok(answer) => answer,
+            Err(error) if error.is_panic() => {
+                Err(Failure::new(Code::Failed, "the client's object panicked"))
+            }
+            Err(_) => Err(Failure::new(Code::Unavailable, "the client is closing")),
+        }
+    }
+}
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

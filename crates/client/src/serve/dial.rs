@@ -1,0 +1,111 @@
+//! Dialling the orchestrator over TLS, and keeping the credential with which that is done good.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use capnp::capability::FromClientHook as _;
+use futures::future::LocalBoxFuture;
+use remit_core::Failure;
+use remit_schema::join_capnp::credentials;
+use remit_schema::mesh_capnp::mesh;
+use remit_vat::connection::{Connection, ConnectionOptions, within};
+use remit_vat::credential::Credential;
+use remit_vat::exception::to_failure;
+use remit_vat::join::Renewal;
+use remit_vat::limits::ConnectionLimits;
+use remit_vat::tls::{self, Purpose};
+
+use super::session::{Dial, Link};
+use crate::error::Error;
+use crate::limits;
+
+/// Dials one address as the holder of one credential.
+pub(crate) struct Dialer {
+    address: String,
+    credential: RefCell<Credential>,
+    /// Where a renewed credential is kept; `None`: it is not.
+    home: Option<PathBuf>,
+}
+
+impl Dialer {
+    pub(crate) const fn new(
+        address: String,
+        credential: Credential,
+        home: Option<PathBuf>,
+    ) -> Self {
+        Self { address, credential: RefCell::new(credential), home }
+    }
+
+    async fn connect(&self) -> Result<Link, Error> {
+        let credential = self.credential.borrow().clone();
+        let (stream, peer) = tls::dial(&self.address, &credential, Purpose::Peer, limits::CONNECT)
+            .await
+            .map_err(|refused| {
+                Error::Unreachable(format!(
+                    "no connection to the mesh at {}: {refused}",
+                    self.address
+                ))
+            })?;
+        let options =
+            ConnectionOptions { peer: peer.to_string(), limits: ConnectionLimits::default() };
+        let (mesh, connection) = Connection::connect::<mesh::Client, _>(stream, None, options);
+        Ok(Link { mesh, connection })
+    }
+
+    /// Renews the credential whenever half of its life has passed.
+    async fn renew(&self, link: &Link) {
+        loop {
+            let half_gone = is_half_gone(&self.credential.borrow(), SystemTime::now());
+            if half_gone {
+                let old = self.credential.borrow().clone();
+                match renewed(&old, link).await {
+                    Ok(new) => self.take(new),
+                    Err(failure) => tracing::warn!(%failure, "the certificate was not renewed"),
+                }
+            }
+            tokio::time::sleep(limits::RENEWAL_CHECK).await;
+        }
+    }
+
+    fn take(&self, credential: Credential) {
+        if let Some(home) = &self.home
+            && let Err(error) = credential.save(home)
+        {
+            let home = home.display();
+            tracing::warn!(%error, %home, "the renewed certificate could not be kept");
+        }
+        self.credential.replace(credential);
+    }
+}
+
+impl Dial for Dialer {
+    fn dial(&self) -> LocalBoxFuture<'_, Result<Link, Error>> {
+        Box::pin(self.connect())
+    }
+
+    fn attend<'a>(&'a self, link: &'a Link) -> LocalBoxFuture<'a, ()> {
+        Box::pin(self.renew(link))
+    }
+}
+
+fn is_half_gone(credential: &Credential, now: SystemTime) -> bool {
+    let life = credential.not_after().duration_since(credential.not_before());
+    let gone = now.duration_since(credential.not_before());
+    matches!((life, gone), (Ok(life), Ok(gone)) if gone >= life / 2)
+}
+
+async fn renewed(old: &Credential, link: &Link) -> Result<Credential, Failure> {
+    let failed = |why: String| Failure::new(remit_core::Code::Failed, why);
+    let renewal = Renewal::prepare(old).map_err(|refused| failed(refused.to_string()))?;
+    let credentials: credentials::Client = link.mesh.clone().cast_to();
+    let mut request = credentials.renew_request();
+    request.get().set_signing_request(renewal.signing_request());
+    let response = within(limits::CALL, request.send()).await?;
+    let chain = response.get().and_then(|r| r.get_certificate()).map_err(|e| to_failure(&e))?;
+    let (leaf, authority) = chain
+        .get_leaf()
+        .and_then(|l| Ok((l, chain.get_authority()?)))
+        .map_err(|e| to_failure(&e))?;
+    renewal.complete(leaf, authority).map_err(|refused| failed(refused.to_string()))
+}

@@ -1,0 +1,220 @@
+//! Following a task: subscribes from a cursor, and again from where it stood whenever the feed is
+//! lost, so that nothing is lost or doubled at the seam.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use remit_core::{CallNumber, Code, Event, EventNumber, Fact, Failure, TaskId};
+use remit_schema::mesh_capnp::{event_sink, subscription};
+use remit_vat::connection::within;
+use remit_vat::exception::{to_exception, to_failure};
+use remit_vat::wire;
+use tokio::sync::{Notify, mpsc};
+
+use super::session::{Link, Session};
+use crate::error::Error;
+use crate::events::Followed;
+use crate::limits;
+
+type Items = mpsc::Sender<Result<Followed, Error>>;
+
+/// Feeds `items` from `after` on, until the task has ended or nobody reads any more.
+pub(crate) async fn follow(session: Rc<Session>, task: TaskId, after: EventNumber, items: Items) {
+    let progress = Rc::new(Progress {
+        items: items.clone(),
+        cursor: Cell::new(after),
+        caught_up: Cell::new(false),
+        ended: Cell::new(false),
+        turn: Cell::new(0),
+        change: Notify::new(),
+        failure: RefCell::new(None),
+    });
+    tokio::select! {
+        biased;
+        () = items.closed() => {}
+        end = feed(&session, task, &progress) => if let Err(error) = end {
+            // The reader may have gone meanwhile; then nobody is left to be told.
+            let _ = items.send(Err(error)).await;
+        },
+    }
+}
+
+async fn feed(session: &Session, task: TaskId, progress: &Rc<Progress>) -> Result<(), Error> {
+    while !progress.is_over() {
+        let link = session.link().await?;
+        let turn = progress.turn.get() + 1;
+        progress.turn.set(turn);
+        match subscribe(&link, task, progress, turn).await {
+            Ok(lease) => {
+                progress.wait(&link).await;
+                drop(lease);
+            }
+            Err(_) if link.connection.is_closed() => {}
+            Err(failure) => return Err(Error::Failed(failure)),
+        }
+        if let Some(failure) = progress.failure.take() {
+            return Err(Error::Failed(failure));
+        }
+        // A reader that was too slow reads on before the mesh is asked for more.
+        let _room = progress.items.reserve().await.map_err(|_| Error::Closed)?;
+    }
+    Ok(())
+}
+
+async fn subscribe(
+    link: &Link,
+    task: TaskId,
+    progress: &Rc<Progress>,
+    turn: u64,
+) -> Result<subscription::Client, Failure> {
+    let task = super::mesh::task(&link.mesh, task);
+    let mut request = task.events_request();
+    request.get().set_after(progress.cursor.get().0);
+    let sink = Sink { progress: Rc::clone(progress), turn };
+    request.get().set_sink(capnp_rpc::new_client(sink));
+    let response = within(limits::CALL, request.send()).await?;
+    response.get().and_then(|r| r.get_subscription()).map_err(|error| to_failure(&error))
+}
+
+/// How far a stream of events has come. All its subscriptions share it, and only the newest may
+/// move it.
+struct Progress {
+    items: Items,
+    cursor: Cell<EventNumber>,
+    caught_up: Cell<bool>,
+    ended: Cell<bool>,
+    /// Counts subscriptions.
+    turn: Cell<u64>,
+    /// Wakes the feed when its subscription is of no use any more.
+    change: Notify,
+    failure: RefCell<Option<Failure>>,
+}
+
+impl Progress {
+    fn is_over(&self) -> bool {
+        self.ended.get() && self.caught_up.get()
+    }
+
+    /// Waits until the subscription has done all it can.
+    async fn wait(&self, link: &Link) {
+        tokio::select! {
+            biased;
+            () = self.change.notified() => {}
+            _ = link.connection.ended() => {}
+        }
+        self.turn.set(self.turn.get() + 1);
+    }
+
+    /// Hands one item to the reader, or gives the subscription up if the reader is too slow.
+    async fn hand(&self, turn: u64, item: Followed) -> Result<(), Failure> {
+        let room = tokio::time::timeout(limits::SLOW_READER, self.items.reserve()).await;
+        if self.turn.get() != turn {
+            return Err(stale());
+        }
+        let Ok(Ok(room)) = room else {
+            self.change.notify_one();
+            return Err(stale());
+        };
+        match &item {
+            Followed::Event(event) => {
+                self.cursor.set(event.number);
+                self.ended.set(self.ended.get() || is_last(&event.fact));
+            }
+            Followed::CaughtUp(_) => self.caught_up.set(true),
+            Followed::Output { .. } => {}
+        }
+        room.send(Ok(item));
+        Ok(())
+    }
+
+    async fn take(&self, turn: u64, event: Event) -> Result<(), Failure> {
+        if event.number <= self.cursor.get() {
+            return Ok(());
+        }
+        if event.number != self.cursor.get().next() {
+            let why = format!("event {} came after {}", event.number, self.cursor.get());
+            self.failure.replace(Some(Failure::new(Code::Failed, why)));
+            self.change.notify_one();
+            return Err(stale());
+        }
+        self.hand(turn, Followed::Event(event)).await
+    }
+}
+
+fn is_last(fact: &Fact) -> bool {
+    matches!(fact, Fact::TaskCompleted(_) | Fact::TaskFailed(_) | Fact::TaskCancelled(_))
+}
+
+fn stale() -> Failure {
+    Failure::new(Code::Cancelled, "this subscription is over")
+}
+
+/// Where one subscription's events arrive.
+struct Sink {
+    progress: Rc<Progress>,
+    turn: u64,
+}
+
+impl Sink {
+    async fn take(&self, params: &event_sink::EventsParams) -> Result<(), Failure> {
+        let read = || {
+            params
+                .get()?
+                .get_events()?
+                .iter()
+                .map(wire::event::read)
+                .collect::<Result<Vec<_>, wire::Malformed>>()
+        };
+        let events = read().inspect_err(|malformed| {
+            let why = format!("an event that this version cannot read: {malformed}");
+            self.progress.failure.replace(Some(Failure::new(Code::Failed, why)));
+            self.progress.change.notify_one();
+        })?;
+        for event in events {
+            self.progress.take(self.turn, event).await?;
+        }
+        if self.progress.is_over() {
+            self.progress.change.notify_one();
+        }
+        Ok(())
+    }
+}
+
+impl event_sink::Server for Sink {
+    async fn events(
+        self: Rc<Self>,
+        params: event_sink::EventsParams,
+        _: event_sink::EventsResults,
+    ) -> Result<(), capnp::Error> {
+        self.take(&params).await.map_err(|failure| to_exception(&failure))
+    }
+
+    async fn caught_up(
+        self: Rc<Self>,
+        params: event_sink::CaughtUpParams,
+        _: event_sink::CaughtUpResults,
+    ) -> Result<(), capnp::Error> {
+        let number = EventNumber(params.get()?.get_number());
+        if !self.progress.caught_up.get() {
+            let item = Followed::CaughtUp(number);
+            self.progress.hand(self.turn, item).await.map_err(|failure| to_exception(&failure))?;
+        }
+        if self.progress.is_over() {
+            self.progress.change.notify_one();
+        }
+        Ok(())
+    }
+
+    async fn output(
+        self: Rc<Self>,
+        params: event_sink::OutputParams,
+        _: event_sink::OutputResults,
+    ) -> Result<(), capnp::Error> {
+        let params = params.get()?;
+        let text = params.get_text()?.to_str().map_err(wire::Malformed::from)?.to_owned();
+        let item = Followed::Output { call: CallNumber(params.get_call()), text };
+        // Output is not kept: a reader who is behind does without.
+        let _ = self.progress.items.try_send(Ok(item));
+        Ok(())
+    }
+}

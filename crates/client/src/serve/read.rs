@@ -1,0 +1,80 @@
+//! From the wire: what the mesh says of its tasks, grants, tools, nodes and itself.
+
+use remit_core::{EventNumber, GrantId, TaskId};
+use remit_schema::mesh_capnp::{grant_info, health, node_info, task_info, tool_info};
+use remit_vat::wire::{self, Malformed};
+
+use crate::info::{GrantInfo, Health, NodeInfo, TaskInfo, ToolInfo};
+
+pub(crate) fn id(text: &str) -> Result<TaskId, Malformed> {
+    text.parse().map_err(|error: remit_core::id::NotATaskId| Malformed(error.to_string()))
+}
+
+pub(crate) fn text(reader: capnp::Result<capnp::text::Reader<'_>>) -> Result<String, Malformed> {
+    Ok(reader?.to_str()?.to_owned())
+}
+
+pub(crate) fn task(info: task_info::Reader<'_>) -> Result<TaskInfo, Malformed> {
+    Ok(TaskInfo {
+        id: id(&text(info.get_id())?)?,
+        name: text(info.get_name())?,
+        status: text(info.get_status())?,
+        created_ms: info.get_created_ms(),
+        events: EventNumber(info.get_events()),
+        attempt: info.get_attempt(),
+        node: text(info.get_node())?,
+        detail: text(info.get_detail())?,
+        calls: info.get_calls(),
+    })
+}
+
+pub(crate) fn grant(info: grant_info::Reader<'_>) -> Result<GrantInfo, Malformed> {
+    let parent = info.get_parent();
+    Ok(GrantInfo {
+        grant: GrantId(info.get_grant()),
+        parent: (parent != 0).then_some(GrantId(parent)),
+        name: text(info.get_name())?,
+        tool: text(info.get_tool())?,
+        version: text(info.get_version())?,
+        node: text(info.get_node())?,
+        path: text(info.get_path())?,
+        caveats: info
+            .get_caveats()?
+            .iter()
+            .map(wire::event::read_caveat)
+            .collect::<Result<_, _>>()?,
+        used: info.get_used(),
+        revoked: info.get_revoked(),
+    })
+}
+
+pub(crate) fn tool(info: tool_info::Reader<'_>) -> Result<ToolInfo, Malformed> {
+    Ok(ToolInfo {
+        manifest: wire::manifest::read(info.get_manifest()?)?,
+        node: text(info.get_node())?,
+        available: info.get_available(),
+    })
+}
+
+pub(crate) fn node(info: node_info::Reader<'_>) -> Result<NodeInfo, Malformed> {
+    Ok(NodeInfo {
+        identity: text(info.get_identity())?,
+        role: text(info.get_role())?,
+        version: text(info.get_version())?,
+        state: text(info.get_state())?,
+        labels: info.get_labels()?.iter().map(text).collect::<Result<_, _>>()?,
+        load: info.get_load(),
+        last_contact_ms: info.get_last_contact_ms(),
+    })
+}
+
+pub(crate) fn health(info: health::Reader<'_>) -> Result<Health, Malformed> {
+    Ok(Health {
+        version: text(info.get_version())?,
+        time_ms: info.get_time_ms(),
+        journal: text(info.get_journal())?,
+        flush_us: info.get_flush_us(),
+        tasks: info.get_tasks(),
+        certificate_ends_ms: info.get_certificate_ends_ms(),
+    })
+}

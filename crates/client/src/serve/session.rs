@@ -1,0 +1,189 @@
+//! The session: one connection at a time to the mesh, made again whenever it is lost.
+
+use std::future::Future;
+use std::rc::Rc;
+
+use futures::future::LocalBoxFuture;
+use remit_core::{Code, Failure};
+use remit_schema::mesh_capnp::mesh;
+use remit_vat::backoff::Backoff;
+use remit_vat::connection::Connection;
+use tokio::sync::{mpsc, watch};
+
+use crate::error::Error;
+use crate::limits;
+
+/// A connection that is up, and the mesh at its other end.
+#[derive(Clone)]
+pub(crate) struct Link {
+    /// The bootstrap object.
+    pub(crate) mesh: mesh::Client,
+    /// What it came over.
+    pub(crate) connection: Connection,
+}
+
+/// How a session gets its connections.
+pub(crate) trait Dial: 'static {
+    /// Makes a connection.
+    fn dial(&self) -> LocalBoxFuture<'_, Result<Link, Error>>;
+
+    /// Does what a member must do while it is connected, such as renewing its certificate. Ends
+    /// only with the connection.
+    fn attend<'a>(&'a self, link: &'a Link) -> LocalBoxFuture<'a, ()>;
+}
+
+/// What a caller on another thread wants done inside the vat.
+pub(crate) type Visit = Box<dyn FnOnce(Rc<Session>) -> LocalBoxFuture<'static, ()> + Send>;
+
+/// Whether a call may be made again when the connection was lost and nobody knows whether the first
+/// one arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Repeat {
+    /// It is idempotent, by nature or by its key.
+    Harmless,
+    /// It might be done twice.
+    Harmful,
+}
+
+#[derive(Clone)]
+enum State {
+    Up(Link),
+    Down(Error),
+}
+
+/// The one session of a client.
+pub(crate) struct Session {
+    state: watch::Receiver<State>,
+    /// Where the caller's own objects run.
+    pub(crate) runtime: tokio::runtime::Handle,
+}
+
+/// Connects once, then serves visits until the last sender of `visits` is gone.
+pub(crate) async fn open(
+    dial: impl Dial,
+    runtime: tokio::runtime::Handle,
+    visits: mpsc::Receiver<Visit>,
+) -> Result<(), Error> {
+    let link = dial.dial().await?;
+    let (state, watched) = watch::channel(State::Up(link.clone()));
+    let session = Rc::new(Session { state: watched, runtime });
+    tokio::task::spawn_local(async move {
+        tokio::select! {
+            biased;
+            () = receive(session, visits) => {}
+            () = keep(dial, state.clone(), link) => {}
+        }
+        if let State::Up(link) = &*state.borrow() {
+            link.connection.abort("the client was closed");
+        }
+    });
+    Ok(())
+}
+
+async fn receive(session: Rc<Session>, mut visits: mpsc::Receiver<Visit>) {
+    while let Some(visit) = visits.recv().await {
+        tokio::task::spawn_local(visit(Rc::clone(&session)));
+    }
+}
+
+/// Watches the connection and makes another when it is lost, for ever.
+async fn keep(dial: impl Dial, state: watch::Sender<State>, first: Link) {
+    let mut backoff = Backoff::new(limits::RECONNECT.0, limits::RECONNECT.1);
+    let mut link = Ok(first);
+    loop {
+        let down = match link {
+            Ok(link) => {
+                backoff.reset();
+                state.send_replace(State::Up(link.clone()));
+                let ended = tokio::select! {
+                    biased;
+                    ended = link.connection.ended() => ended,
+                    () = dial.attend(&link) => link.connection.ended().await,
+                };
+                tracing::info!(%ended, "the connection to the mesh was lost");
+                Error::Unreachable(format!("the connection to the mesh was lost: {ended}"))
+            }
+            Err(error) => error,
+        };
+        state.send_replace(State::Down(down));
+        tokio::time::sleep(backoff.next_wait()).await;
+        link = dial.dial().await;
+    }
+}
+
+impl Session {
+    /// The connection that is up, or that comes up next.
+    pub(crate) async fn link(&self) -> Result<Link, Error> {
+        let mut state = self.state.clone();
+        loop {
+            if let State::Up(link) = &*state.borrow_and_update()
+                && !link.connection.is_closed()
+            {
+                return Ok(link.clone());
+            }
+            state.changed().await.map_err(|_| Error::Closed)?;
+        }
+    }
+
+    /// Asks the mesh, within the deadline of an ordinary call. If the connection is lost meanwhile,
+    /// asks again over the next one, if that does no harm.
+    pub(crate) async fn ask<R, F>(
+        &self,
+        repeat: Repeat,
+        question: impl Fn(mesh::Client) -> F,
+    ) -> Result<R, Error>
+    where
+        F: Future<Output = Result<R, Failure>>,
+    {
+        let asking = self.ask_patiently(repeat, question);
+        match tokio::time::timeout(limits::CALL, asking).await {
+            Ok(answer) => answer,
+            Err(_) => Err(self.overdue()),
+        }
+    }
+
+    /// The same without a deadline, for what takes as long as it takes.
+    pub(crate) async fn ask_patiently<R, F>(
+        &self,
+        repeat: Repeat,
+        question: impl Fn(mesh::Client) -> F,
+    ) -> Result<R, Error>
+    where
+        F: Future<Output = Result<R, Failure>>,
+    {
+        loop {
+            let link = self.link().await?;
+            match question(link.mesh).await {
+                Ok(answer) => return Ok(answer),
+                Err(failure) if !is_lost(&failure, &link.connection) => {
+                    return Err(Error::Failed(failure));
+                }
+                Err(failure) if repeat == Repeat::Harmful => {
+                    return Err(Error::Unknown(format!(
+                        "the connection to the mesh was lost before it answered ({}): look whether \
+                         it was done before asking again",
+                        failure.message
+                    )));
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn overdue(&self) -> Error {
+        let waited = limits::CALL.as_secs();
+        match &*self.state.borrow() {
+            State::Down(Error::Refused(why)) => Error::Refused(why.clone()),
+            State::Down(why) => Error::Unreachable(format!("no answer within {waited} s: {why}")),
+            State::Up(_) => Error::TimedOut(format!(
+                "the mesh did not answer within {waited} s, and may still do what was asked: try again, or run `remit doctor`"
+            )),
+        }
+    }
+}
+
+/// Whether `failure` says no more than that the connection is gone.
+fn is_lost(failure: &Failure, connection: &Connection) -> bool {
+    connection.is_closed()
+        && matches!(failure.code, Code::Unavailable | Code::Failed | Code::TimedOut)
+}

@@ -1,0 +1,169 @@
+//! A task, as its creator holds it.
+
+use remit_core::{Code, EventNumber, Failure, GrantId, InputId, TaskId, Value};
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use crate::client::Client;
+use crate::error::Error;
+use crate::events::Events;
+use crate::info::{GrantInfo, TaskInfo};
+use crate::limits;
+use crate::serve::{follow, mesh, session::Repeat, task};
+use crate::spec::GrantSpec;
+
+/// A handle on a durable task. Dropping it changes nothing; the same task can be had again with
+/// [`Client::task`].
+#[derive(Debug, Clone)]
+pub struct TaskHandle {
+    client: Client,
+    id: TaskId,
+}
+
+impl TaskHandle {
+    pub(crate) const fn new(client: Client, id: TaskId) -> Self {
+        Self { client, id }
+    }
+
+    /// The task's id, which [`Client::task`] takes.
+    pub const fn id(&self) -> TaskId {
+        self.id
+    }
+
+    /// Where the task stands now.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] with `not-found` if there is no such task.
+    pub async fn info(&self) -> Result<TaskInfo, Error> {
+        let id = self.id;
+        self.client
+            .visit(async move |session| {
+                session.ask(Repeat::Harmless, |m| task::info(mesh::task(&m, id))).await
+            })
+            .await
+    }
+
+    /// What happened after event number `after` (0: everything), and then what happens, until the
+    /// task ends. The stream reconnects by itself; it loses nothing and repeats nothing.
+    ///
+    /// ```no_run
+    /// # async fn example(task: remit_client::TaskHandle) -> Result<(), remit_client::Error> {
+    /// use remit_client::{EventNumber, Followed};
+    ///
+    /// let mut events = task.events(EventNumber(0)).await?;
+    /// while let Some(followed) = events.next().await {
+    ///     if let Followed::Event(event) = followed? {
+    ///         println!("{} {}", event.number, event.fact.name());
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Closed`] if the client was closed.
+    pub async fn events(&self, after: EventNumber) -> Result<Events, Error> {
+        let (items, read) = mpsc::channel(limits::FOLLOWED);
+        let id = self.id;
+        self.client.send_in(move |session| follow::follow(session, id, after, items)).await?;
+        Ok(Events::new(read))
+    }
+
+    /// Sends input to the task. It is on disk when this answers, and is taken once, however often
+    /// the connection is lost meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] if the task has ended or too much input waits for it.
+    pub async fn send(&self, value: Value) -> Result<InputId, Error> {
+        let (id, key) = (self.id, Uuid::now_v7().to_string());
+        self.client
+            .visit(async move |session| {
+                let (value, key) = (&value, &key);
+                session.ask(Repeat::Harmless, |m| task::send(mesh::task(&m, id), value, key)).await
+            })
+            .await
+    }
+
+    /// Ends the task. A task that has ended stays as it ended.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] with `not-found` if there is no such task.
+    pub async fn cancel(&self, reason: &str) -> Result<(), Error> {
+        let (id, reason) = (self.id, reason.to_owned());
+        self.client
+            .visit(async move |session| {
+                let reason = &reason;
+                session.ask(Repeat::Harmless, |m| task::cancel(mesh::task(&m, id), reason)).await
+            })
+            .await
+    }
+
+    /// Waits for the end of the task, as long as it takes and across lost connections: what it
+    /// returned, or how it failed. Objects in what it returned are null.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] with the task's own failure, `cancelled` if it was cancelled; the detail
+    /// is the stack, if a script threw.
+    pub async fn result(&self) -> Result<Value, Error> {
+        let id = self.id;
+        let outcome = self
+            .client
+            .visit(async move |session| {
+                session.ask_patiently(Repeat::Harmless, |m| task::result(mesh::task(&m, id))).await
+            })
+            .await?;
+        match outcome {
+            remit_core::Outcome::Failure(failure) => Err(Error::Failed(failure)),
+            remit_core::Outcome::Value { value, .. } => value
+                .try_map(&mut |_| Err(Failure::new(Code::Failed, "the result holds an object")))
+                .map_err(Error::Failed),
+        }
+    }
+
+    /// Every grant the task was ever handed, parents before their children.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] with `not-found` if there is no such task.
+    pub async fn grants(&self) -> Result<Vec<GrantInfo>, Error> {
+        let id = self.id;
+        self.client
+            .visit(async move |session| {
+                session.ask(Repeat::Harmless, |m| task::grants(mesh::task(&m, id))).await
+            })
+            .await
+    }
+
+    /// Hands the task one more capability. It is on disk when this answers.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] if there is no such tool or the name is taken; [`Error::Unknown`] if the
+    /// connection was lost meanwhile: see [`grants`](Self::grants).
+    pub async fn grant(&self, spec: GrantSpec) -> Result<GrantId, Error> {
+        let id = self.id;
+        self.client
+            .visit(async move |session| {
+                let (spec, runtime) = (&spec, &session.runtime);
+                session
+                    .ask(Repeat::Harmful, |m| task::grant(mesh::task(&m, id), spec, runtime))
+                    .await
+            })
+            .await
+    }
+
+    /// Takes a capability back, with all that was narrowed from it. When this answers it is on disk
+    /// and no call gets through any more.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] with `not-found` if the task has no such grant.
+    pub async fn revoke(&self, grant: GrantId, reason: &str) -> Result<(), Error> {
+        let (id, reason) = (self.id, reason.to_owned());
+        self.client
+            .visit(async move |session| {
+                let reason = &reason;
+                session
+                    .ask(Repeat::Harmless, |m| task::revoke(mesh::task(&m, id), grant, reason))
+                    .await
+            })
+            .await
+    }
+}

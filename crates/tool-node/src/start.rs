@@ -1,6 +1,6 @@
 //! From a command line to a running node, for programs that are nothing but a tool node.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -85,7 +85,15 @@ impl Arguments {
 /// }
 /// ```
 pub fn main_with(tools: impl FnOnce() -> Vec<Tool>) -> ExitCode {
-    tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(tracing::Level::INFO).init();
+    if std::env::args().skip(1).any(|flag| flag == "--help" || flag == "-h") {
+        println!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
+    tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .with_max_level(tracing::Level::INFO)
+        .init();
     let served = Vat::run(async {
         let arguments = Arguments::parse(std::env::args().skip(1))?;
         let shutdown = interrupted().map_err(|e| CannotStart(e.to_string()))?;
@@ -103,7 +111,7 @@ pub fn main_with(tools: impl FnOnce() -> Vec<Tool>) -> ExitCode {
 }
 
 fn fail(why: &str) -> ExitCode {
-    tracing::error!("{why}");
+    eprintln!("{why}");
     ExitCode::FAILURE
 }
 

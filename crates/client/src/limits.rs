@@ -29,3 +29,6 @@ pub(crate) const RENEWAL_CHECK: Duration = Duration::from_secs(60);
 
 /// Calls on one of the caller's own objects that run at once: each holds its arguments in memory.
 pub(crate) const OWN_CALLS: usize = 64;
+
+/// How long the end of a connection may take after its peer took leave.
+pub(crate) const FAREWELL: Duration = Duration::from_millis(500);

@@ -3,9 +3,13 @@
 
 pub(crate) mod callback;
 pub(crate) mod dial;
+#[cfg(test)]
+mod fake;
 pub(crate) mod follow;
 pub(crate) mod mesh;
 pub(crate) mod read;
 pub(crate) mod session;
 pub(crate) mod task;
+#[cfg(test)]
+mod tests;
 pub(crate) mod write;

@@ -11,7 +11,7 @@ use remit_vat::exception::{to_exception, to_failure};
 use remit_vat::wire;
 use tokio::sync::{Notify, mpsc};
 
-use super::session::{Link, Session};
+use super::session::{Link, Session, is_lost};
 use crate::error::Error;
 use crate::events::Followed;
 use crate::limits;
@@ -49,7 +49,7 @@ async fn feed(session: &Session, task: TaskId, progress: &Rc<Progress>) -> Resul
                 progress.wait(&link).await;
                 drop(lease);
             }
-            Err(_) if link.connection.is_closed() => {}
+            Err(failure) if is_lost(&failure, &link.connection).await => {}
             Err(failure) => return Err(Error::Failed(failure)),
         }
         if let Some(failure) = progress.failure.take() {
@@ -170,13 +170,25 @@ impl Sink {
             self.progress.failure.replace(Some(Failure::new(Code::Failed, why)));
             self.progress.change.notify_one();
         })?;
+        // When the mesh is not answered in time it lets go of the subscription without a word.
+        let abandoned = Abandoned(&self.progress);
         for event in events {
             self.progress.take(self.turn, event).await?;
         }
+        std::mem::forget(abandoned);
         if self.progress.is_over() {
             self.progress.change.notify_one();
         }
         Ok(())
+    }
+}
+
+/// Gives the subscription up if it is dropped: the mesh did not wait for the answer.
+struct Abandoned<'a>(&'a Progress);
+
+impl Drop for Abandoned<'_> {
+    fn drop(&mut self) {
+        self.0.change.notify_one();
     }
 }
 

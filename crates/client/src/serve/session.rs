@@ -153,19 +153,19 @@ impl Session {
     {
         loop {
             let link = self.link().await?;
-            match question(link.mesh).await {
+            let failure = match question(link.mesh).await {
                 Ok(answer) => return Ok(answer),
-                Err(failure) if !is_lost(&failure, &link.connection) => {
-                    return Err(Error::Failed(failure));
-                }
-                Err(failure) if repeat == Repeat::Harmful => {
-                    return Err(Error::Unknown(format!(
-                        "the connection to the mesh was lost before it answered ({}): look whether \
-                         it was done before asking again",
-                        failure.message
-                    )));
-                }
-                Err(_) => {}
+                Err(failure) => failure,
+            };
+            if !is_lost(&failure, &link.connection).await {
+                return Err(Error::Failed(failure));
+            }
+            if repeat == Repeat::Harmful {
+                return Err(Error::Unknown(format!(
+                    "the connection to the mesh was lost before it answered ({}): look whether it \
+                     was done before asking again",
+                    failure.message
+                )));
             }
         }
     }
@@ -182,8 +182,14 @@ impl Session {
     }
 }
 
-/// Whether `failure` says no more than that the connection is gone.
-fn is_lost(failure: &Failure, connection: &Connection) -> bool {
-    connection.is_closed()
-        && matches!(failure.code, Code::Unavailable | Code::Failed | Code::TimedOut)
+/// Whether `failure` says no more than that the connection is gone. The word of it may come before
+/// the end itself does, so `unavailable` is given a moment.
+pub(crate) async fn is_lost(failure: &Failure, connection: &Connection) -> bool {
+    match failure.code {
+        Code::Unavailable if !connection.is_closed() => {
+            tokio::time::timeout(limits::FAREWELL, connection.ended()).await.is_ok()
+        }
+        Code::Unavailable | Code::Failed | Code::TimedOut => connection.is_closed(),
+        _ => false,
+    }
 }

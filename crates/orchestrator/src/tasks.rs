@@ -148,7 +148,7 @@ impl Tasks {
         let tenant = creator.tenant().to_owned();
         let journal = &self.services.journal;
         if !spec.key.is_empty()
-            && let Some(task) = journal.find_key(&tenant, &spec.key).map_err(unreadable)?
+            && let Some(task) = journal.find_key(&tenant, &spec.key).await.map_err(unreadable)?
         {
             return self.get(&TaskKey { tenant, task });
         }
@@ -165,7 +165,7 @@ impl Tasks {
         if let Err(error) = appended {
             // The same key at the same time from elsewhere: the first one made the task.
             if !creation_key.is_empty()
-                && let Ok(Some(task)) = journal.find_key(&key.tenant, &creation_key)
+                && let Ok(Some(task)) = journal.find_key(&key.tenant, &creation_key).await
             {
                 return self.get(&TaskKey { tenant: key.tenant, task });
             }

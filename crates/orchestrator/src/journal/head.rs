@@ -1,0 +1,144 @@
+//! A task's head: what a list of tasks shows, kept beside the events so that no list reads them.
+
+use remit_core::status::Status;
+use remit_core::{Attempt, EventNumber};
+
+/// A task in brief, as of its last event.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TaskHead {
+    /// Its name, for people.
+    pub name: String,
+    /// Where it stands.
+    pub status: Status,
+    /// When it was created, in milliseconds since 1970.
+    pub created_ms: u64,
+    /// Its last event.
+    pub number: EventNumber,
+    /// The hash of its last event. The journal sets it.
+    pub hash: [u8; 32],
+    /// How many attempts there were.
+    pub attempt: Attempt,
+    /// How many calls it made.
+    pub calls: u64,
+    /// Why it ended, or waits; empty: nothing to say.
+    pub detail: String,
+    /// The agent node that works on it; empty: none.
+    pub node: String,
+    /// The idempotency key of its creation; empty: none was given. Set with the first event.
+    pub key: String,
+    /// When its next timer fires, in milliseconds since 1970; 0: none runs.
+    pub wake_ms: u64,
+}
+
+/// The first byte of a stored head.
+const FORMAT: u8 = 1;
+
+impl TaskHead {
+    /// The stored form: format, fixed fields, texts with their lengths, CRC-32.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![FORMAT, status_byte(self.status)];
+        for number in [self.created_ms, self.number.0, self.calls, self.wake_ms] {
+            bytes.extend(number.to_be_bytes());
+        }
+        bytes.extend(self.attempt.0.to_be_bytes());
+        bytes.extend(self.hash);
+        for text in [&self.name, &self.detail, &self.node, &self.key] {
+            bytes.extend((text.len() as u64).to_be_bytes());
+            bytes.extend(text.as_bytes());
+        }
+        bytes.extend(crc32fast::hash(&bytes).to_be_bytes());
+        bytes
+    }
+
+    /// Reads the stored form; an error says what is wrong with it.
+    pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, &'static str> {
+        let (body, sum) = bytes.split_last_chunk::<4>().ok_or("its head is cut short")?;
+        if crc32fast::hash(body) != u32::from_be_bytes(*sum) {
+            return Err("the checksum of its head is wrong");
+        }
+        let (&[format, status], body) = body.split_first_chunk().ok_or("its head is cut short")?;
+        if format != FORMAT {
+            return Err("its head has the form of another version");
+        }
+        Self::fields(status, body).ok_or("its head makes no sense")
+    }
+
+    fn fields(status: u8, mut bytes: &[u8]) -> Option<Self> {
+        let status = *Status::ALL.iter().find(|known| status_byte(**known) == status)?;
+        let created_ms = u64::from_be_bytes(*take(&mut bytes)?);
+        let number = EventNumber(u64::from_be_bytes(*take(&mut bytes)?));
+        let calls = u64::from_be_bytes(*take(&mut bytes)?);
+        let wake_ms = u64::from_be_bytes(*take(&mut bytes)?);
+        let attempt = Attempt(u32::from_be_bytes(*take(&mut bytes)?));
+        let hash = *take(&mut bytes)?;
+        let mut text = || {
+            let size = usize::try_from(u64::from_be_bytes(*take(&mut bytes)?)).ok()?;
+            let (text, rest) = bytes.split_at_checked(size)?;
+            bytes = rest;
+            String::from_utf8(text.to_vec()).ok()
+        };
+        let (name, detail, node, key) = (text()?, text()?, text()?, text()?);
+        Some(Self {
+            name,
+            status,
+            created_ms,
+            number,
+            hash,
+            attempt,
+            calls,
+            detail,
+            node,
+            key,
+            wake_ms,
+        })
+    }
+}
+
+/// The stored form of a status. It never changes.
+pub(super) const fn status_byte(status: Status) -> u8 {
+    match status {
+        Status::Pending => 0,
+        Status::Running => 1,
+        Status::Waiting => 2,
+        Status::Halted => 3,
+        Status::Completed => 4,
+        Status::Failed => 5,
+        Status::Cancelled => 6,
+    }
+}
+
+fn take<'a, const N: usize>(bytes: &mut &'a [u8]) -> Option<&'a [u8; N]> {
+    let (taken, rest) = bytes.split_first_chunk()?;
+    *bytes = rest;
+    Some(taken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_reads_back_as_it_was_written_and_no_byte_may_change() {
+        let head = TaskHead {
+            name: "notes".into(),
+            status: Status::Failed,
+            created_ms: 7,
+            number: EventNumber(9),
+            hash: [3; 32],
+            attempt: Attempt(2),
+            calls: 5,
+            detail: "why".into(),
+            node: "n".into(),
+            key: "k".into(),
+            wake_ms: 11,
+        };
+        let bytes = head.to_bytes();
+        assert_eq!(TaskHead::from_bytes(&bytes), Ok(head));
+        for at in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 0x10;
+            assert!(TaskHead::from_bytes(&damaged).is_err(), "byte {at}");
+            assert!(TaskHead::from_bytes(&bytes[..at]).is_err(), "cut at {at}");
+        }
+    }
+}

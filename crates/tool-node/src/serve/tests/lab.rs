@@ -1,0 +1,90 @@
+//! A tool whose methods can be watched and held up.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use remit_core::Failure;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use tokio::sync::Notify;
+
+use crate::kit::{CallContext, Interface, Method, NoArgs, RelPath, Remote, Tool, fail};
+
+#[derive(Default)]
+pub(super) struct Lab {
+    pub(super) runs: Cell<u32>,
+    pub(super) began: Notify,
+    pub(super) gate: Notify,
+    pub(super) saw_cancel: Cell<bool>,
+}
+
+struct Shelf {
+    at: RelPath,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct At {
+    path: RelPath,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Lent {
+    what: Remote,
+    with: u32,
+}
+
+impl Lab {
+    fn run(&self) -> u32 {
+        self.runs.set(self.runs.get() + 1);
+        self.began.notify_one();
+        self.runs.get()
+    }
+
+    async fn wait(self: Rc<Self>, _: NoArgs, call: CallContext) -> Result<u32, Failure> {
+        let run = self.run();
+        call.emit("waiting");
+        tokio::select! {
+            () = self.gate.notified() => Ok(run),
+            () = call.cancelled() => {
+                self.saw_cancel.set(true);
+                Err(fail::cancelled("stopped in good order"))
+            }
+        }
+    }
+
+    async fn shelf(self: Rc<Self>, args: At, _: CallContext) -> Result<Rc<Shelf>, Failure> {
+        Ok(Rc::new(Shelf { at: args.path }))
+    }
+}
+
+async fn boom(_: Rc<Lab>, _: NoArgs, _: CallContext) -> Result<(), Failure> {
+    panic!("the beaker broke")
+}
+
+async fn relay(_: Rc<Lab>, args: Lent, _: CallContext) -> Result<String, Failure> {
+    args.what.call("name", &(args.with,)).await?.decode()
+}
+
+pub(super) fn tool(lab: &Rc<Lab>) -> Tool {
+    let interface = Interface::<Lab>::new("Lab", "For tests.")
+        .method("count", Method::effect("Counts."), |lab: Rc<Lab>, _: NoArgs, _| async move {
+            Ok(lab.run())
+        })
+        .method("set", Method::idempotent("Sets."), |lab: Rc<Lab>, _: NoArgs, _| async move {
+            Ok(lab.run())
+        })
+        .method("wait", Method::effect("Waits."), Lab::wait)
+        .method("boom", Method::effect("Panics."), boom)
+        .method("relay", Method::read_only("Calls what it is lent."), relay)
+        .opens("shelf", Method::read_only("Opens a shelf."), Lab::shelf);
+    let shelf = Interface::<Shelf>::new("Shelf", "A shelf.").method(
+        "place",
+        Method::read_only("Where it is."),
+        |shelf: Rc<Shelf>, _: NoArgs, _| async move { Ok(shelf.at.to_string()) },
+    );
+    Tool::new("lab", "1.0.0", "For tests.")
+        .interface(interface)
+        .interface(shelf)
+        .root(Rc::clone(lab))
+        .descend("shelf")
+}

@@ -78,7 +78,7 @@ impl Arguments {
 ///
 /// ```no_run
 /// use remit_tool_node::kit::Tool;
-/// # fn weather() -> Tool { unimplemented!() }
+/// # fn weather() -> Tool { Tool::new("weather", "1.0.0", "Invented weather.") }
 ///
 /// fn main() -> std::process::ExitCode {
 ///     remit_tool_node::main_with(|| vec![weather()])

@@ -1,1 +1,19 @@
-//! x
+//! The orchestrator: registers nodes, places tasks, owns tasks, and serves clients.
+//!
+//! For: deciding who may do what, and recording it. Not for: running agents or tools; it hands
+//! their calls through membranes and keeps the journal.
+
+pub mod config;
+pub mod invites;
+pub mod journal;
+pub mod limits;
+pub mod listener;
+pub mod node;
+pub mod owner;
+pub mod placer;
+mod places;
+pub mod registry;
+pub mod serve;
+pub mod site;
+pub mod tasks;
+pub mod tickets;

@@ -1,0 +1,94 @@
+//! What an operator may set of an orchestrator.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::owner::services::Timing;
+
+/// What an operator may set. Every field has a default.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where to listen, host:port.
+    pub listen: String,
+    /// Where others reach it, host:port, as invites say it; empty: where it listens.
+    pub advertise: String,
+    /// The folder with authority, journal and all else that must not be lost.
+    pub data: PathBuf,
+    /// The name of the mesh. It is in every certificate and cannot be changed later.
+    pub mesh: String,
+    /// How long a certificate is good, in seconds. It is renewed at half of that.
+    pub certificate_seconds: u64,
+    /// How long a call waits for its tool's node to come back, in milliseconds.
+    pub tool_grace_ms: u64,
+    /// How long an agent that waits only for time or input keeps its process, in milliseconds.
+    pub idle_grace_ms: u64,
+    /// Memory of the journal's cache, in bytes.
+    pub cache_bytes: u64,
+    /// At start, write an invite for each role into this folder: for a mesh on one machine.
+    pub bootstrap_dir: Option<PathBuf>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:7474".into(),
+            advertise: String::new(),
+            data: "remit-data".into(),
+            mesh: "home".into(),
+            certificate_seconds: 86_400,
+            tool_grace_ms: 10_000,
+            idle_grace_ms: 30_000,
+            cache_bytes: 64 << 20,
+            bootstrap_dir: None,
+        }
+    }
+}
+
+/// The file is no configuration of an orchestrator.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {why}")]
+pub struct BadConfig {
+    path: String,
+    why: String,
+}
+
+impl Config {
+    /// Reads a TOML file.
+    pub fn read(path: &Path) -> Result<Self, BadConfig> {
+        let bad = |why: String| BadConfig { path: path.display().to_string(), why };
+        let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
+        let config: Self = toml::from_str(&text).map_err(|error| bad(error.to_string()))?;
+        if config.certificate_seconds < 2 {
+            return Err(bad("certificate_seconds must be at least 2".into()));
+        }
+        Ok(config)
+    }
+
+    /// How long a certificate is good.
+    pub const fn certificate_life(&self) -> Duration {
+        Duration::from_secs(self.certificate_seconds)
+    }
+
+    /// The times that owners go by.
+    pub fn timing(&self) -> Timing {
+        Timing {
+            tool_grace: Duration::from_millis(self.tool_grace_ms),
+            idle_grace: Duration::from_millis(self.idle_grace_ms),
+            ..Timing::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_key_is_refused_by_name() {
+        let error = toml::from_str::<Config>("lisen = \"x\"").unwrap_err().to_string();
+        assert!(error.contains("lisen"), "{error}");
+    }
+}

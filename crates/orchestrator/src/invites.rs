@@ -1,0 +1,244 @@
+//! Invites: who may join, once, and until when.
+//!
+//! Only the hash of a secret is kept, durably, so that an invite that was used stays used. A member
+//! has one invite at most: a fresh one takes the place of one that still waits.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use remit_core::{Code, Failure, Identity, Role};
+use remit_vat::disk::{Disk, DiskError, Write};
+use remit_vat::join::Invite;
+use sha2::{Digest as _, Sha256};
+
+use crate::limits;
+
+/// Keys of invites in the store begin so; the journal's begin otherwise.
+const PREFIX: &[u8] = b"invite/";
+
+/// The invites that wait to be used.
+pub struct Invites {
+    disk: Disk,
+    address: String,
+    authority_hash: [u8; 32],
+    now_ms: Box<dyn Fn() -> u64>,
+}
+
+/// An invite that is good, and not used yet.
+pub struct Waiting {
+    /// Who may join by it.
+    pub identity: Identity,
+    key: Vec<u8>,
+}
+
+/// Why an invite does not work, for the joiner.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotGood {
+    /// It was used, has been replaced, or never was.
+    #[error("the invite is not known: it was used, replaced or has expired. Ask for another one")]
+    Unknown,
+    /// Its time is over.
+    #[error("the invite has expired. Ask for another one")]
+    Expired,
+    /// It cannot be looked up or used up now.
+    #[error("the invite cannot be used now, try again: {0}")]
+    Disk(#[from] DiskError),
+}
+
+impl Invites {
+    /// Invites kept on `disk`, to the orchestrator at `address` whose authority has this hash.
+    pub fn new(
+        disk: Disk,
+        address: String,
+        authority_hash: [u8; 32],
+        now_ms: Box<dyn Fn() -> u64>,
+    ) -> Rc<Self> {
+        Rc::new(Self { disk, address, authority_hash, now_ms })
+    }
+
+    /// A fresh invite for `identity`, good once within `ttl`, in place of an earlier one that still
+    /// waits. Durable when it answers.
+    pub async fn create(&self, identity: &Identity, ttl: Duration) -> Result<Invite, Failure> {
+        let refuse = |code, why: String| Err(Failure::new(code, why));
+        if identity.role() == Role::Orchestrator {
+            let why = "nobody is invited as an orchestrator: a mesh has one, with the authority";
+            return refuse(Code::InvalidArgument, why.to_owned());
+        }
+        if !(limits::INVITE_SHORTEST..=limits::INVITE_LONGEST).contains(&ttl) {
+            let why = format!("an invite for {ttl:?}: it may be good for 1 second to 7 days");
+            return refuse(Code::InvalidArgument, why);
+        }
+        let (mut writes, left) = self.outdated(identity).map_err(unwritable)?;
+        if left >= limits::INVITES {
+            let why = format!("{left} invites wait to be used: wait until some expire");
+            return refuse(Code::Limit, why);
+        }
+        let secret: [u8; 32] = rand::random();
+        let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
+        let until_ms = (self.now_ms)().saturating_add(ttl_ms);
+        writes.push((key(&secret), Some(format!("{until_ms} {identity}").into_bytes())));
+        self.disk.commit(writes).await.map_err(unwritable)?;
+        Ok(Invite { address: self.address.clone(), authority_hash: self.authority_hash, secret })
+    }
+
+    /// Looks up the invite with this secret. It is not used yet.
+    pub fn find(&self, secret: &[u8]) -> Result<Waiting, NotGood> {
+        let key = key(secret);
+        let record = self.disk.get(&key)?.ok_or(NotGood::Unknown)?;
+        let (until_ms, identity) = parse(&record).ok_or(NotGood::Unknown)?;
+        if (self.now_ms)() >= until_ms {
+            return Err(NotGood::Expired);
+        }
+        Ok(Waiting { identity, key })
+    }
+
+    /// Uses it up. Durable when it answers; of two who do so at once, one is refused.
+    pub async fn use_up(&self, waiting: Waiting) -> Result<(), NotGood> {
+        let key = waiting.key;
+        let taken = self.disk.transact(key.len(), move |view| {
+            Ok(match view.get(&key)? {
+                Some(_) => Ok(vec![(key, None)]),
+                None => Err(NotGood::Unknown),
+            })
+        });
+        taken.await?
+    }
+
+    /// Removals of invites that have expired or are for `identity`, and how many others wait.
+    fn outdated(&self, identity: &Identity) -> Result<(Vec<Write>, usize), DiskError> {
+        let now_ms = (self.now_ms)();
+        let kept = self.disk.scan(PREFIX, PREFIX, limits::INVITES * 2)?;
+        let count = kept.len();
+        let waits = |record: &[u8]| {
+            parse(record).is_some_and(|(until_ms, who)| until_ms > now_ms && who != *identity)
+        };
+        let outdated: Vec<Write> = kept
+            .into_iter()
+            .filter(|(_, record)| !waits(record))
+            .map(|(key, _)| (key, None))
+            .collect();
+        let left = count - outdated.len();
+        Ok((outdated, left))
+    }
+}
+
+fn key(secret: &[u8]) -> Vec<u8> {
+    [PREFIX, &Sha256::digest(secret)].concat()
+}
+
+fn parse(record: &[u8]) -> Option<(u64, Identity)> {
+    let (until_ms, identity) = std::str::from_utf8(record).ok()?.split_once(' ')?;
+    Some((until_ms.parse().ok()?, identity.parse().ok()?))
+}
+
+fn unwritable(error: DiskError) -> Failure {
+    Failure::new(Code::Unavailable, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn who(role: Role, name: &str) -> Identity {
+        Identity::new("home", "default", role, name).unwrap()
+    }
+
+    struct Store {
+        dir: tempfile::TempDir,
+        clock: Rc<Cell<u64>>,
+    }
+
+    impl Store {
+        fn new() -> Self {
+            Self { dir: tempfile::tempdir().unwrap(), clock: Rc::new(Cell::new(1_000)) }
+        }
+
+        fn open(&self) -> Rc<Invites> {
+            let disk = Disk::open(&self.dir.path().join("journal"), 4 << 20).unwrap();
+            let clock = Rc::clone(&self.clock);
+            Invites::new(disk, "localhost:1".into(), [1; 32], Box::new(move || clock.get()))
+        }
+    }
+
+    async fn redeem(invites: &Invites, secret: &[u8]) -> Result<Identity, NotGood> {
+        let waiting = invites.find(secret)?;
+        let identity = waiting.identity.clone();
+        invites.use_up(waiting).await.map(|()| identity)
+    }
+
+    #[tokio::test]
+    async fn an_invite_works_once_even_after_a_restart() {
+        let store = Store::new();
+        let invites = store.open();
+        let builds = who(Role::ToolNode, "builds");
+        let used = invites.create(&builds, MINUTE).await.unwrap();
+        assert_eq!(redeem(&invites, &used.secret).await, Ok(builds.clone()));
+        assert_eq!(redeem(&invites, &used.secret).await, Err(NotGood::Unknown));
+        let kept = invites.create(&builds, MINUTE).await.unwrap();
+        drop(invites);
+        let invites = store.open();
+        assert_eq!(redeem(&invites, &used.secret).await, Err(NotGood::Unknown));
+        assert_eq!(redeem(&invites, &kept.secret).await, Ok(builds));
+    }
+
+    #[tokio::test]
+    async fn of_two_who_redeem_at_once_one_is_refused() {
+        let store = Store::new();
+        let invites = store.open();
+        let invite = invites.create(&who(Role::Client, "me"), MINUTE).await.unwrap();
+        let (one, two) = (invites.find(&invite.secret), invites.find(&invite.secret));
+        let (one, two) = tokio::join!(invites.use_up(one.unwrap()), invites.use_up(two.unwrap()));
+        assert_eq!(usize::from(one.is_ok()) + usize::from(two.is_ok()), 1);
+    }
+
+    #[tokio::test]
+    async fn expired_invite_is_refused_and_forgotten() {
+        let store = Store::new();
+        let invites = store.open();
+        let invite = invites.create(&who(Role::Client, "me"), MINUTE).await.unwrap();
+        store.clock.set(61_000);
+        assert_eq!(redeem(&invites, &invite.secret).await, Err(NotGood::Expired));
+        invites.create(&who(Role::Client, "you"), MINUTE).await.unwrap();
+        assert_eq!(redeem(&invites, &invite.secret).await, Err(NotGood::Unknown));
+    }
+
+    #[tokio::test]
+    async fn a_fresh_invite_replaces_the_one_before() {
+        let store = Store::new();
+        let invites = store.open();
+        let me = who(Role::Client, "me");
+        let lost = invites.create(&me, MINUTE).await.unwrap();
+        let found = invites.create(&me, MINUTE).await.unwrap();
+        assert_eq!(redeem(&invites, &lost.secret).await, Err(NotGood::Unknown));
+        assert_eq!(redeem(&invites, &found.secret).await, Ok(me));
+    }
+
+    #[tokio::test]
+    async fn the_secret_is_not_on_the_disk() {
+        let store = Store::new();
+        let invites = store.open();
+        let invite = invites.create(&who(Role::Client, "me"), MINUTE).await.unwrap();
+        let kept = invites.disk.scan(b"", b"", 10).unwrap();
+        assert_eq!(kept.len(), 1);
+        for (key, value) in kept {
+            let holds = |bytes: &[u8]| bytes.windows(32).any(|part| part == invite.secret);
+            assert!(!holds(&key) && !holds(&value));
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_is_invited_as_an_orchestrator_or_for_ever() {
+        let store = Store::new();
+        let invites = store.open();
+        let refused = invites.create(&who(Role::Orchestrator, "me"), MINUTE).await.unwrap_err();
+        assert_eq!(refused.code, Code::InvalidArgument);
+        for ttl in [Duration::from_millis(999), Duration::from_secs(7 * 86_400 + 1)] {
+            let refused = invites.create(&who(Role::Client, "me"), ttl).await.unwrap_err();
+            assert_eq!(refused.code, Code::InvalidArgument);
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Every bound of this crate, each with its reason.
+
+use std::time::Duration;
+
+/// Pieces of output of calls in flight that wait for one follower. A slow one misses some; the
+/// outcome carries the whole.
+pub const OUTPUT_QUEUE: usize = 64;
+
+/// How often a call whose connection was lost is taken up again before it is given up.
+pub const SETTLE_TRIES: u32 = 5;
+
+/// The longest a call may take, whatever its method says.
+pub const LONGEST_CALL: Duration = Duration::from_secs(3600);
+
+/// How long a call may take whose method does not say: longer than a person waits without looking.
+pub const DEFAULT_CALL: Duration = Duration::from_secs(120);
+
+/// The first wait before an attempt that got nowhere is followed by another.
+pub const ATTEMPT_RETRY_FIRST: Duration = Duration::from_millis(200);
+
+/// The longest such wait.
+pub const ATTEMPT_RETRY_MOST: Duration = Duration::from_secs(10);
+
+/// Attempts in a row that end without progress before the task fails: what kills a process five
+/// times will kill it again.
+pub const FRUITLESS_ATTEMPTS: u32 = 5;
+
+/// How long a worker may take to end after its last word.
+pub const LAST_WORD_GRACE: Duration = Duration::from_secs(2);
+
+/// How long an agent node may take to start a process.
+pub const START_ATTEMPT: Duration = Duration::from_secs(10);
+
+/// How long a ticket is good: an agent node dials at once.
+pub const TICKET_LIFE: Duration = Duration::from_secs(30);
+
+/// Objects in one value: more are better handed out by a method.
+pub const OBJECTS_PER_VALUE: usize = 256;
+
+/// How long to wait before looking again whether a journal that failed can be written.
+pub const JOURNAL_RETRY_MOST: Duration = Duration::from_secs(2);
+
+/// Events read at once when a task is taken up.
+pub const EVENTS_PER_PAGE: usize = 1_000;
+
+/// Events sent to a follower at once, so that a batch stays well below a message.
+pub const EVENTS_PER_BATCH: usize = 64;
+
+/// How long a follower may take to answer for a batch. Then its feed ends; it has its cursor.
+pub const FOLLOWER: Duration = Duration::from_secs(30);
+
+/// Files of one agent's program.
+pub const SOURCE_FILES: usize = 256;
+
+/// Bytes of one agent's program.
+pub const SOURCE_BYTES: usize = 4 << 20;
+
+/// Labels of a task or a node.
+pub const LABELS: usize = 32;
+
+/// Tasks in one answer.
+pub const TASKS_PER_PAGE: usize = 1_000;
+
+/// Tools that one node may offer.
+pub const TOOLS_PER_NODE: usize = 64;
+
+/// Bytes of the manifests that one node may offer, all together: they stay in memory, and a list
+/// of the tools of some nodes fits a message.
+pub const MANIFEST_BYTES: usize = 1 << 20;
+
+/// Bytes of a label, a kind of agent or a version: they stand in tables that people read.
+pub const NODE_NAME_BYTES: usize = 64;
+
+/// Nodes that are remembered, those that are away included; the longest away are forgotten first.
+pub const NODES: usize = 1_024;
+
+/// Connections of one identity: a node has one and, while it renews, two; a person has some.
+pub const CONNECTIONS_PER_IDENTITY: usize = 64;
+
+/// Attempts that run at once on one agent node, whatever it offers: each is a process.
+pub const ATTEMPTS_PER_NODE: u32 = 1_024;
+
+/// Connections of attempts of one agent node: one for each attempt, and some that are just ending.
+pub const ATTEMPT_CONNECTIONS: usize = 2_048;
+
+/// How long connections may take to end when the orchestrator does.
+pub const CLOSING: Duration = Duration::from_secs(2);
+
+/// How long to wait before trying to renew the orchestrator's own certificate again.
+pub const RENEW_AGAIN: Duration = Duration::from_secs(5);
+
+/// Handshakes under way at once. More wait at the listener.
+pub const HANDSHAKES: usize = 128;
+
+/// How long a joiner may take for its request.
+pub const JOIN: Duration = Duration::from_secs(10);
+
+/// Invites that wait to be used.
+pub const INVITES: usize = 1_000;
+
+/// The shortest life of an invite.
+pub const INVITE_SHORTEST: Duration = Duration::from_secs(1);
+
+/// The longest life of an invite: one that lies about for longer is better made anew.
+pub const INVITE_LONGEST: Duration = Duration::from_secs(7 * 86_400);
+
+/// Bytes of a piece of output of a call in flight.
+pub const OUTPUT_BYTES: usize = 64 << 10;
+
+/// Caveats of one grant, as core bounds them.
+pub const CAVEATS: usize = remit_core::limits::MAX_CAVEATS;

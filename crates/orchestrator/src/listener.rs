@@ -1,0 +1,211 @@
+//! The listener: who comes in, and what they get.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use remit_core::{Identity, Role};
+use remit_vat::connection::Connection;
+use remit_vat::join;
+use remit_vat::limits::HANDSHAKE;
+use remit_vat::tls::{Accepted, Acceptor, Purpose, Refused};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::limits;
+use crate::places::{Place, Places};
+use crate::serve::bootstrap;
+use crate::site::Site;
+
+/// Serves all who connect.
+pub struct Listener {
+    site: Rc<Site>,
+    acceptor: RefCell<Acceptor>,
+    peers: Rc<Places>,
+    /// Apart from `peers`: an agent node with many attempts must still be able to come back.
+    attempts: Rc<Places>,
+    tracker: TaskTracker,
+    closing: CancellationToken,
+}
+
+impl Listener {
+    /// A listener for `site` that shakes hands through `acceptor`.
+    pub fn new(site: Rc<Site>, acceptor: Acceptor) -> Rc<Self> {
+        Rc::new(Self {
+            site,
+            acceptor: RefCell::new(acceptor),
+            peers: Places::new(limits::CONNECTIONS_PER_IDENTITY),
+            attempts: Places::new(limits::ATTEMPT_CONNECTIONS),
+            tracker: TaskTracker::new(),
+            closing: CancellationToken::new(),
+        })
+    }
+
+    /// Shakes hands with a renewed certificate from now on.
+    pub fn replace_acceptor(&self, acceptor: Acceptor) {
+        *self.acceptor.borrow_mut() = acceptor;
+    }
+
+    /// Accepts from `tcp` until `stop`.
+    pub async fn run(self: &Rc<Self>, tcp: &TcpListener, stop: &CancellationToken) {
+        let handshakes = Arc::new(Semaphore::new(limits::HANDSHAKES));
+        loop {
+            let accept = async {
+                let place = Arc::clone(&handshakes).acquire_owned().await;
+                (tcp.accept().await, place)
+            };
+            let (accepted, place) = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                accepted = accept => accepted,
+            };
+            match accepted {
+                Ok((stream, _)) => {
+                    let listener = Rc::clone(self);
+                    self.tracker.spawn_local(async move {
+                        listener.handle(stream).await;
+                        drop(place);
+                    });
+                }
+                Err(error) => {
+                    // Out of descriptors, most likely: connections that end will free some.
+                    tracing::error!(%error, "accepting failed");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+
+    /// Ends every connection, and answers when they have ended.
+    pub async fn close(&self) {
+        self.closing.cancel();
+        self.tracker.close();
+        if tokio::time::timeout(limits::CLOSING, self.tracker.wait()).await.is_err() {
+            tracing::warn!("{} connections did not end in time", self.tracker.len());
+        }
+    }
+
+    async fn handle(&self, tcp: TcpStream) {
+        let handled = tokio::select! {
+            biased;
+            () = self.closing.cancelled() => return,
+            handled = self.let_in(tcp) => handled,
+        };
+        if let Err(Refused(why)) = handled {
+            tracing::warn!("{why}");
+        }
+    }
+
+    async fn let_in(&self, tcp: TcpStream) -> Result<(), Refused> {
+        let acceptor = self.acceptor.borrow().clone();
+        let Accepted { stream, purpose, peer } = acceptor.accept(tcp, HANDSHAKE).await?;
+        match (purpose, peer) {
+            (Purpose::Join, _) => self.serve_joiner(stream).await,
+            (Purpose::Peer, Some((identity, until))) => {
+                self.serve_peer(stream, &identity, until).map(|_| ())
+            }
+            (Purpose::Attempt, Some((identity, until))) => {
+                self.serve_attempt(stream, &identity, until).await
+            }
+            (_, None) => Err(Refused("a peer without an identity was refused".into())),
+        }
+    }
+
+    /// Serves a peer whose identity is verified, until `until`: the object of its role, and nothing
+    /// else.
+    pub fn serve_peer<S>(
+        &self,
+        stream: S,
+        identity: &Identity,
+        until: SystemTime,
+    ) -> Result<Connection, Refused>
+    where
+        S: AsyncRead + AsyncWrite + 'static,
+    {
+        let place = self.peers.take(identity)?;
+        let connection = bootstrap::serve_role(stream, &self.site, identity).ok_or_else(|| {
+            Refused(format!("{identity} was refused: its role is not served here"))
+        })?;
+        tracing::info!(%identity, "connected");
+        self.keep(connection.clone(), place, until);
+        Ok(connection)
+    }
+
+    /// Serves an attempt to an agent node whose identity is verified: the stream begins with a
+    /// ticket, which says what it gets.
+    pub async fn serve_attempt<S>(
+        &self,
+        mut stream: S,
+        identity: &Identity,
+        until: SystemTime,
+    ) -> Result<(), Refused>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
+        if identity.role() != Role::AgentNode {
+            return Err(Refused(format!("{identity} wanted an attempt, and is no agent node")));
+        }
+        let place = self.attempts.take(identity)?;
+        let mut ticket = [0; 32];
+        let read = tokio::time::timeout(HANDSHAKE, stream.read_exact(&mut ticket)).await;
+        if !matches!(read, Ok(Ok(_))) {
+            return Err(Refused(format!("{identity} was refused: it showed no ticket in time")));
+        }
+        let redeemed = self.site.tickets.redeem(&ticket, &identity.to_string());
+        let redeemed = redeemed
+            .ok_or_else(|| Refused(format!("{identity} was refused: its ticket is not good")))?;
+        let peer = format!("an attempt on {identity}");
+        let connection = bootstrap::serve_attempt(stream, redeemed.bootstrap, &peer);
+        // Nobody waits for it if the attempt is over already.
+        if let Err(unwanted) = redeemed.connected.send(connection.clone()) {
+            unwanted.abort("the attempt is over");
+        }
+        self.keep(connection, place, until);
+        Ok(())
+    }
+
+    /// Serves a stranger: one request, one reply.
+    pub async fn serve_joiner<S>(&self, mut stream: S) -> Result<(), Refused>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let joining = async {
+            let request = join::read_request(&mut stream).await?;
+            let reply = match self.site.admit(&request).await {
+                Ok((identity, leaf, authority)) => {
+                    tracing::info!(%identity, "joined");
+                    Ok((leaf, authority))
+                }
+                Err(why) => {
+                    tracing::warn!("a joiner was refused: {why}");
+                    Err(why)
+                }
+            };
+            join::write_reply(&mut stream, reply).await
+        };
+        let joined = tokio::time::timeout(limits::JOIN, joining).await;
+        joined.unwrap_or_else(|_| {
+            Err(Refused(format!("a joiner was refused: no request within {:?}", limits::JOIN)))
+        })
+    }
+
+    /// Ends the connection when the peer's certificate ends, or the orchestrator does.
+    fn keep(&self, connection: Connection, place: Place, until: SystemTime) {
+        let closing = self.closing.clone();
+        self.tracker.spawn_local(async move {
+            let left = until.duration_since(SystemTime::now()).unwrap_or_default();
+            tokio::select! {
+                biased;
+                _ = connection.ended() => {}
+                () = closing.cancelled() => connection.abort("the orchestrator is ending"),
+                () = tokio::time::sleep(left) => connection.abort("the peer's certificate expired"),
+            }
+            connection.ended().await;
+            drop(place);
+        });
+    }
+}

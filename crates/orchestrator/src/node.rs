@@ -1,0 +1,166 @@
+//! The orchestrator as a node: from its configuration to serving, and to its end.
+
+use std::cell::Cell;
+use std::io;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use remit_core::{Failure, Identity, Role};
+use remit_vat::authority::Authority;
+use remit_vat::credential::Credential;
+use remit_vat::disk::{Disk, DiskError};
+use remit_vat::tls::{Acceptor, Refused};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::invites::Invites;
+use crate::journal::SledJournal;
+use crate::limits;
+use crate::listener::Listener;
+use crate::registry::Registry;
+use crate::site::Site;
+use crate::tasks::Tasks;
+use crate::tickets::Tickets;
+
+/// The roles that may connect.
+const ROLES: [Role; 3] = [Role::Client, Role::AgentNode, Role::ToolNode];
+
+/// The name of the orchestrator itself within its mesh.
+const NAME: &str = "orchestrator";
+
+/// The tenant of everyone, while there is one.
+const TENANT: &str = "default";
+
+/// Why an orchestrator does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum CannotServe {
+    /// A file or folder cannot be used.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// The journal cannot be opened.
+    #[error("the journal cannot be opened: {0}")]
+    Journal(#[from] DiskError),
+    /// The journal cannot be read.
+    #[error("the journal cannot be read: {0}")]
+    Tasks(#[from] Failure),
+    /// The orchestrator's own certificate cannot be used.
+    #[error("the orchestrator's certificate: {0}")]
+    Certificate(#[from] Refused),
+}
+
+/// Runs an orchestrator that accepts from `tcp`, until `stop`. Call it inside a vat.
+pub async fn run(
+    config: &Config,
+    tcp: TcpListener,
+    stop: CancellationToken,
+) -> Result<(), CannotServe> {
+    let (site, own) = build(config, reached_at(config, &tcp)?)?;
+    let acceptor = Acceptor::new(&own, &ROLES)?;
+    if let Some(dir) = &config.bootstrap_dir {
+        write_invites(&site, dir).await?;
+    }
+    let listener = Listener::new(Rc::clone(&site), acceptor);
+    let renewing = keep_certificate(&site, &listener, own);
+    tokio::select! {
+        biased;
+        () = listener.run(&tcp, &stop) => {}
+        () = renewing => {}
+    }
+    // Nobody new comes in; what was acknowledged is on disk, what was begun is in the journal.
+    site.tasks.shutdown().await;
+    listener.close().await;
+    Ok(())
+}
+
+/// Where others reach the orchestrator, as invites say it.
+fn reached_at(config: &Config, tcp: &TcpListener) -> io::Result<String> {
+    if !config.advertise.is_empty() {
+        return Ok(config.advertise.clone());
+    }
+    let mut address = tcp.local_addr()?;
+    if address.ip().is_unspecified() {
+        tracing::warn!("invites will work on this machine only: set `advertise` to its address");
+        address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+    }
+    Ok(address.to_string())
+}
+
+/// All that an orchestrator consists of, from the folder in `config`; `address` stands in its
+/// invites. Owners of tasks begin to work at once.
+pub fn build(config: &Config, address: String) -> Result<(Rc<Site>, Credential), CannotServe> {
+    // The journal first: its lock keeps a second orchestrator from touching anything else.
+    let disk = Disk::open(&config.data.join("journal"), config.cache_bytes)?;
+    let authority = Authority::load_or_create(&config.data.join("authority"), &config.mesh)?;
+    let own = authority.issue(&own_identity(&authority)?, config.certificate_life())?;
+    let registry = Registry::new(Box::new(now_ms));
+    let tickets = Tickets::new();
+    let invites = Invites::new(disk.clone(), address, authority.hash(), Box::new(now_ms));
+    let journal: Arc<dyn crate::journal::Journal> = Arc::new(SledJournal::new(disk.clone()));
+    let tasks = Tasks::open(
+        Arc::clone(&journal),
+        Rc::clone(&registry),
+        Rc::clone(&tickets),
+        config.timing(),
+        Box::new(now_ms),
+    )?;
+    let site = Site {
+        authority,
+        certificate_life: config.certificate_life(),
+        own_until: Cell::new(own.not_after()),
+        disk,
+        journal,
+        registry,
+        tickets,
+        invites,
+        tasks,
+    };
+    Ok((Rc::new(site), own))
+}
+
+fn own_identity(authority: &Authority) -> io::Result<Identity> {
+    Identity::new(authority.mesh(), TENANT, Role::Orchestrator, NAME).map_err(io::Error::other)
+}
+
+/// Renews the orchestrator's own certificate at half of its life, for ever.
+async fn keep_certificate(site: &Site, listener: &Listener, mut own: Credential) {
+    loop {
+        let left = own.half_life().duration_since(SystemTime::now()).unwrap_or_default();
+        tokio::time::sleep(left.max(Duration::from_millis(100))).await;
+        match renew(site, listener, own.identity()) {
+            Ok(renewed) => {
+                own = renewed;
+                tracing::info!("the orchestrator's certificate was renewed");
+            }
+            Err(error) => {
+                tracing::error!(%error, "not renewed, trying again");
+                tokio::time::sleep(limits::RENEW_AGAIN).await;
+            }
+        }
+    }
+}
+
+fn renew(site: &Site, listener: &Listener, who: &Identity) -> Result<Credential, CannotServe> {
+    let renewed = site.authority.issue(who, site.certificate_life)?;
+    listener.replace_acceptor(Acceptor::new(&renewed, &ROLES)?);
+    site.own_until.set(renewed.not_after());
+    Ok(renewed)
+}
+
+/// Invites for a mesh on one machine, as files that only their owner can read.
+async fn write_invites(site: &Site, dir: &Path) -> Result<(), CannotServe> {
+    let own = own_identity(&site.authority)?;
+    for role in ROLES {
+        let line = site.invite(&own, role, "local", limits::INVITE_LONGEST).await?;
+        remit_vat::credential::write_private(&dir.join(format!("{role}.invite")), line.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// The wall clock, in milliseconds since 1970.
+pub fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

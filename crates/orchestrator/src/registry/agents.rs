@@ -1,0 +1,127 @@
+//! Agent nodes and the places they have.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use remit_core::Failure;
+use remit_schema::agent_node_capnp::agent_host;
+
+use super::{Kind, Lease, Registry, check_name, check_names};
+use crate::limits;
+
+/// What an agent node offers.
+pub struct AgentOffer {
+    /// The kinds of agent it runs.
+    pub kinds: Vec<String>,
+    /// The version of its program.
+    pub version: String,
+    /// What the node has.
+    pub labels: Vec<String>,
+    /// How many attempts it runs at once.
+    pub capacity: u32,
+    /// The node itself.
+    pub host: agent_host::Client,
+}
+
+/// An agent node.
+pub(super) struct AgentNode {
+    kinds: Vec<String>,
+    version: String,
+    capacity: u32,
+    host: Option<agent_host::Client>,
+    /// Attempts that this orchestrator placed there and that have not ended.
+    running: Rc<Cell<u32>>,
+}
+
+/// A place on an agent node, counted until it is dropped.
+pub struct Placement {
+    /// The node's identity.
+    pub node: String,
+    /// The node.
+    pub host: agent_host::Client,
+    running: Rc<Cell<u32>>,
+    registry: Rc<Registry>,
+}
+
+impl AgentNode {
+    pub(super) fn disconnect(&mut self) {
+        self.host = None;
+    }
+
+    pub(super) fn version(&self) -> &str {
+        &self.version
+    }
+
+    pub(super) fn running(&self) -> u32 {
+        self.running.get()
+    }
+}
+
+impl Drop for Placement {
+    fn drop(&mut self) {
+        self.running.set(self.running.get().saturating_sub(1));
+        self.registry.changed.notify_waiters();
+    }
+}
+
+impl Registry {
+    /// Registers an agent node, in place of its earlier registration, whose attempts go on.
+    pub fn register_agents(&self, identity: &str, offer: AgentOffer) -> Result<Lease, Failure> {
+        let AgentOffer { kinds, version, labels, capacity, host } = offer;
+        check_names("kind of agent", &kinds)?;
+        check_name("version", &version)?;
+        self.register(identity, labels, |before| {
+            let running = match before {
+                Some(Kind::Agent(agent)) => agent.running,
+                _ => Rc::default(),
+            };
+            let capacity = capacity.min(limits::ATTEMPTS_PER_NODE);
+            Kind::Agent(AgentNode { kinds, version, capacity, host: Some(host), running })
+        })
+    }
+
+    /// A place on the least loaded connected node that has `kind` and all `labels`; or why there is
+    /// none now.
+    pub fn place(&self, kind: &str, labels: &[String]) -> Result<Placement, String> {
+        let nodes = self.nodes.borrow();
+        let connected: Vec<_> = nodes
+            .iter()
+            .filter_map(|(identity, node)| match &node.kind {
+                Kind::Agent(agent) => {
+                    agent.host.as_ref().map(|host| (identity, &node.labels, agent, host))
+                }
+                Kind::Tool(_) => None,
+            })
+            .collect();
+        if connected.is_empty() {
+            return Err("waits for an agent node: none is connected".into());
+        }
+        let fitting: Vec<_> = connected
+            .into_iter()
+            .filter(|(_, has, agent, _)| {
+                agent.kinds.iter().any(|k| k == kind) && labels.iter().all(|l| has.contains(l))
+            })
+            .collect();
+        if fitting.is_empty() {
+            let labels = if labels.is_empty() { "none".into() } else { labels.join(", ") };
+            return Err(format!(
+                "waits for an agent node that runs `{kind}` and has the labels: {labels}"
+            ));
+        }
+        let best = fitting
+            .into_iter()
+            .filter(|(_, _, agent, _)| agent.running.get() < agent.capacity)
+            .min_by_key(|(identity, _, agent, _)| (agent.running.get(), *identity));
+        let Some((identity, _, agent, host)) = best else {
+            return Err("waits for a free place: every agent node that fits is full".into());
+        };
+        agent.running.set(agent.running.get() + 1);
+        let registry = self.me.upgrade().ok_or("the orchestrator is ending")?;
+        Ok(Placement {
+            node: identity.clone(),
+            host: host.clone(),
+            running: Rc::clone(&agent.running),
+            registry,
+        })
+    }
+}

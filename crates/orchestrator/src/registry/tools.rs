@@ -1,0 +1,196 @@
+//! Tool nodes and the tools they offer.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use remit_core::{Code, Failure, Manifest};
+use remit_schema::object_capnp::object;
+use remit_schema::tool_node_capnp::tool_host;
+
+use super::{Kind, Lease, LiveTool, Registry, ToolEntry, ToolInfo, versions};
+use crate::limits;
+
+/// What a tool node offers.
+pub struct ToolOffer {
+    /// Its tools: what each says of itself, and its root object.
+    pub tools: Vec<(Manifest, object::Client)>,
+    /// What the node has.
+    pub labels: Vec<String>,
+    /// The node itself.
+    pub host: tool_host::Client,
+}
+
+/// A tool node. Its tools are listed while it is away; its references are not kept.
+pub(super) struct ToolNode {
+    tools: Vec<Offered>,
+    host: Option<tool_host::Client>,
+}
+
+struct Offered {
+    manifest: Arc<Manifest>,
+    root: Option<object::Client>,
+}
+
+impl ToolNode {
+    pub(super) fn disconnect(&mut self) {
+        self.host = None;
+        for tool in &mut self.tools {
+            tool.root = None;
+        }
+    }
+}
+
+impl Registry {
+    /// Registers a tool node, in place of its earlier registration.
+    pub fn register_tools(&self, identity: &str, offer: ToolOffer) -> Result<Lease, Failure> {
+        check(&offer)?;
+        let tools = offer
+            .tools
+            .into_iter()
+            .map(|(manifest, root)| Offered { manifest: self.intern(manifest), root: Some(root) })
+            .collect();
+        let node = ToolNode { tools, host: Some(offer.host) };
+        self.register(identity, offer.labels, |_| Kind::Tool(node))
+    }
+
+    /// One manifest in memory for all who offer the same.
+    fn intern(&self, manifest: Manifest) -> Arc<Manifest> {
+        let nodes = self.nodes.borrow();
+        let known = nodes.values().filter_map(|node| match &node.kind {
+            Kind::Tool(tool) => Some(&tool.tools),
+            Kind::Agent(_) => None,
+        });
+        let same = known.flatten().find(|offered| *offered.manifest == manifest);
+        same.map_or_else(|| Arc::new(manifest), |offered| Arc::clone(&offered.manifest))
+    }
+
+    /// The newest (or exactly this) version of a tool, for a new grant: from the connected node that
+    /// does least, or else from one that is away.
+    pub fn tool(&self, tool: &str, version: &str) -> Result<ToolEntry, Failure> {
+        let nodes = self.nodes.borrow();
+        let offers = nodes.iter().flat_map(|(identity, node)| {
+            let tools = match &node.kind {
+                Kind::Tool(tool_node) => tool_node.tools.as_slice(),
+                Kind::Agent(_) => &[],
+            };
+            tools.iter().map(move |offered| (identity, node, &offered.manifest))
+        });
+        let fitting = offers.filter(|(_, _, manifest)| {
+            manifest.tool == tool && (version.is_empty() || manifest.version == version)
+        });
+        let best = fitting.max_by(|(_, a, left), (_, b, right)| {
+            versions::compare(&left.version, &right.version)
+                .then(a.lease.is_some().cmp(&b.lease.is_some()))
+                .then(b.load.cmp(&a.load))
+        });
+        match best {
+            Some((identity, _, manifest)) => {
+                Ok(ToolEntry { manifest: Arc::clone(manifest), node: identity.clone() })
+            }
+            None => Err(self.no_such_tool(tool, version)),
+        }
+    }
+
+    fn no_such_tool(&self, tool: &str, version: &str) -> Failure {
+        let known: BTreeSet<String> = self
+            .tools()
+            .into_iter()
+            .map(|info| format!("{}@{}", info.manifest.tool, info.manifest.version))
+            .collect();
+        let known: Vec<String> = known.into_iter().collect();
+        let asked = if version.is_empty() { tool.to_owned() } else { format!("{tool}@{version}") };
+        let found = if known.is_empty() { "none is".to_owned() } else { known.join(", ") };
+        let why = format!("no node offers the tool `{asked}`; registered: {found}");
+        Failure::new(Code::NotFound, why)
+    }
+
+    /// The live root and host of a tool at a node, if it is connected now.
+    pub fn live(&self, node: &str, tool: &str, version: &str) -> Option<LiveTool> {
+        let nodes = self.nodes.borrow();
+        let Kind::Tool(tool_node) = &nodes.get(node)?.kind else { return None };
+        let offered = tool_node
+            .tools
+            .iter()
+            .find(|offered| offered.manifest.tool == tool && offered.manifest.version == version)?;
+        Some(LiveTool {
+            root: offered.root.clone()?,
+            host: tool_node.host.clone()?,
+            manifest: Arc::clone(&offered.manifest),
+        })
+    }
+
+    /// The tools there are, by name, newest version first.
+    pub fn tools(&self) -> Vec<ToolInfo> {
+        let nodes = self.nodes.borrow();
+        let mut infos = Vec::new();
+        for (identity, node) in nodes.iter() {
+            let Kind::Tool(tool_node) = &node.kind else { continue };
+            infos.extend(tool_node.tools.iter().map(|offered| ToolInfo {
+                manifest: Arc::clone(&offered.manifest),
+                node: identity.clone(),
+                available: node.lease.is_some(),
+            }));
+        }
+        infos.sort_by(|a, b| {
+            let newest_first = || versions::compare(&b.manifest.version, &a.manifest.version);
+            a.manifest.tool.cmp(&b.manifest.tool).then_with(newest_first).then(a.node.cmp(&b.node))
+        });
+        infos
+    }
+}
+
+fn check(offer: &ToolOffer) -> Result<(), Failure> {
+    let refuse = |code, why| Err(Failure::new(code, why));
+    if offer.tools.len() > limits::TOOLS_PER_NODE {
+        let why =
+            format!("{} tools; a node may offer {}", offer.tools.len(), limits::TOOLS_PER_NODE);
+        return refuse(Code::Limit, why);
+    }
+    let mut bytes = 0;
+    let mut seen = BTreeSet::new();
+    for (manifest, _) in &offer.tools {
+        let Manifest { tool, version, root, descend, .. } = manifest;
+        let named = |text: &str| {
+            !text.is_empty()
+                && text.len() <= 64
+                && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.+".contains(&b))
+        };
+        if !named(tool) || !named(version) {
+            let why =
+                "a tool's name and version are 1 to 64 of letters, digits, `-`, `_`, `.`, `+`";
+            return refuse(Code::InvalidArgument, why.to_owned());
+        }
+        if manifest.interface(root).is_none() {
+            let why = format!("{tool}: the root's interface `{root}` is not described");
+            return refuse(Code::InvalidArgument, why);
+        }
+        if !descend.is_empty() && manifest.method(root, descend).is_none() {
+            let why = format!("{tool}: `{root}` has no method `{descend}` to open a path with");
+            return refuse(Code::InvalidArgument, why);
+        }
+        bytes += text_bytes(manifest);
+        if bytes > limits::MANIFEST_BYTES {
+            let why = format!("manifests of more than {} bytes in all", limits::MANIFEST_BYTES);
+            return refuse(Code::Limit, why);
+        }
+        if !seen.insert((tool, version)) {
+            return refuse(Code::InvalidArgument, format!("{tool} {version} is offered twice"));
+        }
+    }
+    Ok(())
+}
+
+/// The bytes of all texts of a manifest, about what it costs to keep.
+fn text_bytes(manifest: &Manifest) -> usize {
+    let Manifest { tool, version, description, root, descend, interfaces } = manifest;
+    let mut texts = vec![tool, version, description, root, descend];
+    for interface in interfaces {
+        texts.extend([&interface.name, &interface.description]);
+        for method in &interface.methods {
+            texts.extend([&method.name, &method.description, &method.returns]);
+            texts.extend([&method.args_schema, &method.result_schema]);
+            texts.extend(method.params.iter().map(|param| &param.name));
+        }
+    }
+    texts.into_iter().map(String::len).sum()
+}

@@ -1,0 +1,64 @@
+//! What an agent node can do here.
+
+use std::rc::Rc;
+
+use remit_core::Identity;
+use remit_schema::agent_node_capnp::{agent_node_port, agent_registration};
+use remit_vat::exception::to_exception;
+use remit_vat::wire::Malformed;
+
+use super::credentials::member;
+use super::texts;
+use crate::registry::{AgentOffer, Lease};
+use crate::site::Site;
+
+/// The bootstrap object of an agent node.
+pub(super) struct AgentNodePort {
+    site: Rc<Site>,
+    who: Identity,
+}
+
+impl AgentNodePort {
+    pub(super) const fn new(site: Rc<Site>, who: Identity) -> Self {
+        Self { site, who }
+    }
+}
+
+member!(AgentNodePort);
+
+impl agent_node_port::Server for AgentNodePort {
+    async fn register(
+        self: Rc<Self>,
+        params: agent_node_port::RegisterParams,
+        mut results: agent_node_port::RegisterResults,
+    ) -> Result<(), capnp::Error> {
+        let params = params.get()?;
+        let offer = params.get_offer()?;
+        let offer = AgentOffer {
+            kinds: texts(offer.get_kinds()?)?,
+            version: offer.get_version()?.to_str().map_err(Malformed::from)?.to_owned(),
+            labels: texts(offer.get_labels()?)?,
+            capacity: offer.get_capacity(),
+            host: params.get_host()?,
+        };
+        let lease = self.site.registry.register_agents(&self.who.to_string(), offer);
+        let lease = lease.map_err(|failure| to_exception(&failure))?;
+        results.get().set_registration(capnp_rpc::new_client(Registration { lease }));
+        Ok(())
+    }
+}
+
+struct Registration {
+    lease: Lease,
+}
+
+impl agent_registration::Server for Registration {
+    async fn report(
+        self: Rc<Self>,
+        params: agent_registration::ReportParams,
+        _: agent_registration::ReportResults,
+    ) -> Result<(), capnp::Error> {
+        self.lease.report(params.get()?.get_running());
+        Ok(())
+    }
+}

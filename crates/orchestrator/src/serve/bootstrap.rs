@@ -1,0 +1,53 @@
+//! The bootstrap object of a connection: built from the verified identity, it offers only what that
+//! role may do.
+
+use std::rc::Rc;
+
+use remit_core::{Identity, Role};
+use remit_schema::task_capnp::task_context;
+use remit_vat::connection::{Connection, ConnectionOptions};
+use remit_vat::limits::ConnectionLimits;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::agent_node_port::AgentNodePort;
+use super::mesh::MeshServer;
+use super::tool_node_port::ToolNodePort;
+use crate::site::Site;
+
+/// Serves the object of the role of `identity`. `None`: that role gets nothing.
+pub fn serve_role<S>(stream: S, site: &Rc<Site>, identity: &Identity) -> Option<Connection>
+where
+    S: AsyncRead + AsyncWrite + 'static,
+{
+    use remit_schema::{agent_node_capnp, mesh_capnp, tool_node_capnp};
+    let (site, who) = (Rc::clone(site), identity.clone());
+    let bootstrap: capnp::capability::Client = match identity.role() {
+        Role::Client => {
+            let mesh: mesh_capnp::mesh::Client = capnp_rpc::new_client(MeshServer::new(site, who));
+            mesh.client
+        }
+        Role::AgentNode => {
+            let port: agent_node_capnp::agent_node_port::Client =
+                capnp_rpc::new_client(AgentNodePort::new(site, who));
+            port.client
+        }
+        Role::ToolNode => {
+            let port: tool_node_capnp::tool_node_port::Client =
+                capnp_rpc::new_client(ToolNodePort::new(site, who));
+            port.client
+        }
+        Role::Orchestrator => return None,
+    };
+    let options =
+        ConnectionOptions { peer: identity.to_string(), limits: ConnectionLimits::default() };
+    Some(Connection::serve(stream, bootstrap, options))
+}
+
+/// Serves an attempt's task.
+pub fn serve_attempt<S>(stream: S, bootstrap: task_context::Client, peer: &str) -> Connection
+where
+    S: AsyncRead + AsyncWrite + 'static,
+{
+    let options = ConnectionOptions { peer: peer.to_owned(), limits: ConnectionLimits::attempt() };
+    Connection::serve(stream, bootstrap.client, options)
+}

@@ -1,0 +1,241 @@
+//! What a client can do here.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use remit_core::event::SourceFile;
+use remit_core::status::Status;
+use remit_core::{Code, Failure, Identity, Role, TaskId, Value};
+use remit_schema::mesh_capnp::{grant_spec, mesh, node_info, task_spec};
+use remit_vat::exception::to_exception;
+use remit_vat::wire::{self, Malformed};
+
+use super::credentials::member;
+use super::{task, texts};
+use crate::limits;
+use crate::owner::TaskKey;
+use crate::registry::NodeInfo;
+use crate::site::Site;
+use crate::tasks::{GrantRoot, GrantSpec, TaskSpec};
+
+/// The bootstrap object of a client.
+pub(super) struct MeshServer {
+    site: Rc<Site>,
+    who: Identity,
+}
+
+impl MeshServer {
+    pub(super) const fn new(site: Rc<Site>, who: Identity) -> Self {
+        Self { site, who }
+    }
+
+    fn key(&self, id: &str) -> Result<TaskKey, Failure> {
+        let task: TaskId = id.parse().map_err(|error: remit_core::id::NotATaskId| {
+            Failure::new(Code::InvalidArgument, error.to_string())
+        })?;
+        Ok(TaskKey { tenant: self.who.tenant().to_owned(), task })
+    }
+}
+
+member!(MeshServer);
+
+impl mesh::Server for MeshServer {
+    async fn create_task(
+        self: Rc<Self>,
+        params: mesh::CreateTaskParams,
+        mut results: mesh::CreateTaskResults,
+    ) -> Result<(), capnp::Error> {
+        let spec = read_spec(params.get()?.get_spec()?)?;
+        let created = self.site.tasks.create(spec, &self.who).await;
+        let owner = created.map_err(|failure| to_exception(&failure))?;
+        let key = owner.key().clone();
+        results.get().set_id(key.task.to_string());
+        results.get().set_task(task::client(&self.site.tasks, key, &self.who));
+        Ok(())
+    }
+
+    async fn task(
+        self: Rc<Self>,
+        params: mesh::TaskParams,
+        mut results: mesh::TaskResults,
+    ) -> Result<(), capnp::Error> {
+        let id = wire_text(params.get()?.get_id())?;
+        let key = self.key(&id).map_err(|failure| to_exception(&failure))?;
+        self.site.tasks.get(&key).map_err(|failure| to_exception(&failure))?;
+        results.get().set_task(task::client(&self.site.tasks, key, &self.who));
+        Ok(())
+    }
+
+    async fn tasks(
+        self: Rc<Self>,
+        params: mesh::TasksParams,
+        mut results: mesh::TasksResults,
+    ) -> Result<(), capnp::Error> {
+        let params = params.get()?;
+        let invalid = |why: String| to_exception(&Failure::new(Code::InvalidArgument, why));
+        let status = match wire_text(params.get_status())?.as_str() {
+            "" => None,
+            name => Some(Status::parse(name).ok_or_else(|| {
+                invalid(format!(
+                    "`{name}` is no status: {}",
+                    Status::ALL.map(Status::as_str).join(", ")
+                ))
+            })?),
+        };
+        let after = match wire_text(params.get_after())?.as_str() {
+            "" => None,
+            id => Some(self.key(id).map_err(|failure| to_exception(&failure))?.task),
+        };
+        let limit = match params.get_limit() {
+            0 => limits::TASKS_PER_PAGE,
+            limit => limit as usize,
+        };
+        let listed = self.site.tasks.list(self.who.tenant(), status, after, limit);
+        let listed = listed.map_err(|failure| to_exception(&failure))?;
+        let count = u32::try_from(listed.len()).unwrap_or(u32::MAX);
+        let mut list = results.get().init_tasks(count);
+        for (at, (id, head)) in (0..count).zip(listed) {
+            let key = TaskKey { tenant: self.who.tenant().to_owned(), task: id };
+            task::write_info(list.reborrow().get(at), &key, &head);
+        }
+        Ok(())
+    }
+
+    async fn tools(
+        self: Rc<Self>,
+        _: mesh::ToolsParams,
+        mut results: mesh::ToolsResults,
+    ) -> Result<(), capnp::Error> {
+        let tools = self.site.registry.tools();
+        let count = u32::try_from(tools.len()).unwrap_or(u32::MAX);
+        let mut list = results.get().init_tools(count);
+        for (at, tool) in (0..count).zip(tools) {
+            let mut info = list.reborrow().get(at);
+            info.set_node(&tool.node);
+            info.set_available(tool.available);
+            wire::manifest::write(info.init_manifest(), &tool.manifest);
+        }
+        Ok(())
+    }
+
+    async fn nodes(
+        self: Rc<Self>,
+        _: mesh::NodesParams,
+        mut results: mesh::NodesResults,
+    ) -> Result<(), capnp::Error> {
+        let nodes = self.site.registry.nodes();
+        let count = u32::try_from(nodes.len()).unwrap_or(u32::MAX);
+        let mut list = results.get().init_nodes(count);
+        for (at, node) in (0..count).zip(nodes) {
+            write_node(list.reborrow().get(at), &node);
+        }
+        Ok(())
+    }
+
+    async fn invite(
+        self: Rc<Self>,
+        params: mesh::InviteParams,
+        mut results: mesh::InviteResults,
+    ) -> Result<(), capnp::Error> {
+        let params = params.get()?;
+        let role: Role = wire_text(params.get_role())?.parse().map_err(
+            |error: remit_core::identity::NotAnIdentity| {
+                to_exception(&Failure::new(Code::InvalidArgument, error.to_string()))
+            },
+        )?;
+        let name = wire_text(params.get_name())?;
+        let ttl = Duration::from_millis(params.get_ttl_ms());
+        let line = self.site.invite(&self.who, role, &name, ttl).await;
+        results.get().set_line(line.map_err(|failure| to_exception(&failure))?);
+        Ok(())
+    }
+
+    async fn health(
+        self: Rc<Self>,
+        _: mesh::HealthParams,
+        mut results: mesh::HealthResults,
+    ) -> Result<(), capnp::Error> {
+        let mut health = results.get().init_health();
+        health.set_version(env!("CARGO_PKG_VERSION"));
+        health.set_time_ms(crate::node::now_ms());
+        match self.site.journal.health() {
+            Ok(()) => health.set_journal("ok"),
+            Err(error) => health.set_journal(error.to_string()),
+        }
+        health.set_flush_us(self.site.disk.last_commit_us());
+        health.set_tasks(self.site.tasks.owned() as u64);
+        let until = self.site.own_until.get().duration_since(UNIX_EPOCH).unwrap_or_default();
+        health.set_certificate_ends_ms(u64::try_from(until.as_millis()).unwrap_or(u64::MAX));
+        Ok(())
+    }
+}
+
+fn wire_text(text: capnp::Result<capnp::text::Reader<'_>>) -> Result<String, Malformed> {
+    Ok(text?.to_str()?.to_owned())
+}
+
+fn read_spec(reader: task_spec::Reader<'_>) -> Result<TaskSpec, Malformed> {
+    let mut source = Vec::new();
+    for file in reader.get_source()?.iter().take(limits::SOURCE_FILES + 1) {
+        source.push(SourceFile {
+            path: wire_text(file.get_path())?,
+            text: wire_text(file.get_text())?,
+        });
+    }
+    let (input, table) = wire::value::read(reader.get_input()?)?;
+    let input: Value = input.try_map(&mut |_| {
+        Err(Malformed(format!("{} objects in the input: grant them instead", table.len())))
+    })?;
+    let mut grants = Vec::new();
+    for grant in reader.get_grants()?.iter().take(remit_core::limits::MAX_GRANTS + 1) {
+        grants.push(read_grant(grant)?);
+    }
+    Ok(TaskSpec {
+        name: wire_text(reader.get_name())?,
+        agent: wire_text(reader.get_agent())?,
+        source,
+        entry: wire_text(reader.get_entry())?,
+        input,
+        labels: texts(reader.get_labels()?)?,
+        grants,
+        key: wire_text(reader.get_key())?,
+        deadline_ms: reader.get_deadline_ms(),
+        memory_bytes: reader.get_memory_bytes(),
+    })
+}
+
+/// Reads a capability that a client hands to a task.
+pub(super) fn read_grant(reader: grant_spec::Reader<'_>) -> Result<GrantSpec, Malformed> {
+    let root = match reader.which()? {
+        grant_spec::Tool(tool) => GrantRoot::Tool {
+            tool: wire_text(tool.get_tool())?,
+            version: wire_text(tool.get_version())?,
+            path: wire_text(tool.get_path())?,
+        },
+        grant_spec::Own(own) => GrantRoot::Own {
+            object: own.get_object()?,
+            manifest: Arc::new(wire::manifest::read(own.get_manifest()?)?),
+        },
+    };
+    let caveats = reader.get_caveats()?.iter().take(limits::CAVEATS + 1);
+    Ok(GrantSpec {
+        name: wire_text(reader.get_name())?,
+        root,
+        caveats: caveats.map(wire::event::read_caveat).collect::<Result<_, _>>()?,
+    })
+}
+
+fn write_node(mut info: node_info::Builder<'_>, node: &NodeInfo) {
+    info.set_identity(&node.identity);
+    info.set_role(node.role.as_str());
+    info.set_version(&node.version);
+    info.set_state(if node.connected { "connected" } else { "away" });
+    info.set_load(node.load);
+    info.set_last_contact_ms(node.last_contact_ms);
+    let count = u32::try_from(node.labels.len()).unwrap_or(u32::MAX);
+    let mut labels = info.init_labels(count);
+    for (at, label) in (0..count).zip(&node.labels) {
+        labels.set(at, label);
+    }
+}

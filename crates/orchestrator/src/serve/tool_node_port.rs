@@ -1,0 +1,79 @@
+//! What a tool node can do here.
+
+use std::rc::Rc;
+
+use remit_core::{Code, Failure, Identity};
+use remit_schema::tool_node_capnp::{tool_node_port, tool_registration};
+use remit_vat::exception::to_exception;
+use remit_vat::wire::{self, Malformed};
+
+use super::credentials::member;
+use super::texts;
+use crate::limits;
+use crate::registry::{Lease, ToolOffer};
+use crate::site::Site;
+
+/// The bootstrap object of a tool node.
+pub(super) struct ToolNodePort {
+    site: Rc<Site>,
+    who: Identity,
+}
+
+impl ToolNodePort {
+    pub(super) const fn new(site: Rc<Site>, who: Identity) -> Self {
+        Self { site, who }
+    }
+}
+
+member!(ToolNodePort);
+
+impl tool_node_port::Server for ToolNodePort {
+    async fn register(
+        self: Rc<Self>,
+        params: tool_node_port::RegisterParams,
+        mut results: tool_node_port::RegisterResults,
+    ) -> Result<(), capnp::Error> {
+        let params = params.get()?;
+        let offer = params.get_offer()?;
+        let mut tools = Vec::new();
+        for tool in offer.get_tools()?.iter().take(limits::TOOLS_PER_NODE + 1) {
+            tools.push((wire::manifest::read(tool.get_manifest()?)?, tool.get_root()?));
+        }
+        let offer =
+            ToolOffer { tools, labels: texts(offer.get_labels()?)?, host: params.get_host()? };
+        let lease = self.site.registry.register_tools(&self.who.to_string(), offer);
+        let lease = lease.map_err(|failure| to_exception(&failure))?;
+        results.get().set_registration(capnp_rpc::new_client(Registration { lease }));
+        Ok(())
+    }
+}
+
+struct Registration {
+    lease: Lease,
+}
+
+impl tool_registration::Server for Registration {
+    async fn report(
+        self: Rc<Self>,
+        params: tool_registration::ReportParams,
+        _: tool_registration::ReportResults,
+    ) -> Result<(), capnp::Error> {
+        self.lease.report(params.get()?.get_in_flight());
+        Ok(())
+    }
+
+    async fn emit(
+        self: Rc<Self>,
+        params: tool_registration::EmitParams,
+        _: tool_registration::EmitResults,
+    ) -> Result<(), capnp::Error> {
+        let params = params.get()?;
+        let text = params.get_text()?.to_str().map_err(Malformed::from)?;
+        if text.len() > limits::OUTPUT_BYTES {
+            let why = format!("a piece of output of {} bytes", text.len());
+            return Err(to_exception(&Failure::new(Code::Limit, why)));
+        }
+        self.lease.emit(params.get_key()?, text.to_owned());
+        Ok(())
+    }
+}

@@ -1,0 +1,83 @@
+//! The site: all that an orchestrator consists of, for those who serve a part of it to a peer.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use remit_core::{Failure, Identity, Role};
+use remit_vat::authority::Authority;
+use remit_vat::disk::Disk;
+use remit_vat::join;
+
+use crate::invites::Invites;
+use crate::journal::Journal;
+use crate::registry::Registry;
+use crate::tasks::Tasks;
+use crate::tickets::Tickets;
+
+/// All that an orchestrator consists of.
+pub struct Site {
+    /// Who may be a member.
+    pub authority: Authority,
+    /// How long a certificate is good.
+    pub certificate_life: Duration,
+    /// Until when the orchestrator's own certificate is good.
+    pub own_until: std::cell::Cell<SystemTime>,
+    /// The store under the journal.
+    pub disk: Disk,
+    /// The journal.
+    pub journal: Arc<dyn Journal>,
+    /// Which nodes there are.
+    pub registry: Rc<Registry>,
+    /// Tickets of attempts.
+    pub tickets: Rc<Tickets>,
+    /// Invites.
+    pub invites: Rc<Invites>,
+    /// All tasks.
+    pub tasks: Rc<Tasks>,
+}
+
+impl Site {
+    /// A certificate for whoever has the invite: identity, leaf and authority. A request that is no
+    /// good does not use the invite up.
+    pub async fn admit(
+        &self,
+        request: &join::Request,
+    ) -> Result<(Identity, Vec<u8>, Vec<u8>), String> {
+        let invite = self.invites.find(&request.secret).map_err(|error| error.to_string())?;
+        let identity = invite.identity.clone();
+        let (leaf, authority) = self.certify(&request.signing_request, &identity)?;
+        self.invites.use_up(invite).await.map_err(|error| error.to_string())?;
+        Ok((identity, leaf, authority))
+    }
+
+    /// A certificate for `identity` and the key of this request: leaf and authority.
+    pub fn certify(
+        &self,
+        signing_request: &[u8],
+        identity: &Identity,
+    ) -> Result<(Vec<u8>, Vec<u8>), String> {
+        let leaf = self
+            .authority
+            .sign(signing_request, identity, self.certificate_life)
+            .map_err(|error| error.to_string())?;
+        Ok((leaf, self.authority.certificate().to_vec()))
+    }
+
+    /// An invite for a new member of the tenant of `by`.
+    pub async fn invite(
+        &self,
+        by: &Identity,
+        role: Role,
+        name: &str,
+        ttl: Duration,
+    ) -> Result<String, Failure> {
+        let invalid = |error: remit_core::identity::NotAnIdentity| {
+            Failure::new(remit_core::Code::InvalidArgument, error.to_string())
+        };
+        let identity = Identity::new(by.mesh(), by.tenant(), role, name).map_err(invalid)?;
+        let invite = self.invites.create(&identity, ttl).await?;
+        tracing::info!(%identity, %by, "invited");
+        Ok(invite.to_string())
+    }
+}

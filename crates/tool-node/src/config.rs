@@ -91,6 +91,16 @@ impl Config {
         Ok(config)
     }
 
+    /// Hides `folder`, the node's own with its keys, from every folder that is served around it.
+    #[must_use]
+    pub fn hiding(mut self, folder: &Path) -> Self {
+        let base = self.source.path.parent().unwrap_or(Path::new("")).to_owned();
+        for section in &mut self.fs {
+            section.get_mut().hide(folder, &base);
+        }
+        self
+    }
+
     /// The tools, as configured, and the labels.
     pub fn open(self) -> Result<(Vec<Tool>, Vec<String>), BadConfig> {
         let mut opening = Opening { source: self.source, names: HashSet::new(), tools: Vec::new() };
@@ -171,6 +181,22 @@ mod tests {
         }
         let error = open("[[git]]\nroot = '.'\n").map(|_| ()).unwrap_err().to_string();
         assert!(error.contains("line 1") && error.contains("git init"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn the_nodes_own_folder_is_hidden() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("a")).unwrap();
+        std::os::unix::fs::symlink("a", dir.path().join("b")).unwrap();
+        let own = dir.path().join("b/node");
+        let text = "[[fs]]\nroot = 'a'\n".to_owned();
+        let config = Config::parse(&dir.path().join("tools.toml"), text).unwrap().hiding(&own);
+        std::fs::create_dir(&own).unwrap();
+        std::fs::write(own.join("key"), "secret").unwrap();
+        let (mut tools, _) = config.open().unwrap();
+        let handle = tools.remove(0).open().unwrap().handle();
+        let refused = handle.call("read", &("node/key",)).await.map(|_| ()).unwrap_err();
+        assert_eq!(refused.code, crate::kit::Code::NotFound);
     }
 
     #[test]

@@ -53,14 +53,13 @@ impl Dialer {
         Ok(Link { mesh, connection })
     }
 
-    /// Renews the credential whenever half of its life has passed.
+    /// Renews the credential when half of its life has passed.
     async fn renew(&self, link: &Link) {
         loop {
-            let half_gone = is_half_gone(&self.credential.borrow(), SystemTime::now());
-            if half_gone {
-                let old = self.credential.borrow().clone();
+            let old = self.credential.borrow().clone();
+            if old.half_life() <= SystemTime::now() {
                 match renewed(&old, link).await {
-                    Ok(new) => self.take(new),
+                    Ok(new) => return self.take(new),
                     Err(failure) => tracing::warn!(%failure, "the certificate was not renewed"),
                 }
             }
@@ -87,12 +86,6 @@ impl Dial for Dialer {
     fn attend<'a>(&'a self, link: &'a Link) -> LocalBoxFuture<'a, ()> {
         Box::pin(self.renew(link))
     }
-}
-
-fn is_half_gone(credential: &Credential, now: SystemTime) -> bool {
-    let life = credential.not_after().duration_since(credential.not_before());
-    let gone = now.duration_since(credential.not_before());
-    matches!((life, gone), (Ok(life), Ok(gone)) if gone >= life / 2)
 }
 
 async fn renewed(old: &Credential, link: &Link) -> Result<Credential, Failure> {

@@ -27,8 +27,8 @@ pub(crate) trait Dial: 'static {
     /// Makes a connection.
     fn dial(&self) -> LocalBoxFuture<'_, Result<Link, Error>>;
 
-    /// Does what a member must do while it is connected, such as renewing its certificate. Ends
-    /// only with the connection.
+    /// Does what a member must do while it is connected, and answers when there is a reason for a
+    /// fresh connection, such as a renewed certificate.
     fn attend<'a>(&'a self, link: &'a Link) -> LocalBoxFuture<'a, ()>;
 }
 
@@ -86,22 +86,28 @@ async fn receive(session: Rc<Session>, mut visits: mpsc::Receiver<Visit>) {
     }
 }
 
-/// Watches the connection and makes another when it is lost, for ever.
+/// Watches the connection and makes another when it is lost, or when there is a reason for a fresh
+/// one, for ever.
 async fn keep(dial: impl Dial, state: watch::Sender<State>, first: Link) {
     let mut backoff = Backoff::new(limits::RECONNECT.0, limits::RECONNECT.1);
     let mut link = Ok(first);
     loop {
         let down = match link {
-            Ok(link) => {
+            Ok(up) => {
                 backoff.reset();
-                state.send_replace(State::Up(link.clone()));
-                let ended = tokio::select! {
+                state.send_replace(State::Up(up.clone()));
+                tokio::select! {
                     biased;
-                    ended = link.connection.ended() => ended,
-                    () = dial.attend(&link) => link.connection.ended().await,
-                };
-                tracing::info!(%ended, "the connection to the mesh was lost");
-                Error::Unreachable(format!("the connection to the mesh was lost: {ended}"))
+                    ended = up.connection.ended() => {
+                        tracing::info!(%ended, "the connection to the mesh was lost");
+                        Error::Unreachable(format!("the connection to the mesh was lost: {ended}"))
+                    }
+                    () = dial.attend(&up) => {
+                        // What is in flight ends on the old connection, which the mesh ends in time.
+                        link = dial.dial().await;
+                        continue;
+                    }
+                }
             }
             Err(error) => error,
         };

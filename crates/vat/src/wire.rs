@@ -53,12 +53,12 @@ pub(crate) fn len(items: usize) -> u32 {
 }
 
 /// The text of a reader.
-pub(crate) fn text(reader: capnp::Result<capnp::text::Reader<'_>>) -> Result<String, Malformed> {
+pub fn text(reader: capnp::Result<capnp::text::Reader<'_>>) -> Result<String, Malformed> {
     Ok(reader?.to_str()?.to_owned())
 }
 
 /// The texts of a list.
-pub(crate) fn texts(list: capnp::text_list::Reader<'_>) -> Result<Vec<String>, Malformed> {
+pub fn texts(list: capnp::text_list::Reader<'_>) -> Result<Vec<String>, Malformed> {
     list.iter().map(text).collect()
 }
 

@@ -1,0 +1,89 @@
+//! The worker: the process in which one attempt's script runs.
+//!
+//! It holds one socket, on which it speaks with the task's owner, and nothing else.
+
+mod chance;
+mod engine;
+mod host;
+mod modules;
+mod session;
+mod source;
+mod values;
+
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use remit_vat::vat::Vat;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use self::engine::Bounds;
+use crate::limits;
+use crate::sandbox::{self, SandboxLimits};
+
+/// What bounds a worker.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// The longest the script may compute without waiting on anything.
+    pub deadline: Duration,
+    /// The most memory the script may use, in bytes.
+    pub memory_bytes: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            deadline: Duration::from_millis(u64::from(limits::DEADLINE_MS)),
+            memory_bytes: limits::MEMORY_BYTES,
+        }
+    }
+}
+
+/// Runs one script: the owner is at the other end of standard input, which is a socket.
+///
+/// Exit codes: 0 when the owner has the script's last word, 1 when it has not.
+pub fn main(options: Options) -> ExitCode {
+    match run(options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            // Standard error goes to the agent node, which puts it into its log.
+            eprintln!("{why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: Options) -> Result<(), String> {
+    let stdin = std::io::stdin()
+        .as_fd()
+        .try_clone_to_owned()
+        .map_err(|error| format!("there is no socket on standard input: {error}"))?;
+    let worked = Vat::run(work(stdin, options)).map_err(|error| error.to_string())?;
+    worked.map_err(|failure| failure.to_string())
+}
+
+async fn work(socket: OwnedFd, options: Options) -> Result<(), remit_core::Failure> {
+    let internal = |error: std::io::Error| {
+        remit_core::Failure::new(remit_core::Code::Failed, format!("the worker's socket: {error}"))
+    };
+    let socket = std::os::unix::net::UnixStream::from(socket);
+    socket.set_nonblocking(true).map_err(internal)?;
+    let socket = tokio::net::UnixStream::from_std(socket).map_err(internal)?;
+    for missing in sandbox::apply(&SandboxLimits { memory_bytes: options.memory_bytes }) {
+        eprintln!("sandbox: {missing}");
+    }
+    attend(socket, options).await
+}
+
+/// Runs the script of the task whose owner is at the other end of `stream`, in this process and
+/// without walls around it. For tests; a worker process puts up its walls first.
+pub async fn attend<S>(stream: S, options: Options) -> Result<(), remit_core::Failure>
+where
+    S: AsyncRead + AsyncWrite + 'static,
+{
+    let context = session::connect(stream);
+    let begun = session::begin(&context).await?;
+    let memory_bytes = usize::try_from(options.memory_bytes).unwrap_or(usize::MAX);
+    let bounds = Bounds { memory_bytes, stretch: options.deadline };
+    session::run(&context, begun, bounds).await
+}

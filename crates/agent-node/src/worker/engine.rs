@@ -1,0 +1,291 @@
+//! The engine: one script in one JavaScript realm.
+//!
+//! Everything the script learns from outside comes in through [`Engine::settle`], one completion at
+//! a time, each followed to its end before the next: given the same completions in the same order,
+//! a script does the same things.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use remit_core::event::{Level, SourceFile};
+use remit_core::{Code, Failure, Outcome, Value};
+use rquickjs::{CatchResultExt as _, CaughtError, Context, Ctx, Module, Object, Persistent, Runtime};
+
+use super::chance::Chance;
+use super::modules::Modules;
+use super::{host, source, values};
+
+/// What a script is made of.
+pub(super) struct Script {
+    pub(super) source: Vec<SourceFile>,
+    pub(super) entry: String,
+    pub(super) input: Value<u32>,
+    pub(super) seed: Vec<u8>,
+    pub(super) time_ms: u64,
+    pub(super) grants: Vec<String>,
+}
+
+/// The bounds of a script.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    pub(super) memory_bytes: usize,
+    pub(super) stretch: Duration,
+}
+
+/// Something the script wants of the world.
+#[derive(Debug, PartialEq)]
+pub(super) enum Ask {
+    /// A call on what `target` stands for, whose result will stand for `result`.
+    Call {
+        operation: u64,
+        target: usize,
+        method: String,
+        args: Value<u32>,
+        handles: Vec<usize>,
+        result: usize,
+    },
+    /// A sleep.
+    Sleep { operation: u64, duration_ms: u64 },
+    /// A wait for input.
+    Input { operation: u64 },
+    /// A line of output.
+    Log { line: u64, level: Level, text: String },
+}
+
+/// What became of an operation.
+pub(super) struct Completion {
+    pub(super) operation: u64,
+    pub(super) outcome: Result<Answer, Failure>,
+}
+
+/// A good end of an operation.
+pub(super) struct Answer {
+    pub(super) value: Value<u32>,
+    /// The handles of the objects in the value.
+    pub(super) handles: Vec<usize>,
+    /// The handle of the object that a call returned beside a null value.
+    pub(super) object: Option<usize>,
+    /// The clock from here on.
+    pub(super) time_ms: u64,
+}
+
+/// What the script's natives share with the engine.
+pub(super) struct Shared {
+    pub(super) asks: RefCell<Vec<Ask>>,
+    pub(super) operations: Cell<u64>,
+    pub(super) handles: Cell<usize>,
+    /// The handles of results, by operation.
+    pub(super) results: RefCell<HashMap<u64, usize>>,
+    pub(super) lines: Cell<u64>,
+    pub(super) now_ms: Cell<u64>,
+    pub(super) chance: RefCell<Chance>,
+    pub(super) outcome: RefCell<Option<Outcome<u32>>>,
+    pub(super) unhandled: RefCell<Option<Failure>>,
+    pub(super) prelude: RefCell<Option<Persistent<Object<'static>>>>,
+    open: Cell<u64>,
+    stretch_began: Cell<Instant>,
+    interrupted: Cell<bool>,
+}
+
+/// One script in one realm.
+pub(super) struct Engine {
+    // Dropped in this order: what lives in the realm before the realm itself.
+    shared: Rc<Shared>,
+    context: Context,
+    runtime: Runtime,
+}
+
+/// The name of the prelude in stacks.
+pub(super) const PRELUDE: &str = "remit:prelude";
+
+impl Engine {
+    /// A realm in which the script is about to begin. A syntax error is told here.
+    pub(super) fn new(script: &Script, bounds: Bounds) -> Result<Self, Failure> {
+        let mut files = HashMap::new();
+        for file in &script.source {
+            files.insert(file.path.clone(), source::javascript(file)?);
+        }
+        let internal = |error: rquickjs::Error| Failure::new(Code::Failed, error.to_string());
+        let runtime = Runtime::new().map_err(internal)?;
+        runtime.set_memory_limit(bounds.memory_bytes);
+        runtime.set_max_stack_size(512 << 10);
+        let modules = Modules::new(files);
+        runtime.set_loader(modules.clone(), modules.clone());
+        let context = Context::full(&runtime).map_err(internal)?;
+        let shared = Rc::new(Shared {
+            asks: RefCell::default(),
+            operations: Cell::new(0),
+            handles: Cell::new(script.grants.len()),
+            results: RefCell::default(),
+            lines: Cell::new(0),
+            now_ms: Cell::new(script.time_ms),
+            chance: RefCell::new(Chance::new(&script.seed)),
+            outcome: RefCell::new(None),
+            unhandled: RefCell::new(None),
+            prelude: RefCell::new(None),
+            open: Cell::new(0),
+            stretch_began: Cell::new(Instant::now()),
+            interrupted: Cell::new(false),
+        });
+        let engine = Self { shared, context, runtime };
+        engine.guard(bounds.stretch);
+        engine.context.with(|ctx| engine.begin(&ctx, script, &modules))?;
+        Ok(engine)
+    }
+
+    /// Stops the script when it computes for longer than `stretch` at once.
+    fn guard(&self, stretch: Duration) {
+        let shared = Rc::clone(&self.shared);
+        self.runtime.set_interrupt_handler(Some(Box::new(move || {
+            let over = shared.stretch_began.get().elapsed() > stretch;
+            if over {
+                shared.interrupted.set(true);
+                let why = format!(
+                    "deadline: the script computed for more than {} ms without waiting on anything",
+                    stretch.as_millis()
+                );
+                shared.end(Failure::new(Code::TimedOut, why));
+            }
+            over
+        })));
+        let shared = Rc::downgrade(&self.shared);
+        self.runtime.set_host_promise_rejection_tracker(Some(Box::new(
+            move |ctx, _, reason, handled| {
+                let Some(shared) = shared.upgrade() else { return };
+                if handled {
+                    shared.unhandled.borrow_mut().take();
+                } else if let Ok(failure) = host::describe(&ctx, &shared, reason) {
+                    shared.unhandled.borrow_mut().get_or_insert(failure);
+                }
+            },
+        )));
+    }
+
+    fn begin(&self, ctx: &Ctx<'_>, script: &Script, modules: &Modules) -> Result<(), Failure> {
+        let failed = |error: CaughtError<'_>| self.failure(ctx, script, &error);
+        let begin = || {
+            host::install(ctx, &self.shared)?;
+            let prelude = host::prelude(ctx, &self.shared)?;
+            let grant: rquickjs::Function<'_> = prelude.get("grant")?;
+            for (handle, name) in script.grants.iter().enumerate() {
+                grant.call::<_, ()>((name.as_str(), handle))?;
+            }
+            let text = modules.get(&script.entry).map(String::as_str).unwrap_or_default();
+            let declared = Module::declare(ctx.clone(), script.entry.as_str(), text)?;
+            let (module, evaluated) = declared.eval()?;
+            evaluated.finish::<()>()?;
+            let main: rquickjs::Value<'_> = module.get("default").unwrap_or_else(|_| {
+                // A module without a default export: `run` says so.
+                ctx.catch();
+                rquickjs::Value::new_undefined(ctx.clone())
+            });
+            let input = values::write(ctx, &script.input, &mut |_| {
+                Ok(rquickjs::Value::new_null(ctx.clone()))
+            })?;
+            let run: rquickjs::Function<'_> = prelude.get("run")?;
+            run.call::<_, ()>((main, input))
+        };
+        begin().catch(ctx).map_err(failed)
+    }
+
+    /// The failure of a script that did not even begin.
+    fn failure(&self, ctx: &Ctx<'_>, script: &Script, error: &CaughtError<'_>) -> Failure {
+        if let Some(Outcome::Failure(failure)) = self.shared.outcome.borrow_mut().take() {
+            return failure;
+        }
+        let CaughtError::Exception(exception) = error else {
+            return Failure::new(Code::Failed, error.to_string());
+        };
+        let message = exception.message().unwrap_or_default();
+        let stack = exception.stack().unwrap_or_default();
+        let name: String = exception.as_object().get("name").unwrap_or_default();
+        if name == "SyntaxError"
+            && let Some((path, line, column)) = host::place(&stack)
+            && let Some(file) = script.source.iter().find(|file| file.path == path)
+        {
+            return source::pointed(file, &message, line, column);
+        }
+        let _ = ctx;
+        Failure::new(Code::Failed, format!("{name}: {message}")).with_detail(host::own_frames(&stack))
+    }
+
+    /// Lets the script go on until it waits, and gives what it wants of the world meanwhile, in the
+    /// order in which it asked.
+    pub(super) fn advance(&self) -> Vec<Ask> {
+        loop {
+            match self.runtime.execute_pending_job() {
+                Ok(true) => {}
+                Ok(false) => break,
+                // A job's own exception has reached its promise; this is the engine stopping it.
+                Err(_) if self.shared.interrupted.get() => break,
+                Err(_) => {}
+            }
+        }
+        let asks = self.shared.asks.take();
+        let opened = asks.iter().filter(|ask| !matches!(ask, Ask::Log { .. })).count();
+        self.shared.open.set(self.shared.open.get() + opened as u64);
+        asks
+    }
+
+    /// How the script ended, if it has. What it left unhandled counts.
+    pub(super) fn outcome(&self) -> Option<Outcome<u32>> {
+        let outcome = self.shared.outcome.borrow_mut().take();
+        if let Some(outcome) = outcome {
+            let unhandled = self.shared.unhandled.borrow_mut().take();
+            return Some(match (outcome, unhandled) {
+                (Outcome::Value { .. }, Some(failure)) => Outcome::Failure(failure),
+                (outcome, _) => outcome,
+            });
+        }
+        if self.shared.open.get() > 0 {
+            return None;
+        }
+        let unhandled = self.shared.unhandled.borrow_mut().take();
+        let why = "the script waits for something that will never come: no call, sleep or input is under way";
+        Some(Outcome::Failure(unhandled.unwrap_or_else(|| Failure::new(Code::Failed, why))))
+    }
+
+    /// Tells the script what became of one operation.
+    pub(super) fn settle(&self, completion: &Completion) {
+        self.shared.stretch_began.set(Instant::now());
+        self.shared.open.set(self.shared.open.get().saturating_sub(1));
+        self.context.with(|ctx| {
+            let settled = host::settle(&ctx, &self.shared, completion).catch(&ctx);
+            if let Err(error) = settled {
+                self.shared.end(Failure::new(Code::Failed, error.to_string()));
+            }
+        });
+    }
+
+    /// A handle for an object that came inside a value.
+    pub(super) fn new_handle(&self) -> usize {
+        self.shared.new_handle()
+    }
+}
+
+impl Shared {
+    pub(super) fn new_handle(&self) -> usize {
+        let handle = self.handles.get();
+        self.handles.set(handle + 1);
+        handle
+    }
+
+    pub(super) fn next_operation(&self) -> u64 {
+        self.operations.set(self.operations.get() + 1);
+        self.operations.get()
+    }
+
+    /// Ends the script so, unless it has ended already.
+    pub(super) fn end(&self, failure: Failure) {
+        self.outcome.borrow_mut().get_or_insert(Outcome::Failure(failure));
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // What the realm's values are kept by must go before the realm.
+        self.shared.prelude.borrow_mut().take();
+    }
+}

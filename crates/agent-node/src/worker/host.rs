@@ -1,0 +1,217 @@
+//! The natives behind the prelude, and the prelude itself.
+
+use std::rc::Rc;
+
+use remit_core::event::Level;
+use remit_core::{Code, Failure, Outcome, Value};
+use rquickjs::context::EvalOptions;
+use rquickjs::{Array, Ctx, Exception, Function, IntoJs as _, Object, Persistent};
+
+use super::engine::{Ask, Completion, PRELUDE, Shared};
+use super::values;
+
+/// Puts the prelude into the realm.
+pub(super) fn install<'js>(ctx: &Ctx<'js>, shared: &Rc<Shared>) -> rquickjs::Result<()> {
+    let mut options = EvalOptions::default();
+    options.strict = true;
+    options.filename = Some(PRELUDE.to_owned());
+    let make: Function<'js> = ctx.eval_with_options(include_str!("prelude.js"), options)?;
+    let prelude: Object<'js> = make.call((natives(ctx, shared)?,))?;
+    *shared.prelude.borrow_mut() = Some(Persistent::save(ctx, prelude));
+    Ok(())
+}
+
+/// The prelude's own functions.
+pub(super) fn prelude<'js>(ctx: &Ctx<'js>, shared: &Shared) -> rquickjs::Result<Object<'js>> {
+    match &*shared.prelude.borrow() {
+        Some(prelude) => prelude.clone().restore(ctx),
+        None => Err(Exception::throw_internal(ctx, "the prelude is gone")),
+    }
+}
+
+fn natives<'js>(ctx: &Ctx<'js>, shared: &Rc<Shared>) -> rquickjs::Result<Object<'js>> {
+    let host = Object::new(ctx.clone())?;
+    let own = Rc::clone(shared);
+    let call = move |ctx: Ctx<'js>, target: usize, method: String, args: Array<'js>| {
+        ask_call(&ctx, &own, target, method, args)
+    };
+    host.set("call", Function::new(ctx.clone(), call)?)?;
+    let own = Rc::clone(shared);
+    let result = move |operation: f64| own.results.borrow().get(&whole(operation)).copied();
+    host.set("result", Function::new(ctx.clone(), result)?)?;
+    let own = Rc::clone(shared);
+    let sleep = move |ms: f64| {
+        let operation = own.next_operation();
+        let duration_ms = whole(ms.ceil());
+        own.asks.borrow_mut().push(Ask::Sleep { operation, duration_ms });
+        number(operation)
+    };
+    host.set("sleep", Function::new(ctx.clone(), sleep)?)?;
+    let own = Rc::clone(shared);
+    let input = move || {
+        let operation = own.next_operation();
+        own.asks.borrow_mut().push(Ask::Input { operation });
+        number(operation)
+    };
+    host.set("input", Function::new(ctx.clone(), input)?)?;
+    let own = Rc::clone(shared);
+    host.set("now", Function::new(ctx.clone(), move || number(own.now_ms.get()))?)?;
+    let own = Rc::clone(shared);
+    let random = move || own.chance.borrow_mut().next_float();
+    host.set("random", Function::new(ctx.clone(), random)?)?;
+    let own = Rc::clone(shared);
+    host.set("log", Function::new(ctx.clone(), move |level: u8, text: String| log(&own, level, text))?)?;
+    endings(ctx, shared, &host)?;
+    Ok(host)
+}
+
+/// The natives by which the script ends.
+fn endings<'js>(
+    ctx: &Ctx<'js>,
+    shared: &Rc<Shared>,
+    host: &Object<'js>,
+) -> rquickjs::Result<()> {
+    let own = Rc::clone(shared);
+    let done = move |ctx: Ctx<'js>, value: rquickjs::Value<'js>| -> rquickjs::Result<()> {
+        let classify: Function<'js> = prelude(&ctx, &own)?.get("classify")?;
+        let mut handles = Vec::new();
+        let value = values::read(&value, &classify, &mut handles)?;
+        if !handles.is_empty() {
+            let why = "the script returned an object of remit: a result is data, without references";
+            return Err(Exception::throw_type(&ctx, why));
+        }
+        own.outcome.borrow_mut().get_or_insert(Outcome::value(value));
+        Ok(())
+    };
+    host.set("done", Function::new(ctx.clone(), done)?)?;
+    let own = Rc::clone(shared);
+    let failed = move |code: String, message: String, stack: String| {
+        own.end(failure(&code, &message, &stack));
+    };
+    host.set("failed", Function::new(ctx.clone(), failed)?)?;
+    let own = Rc::clone(shared);
+    let unhandled = move |ctx: Ctx<'js>, error: rquickjs::Value<'js>| -> rquickjs::Result<()> {
+        let failure = describe(&ctx, &own, error)?;
+        own.unhandled.borrow_mut().get_or_insert(failure);
+        Ok(())
+    };
+    host.set("unhandled", Function::new(ctx.clone(), unhandled)?)
+}
+
+fn ask_call<'js>(
+    ctx: &Ctx<'js>,
+    shared: &Shared,
+    target: usize,
+    method: String,
+    args: Array<'js>,
+) -> rquickjs::Result<f64> {
+    let classify: Function<'js> = prelude(ctx, shared)?.get("classify")?;
+    let mut handles = Vec::new();
+    let args = match values::read(&args.into_value(), &classify, &mut handles)? {
+        Value::List(items) if items.is_empty() => Value::Null,
+        // One plain object is arguments by name.
+        Value::List(mut items) if matches!(items[..], [Value::Fields(_)]) => items.remove(0),
+        items => items,
+    };
+    let operation = shared.next_operation();
+    let result = shared.new_handle();
+    shared.results.borrow_mut().insert(operation, result);
+    shared.asks.borrow_mut().push(Ask::Call { operation, target, method, args, handles, result });
+    Ok(number(operation))
+}
+
+fn log(shared: &Shared, level: u8, text: String) {
+    shared.lines.set(shared.lines.get() + 1);
+    let level = match level {
+        0 => Level::Debug,
+        1 => Level::Info,
+        2 => Level::Warn,
+        _ => Level::Error,
+    };
+    shared.asks.borrow_mut().push(Ask::Log { line: shared.lines.get(), level, text });
+}
+
+/// Tells the script what became of one operation.
+pub(super) fn settle(
+    ctx: &Ctx<'_>,
+    shared: &Shared,
+    completion: &Completion,
+) -> rquickjs::Result<()> {
+    let prelude = prelude(ctx, shared)?;
+    let settle: Function<'_> = prelude.get("settle")?;
+    let operation = number(completion.operation);
+    shared.results.borrow_mut().remove(&completion.operation);
+    match &completion.outcome {
+        Ok(answer) => {
+            shared.now_ms.set(answer.time_ms.max(shared.now_ms.get()));
+            let grant: String = prelude.get::<_, Function<'_>>("grantOf")?.call((operation,))?;
+            let object: Function<'_> = prelude.get("object")?;
+            let mut proxy = |index: u32| {
+                let handle = answer.handles.get(index as usize).copied().unwrap_or_default();
+                object.call((handle, grant.as_str()))
+            };
+            let value = match (&answer.value, answer.object) {
+                (Value::Null, Some(handle)) => object.call((handle, grant.as_str()))?,
+                (value, _) => values::write(ctx, value, &mut proxy)?,
+            };
+            settle.call((operation, true, value))
+        }
+        Err(failure) => {
+            let told = Object::new(ctx.clone())?;
+            told.set("code", failure.code.as_str())?;
+            told.set("message", failure.message.as_str())?;
+            told.set("detail", failure.detail.as_str())?;
+            settle.call((operation, false, told.into_js(ctx)?))
+        }
+    }
+}
+
+/// What a thrown value says, as a failure.
+pub(super) fn describe<'js>(
+    ctx: &Ctx<'js>,
+    shared: &Shared,
+    error: rquickjs::Value<'js>,
+) -> rquickjs::Result<Failure> {
+    let describe: Function<'js> = prelude(ctx, shared)?.get("describe")?;
+    let described: Vec<String> = describe.call((error,))?;
+    match &described[..] {
+        [code, message, stack] => Ok(failure(code, message, stack)),
+        _ => Ok(Failure::new(Code::Failed, "the script threw")),
+    }
+}
+
+fn failure(code: &str, message: &str, stack: &str) -> Failure {
+    let out_of_memory = message.contains("out of memory");
+    let code = if out_of_memory { Code::Limit } else { Code::parse(code).unwrap_or(Code::Failed) };
+    Failure::new(code, message).with_detail(own_frames(stack))
+}
+
+/// The frames of a stack that are the author's.
+pub(super) fn own_frames(stack: &str) -> String {
+    let own = |frame: &&str| !frame.contains(PRELUDE) && !frame.contains("(native)");
+    stack.lines().filter(own).map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+/// The place that the first frame of a stack names: path, line, column.
+pub(super) fn place(stack: &str) -> Option<(String, usize, usize)> {
+    let frame = stack.lines().find(|line| !line.trim().is_empty())?;
+    let frame = frame.trim().trim_start_matches("at ").trim_end_matches(')');
+    let frame = frame.rsplit_once('(').map_or(frame, |(_, place)| place);
+    let (rest, column) = frame.rsplit_once(':')?;
+    let (path, line) = rest.rsplit_once(':')?;
+    Some((path.to_owned(), line.parse().ok()?, column.parse().ok()?))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts and times stay below 2^53")]
+const fn number(count: u64) -> f64 {
+    count as f64
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a conversion that saturates is what is wanted of a script's number"
+)]
+const fn whole(number: f64) -> u64 {
+    number as u64
+}

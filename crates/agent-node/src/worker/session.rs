@@ -1,0 +1,271 @@
+//! A worker's conversation with its task's owner.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use remit_core::event::{Level, SourceFile};
+use remit_core::{Code, Failure, Outcome, Value};
+use remit_schema::event_capnp::log_emitted;
+use remit_schema::object_capnp::object;
+use remit_schema::task_capnp::task_context;
+use remit_vat::connection::{Connection, ConnectionOptions, within};
+use remit_vat::exception::to_failure;
+use remit_vat::limits::ConnectionLimits;
+use remit_vat::wire;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
+
+use super::engine::{Answer, Ask, Bounds, Completion, Engine, Script};
+
+/// How long the owner may take for what needs no work: to say what to run, to take the last word.
+const PROMPTLY: Duration = Duration::from_secs(60);
+
+/// What the owner said to run.
+pub(super) struct Begun {
+    script: Script,
+    grants: Vec<object::Client>,
+}
+
+/// The task's owner, at the other end of `stream`.
+pub(super) fn connect<S>(stream: S) -> task_context::Client
+where
+    S: AsyncRead + AsyncWrite + 'static,
+{
+    let options =
+        ConnectionOptions { peer: "the task's owner".into(), limits: ConnectionLimits::attempt() };
+    Connection::connect(stream, None, options).0
+}
+
+/// Asks what to run.
+pub(super) async fn begin(context: &task_context::Client) -> Result<Begun, Failure> {
+    let response = within(PROMPTLY, context.begin_request().send()).await?;
+    let read = || {
+        let script = response.get()?.get_script()?;
+        let mut source = Vec::new();
+        for file in script.get_source()? {
+            source.push(SourceFile { path: wire::text(file.get_path())?, text: wire::text(file.get_text())? });
+        }
+        let (mut names, mut grants) = (Vec::new(), Vec::new());
+        for grant in script.get_grants()? {
+            names.push(wire::text(grant.get_name())?);
+            grants.push(grant.get_object()?);
+        }
+        let script = Script {
+            source,
+            entry: wire::text(script.get_entry())?,
+            input: wire::value::read(script.get_input()?)?.0,
+            seed: script.get_seed()?.to_vec(),
+            time_ms: script.get_time_ms(),
+            grants: names,
+        };
+        Ok::<_, wire::Malformed>(Begun { script, grants })
+    };
+    read().map_err(Failure::from)
+}
+
+/// Runs the script to its end and tells the owner how it ended.
+pub(super) async fn run(
+    context: &task_context::Client,
+    begun: Begun,
+    bounds: Bounds,
+) -> Result<(), Failure> {
+    let outcome = match Engine::new(&begun.script, bounds) {
+        Ok(engine) => converse(context, &engine, begun.grants).await,
+        Err(failure) => Outcome::Failure(failure),
+    };
+    let mut request = context.finish_request();
+    wire::outcome::write(request.get().init_outcome(), &outcome, &[]);
+    within(PROMPTLY, request.send()).await.map(|_| ())
+}
+
+/// The objects that the script holds, by handle.
+struct Held {
+    context: task_context::Client,
+    objects: HashMap<usize, object::Client>,
+    replies: mpsc::UnboundedSender<Reply>,
+}
+
+/// What came back for an operation, its objects not yet handles.
+struct Reply {
+    operation: u64,
+    result: Option<usize>,
+    outcome: Result<Good, Failure>,
+}
+
+struct Good {
+    value: Value<u32>,
+    table: Vec<object::Client>,
+    object: bool,
+    number: u64,
+    time_ms: u64,
+}
+
+async fn converse(
+    context: &task_context::Client,
+    engine: &Engine,
+    grants: Vec<object::Client>,
+) -> Outcome<u32> {
+    // Bounded by what the script has under way, which the owner bounds.
+    let (replies, mut received) = mpsc::unbounded_channel();
+    let objects = grants.into_iter().enumerate().collect();
+    let mut held = Held { context: context.clone(), objects, replies };
+    let mut last = 0;
+    loop {
+        for ask in engine.advance() {
+            held.send(ask);
+        }
+        if let Some(outcome) = engine.outcome() {
+            return outcome;
+        }
+        let Some(reply) = received.recv().await else {
+            return Outcome::Failure(Failure::new(Code::Unavailable, "the owner went away"));
+        };
+        if let Ok(good) = &reply.outcome {
+            if good.number <= last {
+                let why = format!(
+                    "the owner told event {} after event {last}: a replay could not repeat that",
+                    good.number
+                );
+                return Outcome::Failure(Failure::new(Code::Failed, why));
+            }
+            last = good.number;
+        }
+        engine.settle(&held.receive(engine, reply));
+    }
+}
+
+impl Held {
+    /// Sends what the script asks for. The order of these calls is the order on the wire.
+    fn send(&mut self, ask: Ask) {
+        match ask {
+            Ask::Call { operation, target, method, args, handles, result } => {
+                self.call(operation, target, &method, &args, &handles, result);
+            }
+            Ask::Sleep { operation, duration_ms } => {
+                let mut request = self.context.sleep_request();
+                request.get().set_operation(operation);
+                request.get().set_duration_ms(duration_ms);
+                let promise = request.send().promise;
+                self.reply_when(operation, None, async move {
+                    let response = promise.await.map_err(|error| to_failure(&error))?;
+                    let recorded = response.get().and_then(|results| results.get_recorded());
+                    let recorded = recorded.map_err(|error| to_failure(&error))?;
+                    Ok(Good {
+                        value: Value::Null,
+                        table: Vec::new(),
+                        object: false,
+                        number: recorded.get_number(),
+                        time_ms: recorded.get_time_ms(),
+                    })
+                });
+            }
+            Ask::Input { operation } => {
+                let mut request = self.context.input_request();
+                request.get().set_operation(operation);
+                let promise = request.send().promise;
+                self.reply_when(operation, None, async move {
+                    let response = promise.await.map_err(|error| to_failure(&error))?;
+                    let results = response.get().map_err(|error| to_failure(&error))?;
+                    let value = results.get_value().map_err(|error| to_failure(&error))?;
+                    let recorded = results.get_recorded().map_err(|error| to_failure(&error))?;
+                    Ok(Good {
+                        value: wire::value::read(value)?.0,
+                        table: Vec::new(),
+                        object: false,
+                        number: recorded.get_number(),
+                        time_ms: recorded.get_time_ms(),
+                    })
+                });
+            }
+            Ask::Log { line, level, text } => self.log(line, level, &text),
+        }
+    }
+
+    fn call(
+        &mut self,
+        operation: u64,
+        target: usize,
+        method: &str,
+        args: &Value<u32>,
+        handles: &[usize],
+        result: usize,
+    ) {
+        let Some(object) = self.objects.get(&target) else {
+            let failure = Failure::new(Code::ObjectLost, "the call returned no object");
+            self.reply_when(operation, Some(result), async move { Err(failure) });
+            return;
+        };
+        let table: Vec<object::Client> =
+            handles.iter().filter_map(|handle| self.objects.get(handle).cloned()).collect();
+        let mut request = object.call_request();
+        let mut params = request.get();
+        params.set_method(method);
+        params.set_key(&operation.to_be_bytes());
+        wire::value::write(params.init_args(), args, &table);
+        let sent = request.send();
+        // What the script calls through the result goes out at once, on the promise.
+        self.objects.insert(result, sent.pipeline.get_object());
+        self.reply_when(operation, Some(result), async move {
+            let response = sent.promise.await.map_err(|error| to_failure(&error))?;
+            let results = response.get().map_err(|error| to_failure(&error))?;
+            let value = results.get_value().map_err(|error| to_failure(&error))?;
+            let recorded = results.get_recorded().map_err(|error| to_failure(&error))?;
+            let (value, table) = wire::value::read(value)?;
+            Ok(Good {
+                value,
+                table,
+                object: results.has_object(),
+                number: recorded.get_number(),
+                time_ms: recorded.get_time_ms(),
+            })
+        });
+    }
+
+    fn log(&self, line: u64, level: Level, text: &str) {
+        let mut request = self.context.log_request();
+        let mut params = request.get();
+        params.set_line(line);
+        params.set_level(match level {
+            Level::Debug => log_emitted::Level::Debug,
+            Level::Info => log_emitted::Level::Info,
+            Level::Warn => log_emitted::Level::Warn,
+            Level::Error => log_emitted::Level::Error,
+        });
+        params.set_text(text);
+        let promise = request.send().promise;
+        tokio::task::spawn_local(async move {
+            if let Err(error) = promise.await {
+                eprintln!("a line of output was not taken: {error}");
+            }
+        });
+    }
+
+    fn reply_when(
+        &self,
+        operation: u64,
+        result: Option<usize>,
+        answered: impl Future<Output = Result<Good, Failure>> + 'static,
+    ) {
+        let replies = self.replies.clone();
+        tokio::task::spawn_local(async move {
+            let outcome = answered.await;
+            // The script may have ended without waiting for this.
+            let _unheard = replies.send(Reply { operation, result, outcome });
+        });
+    }
+
+    /// A reply with handles in place of its objects.
+    fn receive(&mut self, engine: &Engine, reply: Reply) -> Completion {
+        let outcome = reply.outcome.map(|good| {
+            let mut handles = Vec::with_capacity(good.table.len());
+            for client in good.table {
+                let handle = engine.new_handle();
+                self.objects.insert(handle, client);
+                handles.push(handle);
+            }
+            let object = reply.result.filter(|_| good.object);
+            Answer { value: good.value, handles, object, time_ms: good.time_ms }
+        });
+        Completion { operation: reply.operation, outcome }
+    }
+}

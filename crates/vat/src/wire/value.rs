@@ -19,9 +19,12 @@ pub fn read(reader: value::Reader<'_>) -> Result<(Value<u32>, Vec<object::Client
     Ok((value, table))
 }
 
+/// How deep values in a journal may nest: those of a peer, and what naming arguments adds to them.
+pub(crate) const HELD_DEPTH: usize = MAX_DEPTH + 4;
+
 /// Reads a value from a journal.
 pub fn read_held(reader: value::Reader<'_>) -> Result<Value, Malformed> {
-    read_with(reader, MAX_DEPTH, &mut |leaf| match leaf {
+    read_with(reader, HELD_DEPTH, &mut |leaf| match leaf {
         Leaf::Held(id) => Ok(id),
         Leaf::Live(_) => Err(Malformed("a live object in a journal's value".into())),
     })

@@ -1,0 +1,241 @@
+//! Any event at all, for property tests.
+
+use std::sync::Arc;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use remit_core::event::{CallDenied, CallRequested, Grant, Level, SourceFile, TaskCreated};
+use remit_core::manifest::{Interface, Method, Param};
+use remit_core::{
+    Attempt, CallNumber, Caveat, Code, Event, EventNumber, Fact, Failure, GrantId, InputId,
+    Manifest, ObjectId, Outcome, Value,
+};
+
+pub(super) fn event() -> impl Strategy<Value = Event> {
+    (any::<u64>(), any::<u64>(), fact()).prop_map(|(number, time_ms, fact)| Event {
+        number: EventNumber(number),
+        time_ms,
+        fact,
+    })
+}
+
+pub(super) fn caveat() -> impl Strategy<Value = Caveat> {
+    prop_oneof![
+        vec(word(), 0..4).prop_map(Caveat::Methods),
+        word().prop_map(Caveat::Path),
+        any::<u64>().prop_map(Caveat::Calls),
+        any::<u64>().prop_map(Caveat::Expires),
+        word().prop_map(Caveat::Unknown),
+    ]
+}
+
+fn fact() -> impl Strategy<Value = Fact> {
+    let call = || any::<u64>().prop_map(CallNumber);
+    prop_oneof![
+        created().prop_map(|created| Fact::TaskCreated(Box::new(created))),
+        (attempt(), word()).prop_map(|(attempt, node)| Fact::AttemptStarted { attempt, node }),
+        (attempt(), word()).prop_map(|(attempt, reason)| Fact::AttemptEnded { attempt, reason }),
+        grant().prop_map(|grant| Fact::GrantAdded(Box::new(grant))),
+        (grant_id(), word()).prop_map(|(grant, reason)| Fact::GrantRevoked { grant, reason }),
+        requested().prop_map(|request| Fact::CallRequested(Box::new(request))),
+        (call(), outcome()).prop_map(|(call, outcome)| Fact::CallCompleted { call, outcome }),
+        denied().prop_map(|denied| Fact::CallDenied(Box::new(denied))),
+        (call(), word()).prop_map(|(call, reason)| Fact::CallUnknown { call, reason }),
+        (any::<u64>(), level(), word()).prop_map(|(line, level, text)| Fact::LogEmitted {
+            line,
+            level,
+            text
+        }),
+        (any::<u64>(), value(), word(), word()).prop_map(|(input, value, sender, key)| {
+            Fact::InputAccepted { input: InputId(input), value, sender, key }
+        }),
+        call().prop_map(|operation| Fact::InputRequested { operation }),
+        (call(), any::<u64>()).prop_map(|(operation, input)| Fact::InputDelivered {
+            operation,
+            input: InputId(input)
+        }),
+        (call(), any::<u64>()).prop_map(|(operation, due_ms)| Fact::TimerSet { operation, due_ms }),
+        call().prop_map(|operation| Fact::TimerFired { operation }),
+        value().prop_map(Fact::TaskCompleted),
+        failure().prop_map(Fact::TaskFailed),
+        word().prop_map(Fact::TaskCancelled),
+    ]
+}
+
+fn word() -> impl Strategy<Value = String> {
+    prop_oneof![Just(String::new()), "[a-z]{1,8}", any::<String>()]
+}
+
+fn attempt() -> impl Strategy<Value = Attempt> {
+    any::<u32>().prop_map(Attempt)
+}
+
+fn grant_id() -> impl Strategy<Value = GrantId> {
+    any::<u32>().prop_map(GrantId)
+}
+
+fn through() -> impl Strategy<Value = Option<CallNumber>> {
+    proptest::option::of((1..u64::MAX).prop_map(CallNumber))
+}
+
+fn level() -> impl Strategy<Value = Level> {
+    proptest::sample::select(vec![Level::Debug, Level::Info, Level::Warn, Level::Error])
+}
+
+fn object() -> impl Strategy<Value = ObjectId> {
+    prop_oneof![
+        grant_id().prop_map(ObjectId::Grant),
+        any::<u64>().prop_map(|call| ObjectId::Result(CallNumber(call))),
+        (any::<u64>(), any::<u32>()).prop_map(|(call, at)| ObjectId::Part(CallNumber(call), at)),
+    ]
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::Bool),
+        any::<i64>().prop_map(Value::Integer),
+        // Not a number is equal to nothing, itself included.
+        (proptest::num::f64::NORMAL | proptest::num::f64::ZERO).prop_map(Value::Float),
+        word().prop_map(Value::Text),
+        vec(any::<u8>(), 0..20).prop_map(Value::Data),
+        object().prop_map(Value::Object),
+    ];
+    leaf.prop_recursive(6, 40, 4, |inner| {
+        let fields = proptest::collection::btree_map(word(), inner.clone(), 0..4);
+        prop_oneof![
+            vec(inner, 0..4).prop_map(Value::List),
+            fields.prop_map(|fields| Value::Fields(fields.into_iter().collect())),
+        ]
+    })
+}
+
+fn failure() -> impl Strategy<Value = Failure> {
+    (proptest::sample::select(&Code::ALL[..]), word(), word())
+        .prop_map(|(code, message, detail)| Failure { code, message, detail })
+}
+
+fn outcome() -> impl Strategy<Value = Outcome> {
+    prop_oneof![
+        (value(), any::<bool>()).prop_map(|(value, object)| Outcome::Value { value, object }),
+        failure().prop_map(Outcome::Failure),
+    ]
+}
+
+fn created() -> impl Strategy<Value = TaskCreated> {
+    let file = (word(), word()).prop_map(|(path, text)| SourceFile { path, text });
+    let texts = [word(), word(), word(), word()];
+    let numbers = (any::<u32>(), any::<u64>());
+    let seed = vec(any::<u8>(), 0..40);
+    (texts, vec(file, 0..3), value(), seed, vec(word(), 0..3), numbers).prop_map(
+        |([name, agent, entry, creator], source, input, seed, labels, numbers)| TaskCreated {
+            name,
+            agent,
+            source,
+            entry,
+            input,
+            seed,
+            labels,
+            creator,
+            deadline_ms: numbers.0,
+            memory_bytes: numbers.1,
+        },
+    )
+}
+
+fn manifest() -> impl Strategy<Value = Manifest> {
+    let param = (word(), any::<[bool; 3]>()).prop_map(|(name, [required, path, fields])| Param {
+        name,
+        required,
+        path,
+        fields,
+    });
+    let texts = [word(), word(), word(), word(), word()];
+    let method = (texts, vec(param, 0..3), any::<[bool; 4]>(), any::<u32>()).prop_map(
+        |([name, description, args_schema, result_schema, returns], params, flags, timeout_ms)| {
+            let [read_only, idempotent, destructive, pure_] = flags;
+            Method {
+                name,
+                description,
+                params,
+                args_schema,
+                result_schema,
+                returns,
+                read_only,
+                idempotent,
+                destructive,
+                pure_,
+                timeout_ms,
+            }
+        },
+    );
+    let interface = (word(), word(), vec(method, 0..3))
+        .prop_map(|(name, description, methods)| Interface { name, description, methods });
+    let texts = [word(), word(), word(), word(), word()];
+    (texts, vec(interface, 0..3)).prop_map(
+        |([tool, version, description, root, descend], interfaces)| Manifest {
+            tool,
+            version,
+            description,
+            root,
+            descend,
+            interfaces,
+        },
+    )
+}
+
+fn grant() -> impl Strategy<Value = Grant> {
+    let texts = [word(), word(), word(), word(), word(), word()];
+    let parent = proptest::option::of((1..u32::MAX).prop_map(GrantId));
+    (grant_id(), parent, texts, vec(caveat(), 0..4), manifest()).prop_map(
+        |(grant, parent, [name, tool, version, node, path, holder], caveats, manifest)| Grant {
+            grant,
+            parent,
+            name,
+            tool,
+            version,
+            node,
+            path,
+            caveats,
+            manifest: Arc::new(manifest),
+            holder,
+        },
+    )
+}
+
+fn requested() -> impl Strategy<Value = CallRequested> {
+    let numbers = (any::<u64>(), attempt(), grant_id(), through());
+    let texts = [word(), word(), word()];
+    (numbers, object(), texts, value(), any::<[u8; 32]>(), any::<[bool; 2]>()).prop_map(
+        |(numbers, object, [method, path, returns], args, digest, flags)| CallRequested {
+            call: CallNumber(numbers.0),
+            attempt: numbers.1,
+            object,
+            method,
+            args,
+            digest,
+            grant: numbers.2,
+            path,
+            returns,
+            read_only: flags[0],
+            idempotent: flags[1],
+            through: numbers.3,
+        },
+    )
+}
+
+fn denied() -> impl Strategy<Value = CallDenied> {
+    let numbers = (any::<u64>(), attempt(), grant_id(), through());
+    (numbers, object(), word(), any::<[u8; 32]>(), failure()).prop_map(
+        |(numbers, object, method, digest, failure)| CallDenied {
+            call: CallNumber(numbers.0),
+            attempt: numbers.1,
+            object,
+            method,
+            digest,
+            grant: numbers.2,
+            failure,
+            through: numbers.3,
+        },
+    )
+}

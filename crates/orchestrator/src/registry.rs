@@ -4,6 +4,8 @@
 //! own place; the drop of its earlier lease then changes nothing.
 
 mod agents;
+#[cfg(test)]
+mod tests;
 mod tools;
 mod versions;
 

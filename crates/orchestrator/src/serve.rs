@@ -4,10 +4,14 @@ mod agent_node_port;
 pub mod bootstrap;
 pub mod context;
 mod credentials;
+#[cfg(test)]
+pub(crate) mod fakes;
 mod mesh;
 pub mod object;
 pub mod request;
 pub mod task;
+#[cfg(test)]
+mod tests;
 mod tool_node_port;
 
 use remit_vat::wire::Malformed;

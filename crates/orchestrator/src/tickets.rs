@@ -4,7 +4,6 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::time::Duration;
 
 use remit_schema::task_capnp::task_context;
 use remit_vat::connection::Connection;
@@ -73,9 +72,51 @@ impl Tickets {
         let hash: [u8; 32] = Sha256::digest(secret).into();
         self.waiting.borrow_mut().remove(&hash);
     }
+}
 
-    /// How long a ticket is good.
-    pub const fn life() -> Duration {
-        limits::TICKET_LIFE
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::serve::fakes::context;
+
+    fn issue(tickets: &Tickets) -> [u8; 32] {
+        tickets.issue("one", context(), oneshot::channel().0)
+    }
+
+    #[tokio::test]
+    async fn a_ticket_is_good_once() {
+        let tickets = Tickets::new();
+        let ticket = issue(&tickets);
+        assert!(tickets.redeem(&ticket, "one").is_some());
+        assert!(tickets.redeem(&ticket, "one").is_none());
+        assert!(tickets.redeem(&[0; 32], "one").is_none());
+    }
+
+    #[tokio::test]
+    async fn a_ticket_shown_by_another_node_is_void() {
+        let tickets = Tickets::new();
+        let ticket = issue(&tickets);
+        assert!(tickets.redeem(&ticket, "two").is_none());
+        assert!(tickets.redeem(&ticket, "one").is_none(), "it may have been stolen");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_ticket_expires() {
+        let tickets = Tickets::new();
+        let (late, kept) = (issue(&tickets), issue(&tickets));
+        tokio::time::advance(limits::TICKET_LIFE - Duration::from_millis(1)).await;
+        assert!(tickets.redeem(&kept, "one").is_some());
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(tickets.redeem(&late, "one").is_none());
+    }
+
+    #[tokio::test]
+    async fn a_ticket_that_was_taken_back_is_void() {
+        let tickets = Tickets::new();
+        let ticket = issue(&tickets);
+        tickets.withdraw(&ticket);
+        assert!(tickets.redeem(&ticket, "one").is_none());
     }
 }

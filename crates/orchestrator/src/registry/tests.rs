@@ -1,0 +1,183 @@
+//! Nodes that come, go and come back, and who gets a place.
+
+use std::future::Future;
+
+use futures::FutureExt as _;
+use remit_core::{Code, Failure, Role};
+
+use super::*;
+use crate::serve::fakes::{scripts, tools, who};
+
+fn registry() -> Rc<Registry> {
+    Registry::new(Box::new(|| 1_000))
+}
+
+fn node(name: &str) -> String {
+    who(Role::ToolNode, name).to_string()
+}
+
+fn has_come(waiting: &mut (impl Future<Output = ()> + Unpin)) -> bool {
+    waiting.now_or_never().is_some()
+}
+
+#[test]
+fn a_tool_is_live_while_its_lease_is_held() {
+    let registry = registry();
+    let lease = registry.register_tools(&node("one"), tools(&[("fs", "1.0")])).unwrap();
+    assert_eq!(registry.tool("fs", "").unwrap().node, node("one"));
+    assert!(registry.live(&node("one"), "fs", "1.0").is_some());
+    drop(lease);
+    assert!(registry.live(&node("one"), "fs", "1.0").is_none());
+    assert!(!registry.tools()[0].available, "it is listed while it is away");
+    assert!(!registry.nodes()[0].connected);
+}
+
+#[test]
+fn the_same_identity_takes_its_own_place() {
+    let registry = registry();
+    let old = registry.register_tools(&node("one"), tools(&[("fs", "1.0")])).unwrap();
+    let new = registry.register_tools(&node("one"), tools(&[("fs", "1.1")])).unwrap();
+    old.report(7);
+    drop(old);
+    assert!(registry.live(&node("one"), "fs", "1.1").is_some(), "the old lease changes nothing");
+    assert!(registry.live(&node("one"), "fs", "1.0").is_none());
+    assert_eq!((registry.nodes().len(), registry.nodes()[0].load), (1, 0));
+    drop(new);
+    assert!(registry.live(&node("one"), "fs", "1.1").is_none());
+}
+
+#[test]
+fn two_versions_stand_side_by_side_and_the_newest_is_for_new_grants() {
+    let registry = registry();
+    let offer = tools(&[("fs", "1.9"), ("fs", "1.10"), ("git", "3")]);
+    let _lease = registry.register_tools(&node("one"), offer).unwrap();
+    assert_eq!(registry.tool("fs", "").unwrap().manifest.version, "1.10");
+    assert_eq!(registry.tool("fs", "1.9").unwrap().manifest.version, "1.9");
+    assert!(registry.live(&node("one"), "fs", "1.9").is_some());
+    let Failure { code, message, .. } = registry.tool("fs", "2").unwrap_err();
+    assert_eq!(code, Code::NotFound);
+    assert!(message.contains("fs@2") && message.contains("fs@1.10, fs@1.9, git@3"), "{message}");
+}
+
+#[test]
+fn of_nodes_with_the_same_tool_the_least_loaded_connected_one_is_taken() {
+    let registry = registry();
+    let offer = || tools(&[("fs", "1.0")]);
+    let one = registry.register_tools(&node("one"), offer()).unwrap();
+    let two = registry.register_tools(&node("two"), offer()).unwrap();
+    let entry = registry.tool("fs", "").unwrap();
+    assert!(registry.tools().iter().all(|info| Arc::ptr_eq(&info.manifest, &entry.manifest)));
+    one.report(3);
+    two.report(2);
+    assert_eq!(registry.tool("fs", "").unwrap().node, node("two"));
+    drop(two);
+    assert_eq!(registry.tool("fs", "").unwrap().node, node("one"));
+}
+
+#[test]
+fn offers_that_no_list_could_show_are_refused() {
+    let registry = registry();
+    let refused = |offer| registry.register_tools(&node("one"), offer).err().unwrap().code;
+    for name in ["", "a b", "a/b", &"x".repeat(65)] {
+        assert_eq!(refused(tools(&[(name, "1")])), Code::InvalidArgument, "{name}");
+        assert_eq!(refused(tools(&[("fs", name)])), Code::InvalidArgument, "{name}");
+    }
+    assert_eq!(refused(tools(&[("fs", "1"), ("fs", "1")])), Code::InvalidArgument);
+    let versions: Vec<String> = (0..=limits::TOOLS_PER_NODE).map(|n| n.to_string()).collect();
+    let many: Vec<_> = versions.iter().map(|version| ("fs", version.as_str())).collect();
+    assert_eq!(refused(tools(&many)), Code::Limit);
+    let mut offer = tools(&[("fs", "1")]);
+    offer.tools[0].0.descend = "open".into();
+    assert_eq!(refused(offer), Code::InvalidArgument);
+    let mut offer = tools(&[("fs", "1")]);
+    offer.tools[0].0.description = "x".repeat(limits::MANIFEST_BYTES);
+    assert_eq!(refused(offer), Code::Limit);
+    let mut offer = tools(&[("fs", "1")]);
+    offer.tools[0].0.root = "Nothing".into();
+    assert_eq!(refused(offer), Code::InvalidArgument);
+    let mut offer = tools(&[("fs", "1")]);
+    offer.labels = vec!["x".into(); limits::LABELS + 1];
+    assert_eq!(refused(offer), Code::Limit);
+    assert!(registry.nodes().is_empty());
+}
+
+#[test]
+fn a_place_is_on_the_least_loaded_node_with_the_kind_and_the_labels() {
+    let registry = registry();
+    let _one = registry.register_agents("one", scripts(8, &["linux"])).unwrap();
+    let _two = registry.register_agents("two", scripts(8, &["linux", "gpu"])).unwrap();
+    let linux = ["linux".to_owned()];
+    let first = registry.place("script", &linux).unwrap();
+    let second = registry.place("script", &linux).unwrap();
+    assert_eq!([&*first.node, &*second.node], ["one", "two"]);
+    drop(first);
+    assert_eq!(registry.place("script", &linux).unwrap().node, "one");
+    assert_eq!(registry.place("script", &["gpu".to_owned()]).unwrap().node, "two");
+    let why = registry.place("script", &["arm".to_owned()]).err().unwrap();
+    assert!(why.contains("arm"), "{why}");
+    let why = registry.place("chess", &[]).err().unwrap();
+    assert!(why.contains("chess"), "{why}");
+}
+
+#[test]
+fn a_full_node_gets_no_more_until_a_place_is_free() {
+    let registry = registry();
+    assert!(registry.place("script", &[]).err().unwrap().contains("none is connected"));
+    let lease = registry.register_agents("one", scripts(1, &[])).unwrap();
+    let placed = registry.place("script", &[]).unwrap();
+    assert_eq!(registry.nodes()[0].load, 1);
+    assert!(registry.place("script", &[]).err().unwrap().contains("full"));
+    // The node comes back while its attempt goes on: its place is still taken.
+    let again = registry.register_agents("one", scripts(1, &[])).unwrap();
+    drop(lease);
+    assert!(registry.place("script", &[]).is_err());
+    let mut changed = Box::pin(registry.changed());
+    drop(placed);
+    assert!(has_come(&mut changed));
+    assert!(registry.place("script", &[]).is_ok());
+    drop(again);
+    assert!(registry.place("script", &[]).err().unwrap().contains("none is connected"));
+}
+
+#[test]
+fn a_change_between_asking_and_waiting_is_not_missed() {
+    let registry = registry();
+    let mut changed = Box::pin(registry.changed());
+    let lease = registry.register_agents("one", scripts(1, &[])).unwrap();
+    assert!(has_come(&mut changed));
+    let mut changed = Box::pin(registry.changed());
+    lease.report(1);
+    assert!(!has_come(&mut changed));
+    drop(lease);
+    assert!(has_come(&mut changed));
+}
+
+#[test]
+fn nodes_that_are_away_longest_are_forgotten_first() {
+    let clock = Rc::new(Cell::new(0));
+    let now = Rc::clone(&clock);
+    let registry = Registry::new(Box::new(move || now.get()));
+    for at in 0..limits::NODES as u64 {
+        clock.set(at);
+        drop(registry.register_agents(&format!("n{at}"), scripts(1, &[])).unwrap());
+    }
+    let _held = registry.register_agents("n1", scripts(1, &[])).unwrap();
+    let _new = registry.register_agents("new", scripts(1, &[])).unwrap();
+    let nodes = registry.nodes();
+    assert_eq!(nodes.len(), limits::NODES);
+    assert!(nodes.iter().all(|node| node.identity != "n0"));
+    assert!(nodes.iter().any(|node| node.identity == "n1"));
+}
+
+#[test]
+fn output_goes_to_the_sink_with_its_node() {
+    let registry = registry();
+    let seen = Rc::new(RefCell::new(Vec::new()));
+    let sink = Rc::clone(&seen);
+    registry.on_output(Rc::new(move |node: &str, key: &[u8], text: String| {
+        sink.borrow_mut().push((node.to_owned(), key.to_vec(), text));
+    }));
+    let lease = registry.register_tools(&node("one"), tools(&[])).unwrap();
+    lease.emit(b"key", "line".into());
+    assert_eq!(*seen.borrow(), [(node("one"), b"key".to_vec(), "line".to_owned())]);
+}

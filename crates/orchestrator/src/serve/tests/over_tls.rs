@@ -1,0 +1,243 @@
+//! A whole orchestrator behind its TCP port: joining, connecting, registering; and its end.
+
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+use remit_core::Role;
+use remit_schema::mesh_capnp::mesh;
+use remit_schema::tool_node_capnp::tool_node_port;
+use remit_vat::authority::Authority;
+use remit_vat::connection::{Connection, within};
+use remit_vat::join::{Invite, redeem};
+use remit_vat::membership::Member;
+use remit_vat::tls::{Purpose, dial};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpListener;
+use tokio::task::{JoinHandle, LocalSet};
+use tokio_util::sync::CancellationToken;
+
+use super::{SOON, ping, register_tools};
+use crate::node::{self, CannotServe};
+use crate::serve::fakes::{config, who};
+
+struct Running {
+    address: String,
+    stop: CancellationToken,
+    end: JoinHandle<Result<(), CannotServe>>,
+}
+
+async fn start(dir: &Path) -> Running {
+    let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = tcp.local_addr().unwrap().to_string();
+    let mut config = config(dir.join("data"));
+    config.bootstrap_dir = Some(dir.join("invites"));
+    std::fs::create_dir_all(dir.join("invites")).unwrap();
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    let end = tokio::task::spawn_local(async move { node::run(&config, tcp, stopped).await });
+    Running { address, stop, end }
+}
+
+impl Running {
+    async fn stop(self) {
+        self.stop.cancel();
+        self.end.await.unwrap().unwrap();
+    }
+}
+
+/// The invite for this role, once it is there.
+async fn invite(dir: &Path, role: Role) -> Invite {
+    let file = dir.join("invites").join(format!("{role}.invite"));
+    loop {
+        match std::fs::read_to_string(&file).map(|line| line.parse::<Invite>()) {
+            Ok(Ok(invite)) => return invite,
+            // The commit thread is at work; the vat has nothing else to wait for.
+            _ => tokio::task::yield_now().await,
+        }
+    }
+}
+
+async fn join(dir: &Path, role: Role) -> Rc<Member> {
+    let invite = invite(dir, role).await;
+    Rc::new(Member::open(&dir.join(role.as_str()), "", Some(&invite)).await.unwrap())
+}
+
+async fn connect<C: capnp::capability::FromClientHook>(member: &Member) -> (C, Connection) {
+    member.connect().await.unwrap()
+}
+
+async fn states(mesh: &mesh::Client) -> Vec<(String, String)> {
+    let nodes = within(SOON, mesh.nodes_request().send()).await.unwrap();
+    let nodes = nodes.get().unwrap().get_nodes().unwrap();
+    let text =
+        |text: capnp::Result<capnp::text::Reader<'_>>| text.unwrap().to_str().unwrap().to_owned();
+    nodes.iter().map(|node| (text(node.get_identity()), text(node.get_state()))).collect()
+}
+
+#[tokio::test]
+async fn members_join_connect_and_register_and_are_known_after_a_restart() {
+    let work = async {
+        let dir = tempfile::tempdir().unwrap();
+        let running = start(dir.path()).await;
+        let client = join(dir.path(), Role::Client).await;
+        let node = join(dir.path(), Role::ToolNode).await;
+        let (mesh, _held) = connect::<mesh::Client>(&client).await;
+        let (port, _node) = connect::<tool_node_port::Client>(&node).await;
+        let _registration = register_tools(&port, &[("fs", "1")]).await.unwrap();
+        let expected = (node.identity().to_string(), "connected".to_owned());
+        assert_eq!(states(&mesh).await, [expected]);
+        running.stop().await;
+        assert!(ping(&mesh.client).await.is_err());
+
+        let again = start(dir.path()).await;
+        let (stream, _) =
+            dial(&again.address, &client.credential(), Purpose::Peer, SOON).await.unwrap();
+        let (mesh, _held): (mesh::Client, _) =
+            Connection::connect(stream, None, crate::serve::fakes::options());
+        assert_eq!(states(&mesh).await, []);
+        let health = within(SOON, mesh.health_request().send()).await.unwrap();
+        let health = health.get().unwrap().get_health().unwrap();
+        assert_eq!(health.get_journal().unwrap(), "ok");
+        again.stop().await;
+    };
+    LocalSet::new().run_until(work).await;
+}
+
+#[tokio::test]
+async fn an_invite_from_the_mesh_works_once() {
+    let work = async {
+        let dir = tempfile::tempdir().unwrap();
+        let running = start(dir.path()).await;
+        let client = join(dir.path(), Role::Client).await;
+        let (mesh, _held) = connect::<mesh::Client>(&client).await;
+        let mut request = mesh.invite_request();
+        request.get().set_role("tool-node");
+        request.get().set_name("builds");
+        request.get().set_ttl_ms(60_000);
+        let response = within(SOON, request.send()).await.unwrap();
+        let line = response.get().unwrap().get_line().unwrap().to_str().unwrap();
+        let invite: Invite = line.parse().unwrap();
+        let (one, two) = tokio::join!(redeem(&invite, SOON), redeem(&invite, SOON));
+        let (joined, refused) = if one.is_ok() { (one, two) } else { (two, one) };
+        assert_eq!(*joined.unwrap().identity(), who(Role::ToolNode, "builds"));
+        let why = refused.unwrap_err();
+        assert!(why.0.contains("it was used"), "{why}");
+        running.stop().await;
+    };
+    LocalSet::new().run_until(work).await;
+}
+
+#[tokio::test]
+async fn an_invite_for_a_role_or_a_time_that_cannot_be_is_refused() {
+    let work = async {
+        let dir = tempfile::tempdir().unwrap();
+        let running = start(dir.path()).await;
+        let client = join(dir.path(), Role::Client).await;
+        let (mesh, _held) = connect::<mesh::Client>(&client).await;
+        for (role, name, ttl_ms) in [
+            ("orchestrator", "two", 60_000),
+            ("king", "two", 60_000),
+            ("client", "../two", 60_000),
+            ("client", "two", 0),
+            ("client", "two", u64::MAX),
+        ] {
+            let mut request = mesh.invite_request();
+            request.get().set_role(role);
+            request.get().set_name(name);
+            request.get().set_ttl_ms(ttl_ms);
+            let refused = within(SOON, request.send()).await.err().unwrap();
+            assert_eq!(refused.code, remit_core::Code::InvalidArgument, "{role} {name} {ttl_ms}");
+        }
+        running.stop().await;
+    };
+    LocalSet::new().run_until(work).await;
+}
+
+#[tokio::test]
+async fn peer_of_another_authority_gets_no_object() {
+    let work = async {
+        let dir = tempfile::tempdir().unwrap();
+        let running = start(dir.path()).await;
+        let other = Authority::load_or_create(&dir.path().join("other"), "home").unwrap();
+        let forged = other.issue(&who(Role::Client, "me"), SOON).unwrap();
+        assert!(dial(&running.address, &forged, Purpose::Peer, SOON).await.is_err());
+        // It trusts this mesh, and only its own certificate is forged: TLS 1.3 lets the client
+        // finish first, and then the connection ends without an answer.
+        let forged_dir = dir.path().join("forged");
+        forged.save(&forged_dir).unwrap();
+        let data = dir.path().join("data/authority");
+        std::fs::copy(data.join("authority.der"), forged_dir.join("authority.der")).unwrap();
+        let forged = remit_vat::credential::Credential::load(&forged_dir).unwrap().unwrap();
+        if let Ok((mut stream, _)) = dial(&running.address, &forged, Purpose::Peer, SOON).await {
+            let mut answer = Vec::new();
+            let reading = stream.read_to_end(&mut answer);
+            let _cut = tokio::time::timeout(SOON, reading).await.expect("it is cut off");
+            assert!(answer.is_empty());
+        }
+        running.stop().await;
+    };
+    LocalSet::new().run_until(work).await;
+}
+
+#[tokio::test]
+async fn second_orchestrator_on_one_folder_is_refused() {
+    let work = async {
+        let dir = tempfile::tempdir().unwrap();
+        let running = start(dir.path()).await;
+        let _ready = invite(dir.path(), Role::ToolNode).await;
+        let second = start(dir.path()).await;
+        let error = second.end.await.unwrap().unwrap_err();
+        let (kind, said) = (matches!(error, CannotServe::Journal(_)), error.to_string());
+        assert!(kind && said.contains(&dir.path().display().to_string()), "{said}");
+        running.stop().await;
+    };
+    LocalSet::new().run_until(work).await;
+}
+
+#[tokio::test]
+async fn invites_on_disk_are_for_their_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let work = async {
+        let dir = tempfile::tempdir().unwrap();
+        let running = start(dir.path()).await;
+        for role in [Role::Client, Role::AgentNode, Role::ToolNode] {
+            let _ready = invite(dir.path(), role).await;
+            let file = dir.path().join("invites").join(format!("{role}.invite"));
+            let mode = std::fs::metadata(file).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+        running.stop().await;
+    };
+    LocalSet::new().run_until(work).await;
+}
+
+#[tokio::test]
+async fn a_renewed_orchestrator_is_still_trusted() {
+    let work = async {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = config(dir.path().join("data"));
+        config.certificate_seconds = 2;
+        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = tcp.local_addr().unwrap().to_string();
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let data = config.data.clone();
+        let end = tokio::task::spawn_local(async move { node::run(&config, tcp, stopped).await });
+        tokio::task::yield_now().await;
+        let authority = Authority::load_or_create(&data.join("authority"), "home").unwrap();
+        let me = authority.issue(&who(Role::Client, "me"), Duration::from_secs(60)).unwrap();
+        let ends_ms = async || {
+            let (stream, _) = dial(&address, &me, Purpose::Peer, SOON).await.unwrap();
+            let (mesh, _held): (mesh::Client, _) =
+                Connection::connect(stream, None, crate::serve::fakes::options());
+            let health = within(SOON, mesh.health_request().send()).await.unwrap();
+            health.get().unwrap().get_health().unwrap().get_certificate_ends_ms()
+        };
+        let first = ends_ms().await;
+        while ends_ms().await == first {}
+        stop.cancel();
+        end.await.unwrap().unwrap();
+    };
+    LocalSet::new().run_until(work).await;
+}

@@ -6,6 +6,9 @@ mod memory;
 mod record;
 mod sled;
 
+#[cfg(test)]
+mod tests;
+
 use futures::future::BoxFuture;
 use remit_core::status::Status;
 use remit_core::{Event, EventNumber, TaskId};

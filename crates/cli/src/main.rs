@@ -1,2 +1,37 @@
-//! x
-fn main(){}
+//! The remit program: its start-up, from arguments to exit code.
+
+mod bundle;
+mod clock;
+mod command;
+mod config;
+mod embedded;
+mod fault;
+mod follow;
+mod grants;
+mod home;
+mod limits;
+mod look;
+mod mesh;
+mod show;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::command::Line;
+use crate::config::Settings;
+
+fn main() -> ExitCode {
+    let settings = Settings::read();
+    let line = Line::parse();
+    settings.start_logging(line.kind());
+    match line.execute(settings.look) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            if let Some(message) = fault.message() {
+                show::out::note(&format!("remit: {message}"));
+            }
+            fault.code()
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What people type: one file for each command.
+
+mod agent_node;
+mod agent_worker;
+mod attach;
+mod cancel;
+mod completions;
+mod doctor;
+mod grants;
+mod invite;
+mod join;
+mod log;
+mod nodes;
+mod orchestrator;
+mod ps;
+mod run;
+mod send;
+mod serving;
+mod task;
+mod tool_node;
+mod tools;
+mod up;
+
+use std::future::Future;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::Kind;
+use crate::fault::{Fault, doing};
+use crate::home::Home;
+use crate::look::Look;
+use crate::mesh::Place;
+
+/// A mesh in which agents do durable work with exactly the authority they were handed.
+#[derive(Debug, Parser)]
+#[command(name = "remit", version, about, max_term_width = 100)]
+pub(crate) struct Line {
+    /// The folder in which the mesh of this machine lives
+    #[arg(long, global = true, env = "REMIT_HOME", default_value = ".remit", value_name = "DIR")]
+    home: PathBuf,
+
+    /// A mesh elsewhere, host:port, that was joined with `remit join`
+    #[arg(long, global = true, env = "REMIT_MESH", value_name = "ADDRESS")]
+    mesh: Option<String>,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Run),
+    Up(up::Up),
+    Ps(ps::Ps),
+    Attach(attach::Attach),
+    Log(log::Log),
+    Send(send::Send),
+    Cancel(cancel::Cancel),
+    Tools(tools::Tools),
+    Nodes(nodes::Nodes),
+    Grants(grants::Grants),
+    Invite(invite::Invite),
+    Join(join::Join),
+    Doctor(doctor::Doctor),
+    Completions(completions::Completions),
+    Orchestrator(orchestrator::Orchestrator),
+    AgentNode(agent_node::AgentNode),
+    ToolNode(tool_node::ToolNode),
+    AgentWorker(agent_worker::AgentWorker),
+}
+
+impl Line {
+    /// What kind of process this becomes.
+    pub(crate) const fn kind(&self) -> Kind {
+        match self.command {
+            Command::Orchestrator(_)
+            | Command::AgentNode(_)
+            | Command::ToolNode(_)
+            | Command::AgentWorker(_) => Kind::Node,
+            _ => Kind::Command,
+        }
+    }
+
+    /// Does what was typed.
+    pub(crate) fn execute(self, look: Look) -> Result<(), Fault> {
+        let place = Place { home: Home::new(&self.home), address: self.mesh };
+        match self.command {
+            Command::Run(command) => wait(command.execute(&place, look)),
+            Command::Up(command) => wait(command.execute(&place)),
+            Command::Ps(command) => wait(command.execute(&place, look)),
+            Command::Attach(command) => wait(command.execute(&place, look)),
+            Command::Log(command) => wait(command.execute(&place, look)),
+            Command::Send(command) => wait(command.execute(&place)),
+            Command::Cancel(command) => wait(command.execute(&place)),
+            Command::Tools(command) => wait(command.execute(&place, look)),
+            Command::Nodes(command) => wait(command.execute(&place, look)),
+            Command::Grants(command) => wait(command.execute(&place, look)),
+            Command::Invite(command) => wait(command.execute(&place)),
+            Command::Join(command) => wait(command.execute(&place)),
+            Command::Doctor(command) => wait(command.execute(&place, look)),
+            Command::Completions(command) => command.execute(),
+            Command::Orchestrator(command) => command.execute(),
+            Command::AgentNode(command) => command.execute(),
+            Command::ToolNode(command) => command.execute(),
+            Command::AgentWorker(command) => command.execute(),
+        }
+    }
+}
+
+/// Runs a command that waits for a mesh.
+fn wait(command: impl Future<Output = Result<(), Fault>>) -> Result<(), Fault> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(doing("no event loop"))?;
+    runtime.block_on(command)
+}

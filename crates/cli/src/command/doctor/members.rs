@@ -1,0 +1,170 @@
+//! What the mesh says of itself: certificates, clocks, journal, nodes, tools.
+
+use std::time::SystemTime;
+
+use remit_client::{Client, Credential, Health, NodeInfo};
+
+use super::Finding;
+use crate::clock::{ms, now_ms};
+use crate::fault::Fault;
+use crate::mesh::{Mesh, Place};
+use crate::show::text::{count, harmless, span};
+
+/// How far two clocks may be apart before certificates of one look wrong to the other.
+const SKEW_MS: u64 = 30_000;
+
+/// A commit that takes longer than this is felt: disks answer within some milliseconds.
+const SLOW_FLUSH_US: u64 = 100_000;
+
+pub(super) async fn check(mesh: &Mesh, place: &Place) -> Vec<Finding> {
+    let mut findings = vec![own_certificate(place)];
+    match mesh.client.health().await {
+        Ok(health) => findings.extend(health_of(&health, now_ms())),
+        Err(error) => findings.push(Finding::fail(
+            "orchestrator",
+            error.to_string(),
+            "see its log, in .remit/log for a mesh on this machine",
+        )),
+    }
+    match nodes_and_tools(&mesh.client).await {
+        Ok(more) => findings.extend(more),
+        Err(fault) => findings.push(Finding::fail(
+            "nodes",
+            fault.message().unwrap_or_default(),
+            "see the orchestrator's log",
+        )),
+    }
+    findings
+}
+
+fn own_certificate(place: &Place) -> Finding {
+    let what = "own certificate";
+    let folder =
+        place.address.as_ref().map_or_else(|| place.home.client(), |a| place.home.joined(a));
+    let mend = "get another: `remit join LINE` with a line from `remit invite --role client`";
+    match Credential::load(&folder) {
+        Ok(Some(credential)) => {
+            let left = ms(credential.not_after()).saturating_sub(ms(SystemTime::now()));
+            let found = format!("{}, good for {}", credential.identity(), span(left));
+            if left == 0 {
+                Finding::fail(what, "it has expired", mend)
+            } else {
+                Finding::ok(what, found)
+            }
+        }
+        Ok(None) => Finding::fail(what, format!("none in {}", folder.display()), mend),
+        Err(error) => Finding::fail(what, format!("{}: {error}", folder.display()), mend),
+    }
+}
+
+fn health_of(health: &Health, now_ms: u64) -> Vec<Finding> {
+    let tasks = usize::try_from(health.tasks).unwrap_or(usize::MAX);
+    let about = format!("version {}, {}", harmless(&health.version), count(tasks, "task"));
+    let skew = health.time_ms.abs_diff(now_ms);
+    let apart = format!("{} apart", span(skew));
+    let left = health.certificate_ends_ms.saturating_sub(now_ms);
+    vec![
+        Finding::ok("orchestrator", about),
+        if skew > SKEW_MS {
+            let mend = "set both clocks by a time server: certificates and expiries go by them";
+            Finding::fail("clocks, here and there", apart, mend)
+        } else {
+            Finding::ok("clocks, here and there", apart)
+        },
+        if left == 0 {
+            let mend = "restart the orchestrator, and see its log for why it was not renewed";
+            Finding::fail("orchestrator's certificate", "it has expired", mend)
+        } else {
+            Finding::ok("orchestrator's certificate", format!("good for {}", span(left)))
+        },
+        journal(health),
+    ]
+}
+
+fn journal(health: &Health) -> Finding {
+    let what = "journal";
+    let took = format!("the last commit took {} us", health.flush_us);
+    if health.journal != "ok" {
+        let mend =
+            "free space on its disk and restart the orchestrator; nothing acknowledged is lost";
+        return Finding::fail(what, harmless(&health.journal), mend);
+    }
+    if health.flush_us > SLOW_FLUSH_US {
+        return Finding::warn(what, took, "give the orchestrator's data folder a quicker disk");
+    }
+    Finding::ok(what, took)
+}
+
+async fn nodes_and_tools(client: &Client) -> Result<Vec<Finding>, Fault> {
+    let nodes = client.nodes().await?;
+    let tools = client.tools().await?;
+    let mut findings = Vec::new();
+    for (what, role, without) in [
+        ("agent nodes", "agent-node", "tasks wait"),
+        ("tool nodes", "tool-node", "only tasks that hold nothing can run"),
+    ] {
+        let names: Vec<String> =
+            connected(&nodes, role).map(|node| harmless(&node.identity)).collect();
+        findings.push(if names.is_empty() {
+            let mend =
+                format!("start one with `remit up` or `remit {role}`; see its log if it runs");
+            Finding::fail(what, format!("none is connected, so {without}"), mend)
+        } else {
+            Finding::ok(what, names.join(", "))
+        });
+    }
+    let names: Vec<String> = tools
+        .iter()
+        .filter(|tool| tool.available)
+        .map(|tool| harmless(&tool.manifest.tool))
+        .collect();
+    findings.push(if names.is_empty() {
+        Finding::warn("tools", "none is served", "configure some in remit.tools.toml")
+    } else {
+        Finding::ok("tools", names.join(", "))
+    });
+    Ok(findings)
+}
+
+fn connected<'a>(nodes: &'a [NodeInfo], role: &str) -> impl Iterator<Item = &'a NodeInfo> {
+    nodes.iter().filter(move |node| node.role == role && node.state == "connected")
+}
+
+/// Whether there is an agent node and a tool node.
+pub(super) fn has_both(nodes: &[NodeInfo]) -> bool {
+    ["agent-node", "tool-node"].iter().all(|role| connected(nodes, role).next().is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::doctor::Grade;
+
+    #[test]
+    fn what_is_wrong_with_an_orchestrator_is_found() {
+        let well = Health {
+            version: "1".into(),
+            time_ms: 1_000_000,
+            journal: "ok".into(),
+            flush_us: 100,
+            tasks: 1,
+            certificate_ends_ms: 2_000_000,
+        };
+        let worst = |health: Health| {
+            let findings = health_of(&health, 1_000_000);
+            findings.into_iter().filter(|finding| finding.grade != Grade::Ok).collect::<Vec<_>>()
+        };
+        assert_eq!(worst(well.clone()), []);
+        for (ill, what) in [
+            (Health { time_ms: 2_000_000, ..well.clone() }, "clocks, here and there"),
+            (Health { certificate_ends_ms: 1, ..well.clone() }, "orchestrator's certificate"),
+            (Health { journal: "disk full".into(), ..well.clone() }, "journal"),
+            (Health { flush_us: 200_000, ..well }, "journal"),
+        ] {
+            let found = worst(ill);
+            assert_eq!(found.len(), 1);
+            assert_eq!(found[0].what, what);
+            assert!(!found[0].mend.is_empty());
+        }
+    }
+}

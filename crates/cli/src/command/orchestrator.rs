@@ -1,0 +1,120 @@
+//! `remit orchestrator`: the process that owns tasks.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use remit_orchestrator::config::Config;
+use remit_orchestrator::node;
+use remit_vat::vat::Vat;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::serving::{Ending, ready};
+use crate::fault::{Fault, doing};
+use crate::limits;
+
+/// Run an orchestrator: it owns tasks, registers nodes and serves clients
+#[derive(Debug, Args)]
+pub(super) struct Orchestrator {
+    /// Its configuration, as TOML; flags win over it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// The folder with authority and journal
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+
+    /// Where to listen, host:port; port 0: any that is free
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+
+    /// Where others reach it, host:port, if that is not where it listens
+    #[arg(long, value_name = "ADDRESS")]
+    advertise: Option<String>,
+
+    /// At start, write an invite for each role into this folder
+    #[arg(long, value_name = "DIR")]
+    bootstrap_dir: Option<PathBuf>,
+
+    #[command(flatten)]
+    ending: Ending,
+}
+
+impl Orchestrator {
+    pub(super) fn execute(self) -> Result<(), Fault> {
+        Vat::run(self.serve()).map_err(doing("no event loop"))?
+    }
+
+    async fn serve(self) -> Result<(), Fault> {
+        let shutdown = self.ending.comes()?;
+        let config = self.config()?;
+        let listen = &config.listen;
+        let tcp = TcpListener::bind(listen).await.map_err(doing(format_args!(
+            "{listen} cannot be listened on (choose another with --listen)"
+        )))?;
+        let address =
+            tcp.local_addr().map_err(doing("the address that is listened on"))?.to_string();
+        if let Some(dir) = &config.bootstrap_dir {
+            // Those of an earlier start may have been used.
+            let _ = std::fs::remove_file(last_invite(dir));
+        }
+        let stop = CancellationToken::new();
+        let serving = node::run(&config, tcp, stop.clone());
+        tokio::pin!(serving);
+        let end = tokio::select! {
+            // Polled first, it opens the journal and begins to accept before ready is said.
+            biased;
+            end = &mut serving => Err(end),
+            () = announce(&config, &address, shutdown) => Ok(()),
+        };
+        stop.cancel();
+        let end = match end {
+            Err(end) => end,
+            Ok(()) => serving.await,
+        };
+        end.map_err(|error| Fault::Failed(error.to_string()))
+    }
+
+    fn config(&self) -> Result<Config, Fault> {
+        let mut config = match &self.config {
+            Some(file) => Config::read(file).map_err(|error| Fault::Usage(error.to_string()))?,
+            None => Config::default(),
+        };
+        if let Some(data) = &self.data {
+            config.data.clone_from(data);
+        }
+        if let Some(listen) = &self.listen {
+            config.listen.clone_from(listen);
+        }
+        if let Some(advertise) = &self.advertise {
+            config.advertise.clone_from(advertise);
+        }
+        if self.bootstrap_dir.is_some() {
+            config.bootstrap_dir.clone_from(&self.bootstrap_dir);
+        }
+        Ok(config)
+    }
+}
+
+/// Says that the orchestrator is ready, once its first invites are written, and waits for its end.
+async fn announce(config: &Config, address: &str, shutdown: impl Future<Output = ()>) {
+    let announced = async {
+        if let Some(dir) = &config.bootstrap_dir {
+            while !last_invite(dir).exists() {
+                tokio::time::sleep(limits::LOOK_AGAIN).await;
+            }
+        }
+        ready("orchestrator", address);
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        biased;
+        () = shutdown => {}
+        () = announced => {}
+    }
+}
+
+/// The invite that is written last: when it is there, all are.
+fn last_invite(dir: &Path) -> PathBuf {
+    dir.join("tool-node.invite")
+}

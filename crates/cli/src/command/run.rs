@@ -1,0 +1,165 @@
+//! `remit run`: a script becomes a task, and is followed to its end.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::{ArgAction, Args};
+use remit_client::{Client, EventNumber, GrantSpec, TaskSpec, Value, value_from_json};
+
+use crate::bundle::bundle;
+use crate::clock::now_ms;
+use crate::embedded::Parts;
+use crate::fault::Fault;
+use crate::follow::{self, From};
+use crate::grants;
+use crate::limits;
+use crate::look::Look;
+use crate::mesh::{Mesh, Place};
+use crate::show::out;
+
+/// Run a script as a task, with the grants it is given and nothing else
+///
+/// Without a mesh that runs already, one is started for as long as the command runs. Events go to
+/// standard error; the result goes to standard output as JSON. Ctrl-C detaches: the task stays, and
+/// `remit attach` goes on with it.
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    /// The script, TypeScript or JavaScript; what it imports from its own folder goes along
+    file: PathBuf,
+
+    /// A capability: name=tool[@version][:path][?caveat&...], for example src=fs:src?methods=readOnly
+    #[arg(long, value_name = "NAME=TOOL", conflicts_with = "grants")]
+    grant: Vec<String>,
+
+    /// A file of grants; by default FILE with the extension .grants.toml, if there is one
+    #[arg(long, value_name = "FILE")]
+    grants: Option<PathBuf>,
+
+    /// The script's second argument
+    #[arg(long, value_name = "JSON", default_value = "null")]
+    input: String,
+
+    /// Show what happens until the task ends; false: print the task's id at once
+    #[arg(long, action = ArgAction::Set, default_value_t = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    follow: bool,
+
+    /// A name for people; by default that of the file
+    #[arg(long)]
+    name: Option<String>,
+
+    /// What the agent node must have; may be given more than once
+    #[arg(long)]
+    label: Vec<String>,
+
+    /// The folder from which imports may be taken; by default that of FILE
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+}
+
+impl Run {
+    pub(super) async fn execute(self, place: &Place, look: Look) -> Result<(), Fault> {
+        let spec = self.spec()?;
+        let mesh = Mesh::reach(place, Parts::All).await?;
+        let task = match create(&mesh.client, spec, place).await {
+            Ok(task) => task,
+            Err(fault) => {
+                mesh.leave().await;
+                return Err(fault);
+            }
+        };
+        if self.follow {
+            let from = From { after: EventNumber(0) };
+            return follow::to_the_end(mesh, place, task, from, look).await;
+        }
+        let id = task.id();
+        if mesh.embedded.is_some() {
+            out::note(&format!(
+                "remit: the mesh stops with this command, and the task waits. Go on with: remit \
+                 attach {id}; or keep a mesh running with: remit up"
+            ));
+        }
+        mesh.leave().await;
+        out::line(&id.to_string())
+    }
+
+    /// The task that was asked for, before anything is started for it.
+    fn spec(&self) -> Result<TaskSpec, Fault> {
+        let bundle = bundle(&self.file, self.root.as_deref())?;
+        let grants = grants::collect(&self.grant, self.grants.as_deref(), &self.file, now_ms())?;
+        let name = self.name.clone().unwrap_or_else(|| {
+            self.file
+                .file_stem()
+                .map(|stem| stem.to_string_lossy().into_owned())
+                .unwrap_or_default()
+        });
+        Ok(TaskSpec {
+            name,
+            agent: "script".into(),
+            source: bundle.files,
+            entry: bundle.entry,
+            input: input(&self.input)?,
+            grants,
+            labels: self.label.clone(),
+            deadline_ms: 0,
+            memory_bytes: 0,
+        })
+    }
+}
+
+fn input(text: &str) -> Result<Value, Fault> {
+    serde_json::from_str(text).map(value_from_json).map_err(|error| {
+        Fault::Usage(format!(
+            "--input {text}: {error}. Write JSON, for example --input '{{\"max\": 3}}' or --input '\"text\"'"
+        ))
+    })
+}
+
+async fn create(
+    client: &Client,
+    spec: TaskSpec,
+    place: &Place,
+) -> Result<remit_client::TaskHandle, Fault> {
+    wait_for_tools(client, &spec.grants, place).await?;
+    Ok(client.create_task(spec).await?)
+}
+
+/// Waits until the tools that were granted are there: a node may be on its way.
+async fn wait_for_tools(client: &Client, grants: &[GrantSpec], place: &Place) -> Result<(), Fault> {
+    let wanted = grants::tools(grants);
+    let began = Instant::now();
+    while !wanted.is_empty() {
+        let tools = client.tools().await?;
+        let there = |(name, version): &(String, String)| {
+            tools.iter().any(|tool| {
+                let manifest = &tool.manifest;
+                tool.available
+                    && manifest.tool == *name
+                    && (version.is_empty() || manifest.version == *version)
+            })
+        };
+        let Some((name, version)) = wanted.iter().find(|tool| !there(tool)) else { break };
+        if began.elapsed() > limits::TOOLS {
+            let at = if version.is_empty() { String::new() } else { format!("@{version}") };
+            let names: Vec<&str> = tools.iter().map(|tool| tool.manifest.tool.as_str()).collect();
+            let found = if names.is_empty() { "none".into() } else { names.join(", ") };
+            return Err(Fault::Failed(format!(
+                "the task is granted the tool `{name}{at}`, and no node serves it; those that are \
+                 served: {found}. Configure it in remit.tools.toml, or see {}",
+                place.home.log("tool-node").display()
+            )));
+        }
+        tokio::time::sleep(limits::LOOK_AGAIN).await;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn input_is_json() {
+        assert_eq!(input("{\"a\": 1}").unwrap().field("a"), Some(&Value::Integer(1)));
+        assert!(input("a").unwrap_err().to_string().contains("--input a"));
+    }
+}

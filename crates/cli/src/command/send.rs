@@ -1,0 +1,36 @@
+//! `remit send`: input for a task.
+
+use clap::Args;
+use remit_client::value_from_json;
+
+use super::task::{Among, choose};
+use crate::embedded::Parts;
+use crate::fault::Fault;
+use crate::mesh::{Mesh, Place};
+use crate::show::out;
+
+/// Send input to a task; it is on disk when the command ends
+#[derive(Debug, Args)]
+pub(super) struct Send {
+    /// The task's id, the end of it, or its name
+    task: String,
+
+    /// The input as JSON; what is no JSON is taken as text
+    input: String,
+}
+
+impl Send {
+    pub(super) async fn execute(self, place: &Place) -> Result<(), Fault> {
+        let json = serde_json::from_str(&self.input)
+            .unwrap_or_else(|_| serde_json::Value::String(self.input.clone()));
+        let mesh = Mesh::reach(place, Parts::Orchestrator).await?;
+        let sent = async {
+            let task = choose(&mesh.client, Some(&self.task), Among::Every).await?;
+            Ok::<_, Fault>(task.send(value_from_json(json)).await?)
+        }
+        .await;
+        mesh.leave().await;
+        out::note(&format!("remit: input {} is accepted", sent?));
+        Ok(())
+    }
+}

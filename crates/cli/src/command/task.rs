@@ -1,0 +1,97 @@
+//! Which task is meant when people name one, or none.
+
+use remit_client::{Client, TaskFilter, TaskHandle, TaskId, TaskInfo};
+
+use crate::fault::Fault;
+
+/// Which tasks to choose among when none is named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Among {
+    /// All of them.
+    Every,
+    /// Those that have not ended.
+    Unfinished,
+}
+
+/// The shortest part of an id that may stand for the whole, so that a slip hits no task.
+const SHORTEST: usize = 4;
+
+/// The task that `named` means: a whole id, the end of one, or a name; or the newest.
+pub(super) async fn choose(
+    client: &Client,
+    named: Option<&str>,
+    among: Among,
+) -> Result<TaskHandle, Fault> {
+    if let Some(id) = named.and_then(|named| named.parse::<TaskId>().ok()) {
+        return Ok(client.task(id));
+    }
+    let tasks = client.tasks(TaskFilter::default()).await?;
+    pick(&tasks, named, among).map(|id| client.task(id))
+}
+
+fn pick(tasks: &[TaskInfo], named: Option<&str>, among: Among) -> Result<TaskId, Fault> {
+    let fits = |task: &&TaskInfo| match named {
+        Some(named) => {
+            task.name == named || (named.len() >= SHORTEST && task.id.to_string().ends_with(named))
+        }
+        None => among == Among::Every || !task.has_ended(),
+    };
+    let mut fitting = tasks.iter().filter(fits);
+    let Some(newest) = fitting.next() else {
+        return Err(Fault::Failed(match (named, among) {
+            (Some(named), _) => {
+                format!("no task is called `{named}` and no id ends so: `remit ps` lists the tasks")
+            }
+            (None, Among::Unfinished) => {
+                "there is no unfinished task: `remit ps --all` lists those that have ended".into()
+            }
+            (None, Among::Every) => "there is no task yet: start one with `remit run FILE`".into(),
+        }));
+    };
+    match (named, fitting.next()) {
+        (Some(named), Some(other)) if newest.name != named => Err(Fault::Usage(format!(
+            "`{named}` may be {} or {}: give more of the id",
+            newest.id, other.id
+        ))),
+        _ => Ok(newest.id),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use remit_client::EventNumber;
+
+    use super::*;
+
+    fn task(id: &str, name: &str, status: &str) -> TaskInfo {
+        TaskInfo {
+            id: id.parse().unwrap(),
+            name: name.into(),
+            status: status.into(),
+            created_ms: 0,
+            events: EventNumber(1),
+            attempt: 1,
+            node: String::new(),
+            detail: String::new(),
+            calls: 0,
+        }
+    }
+
+    #[test]
+    fn a_task_is_found_by_name_by_the_end_of_its_id_or_as_the_newest() {
+        let [a, b, c] = [
+            "0190a6e2-7c1d-7000-8000-00000000aaaa",
+            "0190a6e2-7c1d-7000-8000-00000000bbbb",
+            "0190a6e2-7c1d-7000-8000-00000001bbbb",
+        ];
+        let tasks = [task(a, "x", "completed"), task(b, "y", "running"), task(c, "y", "failed")];
+        let picked = |named, among| pick(&tasks, named, among).map(|id| id.to_string());
+        assert_eq!(picked(None, Among::Every).unwrap(), a);
+        assert_eq!(picked(None, Among::Unfinished).unwrap(), b);
+        assert_eq!(picked(Some("y"), Among::Every).unwrap(), b, "the newest of a name");
+        assert_eq!(picked(Some("0aaaa"), Among::Every).unwrap(), a);
+        assert!(picked(Some("bbbb"), Among::Every).unwrap_err().to_string().contains(c));
+        assert!(picked(Some("aaa"), Among::Every).is_err(), "too short to mean a task");
+        assert!(pick(&[], None, Among::Every).is_err());
+    }
+}

@@ -1,0 +1,99 @@
+//! `remit tool-node`: a process that serves tools to a mesh.
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use clap::Args;
+use remit_tool_node::config::Config;
+use remit_tool_node::start::Arguments;
+use remit_tool_node::{Node, run};
+use remit_vat::vat::Vat;
+
+use super::serving::{Ending, ready};
+use crate::fault::{Fault, doing};
+
+/// Run a tool node: it serves the tools that its configuration names
+#[derive(Debug, Args)]
+pub(super) struct ToolNode {
+    /// A line from `remit invite --role tool-node`; needed once
+    #[arg(long, value_name = "LINE")]
+    join: Option<String>,
+
+    /// The orchestrator, host:port, if it is not where it was when the node joined
+    #[arg(long, value_name = "ADDRESS")]
+    orchestrator: Option<String>,
+
+    /// What is served, as TOML
+    #[arg(long, value_name = "FILE", required_unless_present = "here")]
+    config: Option<PathBuf>,
+
+    /// Serve the current folder: `fs`, and `git` if it is a repository
+    #[arg(long, conflicts_with = "config")]
+    here: bool,
+
+    /// Where credential and ledger are kept
+    #[arg(long, value_name = "DIR", default_value = "remit-tool-node")]
+    data: PathBuf,
+
+    /// What the node has, beside the labels of its configuration
+    #[arg(long)]
+    label: Vec<String>,
+
+    #[command(flatten)]
+    ending: Ending,
+}
+
+impl ToolNode {
+    pub(super) fn execute(self) -> Result<(), Fault> {
+        Vat::run(self.serve()).map_err(doing("no event loop"))?
+    }
+
+    async fn serve(self) -> Result<(), Fault> {
+        let shutdown = self.ending.comes()?;
+        let failed = |error: &dyn std::fmt::Display| Fault::Failed(error.to_string());
+        let (tools, mut labels) = self
+            .tools()
+            .and_then(|config| config.hiding(&self.data).open())
+            .map_err(|error| failed(&error))?;
+        labels.extend(self.label);
+        let arguments =
+            Arguments { join: self.join, dir: self.data, address: self.orchestrator, labels };
+        let member = arguments.member().await.map_err(|error| failed(&error))?;
+        let ledger = arguments.dir.join("ledger");
+        let node = Node::open(tools, arguments.labels, &ledger).await;
+        let node = Rc::new(node.map_err(|error| failed(&error))?);
+        ready("tool-node", &member.identity().to_string());
+        run(&member, &node, shutdown).await;
+        Ok(())
+    }
+
+    fn tools(&self) -> Result<Config, remit_tool_node::config::BadConfig> {
+        match &self.config {
+            Some(file) => Config::read(file),
+            None => Config::parse(Path::new("the current folder"), here(Path::new("."))),
+        }
+    }
+}
+
+/// What is served of a folder that has no configuration: its files, without the mesh's own, and its
+/// repository. Nothing that runs programs or reaches the network.
+fn here(folder: &Path) -> String {
+    let mut text = "[[fs]]\nroot = '.'\nhidden = ['.remit']\nwritable = true\n".to_owned();
+    if folder.join(".git").exists() {
+        text += "\n[[git]]\nroot = '.'\n";
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_without_a_configuration_serves_its_files_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config::parse(&dir.path().join("x"), here(dir.path())).unwrap();
+        let (tools, _) = config.open().unwrap();
+        assert_eq!(tools.iter().map(|tool| tool.name()).collect::<Vec<_>>(), ["fs"]);
+    }
+}

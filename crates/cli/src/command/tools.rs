@@ -1,0 +1,110 @@
+//! `remit tools`: what can be granted.
+
+use std::time::Instant;
+
+use clap::Args;
+use remit_client::{Client, ToolInfo};
+use remit_core::manifest::Method;
+
+use crate::embedded::Parts;
+use crate::fault::Fault;
+use crate::limits;
+use crate::look::Look;
+use crate::mesh::{Mesh, Place};
+use crate::show::out;
+use crate::show::paint::{Ink, Paint};
+use crate::show::text::harmless;
+
+/// List the tools that can be granted, with their methods
+///
+/// Starts a mesh for the time of the command if none runs.
+#[derive(Debug, Args)]
+pub(super) struct Tools {}
+
+impl Tools {
+    pub(super) async fn execute(self, place: &Place, look: Look) -> Result<(), Fault> {
+        let mesh = Mesh::reach(place, Parts::All).await?;
+        let tools = if mesh.embedded.is_some() {
+            first(&mesh.client).await
+        } else {
+            mesh.client.tools().await.map_err(Fault::from)
+        };
+        mesh.leave().await;
+        let tools = tools?;
+        if tools.is_empty() {
+            out::note("remit: no tool is registered: see the tool node's log");
+        }
+        tools.iter().flat_map(|tool| lines(tool, look.out)).try_for_each(|line| out::line(&line))
+    }
+}
+
+/// The tools of a mesh whose tool node has just been started, and registers soon.
+async fn first(client: &Client) -> Result<Vec<ToolInfo>, Fault> {
+    let began = Instant::now();
+    loop {
+        let tools = client.tools().await?;
+        if !tools.is_empty() || began.elapsed() > limits::TOOLS {
+            return Ok(tools);
+        }
+        tokio::time::sleep(limits::LOOK_AGAIN).await;
+    }
+}
+
+fn lines(tool: &ToolInfo, paint: Paint) -> Vec<String> {
+    let manifest = &tool.manifest;
+    let title = harmless(&format!("{}@{}", manifest.tool, manifest.version));
+    let away = if tool.available { "" } else { " (away)" };
+    let mut lines = vec![format!(
+        "{}  {}  {}",
+        paint.ink(Ink::Name, &title),
+        harmless(&manifest.description),
+        paint.ink(Ink::Dim, &format!("{}{away}", harmless(&tool.node)))
+    )];
+    for interface in &manifest.interfaces {
+        let root = if interface.name == manifest.root { ", which is granted" } else { "" };
+        lines.push(format!("  {}{root}", harmless(&interface.name)));
+        lines.extend(interface.methods.iter().map(|method| one(method, paint)));
+    }
+    lines
+}
+
+fn one(method: &Method, paint: Paint) -> String {
+    let params: Vec<String> = method
+        .params
+        .iter()
+        .map(|param| format!("{}{}", param.name, if param.required { "" } else { "?" }))
+        .collect();
+    let returns =
+        if method.returns.is_empty() { String::new() } else { format!(" -> {}", method.returns) };
+    let marks = [
+        (method.read_only, "readOnly"),
+        (method.idempotent && !method.read_only, "idempotent"),
+        (method.destructive, "destructive"),
+    ];
+    let marks: Vec<&str> = marks.iter().filter(|(is, _)| *is).map(|(_, mark)| *mark).collect();
+    let head = harmless(&format!("{}({}){returns}", method.name, params.join(", ")));
+    let marks = paint.ink(Ink::Dim, &marks.join(" "));
+    format!("    {head}  {marks}").trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use remit_core::manifest::Param;
+
+    use super::*;
+
+    #[test]
+    fn a_method_reads_as_it_is_written() {
+        let param =
+            |name: &str, required| Param { name: name.into(), required, ..Param::default() };
+        let method = Method {
+            name: "open".into(),
+            params: vec![param("path", true), param("depth", false)],
+            returns: "Dir".into(),
+            read_only: true,
+            idempotent: true,
+            ..Method::default()
+        };
+        assert_eq!(one(&method, Paint::Plain), "    open(path, depth?) -> Dir  readOnly");
+    }
+}

@@ -1,0 +1,68 @@
+//! What the environment says: how the program logs and looks. Flags are read by `command`.
+
+use std::io::IsTerminal as _;
+
+use tracing_subscriber::EnvFilter;
+
+use crate::look::Look;
+use crate::show::paint::Paint;
+
+/// What the environment says.
+pub(crate) struct Settings {
+    /// What is logged, as for `RUST_LOG`; from `REMIT_LOG`.
+    log: Option<String>,
+    /// How output may look.
+    pub(crate) look: Look,
+}
+
+/// What a node logs when nobody says: of our own crates what matters to an operator.
+const NODE_LOG: &str = "warn,remit=info,remit_orchestrator=info,remit_agent_node=info,\
+                        remit_tool_node=info,remit_vat=info";
+
+/// What a command logs when nobody says: it tells a person what matters by itself.
+const COMMAND_LOG: &str = "error";
+
+/// What kind of process this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// One that serves, and whose log an operator reads.
+    Node,
+    /// One that a person waits for.
+    Command,
+}
+
+impl Settings {
+    #[expect(clippy::disallowed_methods, reason = "this is the file that reads the environment")]
+    pub(crate) fn read() -> Self {
+        let plain = std::env::var("NO_COLOR").is_ok_and(|value| !value.is_empty())
+            || std::env::var("TERM").is_ok_and(|term| term == "dumb");
+        let paint = |terminal: bool| {
+            if terminal && !plain { Paint::Colour } else { Paint::Plain }
+        };
+        let (out, err) = (std::io::stdout().is_terminal(), std::io::stderr().is_terminal());
+        Self {
+            log: std::env::var("REMIT_LOG").ok(),
+            look: Look { out: paint(out), err: paint(err), lively: err },
+        }
+    }
+
+    /// Begins to log on standard error. A filter that cannot be read is said, and the default taken.
+    pub(crate) fn start_logging(&self, kind: Kind) {
+        let default = match kind {
+            Kind::Node => NODE_LOG,
+            Kind::Command => COMMAND_LOG,
+        };
+        let filter = match &self.log {
+            None => EnvFilter::new(default),
+            Some(text) => EnvFilter::try_new(text).unwrap_or_else(|error| {
+                crate::show::out::note(&format!("remit: REMIT_LOG={text}: {error}"));
+                EnvFilter::new(default)
+            }),
+        };
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .with_ansi(self.look.err == Paint::Colour)
+            .init();
+    }
+}

@@ -1,0 +1,77 @@
+//! How a command ends when it does not end well, and the exit code that says so.
+
+use std::io;
+use std::process::ExitCode;
+
+use remit_client::{Error, Failure};
+
+/// Why a command did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fault {
+    /// What was typed makes no sense. Exit code 2.
+    #[error("{0}")]
+    Usage(String),
+    /// It could not be done. Exit code 1.
+    #[error("{0}")]
+    Failed(String),
+    /// The task ended badly. Exit code 1.
+    #[error("{0}")]
+    Task(Failure),
+    /// Something was found that needs mending, and was already said. Exit code 1.
+    #[error("")]
+    Said,
+    /// Ctrl-C, and what to do next was already said. Exit code 130, as shells have it.
+    #[error("")]
+    Interrupted,
+    /// Nobody reads the output any more. That is no error.
+    #[error("")]
+    BrokenPipe,
+}
+
+impl Fault {
+    /// The exit code that tells scripts what happened.
+    pub(crate) fn code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Usage(_) => 2,
+            Self::Failed(_) | Self::Task(_) | Self::Said => 1,
+            Self::Interrupted => 130,
+            Self::BrokenPipe => 0,
+        })
+    }
+
+    /// What a person is told, if anything is left to be told.
+    pub(crate) fn message(&self) -> Option<String> {
+        match self {
+            Self::Said | Self::Interrupted | Self::BrokenPipe => None,
+            Self::Task(failure) => {
+                let detail = failure.detail.trim_end();
+                let more = if detail.is_empty() { String::new() } else { format!("\n{detail}") };
+                Some(format!("the task failed: {}: {}{more}", failure.code, failure.message))
+            }
+            Self::Usage(text) | Self::Failed(text) => Some(text.clone()),
+        }
+    }
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Invalid(text) => Self::Usage(text),
+            other => Self::Failed(other.to_string()),
+        }
+    }
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self::BrokenPipe;
+        }
+        Self::Failed(error.to_string())
+    }
+}
+
+/// Says what was being done when the operating system refused it.
+pub(crate) fn doing<E: std::fmt::Display>(what: impl std::fmt::Display) -> impl FnOnce(E) -> Fault {
+    move |error| Fault::Failed(format!("{what}: {error}"))
+}

@@ -1,0 +1,117 @@
+//! Following a task on the screen until it ends or the person has seen enough.
+
+use remit_client::{EventNumber, Fact, Followed, TaskHandle, value_to_json};
+
+use crate::fault::Fault;
+use crate::look::Look;
+use crate::mesh::{Mesh, Place};
+use crate::show::out;
+use crate::show::screen::Screen;
+
+/// Which events to show.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct From {
+    /// The last event that is not shown. The ones before are read all the same, so that those after
+    /// can be told in full.
+    pub(crate) after: EventNumber,
+}
+
+/// How following ended.
+enum End {
+    Task(Fact),
+    Interrupt,
+}
+
+/// Shows `task` until it ends, then prints its result as JSON. Ctrl-C detaches: the task stays.
+/// Either way the mesh is let go of.
+pub(crate) async fn to_the_end(
+    mut mesh: Mesh,
+    place: &Place,
+    task: TaskHandle,
+    from: From,
+    look: Look,
+) -> Result<(), Fault> {
+    let mut screen = look.screen();
+    let tending = mesh.tend(place, |text| out::note(&format!("remit: {text}")));
+    let end = tokio::select! {
+        biased;
+        end = watch(&task, from, &mut screen) => end,
+        end = tending => end.map(|()| End::Interrupt),
+    };
+    screen.rest();
+    if let Ok(End::Interrupt) = &end {
+        let id = task.id();
+        let stays = if mesh.embedded.is_some() {
+            "stopping; the task is safe on disk"
+        } else {
+            "the task goes on"
+        };
+        out::note(&format!("remit: detached, {stays}. Go on with: remit attach {id}"));
+    }
+    leave(mesh).await?;
+    match end? {
+        End::Interrupt => Err(Fault::Interrupted),
+        End::Task(fact) => say(fact),
+    }
+}
+
+/// Lets go of the mesh. A second Ctrl-C does not wait for it.
+pub(crate) async fn leave(mesh: Mesh) -> Result<(), Fault> {
+    tokio::select! {
+        biased;
+        () = mesh.leave() => Ok(()),
+        _ = tokio::signal::ctrl_c() => Err(Fault::Interrupted),
+    }
+}
+
+async fn watch(task: &TaskHandle, from: From, screen: &mut Screen) -> Result<End, Fault> {
+    let mut events = task.events(EventNumber(0)).await?;
+    let interrupt = tokio::signal::ctrl_c();
+    tokio::pin!(interrupt);
+    let mut last = None;
+    loop {
+        let followed = tokio::select! {
+            biased;
+            _ = &mut interrupt => return Ok(End::Interrupt),
+            followed = events.next() => followed,
+        };
+        match followed.transpose()? {
+            Some(Followed::Event(event)) => {
+                if event.number > from.after {
+                    screen.event(&event);
+                } else {
+                    screen.pass(&event);
+                }
+                if ends(&event.fact) {
+                    last = Some(event.fact);
+                }
+            }
+            Some(Followed::Output { text, .. }) => screen.output(&text),
+            Some(Followed::CaughtUp(_)) => {}
+            None => {
+                return last.map(End::Task).ok_or_else(|| {
+                    Fault::Failed("the events of the task broke off: try `remit attach`".into())
+                });
+            }
+        }
+    }
+}
+
+const fn ends(fact: &Fact) -> bool {
+    matches!(fact, Fact::TaskCompleted(_) | Fact::TaskFailed(_) | Fact::TaskCancelled(_))
+}
+
+fn say(fact: Fact) -> Result<(), Fault> {
+    match fact {
+        Fact::TaskCompleted(value) => {
+            let json = serde_json::to_string_pretty(&value_to_json(&value))
+                .map_err(crate::fault::doing("the result cannot be printed"))?;
+            out::line(&json)
+        }
+        Fact::TaskFailed(failure) => Err(Fault::Task(failure)),
+        Fact::TaskCancelled(reason) => {
+            Err(Fault::Failed(format!("the task was cancelled: {reason}")))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,40 @@
+//! Every bound of the command line, each with its reason.
+
+use std::time::Duration;
+
+/// Files of one bundle: a program of more belongs into a build step.
+pub(crate) const BUNDLE_FILES: usize = 256;
+
+/// Bytes of one bundle: it is sent in one message and kept in the journal.
+pub(crate) const BUNDLE_BYTES: usize = 4 << 20;
+
+/// How long an embedded orchestrator may take to be ready. A million events take half a second.
+pub(crate) const READY: Duration = Duration::from_secs(30);
+
+/// How long the granted tools may take to be registered. Nodes that were cut off back off for
+/// seconds before they dial again.
+pub(crate) const TOOLS: Duration = Duration::from_secs(20);
+
+/// How often something that will be there soon is looked at again.
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// How long a mesh that is said to run may take to answer.
+pub(crate) const KNOCK: Duration = Duration::from_secs(3);
+
+/// How long the nodes of an embedded mesh may take to end by themselves before they are killed.
+pub(crate) const STOP: Duration = Duration::from_secs(10);
+
+/// Characters of an argument or a result on an event's line: it should fit a terminal's line.
+pub(crate) const SHOWN: usize = 72;
+
+/// Bytes of a node's log kept from earlier runs, so that `.remit` does not grow for ever.
+pub(crate) const LOG_BYTES: u64 = 4 << 20;
+
+/// How often the processes of an embedded mesh are looked after.
+pub(crate) const TEND: Duration = Duration::from_millis(500);
+
+/// How many tasks `remit ps` shows unless told otherwise: a screen.
+pub(crate) const TASKS: u32 = 20;
+
+/// Lines of a node's log that are shown when it could not be started.
+pub(crate) const TAIL: usize = 8;

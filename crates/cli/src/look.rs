@@ -1,0 +1,22 @@
+//! How this run of the program may look: where there is a terminal, and whether colour is wanted.
+
+use crate::show::paint::Paint;
+use crate::show::screen::Screen;
+
+/// How output may look.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Look {
+    /// For standard output.
+    pub(crate) out: Paint,
+    /// For standard error.
+    pub(crate) err: Paint,
+    /// Whether standard error is a terminal, on which a spinner makes sense.
+    pub(crate) lively: bool,
+}
+
+impl Look {
+    /// A view for the events of a task.
+    pub(crate) fn screen(self) -> Screen {
+        Screen::new(self.err, self.lively)
+    }
+}

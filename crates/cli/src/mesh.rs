@@ -1,0 +1,115 @@
+//! The mesh that a command speaks to: one elsewhere, the one that runs for this folder, or one that
+//! this process starts.
+
+use std::fs::File;
+use std::time::Instant;
+
+use remit_client::Client;
+
+use crate::embedded::{Embedded, Parts};
+use crate::fault::Fault;
+use crate::home::Home;
+use crate::limits;
+
+/// Where to look for a mesh.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    /// The folder of the mesh on this machine.
+    pub(crate) home: Home,
+    /// The address of a mesh elsewhere, if one was named.
+    pub(crate) address: Option<String>,
+}
+
+/// A mesh, reached.
+pub(crate) struct Mesh {
+    /// The connection to it.
+    pub(crate) client: Client,
+    /// Its processes, if they belong to this one.
+    pub(crate) embedded: Option<Embedded>,
+}
+
+impl Mesh {
+    /// Reaches the mesh of `place`, and starts what `parts` asks for if none runs there.
+    pub(crate) async fn reach(place: &Place, parts: Parts) -> Result<Self, Fault> {
+        if let Some(address) = &place.address {
+            let client = Client::connect(address, place.home.joined(address)).await?;
+            return Ok(Self { client, embedded: None });
+        }
+        place.home.make()?;
+        let began = Instant::now();
+        loop {
+            if let Some(client) = running(&place.home).await {
+                return Ok(Self { client, embedded: None });
+            }
+            if let Some(claim) = place.home.claim()? {
+                return Self::start(&place.home, claim, parts).await;
+            }
+            if began.elapsed() > limits::READY {
+                return Err(Fault::Failed(format!(
+                    "another process runs the mesh of {}, and it does not answer: see the logs in \
+                     {0}/log, or end that process",
+                    place.home.dir().display()
+                )));
+            }
+            tokio::time::sleep(limits::LOOK_AGAIN).await;
+        }
+    }
+
+    /// Reaches the mesh of `place` if it runs. Starts nothing.
+    pub(crate) async fn find(place: &Place) -> Result<Option<Self>, Fault> {
+        if place.address.is_some() {
+            return Self::reach(place, Parts::Orchestrator).await.map(Some);
+        }
+        Ok(running(&place.home).await.map(|client| Self { client, embedded: None }))
+    }
+
+    async fn start(home: &Home, claim: File, parts: Parts) -> Result<Self, Fault> {
+        let (embedded, client) = Embedded::start(home, claim, parts).await?;
+        Ok(Self { client, embedded: Some(embedded) })
+    }
+
+    /// Looks after the mesh of `place` for as long as it is polled: starts again what has ended, and
+    /// takes the mesh over when the process that ran it has gone.
+    pub(crate) async fn tend(&mut self, place: &Place, note: impl Fn(&str)) -> Result<(), Fault> {
+        if place.address.is_some() {
+            return std::future::pending().await;
+        }
+        loop {
+            tokio::time::sleep(limits::TEND).await;
+            match &mut self.embedded {
+                Some(embedded) => {
+                    for role in embedded.mend(&place.home).await? {
+                        note(&format!("the {role} had ended and was started again"));
+                    }
+                }
+                None => {
+                    if let Some(claim) = place.home.claim()? {
+                        let (embedded, client) =
+                            Embedded::start(&place.home, claim, Parts::All).await?;
+                        (self.embedded, self.client) = (Some(embedded), client);
+                        note("the process that ran the mesh has gone: this one runs it now");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Lets go of the mesh; one that belongs to this process ends, its tasks safe on disk.
+    pub(crate) async fn leave(self) {
+        drop(self.client);
+        if let Some(embedded) = self.embedded {
+            embedded.stop().await;
+        }
+    }
+}
+
+/// The mesh that runs for this folder, if it answers.
+async fn running(home: &Home) -> Option<Client> {
+    let seen = home.seen()?;
+    let knock = async {
+        let client = Client::connect(&seen.address, home.client()).await.ok()?;
+        client.health().await.ok()?;
+        Some(client)
+    };
+    tokio::time::timeout(limits::KNOCK, knock).await.ok().flatten()
+}

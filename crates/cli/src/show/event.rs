@@ -1,0 +1,194 @@
+//! One readable line for each event, with what is needed from the events before it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use remit_client::{Event, Fact, Failure, Value};
+use remit_core::event::{CallDenied, CallRequested, Grant, Level};
+use remit_core::grant::text::GrantText;
+use remit_core::{CallNumber, GrantId, ObjectId, Outcome};
+
+use super::paint::{Ink, Paint};
+use super::text::{self, count, harmless, short, span};
+use crate::limits::SHOWN;
+
+/// Turns events into lines.
+#[derive(Debug)]
+pub(crate) struct Lines {
+    paint: Paint,
+    began_ms: Option<u64>,
+    grants: HashMap<GrantId, String>,
+    /// How each object-returning call reads, so that a chain reads as it was written.
+    labels: HashMap<CallNumber, String>,
+    /// Calls that are out, with the time at which they went.
+    out: BTreeMap<CallNumber, (String, u64)>,
+}
+
+impl Lines {
+    pub(crate) fn new(paint: Paint) -> Self {
+        Self {
+            paint,
+            began_ms: None,
+            grants: HashMap::new(),
+            labels: HashMap::new(),
+            out: BTreeMap::new(),
+        }
+    }
+
+    /// The calls that are out, as the script wrote them.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = &str> {
+        self.out.values().map(|(label, _)| label.as_str())
+    }
+
+    /// The line of an event.
+    pub(crate) fn line(&mut self, event: &Event) -> String {
+        let began = *self.began_ms.get_or_insert(event.time_ms);
+        let since = event.time_ms.saturating_sub(began);
+        let at = format!("{:>4}.{:03}", since / 1_000, since % 1_000);
+        let what = self.fact(&event.fact, event.time_ms);
+        format!("{}  {what}", self.paint.ink(Ink::Dim, &at))
+    }
+
+    fn fact(&mut self, fact: &Fact, now_ms: u64) -> String {
+        let paint = self.paint;
+        match fact {
+            Fact::TaskCreated(made) => {
+                let files = count(made.source.len(), "file");
+                let entry = harmless(&made.entry);
+                format!(
+                    "task {} ({entry}, {files})",
+                    paint.ink(Ink::Name, &short(&made.name, SHOWN))
+                )
+            }
+            Fact::AttemptStarted { attempt, node } => {
+                format!("attempt {attempt} begins on {}", harmless(node))
+            }
+            Fact::AttemptEnded { attempt, reason } => {
+                format!("attempt {attempt} is over: {}", short(reason, 200))
+            }
+            Fact::GrantAdded(grant) => self.grant(grant),
+            Fact::GrantRevoked { grant, reason } => {
+                let name = self.name(*grant);
+                let what = format!("revoked {name}: {}", short(reason, 200));
+                paint.ink(Ink::Odd, &what)
+            }
+            Fact::CallRequested(call) => self.requested(call, now_ms),
+            Fact::CallCompleted { call, outcome } => self.completed(*call, outcome, now_ms),
+            Fact::CallDenied(denied) => self.denied(denied),
+            Fact::CallUnknown { call, reason } => {
+                let label = self.label(*call);
+                let what =
+                    format!("? {label}: nobody knows what became of it: {}", short(reason, 200));
+                paint.ink(Ink::Odd, &what)
+            }
+            Fact::LogEmitted { level, text, .. } => self.log(*level, text),
+            Fact::InputAccepted { input, value, sender, .. } => {
+                let value = text::value(value, SHOWN);
+                format!("input {input}: {value} from {}", harmless(sender))
+            }
+            Fact::InputRequested { .. } => "waits for input: `remit send`".into(),
+            Fact::InputDelivered { input, .. } => format!("input {input} is taken"),
+            Fact::TimerSet { due_ms, .. } => {
+                format!("sleeps {}", span(due_ms.saturating_sub(now_ms)))
+            }
+            Fact::TimerFired { .. } => "wakes".into(),
+            Fact::TaskCompleted(value) => {
+                format!("{} {}", paint.ink(Ink::Good, "completed:"), text::value(value, SHOWN))
+            }
+            Fact::TaskFailed(failure) => {
+                format!("{} {}", paint.ink(Ink::Bad, "failed:"), said(failure))
+            }
+            Fact::TaskCancelled(reason) => {
+                format!("{} {}", paint.ink(Ink::Odd, "cancelled:"), short(reason, 200))
+            }
+        }
+    }
+
+    fn grant(&mut self, grant: &Grant) -> String {
+        let name = harmless(&grant.name);
+        self.grants.insert(grant.grant, name.clone());
+        let written = GrantText {
+            tool: grant.tool.clone(),
+            version: grant.version.clone(),
+            path: grant.path.clone(),
+            caveats: grant.caveats.clone(),
+        };
+        format!("grant {} = {}", self.paint.ink(Ink::Name, &name), harmless(&written.to_string()))
+    }
+
+    fn requested(&mut self, call: &CallRequested, now_ms: u64) -> String {
+        let label = format!(
+            "{}.{}({})",
+            self.object(call.object),
+            harmless(&call.method),
+            text::args(&call.args, SHOWN)
+        );
+        if !call.returns.is_empty() {
+            self.labels.insert(call.call, label.clone());
+        }
+        let line = format!("→ {label}");
+        self.out.insert(call.call, (label, now_ms));
+        line
+    }
+
+    fn completed(&mut self, call: CallNumber, outcome: &Outcome, now_ms: u64) -> String {
+        let label = self.label(call);
+        let took = self.out.remove(&call).map(|(_, began)| span(now_ms.saturating_sub(began)));
+        let took = self.paint.ink(Ink::Dim, &took.map(|t| format!("  {t}")).unwrap_or_default());
+        match outcome {
+            Outcome::Value { value: Value::Null, object: true } => {
+                format!("{} {label}{took}", self.paint.ink(Ink::Good, "✓"))
+            }
+            Outcome::Value { value, .. } => {
+                let value = text::value(value, SHOWN);
+                format!("{} {label}: {value}{took}", self.paint.ink(Ink::Good, "✓"))
+            }
+            Outcome::Failure(failure) => {
+                let why = self.paint.ink(Ink::Bad, &said(failure));
+                format!("{} {label}: {why}{took}", self.paint.ink(Ink::Bad, "✗"))
+            }
+        }
+    }
+
+    fn denied(&self, denied: &CallDenied) -> String {
+        let on = self.object(denied.object);
+        let what = format!("✗ {on}.{}(…): {}", harmless(&denied.method), said(&denied.failure));
+        let caveat = harmless(&denied.failure.detail);
+        let caveat = if caveat.is_empty() { caveat } else { format!("  [{caveat}]") };
+        self.paint.ink(Ink::Bad, &format!("{what}{caveat}"))
+    }
+
+    fn log(&self, level: Level, written: &str) -> String {
+        let (name, ink) = match level {
+            Level::Debug => ("debug", Ink::Dim),
+            Level::Info => ("log", Ink::Dim),
+            Level::Warn => ("warn", Ink::Odd),
+            Level::Error => ("error", Ink::Bad),
+        };
+        let indented: Vec<String> = written.lines().map(harmless).collect();
+        format!("{} {}", self.paint.ink(ink, &format!("{name}:")), indented.join("\n            "))
+    }
+
+    fn name(&self, grant: GrantId) -> String {
+        self.grants.get(&grant).cloned().unwrap_or_else(|| format!("grant {grant}"))
+    }
+
+    fn label(&self, call: CallNumber) -> String {
+        let known = self.out.get(&call).map(|(label, _)| label.clone());
+        known.or_else(|| self.labels.get(&call).cloned()).unwrap_or_else(|| format!("call {call}"))
+    }
+
+    fn object(&self, object: ObjectId) -> String {
+        match object {
+            ObjectId::Grant(grant) => self.name(grant),
+            ObjectId::Result(call) => self.label(call),
+            ObjectId::Part(call, at) => format!("{}[{at}]", self.label(call)),
+        }
+    }
+}
+
+fn said(failure: &Failure) -> String {
+    format!("{}: {}", failure.code, short(&failure.message, 300))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,132 @@
+//! Events as JSON, for programs: `{"number", "timeMs", "event", ...}`, names as in the schema.
+
+use remit_client::{Event, Fact, Failure, value_to_json};
+use remit_core::Outcome;
+use remit_core::event::{CallDenied, CallRequested, Grant, Level, TaskCreated};
+use remit_core::grant::text::caveat_text;
+use serde_json::{Map, Value as Json, json};
+
+/// An event.
+pub(crate) fn event(event: &Event) -> Json {
+    let mut object = Map::new();
+    object.insert("number".into(), json!(event.number.0));
+    object.insert("timeMs".into(), json!(event.time_ms));
+    object.insert("event".into(), json!(event.fact.name()));
+    if let Json::Object(more) = fact(&event.fact) {
+        object.extend(more);
+    }
+    Json::Object(object)
+}
+
+fn fact(fact: &Fact) -> Json {
+    match fact {
+        Fact::TaskCreated(made) => created(made),
+        Fact::AttemptStarted { attempt, node } => json!({ "attempt": attempt.0, "node": node }),
+        Fact::AttemptEnded { attempt, reason } => json!({ "attempt": attempt.0, "reason": reason }),
+        Fact::GrantAdded(grant) => added(grant),
+        Fact::GrantRevoked { grant, reason } => json!({ "grant": grant.0, "reason": reason }),
+        Fact::CallRequested(call) => requested(call),
+        Fact::CallCompleted { call, outcome } => {
+            json!({ "call": call.0, "outcome": ended(outcome) })
+        }
+        Fact::CallDenied(denied) => refused(denied),
+        Fact::CallUnknown { call, reason } => json!({ "call": call.0, "reason": reason }),
+        Fact::LogEmitted { line, level, text } => {
+            json!({ "line": line, "level": level_name(*level), "text": text })
+        }
+        Fact::InputAccepted { input, value, sender, key } => json!({
+            "input": input.0, "value": value_to_json(value), "sender": sender, "key": key,
+        }),
+        Fact::InputRequested { operation } | Fact::TimerFired { operation } => {
+            json!({ "operation": operation.0 })
+        }
+        Fact::InputDelivered { operation, input } => {
+            json!({ "operation": operation.0, "input": input.0 })
+        }
+        Fact::TimerSet { operation, due_ms } => {
+            json!({ "operation": operation.0, "dueMs": due_ms })
+        }
+        Fact::TaskCompleted(value) => json!({ "value": value_to_json(value) }),
+        Fact::TaskFailed(why) => json!({ "failure": failure(why) }),
+        Fact::TaskCancelled(reason) => json!({ "reason": reason }),
+    }
+}
+
+fn created(made: &TaskCreated) -> Json {
+    let paths: Vec<&str> = made.source.iter().map(|file| file.path.as_str()).collect();
+    json!({
+        "name": made.name, "agent": made.agent, "source": paths, "entry": made.entry,
+        "input": value_to_json(&made.input), "labels": made.labels, "creator": made.creator,
+        "deadlineMs": made.deadline_ms, "memoryBytes": made.memory_bytes,
+    })
+}
+
+fn added(grant: &Grant) -> Json {
+    let caveats: Vec<String> = grant.caveats.iter().map(caveat_text).collect();
+    json!({
+        "grant": grant.grant.0, "parent": grant.parent.map(|parent| parent.0),
+        "name": grant.name, "tool": grant.tool, "version": grant.version, "node": grant.node,
+        "path": grant.path, "caveats": caveats, "holder": grant.holder,
+    })
+}
+
+fn requested(call: &CallRequested) -> Json {
+    json!({
+        "call": call.call.0, "attempt": call.attempt.0, "object": call.object.to_string(),
+        "method": call.method, "args": value_to_json(&call.args), "grant": call.grant.0,
+        "path": call.path, "returns": call.returns, "readOnly": call.read_only,
+        "idempotent": call.idempotent, "through": call.through.map(|through| through.0),
+    })
+}
+
+fn refused(denied: &CallDenied) -> Json {
+    json!({
+        "call": denied.call.0, "attempt": denied.attempt.0, "object": denied.object.to_string(),
+        "method": denied.method, "grant": denied.grant.0, "failure": failure(&denied.failure),
+        "through": denied.through.map(|through| through.0),
+    })
+}
+
+fn ended(outcome: &Outcome) -> Json {
+    match outcome {
+        Outcome::Value { value, object } => {
+            json!({ "value": value_to_json(value), "object": object })
+        }
+        Outcome::Failure(why) => json!({ "failure": failure(why) }),
+    }
+}
+
+fn failure(failure: &Failure) -> Json {
+    json!({
+        "code": failure.code.as_str(), "message": failure.message, "detail": failure.detail,
+    })
+}
+
+const fn level_name(level: Level) -> &'static str {
+    match level {
+        Level::Debug => "debug",
+        Level::Info => "info",
+        Level::Warn => "warn",
+        Level::Error => "error",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use remit_client::{Code, EventNumber};
+    use remit_core::CallNumber;
+
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_object_with_its_facts_beside_its_number() {
+        let why = Failure::new(Code::NotFound, "no such file");
+        let outcome = Outcome::Failure(why);
+        let fact = Fact::CallCompleted { call: CallNumber(3), outcome };
+        let shown = event(&Event { number: EventNumber(9), time_ms: 1, fact });
+        assert_eq!(
+            shown.to_string(),
+            r#"{"number":9,"timeMs":1,"event":"call-completed","call":3,"outcome":{"failure":{"code":"not-found","message":"no such file","detail":""}}}"#
+        );
+    }
+}

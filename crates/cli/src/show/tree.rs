@@ -1,0 +1,97 @@
+//! A task's grants as a tree: each under the one it was narrowed from.
+
+use remit_client::{GrantId, GrantInfo};
+use remit_core::grant::text::GrantText;
+
+use super::paint::{Ink, Paint};
+use super::text;
+
+/// The lines of the tree.
+pub(crate) fn lines(grants: &[GrantInfo], paint: Paint) -> Vec<String> {
+    let mut out = Vec::new();
+    below(None, "", grants, paint, &mut out);
+    out
+}
+
+fn below(
+    parent: Option<GrantId>,
+    indent: &str,
+    grants: &[GrantInfo],
+    paint: Paint,
+    out: &mut Vec<String>,
+) {
+    let children: Vec<_> = grants.iter().filter(|grant| grant.parent == parent).collect();
+    for (at, grant) in children.iter().enumerate() {
+        let last = at + 1 == children.len();
+        let (branch, next) = match (parent.is_some(), last) {
+            (false, _) => ("", ""),
+            (true, false) => ("├─ ", "│  "),
+            (true, true) => ("└─ ", "   "),
+        };
+        out.push(format!("{indent}{branch}{}", one(grant, paint)));
+        // A list from a mesh may name a grant as its own parent; each level has fewer to look at.
+        let rest: Vec<_> = grants.iter().filter(|g| g.grant != grant.grant).cloned().collect();
+        below(Some(grant.grant), &format!("{indent}{next}"), &rest, paint, out);
+    }
+}
+
+fn one(grant: &GrantInfo, paint: Paint) -> String {
+    let written = GrantText {
+        tool: grant.tool.clone(),
+        version: grant.version.clone(),
+        path: grant.path.clone(),
+        caveats: grant.caveats.clone(),
+    };
+    let used = usize::try_from(grant.used).unwrap_or(usize::MAX);
+    let line = format!(
+        "{} {} = {}  {}",
+        paint.ink(Ink::Dim, &format!("#{}", grant.grant)),
+        paint.ink(Ink::Name, &text::harmless(&grant.name)),
+        text::harmless(&written.to_string()),
+        paint.ink(Ink::Dim, &format!("{}, on {}", text::count(used, "call"), grant.node)),
+    );
+    if grant.revoked { format!("{line}  {}", paint.ink(Ink::Bad, "revoked")) } else { line }
+}
+
+#[cfg(test)]
+mod tests {
+    use remit_client::Caveat;
+
+    use super::*;
+
+    fn grant(number: u32, parent: Option<u32>, caveats: Vec<Caveat>) -> GrantInfo {
+        GrantInfo {
+            grant: GrantId(number),
+            parent: parent.map(GrantId),
+            name: format!("g{number}"),
+            tool: "fs".into(),
+            version: "1.0.0".into(),
+            node: "local".into(),
+            path: "src".into(),
+            caveats,
+            used: u64::from(number),
+            revoked: number == 3,
+        }
+    }
+
+    #[test]
+    fn a_narrowed_grant_stands_under_its_parent() {
+        let grants = [
+            grant(1, None, vec![Caveat::Calls(5)]),
+            grant(2, Some(1), vec![]),
+            grant(3, Some(1), vec![]),
+            grant(4, Some(2), vec![]),
+            grant(5, None, vec![]),
+        ];
+        assert_eq!(
+            lines(&grants, Paint::Plain),
+            [
+                "#1 g1 = fs@1.0.0:src?calls=5  1 call, on local",
+                "├─ #2 g2 = fs@1.0.0:src  2 calls, on local",
+                "│  └─ #4 g4 = fs@1.0.0:src  4 calls, on local",
+                "└─ #3 g3 = fs@1.0.0:src  3 calls, on local  revoked",
+                "#5 g5 = fs@1.0.0:src  5 calls, on local",
+            ]
+        );
+    }
+}

@@ -1,5 +1,11 @@
 //! What CI runs is what a developer runs, and what it checked last is what is here.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that unwraps says what it expected"
+)]
+
 use std::fs;
 use std::path::Path;
 

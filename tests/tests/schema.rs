@@ -1,5 +1,7 @@
 //! The schemas: the committed request is not stale, and what peers rely on is written down.
 
+#![expect(clippy::unwrap_used, reason = "a test that unwraps says what it expected")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

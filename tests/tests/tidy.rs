@@ -1,6 +1,8 @@
 //! The rules of style that a machine can check: each test names the file, what it found there, and
 //! what to do about it.
 
+#![expect(clippy::unwrap_used, reason = "a test that unwraps says what it expected")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

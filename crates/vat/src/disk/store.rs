@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 use super::folder::Folder;
 use super::work::Job;
@@ -26,9 +26,21 @@ pub(super) struct Store {
     /// not what is on disk, so nothing is read or written any more.
     failed: OnceLock<DiskError>,
     /// Large values, which sled keeps in files of their own and does not sync.
-    synced_blobs: Mutex<HashSet<OsString>>,
+    blobs: Mutex<Blobs>,
     pub(super) last_commit_us: AtomicU64,
 }
+
+/// The files of large values that were synced.
+#[derive(Default)]
+struct Blobs {
+    synced: HashSet<OsString>,
+    /// When their folder last changed, if it could not have changed since without its time saying
+    /// so: file systems count time in ticks.
+    as_of: Option<SystemTime>,
+}
+
+/// Longer than a tick of any file system's clock that matters.
+const TICK: Duration = Duration::from_millis(20);
 
 /// What a decision on the commit thread sees: all that was queued before it.
 pub struct View<'a> {
@@ -54,7 +66,7 @@ impl Store {
             reserve_bytes,
             faults,
             failed: OnceLock::new(),
-            synced_blobs: Mutex::default(),
+            blobs: Mutex::default(),
             last_commit_us: AtomicU64::new(0),
         }
     }
@@ -185,12 +197,17 @@ impl Store {
 
     fn sync_blobs(&self) -> io::Result<()> {
         let dir = self.dir().join("blobs");
+        let changed = std::fs::metadata(&dir)?.modified()?;
+        let mut blobs = self.blobs.lock().unwrap_or_else(PoisonError::into_inner);
+        if blobs.as_of == Some(changed) {
+            return Ok(());
+        }
+        let is_past = changed.elapsed().is_ok_and(|age| age > TICK);
         let mut present = HashSet::new();
-        let mut synced = self.synced_blobs.lock().unwrap_or_else(PoisonError::into_inner);
         let mut fresh = false;
         for entry in std::fs::read_dir(&dir)? {
             let entry = entry?;
-            if !synced.contains(&entry.file_name()) {
+            if !blobs.synced.contains(&entry.file_name()) {
                 match File::open(entry.path()) {
                     Ok(file) => file.sync_data()?,
                     // sled removes those that nothing refers to any more.
@@ -201,7 +218,7 @@ impl Store {
             }
             present.insert(entry.file_name());
         }
-        *synced = present;
+        *blobs = Blobs { synced: present, as_of: is_past.then_some(changed) };
         if fresh { File::open(&dir)?.sync_all() } else { Ok(()) }
     }
 

@@ -97,25 +97,18 @@ async fn orchestrator(home: &Home) -> Result<(Node, String), Fault> {
     Ok((node, address))
 }
 
-/// Connects with the client's credential, which is got by an invite if there is none that is still
-/// good.
 async fn client(home: &Home, address: &str) -> Result<Client, Fault> {
     let folder = home.client();
-    if !is_good(&folder) {
-        Client::join(&invite(home, "client")?, &folder).await?;
-    }
+    member(home, "client", &folder).await?;
     Ok(Client::connect(address, folder).await?)
 }
 
 async fn other(home: &Home, role: &'static str, address: &str) -> Result<Node, Fault> {
     let data = home.node(role);
+    // Not by `--join`: every process of the machine can read the arguments of every other.
+    member(home, role, &identity(home, role)).await?;
     let mut args: Vec<&OsStr> =
         vec!["--data".as_ref(), data.as_os_str(), "--orchestrator".as_ref(), address.as_ref()];
-    let line;
-    if !is_good(&identity(home, role)) {
-        line = invite(home, role)?;
-        args.extend::<[&OsStr; 2]>(["--join".as_ref(), line.as_ref()]);
-    }
     let tools = Path::new("remit.tools.toml");
     if role == TOOL_NODE {
         if tools.is_file() {
@@ -125,6 +118,14 @@ async fn other(home: &Home, role: &'static str, address: &str) -> Result<Node, F
         }
     }
     Ok(Node::start(home, role, &args).await?.0)
+}
+
+/// Sees to it that there is a good credential for `role` in `folder`.
+async fn member(home: &Home, role: &str, folder: &Path) -> Result<(), Fault> {
+    if !is_good(folder) {
+        Client::join(&invite(home, role)?, folder).await?;
+    }
+    Ok(())
 }
 
 /// The invite that the orchestrator left for `role`.

@@ -89,7 +89,7 @@ pub struct NodeInfo {
     pub identity: String,
     /// Its role.
     pub role: Role,
-    /// The version of its program.
+    /// The version of its program; of a tool node, the versions of its tools.
     pub version: String,
     /// Whether it is connected.
     pub connected: bool,
@@ -151,7 +151,7 @@ impl Registry {
                     Kind::Agent(_) => Role::AgentNode,
                 },
                 version: match &node.kind {
-                    Kind::Tool(_) => String::new(),
+                    Kind::Tool(tool) => tool.versions(),
                     Kind::Agent(agent) => agent.version().to_owned(),
                 },
                 connected: node.lease.is_some(),

@@ -54,6 +54,7 @@ fn two_versions_stand_side_by_side_and_the_newest_is_for_new_grants() {
     assert_eq!(registry.tool("fs", "").unwrap().manifest.version, "1.10");
     assert_eq!(registry.tool("fs", "1.9").unwrap().manifest.version, "1.9");
     assert!(registry.live(&node("one"), "fs", "1.9").is_some());
+    assert_eq!(registry.nodes()[0].version, "1.10, 1.9, 3");
     let Failure { code, message, .. } = registry.tool("fs", "2").unwrap_err();
     assert_eq!(code, Code::NotFound);
     assert!(message.contains("fs@2") && message.contains("fs@1.10, fs@1.9, git@3"), "{message}");

@@ -32,6 +32,13 @@ struct Offered {
 }
 
 impl ToolNode {
+    /// Each version that is offered, once.
+    pub(super) fn versions(&self) -> String {
+        let versions: BTreeSet<&str> =
+            self.tools.iter().map(|offered| offered.manifest.version.as_str()).collect();
+        versions.into_iter().collect::<Vec<_>>().join(", ")
+    }
+
     pub(super) fn disconnect(&mut self) {
         self.host = None;
         for tool in &mut self.tools {

@@ -33,7 +33,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            deadline: Duration::from_millis(u64::from(limits::DEADLINE_MS)),
+            deadline: limits::DEADLINE,
             memory_bytes: limits::MEMORY_BYTES,
         }
     }

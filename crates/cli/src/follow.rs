@@ -3,10 +3,12 @@
 use remit_client::{EventNumber, Fact, Followed, TaskHandle, value_to_json};
 
 use crate::fault::Fault;
+use crate::limits;
 use crate::look::Look;
 use crate::mesh::{Mesh, Place};
 use crate::show::out;
 use crate::show::screen::Screen;
+use crate::show::text::harmless;
 
 /// Which events to show.
 #[derive(Debug, Clone, Copy)]
@@ -69,14 +71,21 @@ async fn watch(task: &TaskHandle, from: From, screen: &mut Screen) -> Result<End
     let interrupt = tokio::signal::ctrl_c();
     tokio::pin!(interrupt);
     let mut last = None;
+    let mut begun = false;
     loop {
         let followed = tokio::select! {
             biased;
             _ = &mut interrupt => return Ok(End::Interrupt),
             followed = events.next() => followed,
+            () = tokio::time::sleep(limits::LONG_WAIT), if !begun => {
+                begun = true;
+                explain(task, screen).await;
+                continue;
+            }
         };
         match followed.transpose()? {
             Some(Followed::Event(event)) => {
+                begun |= matches!(event.fact, Fact::AttemptStarted { .. });
                 if event.number > from.after {
                     screen.event(&event);
                 } else {
@@ -94,6 +103,15 @@ async fn watch(task: &TaskHandle, from: From, screen: &mut Screen) -> Result<End
                 });
             }
         }
+    }
+}
+
+/// Says what a task waits for that has not begun.
+async fn explain(task: &TaskHandle, screen: &Screen) {
+    if let Ok(info) = task.info().await
+        && !info.has_ended()
+    {
+        screen.print(&format!("remit: the task is {}: {}", info.status, harmless(&info.detail)));
     }
 }
 

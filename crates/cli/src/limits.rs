@@ -38,3 +38,6 @@ pub(crate) const TASKS: u32 = 20;
 
 /// Lines of a node's log that are shown when it could not be started.
 pub(crate) const TAIL: usize = 8;
+
+/// How long a task may wait to begin before a person is told what it waits for.
+pub(crate) const LONG_WAIT: Duration = Duration::from_secs(3);

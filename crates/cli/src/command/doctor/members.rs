@@ -17,7 +17,7 @@ const SKEW_MS: u64 = 30_000;
 const SLOW_FLUSH_US: u64 = 100_000;
 
 pub(super) async fn check(mesh: &Mesh, place: &Place) -> Vec<Finding> {
-    let mut findings = vec![own_certificate(place)];
+    let mut findings = vec![reached(place), own_certificate(place)];
     match mesh.client.health().await {
         Ok(health) => findings.extend(health_of(&health, now_ms())),
         Err(error) => findings.push(Finding::fail(
@@ -35,6 +35,12 @@ pub(super) async fn check(mesh: &Mesh, place: &Place) -> Vec<Finding> {
         )),
     }
     findings
+}
+
+fn reached(place: &Place) -> Finding {
+    let seen = || place.home.seen().map(|seen| seen.address);
+    let address = place.address.clone().or_else(seen).unwrap_or_default();
+    Finding::ok("port", format!("{address} answers"))
 }
 
 fn own_certificate(place: &Place) -> Finding {

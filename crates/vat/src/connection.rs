@@ -7,8 +7,9 @@ mod batch;
 mod bound;
 mod watch;
 
+use std::any::Any;
 use std::cell::RefCell;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -51,8 +52,6 @@ struct Shared {
     load: Rc<Load>,
     end: RefCell<Option<Ended>>,
     ended: Notify,
-    abort: RefCell<Option<String>>,
-    aborted: Notify,
 }
 
 /// How a connection ended: by whom and why, in words for a log.
@@ -88,7 +87,7 @@ impl Connection {
     /// Whether the stream has ended, for whatever reason. True before calls in flight are dropped,
     /// so a method that is being dropped can tell a lost connection from a cancelled call.
     pub fn is_closed(&self) -> bool {
-        self.shared.watch.is_closed() || self.shared.end.borrow().is_some()
+        self.shared.watch.is_closed()
     }
 
     /// Answers with the cause when the connection has ended.
@@ -109,9 +108,7 @@ impl Connection {
 
     /// Ends the connection now; `reason` is logged and becomes the cause.
     pub fn abort(&self, reason: &str) {
-        self.shared.watch.close();
-        self.shared.abort.borrow_mut().get_or_insert_with(|| reason.to_owned());
-        self.shared.aborted.notify_one();
+        self.shared.watch.cut(reason);
     }
 }
 
@@ -130,21 +127,14 @@ where
     let read = watch::Watched::new(read, Rc::clone(&watch));
     let read =
         futures::io::BufReader::with_capacity(crate::limits::READ_BUFFER_BYTES, read.compat());
-    let write = batch::Batched::new(write, Rc::clone(&watch)).compat_write();
+    let load = Load::new(limits.calls_in_flight, Rc::clone(&watch));
+    let write = batch::Batched::new(write, Rc::clone(&load), Rc::clone(&watch)).compat_write();
     let mut reading = ReaderOptions::new();
     reading.traversal_limit_in_words(Some(limits.message_words)).nesting_limit(limits.nesting);
     let network = twoparty::VatNetwork::new(read, write, side, reading);
-    let load = Load::new(limits.calls_in_flight, Rc::clone(&watch));
     let network = Bounded::new(network, Rc::clone(&load));
     let rpc = RpcSystem::new(Box::new(network), bootstrap);
-    let shared = Shared {
-        watch,
-        load,
-        end: RefCell::new(None),
-        ended: Notify::new(),
-        abort: RefCell::new(None),
-        aborted: Notify::new(),
-    };
+    let shared = Shared { watch, load, end: RefCell::new(None), ended: Notify::new() };
     (rpc, Rc::new(shared))
 }
 
@@ -158,11 +148,10 @@ fn run(
     let disconnector = rpc.get_disconnector();
     tokio::task::spawn_local(async move {
         let working = work(&mut rpc, &shared, &options.limits, ping);
-        let (cause, over) = match AssertUnwindSafe(working).catch_unwind().await {
-            Ok(end) => end,
-            Err(_) => ("a method panicked: this is a bug of ours".to_owned(), Over::No),
-        };
-        shared.watch.close();
+        let over = AssertUnwindSafe(working).catch_unwind().await.unwrap_or_else(|panic| {
+            shared.watch.end(format!("a method panicked: {}", text_of(&*panic)));
+            Over::No
+        });
         if over == Over::No {
             // Calls of ours are told by the system's own tasks that it is gone: if it were merely
             // dropped, they would wait for ever.
@@ -170,7 +159,10 @@ fn run(
             let farewell = tokio::time::timeout(crate::limits::FAREWELL, farewell);
             let _ = AssertUnwindSafe(farewell).catch_unwind().await;
         }
-        drop(rpc);
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(move || drop(rpc))) {
+            tracing::error!(panic = text_of(&*panic), "what a connection held panicked at its end");
+        }
+        let cause = shared.watch.cause();
         tracing::info!(peer = options.peer, cause, "connection ended");
         *shared.end.borrow_mut() = Some(Ended(cause));
         shared.ended.notify_waiters();
@@ -184,27 +176,37 @@ enum Over {
     No,
 }
 
-/// Works until the connection ends; answers why.
+/// Works until the connection is at its end, with the cause noted and calls still in flight.
 async fn work(
     rpc: &mut RpcSystem<Side>,
     shared: &Shared,
     limits: &ConnectionLimits,
     ping: Option<peer::Client>,
-) -> (String, Over) {
-    let beat = watch::ping(ping, limits.ping_every, limits.silence);
-    let silence = shared.watch.silent(limits.silence);
-    tokio::select! {
+) -> Over {
+    let Shared { watch, load, .. } = shared;
+    let cause = tokio::select! {
         biased;
-        () = shared.aborted.notified() => {
-            (shared.abort.borrow().clone().unwrap_or_default(), Over::No)
+        () = watch.is_cut() => return Over::No,
+        result = rpc => {
+            watch.end(result.map_or_else(|e| e.to_string(), |()| "it was closed".into()));
+            return Over::Yes;
         }
-        result = rpc => match result {
-            Ok(()) => (shared.watch.cause(), Over::Yes),
-            Err(error) => (error.to_string(), Over::Yes),
+        () = watch.silent(limits.silence) => if load.is_full() {
+            format!("nothing was read for {:?}: the peer has too much in flight", limits.silence)
+        } else {
+            format!("the peer was silent for {:?}", limits.silence)
         },
-        () = silence => (format!("the peer was silent for {:?}", limits.silence), Over::No),
-        failure = beat => (format!("a ping failed: {failure}"), Over::No),
-    }
+        failure = watch::ping(ping, limits.ping_every, limits.silence) => {
+            format!("a ping failed: {failure}")
+        }
+    };
+    watch.end(cause);
+    Over::No
+}
+
+fn text_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without words")
 }
 
 /// The answer to a call, or a failure when it does not come within `deadline`. Both halves of the

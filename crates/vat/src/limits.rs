@@ -21,12 +21,13 @@ pub struct ConnectionLimits {
 
 impl Default for ConnectionLimits {
     /// Messages of at most 16 MiB: a value of 4 MiB, the largest that is recorded, with room for
-    /// its structure. 4,096 calls in flight: enough to wait for the results of some thousand tasks at once. A ping every
+    /// its structure. 192 levels: a value may nest 48 deep, and a named field takes three. 4,096
+    /// calls in flight: enough to wait for the results of some thousand tasks at once. A ping every
     /// 3 s and 9 s of silence: a dead peer is noticed within 10 s, and two pings may be late.
     fn default() -> Self {
         Self {
             message_words: (16 << 20) / 8,
-            nesting: 128,
+            nesting: 192,
             calls_in_flight: 4096,
             silence: Duration::from_secs(9),
             ping_every: Duration::from_secs(3),
@@ -46,8 +47,26 @@ impl ConnectionLimits {
 /// keeps its answer in memory; a peer that never finishes its questions is cut off.
 pub const UNFINISHED_FACTOR: usize = 16;
 
+/// Calls that a peer may cancel over one connection: capnp-rpc keeps some hundred bytes of each for
+/// as long as the connection lasts.
+pub const CANCELLED_CALLS: usize = 1 << 20;
+
 /// Bytes that wait to be written to a peer before the vat stops making more for it.
 pub const WRITE_BUFFER_BYTES: usize = 256 << 10;
+
+/// Bytes of answers that wait to be written to a peer before nothing more is read from it: some of
+/// the largest.
+pub const ANSWERS_QUEUED_BYTES: usize = 32 << 20;
+
+/// Bytes that wait to be written to a peer before it is cut off: it does not read.
+pub const QUEUED_BYTES: usize = 256 << 20;
+
+/// How long the last bytes of a connection that ends may take to be written: longer than any round
+/// trip, and nobody waits for it.
+pub const LAST_BYTES: Duration = Duration::from_secs(2);
+
+/// Bytes of a write buffer that are kept for the next turn.
+pub const WRITE_BUFFER_KEPT_BYTES: usize = 16 << 10;
 
 /// Bytes read from a peer at once.
 pub const READ_BUFFER_BYTES: usize = 64 << 10;

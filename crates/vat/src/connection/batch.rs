@@ -12,18 +12,21 @@ use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::Notify;
 
+use super::bound::Load;
 use super::watch::Watch;
-use crate::limits::WRITE_BUFFER_BYTES;
+use crate::limits::{LAST_BYTES, WRITE_BUFFER_BYTES, WRITE_BUFFER_KEPT_BYTES};
 
 /// The side that the vat writes to.
 pub(super) struct Batched {
     shared: Rc<Shared>,
+    load: Rc<Load>,
 }
 
 #[derive(Default)]
 struct Shared {
     state: RefCell<State>,
     marked: Notify,
+    closing: Notify,
 }
 
 #[derive(Default)]
@@ -36,18 +39,41 @@ struct State {
 }
 
 impl Batched {
-    /// Writes to `inner` from a task of its own, which ends when this is dropped.
-    pub(super) fn new<W: AsyncWrite + Unpin + 'static>(inner: W, watch: Rc<Watch>) -> Self {
+    /// Writes to `inner` from a task of its own. It ends soon after this is dropped, whether the
+    /// peer takes the last bytes or not.
+    pub(super) fn new<W: AsyncWrite + Unpin + 'static>(
+        inner: W,
+        load: Rc<Load>,
+        watch: Rc<Watch>,
+    ) -> Self {
         let shared = Rc::new(Shared::default());
-        tokio::task::spawn_local(write_out(inner, Rc::clone(&shared), watch));
-        Self { shared }
+        let writing = Rc::clone(&shared);
+        tokio::task::spawn_local(async move {
+            let overdue = async {
+                writing.closing.notified().await;
+                tokio::time::sleep(LAST_BYTES).await;
+            };
+            tokio::select! {
+                biased;
+                () = write_out(inner, &writing, &watch) => {}
+                () = overdue => {}
+            }
+        });
+        Self { shared, load }
     }
 }
 
 impl Drop for Batched {
     fn drop(&mut self) {
-        self.shared.state.borrow_mut().closing = true;
-        self.shared.marked.notify_one();
+        self.shared.close();
+    }
+}
+
+impl Shared {
+    fn close(&self) {
+        self.state.borrow_mut().closing = true;
+        self.marked.notify_one();
+        self.closing.notify_one();
     }
 }
 
@@ -85,15 +111,16 @@ impl AsyncWrite for Batched {
         Poll::Ready(Ok(taken))
     }
 
+    /// capnp-rpc flushes once after each message.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.load.written();
         Poll::Ready(self.shared.state.borrow().check())
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.shared.close();
         let mut state = self.shared.state.borrow_mut();
         state.check()?;
-        state.closing = true;
-        self.shared.marked.notify_one();
         if state.buffer.is_empty() && !state.writing {
             return Poll::Ready(Ok(()));
         }
@@ -102,12 +129,12 @@ impl AsyncWrite for Batched {
     }
 }
 
-async fn write_out<W: AsyncWrite + Unpin>(mut inner: W, shared: Rc<Shared>, watch: Rc<Watch>) {
+async fn write_out<W: AsyncWrite + Unpin>(mut inner: W, shared: &Shared, watch: &Watch) {
     loop {
         shared.marked.notified().await;
         // Whatever else is ready in this turn writes first.
         tokio::task::yield_now().await;
-        let (bytes, closing) = {
+        let (mut bytes, closing) = {
             let mut state = shared.state.borrow_mut();
             state.writing = true;
             let bytes = std::mem::take(&mut state.buffer);
@@ -131,6 +158,10 @@ async fn write_out<W: AsyncWrite + Unpin>(mut inner: W, shared: Rc<Shared>, watc
         state.wake();
         if written.is_err() || (closing && state.buffer.is_empty()) {
             return;
+        }
+        if state.buffer.capacity() == 0 && bytes.capacity() <= WRITE_BUFFER_KEPT_BYTES {
+            bytes.clear();
+            state.buffer = bytes;
         }
         if !state.buffer.is_empty() {
             shared.marked.notify_one();

@@ -1,10 +1,12 @@
 //! Bounds on a peer's calls: capnp-rpc itself bounds the size of one message and nothing else.
 //!
-//! A call counts from its arrival until its answer is sent. Above the bound nothing more is read
-//! from the peer, so that it waits and nobody else notices. A question whose answer was sent stays
-//! in memory until the peer finishes it; one who never does is cut off.
+//! A call counts from its arrival until its answer is written. Above the bound, the next call and
+//! what is behind it waits unread, so that this peer waits and nobody else notices. A question whose answer was sent stays
+//! in memory until the peer finishes it; one who never does is cut off, and so is one who does not
+//! take what waits to be written to it.
 
 use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
 use capnp::capability::Promise;
@@ -15,7 +17,7 @@ use futures::FutureExt as _;
 use tokio::sync::Notify;
 
 use super::watch::Watch;
-use crate::limits::UNFINISHED_FACTOR;
+use crate::limits::{ANSWERS_QUEUED_BYTES, CANCELLED_CALLS, QUEUED_BYTES, UNFINISHED_FACTOR};
 
 /// A network with bounds around another one.
 pub(super) struct Bounded<N> {
@@ -23,14 +25,41 @@ pub(super) struct Bounded<N> {
     load: Rc<Load>,
 }
 
-/// What a peer has under way here.
+/// What a peer has under way here, and what waits to be written to it.
 #[derive(Debug)]
 pub(super) struct Load {
     most: usize,
     calls: Cell<usize>,
-    unfinished: Cell<usize>,
+    questions: RefCell<HashMap<u32, Question>>,
+    cancelled: Cell<usize>,
+    queue: RefCell<VecDeque<Queued>>,
+    queued_bytes: Cell<usize>,
+    queued_answer_bytes: Cell<usize>,
     eased: Notify,
     watch: Rc<Watch>,
+}
+
+/// A question of the peer that is still in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Question {
+    Asked,
+    /// The answer is sent, and the peer may still pipeline on it.
+    Answered,
+}
+
+/// A message that waits to be written.
+#[derive(Debug, Clone, Copy)]
+struct Queued {
+    bytes: usize,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// The answer to a call that is in flight.
+    Answer,
+    /// Anything else, the late answer to a cancelled call included.
+    Other,
 }
 
 impl<N> Bounded<N> {
@@ -41,8 +70,17 @@ impl<N> Bounded<N> {
 
 impl Load {
     pub(super) fn new(most: usize, watch: Rc<Watch>) -> Rc<Self> {
-        let (calls, unfinished) = (Cell::new(0), Cell::new(0));
-        Rc::new(Self { most, calls, unfinished, eased: Notify::new(), watch })
+        Rc::new(Self {
+            most,
+            calls: Cell::new(0),
+            questions: RefCell::default(),
+            cancelled: Cell::new(0),
+            queue: RefCell::default(),
+            queued_bytes: Cell::new(0),
+            queued_answer_bytes: Cell::new(0),
+            eased: Notify::new(),
+            watch,
+        })
     }
 
     /// Answers when no call of the peer is in flight.
@@ -52,33 +90,104 @@ impl Load {
         }
     }
 
+    /// Whether nothing more is read from the peer for now.
+    pub(super) const fn is_full(&self) -> bool {
+        self.calls.get() >= self.most || self.queued_answer_bytes.get() >= ANSWERS_QUEUED_BYTES
+    }
+
     /// Waits until the peer may send more.
     async fn room(&self) {
-        while self.calls.get() >= self.most {
+        while self.is_full() {
             self.eased.notified().await;
         }
     }
 
-    fn arrived(&self, message: &dyn IncomingMessage) -> capnp::Result<()> {
+    /// Takes note of what the peer sent. A call waits here while there is no room for it, and what
+    /// comes behind it waits unread; before it, answers and cancellations still come through.
+    async fn arrived(&self, message: &dyn IncomingMessage) -> capnp::Result<()> {
         match message.get_body()?.get_as::<message::Reader<'_>>()?.which() {
-            Ok(message::Call(_) | message::Bootstrap(_)) => {
-                self.calls.set(self.calls.get() + 1);
-                self.unfinished.set(self.unfinished.get() + 1);
+            Ok(message::Call(call)) => {
+                self.room().await;
+                self.asked(call?.get_question_id())?;
             }
-            Ok(message::Finish(_)) => self.unfinished.set(self.unfinished.get().saturating_sub(1)),
+            Ok(message::Bootstrap(bootstrap)) => {
+                self.room().await;
+                self.asked(bootstrap?.get_question_id())?;
+            }
+            Ok(message::Finish(finish)) => self.finished(finish?.get_question_id())?,
+            Ok(message::Abort(why)) => {
+                let why = why?.get_reason()?.to_string()?;
+                self.watch.end(format!("the peer ended the connection: {why}"));
+            }
             _ => {}
         }
-        if self.unfinished.get() > self.most.saturating_mul(UNFINISHED_FACTOR) {
-            let why = format!("the peer left {} questions unfinished", self.unfinished.get());
+        Ok(())
+    }
+
+    fn asked(&self, question: u32) -> capnp::Result<()> {
+        self.calls.set(self.calls.get() + 1);
+        let mut questions = self.questions.borrow_mut();
+        questions.insert(question, Question::Asked);
+        if questions.len() > self.most.saturating_mul(UNFINISHED_FACTOR) {
+            let why = format!("the peer left {} questions unfinished", questions.len());
             self.watch.end(why.clone());
             return Err(capnp::Error::overloaded(why));
         }
         Ok(())
     }
 
-    fn answered(&self) {
+    fn finished(&self, question: u32) -> capnp::Result<()> {
+        // The answer may have said that no word of it was needed.
+        let Some(was) = self.questions.borrow_mut().remove(&question) else { return Ok(()) };
+        if was == Question::Asked {
+            // Cancelled: capnp-rpc drops the call, sends no answer, and keeps a trace of it.
+            self.call_ended();
+            self.cancelled.set(self.cancelled.get() + 1);
+        }
+        if self.cancelled.get() > CANCELLED_CALLS {
+            let why = format!("the peer cancelled {} calls", self.cancelled.get());
+            self.watch.end(why.clone());
+            return Err(capnp::Error::overloaded(why));
+        }
+        Ok(())
+    }
+
+    fn answered(&self, question: u32, needs_finish: bool) -> Kind {
+        let mut questions = self.questions.borrow_mut();
+        match questions.get_mut(&question) {
+            Some(asked @ Question::Asked) if needs_finish => *asked = Question::Answered,
+            Some(Question::Asked) => drop(questions.remove(&question)),
+            Some(Question::Answered) | None => return Kind::Other,
+        }
+        Kind::Answer
+    }
+
+    fn call_ended(&self) {
         self.calls.set(self.calls.get().saturating_sub(1));
         self.eased.notify_waiters();
+    }
+
+    fn queued(&self, message: Queued) {
+        self.queued_bytes.set(self.queued_bytes.get() + message.bytes);
+        if message.kind == Kind::Answer {
+            self.queued_answer_bytes.set(self.queued_answer_bytes.get() + message.bytes);
+        }
+        self.queue.borrow_mut().push_back(message);
+        if self.queued_bytes.get() > QUEUED_BYTES {
+            let mebibytes = self.queued_bytes.get() >> 20;
+            self.watch.cut(&format!("the peer did not read: {mebibytes} MiB waited for it"));
+        }
+    }
+
+    /// The message that waited longest is written, all of it.
+    pub(super) fn written(&self) {
+        let Some(message) = self.queue.borrow_mut().pop_front() else { return };
+        self.queued_bytes.set(self.queued_bytes.get().saturating_sub(message.bytes));
+        if message.kind == Kind::Answer {
+            let left = self.queued_answer_bytes.get().saturating_sub(message.bytes);
+            self.queued_answer_bytes.set(left);
+            self.call_ended();
+        }
     }
 }
 
@@ -129,13 +238,11 @@ impl Connection<Side> for BoundedConnection {
         let inner = Rc::clone(&self.inner);
         let load = Rc::clone(&self.load);
         Promise::from_future(async move {
-            load.room().await;
-            let receiving = inner.borrow_mut().receive_incoming_message();
-            let message = receiving.await?;
-            if let Some(message) = &message {
-                load.arrived(&**message)?;
+            let received = receive(&inner, &load).await;
+            if let Err(error) = &received {
+                load.watch.end(format!("what the peer sent could not be read: {error}"));
             }
-            Ok(message)
+            received
         })
     }
 
@@ -144,13 +251,41 @@ impl Connection<Side> for BoundedConnection {
     }
 
     fn shutdown(&mut self, result: capnp::Result<()>) -> Promise<(), capnp::Error> {
+        if let Err(error) = &result {
+            self.load.watch.end(error.to_string());
+        }
         self.inner.borrow_mut().shutdown(result)
     }
+}
+
+async fn receive(
+    inner: &RefCell<Box<dyn Connection<Side>>>,
+    load: &Load,
+) -> capnp::Result<Option<Box<dyn IncomingMessage>>> {
+    let receiving = inner.borrow_mut().receive_incoming_message();
+    let message = receiving.await?;
+    if let Some(message) = &message {
+        load.arrived(&**message).await?;
+    }
+    Ok(message)
 }
 
 struct BoundedMessage {
     inner: Box<dyn OutgoingMessage>,
     load: Rc<Load>,
+}
+
+impl BoundedMessage {
+    /// The question it answers, and whether the peer has to say that it is done with the answer.
+    fn answer(&self) -> Option<(u32, bool)> {
+        let message = self.inner.get_body_as_reader().ok()?;
+        match message.get_as::<message::Reader<'_>>().ok()?.which() {
+            Ok(message::Return(Ok(answer))) => {
+                Some((answer.get_answer_id(), !answer.get_no_finish_needed()))
+            }
+            _ => None,
+        }
+    }
 }
 
 impl OutgoingMessage for BoundedMessage {
@@ -166,14 +301,11 @@ impl OutgoingMessage for BoundedMessage {
         self: Box<Self>,
     ) -> (Promise<(), capnp::Error>, Rc<capnp::message::Builder<capnp::message::HeapAllocator>>)
     {
-        let is_return = self
-            .inner
-            .get_body_as_reader()
-            .and_then(|body| body.get_as::<message::Reader<'_>>())
-            .is_ok_and(|message| matches!(message.which(), Ok(message::Return(_))));
-        if is_return {
-            self.load.answered();
-        }
+        let kind = self.answer().map_or(Kind::Other, |(question, needs_finish)| {
+            self.load.answered(question, needs_finish)
+        });
+        let bytes = self.inner.size_in_words().saturating_mul(8);
+        self.load.queued(Queued { bytes, kind });
         self.inner.send()
     }
 

@@ -9,9 +9,11 @@ use std::time::Duration;
 use remit_core::Failure;
 use remit_schema::peer_capnp::peer;
 use tokio::io::{AsyncRead, ReadBuf};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::within;
+use crate::limits::LAST_BYTES;
 
 /// What is known of a connection's stream.
 #[derive(Debug)]
@@ -19,6 +21,8 @@ pub(super) struct Watch {
     heard: Cell<Instant>,
     closed: Cell<bool>,
     cause: RefCell<String>,
+    closing: Notify,
+    cutting: Notify,
 }
 
 impl Default for Watch {
@@ -27,6 +31,8 @@ impl Default for Watch {
             heard: Cell::new(Instant::now()),
             closed: Cell::new(false),
             cause: RefCell::new(String::new()),
+            closing: Notify::new(),
+            cutting: Notify::new(),
         }
     }
 }
@@ -36,21 +42,37 @@ impl Watch {
         self.closed.get()
     }
 
-    pub(super) fn close(&self) {
-        self.closed.set(true);
-    }
-
-    /// Notes that the stream has ended, and why. The first cause stays.
+    /// Notes that the connection is ending, and why. The first cause stays.
     pub(super) fn end(&self, cause: String) {
         if !self.closed.replace(true) {
             *self.cause.borrow_mut() = cause;
+            self.closing.notify_one();
         }
     }
 
-    /// Why the stream has ended.
+    /// Ends the connection, and with it whatever is in flight, without another word to the peer.
+    pub(super) fn cut(&self, cause: &str) {
+        self.end(cause.to_owned());
+        self.cutting.notify_one();
+    }
+
+    /// Answers when the connection is to be cut: at once if somebody cut it, or when it has been
+    /// ending for as long as the last words may take. One waits for this.
+    pub(super) async fn is_cut(&self) {
+        let overdue = async {
+            self.closing.notified().await;
+            tokio::time::sleep(LAST_BYTES).await;
+        };
+        tokio::select! {
+            biased;
+            () = self.cutting.notified() => {}
+            () = overdue => {}
+        }
+    }
+
+    /// Why the connection has ended.
     pub(super) fn cause(&self) -> String {
-        let cause = self.cause.borrow();
-        if cause.is_empty() { "the connection was closed".into() } else { cause.clone() }
+        self.cause.borrow().clone()
     }
 
     /// Answers when nothing was heard for `limit`; zero: never.

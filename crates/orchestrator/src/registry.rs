@@ -23,6 +23,7 @@ use self::agents::AgentNode;
 pub use self::agents::{AgentOffer, Placement};
 use self::tools::ToolNode;
 pub use self::tools::ToolOffer;
+pub(crate) use self::tools::manifest_bytes;
 use crate::limits;
 
 /// Which nodes there are.

@@ -175,7 +175,7 @@ fn check(offer: &ToolOffer) -> Result<(), Failure> {
             let why = format!("{tool}: `{root}` has no method `{descend}` to open a path with");
             return refuse(Code::InvalidArgument, why);
         }
-        bytes += text_bytes(manifest);
+        bytes += manifest_bytes(manifest);
         if bytes > limits::MANIFEST_BYTES {
             let why = format!("manifests of more than {} bytes in all", limits::MANIFEST_BYTES);
             return refuse(Code::Limit, why);
@@ -188,7 +188,7 @@ fn check(offer: &ToolOffer) -> Result<(), Failure> {
 }
 
 /// The bytes of all texts of a manifest, about what it costs to keep.
-fn text_bytes(manifest: &Manifest) -> usize {
+pub(crate) fn manifest_bytes(manifest: &Manifest) -> usize {
     let Manifest { tool, version, description, root, descend, interfaces } = manifest;
     let mut texts = vec![tool, version, description, root, descend];
     for interface in interfaces {

@@ -15,7 +15,7 @@ use super::credentials::member;
 use super::{task, texts};
 use crate::limits;
 use crate::owner::TaskKey;
-use crate::registry::NodeInfo;
+use crate::registry::{NodeInfo, manifest_bytes};
 use crate::site::Site;
 use crate::tasks::{GrantRoot, GrantSpec, TaskSpec};
 
@@ -213,10 +213,14 @@ pub(super) fn read_grant(reader: grant_spec::Reader<'_>) -> Result<GrantSpec, Ma
             version: wire_text(tool.get_version())?,
             path: wire_text(tool.get_path())?,
         },
-        grant_spec::Own(own) => GrantRoot::Own {
-            object: own.get_object()?,
-            manifest: Arc::new(wire::manifest::read(own.get_manifest()?)?),
-        },
+        grant_spec::Own(own) => {
+            let manifest = wire::manifest::read(own.get_manifest()?)?;
+            if manifest_bytes(&manifest) > limits::MANIFEST_BYTES {
+                let why = format!("a manifest of more than {} bytes", limits::MANIFEST_BYTES);
+                return Err(Malformed(why));
+            }
+            GrantRoot::Own { object: own.get_object()?, manifest: Arc::new(manifest) }
+        }
     };
     let caveats = reader.get_caveats()?.iter().take(limits::CAVEATS + 1);
     Ok(GrantSpec {

@@ -27,6 +27,7 @@ pub(super) fn open(dir: &Path, cache_bytes: u64) -> Result<Folder, DiskError> {
     };
     fs::create_dir_all(dir).map_err(|e| failed("making the folder", &e))?;
     let lock = lock(dir)?;
+    outlast_engine(dir).map_err(|e| failed("waiting for the engine of", &e))?;
     let db = match open_sled(dir, cache_bytes) {
         Ok(db) => db,
         Err(first) => open_again(dir, cache_bytes, &first)?,
@@ -75,6 +76,16 @@ fn lock(dir: &Path) -> Result<File, DiskError> {
     note.and_then(|()| write!(file, "{}", std::process::id()))
         .map_err(|e| DiskError(format!("{} cannot be written: {e}", path.display())))?;
     Ok(file)
+}
+
+/// The engine's threads may hold its file for a moment after a store of this very process was
+/// closed. Nobody else can: this process has the folder's lock.
+fn outlast_engine(dir: &Path) -> std::io::Result<()> {
+    match File::open(dir.join("db")) {
+        Ok(data) => data.lock(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// sled answers some spoilt files with a panic.

@@ -227,15 +227,19 @@ async fn a_renewed_orchestrator_is_still_trusted() {
         tokio::task::yield_now().await;
         let authority = Authority::load_or_create(&data.join("authority"), "home").unwrap();
         let me = authority.issue(&who(Role::Client, "me"), Duration::from_secs(60)).unwrap();
-        let ends_ms = async || {
+        let connect = async || {
             let (stream, _) = dial(&address, &me, Purpose::Peer, SOON).await.unwrap();
-            let (mesh, _held): (mesh::Client, _) =
-                Connection::connect(stream, None, crate::serve::fakes::options());
+            Connection::connect::<mesh::Client, _>(stream, None, crate::serve::fakes::options())
+        };
+        let ends_ms = async |mesh: &mesh::Client| {
             let health = within(SOON, mesh.health_request().send()).await.unwrap();
             health.get().unwrap().get_health().unwrap().get_certificate_ends_ms()
         };
-        let first = ends_ms().await;
-        while ends_ms().await == first {}
+        let (mesh, _held) = connect().await;
+        let first = ends_ms(&mesh).await;
+        while ends_ms(&mesh).await == first {}
+        let (mesh, _held) = connect().await;
+        assert!(ends_ms(&mesh).await > first);
         stop.cancel();
         end.await.unwrap().unwrap();
     };

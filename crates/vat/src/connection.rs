@@ -149,7 +149,8 @@ fn run(
     tokio::task::spawn_local(async move {
         let working = work(&mut rpc, &shared, &options.limits, ping);
         let over = AssertUnwindSafe(working).catch_unwind().await.unwrap_or_else(|panic| {
-            shared.watch.end(format!("a method panicked: {}", text_of(&*panic)));
+            tracing::error!(peer = options.peer, panic = text_of(&*panic), "a method panicked");
+            shared.watch.end("a method panicked".into());
             Over::No
         });
         if over == Over::No {

@@ -27,12 +27,14 @@ pub fn to_failure(error: &capnp::Error) -> Failure {
     if let Some(failure) = parse(&error.extra) {
         return failure;
     }
-    let code = match error.kind {
-        capnp::ErrorKind::Disconnected => Code::Unavailable,
-        capnp::ErrorKind::Overloaded => Code::Limit,
-        _ => Code::Failed,
-    };
-    Failure::new(code, cut(&error.to_string()))
+    let why = cut(&error.extra);
+    match error.kind {
+        capnp::ErrorKind::Disconnected => {
+            Failure::new(Code::Unavailable, format!("the connection was lost: {why}"))
+        }
+        capnp::ErrorKind::Overloaded => Failure::new(Code::Limit, why),
+        _ => Failure::new(Code::Failed, cut(&error.to_string())),
+    }
 }
 
 fn parse(text: &str) -> Option<Failure> {
@@ -79,6 +81,27 @@ mod tests {
             (capnp::Error::failed("remit/1 denied 99 x".into()), Code::Failed),
         ] {
             assert_eq!(to_failure(&error).code, code);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_reads_back(
+            code in 0..Code::ALL.len(),
+            message in "\\PC*|[ -~\\n]*|(remit/1 [a-z]+ [0-9]+ )+",
+            detail in "\\PC*|[ -~\\n]*|(remit/1 [a-z]+ [0-9]+ )+",
+            prefix in "[a-z: ]*",
+        ) {
+            let failure = Failure::new(Code::ALL[code], message).with_detail(detail);
+            let mut error = to_exception(&failure);
+            error.extra = format!("{prefix}{}", error.extra);
+            proptest::prop_assert_eq!(to_failure(&error), failure);
+        }
+
+        #[test]
+        fn any_text_is_a_failure(text in ".*|remit/1 [a-z-]* [0-9]* .*") {
+            let failure = to_failure(&capnp::Error::failed(text));
+            proptest::prop_assert!(failure.message.len() <= 2 * MAX_BYTES);
         }
     }
 

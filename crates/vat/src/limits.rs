@@ -101,6 +101,10 @@ pub const DISK_RESERVE_BYTES: u64 = 64 << 20;
 /// How long the answer to a renewal may take.
 pub const RENEWAL: Duration = Duration::from_secs(10);
 
+/// How long a connection that was replaced still serves new calls: longer than its successor takes
+/// to register.
+pub const HANDOVER: Duration = Duration::from_secs(5);
+
 /// The first wait before dialling again.
 pub const RECONNECT_FIRST: Duration = Duration::from_millis(100);
 

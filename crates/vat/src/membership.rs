@@ -24,12 +24,16 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use capnp::capability::{Client, FromClientHook};
+use futures::FutureExt as _;
 use remit_core::Identity;
 use remit_schema::join_capnp::credentials;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
@@ -53,6 +57,11 @@ pub enum CannotJoin {
     /// There is no credential, and no invite to get one.
     #[error("there is no credential in {0}: join with the line that `remit invite` prints")]
     NoCredential(PathBuf),
+    /// There is one, and it came to its end.
+    #[error(
+        "the credential in {0} has expired: join again with the line that `remit invite` prints"
+    )]
+    Expired(PathBuf),
     /// The credential is there and cannot be used.
     #[error(transparent)]
     Credential(#[from] io::Error),
@@ -70,14 +79,14 @@ impl Member {
         address: &str,
         invite: Option<&Invite>,
     ) -> Result<Self, CannotJoin> {
-        let kept = Credential::load(dir)?.filter(|c| c.not_after() > SystemTime::now());
-        let credential = match (kept, invite) {
-            (Some(kept), _) => kept,
-            (None, Some(invite)) => {
+        let credential = match (Credential::load(dir)?, invite) {
+            (Some(kept), _) if kept.not_after() > SystemTime::now() => kept,
+            (_, Some(invite)) => {
                 let joined = join::redeem(invite, limits::RENEWAL).await?;
                 joined.save(dir)?;
                 joined
             }
+            (Some(_), None) => return Err(CannotJoin::Expired(dir.to_owned())),
             (None, None) => return Err(CannotJoin::NoCredential(dir.to_owned())),
         };
         let remembered = dir.join("orchestrator");
@@ -107,43 +116,64 @@ impl Member {
 
     /// Dials once, for the bootstrap object of this member's role.
     pub async fn connect<P: FromClientHook>(&self) -> Result<(P, Connection), Refused> {
-        let credential = self.credential();
-        let dialled = tls::dial(&self.address, &credential, Purpose::Peer, limits::HANDSHAKE);
-        let (stream, identity) = dialled.await?;
-        let options =
-            ConnectionOptions { peer: identity.to_string(), limits: ConnectionLimits::default() };
-        Ok(Connection::connect(stream, None, options))
+        dial(self.address.clone(), self.credential()).await
     }
 
     /// Stays connected until `stop`. `session` is called with each new connection, and works until
-    /// that connection ends.
+    /// that connection ends; if it ends before, so does the connection. While a certificate is being
+    /// replaced, two sessions run side by side. At `stop` the sessions are dropped and the last
+    /// connection is left open, so that calls in flight may end.
     pub async fn stay<P, S, F>(&self, stop: &CancellationToken, session: S)
     where
         P: FromClientHook + 'static,
         S: Fn(P, Connection) -> F,
         F: Future<Output = ()> + 'static,
     {
+        let dialling = |credential| dial(self.address.clone(), credential);
+        self.stay_by(dialling, stop, session).await;
+    }
+
+    /// The same over connections that `dial` makes for the holder of a credential.
+    pub async fn stay_by<P, D, C, S, F>(&self, dial: D, stop: &CancellationToken, session: S)
+    where
+        P: FromClientHook + 'static,
+        D: Fn(Credential) -> C,
+        C: Future<Output = Result<(Client, Connection), Refused>>,
+        S: Fn(P, Connection) -> F,
+        F: Future<Output = ()> + 'static,
+    {
         let mut backoff = Backoff::new(limits::RECONNECT_FIRST, limits::RECONNECT_MOST);
-        let mut sessions = tokio::task::JoinSet::new();
+        let mut sessions = JoinSet::new();
+        let mut replaced: Option<Connection> = None;
         while !stop.is_cancelled() {
-            let wait = match self.connect::<Client>().await {
-                Ok((port, connection)) => {
-                    backoff.reset();
-                    let typed = P::new(port.hook.add_ref());
-                    sessions.spawn_local(session(typed, connection.clone()));
-                    self.hold(&port, &connection, stop).await
-                }
-                Err(refused) => {
-                    tracing::warn!(%refused, "not connected");
-                    Hold::Lost
-                }
+            let dialled = tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                dialled = dial(self.credential()) => dialled,
             };
-            if matches!(wait, Hold::Lost) {
-                tokio::select! {
-                    biased;
-                    () = stop.cancelled() => {}
-                    () = tokio::time::sleep(backoff.next_wait()) => {}
+            match dialled {
+                Ok((port, connection)) => {
+                    let begun = Instant::now();
+                    replaced.take().map(retire);
+                    let typed = P::new(port.hook.add_ref());
+                    let working = session(typed, connection.clone());
+                    sessions.spawn_local(attend(working, connection.clone()));
+                    match self.hold(&port, &connection, stop).await {
+                        Hold::Renewed => {
+                            replaced = Some(connection);
+                            continue;
+                        }
+                        // One that is lost at once must not be dialled again at once.
+                        _ if begun.elapsed() > limits::RECONNECT_MOST => backoff.reset(),
+                        _ => {}
+                    }
                 }
+                Err(refused) => tracing::warn!(%refused, "not connected"),
+            }
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(backoff.next_wait()) => {}
             }
             while sessions.try_join_next().is_some() {}
         }
@@ -152,29 +182,25 @@ impl Member {
 
     /// Holds one connection: until it ends, or a renewed certificate asks for a new one.
     async fn hold(&self, port: &Client, connection: &Connection, stop: &CancellationToken) -> Hold {
-        loop {
-            let half_life = self.credential.borrow().half_life();
-            let left = half_life.duration_since(SystemTime::now()).unwrap_or_default();
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => return Hold::Stopped,
-                _ = connection.ended() => return Hold::Lost,
-                () = tokio::time::sleep(left.max(Duration::from_millis(10))) => {}
-            }
-            match self.renew(port).await {
-                Ok(()) => {
-                    let old = connection.clone();
-                    tokio::task::spawn_local(async move {
-                        old.idle().await;
-                        old.abort("replaced by one with a renewed certificate");
-                    });
-                    return Hold::Renewed;
+        let renewed = async {
+            loop {
+                let half_life = self.credential.borrow().half_life();
+                let left = half_life.duration_since(SystemTime::now()).unwrap_or_default();
+                tokio::time::sleep(left).await;
+                match self.renew(port).await {
+                    Ok(()) => return,
+                    Err(why) => {
+                        tracing::warn!(why, "the certificate was not renewed, trying again")
+                    }
                 }
-                Err(why) => {
-                    tracing::warn!(why, "the certificate could not be renewed, trying again");
-                    tokio::time::sleep(limits::RECONNECT_MOST).await;
-                }
+                tokio::time::sleep(limits::RECONNECT_MOST).await;
             }
+        };
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => Hold::Stopped,
+            _ = connection.ended() => Hold::Lost,
+            () = renewed => Hold::Renewed,
         }
     }
 
@@ -195,6 +221,34 @@ impl Member {
         *self.credential.borrow_mut() = renewed;
         Ok(())
     }
+}
+
+async fn dial<P: FromClientHook>(
+    address: String,
+    credential: Credential,
+) -> Result<(P, Connection), Refused> {
+    let dialled = tls::dial(&address, &credential, Purpose::Peer, limits::HANDSHAKE);
+    let (stream, identity) = dialled.await?;
+    let options =
+        ConnectionOptions { peer: identity.to_string(), limits: ConnectionLimits::default() };
+    Ok(Connection::connect(stream, None, options))
+}
+
+/// Runs a session; whatever ends it ends its connection too.
+async fn attend(session: impl Future<Output = ()>, connection: Connection) {
+    if AssertUnwindSafe(session).catch_unwind().await.is_err() {
+        tracing::error!("a session panicked");
+    }
+    connection.abort("its session is over");
+}
+
+/// Lets a replaced connection go: when its successor is at work and no call is in flight on it.
+fn retire(old: Connection) {
+    tokio::task::spawn_local(async move {
+        tokio::time::sleep(limits::HANDOVER).await;
+        old.idle().await;
+        old.abort("replaced by one with a renewed certificate");
+    });
 }
 
 /// Why a connection is held no longer.

@@ -1,4 +1,9 @@
 //! Who gets a connection, and who is refused and why.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that unwraps says what it expected"
+)]
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -116,7 +116,7 @@ impl Load {
             }
             Ok(message::Finish(finish)) => self.finished(finish?.get_question_id())?,
             Ok(message::Abort(why)) => {
-                let why = why?.get_reason()?.to_string()?;
+                let why: String = why?.get_reason()?.to_str()?.chars().take(1000).collect();
                 self.watch.end(format!("the peer ended the connection: {why}"));
             }
             _ => {}
@@ -288,6 +288,17 @@ impl BoundedMessage {
     }
 }
 
+impl BoundedMessage {
+    /// The last message to a peer says why, in our words rather than in capnp-rpc's.
+    fn say_why(&mut self) {
+        let Ok(message) = self.inner.get_body().and_then(|body| body.get_as()) else { return };
+        let message: message::Builder<'_> = message;
+        if let Ok(message::Abort(Ok(mut why))) = message.which() {
+            why.set_reason(self.load.watch.cause());
+        }
+    }
+}
+
 impl OutgoingMessage for BoundedMessage {
     fn get_body(&mut self) -> capnp::Result<capnp::any_pointer::Builder<'_>> {
         self.inner.get_body()
@@ -298,9 +309,10 @@ impl OutgoingMessage for BoundedMessage {
     }
 
     fn send(
-        self: Box<Self>,
+        mut self: Box<Self>,
     ) -> (Promise<(), capnp::Error>, Rc<capnp::message::Builder<capnp::message::HeapAllocator>>)
     {
+        self.say_why();
         let kind = self.answer().map_or(Kind::Other, |(question, needs_finish)| {
             self.load.answered(question, needs_finish)
         });

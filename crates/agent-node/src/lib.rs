@@ -1,1 +1,14 @@
-//! x
+//! The agent node: runs each attempt in a worker process of its own.
+//!
+//! For: starting a process for each attempt, splicing it onto a connection to its task's owner,
+//! keeping it within its bounds, and, in that process, running the script. Not for: state worth
+//! keeping, or any credential that a running agent could reach: kill a node at any time.
+
+pub mod config;
+pub mod limits;
+pub mod node;
+pub mod process;
+pub mod sandbox;
+mod serve;
+mod splice;
+pub mod worker;

@@ -81,9 +81,9 @@ pub async fn attend<S>(stream: S, options: Options) -> Result<(), remit_core::Fa
 where
     S: AsyncRead + AsyncWrite + 'static,
 {
-    let context = session::connect(stream);
-    let begun = session::begin(&context).await?;
+    let owner = session::connect(stream);
+    let begun = session::begin(&owner.0).await?;
     let memory_bytes = usize::try_from(options.memory_bytes).unwrap_or(usize::MAX);
     let bounds = Bounds { memory_bytes, stretch: options.deadline };
-    session::run(&context, begun, bounds).await
+    session::run(&owner, begun, bounds).await
 }

@@ -7,11 +7,14 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use remit_core::event::{Level, SourceFile};
 use remit_core::{Code, Failure, Outcome, Value};
-use rquickjs::{CatchResultExt as _, CaughtError, Context, Ctx, Module, Object, Persistent, Runtime};
+use rquickjs::promise::PromiseState;
+use rquickjs::{
+    CatchResultExt as _, CaughtError, Context, Ctx, Module, Object, Persistent, Runtime,
+};
 
 use super::chance::Chance;
 use super::modules::Modules;
@@ -85,7 +88,7 @@ pub(super) struct Shared {
     pub(super) unhandled: RefCell<Option<Failure>>,
     pub(super) prelude: RefCell<Option<Persistent<Object<'static>>>>,
     open: Cell<u64>,
-    stretch_began: Cell<Instant>,
+    stretch_began: Cell<Duration>,
     interrupted: Cell<bool>,
 }
 
@@ -126,7 +129,7 @@ impl Engine {
             unhandled: RefCell::new(None),
             prelude: RefCell::new(None),
             open: Cell::new(0),
-            stretch_began: Cell::new(Instant::now()),
+            stretch_began: Cell::new(processor_time()),
             interrupted: Cell::new(false),
         });
         let engine = Self { shared, context, runtime };
@@ -139,7 +142,7 @@ impl Engine {
     fn guard(&self, stretch: Duration) {
         let shared = Rc::clone(&self.shared);
         self.runtime.set_interrupt_handler(Some(Box::new(move || {
-            let over = shared.stretch_began.get().elapsed() > stretch;
+            let over = processor_time().saturating_sub(shared.stretch_began.get()) > stretch;
             if over {
                 shared.interrupted.set(true);
                 let why = format!(
@@ -175,6 +178,8 @@ impl Engine {
             let text = modules.get(&script.entry).map(String::as_str).unwrap_or_default();
             let declared = Module::declare(ctx.clone(), script.entry.as_str(), text)?;
             let (module, evaluated) = declared.eval()?;
+            // Whatever a module awaits while it is loaded must come by itself: nothing is held yet.
+            while evaluated.state() == PromiseState::Pending && ctx.execute_pending_job() {}
             evaluated.finish::<()>()?;
             let main: rquickjs::Value<'_> = module.get("default").unwrap_or_else(|_| {
                 // A module without a default export: `run` says so.
@@ -249,7 +254,7 @@ impl Engine {
 
     /// Tells the script what became of one operation.
     pub(super) fn settle(&self, completion: &Completion) {
-        self.shared.stretch_began.set(Instant::now());
+        self.shared.stretch_began.set(processor_time());
         self.shared.open.set(self.shared.open.get().saturating_sub(1));
         self.context.with(|ctx| {
             let settled = host::settle(&ctx, &self.shared, completion).catch(&ctx);
@@ -281,6 +286,13 @@ impl Shared {
     pub(super) fn end(&self, failure: Failure) {
         self.outcome.borrow_mut().get_or_insert(Outcome::Failure(failure));
     }
+}
+
+/// How much processor time this thread has used: a busy machine is not the script's fault.
+fn processor_time() -> Duration {
+    let used = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    let seconds = u64::try_from(used.tv_sec).unwrap_or_default();
+    Duration::new(seconds, u32::try_from(used.tv_nsec).unwrap_or_default())
 }
 
 impl Drop for Engine {

@@ -29,43 +29,27 @@
   }
   defineProperty(RemitError.prototype, "name", { value: "RemitError" });
 
-  // Proxies by which the script holds objects, and the record of what each stands for: a handle of
-  // the host, the grant it came through, and for the result of a call how that call went.
+  // Proxies by which the script holds objects, and what each stands for.
   const held = new WeakMap();
   const heldGet = WeakMap.prototype.get;
   const heldSet = WeakMap.prototype.set;
   const standsFor = (value) => apply(heldGet, held, [value]);
 
-  // Handles of objects that the script can reach no more are given back.
-  const dropped = new FinalizationRegistry((handle) => host.release(handle));
-  const watch = FinalizationRegistry.prototype.register;
-  const recordOf = (handle, grant, method) => {
-    const record = { handle, grant, method, promise: undefined, error: undefined, bare: false };
-    apply(watch, dropped, [record, handle]);
-    return record;
-  };
-
   // Operations under way, by number.
   const waiting = new Map();
-  const mapGet = Map.prototype.get;
   const mapSet = Map.prototype.set;
-  const mapDelete = Map.prototype.delete;
-
-  const numbered = (number) => {
-    if (typeof number === "number") return number;
-    throw new RemitError({ code: "limit", message: number, detail: "" });
+  const mapTake = (number) => {
+    const entry = apply(Map.prototype.get, waiting, [number]);
+    apply(Map.prototype.delete, waiting, [number]);
+    return entry;
   };
+
   const operation = (number, entry) =>
     new NativePromise((resolve, reject) => {
       entry.resolve = resolve;
       entry.reject = reject;
       apply(mapSet, waiting, [number, entry]);
     });
-  const ignore = () => {};
-  // Whoever uses the result of a call learns of its failure from what they do with it.
-  const use = (record) => {
-    if (record.promise !== undefined) then(record.promise, undefined, ignore);
-  };
 
   const forbid = () => {
     throw new TypeError("an object of remit cannot be changed");
@@ -83,92 +67,70 @@
       getOwnPropertyDescriptor: () => undefined,
       getPrototypeOf: () => null,
     });
-  const hold = (record, get) => {
-    const proxy = new NativeProxy({ __proto__: null }, traps(get));
-    if (record !== undefined) apply(heldSet, held, [proxy, record]);
+
+  const objectProxy = (handle, grant) => {
+    const proxy = new NativeProxy(
+      { __proto__: null },
+      traps((_, name) => {
+        // An object is no promise: `await` must give it back as it is.
+        if (typeof name === "symbol" || name === "then" || name === "toJSON") return undefined;
+        return (...args) => call({ handle, grant }, name, args);
+      }),
+    );
+    apply(heldSet, held, [proxy, { handle, grant }]);
     return proxy;
   };
-  const isNoMethod = (name) => typeof name === "symbol" || name === "toJSON";
-
-  // An object is no promise: `await` must give it back as it is.
-  const objectProxy = (record) =>
-    hold(record, (_, name) =>
-      isNoMethod(name) || name === "then" ? undefined : (...args) => call(record, name, args));
-
-  const callProxy = (record, promise) =>
-    hold(record, (_, name) => {
-      if (name === "then" || name === "catch" || name === "finally") {
-        const method = promise[name];
-        return (...args) => apply(method, promise, args);
-      }
-      return isNoMethod(name) ? undefined : (...args) => call(record, name, args);
-    });
-
-  const noObject = (record, wanted) =>
-    new RemitError(
-      {
-        code: "invalid-argument",
-        message: `\`${record.method}\` returned a value and no object, on which ${wanted}`,
-        detail: "",
-      },
-      record.grant,
-      record.method,
-    );
 
   const call = (target, method, args) => {
-    use(target);
-    const error =
-      target.error ?? (target.bare ? noObject(target, `\`${method}\` could be called`) : undefined);
-    if (error !== undefined) {
-      const failed = { handle: -1, grant: target.grant, method, error };
-      failed.promise = new NativePromise((_, reject) => reject(error));
-      return callProxy(failed, failed.promise);
-    }
-    const number = numbered(host.call(target.handle, method, args, classify));
-    const record = recordOf(number, target.grant, method);
-    const entry = { record, stack: new NativeError().stack };
-    record.promise = operation(number, entry);
-    return callProxy(record, record.promise);
+    if (target.entry) target.entry.used = true;
+    const number = host.call(target.handle, method, args);
+    const entry = { grant: target.grant, method, used: false };
+    entry.stack = new NativeError().stack;
+    const promise = operation(number, entry);
+    // Whether anyone awaits it is told by `used`; the engine need not worry about it as well.
+    then(promise, undefined, () => {});
+    const result = { handle: host.result(number), grant: target.grant, entry };
+    const proxy = new NativeProxy(
+      { __proto__: null },
+      traps((_, name) => {
+        if (name === "then" || name === "catch" || name === "finally") {
+          entry.used = true;
+          const method = promise[name];
+          return (...args) => apply(method, promise, args);
+        }
+        if (typeof name === "symbol" || name === "toJSON") return undefined;
+        return (...args) => call(result, name, args);
+      }),
+    );
+    apply(heldSet, held, [proxy, result]);
+    return proxy;
   };
 
-  const settle = (number, good, value, object) => {
-    const entry = apply(mapGet, waiting, [number]);
+  const settle = (number, good, value) => {
+    const entry = mapTake(number);
     if (entry === undefined) return;
-    apply(mapDelete, waiting, [number]);
-    const { record } = entry;
     if (good) {
-      if (record !== undefined) {
-        record.promise = undefined;
-        record.bare = !object;
-      }
-      entry.resolve(object && value === null ? objectProxy(record) : value);
+      entry.resolve(value);
       return;
     }
-    const error = new RemitError(value, record?.grant, record?.method);
+    const error = new RemitError(value, entry.grant, entry.method);
     // The stack of the call says more than that of the reply.
-    if (entry.stack !== undefined) {
-      defineProperty(error, "stack", { value: entry.stack, writable: true, configurable: true });
-    }
-    if (record !== undefined) record.error = error;
+    if (entry.stack !== undefined) defineProperty(error, "stack", { value: entry.stack, writable: true, configurable: true });
+    if (entry.method !== undefined && !entry.used) host.unhandled(error);
     entry.reject(error);
   };
 
-  // Values on their way out, for the host to walk: the handle of an object of remit, else what kind
-  // of thing it is.
+  // Values on their way out, for the host to walk: what kind of thing an object is.
   const PLAIN = -1, LIST = -2, BYTES = -3, BUFFER = -4, OTHER = -5;
   const classify = (value) => {
-    if (typeof value === "bigint") return text(value);
-    const record = standsFor(value);
-    if (record !== undefined) {
-      use(record);
-      if (record.error !== undefined) throw record.error;
-      if (record.bare) throw noObject(record, "the argument stands");
-      return record.handle;
+    const stood = standsFor(value);
+    if (stood !== undefined) {
+      if (stood.entry) stood.entry.used = true;
+      return stood.handle;
     }
     if (isArray(value)) return LIST;
     if (isBytes(value)) return BYTES;
     if (isBuffer(value)) return BUFFER;
-    if (typeof value === "function") return OTHER;
     const proto = getPrototypeOf(value);
     return proto === objectProto || proto === null ? PLAIN : OTHER;
   };
@@ -178,9 +140,9 @@
     __proto__: null,
     sleep: (ms) => {
       if (typeof ms !== "number" || !(ms >= 0)) throw new TypeError("remit.sleep takes milliseconds, a number of at least 0");
-      return operation(numbered(host.sleep(ms)), { stack: new NativeError().stack });
+      return operation(host.sleep(ms), {});
     },
-    input: () => operation(numbered(host.input()), { stack: new NativeError().stack }),
+    input: () => operation(host.input(), {}),
     now: () => host.now(),
     random: () => host.random(),
   };
@@ -216,7 +178,7 @@
   Math.random = own.random;
   for (const name of [
     "WeakRef", "FinalizationRegistry", "SharedArrayBuffer", "Atomics", "performance", "navigator",
-    "setTimeout", "setInterval", "clearTimeout", "clearInterval", "gc",
+    "setTimeout", "setInterval", "clearTimeout", "clearInterval", "queueMicrotask", "gc",
   ]) delete globalThis[name];
 
   const show = (value, depth, seen) => {
@@ -251,49 +213,37 @@
     debug: log(0), log: log(1), info: log(1), warn: log(2), error: log(3), trace: log(0),
   });
 
-  // An uncaught error as code, message and stack.
   const describe = (error) => {
-    try {
-      if (error instanceof RemitError) return [text(error.code), text(error.message), text(error.stack)];
-      if (error instanceof NativeError) {
-        const spent = error.name === "InternalError" && error.message === "out of memory";
-        const message = spent ? "the script used more memory than it may" : `${error.name}: ${error.message}`;
-        return [spent ? "limit" : "failed", message, text(error.stack ?? "")];
-      }
-      return ["failed", `the script threw ${show(error, 0, [])}`, ""];
-    } catch {
-      return ["failed", "the script threw something that cannot be shown", ""];
+    if (error instanceof NativeError) {
+      const code = error instanceof RemitError ? error.code : "failed";
+      const name = error instanceof RemitError ? "" : `${error.name}: `;
+      return [text(code), `${name}${error.message}`, text(error.stack ?? "")];
     }
+    let shown;
+    try { shown = show(error, 0, []); } catch { shown = "a value that cannot be shown"; }
+    return ["failed", `the script threw ${shown}`, ""];
   };
-  const fail = (error) => {
-    const told = describe(error);
-    host.failed(told[0], told[1], told[2]);
-  };
-  const NO_MAIN =
-    "the script has no function as its default export: write `export default async function (remit, input) { ... }`";
 
   return freeze({
     __proto__: null,
     settle,
-    fail,
+    classify,
     describe,
-    part: (handle, number) => {
-      const record = apply(mapGet, waiting, [number])?.record;
-      return objectProxy(recordOf(handle, record?.grant, record?.method));
+    object: (handle, grant) => objectProxy(handle, grant),
+    grant: (name, handle) => { grants[name] = objectProxy(handle, name); },
+    grantOf: (number) => {
+      const entry = apply(Map.prototype.get, waiting, [number]);
+      return entry === undefined ? "" : text(entry.grant);
     },
-    given: (handle) => objectProxy(recordOf(handle, "input", undefined)),
-    grant: (name, handle) => {
-      grants[name] = objectProxy({ handle, grant: name, promise: undefined, error: undefined, bare: false });
-    },
-    begin: (evaluated, namespace, input) => {
-      const main = () => {
-        const main = namespace.default;
-        if (typeof main !== "function") throw new RemitError({ code: "invalid-argument", message: NO_MAIN, detail: "" });
-        return main(remit, input);
-      };
-      then(then(evaluated, main), (value) => {
-        // What was returned may be a call that nobody awaited.
-        try { host.done(value, classify); } catch (error) { fail(error); }
+    run: (main, input) => {
+      if (typeof main !== "function") {
+        host.failed("invalid-argument", "the script has no default export that is a function: write `export default async function (remit, input) { ... }`", "");
+        return;
+      }
+      const fail = (error) => { const [code, message, stack] = describe(error); host.failed(code, message, stack); };
+      const started = new NativePromise((resolve) => resolve(main(remit, input)));
+      then(started, (value) => {
+        try { host.done(value); } catch (error) { fail(error); }
       }, fail);
     },
   });

@@ -27,13 +27,13 @@ pub(super) struct Begun {
 }
 
 /// The task's owner, at the other end of `stream`.
-pub(super) fn connect<S>(stream: S) -> task_context::Client
+pub(super) fn connect<S>(stream: S) -> (task_context::Client, Connection)
 where
     S: AsyncRead + AsyncWrite + 'static,
 {
     let options =
         ConnectionOptions { peer: "the task's owner".into(), limits: ConnectionLimits::attempt() };
-    Connection::connect(stream, None, options).0
+    Connection::connect(stream, None, options)
 }
 
 /// Asks what to run.
@@ -65,12 +65,12 @@ pub(super) async fn begin(context: &task_context::Client) -> Result<Begun, Failu
 
 /// Runs the script to its end and tells the owner how it ended.
 pub(super) async fn run(
-    context: &task_context::Client,
+    (context, connection): &(task_context::Client, Connection),
     begun: Begun,
     bounds: Bounds,
 ) -> Result<(), Failure> {
     let outcome = match Engine::new(&begun.script, bounds) {
-        Ok(engine) => converse(context, &engine, begun.grants).await,
+        Ok(engine) => converse(context, connection, &engine, begun.grants).await?,
         Err(failure) => Outcome::Failure(failure),
     };
     let mut request = context.finish_request();
@@ -102,9 +102,10 @@ struct Good {
 
 async fn converse(
     context: &task_context::Client,
+    connection: &Connection,
     engine: &Engine,
     grants: Vec<object::Client>,
-) -> Outcome<u32> {
+) -> Result<Outcome<u32>, Failure> {
     // Bounded by what the script has under way, which the owner bounds.
     let (replies, mut received) = mpsc::unbounded_channel();
     let objects = grants.into_iter().enumerate().collect();
@@ -115,18 +116,22 @@ async fn converse(
             held.send(ask);
         }
         if let Some(outcome) = engine.outcome() {
-            return outcome;
+            return Ok(outcome);
         }
         let Some(reply) = received.recv().await else {
-            return Outcome::Failure(Failure::new(Code::Unavailable, "the owner went away"));
+            return Err(Failure::new(Code::Unavailable, "the owner went away"));
         };
+        if connection.is_closed() {
+            // The script must not learn of this: a replay would not tell it again.
+            return Err(Failure::new(Code::Unavailable, "the owner went away"));
+        }
         if let Ok(good) = &reply.outcome {
             if good.number <= last {
                 let why = format!(
                     "the owner told event {} after event {last}: a replay could not repeat that",
                     good.number
                 );
-                return Outcome::Failure(Failure::new(Code::Failed, why));
+                return Ok(Outcome::Failure(Failure::new(Code::Failed, why)));
             }
             last = good.number;
         }
@@ -264,6 +269,10 @@ impl Held {
                 handles.push(handle);
             }
             let object = reply.result.filter(|_| good.object);
+            if let (Some(result), None) = (reply.result, object) {
+                // Nothing can be called on it any more, and the owner need not keep its answer.
+                self.objects.remove(&result);
+            }
             Answer { value: good.value, handles, object, time_ms: good.time_ms }
         });
         Completion { operation: reply.operation, outcome }

@@ -1,7 +1,7 @@
 //! Values between the script and the wire.
 
 use remit_core::Value;
-use rquickjs::{BigInt, Ctx, Error, Exception, FromJs as _, Function, IntoJs as _, TypedArray};
+use rquickjs::{BigInt, Coerced, Ctx, Error, Exception, FromJs as _, Function, IntoJs as _, TypedArray};
 
 /// How deep a script's values may nest, as on the wire.
 const MAX_DEPTH: usize = remit_vat::wire::MAX_DEPTH - 1;
@@ -59,9 +59,11 @@ impl<'js> Reader<'_, 'js> {
             self.weigh(text.len())?;
             return Ok(Value::Text(text));
         }
-        if let Some(big) = value.as_big_int() {
-            let whole = big.clone().to_i64();
-            return whole
+        if value.is_big_int() {
+            // By its digits: the engine's own conversion wraps around.
+            let digits = Coerced::<String>::from_js(&self.ctx, value.clone())?.0;
+            return digits
+                .parse()
                 .map(Value::Integer)
                 .map_err(|_| self.refuse(&format!("{path} is a bigint of more than 64 bits")));
         }

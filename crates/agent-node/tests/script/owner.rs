@@ -15,11 +15,11 @@ use remit_vat::limits::ConnectionLimits;
 use remit_vat::wire;
 
 /// What became of a script.
-pub struct Run {
-    pub outcome: Outcome<u32>,
-    pub calls: Vec<String>,
-    pub lines: Vec<String>,
-    pub most_open: usize,
+pub(crate) struct Run {
+    pub(crate) outcome: Outcome<u32>,
+    pub(crate) calls: Vec<String>,
+    pub(crate) lines: Vec<String>,
+    pub(crate) most_open: usize,
 }
 
 #[derive(Default)]
@@ -50,7 +50,7 @@ struct Thing {
 }
 
 /// Runs the script made of these files, the first of which is its entry.
-pub async fn run(source: &[(&str, &str)]) -> Run {
+pub(crate) async fn run(source: &[(&str, &str)]) -> Run {
     let notes = Rc::new(Notes::default());
     let owner = Owner {
         source: source.iter().map(|(p, t)| ((*p).to_owned(), (*t).to_owned())).collect(),

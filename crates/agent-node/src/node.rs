@@ -1,0 +1,209 @@
+//! The node: attempts that run, one registration after another.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use remit_core::{Code, Failure};
+use remit_vat::membership::Member;
+use tokio::net::UnixStream;
+use tokio::sync::{Notify, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::Config;
+use crate::limits;
+use crate::process::{Bounds, End, Program, Worker};
+use crate::serve::registration;
+use crate::splice::splice;
+
+/// A node without its connection. It outlives connections, and so do its attempts.
+pub(crate) struct Node {
+    pub(crate) config: Config,
+    member: Rc<Member>,
+    program: Program,
+    spare: RefCell<Option<(Worker, UnixStream)>>,
+    running: Cell<u32>,
+    changed: Notify,
+    tracker: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// What an attempt is to be.
+pub(crate) struct Start {
+    pub(crate) task: String,
+    pub(crate) attempt: u32,
+    pub(crate) kind: String,
+    pub(crate) ticket: Vec<u8>,
+    pub(crate) deadline_ms: u32,
+    pub(crate) memory_bytes: u64,
+}
+
+/// A running attempt. Dropping it kills its process.
+pub(crate) struct Attempt {
+    /// How it ended, once it has.
+    pub(crate) end: watch::Receiver<Option<End>>,
+    _lease: oneshot::Sender<()>,
+}
+
+/// Runs an agent node until `stop`. Call it inside a vat.
+pub async fn run(
+    config: Config,
+    member: Rc<Member>,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
+    let program = match &config.worker {
+        Some(path) => Program { path: path.clone(), args: vec!["agent-worker".into()] },
+        None => Program::own()?,
+    };
+    let node = Rc::new(Node {
+        config,
+        member: Rc::clone(&member),
+        program,
+        spare: RefCell::new(None),
+        running: Cell::new(0),
+        changed: Notify::new(),
+        tracker: TaskTracker::new(),
+        stop: stop.clone(),
+    });
+    node.prepare();
+    let serving = Rc::clone(&node);
+    member
+        .stay(&stop, move |port, connection| {
+            registration::keep(Rc::clone(&serving), port, connection)
+        })
+        .await;
+    // Attempts are killed; they go on elsewhere. What is waited for is that they are gone.
+    node.spare.borrow_mut().take();
+    node.tracker.close();
+    if tokio::time::timeout(limits::STOP, node.tracker.wait()).await.is_err() {
+        tracing::warn!("workers were still there at the end");
+    }
+    Ok(())
+}
+
+impl Node {
+    /// How many attempts run.
+    pub(crate) fn running(&self) -> u32 {
+        self.running.get()
+    }
+
+    /// Answers when that number has changed.
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Starts an attempt.
+    pub(crate) fn start(self: &Rc<Self>, start: Start) -> Result<Attempt, Failure> {
+        if !self.config.kinds.contains(&start.kind) {
+            let why = format!("agents of kind `{}` do not run here", start.kind);
+            return Err(Failure::new(Code::InvalidArgument, why));
+        }
+        if self.running.get() >= self.config.capacity || self.stop.is_cancelled() {
+            let why = format!("{} attempts run already", self.running.get());
+            return Err(Failure::new(Code::Limit, why));
+        }
+        let bounds = self.bounds(&start);
+        let (worker, socket) = self.worker(bounds).map_err(|error| {
+            Failure::new(Code::Failed, format!("a worker could not be started: {error}"))
+        })?;
+        self.count(1);
+        let (ended, end) = watch::channel(None);
+        let (lease, dropped) = oneshot::channel();
+        let node = Rc::clone(self);
+        self.tracker.spawn_local(async move {
+            let end = node.attend(worker, socket, &start, dropped).await;
+            tracing::info!(task = start.task, attempt = start.attempt, ?end, "attempt ended");
+            node.count(-1);
+            // Nobody may be waiting to hear.
+            let _unheard = ended.send(Some(end));
+        });
+        Ok(Attempt { end, _lease: lease })
+    }
+
+    async fn attend(
+        &self,
+        mut worker: Worker,
+        socket: UnixStream,
+        start: &Start,
+        dropped: oneshot::Receiver<()>,
+    ) -> End {
+        let words = Rc::new(Cell::new(0));
+        let credential = self.member.credential();
+        let splicing = splice(
+            self.member.address(),
+            &credential,
+            &start.ticket,
+            socket,
+            Rc::clone(&words),
+        );
+        tokio::pin!(splicing);
+        let unwanted = tokio::select! {
+            biased;
+            end = worker.ended(&words) => return end,
+            spliced = &mut splicing => match spliced {
+                // The owner closed the connection, or the worker did and is about to end.
+                Ok(()) => None,
+                Err(why) => Some(why.to_string()),
+            },
+            _ = dropped => Some("nobody wants it any more".to_owned()),
+            () = self.stop.cancelled() => Some("the node is ending".to_owned()),
+        };
+        let patience = if unwanted.is_some() { Duration::ZERO } else { limits::STOP };
+        if let Ok(end) = tokio::time::timeout(patience, worker.ended(&words)).await {
+            return end;
+        }
+        worker.kill().await;
+        End::Crashed(unwanted.unwrap_or_else(|| "its connection was closed".into()))
+    }
+
+    fn bounds(&self, start: &Start) -> Bounds {
+        let deadline_ms = match start.deadline_ms {
+            0 => self.config.deadline_ms,
+            asked => asked,
+        };
+        let memory_bytes = match start.memory_bytes {
+            0 => self.config.memory_bytes,
+            asked => asked,
+        };
+        let deadline = Duration::from_millis(u64::from(deadline_ms)).min(limits::MAX_DEADLINE);
+        let memory_bytes = memory_bytes.clamp(limits::MIN_MEMORY_BYTES, limits::MAX_MEMORY_BYTES);
+        Bounds { deadline, memory_bytes }
+    }
+
+    fn usual(&self) -> Bounds {
+        let deadline = Duration::from_millis(u64::from(self.config.deadline_ms));
+        Bounds { deadline, memory_bytes: self.config.memory_bytes }
+    }
+
+    /// A worker with these bounds: the spare one, if it has them.
+    fn worker(self: &Rc<Self>, bounds: Bounds) -> std::io::Result<(Worker, UnixStream)> {
+        if bounds != self.usual() {
+            return Worker::start(&self.program, bounds);
+        }
+        let spare = self.spare.borrow_mut().take();
+        let node = Rc::clone(self);
+        // The next spare one is started once this attempt is on its way.
+        self.tracker.spawn_local(async move { node.prepare() });
+        match spare {
+            Some(spare) => Ok(spare),
+            None => Worker::start(&self.program, bounds),
+        }
+    }
+
+    /// Has a worker ready, so that the next attempt does not wait for a process to start.
+    fn prepare(&self) {
+        if self.stop.is_cancelled() || self.spare.borrow().is_some() {
+            return;
+        }
+        match Worker::start(&self.program, self.usual()) {
+            Ok(spare) => *self.spare.borrow_mut() = Some(spare),
+            Err(error) => tracing::warn!(%error, "no spare worker could be started"),
+        }
+    }
+
+    fn count(&self, change: i32) {
+        self.running.set(self.running.get().saturating_add_signed(change));
+        self.changed.notify_waiters();
+    }
+}

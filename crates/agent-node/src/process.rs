@@ -1,0 +1,184 @@
+//! A worker process: started with one socket and nothing else, watched, and ended.
+
+use std::cell::Cell;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt as _;
+use tokio::net::UnixStream;
+use tokio::process::{Child, ChildStderr, Command};
+use tokio::time::Instant;
+
+use crate::limits;
+
+/// What bounds a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// How long its script may compute between two awaits.
+    pub deadline: Duration,
+    /// Memory of its script, in bytes.
+    pub memory_bytes: u64,
+}
+
+/// How a worker starts.
+#[derive(Debug, Clone)]
+pub struct Program {
+    /// The program.
+    pub path: PathBuf,
+    /// Its arguments, before the bounds.
+    pub args: Vec<String>,
+}
+
+/// A worker process. Dropping it kills it.
+pub struct Worker {
+    child: Child,
+    stderr: Option<ChildStderr>,
+    bounds: Bounds,
+}
+
+/// How a worker ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// By itself, after its last word to the owner.
+    Exited,
+    /// Without a last word.
+    Crashed(String),
+    /// Killed at a limit.
+    Deadline(String),
+}
+
+impl Program {
+    /// This very program, as a worker.
+    pub fn own() -> io::Result<Self> {
+        Ok(Self { path: std::env::current_exe()?, args: vec!["agent-worker".into()] })
+    }
+}
+
+impl Worker {
+    /// Starts a worker, and gives this end of its socket.
+    pub fn start(program: &Program, bounds: Bounds) -> io::Result<(Self, UnixStream)> {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let mut child = Command::new(&program.path)
+            .args(&program.args)
+            .arg("--deadline-ms")
+            .arg(bounds.deadline.as_millis().to_string())
+            .arg("--memory-bytes")
+            .arg(bounds.memory_bytes.to_string())
+            .env_clear()
+            .env("TZ", "UTC")
+            .current_dir("/")
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()?;
+        let stderr = child.stderr.take();
+        Ok((Self { child, stderr, bounds }, UnixStream::from_std(ours)?))
+    }
+
+    /// Waits for its end. Kills it when it computes past its deadline without a word: `words` grows
+    /// with every byte that it writes to its socket.
+    pub async fn ended(&mut self, words: &Cell<u64>) -> End {
+        let mut said = Vec::new();
+        let mut stderr = self.stderr.take();
+        let process = self.child.id();
+        let bounds = self.bounds;
+        let status = {
+            let watch = watch(process, bounds, words);
+            let listen = listen(stderr.as_mut(), &mut said);
+            tokio::pin!(watch, listen);
+            let mut listening = true;
+            loop {
+                tokio::select! {
+                    biased;
+                    status = self.child.wait() => break status,
+                    () = &mut listen, if listening => listening = false,
+                    why = &mut watch => {
+                        self.kill().await;
+                        return End::Deadline(why);
+                    }
+                }
+            }
+        };
+        // What it said last may still be in the pipe.
+        let rest = tokio::time::timeout(limits::WATCH_EVERY, listen(stderr.as_mut(), &mut said));
+        let _silent = rest.await;
+        match status {
+            Ok(status) if status.success() => End::Exited,
+            Ok(status) => End::Crashed(explain(status, &said)),
+            Err(error) => End::Crashed(format!("its end could not be waited for: {error}")),
+        }
+    }
+
+    /// Kills it and waits until it is gone.
+    pub async fn kill(&mut self) {
+        if let Err(error) = self.child.kill().await {
+            tracing::warn!(%error, "a worker could not be killed");
+        }
+    }
+}
+
+/// Keeps the beginning of what a process says, and drops the rest.
+async fn listen(stderr: Option<&mut ChildStderr>, said: &mut Vec<u8>) {
+    let Some(stderr) = stderr else { return };
+    let mut buffer = [0; 1024];
+    while let Ok(read) = stderr.read(&mut buffer).await {
+        if read == 0 {
+            return;
+        }
+        let room = limits::STDERR_BYTES.saturating_sub(said.len());
+        said.extend_from_slice(&buffer[..read.min(room)]);
+    }
+}
+
+fn explain(status: ExitStatus, said: &[u8]) -> String {
+    let said = String::from_utf8_lossy(said);
+    match said.trim() {
+        "" => format!("its process ended without a last word: {status}"),
+        said => format!("its process ended without a last word: {status}: {said}"),
+    }
+}
+
+/// Answers when the process has computed for longer than its deadline since its last word.
+async fn watch(process: Option<u32>, bounds: Bounds, words: &Cell<u64>) -> String {
+    let Some(process) = process else { return std::future::pending().await };
+    let most = bounds.deadline + limits::DEADLINE_GRACE;
+    let (mut last_words, mut base) = (words.get(), processor_time(process));
+    let mut began = Instant::now();
+    loop {
+        tokio::time::sleep(limits::WATCH_EVERY).await;
+        let used = processor_time(process);
+        if words.get() != last_words || used == base {
+            (last_words, base, began) = (words.get(), used, Instant::now());
+            continue;
+        }
+        let starved = began.elapsed() > most * limits::WALL_FACTOR;
+        if used.saturating_sub(base) > most || starved {
+            return format!(
+                "the script computed for more than {} ms without waiting on anything",
+                bounds.deadline.as_millis()
+            );
+        }
+    }
+}
+
+/// How much processor time a process has used; zero if it is gone.
+fn processor_time(process: u32) -> Duration {
+    let Ok(stat) = std::fs::read_to_string(format!("/proc/{process}/stat")) else {
+        return Duration::ZERO;
+    };
+    // The name, in parentheses, may have spaces in it; user and system time come 11 fields later.
+    let after = stat.rsplit_once(')').map_or("", |(_, after)| after);
+    let ticks: u64 =
+        after.split_whitespace().skip(11).take(2).filter_map(|n| n.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second().max(1))
+}
+
+/// A count of the bytes that a worker wrote, shared with whoever watches it.
+pub type Words = Rc<Cell<u64>>;

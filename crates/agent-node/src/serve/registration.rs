@@ -1,0 +1,67 @@
+//! The registration with the orchestrator, kept over one connection.
+
+use std::rc::Rc;
+
+use remit_schema::agent_node_capnp::{agent_node_port, agent_registration};
+use remit_vat::connection::{Connection, within};
+use remit_vat::exception::to_failure;
+
+use super::host::Host;
+use crate::limits;
+use crate::node::Node;
+
+/// Registers over one connection and reports until it ends.
+pub(crate) async fn keep(node: Rc<Node>, port: agent_node_port::Client, connection: Connection) {
+    let registered = register(&node, &port).await;
+    let registration = match registered {
+        Ok(registration) => registration,
+        Err(failure) => {
+            tracing::error!(%failure, "not registered");
+            connection.abort("the node could not register");
+            return;
+        }
+    };
+    tracing::info!("registered");
+    let reporting = async {
+        loop {
+            let mut request = registration.report_request();
+            request.get().set_running(node.running());
+            if let Err(failure) = within(limits::PORT_DEADLINE, request.send()).await {
+                return failure;
+            }
+            tokio::time::sleep(limits::REPORT_AT_MOST_EVERY).await;
+            // A change is reported soon, and that nothing changed now and then.
+            let _changed = tokio::time::timeout(limits::REPORT_EVERY, node.changed()).await;
+        }
+    };
+    tokio::select! {
+        biased;
+        _ = connection.ended() => {}
+        failure = reporting => connection.abort(&format!("a report failed: {failure}")),
+    }
+}
+
+async fn register(
+    node: &Rc<Node>,
+    port: &agent_node_port::Client,
+) -> Result<agent_registration::Client, remit_core::Failure> {
+    let mut request = port.register_request();
+    let mut params = request.get();
+    params.set_host(capnp_rpc::new_client(Host { node: Rc::clone(node) }));
+    let mut offer = params.init_offer();
+    offer.set_version(env!("CARGO_PKG_VERSION"));
+    offer.set_capacity(node.config.capacity);
+    let kinds = &node.config.kinds;
+    let mut list = offer.reborrow().init_kinds(u32::try_from(kinds.len()).unwrap_or(u32::MAX));
+    for (at, kind) in (0..).zip(kinds) {
+        list.set(at, kind);
+    }
+    let labels = &node.config.labels;
+    let mut list = offer.init_labels(u32::try_from(labels.len()).unwrap_or(u32::MAX));
+    for (at, label) in (0..).zip(labels) {
+        list.set(at, label);
+    }
+    let response = within(limits::PORT_DEADLINE, request.send()).await?;
+    let registration = response.get().and_then(|results| results.get_registration());
+    registration.map_err(|error| to_failure(&error))
+}

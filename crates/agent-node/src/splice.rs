@@ -1,0 +1,72 @@
+//! A worker's socket, spliced onto a connection of its own to the task's owner. Nothing is proxied:
+//! the bytes go through unread.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use remit_vat::credential::Credential;
+use remit_vat::limits::HANDSHAKE;
+use remit_vat::tls::{self, Purpose, Refused};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::net::UnixStream;
+
+use crate::limits;
+use crate::process::Words;
+
+/// Dials the owner at `address`, shows the ticket, and splices until either side ends.
+pub(crate) async fn splice(
+    address: &str,
+    credential: &Credential,
+    ticket: &[u8],
+    worker: UnixStream,
+    words: Words,
+) -> Result<(), Refused> {
+    let (mut owner, _) = tls::dial(address, credential, Purpose::Attempt, HANDSHAKE).await?;
+    let refused = |error: std::io::Error| Refused(format!("the owner's connection: {error}"));
+    owner.write_all(ticket).await.map_err(refused)?;
+    owner.flush().await.map_err(refused)?;
+    let mut worker = Counted { inner: worker, words };
+    let size = limits::SPLICE_BYTES;
+    tokio::io::copy_bidirectional_with_sizes(&mut worker, &mut owner, size, size)
+        .await
+        .map(|_| ())
+        .map_err(refused)
+}
+
+/// A stream that counts what is read from it.
+struct Counted {
+    inner: UnixStream,
+    words: Words,
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.inner).poll_read(cx, buf);
+        let read = (buf.filled().len() - before) as u64;
+        self.words.set(self.words.get().wrapping_add(read));
+        polled
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}

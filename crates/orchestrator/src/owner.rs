@@ -325,9 +325,9 @@ impl Owner {
 
     fn cut_revoked(self: &Rc<Self>) {
         self.abort_forwards(|grant| self.with(|task| task.is_revoked(grant)));
-        self.objects
-            .borrow_mut()
-            .forget(|object| self.with(|task| task.grant_of(object).is_none_or(|g| task.is_revoked(g))));
+        self.objects.borrow_mut().forget(|object| {
+            self.with(|task| task.grant_of(object).is_none_or(|g| task.is_revoked(g)))
+        });
         self.complete_aborted(Code::Revoked, "the grant was revoked while the call was in flight");
     }
 

@@ -278,7 +278,8 @@ impl Tasks {
         for spec in spec.grants {
             let (grant, object) = self.resolve(spec, creator)?;
             let command = Command::AddGrant(Box::new(grant));
-            let decision = task.decide(&command, now_ms).map_err(|refusal| refusal.into_failure())?;
+            let decision =
+                task.decide(&command, now_ms).map_err(|refusal| refusal.into_failure())?;
             let Decision::Record(facts) = decision else { continue };
             for fact in facts {
                 if let (Fact::GrantAdded(grant), Some(object)) = (&fact, &object) {
@@ -356,8 +357,7 @@ impl Tasks {
         self.owners.borrow_mut().remove(&key);
         let tasks = Rc::downgrade(self);
         tokio::task::spawn_local(async move {
-            let mut backoff =
-                Backoff::new(Duration::from_millis(500), limits::JOURNAL_RETRY_MOST);
+            let mut backoff = Backoff::new(Duration::from_millis(500), limits::JOURNAL_RETRY_MOST);
             loop {
                 tokio::time::sleep(backoff.next_wait()).await;
                 let Some(tasks) = tasks.upgrade() else { return };
@@ -389,7 +389,8 @@ impl Tasks {
             }
         }
         task.ok_or_else(|| {
-            let why = format!("there is no task {}; `remit ps` lists the tasks there are", key.task);
+            let why =
+                format!("there is no task {}; `remit ps` lists the tasks there are", key.task);
             Failure::new(Code::NotFound, why)
         })
     }
@@ -413,7 +414,11 @@ fn check(spec: &TaskSpec) -> Result<(), Failure> {
     let bytes: usize = spec.source.iter().map(|file| file.path.len() + file.text.len()).sum();
     let long = |text: &String| text.len() > remit_core::limits::MAX_NAME_BYTES;
     let wrong = if spec.source.iter().all(|file| file.path != spec.entry) {
-        Some(format!("the entry `{}` is not among the {} source files", spec.entry, spec.source.len()))
+        Some(format!(
+            "the entry `{}` is not among the {} source files",
+            spec.entry,
+            spec.source.len()
+        ))
     } else if spec.source.len() > limits::SOURCE_FILES || bytes > limits::SOURCE_BYTES {
         Some(format!(
             "{} source files of {bytes} bytes; at most {} of {} are taken",
@@ -421,7 +426,11 @@ fn check(spec: &TaskSpec) -> Result<(), Failure> {
             limits::SOURCE_FILES,
             limits::SOURCE_BYTES
         ))
-    } else if long(&spec.name) || long(&spec.agent) || long(&spec.key) || spec.labels.iter().any(long) {
+    } else if long(&spec.name)
+        || long(&spec.agent)
+        || long(&spec.key)
+        || spec.labels.iter().any(long)
+    {
         Some(format!("a name of more than {} bytes", remit_core::limits::MAX_NAME_BYTES))
     } else if spec.labels.len() > limits::LABELS {
         Some(format!("{} labels; at most {} are taken", spec.labels.len(), limits::LABELS))

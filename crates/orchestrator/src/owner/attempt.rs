@@ -56,7 +56,9 @@ impl Owner {
                     let progress = self.with(|task| task.order().len()) > before;
                     fruitless = if progress { 0 } else { fruitless + 1 };
                     if fruitless >= limits::FRUITLESS_ATTEMPTS {
-                        let why = format!("{fruitless} attempts in a row ended without progress, the last one so: {reason}");
+                        let why = format!(
+                            "{fruitless} attempts in a row ended without progress, the last one so: {reason}"
+                        );
                         self.fail(Failure::new(Code::Failed, why));
                         return;
                     }
@@ -94,9 +96,8 @@ impl Owner {
 
     /// Places an attempt and starts its process. `None`: the task ended meanwhile.
     async fn start(self: &Rc<Self>) -> Result<Option<Running>, Failure> {
-        let (kind, labels) = self.with(|task| {
-            (task.created().agent.clone(), task.created().labels.clone())
-        });
+        let (kind, labels) =
+            self.with(|task| (task.created().agent.clone(), task.created().labels.clone()));
         let place = self.services().placer.place(&kind, &labels, |why| self.explain(why));
         let placement = tokio::select! {
             biased;
@@ -111,9 +112,10 @@ impl Owner {
         let (sender, connected) = oneshot::channel();
         let bootstrap = context::client(self, attempt);
         let ticket = self.services().tickets.issue(&placement.node, bootstrap, sender);
-        let run = request::start(&placement.host, self, attempt, &ticket).await.inspect_err(|_| {
-            self.services().tickets.withdraw(&ticket);
-        })?;
+        let run =
+            request::start(&placement.host, self, attempt, &ticket).await.inspect_err(|_| {
+                self.services().tickets.withdraw(&ticket);
+            })?;
         Ok(Some(Running {
             attempt,
             run,
@@ -188,7 +190,8 @@ impl Owner {
         loop {
             if self.is_quiet() {
                 // An event starts the wait afresh; without one the quiet has lasted.
-                if tokio::time::timeout(grace, progress.changed()).await.is_err() && self.is_quiet() {
+                if tokio::time::timeout(grace, progress.changed()).await.is_err() && self.is_quiet()
+                {
                     return;
                 }
             } else if progress.changed().await.is_err() {

@@ -146,7 +146,10 @@ impl Owner {
         let settled = |outcome| Box::new((outcome, Vec::new()));
         let Some(grant) = self.with(|task| task.grant(asked.grant).map(|held| held.grant.clone()))
         else {
-            return Err(settled(Outcome::Failure(Failure::new(Code::Revoked, "the grant is gone"))));
+            return Err(settled(Outcome::Failure(Failure::new(
+                Code::Revoked,
+                "the grant is gone",
+            ))));
         };
         if self.objects.borrow().is_own(asked.grant) {
             let why = "the object's process went away with the call in flight".to_owned();
@@ -159,7 +162,9 @@ impl Owner {
                 return Err(settled(Outcome::Failure(failure)));
             }
         };
-        match request::settle(&live.host, &self.tool_key(asked.call), self.timeout_of(asked.call)).await {
+        match request::settle(&live.host, &self.tool_key(asked.call), self.timeout_of(asked.call))
+            .await
+        {
             Ok(Settled::NeverStarted) => Ok(true),
             Ok(Settled::Started) if asked.idempotent => Ok(true),
             Ok(Settled::Started) => {
@@ -228,9 +233,7 @@ impl Owner {
             manifest.method(interface, &request.method).map(|method| method.timeout_ms)
         });
         match timeout_ms {
-            Some(ms) if ms > 0 => {
-                Duration::from_millis(u64::from(ms)).min(limits::LONGEST_CALL)
-            }
+            Some(ms) if ms > 0 => Duration::from_millis(u64::from(ms)).min(limits::LONGEST_CALL),
             _ => limits::DEFAULT_CALL,
         }
     }

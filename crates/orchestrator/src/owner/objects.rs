@@ -81,7 +81,8 @@ impl Owner {
         if let Some(own) = self.objects.borrow().own.get(&grant) {
             return Ok(own.clone());
         }
-        let Some(grant) = self.with(|task| task.grant(grant).map(|held| Rc::new(held.grant.clone())))
+        let Some(grant) =
+            self.with(|task| task.grant(grant).map(|held| Rc::new(held.grant.clone())))
         else {
             return Err(Failure::new(Code::ObjectLost, "the grant is gone"));
         };

@@ -17,7 +17,9 @@ use crate::owner::Owner;
 pub type Promise = RemotePromise<object::call_results::Owned>;
 
 /// A call that is ready to be sent.
-pub struct Call(capnp::capability::Request<object::call_params::Owned, object::call_results::Owned>);
+pub struct Call(
+    capnp::capability::Request<object::call_params::Owned, object::call_results::Owned>,
+);
 
 impl Call {
     /// Sends it.
@@ -135,12 +137,8 @@ pub enum RunEnd {
 /// Answers when the worker process has ended. It takes as long as it takes: the connection's own
 /// watch notices a node that is gone.
 pub async fn wait(run: &run::Client) -> Result<RunEnd, Failure> {
-    let response = run
-        .wait_request()
-        .send()
-        .promise
-        .await
-        .map_err(|error| exception::to_failure(&error))?;
+    let response =
+        run.wait_request().send().promise.await.map_err(|error| exception::to_failure(&error))?;
     let read = || {
         Ok::<_, wire::Malformed>(match response.get()?.get_end()?.which()? {
             run_end::Exited(()) => RunEnd::Exited,

@@ -129,9 +129,7 @@ impl task::Server for TaskServer {
         let head = owner.with(|task| task.head().number);
         owner.durable(head).await.map_err(|failure| to_exception(&failure))?;
         let outcome = owner.with(|task| match task.ending() {
-            Some(Ending::Completed(value)) => {
-                Outcome::value(wire::outcome::without_objects(value))
-            }
+            Some(Ending::Completed(value)) => Outcome::value(wire::outcome::without_objects(value)),
             Some(Ending::Failed(failure)) => Outcome::Failure(failure.clone()),
             Some(Ending::Cancelled(reason)) => {
                 Outcome::Failure(Failure::new(remit_core::Code::Cancelled, reason.clone()))
@@ -185,11 +183,7 @@ impl task::Server for TaskServer {
     }
 }
 
-fn write_grant(
-    mut info: grant_info::Builder<'_>,
-    held: &remit_core::task::Held,
-    revoked: bool,
-) {
+fn write_grant(mut info: grant_info::Builder<'_>, held: &remit_core::task::Held, revoked: bool) {
     info.set_grant(held.grant.grant.0);
     info.set_parent(held.grant.parent.map_or(0, |parent| parent.0));
     info.set_name(&held.grant.name);

@@ -23,6 +23,7 @@ mod up;
 
 use std::future::Future;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -67,6 +68,7 @@ enum Command {
     Orchestrator(orchestrator::Orchestrator),
     AgentNode(agent_node::AgentNode),
     ToolNode(tool_node::ToolNode),
+    #[command(hide = true)]
     AgentWorker(agent_worker::AgentWorker),
 }
 
@@ -74,18 +76,15 @@ impl Line {
     /// What kind of process this becomes.
     pub(crate) const fn kind(&self) -> Kind {
         match self.command {
-            Command::Orchestrator(_)
-            | Command::AgentNode(_)
-            | Command::ToolNode(_)
-            | Command::AgentWorker(_) => Kind::Node,
+            Command::Orchestrator(_) | Command::AgentNode(_) | Command::ToolNode(_) => Kind::Node,
             _ => Kind::Command,
         }
     }
 
     /// Does what was typed.
-    pub(crate) fn execute(self, look: Look) -> Result<(), Fault> {
+    pub(crate) fn execute(self, look: Look) -> Result<ExitCode, Fault> {
         let place = Place { home: Home::new(&self.home), address: self.mesh };
-        match self.command {
+        let done = match self.command {
             Command::Run(command) => wait(command.execute(&place, look)),
             Command::Up(command) => wait(command.execute(&place)),
             Command::Ps(command) => wait(command.execute(&place, look)),
@@ -103,8 +102,9 @@ impl Line {
             Command::Orchestrator(command) => command.execute(),
             Command::AgentNode(command) => command.execute(),
             Command::ToolNode(command) => command.execute(),
-            Command::AgentWorker(command) => command.execute(),
-        }
+            Command::AgentWorker(command) => return Ok(command.execute()),
+        };
+        done.map(|()| ExitCode::SUCCESS)
     }
 }
 

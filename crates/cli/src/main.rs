@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     let line = Line::parse();
     settings.start_logging(line.kind());
     match line.execute(settings.look) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(fault) => {
             if let Some(message) = fault.message() {
                 show::out::note(&format!("remit: {message}"));

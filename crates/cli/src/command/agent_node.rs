@@ -1,32 +1,92 @@
 //! `remit agent-node`: a process that runs agents.
 
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use clap::Args;
+use remit_agent_node::config::Config;
+use remit_agent_node::node;
+use remit_vat::join::Invite;
+use remit_vat::membership::Member;
+use remit_vat::vat::Vat;
+use tokio_util::sync::CancellationToken;
 
 use super::serving::{Ending, ready};
-use crate::fault::Fault;
+use crate::fault::{Fault, doing};
 
-/// Run an agent node
+/// Run an agent node: it runs agents, each in a worker process of its own
 #[derive(Debug, Args)]
 pub(super) struct AgentNode {
-    #[arg(long)]
-    data: PathBuf,
-    #[arg(long)]
+    /// A line from `remit invite --role agent-node`; needed once
+    #[arg(long, value_name = "LINE")]
     join: Option<String>,
-    #[arg(long)]
+
+    /// The orchestrator, host:port, if it is not where it was when the node joined
+    #[arg(long, value_name = "ADDRESS")]
     orchestrator: Option<String>,
+
+    /// Its configuration, as TOML; flags win over it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Where its credential is kept
+    #[arg(long, value_name = "DIR", default_value = "remit-agent-node")]
+    data: PathBuf,
+
+    /// How many attempts it runs at once
+    #[arg(long, value_name = "N")]
+    capacity: Option<u32>,
+
+    /// What the node has, beside the labels of its configuration
+    #[arg(long)]
+    label: Vec<String>,
+
     #[command(flatten)]
     ending: Ending,
 }
 
 impl AgentNode {
     pub(super) fn execute(self) -> Result<(), Fault> {
-        remit_vat::vat::Vat::run(async move {
-            let s = self.ending.comes()?;
-            ready("agent-node", "x");
-            s.await;
-            Ok(())
-        })?
+        Vat::run(self.serve()).map_err(doing("no event loop"))?
+    }
+
+    async fn serve(self) -> Result<(), Fault> {
+        let shutdown = self.ending.comes()?;
+        let config = self.config()?;
+        let member = Rc::new(self.member().await?);
+        let stop = CancellationToken::new();
+        ready("agent-node", &member.identity().to_string());
+        let serving = node::run(config, member, stop.clone());
+        tokio::pin!(serving);
+        let served = tokio::select! {
+            biased;
+            served = &mut serving => served,
+            () = shutdown => {
+                stop.cancel();
+                serving.await
+            }
+        };
+        served.map_err(doing("the node could not serve"))
+    }
+
+    fn config(&self) -> Result<Config, Fault> {
+        let mut config = match &self.config {
+            Some(file) => Config::read(file).map_err(|error| Fault::Usage(error.to_string()))?,
+            None => Config::default(),
+        };
+        if let Some(capacity) = self.capacity {
+            config.capacity = capacity;
+        }
+        config.labels.extend(self.label.iter().cloned());
+        Ok(config)
+    }
+
+    async fn member(&self) -> Result<Member, Fault> {
+        let failed = |error: &dyn std::fmt::Display| Fault::Failed(error.to_string());
+        let invite = self.join.as_deref().map(str::parse::<Invite>).transpose();
+        let invite = invite.map_err(|error| failed(&error))?;
+        let address = self.orchestrator.as_deref().unwrap_or_default();
+        let member = Member::open(&self.data.join("identity"), address, invite.as_ref()).await;
+        member.map_err(|error| failed(&error))
     }
 }

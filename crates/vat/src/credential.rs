@@ -1,6 +1,7 @@
 //! A credential: the certificate, key and authority by which a process proves who it is.
 
 mod files;
+mod pem;
 
 use std::fmt;
 use std::io;
@@ -32,9 +33,7 @@ pub(crate) struct Described {
     pub(crate) not_after: SystemTime,
 }
 
-const CERTIFICATE: &str = "certificate.der";
-const KEY: &str = "key.der";
-const AUTHORITY: &str = "authority.der";
+const FILE: &str = "credential.pem";
 
 impl Credential {
     /// A credential from its parts, DER: certificate, PKCS #8 key, authority.
@@ -47,35 +46,31 @@ impl Credential {
         Ok(Self { certificate, key, authority, described })
     }
 
-    /// Reads a credential from the files of `dir`. `None`: there is none.
+    /// Reads the credential in `dir`. `None`: there is none. One whose key others can read is
+    /// refused.
     pub fn load(dir: &Path) -> io::Result<Option<Self>> {
-        let read = |name: &str| match std::fs::read(dir.join(name)) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(io::Error::other(format!("{}: {error}", dir.join(name).display()))),
+        let path = dir.join(FILE);
+        let text = match std::fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(io::Error::other(format!("{}: {error}", path.display()))),
         };
-        let (Some(certificate), Some(key), Some(authority)) =
-            (read(CERTIFICATE)?, read(KEY)?, read(AUTHORITY)?)
-        else {
-            return Ok(None);
-        };
-        check_private(&dir.join(KEY))?;
-        let wrong = |why| {
-            io::Error::other(format!(
-                "the credential in {} cannot be used: {why}. Remove the folder and join again",
-                dir.display()
-            ))
-        };
-        Self::new(certificate, key, authority).map(Some).map_err(wrong)
+        check_private(&path)?;
+        pem::read(&text)
+            .and_then(|parts| Self::new(parts.certificate, parts.key, parts.authority))
+            .map(Some)
+            .map_err(|why| {
+                let path = path.display();
+                io::Error::other(format!("{path} cannot be used: {why}. Remove it and join again"))
+            })
     }
 
-    /// Writes it to `dir`, which is made with mode 0700; files get mode 0600, each replaced at once,
-    /// the certificate last.
+    /// Writes it to `dir`, which is made with mode 0700, as one file `credential.pem` with mode
+    /// 0600, in place of the old one at once.
     pub fn save(&self, dir: &Path) -> io::Result<()> {
         make_private_dir(dir)?;
-        write_private(&dir.join(AUTHORITY), &self.authority)?;
-        write_private(&dir.join(KEY), &self.key)?;
-        write_private(&dir.join(CERTIFICATE), &self.certificate)
+        let text = pem::write(&self.certificate, &self.authority, &self.key);
+        write_private(&dir.join(FILE), text.as_bytes())
     }
 
     /// Whose it is.
@@ -148,4 +143,30 @@ pub(crate) fn describe(certificate: &[u8]) -> Result<Described, String> {
         not_before: moment(validity.not_before.timestamp()),
         not_after: moment(validity.not_after.timestamp()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair, SanType};
+
+    use super::*;
+
+    fn refusal(names: Vec<SanType>) -> String {
+        let mut params = CertificateParams::default();
+        params.subject_alt_names = names;
+        let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        describe(certificate.der()).err().unwrap()
+    }
+
+    #[test]
+    fn a_certificate_must_carry_exactly_one_name() {
+        let uri = |name: &str| SanType::URI(name.try_into().unwrap());
+        let good = || uri("spiffe://home/default/client/one");
+        let dns = SanType::DnsName("localhost".try_into().unwrap());
+        assert!(refusal(vec![]).contains("0 names"));
+        assert!(refusal(vec![good(), good()]).contains("2 names"));
+        assert!(refusal(vec![good(), dns.clone()]).contains("2 names"));
+        assert!(refusal(vec![dns]).contains("1 names"));
+        assert!(!refusal(vec![uri("https://home/default/client/one")]).is_empty());
+    }
 }

@@ -88,7 +88,10 @@ pub async fn redeem(invite: &Invite, limit: Duration) -> Result<Credential, Refu
     match reply.which().map_err(refused)? {
         join_reply::Certificate(chain) => {
             let leaf = chain.and_then(|chain| chain.get_leaf()).map_err(refused)?;
-            Credential::new(leaf.to_vec(), key.serialize_der(), authority).map_err(Refused)
+            let joined = Credential::new(leaf.to_vec(), key.serialize_der(), authority);
+            let joined = joined.map_err(Refused)?;
+            joined.check_key()?;
+            Ok(joined)
         }
         join_reply::Refused(why) => {
             let why = why.map_err(refused)?.to_str().map_err(refused)?;
@@ -197,9 +200,54 @@ async fn receive<S: AsyncRead + Unpin>(
     }
     let mut bytes = vec![0; length];
     stream.read_exact(&mut bytes).await.map_err(refused)?;
-    capnp::serialize::read_message(&bytes[..], ReaderOptions::new()).map_err(refused)
+    let mut options = ReaderOptions::new();
+    // A message that claims to be longer than it is must not make us hold that much.
+    options.traversal_limit_in_words(Some(JOIN_MESSAGE_BYTES / 8));
+    capnp::serialize::read_message(&bytes[..], options).map_err(refused)
 }
 
 fn refused(error: impl fmt::Display) -> Refused {
     Refused(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn invite() -> Invite {
+        let address = "mesh.example:7474".to_owned();
+        Invite { address, authority_hash: [7; 32], secret: [0xab; 32] }
+    }
+
+    #[test]
+    fn an_invite_is_one_line_that_reads_back() {
+        let line = invite().to_string();
+        assert!(line.starts_with("remit-join:mesh.example:7474,") && !line.contains(['\n', '=']));
+        assert_eq!(format!("{line}\n").parse::<Invite>().unwrap(), invite());
+    }
+
+    #[test]
+    fn an_invite_is_not_shown_by_debug() {
+        let shown = format!("{:?}", invite());
+        assert!(!shown.contains("q6ur") && !shown.contains("171"), "{shown}");
+    }
+
+    #[test]
+    fn what_is_no_invite_is_refused() {
+        let line = invite().to_string();
+        let cut = &line[..line.len() - 4];
+        for wrong in ["", "remit-join:", "remit-join:a:1,b,c", cut, &line[6..]] {
+            assert!(wrong.parse::<Invite>().unwrap_err().0.contains("remit invite"));
+        }
+    }
+
+    #[tokio::test]
+    async fn join_messages_are_bounded() {
+        let too_long = u32::MAX.to_le_bytes();
+        assert!(read_request(&mut &too_long[..]).await.is_err());
+        // One segment of 64 MiB, of which nothing follows.
+        let mut lies = 8_u32.to_le_bytes().to_vec();
+        lies.extend([0, 0, 0, 0, 0, 0, 0x80, 0]);
+        assert!(read_request(&mut &lies[..]).await.is_err());
+    }
 }

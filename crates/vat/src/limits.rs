@@ -74,6 +74,9 @@ pub const READ_BUFFER_BYTES: usize = 64 << 10;
 /// Visitors that wait at a vat's door. One more waits outside.
 pub const DOOR_QUEUE: usize = 1024;
 
+/// How long offloaded work may go on after its vat has ended: a write to a disk that still moves.
+pub const LAST_OFFLOADED: Duration = Duration::from_secs(5);
+
 /// How long a peer may take for the TLS handshake: a round trip or two, and a busy machine.
 pub const HANDSHAKE: Duration = Duration::from_secs(5);
 

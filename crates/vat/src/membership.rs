@@ -154,7 +154,9 @@ impl Member {
             match dialled {
                 Ok((port, connection)) => {
                     let begun = Instant::now();
-                    replaced.take().map(retire);
+                    if let Some(old) = replaced.take() {
+                        retire(old);
+                    }
                     let typed = P::new(port.hook.add_ref());
                     let working = session(typed, connection.clone());
                     sessions.spawn_local(attend(working, connection.clone()));
@@ -190,7 +192,7 @@ impl Member {
                 match self.renew(port).await {
                     Ok(()) => return,
                     Err(why) => {
-                        tracing::warn!(why, "the certificate was not renewed, trying again")
+                        tracing::warn!(why, "the certificate was not renewed, trying again");
                     }
                 }
                 tokio::time::sleep(limits::RECONNECT_MOST).await;

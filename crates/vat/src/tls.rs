@@ -245,7 +245,10 @@ pub fn tune(tcp: &TcpStream) -> std::io::Result<()> {
         .with_interval(limits::TCP_KEEPALIVE)
         .with_retries(2);
     socket.set_tcp_keepalive(&keepalive)?;
-    socket.set_tcp_user_timeout(Some(limits::TCP_UNACKNOWLEDGED))
+    // Elsewhere, silence is noticed by the watch on each connection alone.
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(limits::TCP_UNACKNOWLEDGED))?;
+    Ok(())
 }
 
 /// The address a listener is bound to, for the ready line.

@@ -15,6 +15,7 @@ type Visit = Box<dyn FnOnce() -> LocalBoxFuture<'static, ()> + Send>;
 #[derive(Debug)]
 pub struct Vat {
     door: Door,
+    closing: oneshot::Sender<()>,
     ended: oneshot::Receiver<()>,
 }
 
@@ -23,19 +24,23 @@ impl Vat {
     pub fn spawn(name: &str) -> io::Result<Self> {
         let runtime = runtime()?;
         let (sender, visits) = mpsc::channel(limits::DOOR_QUEUE);
+        let (closing, closed) = oneshot::channel();
         let (over, ended) = oneshot::channel();
         std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-            LocalSet::new().block_on(&runtime, receive(visits));
+            LocalSet::new().block_on(&runtime, receive(visits, closed));
+            runtime.shutdown_timeout(limits::LAST_OFFLOADED);
             // Nobody may be waiting for the end.
             let _unheard = over.send(());
         })?;
-        Ok(Self { door: Door { visits: sender }, ended })
+        Ok(Self { door: Door { visits: sender }, closing, ended })
     }
 
     /// Makes the calling thread a vat until `work` is done. For `main`.
     pub fn run<F: Future>(work: F) -> io::Result<F::Output> {
         let runtime = runtime()?;
-        Ok(LocalSet::new().block_on(&runtime, work))
+        let done = LocalSet::new().block_on(&runtime, work);
+        runtime.shutdown_timeout(limits::LAST_OFFLOADED);
+        Ok(done)
     }
 
     /// The way in.
@@ -43,8 +48,10 @@ impl Vat {
         &self.door
     }
 
-    /// Lets in nobody new, waits for what is inside, and ends the thread.
+    /// Lets in nobody new, whoever still holds a door, waits for what is inside, and ends the
+    /// thread.
     pub async fn close(self) {
+        let _ended_already = self.closing.send(());
         drop(self.door);
         // An error means that the thread has ended already.
         let _ended = self.ended.await;
@@ -103,24 +110,39 @@ fn runtime() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
-/// Lets visitors in, each in a task of its own, so that one that panics ends only itself.
-async fn receive(mut visits: mpsc::Receiver<Visit>) {
+/// Lets visitors in, each in a task of its own, so that one that panics ends only itself. Ends when
+/// the vat is closed or nobody holds a door, and the last visitor has left.
+async fn receive(mut visits: mpsc::Receiver<Visit>, mut closed: oneshot::Receiver<()>) {
     let mut inside = tokio::task::JoinSet::new();
+    let mut open = true;
     loop {
         tokio::select! {
             biased;
+            told = &mut closed, if open => {
+                open = false;
+                // A vat whose handle was merely dropped lives on for those who hold a door.
+                if told.is_ok() {
+                    visits.close();
+                }
+            }
             visit = visits.recv() => match visit {
                 Some(visit) => { inside.spawn_local(visit()); }
                 None => break,
             },
-            Some(left) = inside.join_next() => {
-                if let Err(error) = left && error.is_panic() {
-                    tracing::error!(%error, "a visit to the vat panicked");
-                }
-            }
+            Some(left) = inside.join_next() => see_off(left),
         }
     }
-    while inside.join_next().await.is_some() {}
+    while let Some(left) = inside.join_next().await {
+        see_off(left);
+    }
+}
+
+fn see_off(left: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = left
+        && error.is_panic()
+    {
+        tracing::error!(%error, "a visit to the vat panicked");
+    }
 }
 
 #[cfg(test)]
@@ -143,6 +165,25 @@ mod tests {
         let panicked = vat.door().enter(|| async { panic!("on purpose") }).await;
         assert_eq!(panicked, Err::<(), _>(VatClosed));
         assert_eq!(vat.door().enter(|| async { 1 }).await, Ok(1));
+    }
+
+    #[tokio::test]
+    async fn a_closed_vat_lets_nobody_in_through_any_door() {
+        let vat = Vat::spawn("test").unwrap();
+        let door = vat.door().clone();
+        assert_eq!(door.enter(|| async { 1 }).await, Ok(1));
+        vat.close().await;
+        assert_eq!(door.enter(|| async { 2 }).await, Err(VatClosed));
+    }
+
+    #[tokio::test]
+    async fn a_vat_ends_with_its_last_door() {
+        let vat = Vat::spawn("test").unwrap();
+        let Vat { door, closing, ended } = vat;
+        drop(closing);
+        assert_eq!(door.enter(|| async { 1 }).await, Ok(1));
+        drop(door);
+        assert_eq!(ended.await, Ok(()));
     }
 
     #[tokio::test]

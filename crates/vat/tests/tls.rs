@@ -98,10 +98,17 @@ async fn server_of_another_authority_is_not_spoken_to() {
 async fn forged_certificate_gets_nothing() {
     // A peer that trusts this mesh and shows a certificate of another authority.
     let (mesh, other) = (mesh("home").await, self::mesh("home").await);
-    let forged = other.issue(Role::ToolNode, DAY);
+    let parts = |credential: Credential| -> Vec<String> {
+        let dir = mesh.dir.path().join("forged");
+        credential.save(&dir).unwrap();
+        let text = std::fs::read_to_string(dir.join("credential.pem")).unwrap();
+        text.split_inclusive("-----END CERTIFICATE-----\n").map(str::to_owned).collect()
+    };
+    let (honest, forged) =
+        (parts(mesh.issue(Role::ToolNode, DAY)), parts(other.issue(Role::ToolNode, DAY)));
     let dir = mesh.dir.path().join("forged");
-    forged.save(&dir).unwrap();
-    std::fs::write(dir.join("authority.der"), mesh.authority.certificate()).unwrap();
+    let text = [&*forged[0], &*honest[1], &*forged[2]].concat();
+    std::fs::write(dir.join("credential.pem"), text).unwrap();
     let forged = Credential::load(&dir).unwrap().unwrap();
     let why = mesh.refusal(&forged).await;
     assert!(why.contains("invalid peer certificate") && why.contains("tool-node/one"), "{why}");
@@ -112,6 +119,14 @@ async fn peer_of_a_role_that_may_not_gets_nothing() {
     let mesh = mesh("home").await;
     let why = mesh.refusal(&mesh.issue(Role::Orchestrator, DAY)).await;
     assert!(why.contains("orchestrator/one has the role orchestrator"), "{why}");
+}
+
+#[tokio::test]
+async fn peer_of_another_mesh_gets_nothing() {
+    let mesh = mesh("home").await;
+    let stray = mesh.authority.issue(&name("away", Role::ToolNode), DAY).unwrap();
+    let why = mesh.refusal(&stray).await;
+    assert!(why.contains("spiffe://away/") && why.contains("another mesh than `home`"), "{why}");
 }
 
 #[tokio::test]
@@ -297,4 +312,27 @@ fn a_key_that_others_can_read_is_refused() {
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
     let error = Authority::load_or_create(dir.path(), "home").err().unwrap().to_string();
     assert!(error.contains("chmod 600"), "{error}");
+}
+
+#[tokio::test]
+async fn a_credential_that_others_can_read_is_refused() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mesh = mesh("home").await;
+    let dir = mesh.dir.path().join("node");
+    mesh.issue(Role::ToolNode, DAY).save(&dir).unwrap();
+    let file = dir.join("credential.pem");
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
+    let error = Credential::load(&dir).err().unwrap().to_string();
+    assert!(error.contains("chmod 600"), "{error}");
+}
+
+#[tokio::test]
+async fn a_signing_request_by_another_key_is_refused() {
+    let mesh = mesh("home").await;
+    let renewal = Renewal::prepare(&mesh.issue(Role::ToolNode, DAY)).unwrap();
+    let mut request = renewal.signing_request().to_vec();
+    mesh.authority.sign(&request, &name("home", Role::ToolNode), DAY).unwrap();
+    *request.last_mut().unwrap() ^= 1;
+    assert!(mesh.authority.sign(&request, &name("home", Role::ToolNode), DAY).is_err());
 }

@@ -26,21 +26,22 @@ export default async function (remit, input) {
   ]);
 
   const title = headline(readme) ?? "this repository";
-  console.log(`${commits.length} commits of ${title}`);
+  console.log(`${plural(commits.length, "commit")} of ${title}`);
 
   // One chain, sent in one go: a folder, a file in it, its content.
-  const licence = await remit.files.dir(".").file("LICENSE-MIT").read().catch(missing(""));
+  const cargo = await remit.files.dir(".").file("Cargo.toml").read().catch(missing(""));
+  const licence = cargo.match(/^license = "(.+)"$/m)?.[1] ?? "not stated";
 
   const notes = [
     `# Release notes: ${title}`,
     "",
-    `Made ${day(remit.now())} from the last ${commits.length} commits.`,
+    `Made ${day(remit.now())} from the last ${plural(commits.length, "commit")}.`,
     "",
     ...byDay(commits),
     "## In this repository",
     "",
     `- ${manifests.length} crates with ${modules.matches.length} public modules`,
-    `- licence: ${licence.split("\n")[0] || "not stated"}`,
+    `- licence: ${licence}`,
     "",
   ].join("\n");
 
@@ -76,6 +77,10 @@ function byDay(commits: Commit[]): string[] {
 /** The text of the first heading. */
 function headline(markdown: string): string | undefined {
   return markdown.match(/^# +(.+)$/m)?.[1];
+}
+
+function plural(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
 }
 
 function day(timeMs: number): string {

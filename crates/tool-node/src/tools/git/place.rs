@@ -1,8 +1,9 @@
 //! Where a repository is, and how it is opened: always the same one, without its configuration.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use git2::{Config, Repository};
+use git2::{Config, Repository, RepositoryOpenFlags};
 
 use super::failure;
 use crate::kit::{Failure, fail};
@@ -89,8 +90,12 @@ impl Place {
         }
         let open = || {
             // Opened as if bare: that reads the configuration for the format alone, and never
-            // takes a working directory from it.
-            let repo = Repository::open_bare(&self.git_dir)?;
+            // takes a working directory from it. (`open_bare` would not see where the history of
+            // a shallow clone ends.)
+            let flags = RepositoryOpenFlags::NO_SEARCH
+                | RepositoryOpenFlags::NO_DOTGIT
+                | RepositoryOpenFlags::BARE;
+            let repo = Repository::open_ext(&self.git_dir, flags, &[] as &[&OsStr])?;
             repo.set_config(&Config::new()?)?;
             if let Some(workdir) = &self.workdir {
                 repo.set_workdir(workdir, false)?;

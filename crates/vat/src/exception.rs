@@ -29,7 +29,7 @@ pub fn to_failure(error: &capnp::Error) -> Failure {
     }
     let why = cut(&error.extra);
     match error.kind {
-        capnp::ErrorKind::Disconnected => {
+        capnp::ErrorKind::Disconnected | capnp::ErrorKind::PrematureEndOfFile => {
             Failure::new(Code::Unavailable, format!("the connection was lost: {why}"))
         }
         capnp::ErrorKind::Overloaded => Failure::new(Code::Limit, why),

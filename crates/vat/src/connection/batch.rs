@@ -153,7 +153,7 @@ async fn write_out<W: AsyncWrite + Unpin>(mut inner: W, shared: &Shared, watch: 
         state.writing = false;
         if let Err(error) = &written {
             watch.end(format!("writing failed: {error}"));
-            state.error = Some((error.kind(), error.to_string()));
+            state.error = Some((io::ErrorKind::BrokenPipe, error.to_string()));
         }
         state.wake();
         if written.is_err() || (closing && state.buffer.is_empty()) {

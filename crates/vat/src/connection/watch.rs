@@ -1,6 +1,7 @@
 //! Watching a connection: when its peer was last heard, and that its stream has ended.
 
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -130,7 +131,13 @@ impl<R: AsyncRead + Unpin> AsyncRead for Watched<R> {
                 this.watch.end("the peer closed the connection".into());
             }
             Poll::Ready(Ok(())) => this.watch.heard.set(Instant::now()),
-            Poll::Ready(Err(error)) => this.watch.end(format!("reading failed: {error}")),
+            // Whatever ends a stream is a disconnect to the calls on it; capnp-rpc takes some
+            // kinds, such as an end without TLS's farewell, for failures of the calls themselves.
+            Poll::Ready(Err(error)) => {
+                let why = format!("reading failed: {error}");
+                this.watch.end(why.clone());
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionReset, why)));
+            }
             Poll::Pending => {}
         }
         polled

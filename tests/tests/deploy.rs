@@ -17,6 +17,13 @@ fn the_orchestrators_configuration_is_read() {
 }
 
 #[test]
+fn the_agent_nodes_configuration_is_the_default() {
+    let config = remit_agent_node::config::Config::read(&folder().join("agent-node.toml")).unwrap();
+    let default = remit_agent_node::config::Config::default();
+    assert_eq!(format!("{config:?}"), format!("{default:?}"));
+}
+
+#[test]
 fn the_tool_nodes_configuration_is_read() {
     let file = folder().join("tool-node.toml");
     let config = remit_tool_node::config::Config::read(&file).unwrap();

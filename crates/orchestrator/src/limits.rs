@@ -43,8 +43,12 @@ pub const JOURNAL_RETRY_MOST: Duration = Duration::from_secs(2);
 /// Events read at once when a task is taken up.
 pub const EVENTS_PER_PAGE: usize = 1_000;
 
-/// Events sent to a follower at once, so that a batch stays well below a message.
+/// Events sent to a follower at once.
 pub const EVENTS_PER_BATCH: usize = 64;
+
+/// Bytes of events sent to a follower at once, so that a batch stays well below a message: events
+/// that hold large values go in smaller batches.
+pub const BATCH_BYTES: u64 = 4 << 20;
 
 /// How long a follower may take to answer for a batch. Then its feed ends; it has its cursor.
 pub const FOLLOWER: Duration = Duration::from_secs(30);

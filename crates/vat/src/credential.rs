@@ -73,6 +73,11 @@ impl Credential {
         write_private(&dir.join(FILE), text.as_bytes())
     }
 
+    /// The same certificate and key, held by one who trusts another authority (DER).
+    pub fn trusting(self, authority: Vec<u8>) -> Self {
+        Self { authority, ..self }
+    }
+
     /// Whose it is.
     pub const fn identity(&self) -> &Identity {
         &self.described.identity

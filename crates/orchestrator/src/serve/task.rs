@@ -4,10 +4,10 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use remit_core::task::{Command, Ending};
-use remit_core::{EventNumber, Failure, GrantId, Identity, Outcome};
+use remit_core::{Event, EventNumber, Failure, GrantId, Identity, Outcome};
 use remit_schema::mesh_capnp::{event_sink, grant_info, subscription, task, task_info};
 use remit_vat::connection::within;
-use remit_vat::exception::to_exception;
+use remit_vat::exception::{to_exception, to_failure};
 use remit_vat::wire;
 
 use crate::journal::TaskHead;
@@ -260,19 +260,38 @@ impl Feed {
             .read(&self.key.tenant, self.key.task, self.cursor, page)
             .map_err(|error| Failure::new(remit_core::Code::Failed, error.to_string()))?;
         let events: Vec<_> = events.into_iter().filter(|event| event.number <= durable).collect();
-        let Some(last) = events.last().map(|event| event.number) else {
+        let mut rest = &events[..];
+        while !rest.is_empty() {
+            let taken = self.send_batch(rest).await?;
+            rest = &rest[taken..];
+        }
+        if events.is_empty() {
             let why = format!("the journal has no events after {}", self.cursor);
             return Err(Failure::new(remit_core::Code::Failed, why));
-        };
-        let mut request = self.sink.events_request();
-        let count = u32::try_from(events.len()).unwrap_or(u32::MAX);
-        let mut list = request.get().init_events(count);
-        for (at, event) in (0..count).zip(&events) {
-            wire::event::write(list.reborrow().get(at), event);
         }
-        within(limits::FOLLOWER, request.send()).await?;
-        self.cursor = last;
         Ok(())
+    }
+
+    /// Sends as many of `events` as go into one message; answers how many.
+    async fn send_batch(&mut self, events: &[Event]) -> Result<usize, Failure> {
+        let mut taken = events.len();
+        loop {
+            let batch = &events[..taken];
+            let mut request = self.sink.events_request();
+            let count = u32::try_from(batch.len()).unwrap_or(u32::MAX);
+            let mut list = request.get().init_events(count);
+            for (at, event) in (0..count).zip(batch) {
+                wire::event::write(list.reborrow().get(at), event);
+            }
+            let size = request.get().into_reader().total_size().map_err(|e| to_failure(&e))?;
+            if taken > 1 && size.word_count * 8 > limits::BATCH_BYTES {
+                taken /= 2;
+                continue;
+            }
+            within(limits::FOLLOWER, request.send()).await?;
+            self.cursor = batch.last().map_or(self.cursor, |event| event.number);
+            return Ok(taken);
+        }
     }
 
     async fn send_output(&self, output: &Output) -> Result<(), Failure> {

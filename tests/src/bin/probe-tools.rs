@@ -1,0 +1,129 @@
+//! A tool node for tests: a tool whose effects can be counted from outside.
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::time::Instant;
+
+use remit_tool_node::kit::{CallContext, Failure, Interface, Method, NoArgs, Tool, Value, fail};
+use remit_tool_node::{Node, offload, run, start};
+use remit_vat::vat::Vat;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// The root: its effects go into one file.
+struct Probe {
+    effects: PathBuf,
+    began: Instant,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Line {
+    text: String,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Wait {
+    ms: u64,
+}
+
+impl Probe {
+    /// Appends a line, and is done when the line is in the file.
+    async fn append(self: Rc<Self>, line: Line, _: CallContext) -> Result<(), Failure> {
+        let path = self.effects.clone();
+        let written = offload(move || {
+            let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+            file.write_all(format!("{}\n", line.text).as_bytes())
+        });
+        written.await.and_then(|done| done).map_err(|error| fail::failed(error.to_string()))
+    }
+
+    async fn lines(self: Rc<Self>, _: NoArgs, _: CallContext) -> Result<Vec<String>, Failure> {
+        let text = std::fs::read_to_string(&self.effects).unwrap_or_default();
+        Ok(text.lines().map(str::to_owned).collect())
+    }
+
+    async fn next(self: Rc<Self>, _: NoArgs, _: CallContext) -> Result<Rc<Self>, Failure> {
+        Ok(self)
+    }
+
+    async fn look(self: Rc<Self>, _: NoArgs, _: CallContext) -> Result<u32, Failure> {
+        Ok(1)
+    }
+
+    async fn put(self: Rc<Self>, line: Line, _: CallContext) -> Result<usize, Failure> {
+        Ok(line.text.len())
+    }
+
+    async fn wait(self: Rc<Self>, wait: Wait, call: CallContext) -> Result<(), Failure> {
+        call.emit("waiting\n");
+        tokio::select! {
+            biased;
+            () = call.cancelled() => {
+                let text = "cancelled".to_owned();
+                self.append(Line { text }, call).await
+            }
+            () = tokio::time::sleep(std::time::Duration::from_millis(wait.ms)) => Ok(()),
+        }
+    }
+
+    /// Nanoseconds since this process began: what a script has no clock for.
+    async fn stamp(self: Rc<Self>, _: NoArgs, _: CallContext) -> Result<u64, Failure> {
+        let since = self.began.elapsed().as_nanos();
+        u64::try_from(since).map_err(|_| fail::limit("this process is too old"))
+    }
+
+    async fn echo(self: Rc<Self>, line: Line, _: CallContext) -> Result<String, Failure> {
+        Ok(line.text)
+    }
+}
+
+fn probe(effects: PathBuf) -> Tool {
+    let interface = Interface::<Probe>::new("Probe", "Effects that can be counted.")
+        .method("append", Method::effect("Appends a line."), Probe::append)
+        .method("lines", Method::read_only("The lines appended."), Probe::lines)
+        .opens("next", Method::idempotent("The same again."), Probe::next)
+        .method("look", Method::read_only("Looks."), Probe::look)
+        .method("put", Method::idempotent("Puts, which twice is the same as once."), Probe::put)
+        .method("wait", Method::effect("Takes a while."), Probe::wait)
+        .method("stamp", Method::idempotent("Tells the time."), Probe::stamp)
+        .method("echo", Method::read_only("Says the same."), Probe::echo);
+    let root = Probe { effects, began: Instant::now() };
+    Tool::new("probe", "1.0.0", "For tests.").interface(interface).root(Rc::new(root))
+}
+
+fn main() -> ExitCode {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
+    let until_stdin_closes = |flag: &String| flag != "--until-stdin-closes";
+    let line: Vec<String> = std::env::args().skip(1).filter(until_stdin_closes).collect();
+    let served = Vat::run(async move {
+        let arguments = start::Arguments::parse(line).map_err(|e| e.to_string())?;
+        let member = arguments.member().await.map_err(|e| e.to_string())?;
+        let tools = vec![probe(arguments.dir.join("effects.txt"))];
+        let node = Node::open(tools, arguments.labels, &arguments.dir.join("ledger")).await;
+        let node = Rc::new(node.map_err(|e| e.to_string())?);
+        println!("probe ready");
+        run(&member, &node, closed()).await;
+        Ok::<_, String>(Value::<u32>::Null)
+    });
+    match served {
+        Ok(Ok(_)) => ExitCode::SUCCESS,
+        Ok(Err(why)) => {
+            eprintln!("{why}");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Answers when standard input closes.
+async fn closed() {
+    use tokio::io::AsyncReadExt as _;
+    let mut ignored = [0; 16];
+    while !matches!(tokio::io::stdin().read(&mut ignored).await, Ok(0) | Err(_)) {}
+}

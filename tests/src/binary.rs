@@ -1,0 +1,33 @@
+//! The programs under test, built from this tree.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The `remit` program, in the profile of this test.
+pub fn remit() -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| build("remit-cli", "remit")).clone()
+}
+
+/// The tool node whose tools these tests use.
+pub fn probe() -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| build("remit-tests", "probe-tools")).clone()
+}
+
+/// Builds a program and says where it is. Nothing happens if it is up to date.
+fn build(package: &str, program: &str) -> PathBuf {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--package", package, "--bin", program]);
+    let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
+    if profile == "release" {
+        cargo.arg("--release");
+    }
+    let status = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().expect("cargo runs");
+    assert!(status.success(), "{program} could not be built");
+    // This program stands in target/<profile>/deps.
+    let own = std::env::current_exe().expect("a program has a file");
+    let target = own.ancestors().find(|dir| dir.ends_with(profile)).expect("a target folder");
+    target.join(program)
+}

@@ -1,0 +1,164 @@
+//! A mesh of real processes: an orchestrator, agent nodes, a tool node, and a client.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use remit_client::{Client, GrantSpec, Role, TaskHandle, TaskSpec};
+
+use crate::binary;
+use crate::process::Process;
+
+/// A mesh on loopback, in a folder of its own.
+pub struct Mesh {
+    /// A client of it.
+    pub client: Client,
+    /// Its processes.
+    pub orchestrator: Process,
+    /// Its agent nodes, by number.
+    pub agents: Vec<Process>,
+    /// Its tool node.
+    pub tools: Process,
+    address: String,
+    /// Where nodes dial, if not straight to the orchestrator.
+    via: Via,
+    dir: tempfile::TempDir,
+}
+
+/// Where nodes dial, if not straight to the orchestrator.
+#[derive(Clone, Default)]
+pub struct Via {
+    /// How long each way takes between agent nodes and the orchestrator, and between the tool node
+    /// and the orchestrator.
+    pub each_way: Duration,
+}
+
+impl Mesh {
+    /// A mesh with `agents` agent nodes.
+    pub async fn start(agents: usize) -> Self {
+        Self::start_via(agents, Via::default()).await
+    }
+
+    /// A mesh with `agents` agent nodes, behind slow links.
+    pub async fn start_via(agents: usize, via: Via) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let orchestrator = start_orchestrator(dir.path(), "127.0.0.1:0");
+        let address = orchestrator.ready.rsplit(' ').next().unwrap().to_owned();
+        let line = std::fs::read_to_string(dir.path().join("invites/client.invite")).unwrap();
+        Client::join(&line, &dir.path().join("client")).await.unwrap();
+        let client = Client::connect(&address, dir.path().join("client")).await.unwrap();
+        let node_address = via.dial(&address).await;
+        let mut nodes = Vec::new();
+        for number in 0..agents {
+            let name = format!("agents-{number}");
+            let line = client.invite(Role::AgentNode, &name, Duration::from_secs(60)).await;
+            nodes.push(start_agent(dir.path(), &name, &node_address, Some(&line.unwrap())));
+        }
+        let line = client.invite(Role::ToolNode, "probe", Duration::from_secs(60)).await.unwrap();
+        let tools = start_tools(dir.path(), &node_address, Some(&line));
+        let mesh = Self { client, orchestrator, agents: nodes, tools, address, via, dir };
+        mesh.until_tools_are_there().await;
+        mesh
+    }
+
+    /// The folder of this mesh.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Where the orchestrator listens.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The file to which the probe appends.
+    pub fn effects(&self) -> PathBuf {
+        self.dir.path().join("tools/effects.txt")
+    }
+
+    /// The lines that the probe appended.
+    pub fn appended(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(self.effects()).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// Creates a task that runs `script` and holds `probe`, with these caveats.
+    pub async fn task(&self, script: &str, caveats: &str) -> TaskHandle {
+        let grant = GrantSpec::parse("probe", &format!("probe{caveats}"), now_ms()).unwrap();
+        let spec = TaskSpec::script("test", script).grant(grant);
+        self.client.create_task(spec).await.unwrap()
+    }
+
+    /// Starts the orchestrator again after it was killed.
+    pub fn restart_orchestrator(&mut self) {
+        self.orchestrator = start_orchestrator(self.dir.path(), &self.address);
+    }
+
+    /// Starts an agent node again after it was killed.
+    pub async fn restart_agent(&mut self, number: usize) {
+        let address = self.via.dial(&self.address).await;
+        let name = format!("agents-{number}");
+        self.agents[number] = start_agent(self.dir.path(), &name, &address, None);
+    }
+
+    /// Starts the tool node again after it was killed.
+    pub async fn restart_tools(&mut self) {
+        let address = self.via.dial(&self.address).await;
+        self.tools = start_tools(self.dir.path(), &address, None);
+    }
+
+    async fn until_tools_are_there(&self) {
+        for _ in 0..2_000 {
+            let tools = self.client.tools().await.unwrap();
+            let nodes = self.client.nodes().await.unwrap();
+            if tools.iter().any(|tool| tool.available) && nodes.len() > self.agents.len() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("the nodes did not register");
+    }
+}
+
+impl Via {
+    async fn dial(&self, address: &str) -> String {
+        if self.each_way.is_zero() {
+            return address.to_owned();
+        }
+        crate::relay::start(address.to_owned(), self.each_way).await
+    }
+}
+
+/// The wall clock, in milliseconds since 1970.
+pub fn now_ms() -> u64 {
+    let now = std::time::SystemTime::now();
+    let since = now.duration_since(std::time::UNIX_EPOCH).unwrap();
+    u64::try_from(since.as_millis()).unwrap()
+}
+
+fn start_orchestrator(dir: &Path, listen: &str) -> Process {
+    let (data, invites) = (dir.join("orchestrator"), dir.join("invites"));
+    let args = [
+        "orchestrator",
+        "--data",
+        data.to_str().unwrap(),
+        "--listen",
+        listen,
+        "--bootstrap-dir",
+        invites.to_str().unwrap(),
+    ];
+    Process::start(&binary::remit(), &args, &dir.join("orchestrator.log"))
+}
+
+fn start_agent(dir: &Path, name: &str, address: &str, line: Option<&str>) -> Process {
+    let data = dir.join(name);
+    let mut args = vec!["agent-node", "--data", data.to_str().unwrap(), "--orchestrator", address];
+    args.extend(line.into_iter().flat_map(|line| ["--join", line]));
+    Process::start(&binary::remit(), &args, &dir.join(format!("{name}.log")))
+}
+
+fn start_tools(dir: &Path, address: &str, line: Option<&str>) -> Process {
+    let data = dir.join("tools");
+    let mut args = vec!["--dir", data.to_str().unwrap(), "--address", address];
+    args.extend(line.into_iter().flat_map(|line| ["--join", line]));
+    Process::start(&binary::probe(), &args, &dir.join("tools.log"))
+}

@@ -1,0 +1,71 @@
+//! One process of a mesh.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// A child process that is killed when this is dropped.
+pub struct Process {
+    child: Child,
+    /// The line by which it said that it is ready.
+    pub ready: String,
+}
+
+impl Process {
+    /// Starts `program` with `args`, its log going to the file `log`, and waits until it says that it
+    /// is ready.
+    pub fn start(program: &Path, args: &[&str], log: &Path) -> Self {
+        let log_file = std::fs::File::options().create(true).append(true).open(log).unwrap();
+        let mut child = Command::new(program)
+            .args(args)
+            .arg("--until-stdin-closes")
+            .env("REMIT_LOG", "info")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log_file)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+        let mut ready = String::new();
+        let stdout = child.stdout.take().expect("it is piped");
+        let read = BufReader::new(stdout).read_line(&mut ready).expect("it can be read");
+        if read == 0 {
+            let _ended = child.wait();
+            let said = std::fs::read_to_string(log).unwrap_or_default();
+            panic!("{} {args:?} ended before it was ready:\n{said}", program.display());
+        }
+        Self { child, ready: ready.trim().to_owned() }
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// `kill -9`, and waits for its end.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("a child can be killed");
+        self.child.wait().expect("a killed child ends");
+    }
+
+    /// The processes that it started itself.
+    pub fn children(&self) -> Vec<u32> {
+        let file = format!("/proc/{0}/task/{0}/children", self.id());
+        let list = std::fs::read_to_string(file).unwrap_or_default();
+        list.split_whitespace().filter_map(|id| id.parse().ok()).collect()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ended = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+/// `kill -9` of one process by its id.
+pub fn kill(id: u32) {
+    let pid = rustix::process::Pid::from_raw(i32::try_from(id).unwrap()).unwrap();
+    // It may have ended by itself a moment ago.
+    let _gone = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+}

@@ -67,7 +67,7 @@ fn open_to_others(dir: &Path, left: &mut usize) -> Vec<PathBuf> {
 
 fn is_key(path: &Path) -> bool {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    name.contains("key") || name.ends_with(".invite")
+    name.contains("key") || name == "credential.pem" || name.ends_with(".invite")
 }
 
 fn space(home: &Home) -> Finding {
@@ -149,7 +149,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::new(dir.path());
         fs::create_dir(dir.path().join("client")).unwrap();
-        let key = dir.path().join("client/key.pem");
+        let key = dir.path().join("client/credential.pem");
         fs::write(&key, "secret").unwrap();
         for (mode, grade) in [(0o600, Grade::Ok), (0o640, Grade::Fail)] {
             fs::set_permissions(&key, fs::Permissions::from_mode(mode)).unwrap();

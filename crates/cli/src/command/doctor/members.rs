@@ -65,7 +65,8 @@ fn own_certificate(place: &Place) -> Finding {
 
 fn health_of(health: &Health, now_ms: u64) -> Vec<Finding> {
     let tasks = usize::try_from(health.tasks).unwrap_or(usize::MAX);
-    let about = format!("version {}, {}", harmless(&health.version), count(tasks, "task"));
+    let version = harmless(&health.version);
+    let about = format!("version {version}, {} that have not ended", count(tasks, "task"));
     let skew = health.time_ms.abs_diff(now_ms);
     let apart = format!("{} apart", span(skew));
     let left = health.certificate_ends_ms.saturating_sub(now_ms);
@@ -89,7 +90,10 @@ fn health_of(health: &Health, now_ms: u64) -> Vec<Finding> {
 
 fn journal(health: &Health) -> Finding {
     let what = "journal";
-    let took = format!("the last commit took {} us", health.flush_us);
+    let took = match health.flush_us {
+        0 => "nothing was written since its start".to_owned(),
+        us => format!("the last commit took {us} us"),
+    };
     if health.journal != "ok" {
         let mend =
             "free space on its disk and restart the orchestrator; nothing acknowledged is lost";

@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
+#[expect(clippy::disallowed_methods, reason = "cargo speaks to build scripts so")]
 fn main() {
     println!("cargo::rerun-if-changed=remit.cgr");
     let out = std::env::var("OUT_DIR").expect("cargo sets OUT_DIR");
-    let request = std::fs::File::open(Path::new("remit.cgr")).expect("remit.cgr is beside build.rs");
+    let request =
+        std::fs::File::open(Path::new("remit.cgr")).expect("remit.cgr is beside build.rs");
     capnpc::codegen::CodeGenerationCommand::new()
         .output_directory(out)
         .run(request)

@@ -2,6 +2,8 @@
 //!
 //! Run it with `cargo bench -p remit-tests`.
 
+#![expect(clippy::unwrap_used, reason = "a test that unwraps says clearly enough what it expected")]
+
 use std::time::{Duration, Instant};
 
 use remit_client::{Client, GrantSpec, TaskSpec, Value};

@@ -2,6 +2,12 @@
 //!
 //! Every process is a child of the test that started it, ends with it, and is stopped by its id.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that unwraps says clearly enough what it expected"
+)]
+
 pub mod binary;
 pub mod mesh;
 pub mod process;

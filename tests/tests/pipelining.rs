@@ -1,5 +1,7 @@
 //! Ten dependent calls take one round trip on each link, not ten.
 
+#![expect(clippy::unwrap_used, reason = "a test that unwraps says clearly enough what it expected")]
+
 use std::time::Duration;
 
 use remit_client::{Event, EventNumber, Fact, Followed, TaskHandle};

@@ -1,5 +1,7 @@
 //! What must be refused is refused, on a mesh of real processes.
 
+#![expect(clippy::unwrap_used, reason = "a test that unwraps says clearly enough what it expected")]
+
 use std::time::Duration;
 
 use remit_client::{Code, Error, Fact, Followed, TaskHandle, Value, value_to_json};

@@ -130,13 +130,8 @@ impl Node {
     ) -> End {
         let words = Rc::new(Cell::new(0));
         let credential = self.member.credential();
-        let splicing = splice(
-            self.member.address(),
-            &credential,
-            &start.ticket,
-            socket,
-            Rc::clone(&words),
-        );
+        let splicing =
+            splice(self.member.address(), &credential, &start.ticket, socket, Rc::clone(&words));
         tokio::pin!(splicing);
         let unwanted = tokio::select! {
             biased;

@@ -83,13 +83,8 @@ fn restrict_calls() -> Result<(), String> {
 fn filter() -> Result<BpfProgram, String> {
     let arch = TargetArch::try_from(std::env::consts::ARCH).map_err(|error| error.to_string())?;
     let rules = numbers().into_iter().map(|number| (number, Vec::new())).collect();
-    let filter = SeccompFilter::new(
-        rules,
-        SeccompAction::Allow,
-        SeccompAction::Errno(1),
-        arch,
-    )
-    .map_err(|error| error.to_string())?;
+    let filter = SeccompFilter::new(rules, SeccompAction::Allow, SeccompAction::Errno(1), arch)
+        .map_err(|error| error.to_string())?;
     BpfProgram::try_from(filter).map_err(|error| error.to_string())
 }
 

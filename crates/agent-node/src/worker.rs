@@ -32,10 +32,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            deadline: limits::DEADLINE,
-            memory_bytes: limits::MEMORY_BYTES,
-        }
+        Self { deadline: limits::DEADLINE, memory_bytes: limits::MEMORY_BYTES }
     }
 }
 

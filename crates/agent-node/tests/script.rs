@@ -1,5 +1,11 @@
 //! What a script sees of the world, against an owner that answers from a list.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that unwraps says clearly enough what it expected"
+)]
+
 #[path = "script/owner.rs"]
 mod owner;
 
@@ -108,7 +114,14 @@ async fn errors_carry_code_grant_method_and_caveat() {
          }",
     )])
     .await;
-    let all = [text("RemitError"), text("denied"), text("no"), text("repo"), text("deny"), text("calls=0")];
+    let all = [
+        text("RemitError"),
+        text("denied"),
+        text("no"),
+        text("repo"),
+        text("deny"),
+        text("calls=0"),
+    ];
     assert_eq!(*result(&run), Value::List([vec![Value::Bool(true)], all.to_vec()].concat()));
 }
 
@@ -152,7 +165,10 @@ async fn output_becomes_numbered_lines() {
         "export default async (remit) => { console.log('a', { b: [1, 'x'] }); console.warn(new Error('w')); console.debug(remit.repo); }",
     )])
     .await;
-    assert_eq!(run.lines, ["1 Info a { b: [1, \"x\"] }", "2 Warn Error: w", "3 Debug [object of repo]"]);
+    assert_eq!(
+        run.lines,
+        ["1 Info a { b: [1, \"x\"] }", "2 Warn Error: w", "3 Debug [object of repo]"]
+    );
 }
 
 #[tokio::test]
@@ -174,7 +190,8 @@ async fn clock_and_chance_repeat_themselves() {
 
 #[tokio::test]
 async fn input_is_awaited() {
-    let run = run(&[("main.ts", "export default async (remit) => (await remit.input()) + '!'")]).await;
+    let run =
+        run(&[("main.ts", "export default async (remit) => (await remit.input()) + '!'")]).await;
     assert_eq!(*result(&run), text("hello!"));
 }
 
@@ -187,12 +204,17 @@ async fn an_unknown_grant_says_what_is_held() {
 
 #[tokio::test]
 async fn syntax_errors_point_at_the_spot() {
-    for (path, source) in [("main.ts", "let a = 1;\nlet b = ;\n"), ("main.js", "let a = 1;\nlet b = ;\n")] {
+    for (path, source) in
+        [("main.ts", "let a = 1;\nlet b = ;\n"), ("main.js", "let a = 1;\nlet b = ;\n")]
+    {
         let run = run(&[(path, source)]).await;
         let failure = failure(&run);
         assert_eq!(failure.code, Code::InvalidArgument, "{failure}");
         assert!(failure.message.starts_with(&format!("{path}:2:")), "{failure}");
-        assert!(failure.message.contains("let b = ;\n") && failure.message.ends_with('^'), "{failure}");
+        assert!(
+            failure.message.contains("let b = ;\n") && failure.message.ends_with('^'),
+            "{failure}"
+        );
     }
 }
 
@@ -225,7 +247,10 @@ async fn a_loop_without_end_is_stopped() {
 #[tokio::test]
 async fn memory_and_stack_have_an_end() {
     for (script, code) in [
-        ("export default () => { const a = []; for (;;) a.push(new Uint8Array(1 << 20)); }", Code::Limit),
+        (
+            "export default () => { const a = []; for (;;) a.push(new Uint8Array(1 << 20)); }",
+            Code::Limit,
+        ),
         ("export default () => { const f = () => f() + 1; return f(); }", Code::Failed),
     ] {
         let run = run(&[("main.ts", script)]).await;
@@ -252,5 +277,6 @@ async fn objects_travel_in_arguments() {
 }
 
 async fn run_returning_an_object() -> Run {
-    run(&[("main.ts", "export default async (remit) => ({ file: await remit.repo.file('a') })")]).await
+    run(&[("main.ts", "export default async (remit) => ({ file: await remit.repo.file('a') })")])
+        .await
 }

@@ -40,21 +40,26 @@ pub(super) struct Bounds {
 /// Something the script wants of the world.
 #[derive(Debug, PartialEq)]
 pub(super) enum Ask {
-    /// A call on what `target` stands for, whose result will stand for `result`.
-    Call {
-        operation: u64,
-        target: usize,
-        method: String,
-        args: Value<u32>,
-        handles: Vec<usize>,
-        result: usize,
-    },
+    /// A call.
+    Call(Call),
     /// A sleep.
     Sleep { operation: u64, duration_ms: u64 },
     /// A wait for input.
     Input { operation: u64 },
     /// A line of output.
     Log { line: u64, level: Level, text: String },
+}
+
+/// A call on what `target` stands for, whose result will stand for `result`.
+#[derive(Debug, PartialEq)]
+pub(super) struct Call {
+    pub(super) operation: u64,
+    pub(super) target: usize,
+    pub(super) method: String,
+    pub(super) args: Value<u32>,
+    /// The handles of the objects in the arguments.
+    pub(super) handles: Vec<usize>,
+    pub(super) result: usize,
 }
 
 /// What became of an operation.
@@ -213,7 +218,8 @@ impl Engine {
             return source::pointed(file, &message, line, column);
         }
         let _ = ctx;
-        Failure::new(Code::Failed, format!("{name}: {message}")).with_detail(host::own_frames(&stack))
+        Failure::new(Code::Failed, format!("{name}: {message}"))
+            .with_detail(host::own_frames(&stack))
     }
 
     /// Lets the script go on until it waits, and gives what it wants of the world meanwhile, in the

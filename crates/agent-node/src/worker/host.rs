@@ -7,7 +7,7 @@ use remit_core::{Code, Failure, Outcome, Value};
 use rquickjs::context::EvalOptions;
 use rquickjs::{Array, Ctx, Exception, Function, IntoJs as _, Object, Persistent};
 
-use super::engine::{Ask, Completion, PRELUDE, Shared};
+use super::engine::{Ask, Call, Completion, PRELUDE, Shared};
 use super::values;
 
 /// Puts the prelude into the realm.
@@ -60,24 +60,24 @@ fn natives<'js>(ctx: &Ctx<'js>, shared: &Rc<Shared>) -> rquickjs::Result<Object<
     let random = move || own.chance.borrow_mut().next_float();
     host.set("random", Function::new(ctx.clone(), random)?)?;
     let own = Rc::clone(shared);
-    host.set("log", Function::new(ctx.clone(), move |level: u8, text: String| log(&own, level, text))?)?;
+    host.set(
+        "log",
+        Function::new(ctx.clone(), move |level: u8, text: String| log(&own, level, text))?,
+    )?;
     endings(ctx, shared, &host)?;
     Ok(host)
 }
 
 /// The natives by which the script ends.
-fn endings<'js>(
-    ctx: &Ctx<'js>,
-    shared: &Rc<Shared>,
-    host: &Object<'js>,
-) -> rquickjs::Result<()> {
+fn endings<'js>(ctx: &Ctx<'js>, shared: &Rc<Shared>, host: &Object<'js>) -> rquickjs::Result<()> {
     let own = Rc::clone(shared);
     let done = move |ctx: Ctx<'js>, value: rquickjs::Value<'js>| -> rquickjs::Result<()> {
         let classify: Function<'js> = prelude(&ctx, &own)?.get("classify")?;
         let mut handles = Vec::new();
         let value = values::read(&value, &classify, &mut handles)?;
         if !handles.is_empty() {
-            let why = "the script returned an object of remit: a result is data, without references";
+            let why =
+                "the script returned an object of remit: a result is data, without references";
             return Err(Exception::throw_type(&ctx, why));
         }
         own.outcome.borrow_mut().get_or_insert(Outcome::value(value));
@@ -116,7 +116,8 @@ fn ask_call<'js>(
     let operation = shared.next_operation();
     let result = shared.new_handle();
     shared.results.borrow_mut().insert(operation, result);
-    shared.asks.borrow_mut().push(Ask::Call { operation, target, method, args, handles, result });
+    let call = Call { operation, target, method, args, handles, result };
+    shared.asks.borrow_mut().push(Ask::Call(call));
     Ok(number(operation))
 }
 

@@ -39,7 +39,8 @@ impl Modules {
             }
         }
         let path = parts.join("/");
-        let tries = [path.clone(), format!("{path}.ts"), format!("{path}.js"), format!("{path}/index.ts")];
+        let tries =
+            [path.clone(), format!("{path}.ts"), format!("{path}.js"), format!("{path}/index.ts")];
         // TypeScript's habit of importing `./x.js` for what is `./x.ts` in the source.
         let typed = path.strip_suffix(".js").map(|stem| format!("{stem}.ts"));
         tries.into_iter().chain(typed).find(|path| self.files.contains_key(path))

@@ -15,7 +15,7 @@ use remit_vat::wire;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 
-use super::engine::{Answer, Ask, Bounds, Completion, Engine, Script};
+use super::engine::{Answer, Ask, Bounds, Call, Completion, Engine, Script};
 
 /// How long the owner may take for what needs no work: to say what to run, to take the last word.
 const PROMPTLY: Duration = Duration::from_secs(60);
@@ -43,7 +43,10 @@ pub(super) async fn begin(context: &task_context::Client) -> Result<Begun, Failu
         let script = response.get()?.get_script()?;
         let mut source = Vec::new();
         for file in script.get_source()? {
-            source.push(SourceFile { path: wire::text(file.get_path())?, text: wire::text(file.get_text())? });
+            source.push(SourceFile {
+                path: wire::text(file.get_path())?,
+                text: wire::text(file.get_text())?,
+            });
         }
         let (mut names, mut grants) = (Vec::new(), Vec::new());
         for grant in script.get_grants()? {
@@ -143,9 +146,7 @@ impl Held {
     /// Sends what the script asks for. The order of these calls is the order on the wire.
     fn send(&mut self, ask: Ask) {
         match ask {
-            Ask::Call { operation, target, method, args, handles, result } => {
-                self.call(operation, target, &method, &args, &handles, result);
-            }
+            Ask::Call(call) => self.call(&call),
             Ask::Sleep { operation, duration_ms } => {
                 let mut request = self.context.sleep_request();
                 request.get().set_operation(operation);
@@ -186,27 +187,20 @@ impl Held {
         }
     }
 
-    fn call(
-        &mut self,
-        operation: u64,
-        target: usize,
-        method: &str,
-        args: &Value<u32>,
-        handles: &[usize],
-        result: usize,
-    ) {
-        let Some(object) = self.objects.get(&target) else {
+    fn call(&mut self, call: &Call) {
+        let Call { operation, result, .. } = *call;
+        let Some(object) = self.objects.get(&call.target) else {
             let failure = Failure::new(Code::ObjectLost, "the call returned no object");
             self.reply_when(operation, Some(result), async move { Err(failure) });
             return;
         };
         let table: Vec<object::Client> =
-            handles.iter().filter_map(|handle| self.objects.get(handle).cloned()).collect();
+            call.handles.iter().filter_map(|handle| self.objects.get(handle).cloned()).collect();
         let mut request = object.call_request();
         let mut params = request.get();
-        params.set_method(method);
+        params.set_method(&call.method);
         params.set_key(&operation.to_be_bytes());
-        wire::value::write(params.init_args(), args, &table);
+        wire::value::write(params.init_args(), &call.args, &table);
         let sent = request.send();
         // What the script calls through the result goes out at once, on the promise.
         self.objects.insert(result, sent.pipeline.get_object());

@@ -27,15 +27,14 @@ pub(super) fn javascript(file: &SourceFile) -> Result<String, Failure> {
         mode: Mode::StripOnly,
         ..Options::default()
     };
-    let stripped = GLOBALS
-        .set(&Globals::new(), || operate(&map, &handler, file.text.clone(), options));
+    let stripped =
+        GLOBALS.set(&Globals::new(), || operate(&map, &handler, file.text.clone(), options));
     match (stripped, first.take()) {
         (Ok(output), None) => Ok(output.code),
         (_, Some(Spot { message, line, column })) => Err(pointed(file, &message, line, column)),
-        (Err(error), None) => Err(Failure::new(
-            Code::InvalidArgument,
-            format!("{}: {}", file.path, error.message),
-        )),
+        (Err(error), None) => {
+            Err(Failure::new(Code::InvalidArgument, format!("{}: {}", file.path, error.message)))
+        }
     }
 }
 

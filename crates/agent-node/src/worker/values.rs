@@ -1,7 +1,9 @@
 //! Values between the script and the wire.
 
 use remit_core::Value;
-use rquickjs::{BigInt, Coerced, Ctx, Error, Exception, FromJs as _, Function, IntoJs as _, TypedArray};
+use rquickjs::{
+    BigInt, Coerced, Ctx, Error, Exception, FromJs as _, Function, IntoJs as _, TypedArray,
+};
 
 /// How deep a script's values may nest, as on the wire.
 const MAX_DEPTH: usize = remit_vat::wire::MAX_DEPTH - 1;
@@ -148,7 +150,8 @@ impl<'js> Reader<'_, 'js> {
 
 fn number(x: f64) -> Value<u32> {
     #[expect(clippy::cast_precision_loss, reason = "the bound is exact in a float")]
-    let safe = x.fract() == 0.0 && x.abs() <= MAX_SAFE as f64 && !(x == 0.0 && x.is_sign_negative());
+    let safe =
+        x.fract() == 0.0 && x.abs() <= MAX_SAFE as f64 && !(x == 0.0 && x.is_sign_negative());
     if safe {
         #[expect(clippy::cast_possible_truncation, reason = "it was just checked to be whole")]
         let whole = x as i64;

@@ -64,8 +64,7 @@ pub(crate) async fn run(source: &[(&str, &str)]) -> Run {
             let options =
                 ConnectionOptions { peer: "worker".into(), limits: ConnectionLimits::attempt() };
             let connection = Connection::serve(ours, context.client, options);
-            let options =
-                Options { deadline: Duration::from_millis(300), memory_bytes: 32 << 20 };
+            let options = Options { deadline: Duration::from_millis(300), memory_bytes: 32 << 20 };
             attend(theirs, options).await.unwrap();
             connection.abort("the test is over");
         })
@@ -105,9 +104,7 @@ impl object::Server for Thing {
         self.notes.open.set(self.notes.open.get() - 1);
         results.get().init_recorded().set_number(self.notes.next());
         match method.as_str() {
-            "deny" => {
-                Err(to_exception(&Failure::new(Code::Denied, "no").with_detail("calls=0")))
-            }
+            "deny" => Err(to_exception(&Failure::new(Code::Denied, "no").with_detail("calls=0"))),
             "dir" | "file" => Ok(()),
             "echo" => {
                 wire::value::write(results.get().init_value(), &args, &table);

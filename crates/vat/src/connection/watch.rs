@@ -134,7 +134,11 @@ impl<R: AsyncRead + Unpin> AsyncRead for Watched<R> {
             // Whatever ends a stream is a disconnect to the calls on it; capnp-rpc takes some
             // kinds, such as an end without TLS's farewell, for failures of the calls themselves.
             Poll::Ready(Err(error)) => {
-                let why = format!("reading failed: {error}");
+                let why = match error.kind() {
+                    // What a process that is killed leaves behind.
+                    io::ErrorKind::UnexpectedEof => "the peer ended without a farewell".to_owned(),
+                    _ => format!("reading failed: {error}"),
+                };
                 this.watch.end(why.clone());
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionReset, why)));
             }

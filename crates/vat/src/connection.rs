@@ -5,6 +5,7 @@
 
 mod batch;
 mod bound;
+mod oversize;
 mod watch;
 
 use std::any::Any;
@@ -127,7 +128,7 @@ where
     let read = watch::Watched::new(read, Rc::clone(&watch));
     let read =
         futures::io::BufReader::with_capacity(crate::limits::READ_BUFFER_BYTES, read.compat());
-    let load = Load::new(limits.calls_in_flight, Rc::clone(&watch));
+    let load = Load::new(limits, Rc::clone(&watch));
     let write = batch::Batched::new(write, Rc::clone(&load), Rc::clone(&watch)).compat_write();
     let mut reading = ReaderOptions::new();
     reading.traversal_limit_in_words(Some(limits.message_words)).nesting_limit(limits.nesting);

@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that unwraps says what it expected")]
 
 use std::cell::Cell;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use capnp_rpc::rpc_capnp::message;
@@ -394,6 +396,54 @@ async fn a_peer_that_takes_no_answers_gets_no_more_calls_in() {
         assert!(!served.is_closed());
         served.abort("enough");
         served.ended().await;
+    })
+    .await;
+}
+
+/// A stream that counts how often it is written to.
+struct Counted(DuplexStream, Rc<Cell<usize>>);
+
+impl AsyncRead for Counted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        self.1.set(self.1.get() + 1);
+        Pin::new(&mut self.0).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+#[tokio::test]
+async fn what_is_written_in_one_turn_goes_out_at_once() {
+    local(async {
+        let (here, there) = tokio::io::duplex(1 << 20);
+        let (asked, answered) = (Rc::default(), Rc::default());
+        let desk = desk(Does::Answer);
+        let _served = serve(&desk, Counted(there, Rc::clone(&answered)), quiet());
+        let here = Counted(here, Rc::clone(&asked));
+        let (client, _own): (peer::Client, _) = Connection::connect(here, None, options(quiet()));
+        let many = (0..1000).map(|_| ping(&client));
+        assert!(futures::future::join_all(many).await.iter().all(Result::is_ok));
+        assert!(asked.get() < 10 && answered.get() < 100, "{asked:?} {answered:?}");
     })
     .await;
 }

@@ -16,8 +16,11 @@ use capnp_rpc::{Connection, FlowController, IncomingMessage, OutgoingMessage, Va
 use futures::FutureExt as _;
 use tokio::sync::Notify;
 
+use super::oversize::Oversize;
 use super::watch::Watch;
-use crate::limits::{ANSWERS_QUEUED_BYTES, CANCELLED_CALLS, QUEUED_BYTES, UNFINISHED_FACTOR};
+use crate::limits::{
+    ANSWERS_QUEUED_BYTES, CANCELLED_CALLS, ConnectionLimits, QUEUED_BYTES, UNFINISHED_FACTOR,
+};
 
 /// A network with bounds around another one.
 pub(super) struct Bounded<N> {
@@ -36,6 +39,7 @@ pub(super) struct Load {
     queued_bytes: Cell<usize>,
     queued_answer_bytes: Cell<usize>,
     eased: Notify,
+    oversize: Oversize,
     watch: Rc<Watch>,
 }
 
@@ -69,9 +73,9 @@ impl<N> Bounded<N> {
 }
 
 impl Load {
-    pub(super) fn new(most: usize, watch: Rc<Watch>) -> Rc<Self> {
+    pub(super) fn new(limits: &ConnectionLimits, watch: Rc<Watch>) -> Rc<Self> {
         Rc::new(Self {
-            most,
+            most: limits.calls_in_flight,
             calls: Cell::new(0),
             questions: RefCell::default(),
             cancelled: Cell::new(0),
@@ -79,6 +83,7 @@ impl Load {
             queued_bytes: Cell::new(0),
             queued_answer_bytes: Cell::new(0),
             eased: Notify::new(),
+            oversize: Oversize::new(limits.message_words),
             watch,
         })
     }
@@ -229,7 +234,8 @@ impl Connection<Side> for BoundedConnection {
 
     fn new_outgoing_message(&mut self, first_segment_words: u32) -> Box<dyn OutgoingMessage> {
         let inner = self.inner.borrow_mut().new_outgoing_message(first_segment_words);
-        Box::new(BoundedMessage { inner, load: Rc::clone(&self.load) })
+        let (connection, load) = (Rc::clone(&self.inner), Rc::clone(&self.load));
+        Box::new(BoundedMessage { inner, connection, load })
     }
 
     fn receive_incoming_message(
@@ -263,15 +269,14 @@ async fn receive(
     load: &Load,
 ) -> capnp::Result<Option<Box<dyn IncomingMessage>>> {
     let receiving = inner.borrow_mut().receive_incoming_message();
-    let message = receiving.await?;
-    if let Some(message) = &message {
-        load.arrived(&**message).await?;
-    }
-    Ok(message)
+    let Some(message) = receiving.await? else { return Ok(None) };
+    load.arrived(&*message).await?;
+    load.oversize.restore(message).map(Some)
 }
 
 struct BoundedMessage {
     inner: Box<dyn OutgoingMessage>,
+    connection: Rc<RefCell<Box<dyn Connection<Side>>>>,
     load: Rc<Load>,
 }
 
@@ -297,7 +302,17 @@ impl BoundedMessage {
             why.set_reason(self.load.watch.cause());
         }
     }
+    fn queue(self) -> Sent {
+        let kind = self.answer().map_or(Kind::Other, |(question, needs_finish)| {
+            self.load.answered(question, needs_finish)
+        });
+        let bytes = self.inner.size_in_words().saturating_mul(8);
+        self.load.queued(Queued { bytes, kind });
+        self.inner.send()
+    }
 }
+
+type Sent = (Promise<(), capnp::Error>, Rc<capnp::message::Builder<capnp::message::HeapAllocator>>);
 
 impl OutgoingMessage for BoundedMessage {
     fn get_body(&mut self) -> capnp::Result<capnp::any_pointer::Builder<'_>> {
@@ -308,17 +323,14 @@ impl OutgoingMessage for BoundedMessage {
         self.inner.get_body_as_reader()
     }
 
-    fn send(
-        mut self: Box<Self>,
-    ) -> (Promise<(), capnp::Error>, Rc<capnp::message::Builder<capnp::message::HeapAllocator>>)
-    {
+    fn send(mut self: Box<Self>) -> Sent {
         self.say_why();
-        let kind = self.answer().map_or(Kind::Other, |(question, needs_finish)| {
-            self.load.answered(question, needs_finish)
-        });
-        let bytes = self.inner.size_in_words().saturating_mul(8);
-        self.load.queued(Queued { bytes, kind });
-        self.inner.send()
+        let fresh = || self.connection.borrow_mut().new_outgoing_message(0);
+        let Some(small) = self.load.oversize.replace(&*self.inner, fresh) else {
+            return self.queue();
+        };
+        let large = std::mem::replace(&mut self.inner, small);
+        (self.queue().0, Rc::new(large.take()))
     }
 
     fn take(self: Box<Self>) -> capnp::message::Builder<capnp::message::HeapAllocator> {

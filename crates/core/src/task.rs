@@ -8,7 +8,7 @@ mod call;
 mod decide;
 mod narrow;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 pub use apply::Rejected;
@@ -31,6 +31,11 @@ pub struct Task {
     grants: BTreeMap<GrantId, Held>,
     operations: BTreeMap<CallNumber, Operation>,
     order: Vec<CallNumber>,
+    /// Calls that were allowed and have not ended.
+    open: BTreeSet<CallNumber>,
+    /// Sleeps that are not over, with their due times.
+    sleeping: BTreeMap<CallNumber, u64>,
+    calls: u64,
     lines: u64,
     inputs: BTreeMap<InputId, Value>,
     undelivered: VecDeque<InputId>,
@@ -222,33 +227,22 @@ impl Task {
 
     /// The sleeps that are not over: number and due time.
     pub fn timers(&self) -> impl Iterator<Item = (CallNumber, u64)> {
-        self.operations.iter().filter_map(|(number, operation)| match operation {
-            Operation::Sleep { due_ms, fired: None } => Some((*number, *due_ms)),
-            _ => None,
-        })
+        self.sleeping.iter().map(|(number, due_ms)| (*number, *due_ms))
     }
 
     /// The calls that were allowed and have not ended.
     pub fn open_calls(&self) -> impl Iterator<Item = (CallNumber, &Arc<CallRequested>)> {
-        self.operations.iter().filter_map(|(number, operation)| match operation {
-            Operation::Call { state: CallState::Completed(..), .. } => None,
-            Operation::Call { request, .. } => Some((*number, request)),
-            _ => None,
-        })
+        self.open.iter().filter_map(|call| self.request(*call).map(|request| (*call, request)))
     }
 
     /// Whether the agent waits for nothing but time or input.
     pub fn waits(&self) -> bool {
-        let sleeps_or_asks = !self.asking.is_empty() || self.timers().next().is_some();
-        sleeps_or_asks && self.open_calls().next().is_none()
+        (!self.asking.is_empty() || !self.sleeping.is_empty()) && self.open.is_empty()
     }
 
     /// How many calls the task made, refused ones included.
-    pub fn calls(&self) -> u64 {
-        let is_call = |operation: &&Operation| {
-            matches!(operation, Operation::Call { .. } | Operation::Denied { .. })
-        };
-        self.operations.values().filter(is_call).count() as u64
+    pub const fn calls(&self) -> u64 {
+        self.calls
     }
 
     /// The grant through which the task came to hold an object.

@@ -1,6 +1,6 @@
 //! *Apply*: an event, and the state after it.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::{CallState, Ending, Held, Operation, Stamp, Task};
@@ -53,6 +53,9 @@ impl Task {
             grants: BTreeMap::new(),
             operations: BTreeMap::new(),
             order: Vec::new(),
+            open: BTreeSet::new(),
+            sleeping: BTreeMap::new(),
+            calls: 0,
             lines: 0,
             inputs: BTreeMap::new(),
             undelivered: VecDeque::new(),
@@ -90,6 +93,7 @@ impl Task {
             Fact::CallDenied(denied) => {
                 let operation = Operation::Denied { denied: Arc::new((**denied).clone()), at };
                 self.add_operation(denied.call, operation)?;
+                self.calls += 1;
                 if denied.through.is_none() {
                     self.order.push(denied.call);
                 }
@@ -111,7 +115,10 @@ impl Task {
             }
             Fact::InputDelivered { operation, input } => self.deliver(*operation, *input, at),
             Fact::TimerSet { operation, due_ms } => {
-                self.add_operation(*operation, Operation::Sleep { due_ms: *due_ms, fired: None })
+                let sleep = Operation::Sleep { due_ms: *due_ms, fired: None };
+                self.add_operation(*operation, sleep)?;
+                self.sleeping.insert(*operation, *due_ms);
+                Ok(())
             }
             Fact::TimerFired { operation } => self.fire(*operation, at),
             Fact::TaskCompleted(value) => self.end(Ending::Completed(value.clone())),
@@ -171,6 +178,8 @@ impl Task {
         let operation =
             Operation::Call { request: Arc::new(request.clone()), state: CallState::Requested };
         self.add_operation(request.call, operation)?;
+        self.open.insert(request.call);
+        self.calls += 1;
         let chain: Vec<GrantId> = self.chain(request.grant).map(|held| held.grant.grant).collect();
         for grant in chain {
             if let Some(held) = self.grants.get_mut(&grant) {
@@ -187,6 +196,7 @@ impl Task {
             }
             Some(Operation::Call { state, request }) => {
                 *state = CallState::Completed(Arc::new(outcome.clone()), at);
+                self.open.remove(&call);
                 if request.through.is_none() {
                     self.order.push(call);
                 }
@@ -239,6 +249,7 @@ impl Task {
         match self.operations.get_mut(&operation) {
             Some(Operation::Sleep { fired, .. }) if fired.is_none() => {
                 *fired = Some(at);
+                self.sleeping.remove(&operation);
                 self.order.push(operation);
                 Ok(())
             }

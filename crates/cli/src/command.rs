@@ -35,7 +35,7 @@ use crate::mesh::Place;
 
 /// A mesh in which agents do durable work with exactly the authority they were handed.
 #[derive(Debug, Parser)]
-#[command(name = "remit", version, about, max_term_width = 100)]
+#[command(name = "remit", version, max_term_width = 100)]
 pub(crate) struct Line {
     /// The folder in which the mesh of this machine lives
     #[arg(long, global = true, env = "REMIT_HOME", default_value = ".remit", value_name = "DIR")]

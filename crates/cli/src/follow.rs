@@ -34,12 +34,7 @@ pub(crate) async fn to_the_end(
     look: Look,
 ) -> Result<(), Fault> {
     let mut screen = look.screen();
-    let tending = mesh.tend(place, |text| out::note(&format!("remit: {text}")));
-    let end = tokio::select! {
-        biased;
-        end = watch(&task, from, &mut screen) => end,
-        end = tending => end.map(|()| End::Interrupt),
-    };
+    let end = mesh.tending(place, watch(&task, from, &mut screen)).await;
     screen.rest();
     if let Ok(End::Interrupt) = &end {
         let id = task.id();

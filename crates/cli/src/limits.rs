@@ -15,6 +15,9 @@ pub(crate) const READY: Duration = Duration::from_secs(30);
 /// seconds before they dial again.
 pub(crate) const TOOLS: Duration = Duration::from_secs(20);
 
+/// How long one tool may take longer than others, which come from another node or were meant.
+pub(crate) const ONE_TOOL: Duration = Duration::from_secs(5);
+
 /// How often something that will be there soon is looked at again.
 pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(50);
 

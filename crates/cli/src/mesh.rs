@@ -10,6 +10,7 @@ use crate::embedded::{Embedded, Parts};
 use crate::fault::Fault;
 use crate::home::Home;
 use crate::limits;
+use crate::show::out;
 
 /// Where to look for a mesh.
 #[derive(Debug, Clone)]
@@ -91,6 +92,21 @@ impl Mesh {
                     }
                 }
             }
+        }
+    }
+
+    /// Does `work` and looks after the mesh meanwhile. A client that `work` holds finds the mesh again
+    /// by itself when another process takes it over.
+    pub(crate) async fn tending<R>(
+        &mut self,
+        place: &Place,
+        work: impl Future<Output = Result<R, Fault>>,
+    ) -> Result<R, Fault> {
+        let tend = self.tend(place, |text| out::note(&format!("remit: {text}")));
+        tokio::select! {
+            biased;
+            done = work => done,
+            Err(fault) = tend => Err(fault),
         }
     }
 

@@ -26,9 +26,11 @@ pub(super) struct Attach {
 
 impl Attach {
     pub(super) async fn execute(self, place: &Place, look: Look) -> Result<(), Fault> {
-        let mesh = Mesh::reach(place, Parts::All).await?;
+        let mut mesh = Mesh::reach(place, Parts::All).await?;
+        let client = mesh.client.clone();
         let from = From { after: EventNumber(self.from) };
-        match choose(&mesh.client, self.task.as_deref(), Among::Unfinished).await {
+        let chosen = choose(&client, self.task.as_deref(), Among::Unfinished);
+        match mesh.tending(place, chosen).await {
             Ok(task) => follow::to_the_end(mesh, place, task, from, look).await,
             Err(fault) => {
                 mesh.leave().await;

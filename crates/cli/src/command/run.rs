@@ -59,8 +59,9 @@ pub(super) struct Run {
 impl Run {
     pub(super) async fn execute(self, place: &Place, look: Look) -> Result<(), Fault> {
         let spec = self.spec()?;
-        let mesh = Mesh::reach(place, Parts::All).await?;
-        let task = match create(&mesh.client, spec, place).await {
+        let mut mesh = Mesh::reach(place, Parts::All).await?;
+        let client = mesh.client.clone();
+        let task = match mesh.tending(place, create(&client, spec, place)).await {
             Ok(task) => task,
             Err(fault) => {
                 mesh.leave().await;
@@ -138,7 +139,8 @@ async fn wait_for_tools(client: &Client, grants: &[GrantSpec], place: &Place) ->
             })
         };
         let Some((name, version)) = wanted.iter().find(|tool| !there(tool)) else { break };
-        if began.elapsed() > limits::TOOLS {
+        let patience = if tools.is_empty() { limits::TOOLS } else { limits::ONE_TOOL };
+        if began.elapsed() > patience {
             let at = if version.is_empty() { String::new() } else { format!("@{version}") };
             let names: Vec<&str> = tools.iter().map(|tool| tool.manifest.tool.as_str()).collect();
             let found = if names.is_empty() { "none".into() } else { names.join(", ") };

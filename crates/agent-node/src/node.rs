@@ -176,7 +176,10 @@ impl Node {
         if bounds != self.usual() {
             return Worker::start(&self.program, bounds);
         }
-        let spare = self.spare.borrow_mut().take();
+        let mut spare = self.spare.borrow_mut().take();
+        if spare.as_mut().is_some_and(|(worker, _)| worker.has_ended()) {
+            spare = None;
+        }
         let node = Rc::clone(self);
         // The next spare one is started once this attempt is on its way.
         self.tracker.spawn_local(async move { node.prepare() });

@@ -116,6 +116,11 @@ impl Worker {
         }
     }
 
+    /// Whether it has ended already.
+    pub fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// Kills it and waits until it is gone.
     pub async fn kill(&mut self) {
         if let Err(error) = self.child.kill().await {

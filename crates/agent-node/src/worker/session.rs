@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 
 use super::engine::{Answer, Ask, Bounds, Call, Completion, Engine, Script};
 
-/// How long the owner may take for what needs no work: to say what to run, to take the last word.
+/// How long the owner may take to have the last word on disk.
 const PROMPTLY: Duration = Duration::from_secs(60);
 
 /// What the owner said to run.
@@ -38,7 +38,9 @@ where
 
 /// Asks what to run.
 pub(super) async fn begin(context: &task_context::Client) -> Result<Begun, Failure> {
-    let response = within(PROMPTLY, context.begin_request().send()).await?;
+    // A spare worker waits here until there is an attempt for it, for as long as that takes.
+    let begun = context.begin_request().send().promise.await;
+    let response = begun.map_err(|error| to_failure(&error))?;
     let read = || {
         let script = response.get()?.get_script()?;
         let mut source = Vec::new();

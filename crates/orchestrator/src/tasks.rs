@@ -1,18 +1,22 @@
 //! All tasks of this orchestrator: which of them have an owner in memory, and how one gets it.
 
+mod spec;
+
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
-use remit_core::event::{Event, Fact, Grant, SourceFile, TaskCreated};
+use remit_core::event::{Event, Fact, Grant, TaskCreated};
 use remit_core::status::Status;
 use remit_core::task::{Command, Decision};
-use remit_core::{Caveat, Code, Failure, GrantId, Identity, Manifest, Task, TaskId, Value};
+use remit_core::{Code, Failure, GrantId, Identity, Task, TaskId};
 use remit_schema::object_capnp::object;
 use remit_vat::backoff::Backoff;
 
+use self::spec::check;
+pub use self::spec::{GrantRoot, GrantSpec, TaskSpec};
 use crate::journal::{Journal, TaskHead};
 use crate::limits;
 use crate::owner::services::{Services, Timing};
@@ -27,60 +31,6 @@ pub struct Tasks {
     services: Rc<Services>,
     owners: RefCell<HashMap<TaskKey, Rc<Owner>>>,
     placing: RefCell<Option<tokio::task::AbortHandle>>,
-}
-
-/// What a task is to be made from.
-pub struct TaskSpec {
-    /// A name for people.
-    pub name: String,
-    /// The kind of agent.
-    pub agent: String,
-    /// The program.
-    pub source: Vec<SourceFile>,
-    /// The file of it that is run.
-    pub entry: String,
-    /// The second argument of the program.
-    pub input: Value,
-    /// What an agent node must have.
-    pub labels: Vec<String>,
-    /// What the task is handed.
-    pub grants: Vec<GrantSpec>,
-    /// The creation's idempotency key; empty: none.
-    pub key: String,
-    /// The longest an attempt may compute without waiting, in milliseconds; 0: the node's default.
-    pub deadline_ms: u32,
-    /// The most memory of an attempt in bytes; 0: the node's default.
-    pub memory_bytes: u64,
-}
-
-/// A capability to be handed to a task.
-pub struct GrantSpec {
-    /// By which the agent sees it.
-    pub name: String,
-    /// What it stands for.
-    pub root: GrantRoot,
-    /// Its caveats.
-    pub caveats: Vec<Caveat>,
-}
-
-/// What a grant stands for.
-pub enum GrantRoot {
-    /// A tool that a tool node serves.
-    Tool {
-        /// Its name.
-        tool: String,
-        /// Its version; empty: the newest.
-        version: String,
-        /// The path below its root.
-        path: String,
-    },
-    /// An object of the creator's own process.
-    Own {
-        /// The object.
-        object: object::Client,
-        /// What it says of itself.
-        manifest: Arc<Manifest>,
-    },
 }
 
 /// The first events of a task, the state after them, and the live roots of its grants.
@@ -407,37 +357,4 @@ impl Tasks {
 
 fn unreadable(error: crate::journal::JournalError) -> Failure {
     Failure::new(Code::Failed, error.to_string())
-}
-
-/// Bounds on what a client may send, and the mistakes it is likely to make.
-fn check(spec: &TaskSpec) -> Result<(), Failure> {
-    let bytes: usize = spec.source.iter().map(|file| file.path.len() + file.text.len()).sum();
-    let long = |text: &String| text.len() > remit_core::limits::MAX_NAME_BYTES;
-    let wrong = if spec.source.iter().all(|file| file.path != spec.entry) {
-        Some(format!(
-            "the entry `{}` is not among the {} source files",
-            spec.entry,
-            spec.source.len()
-        ))
-    } else if spec.source.len() > limits::SOURCE_FILES || bytes > limits::SOURCE_BYTES {
-        Some(format!(
-            "{} source files of {bytes} bytes; at most {} of {} are taken",
-            spec.source.len(),
-            limits::SOURCE_FILES,
-            limits::SOURCE_BYTES
-        ))
-    } else if long(&spec.name)
-        || long(&spec.agent)
-        || long(&spec.key)
-        || spec.labels.iter().any(long)
-    {
-        Some(format!("a name of more than {} bytes", remit_core::limits::MAX_NAME_BYTES))
-    } else if spec.labels.len() > limits::LABELS {
-        Some(format!("{} labels; at most {} are taken", spec.labels.len(), limits::LABELS))
-    } else if spec.input.weight() > remit_core::limits::MAX_VALUE_BYTES {
-        Some(format!("an input of more than {} bytes", remit_core::limits::MAX_VALUE_BYTES))
-    } else {
-        None
-    };
-    wrong.map_or(Ok(()), |why| Err(Failure::new(Code::InvalidArgument, why)))
 }

@@ -154,10 +154,11 @@ impl Calls {
         running
     }
 
-    /// Records that the call begins if doing it twice would matter, does it, and records its end
-    /// before anyone learns of it.
+    /// Does the call. If doing it twice would matter, its beginning is recorded before it is done,
+    /// and its end before anyone learns of it; otherwise its end is recorded on the side, so that a
+    /// repeated key is answered and not done again.
     async fn run(
-        &self,
+        self: &Rc<Self>,
         running: &Running,
         instance: &Instance,
         request: Request,
@@ -173,7 +174,14 @@ impl Calls {
         let call = CallContext::new(&key, running.cancel.clone(), self.output.clone());
         let work = instance.run(&request.method, request.args, request.objects, call);
         let result = stoppable(&running.cancel, contained(work)).await;
-        if !key.is_empty() {
+        if !key.is_empty() && idempotent {
+            let (calls, outcome) = (Rc::clone(self), outcome_of(&result));
+            self.tasks.spawn_local(async move {
+                if let Err(error) = calls.ledger.completed(&key, outcome).await {
+                    tracing::warn!(%error, "an outcome is not in the ledger: it may be repeated");
+                }
+            });
+        } else if !key.is_empty() {
             let recorded = self.ledger.completed(&key, outcome_of(&result)).await;
             recorded.map_err(|e| {
                 let how = if result.is_ok() { "succeeded" } else { "failed" };

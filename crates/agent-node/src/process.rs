@@ -37,6 +37,7 @@ pub struct Program {
 pub struct Worker {
     child: Child,
     stderr: Option<ChildStderr>,
+    said: Vec<u8>,
     bounds: Bounds,
 }
 
@@ -79,39 +80,42 @@ impl Worker {
             .kill_on_drop(true)
             .spawn()?;
         let stderr = child.stderr.take();
-        Ok((Self { child, stderr, bounds }, UnixStream::from_std(ours)?))
+        Ok((Self { child, stderr, said: Vec::new(), bounds }, UnixStream::from_std(ours)?))
     }
 
     /// Waits for its end. Kills it when it computes past its deadline without a word: `words` grows
-    /// with every byte that it writes to its socket.
+    /// with every byte that it writes to its socket. May be dropped and called again.
     pub async fn ended(&mut self, words: &Cell<u64>) -> End {
-        let mut said = Vec::new();
-        let mut stderr = self.stderr.take();
         let process = self.child.id();
         let bounds = self.bounds;
+        let (child, stderr, said) = (&mut self.child, &mut self.stderr, &mut self.said);
         let status = {
             let watch = watch(process, bounds, words);
-            let listen = listen(stderr.as_mut(), &mut said);
+            let listen = listen(stderr.as_mut(), said);
             tokio::pin!(watch, listen);
             let mut listening = true;
             loop {
                 tokio::select! {
                     biased;
-                    status = self.child.wait() => break status,
+                    status = child.wait() => break Ok(status),
                     () = &mut listen, if listening => listening = false,
-                    why = &mut watch => {
-                        self.kill().await;
-                        return End::Deadline(why);
-                    }
+                    why = &mut watch => break Err(why),
                 }
             }
         };
+        let status = match status {
+            Ok(status) => status,
+            Err(why) => {
+                self.kill().await;
+                return End::Deadline(why);
+            }
+        };
         // What it said last may still be in the pipe.
-        let rest = tokio::time::timeout(limits::WATCH_EVERY, listen(stderr.as_mut(), &mut said));
+        let rest = tokio::time::timeout(limits::WATCH_EVERY, listen(stderr.as_mut(), said));
         let _silent = rest.await;
         match status {
             Ok(status) if status.success() => End::Exited,
-            Ok(status) => End::Crashed(explain(status, &said)),
+            Ok(status) => End::Crashed(explain(status, said)),
             Err(error) => End::Crashed(format!("its end could not be waited for: {error}")),
         }
     }
@@ -150,21 +154,26 @@ fn explain(status: ExitStatus, said: &[u8]) -> String {
     }
 }
 
-/// Answers when the process has computed for longer than its deadline since its last word.
+/// Answers when the process has computed for longer than its deadline since it last said a word or
+/// waited for one.
 async fn watch(process: Option<u32>, bounds: Bounds, words: &Cell<u64>) -> String {
     let Some(process) = process else { return std::future::pending().await };
     let most = bounds.deadline + limits::DEADLINE_GRACE;
-    let (mut last_words, mut base) = (words.get(), processor_time(process));
-    let mut began = Instant::now();
+    let mut last = (words.get(), Look::at(process).used);
+    let (mut base, mut began) = (last.1, Instant::now());
     loop {
         tokio::time::sleep(limits::WATCH_EVERY).await;
-        let used = processor_time(process);
-        if words.get() != last_words || used == base {
-            (last_words, base, began) = (words.get(), used, Instant::now());
+        let look = Look::at(process);
+        let spoke = words.get() != last.0;
+        // One that wants the processor and gets none of it is not waiting for the owner.
+        let waits = look.used == last.1 && !look.runs;
+        last = (words.get(), look.used);
+        if spoke || waits {
+            (base, began) = (look.used, Instant::now());
             continue;
         }
         let starved = began.elapsed() > most * limits::WALL_FACTOR;
-        if used.saturating_sub(base) > most || starved {
+        if look.used.saturating_sub(base) > most || starved {
             return format!(
                 "the script computed for more than {} ms without waiting on anything",
                 bounds.deadline.as_millis()
@@ -173,17 +182,48 @@ async fn watch(process: Option<u32>, bounds: Bounds, words: &Cell<u64>) -> Strin
     }
 }
 
-/// How much processor time a process has used; zero if it is gone.
-fn processor_time(process: u32) -> Duration {
-    let Ok(stat) = std::fs::read_to_string(format!("/proc/{process}/stat")) else {
-        return Duration::ZERO;
-    };
-    // The name, in parentheses, may have spaces in it; user and system time come 11 fields later.
-    let after = stat.rsplit_once(')').map_or("", |(_, after)| after);
-    let ticks: u64 =
-        after.split_whitespace().skip(11).take(2).filter_map(|n| n.parse::<u64>().ok()).sum();
-    Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second().max(1))
+/// What the system tells of a process.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Look {
+    /// How much processor time it has used.
+    used: Duration,
+    /// Whether it computes or would like to.
+    runs: bool,
+}
+
+impl Look {
+    /// Looks at a process; one that is gone has used nothing and wants nothing.
+    fn at(process: u32) -> Self {
+        let stat = std::fs::read_to_string(format!("/proc/{process}/stat"));
+        stat.map(|stat| Self::read(&stat)).unwrap_or_default()
+    }
+
+    fn read(stat: &str) -> Self {
+        // The name, in parentheses, may have spaces in it; user and system time come 11 fields later.
+        let after = stat.rsplit_once(')').map_or("", |(_, after)| after);
+        let mut fields = after.split_whitespace();
+        let runs = fields.next() == Some("R");
+        let ticks: u64 = fields.skip(10).take(2).filter_map(|n| n.parse::<u64>().ok()).sum();
+        let used =
+            Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second().max(1));
+        Self { used, runs }
+    }
 }
 
 /// A count of the bytes that a worker wrote, shared with whoever watches it.
 pub type Words = Rc<Cell<u64>>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_system_is_read() {
+        let second = rustix::param::clock_ticks_per_second();
+        let stat = format!("7 (a ) R b) S 1 7 7 0 -1 4 90 0 0 0 {second} {second} 0 0 20 0 1");
+        let look = Look::read(&stat);
+        assert_eq!(look, Look { used: Duration::from_secs(2), runs: false });
+        assert!(Look::read("7 (a) R 1").runs);
+        assert_eq!(Look::read(""), Look::default());
+    }
+}

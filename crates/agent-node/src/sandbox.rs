@@ -2,12 +2,17 @@
 //!
 //! Applied by the process to itself, before it looks at the script, while it has one thread.
 
+use std::collections::BTreeMap;
+
 use landlock::{
     ABI, Access as _, AccessFs, AccessNet, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _,
     RulesetStatus, Scope,
 };
 use rustix::process::{Resource, Rlimit, setrlimit};
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, TargetArch,
+};
 
 use crate::limits;
 
@@ -39,7 +44,7 @@ pub fn probe() -> Vec<(&'static str, Result<(), String>)> {
         .handle_access(AccessFs::from_all(ABI::V1))
         .map(|_| ())
         .map_err(|error| error.to_string());
-    let seccomp = filter().map(|_| ());
+    let seccomp = refused().and_then(|_| absent()).map(|_| ());
     vec![("landlock", landlock), ("seccomp", seccomp)]
 }
 
@@ -76,14 +81,36 @@ fn restrict_files() -> Result<(), String> {
 }
 
 fn restrict_calls() -> Result<(), String> {
-    seccompiler::apply_filter(&filter()?).map_err(|error| error.to_string())
+    for filter in [refused()?, absent()?] {
+        seccompiler::apply_filter(&filter).map_err(|error| error.to_string())?;
+    }
+    Ok(())
 }
 
 /// System calls that a worker never needs once it runs. They fail with EPERM.
-fn filter() -> Result<BpfProgram, String> {
+fn refused() -> Result<BpfProgram, String> {
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
+        numbers().into_iter().map(|number| (number, Vec::new())).collect();
+    // A thread of its own is fine, a process is not.
+    let thread = u64::try_from(libc::CLONE_THREAD).map_err(|error| error.to_string())?;
+    let process =
+        SeccompCondition::new(0, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(thread), 0)
+            .and_then(|condition| SeccompRule::new(vec![condition]))
+            .map_err(|error| error.to_string())?;
+    rules.insert(libc::SYS_clone, vec![process]);
+    compile(rules, libc::EPERM)
+}
+
+/// `clone3`, whose flags no filter can read. It fails with ENOSYS: whoever wants a thread then asks
+/// `clone` for it.
+fn absent() -> Result<BpfProgram, String> {
+    compile(BTreeMap::from([(libc::SYS_clone3, Vec::new())]), libc::ENOSYS)
+}
+
+fn compile(rules: BTreeMap<i64, Vec<SeccompRule>>, errno: i32) -> Result<BpfProgram, String> {
     let arch = TargetArch::try_from(std::env::consts::ARCH).map_err(|error| error.to_string())?;
-    let rules = numbers().into_iter().map(|number| (number, Vec::new())).collect();
-    let filter = SeccompFilter::new(rules, SeccompAction::Allow, SeccompAction::Errno(1), arch)
+    let refusal = SeccompAction::Errno(errno.unsigned_abs());
+    let filter = SeccompFilter::new(rules, SeccompAction::Allow, refusal, arch)
         .map_err(|error| error.to_string())?;
     BpfProgram::try_from(filter).map_err(|error| error.to_string())
 }
@@ -91,7 +118,14 @@ fn filter() -> Result<BpfProgram, String> {
 /// The numbers of the system calls that are refused: to reach the network, to start programs, to
 /// open files, to look into other processes, to change the machine.
 fn numbers() -> Vec<i64> {
-    vec![
+    let mut numbers = vec![
+        libc::SYS_socketpair,
+        libc::SYS_memfd_create,
+        libc::SYS_userfaultfd,
+        libc::SYS_pidfd_open,
+        libc::SYS_pidfd_send_signal,
+        libc::SYS_rt_sigqueueinfo,
+        libc::SYS_rt_tgsigqueueinfo,
         libc::SYS_socket,
         libc::SYS_connect,
         libc::SYS_bind,
@@ -116,5 +150,8 @@ fn numbers() -> Vec<i64> {
         libc::SYS_perf_event_open,
         libc::SYS_keyctl,
         libc::SYS_add_key,
-    ]
+    ];
+    #[cfg(target_arch = "x86_64")]
+    numbers.extend([libc::SYS_open, libc::SYS_creat, libc::SYS_fork, libc::SYS_vfork]);
+    numbers
 }

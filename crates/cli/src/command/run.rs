@@ -142,7 +142,8 @@ async fn wait_for_tools(client: &Client, grants: &[GrantSpec], place: &Place) ->
         let patience = if tools.is_empty() { limits::TOOLS } else { limits::ONE_TOOL };
         if began.elapsed() > patience {
             let at = if version.is_empty() { String::new() } else { format!("@{version}") };
-            let names: Vec<&str> = tools.iter().map(|tool| tool.manifest.tool.as_str()).collect();
+            let served = tools.iter().filter(|tool| tool.available);
+            let names: Vec<&str> = served.map(|tool| tool.manifest.tool.as_str()).collect();
             let found = if names.is_empty() { "none".into() } else { names.join(", ") };
             return Err(Fault::Failed(format!(
                 "the task is granted the tool `{name}{at}`, and no node serves it; those that are \

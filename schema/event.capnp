@@ -166,7 +166,7 @@ struct CallDenied {
 }
 
 struct CallUnknown {
-  # A call was sent and nobody knows what became of it. A decision is needed.
+  # A call was sent and nobody knows yet what became of it.
 
   call @0 :UInt64;
   reason @1 :Text;

@@ -30,7 +30,7 @@ const MESH: &str = "mesh";
 const LIFE: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// How far the clocks of members may be behind.
-const SKEW: Duration = Duration::from_secs(60);
+pub(crate) const SKEW: Duration = Duration::from_secs(60);
 
 impl Authority {
     /// Reads the authority in `dir`, or makes one for `mesh` at the first start. Its key has mode

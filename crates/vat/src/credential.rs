@@ -93,10 +93,12 @@ impl Credential {
         self.described.not_after
     }
 
-    /// When it is to be renewed: at half of its life.
+    /// When it is to be renewed: at half of its life, counted from when it was issued, which is
+    /// later than when it begins to be good.
     pub fn half_life(&self) -> SystemTime {
-        let life = self.not_after().duration_since(self.not_before()).unwrap_or_default();
-        self.not_before() + life / 2
+        let issued = self.not_before() + crate::authority::SKEW;
+        let life = self.not_after().duration_since(issued).unwrap_or_default();
+        issued + life / 2
     }
 
     /// Makes sure that key and certificate belong together.

@@ -25,7 +25,8 @@ pub(super) fn open(dir: &Path, cache_bytes: u64) -> Result<Folder, DiskError> {
             dir.display()
         ))
     };
-    fs::create_dir_all(dir).map_err(|e| failed("making the folder", &e))?;
+    // What tasks do and are told is nobody else's business.
+    crate::credential::make_private_dir(dir).map_err(|e| failed("making the folder", &e))?;
     let lock = lock(dir)?;
     outlast_engine(dir).map_err(|e| failed("waiting for the engine of", &e))?;
     let db = match open_sled(dir, cache_bytes) {

@@ -40,7 +40,14 @@ impl Mesh {
 
     /// A mesh with `agents` agent nodes, behind slow links.
     pub async fn start_via(agents: usize, via: Via) -> Self {
+        Self::start_with(agents, via, "").await
+    }
+
+    /// A mesh with `agents` agent nodes, of which each has its own name as a label, and with an
+    /// orchestrator that is configured by this TOML.
+    pub async fn start_with(agents: usize, via: Via, config: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("orchestrator.toml"), config).unwrap();
         let orchestrator = start_orchestrator(dir.path(), "127.0.0.1:0");
         let address = orchestrator.ready.rsplit(' ').next().unwrap().to_owned();
         let line = std::fs::read_to_string(dir.path().join("invites/client.invite")).unwrap();
@@ -137,8 +144,11 @@ pub fn now_ms() -> u64 {
 
 fn start_orchestrator(dir: &Path, listen: &str) -> Process {
     let (data, invites) = (dir.join("orchestrator"), dir.join("invites"));
+    let config = dir.join("orchestrator.toml");
     let args = [
         "orchestrator",
+        "--config",
+        config.to_str().unwrap(),
         "--data",
         data.to_str().unwrap(),
         "--listen",
@@ -152,6 +162,7 @@ fn start_orchestrator(dir: &Path, listen: &str) -> Process {
 fn start_agent(dir: &Path, name: &str, address: &str, line: Option<&str>) -> Process {
     let data = dir.join(name);
     let mut args = vec!["agent-node", "--data", data.to_str().unwrap(), "--orchestrator", address];
+    args.extend(["--label", name]);
     args.extend(line.into_iter().flat_map(|line| ["--join", line]));
     Process::start(&binary::remit(), &args, &dir.join(format!("{name}.log")))
 }

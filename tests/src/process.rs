@@ -47,6 +47,16 @@ impl Process {
         self.child.wait().expect("a killed child ends");
     }
 
+    /// Stops it in its tracks; what it started goes on.
+    pub fn stop(&self) {
+        signal(self.id(), rustix::process::Signal::STOP);
+    }
+
+    /// Lets it go on after [`Process::stop`].
+    pub fn go_on(&self) {
+        signal(self.id(), rustix::process::Signal::CONT);
+    }
+
     /// The processes that it started itself.
     pub fn children(&self) -> Vec<u32> {
         let file = format!("/proc/{0}/task/{0}/children", self.id());
@@ -65,7 +75,11 @@ impl Drop for Process {
 
 /// `kill -9` of one process by its id.
 pub fn kill(id: u32) {
+    signal(id, rustix::process::Signal::KILL);
+}
+
+fn signal(id: u32, signal: rustix::process::Signal) {
     let pid = rustix::process::Pid::from_raw(i32::try_from(id).unwrap()).unwrap();
     // It may have ended by itself a moment ago.
-    let _gone = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    let _gone = rustix::process::kill_process(pid, signal);
 }

@@ -1,7 +1,11 @@
 //! Any process may be killed at any moment: the task goes on, no effect is lost or done twice, and
 //! no acknowledged event is missing.
 
-#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test that unwraps says clearly enough what it expected")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test that unwraps says clearly enough what it expected"
+)]
 
 use std::collections::BTreeMap;
 

@@ -32,3 +32,6 @@ pub(crate) const OWN_CALLS: usize = 64;
 
 /// How long the end of a connection may take after its peer took leave.
 pub(crate) const FAREWELL: Duration = Duration::from_millis(500);
+
+/// How long to wait before a renewal that failed is tried again.
+pub(crate) const RENEWAL_RETRY: Duration = Duration::from_millis(500);

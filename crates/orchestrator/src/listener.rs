@@ -1,6 +1,7 @@
 //! The listener: who comes in, and what they get.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -28,6 +29,8 @@ pub struct Listener {
     peers: Rc<Places>,
     /// Apart from `peers`: an agent node with many attempts must still be able to come back.
     attempts: Rc<Places>,
+    /// Until when each identity has proved itself, by the newest certificate it came with.
+    proved: Rc<RefCell<HashMap<String, SystemTime>>>,
     tracker: TaskTracker,
     closing: CancellationToken,
 }
@@ -40,6 +43,7 @@ impl Listener {
             acceptor: RefCell::new(acceptor),
             peers: Places::new(limits::CONNECTIONS_PER_IDENTITY),
             attempts: Places::new(limits::ATTEMPT_CONNECTIONS),
+            proved: Rc::default(),
             tracker: TaskTracker::new(),
             closing: CancellationToken::new(),
         })
@@ -131,7 +135,7 @@ impl Listener {
             Refused(format!("{identity} was refused: its role is not served here"))
         })?;
         tracing::info!(%identity, "connected");
-        self.keep(connection.clone(), place, until);
+        self.keep(connection.clone(), identity, place, until);
         Ok(connection)
     }
 
@@ -164,7 +168,7 @@ impl Listener {
         if let Err(unwanted) = redeemed.connected.send(connection.clone()) {
             unwanted.abort("the attempt is over");
         }
-        self.keep(connection, place, until);
+        self.keep(connection, identity, place, until);
         Ok(())
     }
 
@@ -193,19 +197,42 @@ impl Listener {
         })
     }
 
-    /// Ends the connection when the peer's certificate ends, or the orchestrator does.
-    fn keep(&self, connection: Connection, place: Place, until: SystemTime) {
+    /// Ends the connection when the peer's certificate ends, or the orchestrator does. A peer that
+    /// has come again meanwhile, with a newer certificate, keeps its older connections as long as
+    /// that one lasts: an attempt may take longer than a certificate.
+    fn keep(&self, connection: Connection, identity: &Identity, place: Place, until: SystemTime) {
+        let name = identity.to_string();
+        self.prove(&name, until);
+        let proved = Rc::clone(&self.proved);
         let closing = self.closing.clone();
         self.tracker.spawn_local(async move {
-            let left = until.duration_since(SystemTime::now()).unwrap_or_default();
+            let expired = async {
+                let mut until = until;
+                loop {
+                    let left = until.duration_since(SystemTime::now()).unwrap_or_default();
+                    tokio::time::sleep(left).await;
+                    match proved.borrow().get(&name) {
+                        Some(newest) if *newest > until => until = *newest,
+                        _ => return,
+                    }
+                }
+            };
             tokio::select! {
                 biased;
                 _ = connection.ended() => {}
                 () = closing.cancelled() => connection.abort("the orchestrator is ending"),
-                () = tokio::time::sleep(left) => connection.abort("the peer's certificate expired"),
+                () = expired => connection.abort("the peer's certificate expired"),
             }
             connection.ended().await;
             drop(place);
         });
+    }
+
+    fn prove(&self, name: &str, until: SystemTime) {
+        let now = SystemTime::now();
+        let mut proved = self.proved.borrow_mut();
+        proved.retain(|_, until| *until > now);
+        let newest = proved.entry(name.to_owned()).or_insert(until);
+        *newest = until.max(*newest);
     }
 }

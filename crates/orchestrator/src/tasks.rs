@@ -30,6 +30,8 @@ pub struct Tasks {
     me: Weak<Self>,
     services: Rc<Services>,
     owners: RefCell<HashMap<TaskKey, Rc<Owner>>>,
+    /// Tasks that have not ended and whose journal cannot be read, and why.
+    stopped: RefCell<HashMap<TaskKey, Failure>>,
     placing: RefCell<Option<tokio::task::AbortHandle>>,
 }
 
@@ -65,6 +67,7 @@ impl Tasks {
                     timing,
                 }),
                 owners: RefCell::default(),
+                stopped: RefCell::default(),
                 placing: RefCell::default(),
             }
         });
@@ -148,12 +151,19 @@ impl Tasks {
         let limit = limit.clamp(1, limits::TASKS_PER_PAGE);
         let listed = self.services.journal.list(tenant, status, after, limit);
         let owners = self.owners.borrow();
+        let stopped = self.stopped.borrow();
         let tasks = listed
             .map_err(unreadable)?
             .into_iter()
             .map(|(task, head)| {
                 let key = TaskKey { tenant: tenant.to_owned(), task };
-                let head = owners.get(&key).map_or(head, |owner| owner.head());
+                let head = match (owners.get(&key), stopped.get(&key)) {
+                    (Some(owner), _) => owner.head(),
+                    (None, Some(failure)) => {
+                        TaskHead { status: Status::Halted, detail: failure.message.clone(), ..head }
+                    }
+                    (None, None) => head,
+                };
                 (task, head)
             })
             .collect();
@@ -293,17 +303,26 @@ impl Tasks {
     }
 
     fn take_up(&self, key: TaskKey) {
+        if self.owners.borrow().contains_key(&key) {
+            return;
+        }
+        self.stopped.borrow_mut().remove(&key);
         match self.load(&key) {
             Ok(task) if task.ending().is_some() => {}
             Ok(task) => self.begin(Owner::new(key, task, Rc::clone(&self.services))),
             Err(failure) => {
                 tracing::error!(task = %key.task, %failure, "stopped; other tasks go on");
+                self.stopped.borrow_mut().insert(key, failure);
             }
         }
     }
 
     /// A fresh owner for a task whose owner halted, once the journal can be written again.
     fn take_up_again(self: &Rc<Self>, key: TaskKey) {
+        // One that was read only to be looked at may halt beside the one that works.
+        if self.owners.borrow().get(&key).is_some_and(|owner| !owner.is_closing()) {
+            return;
+        }
         self.owners.borrow_mut().remove(&key);
         let tasks = Rc::downgrade(self);
         tokio::task::spawn_local(async move {

@@ -63,7 +63,10 @@ impl Dialer {
                     Err(failure) => tracing::warn!(%failure, "the certificate was not renewed"),
                 }
             }
-            tokio::time::sleep(limits::RENEWAL_CHECK).await;
+            // A clock that is set, or a machine that slept, makes a long wait wrong.
+            let left = old.half_life().duration_since(SystemTime::now()).unwrap_or_default();
+            let soonest = limits::RENEWAL_RETRY;
+            tokio::time::sleep(left.clamp(soonest, limits::RENEWAL_CHECK)).await;
         }
     }
 

@@ -229,13 +229,23 @@ impl Owner {
     }
 
     async fn sleep_until_stirred(self: &Rc<Self>) {
+        // Whatever wakes it is an event; a notice alone might go to another who waits.
+        let mut progress = self.progress();
         loop {
             let stirred = self.stirred.notified();
             // The attempt that slept had been told everything; what was settled since wakes it.
             if self.is_over() || !self.told_all() || !self.with(|task| task.waits()) {
                 return;
             }
-            stirred.await;
+            tokio::select! {
+                biased;
+                () = stirred => {}
+                changed = progress.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                }
+            }
         }
     }
 

@@ -1,6 +1,8 @@
 //! All tasks of this orchestrator: which of them have an owner in memory, and how one gets it.
 
 mod spec;
+#[cfg(test)]
+mod tests;
 
 use std::cell::RefCell;
 use std::collections::HashMap;

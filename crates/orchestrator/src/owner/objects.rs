@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 use remit_core::{CallNumber, Code, Failure, GrantId, ObjectId, Value};
 use remit_schema::object_capnp::object;
@@ -68,7 +69,7 @@ impl Owner {
             ObjectId::Grant(grant) => self.root(grant).await?,
             ObjectId::Result(call) => {
                 let promise = self.repeat(call).await?;
-                promise.pipeline.get_object()
+                see_through(self.timeout_of(call), promise)
             }
             ObjectId::Part(call, index) => self.part_again(call, index).await?,
         };
@@ -93,7 +94,7 @@ impl Owner {
         let path = Value::<u32>::Fields(vec![("path".into(), Value::Text(grant.path.clone()))]);
         let descend = &grant.manifest.descend;
         let promise = request::call(&live.root, descend, &path, &[], &[]).send();
-        Ok(promise.pipeline.get_object())
+        Ok(see_through(crate::limits::DEFAULT_CALL, promise))
     }
 
     /// The tool, waiting a while for its node to come back.
@@ -156,4 +157,16 @@ impl Owner {
             Failure::new(Code::ObjectLost, format!("call {call} no longer returns object {index}"))
         })
     }
+}
+
+/// The object that a call will return. The call is seen through to its answer: a promise that is
+/// dropped takes an object in this same process with it.
+fn see_through(limit: Duration, promise: request::Promise) -> object::Client {
+    let object = promise.pipeline.get_object();
+    tokio::task::spawn_local(async move {
+        if let Err(failure) = request::answer(limit, promise).await {
+            tracing::debug!(%failure, "an object could not be got again");
+        }
+    });
+    object
 }

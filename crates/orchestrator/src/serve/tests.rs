@@ -1,5 +1,6 @@
 //! What a connection gets, by the identity that was verified for it.
 
+mod membrane;
 mod over_tls;
 
 use std::time::{Duration, SystemTime};

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::{LazyConfigAcceptor, TlsConnector};
 
 pub(crate) use self::verify::provider;
-use self::verify::{PinnedServer, TrustedClient, TrustedServer};
+use self::verify::{TrustedClient, TrustedServer};
 use crate::credential::{Credential, Described, describe};
 use crate::limits;
 
@@ -168,7 +168,7 @@ pub(crate) async fn dial_pinned(
 ) -> Result<(tokio_rustls::client::TlsStream<TcpStream>, Vec<u8>), Refused> {
     let mut config = client_builder()?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(PinnedServer::new(authority_hash)))
+        .with_custom_certificate_verifier(Arc::new(TrustedServer::pinned(authority_hash)))
         .with_no_client_auth();
     let stream = connect(address, &mut config, Purpose::Join, limit).await?;
     let certificates = stream.get_ref().1.peer_certificates();

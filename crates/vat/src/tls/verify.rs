@@ -92,26 +92,26 @@ impl ClientCertVerifier for TrustedClient {
 /// Trusts a server with a certificate of one authority.
 #[derive(Debug)]
 pub(super) struct TrustedServer {
-    roots: RootCertStore,
+    trust: Trust,
     provider: Arc<CryptoProvider>,
+}
+
+/// Which authority that is.
+#[derive(Debug)]
+enum Trust {
+    /// This one.
+    Known(RootCertStore),
+    /// The one with this hash, which the server itself shows.
+    Pinned([u8; 32]),
 }
 
 impl TrustedServer {
     pub(super) fn new(authority: &[u8]) -> Result<Self, Refused> {
-        Ok(Self { roots: roots(authority)?, provider: provider() })
+        Ok(Self { trust: Trust::Known(roots(authority)?), provider: provider() })
     }
-}
 
-/// Trusts a server whose authority, shown by itself, has one certain hash.
-#[derive(Debug)]
-pub(super) struct PinnedServer {
-    hash: [u8; 32],
-    provider: Arc<CryptoProvider>,
-}
-
-impl PinnedServer {
-    pub(super) fn new(hash: [u8; 32]) -> Self {
-        Self { hash, provider: provider() }
+    pub(super) fn pinned(hash: [u8; 32]) -> Self {
+        Self { trust: Trust::Pinned(hash), provider: provider() }
     }
 }
 
@@ -124,7 +124,13 @@ impl ServerCertVerifier for TrustedServer {
         _: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        verify_chain(leaf, &self.roots, chain, now, &self.provider)
+        match &self.trust {
+            Trust::Known(roots) => verify_chain(leaf, roots, chain, now, &self.provider),
+            Trust::Pinned(hash) => {
+                let roots = pinned_roots(chain, hash)?;
+                verify_chain(leaf, &roots, chain, now, &self.provider)
+            }
+        }
     }
 
     fn verify_tls12_signature(
@@ -152,50 +158,17 @@ impl ServerCertVerifier for TrustedServer {
     }
 }
 
-impl ServerCertVerifier for PinnedServer {
-    fn verify_server_cert(
-        &self,
-        leaf: &CertificateDer<'_>,
-        chain: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let unknown = Error::InvalidCertificate(CertificateError::UnknownIssuer);
-        let authority = chain.last().ok_or_else(|| unknown.clone())?;
-        let hash: [u8; 32] = Sha256::digest(authority).into();
-        if !bool::from(hash.ct_eq(&self.hash)) {
-            return Err(Error::General(
-                "its authority is not the one the invite names: the invite is of another mesh, or someone stands between".into(),
-            ));
-        }
-        let trusted = TrustedServer::new(authority).map_err(|_| unknown)?;
-        trusted.verify_server_cert(leaf, chain, name, ocsp, now)
+/// The authority that ends the chain, if it is the one with this hash.
+fn pinned_roots(chain: &[CertificateDer<'_>], hash: &[u8; 32]) -> Result<RootCertStore, Error> {
+    let unknown = || Error::InvalidCertificate(CertificateError::UnknownIssuer);
+    let authority = chain.last().ok_or_else(unknown)?;
+    let shown: [u8; 32] = Sha256::digest(authority).into();
+    if !bool::from(shown.ct_eq(hash)) {
+        return Err(Error::General(
+            "its authority is not the one the invite names: the invite is of another mesh, or someone stands between".into(),
+        ));
     }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, cert, dss, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, cert, dss, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
+    roots(authority).map_err(|_| unknown())
 }
 
 fn verify_chain(

@@ -28,6 +28,8 @@ pub struct Task {
     head: Stamp,
     attempts: Attempt,
     running: Option<Attempt>,
+    /// Where it runs; empty: nowhere.
+    node: String,
     grants: BTreeMap<GrantId, Held>,
     operations: BTreeMap<CallNumber, Operation>,
     order: Vec<CallNumber>,
@@ -165,6 +167,11 @@ impl Task {
     /// The attempt that runs now.
     pub const fn running(&self) -> Option<Attempt> {
         self.running
+    }
+
+    /// The node where it runs; empty: nowhere now.
+    pub fn node(&self) -> &str {
+        &self.node
     }
 
     /// How it ended, if it has.

@@ -226,8 +226,11 @@ impl Owner {
                 Some(Ending::Failed(failure)) => failure.message.clone(),
                 Some(Ending::Cancelled(reason)) => reason.clone(),
                 Some(Ending::Completed(_)) => String::new(),
+                None if task.waits() && detail.is_empty() => waits_for(task),
                 None => detail,
             },
+            node: task.node().to_owned(),
+            wake_ms: task.timers().map(|(_, due_ms)| due_ms).min().unwrap_or_default(),
             ..TaskHead::default()
         })
     }
@@ -361,6 +364,14 @@ impl Owner {
                 tracing::warn!(task = %self.key.task, %call, %error, "its end could not be recorded");
             }
         }
+    }
+}
+
+/// What a task that waits waits for, in words for a person.
+fn waits_for(task: &Task) -> String {
+    match task.timers().map(|(_, due_ms)| due_ms).min() {
+        Some(due_ms) => format!("sleeps until {}", remit_core::grant::text::moment(due_ms)),
+        None => "waits for input".into(),
     }
 }
 

@@ -50,6 +50,7 @@ impl Task {
             head: stamp(event),
             attempts: Attempt(0),
             running: None,
+            node: String::new(),
             grants: BTreeMap::new(),
             operations: BTreeMap::new(),
             order: Vec::new(),
@@ -84,7 +85,7 @@ impl Task {
     fn apply_fact(&mut self, fact: &Fact, at: Stamp) -> Applied {
         match fact {
             Fact::TaskCreated(_) => Err("the task exists already"),
-            Fact::AttemptStarted { attempt, .. } => self.start(*attempt),
+            Fact::AttemptStarted { attempt, node } => self.start(*attempt, node),
             Fact::AttemptEnded { attempt, .. } => self.end_attempt(*attempt),
             Fact::GrantAdded(grant) => self.add_grant(grant),
             Fact::GrantRevoked { grant, .. } => self.revoke(*grant),
@@ -127,7 +128,7 @@ impl Task {
         }
     }
 
-    fn start(&mut self, attempt: Attempt) -> Applied {
+    fn start(&mut self, attempt: Attempt, node: &str) -> Applied {
         if self.running.is_some() {
             return Err("another attempt is running");
         }
@@ -136,6 +137,7 @@ impl Task {
         }
         self.attempts = attempt;
         self.running = Some(attempt);
+        node.clone_into(&mut self.node);
         Ok(())
     }
 
@@ -144,6 +146,7 @@ impl Task {
             return Err("that attempt is not running");
         }
         self.running = None;
+        self.node.clear();
         Ok(())
     }
 

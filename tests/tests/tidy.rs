@@ -132,7 +132,7 @@ const EDGES: [(&str, &[&str]); 10] = [
 ];
 
 /// What the pure core may use beside the standard library.
-const CORE_USES: [&str; 3] = ["sha2", "thiserror", "uuid"];
+const CORE_USES: [&str; 5] = ["serde", "serde_bytes", "sha2", "thiserror", "uuid"];
 
 /// Each of our packages with everything it depends on, for building, running or testing.
 fn dependencies() -> BTreeMap<String, Vec<String>> {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::failure::Failure;
 use crate::grant::Caveat;
 use crate::id::{Attempt, CallNumber, EventNumber, GrantId, InputId, ObjectId};
@@ -9,7 +11,7 @@ use crate::manifest::Manifest;
 use crate::value::{Outcome, Value};
 
 /// One fact in the life of a task.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event {
     /// Its place in the journal, from 1 without gaps.
     pub number: EventNumber,
@@ -20,7 +22,7 @@ pub struct Event {
 }
 
 /// What happened.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Fact {
     /// The task exists from now on. Always the first event, and only that.
     TaskCreated(Box<TaskCreated>),
@@ -61,7 +63,7 @@ pub enum Fact {
 }
 
 /// What a task is made from.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TaskCreated {
     /// A name for people.
     pub name: String,
@@ -74,6 +76,7 @@ pub struct TaskCreated {
     /// The second argument of the program.
     pub input: Value,
     /// 32 bytes from which the agent's random numbers come.
+    #[serde(with = "serde_bytes")]
     pub seed: Vec<u8>,
     /// What an agent node must have to be given this task.
     pub labels: Vec<String>,
@@ -87,7 +90,7 @@ pub struct TaskCreated {
 }
 
 /// One file of an agent's program.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceFile {
     /// Where it stands, with `/` between the parts.
     pub path: String,
@@ -96,7 +99,7 @@ pub struct SourceFile {
 }
 
 /// A capability that a task holds.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Grant {
     /// Its number within the task.
     pub grant: GrantId,
@@ -121,7 +124,7 @@ pub struct Grant {
 }
 
 /// A call that was allowed.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CallRequested {
     /// Its number.
     pub call: CallNumber,
@@ -134,6 +137,7 @@ pub struct CallRequested {
     /// The arguments by name, paths normalised, as they are sent to the tool.
     pub args: Value,
     /// SHA-256 over object, method and arguments as the agent gave them.
+    #[serde(with = "serde_bytes")]
     pub digest: [u8; 32],
     /// The grant it is charged to.
     pub grant: GrantId,
@@ -150,7 +154,7 @@ pub struct CallRequested {
 }
 
 /// A call that was refused.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CallDenied {
     /// Its number.
     pub call: CallNumber,
@@ -161,6 +165,7 @@ pub struct CallDenied {
     /// Which method.
     pub method: String,
     /// SHA-256 over object, method and arguments as the agent gave them.
+    #[serde(with = "serde_bytes")]
     pub digest: [u8; 32],
     /// The grant that refused it.
     pub grant: GrantId,
@@ -171,7 +176,7 @@ pub struct CallDenied {
 }
 
 /// How much a line of output matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Level {
     /// For the author.
     Debug,

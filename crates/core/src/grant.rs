@@ -5,10 +5,12 @@
 pub mod path;
 pub mod text;
 
+use serde::{Deserialize, Serialize};
+
 use crate::failure::{Code, Failure};
 
 /// One condition on the use of a grant.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Caveat {
     /// Only these methods. `readOnly` and `idempotent` stand for the methods so annotated.
     Methods(Vec<String>),

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::value::Value;
 
 /// What a tool says of itself.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Manifest {
     /// The tool's name, for example `fs`.
     pub tool: String,
@@ -24,7 +25,7 @@ pub struct Manifest {
 }
 
 /// A set of methods that some of the tool's objects have.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Interface {
     /// Its name, for example `Dir`.
     pub name: String,
@@ -35,7 +36,7 @@ pub struct Interface {
 }
 
 /// A method.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Method {
     /// Its name, for example `read`.
     pub name: String,
@@ -62,7 +63,7 @@ pub struct Method {
 }
 
 /// A parameter of a method.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Param {
     /// Its name.
     pub name: String,

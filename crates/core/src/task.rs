@@ -8,20 +8,26 @@ mod call;
 mod decide;
 mod narrow;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 pub use apply::Rejected;
 pub use call::CallCommand;
 pub use decide::{Command, Decision, Refusal};
 
+use serde::{Deserialize, Serialize};
+
 use crate::event::{CallDenied, CallRequested, Grant, TaskCreated};
 use crate::failure::Failure;
 use crate::id::{Attempt, CallNumber, EventNumber, GrantId, InputId, ObjectId};
 use crate::value::{Outcome, Value};
 
-/// What is known of a task.
-#[derive(Debug, Clone, PartialEq)]
+/// A hash of the program's rules: a state that another program folded may differ from this one's.
+pub const RULES: &str = env!("REMIT_RULES");
+
+/// What is known of a task. Its serialised form is a snapshot, which may outlive the events it stands
+/// for: a field that is added later says by `serde(default)` what it was before.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Task {
     created: Arc<TaskCreated>,
     created_ms: u64,
@@ -42,12 +48,12 @@ pub struct Task {
     inputs: BTreeMap<InputId, Value>,
     undelivered: VecDeque<InputId>,
     asking: VecDeque<CallNumber>,
-    keys: HashMap<String, InputId>,
+    keys: BTreeMap<String, InputId>,
     ending: Option<Ending>,
 }
 
 /// Which event it was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Stamp {
     /// Its number.
     pub number: EventNumber,
@@ -56,7 +62,7 @@ pub struct Stamp {
 }
 
 /// A grant with what became of it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Held {
     /// The grant.
     pub grant: Arc<Grant>,
@@ -67,7 +73,7 @@ pub struct Held {
 }
 
 /// Something the agent asked for under a number of its own.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Operation {
     /// A call that was allowed.
     Call {
@@ -98,7 +104,7 @@ pub enum Operation {
 }
 
 /// What became of an allowed call.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum CallState {
     /// It was sent, or is about to be.
     Requested,
@@ -109,7 +115,7 @@ pub enum CallState {
 }
 
 /// How a task ended.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Ending {
     /// With a result.
     Completed(Value),

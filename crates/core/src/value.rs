@@ -1,5 +1,6 @@
 //! Values: the typed trees that calls carry, and how a call ended.
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::failure::Failure;
@@ -7,7 +8,7 @@ use crate::id::ObjectId;
 
 /// A typed tree. `O` is how an object appears in it: an [`ObjectId`] in a journal, an index into a
 /// table of live references on the way in or out of a vat.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Value<O = ObjectId> {
     /// Nothing.
     Null,
@@ -20,7 +21,7 @@ pub enum Value<O = ObjectId> {
     /// Unicode text.
     Text(String),
     /// Bytes.
-    Data(Vec<u8>),
+    Data(#[serde(with = "serde_bytes")] Vec<u8>),
     /// Values in order.
     List(Vec<Self>),
     /// Named values, in the order they were given. A name occurs once.
@@ -125,7 +126,7 @@ pub(crate) fn digest_object(object: ObjectId, hash: &mut Sha256) {
 }
 
 /// How a call, or a task, ended.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Outcome<O = ObjectId> {
     /// It succeeded with a value, and perhaps returned an object as well.
     Value {

@@ -1,6 +1,6 @@
 //! *Apply*: an event, and the state after it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::{CallState, Ending, Held, Operation, Stamp, Task};
@@ -61,7 +61,7 @@ impl Task {
             inputs: BTreeMap::new(),
             undelivered: VecDeque::new(),
             asking: VecDeque::new(),
-            keys: HashMap::new(),
+            keys: BTreeMap::new(),
             ending: None,
         })
     }

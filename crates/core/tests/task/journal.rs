@@ -39,6 +39,23 @@ proptest! {
     }
 
     #[test]
+    fn a_state_that_was_written_down_goes_on_like_one_that_was_folded(
+        steps in steps(50),
+        part in 0..=100_usize,
+    ) {
+        let journal = lived(&steps).journal;
+        let (first, rest) = journal.split_at((journal.len() * part / 100).max(1));
+        let folded = Task::fold(first).unwrap().unwrap();
+        let written = rmp_serde::to_vec_named(&folded).unwrap();
+        let mut task: Task = rmp_serde::from_slice(&written).unwrap();
+        prop_assert_eq!(&task, &folded);
+        rest.iter().for_each(|event| task.apply(event).unwrap());
+        prop_assert_eq!(&task, &Task::fold(&journal).unwrap().unwrap());
+        prop_assert_eq!(rmp_serde::to_vec_named(&task).unwrap().len(),
+            rmp_serde::to_vec_named(&Task::fold(&journal).unwrap()).unwrap().len());
+    }
+
+    #[test]
     fn no_event_happens_twice(steps in steps(50)) {
         let world = lived(&steps);
         let mut task = Task::begin(&world.journal[0]).unwrap();

@@ -59,6 +59,12 @@ struct TaskCreated {
   # The longest one attempt may run between two awaits on the outside; 0: the node's default.
   memoryBytes @9 :UInt64;
   # The most memory one attempt may use; 0: the node's default.
+  export @10 :Text;
+  # The name of the export that is run; empty: the default one.
+  parent @11 :Text;
+  # The id of the task that spawned it; empty: a person or a program did.
+  detached @12 :Bool;
+  # Whether it outlives that task.
 }
 
 struct SourceFile {
@@ -97,6 +103,36 @@ struct GrantAdded {
   caveats @7 :List(Caveat);
   manifest @8 :Manifest;
   holder @9 :Text;
+  # A SPIFFE name, "task" for the task's own agent, or "task:" and the id of a task.
+  derived @10 :Derivation;
+  # How it came from an object that the task held; null: a person gave it.
+  originTask @11 :Text;
+  originGrant @12 :UInt32;
+  # The grant of another task that it passes on; empty and 0: it leads to the tool itself.
+  interface @13 :Text;
+  # Of its root; empty: what the manifest says; "?": nobody knows.
+}
+
+struct Derivation {
+  # How a grant came from an object that its task held.
+
+  object @0 :ObjectId;
+  # The root of the grant.
+  operation @1 :UInt64;
+  # The operation that asked for it; 0: it was made on the way to another task or person.
+  digest @2 :Data;
+  # As of a call.
+  key @3 :Data;
+  # Under which a repeated request finds it; empty: the operation's number serves.
+}
+
+struct Delegate {
+  # Who calls, when it is neither the agent nor a tool that was lent the object.
+
+  grant @0 :UInt32;
+  # The grant that it holds.
+  key @1 :Data;
+  # Its idempotency key.
 }
 
 struct GrantRevoked {
@@ -143,6 +179,8 @@ struct CallRequested {
   idempotent @10 :Bool;
   through @11 :UInt64;
   # The call that lent the object to the tool now using it; 0: the agent itself called.
+  delegate @12 :Delegate;
+  # Null: the agent, or a tool that was lent the object.
 }
 
 struct CallCompleted {
@@ -163,6 +201,7 @@ struct CallDenied {
   grant @5 :UInt32;
   failure @6 :Failure;
   through @7 :UInt64;
+  delegate @8 :Delegate;
 }
 
 struct CallUnknown {

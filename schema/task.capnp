@@ -45,6 +45,8 @@ struct Script {
   # The clock of the first line of the script.
   grants @5 :List(HeldGrant);
   name @6 :Text;
+  export @7 :Text;
+  # The exported function that is run; empty: the default one.
 }
 
 struct HeldGrant {
@@ -53,4 +55,6 @@ struct HeldGrant {
   name @0 :Text;
   object @1 :Object;
   # A membrane: it dies with the attempt.
+  tool @2 :Text;
+  # The tool at its root.
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 use crate::grant::Caveat;
-use crate::id::{Attempt, CallNumber, EventNumber, GrantId, InputId, ObjectId};
+use crate::id::{Attempt, CallNumber, EventNumber, GrantId, InputId, ObjectId, TaskId};
 use crate::manifest::Manifest;
 use crate::value::{Outcome, Value};
 
@@ -87,6 +87,12 @@ pub struct TaskCreated {
     pub deadline_ms: u32,
     /// The most memory an attempt may use, in bytes; 0: the node's default.
     pub memory_bytes: u64,
+    /// The name of the export that is run; empty: the default one.
+    pub export: String,
+    /// The task that spawned it.
+    pub parent: Option<TaskId>,
+    /// Whether it outlives the task that spawned it.
+    pub detached: bool,
 }
 
 /// One file of an agent's program.
@@ -119,8 +125,42 @@ pub struct Grant {
     pub caveats: Vec<Caveat>,
     /// The tool's interface when the grant was made.
     pub manifest: Arc<Manifest>,
-    /// Who holds it, as a SPIFFE name or `task`.
+    /// Who holds it: a SPIFFE name, `task` for the task's own agent, or `task:` and the id of a
+    /// task that it was passed to.
     pub holder: String,
+    /// How it came from an object that the task held; `None`: a person gave it.
+    pub derived: Option<Derivation>,
+    /// The grant of another task that it passes on; `None`: it leads to the tool itself.
+    pub origin: Option<Origin>,
+    /// The interface of its root; empty: what the manifest says; [`Grant::UNSAID`]: nobody knows.
+    pub interface: String,
+}
+
+impl Grant {
+    /// The interface of a root of which no manifest says what it is.
+    pub const UNSAID: &str = "?";
+}
+
+/// How a grant came from an object that its task held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Derivation {
+    /// The object that is its root.
+    pub object: ObjectId,
+    /// The operation that asked for it; `None`: it was made on the way to another task or person.
+    pub operation: Option<CallNumber>,
+    /// SHA-256 over the operation's content, as of a call.
+    pub digest: [u8; 32],
+    /// Under which a repeated request finds it; empty: the operation's number serves.
+    pub key: Vec<u8>,
+}
+
+/// The grant of another task in whose journal every use is checked and charged first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The task that passed it on.
+    pub task: TaskId,
+    /// The grant in that task's journal.
+    pub grant: GrantId,
 }
 
 /// A call that was allowed.
@@ -151,6 +191,17 @@ pub struct CallRequested {
     pub idempotent: bool,
     /// The call that lent the object to the tool now using it; `None`: the agent itself called.
     pub through: Option<CallNumber>,
+    /// By whom, when it is neither the agent nor a tool that was lent the object.
+    pub delegate: Option<Delegate>,
+}
+
+/// A call by the holder of a grant that was passed on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delegate {
+    /// The grant that it holds.
+    pub grant: GrantId,
+    /// Its idempotency key: a call repeated under it is answered with what was recorded.
+    pub key: Vec<u8>,
 }
 
 /// A call that was refused.
@@ -173,6 +224,8 @@ pub struct CallDenied {
     pub failure: Failure,
     /// The call that lent the object, if a tool called.
     pub through: Option<CallNumber>,
+    /// By whom, as in [`CallRequested`].
+    pub delegate: Option<Delegate>,
 }
 
 /// How much a line of output matters.

@@ -7,8 +7,9 @@ pub const MAX_OPERATIONS: usize = 100_000;
 /// out of order by a few; more is an agent that makes numbers up.
 pub const MAX_AHEAD: u64 = 10_000;
 
-/// Grants of one task, so that a list of them fits a screen or two and a message.
-pub const MAX_GRANTS: usize = 256;
+/// Grants of one task, those that it derived for itself and for others included, so that a list of
+/// them fits a message.
+pub const MAX_GRANTS: usize = 1_024;
 
 /// How many times a grant may be narrowed in a row: every call checks the whole chain.
 pub const MAX_DEPTH: usize = 32;

@@ -6,6 +6,7 @@
 mod apply;
 mod call;
 mod decide;
+mod derive;
 mod narrow;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -14,6 +15,7 @@ use std::sync::Arc;
 pub use apply::Rejected;
 pub use call::CallCommand;
 pub use decide::{Command, Decision, Refusal};
+pub use derive::{ATTENUATE, PassOn};
 
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +51,10 @@ pub struct Task {
     undelivered: VecDeque<InputId>,
     asking: VecDeque<CallNumber>,
     keys: BTreeMap<String, InputId>,
+    /// Calls of holders that a grant was passed on to, by grant and key.
+    delegated: BTreeMap<(GrantId, Vec<u8>), CallNumber>,
+    /// Derived grants by the key of the request.
+    derived_by: BTreeMap<Vec<u8>, GrantId>,
     ending: Option<Ending>,
 }
 
@@ -86,6 +92,15 @@ pub enum Operation {
     Denied {
         /// What was asked and why it was refused.
         denied: Arc<CallDenied>,
+        /// The event that says so.
+        at: Stamp,
+    },
+    /// A grant derived from an object.
+    Derived {
+        /// The grant.
+        grant: GrantId,
+        /// SHA-256 over what was asked, as of a call.
+        digest: [u8; 32],
         /// The event that says so.
         at: Stamp,
     },
@@ -129,12 +144,22 @@ impl Operation {
     /// The event that settled it, if it is settled.
     pub const fn settled(&self) -> Option<Stamp> {
         match self {
-            Self::Call { state: CallState::Completed(_, at), .. } | Self::Denied { at, .. } => {
-                Some(*at)
-            }
+            Self::Call { state: CallState::Completed(_, at), .. }
+            | Self::Denied { at, .. }
+            | Self::Derived { at, .. } => Some(*at),
             Self::Sleep { fired, .. } => *fired,
             Self::Input { delivered: Some((_, at)) } => Some(*at),
             Self::Call { .. } | Self::Input { delivered: None } => None,
+        }
+    }
+
+    /// SHA-256 over what was asked, if it was asked of an object.
+    pub fn digest(&self) -> Option<&[u8; 32]> {
+        match self {
+            Self::Call { request, .. } => Some(&request.digest),
+            Self::Denied { denied, .. } => Some(&denied.digest),
+            Self::Derived { digest, .. } => Some(digest),
+            Self::Sleep { .. } | Self::Input { .. } => None,
         }
     }
 
@@ -143,6 +168,7 @@ impl Operation {
         match self {
             Self::Call { request, .. } => format!("{} on {}", request.method, request.object),
             Self::Denied { denied, .. } => format!("{} on {}", denied.method, denied.object),
+            Self::Derived { grant, .. } => format!("{ATTENUATE}, which made grant {grant}"),
             Self::Sleep { .. } => "a sleep".into(),
             Self::Input { .. } => "a wait for input".into(),
         }
@@ -266,6 +292,7 @@ impl Task {
                 match self.operations.get(&call)? {
                     Operation::Call { request, .. } => Some(request.grant),
                     Operation::Denied { denied, .. } => Some(denied.grant),
+                    Operation::Derived { grant, .. } => Some(*grant),
                     Operation::Sleep { .. } | Operation::Input { .. } => None,
                 }
             }
@@ -278,13 +305,20 @@ impl Task {
             ObjectId::Grant(grant) => {
                 let grant = &self.grants.get(&grant)?.grant;
                 let root = &grant.manifest.root;
-                if grant.path.is_empty() {
+                if grant.interface == Grant::UNSAID {
+                    return None;
+                } else if !grant.interface.is_empty() {
+                    &grant.interface
+                } else if grant.path.is_empty() {
                     root
                 } else {
                     &grant.manifest.method(root, &grant.manifest.descend)?.returns
                 }
             }
-            ObjectId::Result(call) => &self.request(call)?.returns,
+            ObjectId::Result(call) => match self.derived_operation(call) {
+                Some(grant) => return self.interface_of(ObjectId::Grant(grant)),
+                None => &self.request(call)?.returns,
+            },
             ObjectId::Part(..) => return None,
         };
         (!name.is_empty()).then_some(name)
@@ -293,8 +327,13 @@ impl Task {
     /// Where an object stands, seen from its grant's root; `None` if nobody can tell.
     pub fn path_of(&self, object: ObjectId) -> Option<&str> {
         match object {
-            ObjectId::Grant(_) => Some(""),
-            ObjectId::Result(call) => Some(&self.request(call)?.path),
+            ObjectId::Grant(grant) => {
+                (self.grants.get(&grant)?.grant.interface != Grant::UNSAID).then_some("")
+            }
+            ObjectId::Result(call) => match self.derived_operation(call) {
+                Some(grant) => self.path_of(ObjectId::Grant(grant)),
+                None => Some(&self.request(call)?.path),
+            },
             ObjectId::Part(..) => None,
         }
     }

@@ -8,9 +8,10 @@ use crate::id::ObjectId;
 
 /// A typed tree. `O` is how an object appears in it: an [`ObjectId`] in a journal, an index into a
 /// table of live references on the way in or out of a vat.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub enum Value<O = ObjectId> {
     /// Nothing.
+    #[default]
     Null,
     /// True or false.
     Bool(bool),

@@ -113,3 +113,9 @@ pub const OUTPUT_BYTES: usize = 64 << 10;
 
 /// Caveats of one grant, as core bounds them.
 pub const CAVEATS: usize = remit_core::limits::MAX_CAVEATS;
+
+/// Events that an agent is shown of another task at once: they become part of its own journal.
+pub const EVENTS_FOR_AGENT: usize = 100;
+
+/// The longest an agent waits for another task: a year, so that sums of times cannot overflow.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(366 * 86_400);

@@ -10,6 +10,7 @@ mod mesh;
 pub mod object;
 pub mod request;
 pub mod task;
+pub mod tasks_tool;
 #[cfg(test)]
 mod tests;
 mod tool_node_port;

@@ -1,8 +1,10 @@
 //! All tasks of this orchestrator: which of them have an owner in memory, and how one gets it.
 
+pub mod family;
 mod spec;
 #[cfg(test)]
 mod tests;
+pub mod tool;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -17,6 +19,7 @@ use remit_core::{Code, Failure, GrantId, Identity, Task, TaskId};
 use remit_schema::object_capnp::object;
 use remit_vat::backoff::Backoff;
 
+pub use self::family::BUILT_IN;
 use self::spec::check;
 pub use self::spec::{GrantRoot, GrantSpec, TaskSpec};
 use crate::journal::{Journal, TaskHead};
@@ -65,6 +68,7 @@ impl Tasks {
                     placer: Rc::clone(&placer),
                     tickets,
                     now_ms,
+                    tasks: tasks.clone(),
                     halted,
                     timing,
                 }),
@@ -78,7 +82,7 @@ impl Tasks {
         let weak = Rc::downgrade(&tasks);
         tasks.services.registry.on_output(Rc::new(move |_node: &str, key: &[u8], text: String| {
             if let Some(tasks) = weak.upgrade() {
-                tasks.pass_on(key, &text);
+                tasks.feed(key, &text);
             }
         }));
         for (tenant, task) in tasks.services.journal.unsettled().map_err(unreadable)? {
@@ -108,7 +112,8 @@ impl Tasks {
             return self.get(&TaskKey { tenant, task });
         }
         let now_ms = (self.services.now_ms)();
-        let key = TaskKey { tenant, task: TaskId::new(now_ms, rand::random()) };
+        let id = spec.id.unwrap_or_else(|| TaskId::new(now_ms, rand::random()));
+        let key = TaskKey { tenant, task: id };
         let creation_key = spec.key.clone();
         let (events, task, own) = self.first_events(spec, creator, now_ms)?;
         let owner = Owner::new(key.clone(), task, Rc::clone(&self.services));
@@ -180,6 +185,28 @@ impl Tasks {
         by: &Identity,
     ) -> Result<GrantId, Failure> {
         let (grant, own) = self.resolve(spec, by)?;
+        self.add(owner, grant, own).await
+    }
+
+    /// Hands a task what another one passes on to it, durably.
+    pub(crate) async fn hand(
+        &self,
+        owner: &Rc<Owner>,
+        spec: GrantSpec,
+    ) -> Result<GrantId, Failure> {
+        let GrantRoot::Passed { origin, grant } = spec.root else {
+            return Err(Failure::new(Code::InvalidArgument, "only what was passed on is handed"));
+        };
+        let grant = family::passed_grant(spec.name, origin, *grant);
+        self.add(owner, grant, None).await
+    }
+
+    async fn add(
+        &self,
+        owner: &Rc<Owner>,
+        grant: Grant,
+        own: Option<object::Client>,
+    ) -> Result<GrantId, Failure> {
         let recorded = owner.record_durably(&Command::AddGrant(Box::new(grant))).await?;
         let added = recorded.events.iter().find_map(|event| match &event.fact {
             Fact::GrantAdded(grant) => Some(grant.grant),
@@ -227,6 +254,9 @@ impl Tasks {
             creator: creator.to_string(),
             deadline_ms: spec.deadline_ms,
             memory_bytes: spec.memory_bytes,
+            export: spec.export,
+            parent: spec.parent,
+            detached: spec.detached,
         };
         let bug = |error: remit_core::task::Rejected| Failure::new(Code::Failed, error.to_string());
         let first = Event {
@@ -262,6 +292,12 @@ impl Tasks {
         by: &Identity,
     ) -> Result<(Grant, Option<object::Client>), Failure> {
         let (node, path, manifest, own) = match spec.root {
+            GrantRoot::Passed { origin, grant } => {
+                return Ok((family::passed_grant(spec.name, origin, *grant), None));
+            }
+            GrantRoot::Tool { tool, path, .. } if tool == tool::NAME && path.is_empty() => {
+                (BUILT_IN.to_owned(), path, Arc::clone(&tool::MANIFEST), None)
+            }
             GrantRoot::Tool { tool, version, path } => {
                 let entry = self.services.registry.tool(&tool, &version)?;
                 if !path.is_empty() && entry.manifest.descend.is_empty() {
@@ -285,6 +321,9 @@ impl Tasks {
             caveats: spec.caveats,
             manifest,
             holder: "task".into(),
+            derived: None,
+            origin: None,
+            interface: String::new(),
         };
         Ok((grant, own))
     }
@@ -299,7 +338,10 @@ impl Tasks {
             if let Some(tasks) = tasks.upgrade()
                 && owner.with(|task| task.ending().is_some())
             {
-                tasks.owners.borrow_mut().remove(owner.key());
+                tasks.part(&owner).await;
+                if !Self::has_holders(&owner) {
+                    tasks.owners.borrow_mut().remove(owner.key());
+                }
             }
         });
     }
@@ -311,7 +353,11 @@ impl Tasks {
         self.stopped.borrow_mut().remove(&key);
         match self.load(&key) {
             Ok(task) if task.ending().is_some() => {}
-            Ok(task) => self.begin(Owner::new(key, task, Rc::clone(&self.services))),
+            Ok(task) => {
+                let owner = Owner::new(key, task, Rc::clone(&self.services));
+                self.begin(Rc::clone(&owner));
+                self.reconcile(&owner);
+            }
             Err(failure) => {
                 tracing::error!(task = %key.task, %failure, "stopped; other tasks go on");
                 self.stopped.borrow_mut().insert(key, failure);
@@ -366,7 +412,8 @@ impl Tasks {
         })
     }
 
-    fn pass_on(&self, key: &[u8], text: &str) {
+    /// Hands a piece of output of a call in flight to those who follow its task.
+    fn feed(&self, key: &[u8], text: &str) {
         let Some(task) = key.get(..16).and_then(|bytes| bytes.try_into().ok()) else { return };
         let task = TaskId::from_bytes(task);
         let owners = self.owners.borrow();

@@ -24,10 +24,13 @@ use super::{host, source, values};
 pub(super) struct Script {
     pub(super) source: Vec<SourceFile>,
     pub(super) entry: String,
+    /// The export that is run; empty: the default one.
+    pub(super) export: String,
     pub(super) input: Value<u32>,
     pub(super) seed: Vec<u8>,
     pub(super) time_ms: u64,
-    pub(super) grants: Vec<String>,
+    /// Their names and tools.
+    pub(super) grants: Vec<(String, String)>,
 }
 
 /// The bounds of a script.
@@ -177,8 +180,8 @@ impl Engine {
             host::install(ctx, &self.shared)?;
             let prelude = host::prelude(ctx, &self.shared)?;
             let grant: rquickjs::Function<'_> = prelude.get("grant")?;
-            for (handle, name) in script.grants.iter().enumerate() {
-                grant.call::<_, ()>((name.as_str(), handle))?;
+            for (handle, (name, tool)) in script.grants.iter().enumerate() {
+                grant.call::<_, ()>((name.as_str(), handle, tool.as_str()))?;
             }
             let text = modules.get(&script.entry).map(String::as_str).unwrap_or_default();
             let declared = Module::declare(ctx.clone(), script.entry.as_str(), text)?;
@@ -186,7 +189,8 @@ impl Engine {
             // Whatever a module awaits while it is loaded must come by itself: nothing is held yet.
             while evaluated.state() == PromiseState::Pending && ctx.execute_pending_job() {}
             evaluated.finish::<()>()?;
-            let main: rquickjs::Value<'_> = module.get("default").unwrap_or_else(|_| {
+            let export = if script.export.is_empty() { "default" } else { &script.export };
+            let main: rquickjs::Value<'_> = module.get(export).unwrap_or_else(|_| {
                 // A module without a default export: `run` says so.
                 ctx.catch();
                 rquickjs::Value::new_undefined(ctx.clone())
@@ -195,7 +199,7 @@ impl Engine {
                 Ok(rquickjs::Value::new_null(ctx.clone()))
             })?;
             let run: rquickjs::Function<'_> = prelude.get("run")?;
-            run.call::<_, ()>((main, input))
+            run.call::<_, ()>((main, input, script.export.as_str()))
         };
         begin().catch(ctx).map_err(failed)
     }

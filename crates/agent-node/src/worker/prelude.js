@@ -136,6 +136,8 @@
   };
 
   const grants = { __proto__: null };
+  // The first grant of the tool `tasks`, by which `remit.spawn` works.
+  let spawner;
   const own = {
     __proto__: null,
     sleep: (ms) => {
@@ -143,6 +145,12 @@
       return operation(host.sleep(ms), {});
     },
     input: () => operation(host.input(), {}),
+    spawn: (...args) => {
+      if (spawner === undefined) {
+        throw new RemitError({ code: "not-found", message: "the task may spawn none: grant it the tool `tasks`", detail: "" }, "tasks", "spawn");
+      }
+      return call(spawner, "spawn", args);
+    },
     now: () => host.now(),
     random: () => host.random(),
   };
@@ -230,14 +238,19 @@
     classify,
     describe,
     object: (handle, grant) => objectProxy(handle, grant),
-    grant: (name, handle) => { grants[name] = objectProxy(handle, name); },
+    grant: (name, handle, tool) => {
+      grants[name] = objectProxy(handle, name);
+      if (tool === "tasks" && spawner === undefined) spawner = { handle, grant: name };
+    },
     grantOf: (number) => {
       const entry = apply(Map.prototype.get, waiting, [number]);
       return entry === undefined ? "" : text(entry.grant);
     },
-    run: (main, input) => {
+    run: (main, input, name) => {
       if (typeof main !== "function") {
-        host.failed("invalid-argument", "the script has no default export that is a function: write `export default async function (remit, input) { ... }`", "");
+        const wanted = name === "" ? "no default export" : `no export \`${name}\``;
+        const hint = name === "" ? "default async function" : `async function ${name}`;
+        host.failed("invalid-argument", `the script has ${wanted} that is a function: write \`export ${hint} (remit, input) { ... }\``, "");
         return;
       }
       const fail = (error) => { const [code, message, stack] = describe(error); host.failed(code, message, stack); };

@@ -52,12 +52,13 @@ pub(super) async fn begin(context: &task_context::Client) -> Result<Begun, Failu
         }
         let (mut names, mut grants) = (Vec::new(), Vec::new());
         for grant in script.get_grants()? {
-            names.push(wire::text(grant.get_name())?);
+            names.push((wire::text(grant.get_name())?, wire::text(grant.get_tool())?));
             grants.push(grant.get_object()?);
         }
         let script = Script {
             source,
             entry: wire::text(script.get_entry())?,
+            export: wire::text(script.get_export())?,
             input: wire::value::read(script.get_input()?)?.0,
             seed: script.get_seed()?.to_vec(),
             time_ms: script.get_time_ms(),

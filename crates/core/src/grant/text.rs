@@ -167,7 +167,8 @@ fn parse_utc(text: &str) -> Option<u64> {
     Some(((days * 24 + h) * 60 + m) * 60_000 + s * 1000 + ms)
 }
 
-fn escape(text: &str) -> String {
+/// `text` with what has a meaning in the text form written as `%` and two hexadecimal digits.
+pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if c.is_control() || "%?&,=:@ ".contains(c) {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::{CallState, Ending, Held, Operation, Stamp, Task};
-use crate::event::{CallRequested, Event, Fact, Grant};
+use crate::event::{CallRequested, Delegate, Event, Fact, Grant};
 use crate::id::{Attempt, CallNumber, EventNumber, GrantId, InputId};
 use crate::value::{Outcome, Value};
 
@@ -62,6 +62,8 @@ impl Task {
             undelivered: VecDeque::new(),
             asking: VecDeque::new(),
             keys: BTreeMap::new(),
+            delegated: BTreeMap::new(),
+            derived_by: BTreeMap::new(),
             ending: None,
         })
     }
@@ -87,7 +89,7 @@ impl Task {
             Fact::TaskCreated(_) => Err("the task exists already"),
             Fact::AttemptStarted { attempt, node } => self.start(*attempt, node),
             Fact::AttemptEnded { attempt, .. } => self.end_attempt(*attempt),
-            Fact::GrantAdded(grant) => self.add_grant(grant),
+            Fact::GrantAdded(grant) => self.add_grant(grant, at),
             Fact::GrantRevoked { grant, .. } => self.revoke(*grant),
             Fact::CallRequested(request) => self.request_call(request),
             Fact::CallCompleted { call, outcome } => self.complete(*call, outcome, at),
@@ -95,9 +97,8 @@ impl Task {
                 let operation = Operation::Denied { denied: Arc::new((**denied).clone()), at };
                 self.add_operation(denied.call, operation)?;
                 self.calls += 1;
-                if denied.through.is_none() {
-                    self.order.push(denied.call);
-                }
+                self.note_delegate(denied.delegate.as_ref(), denied.call);
+                self.told_in_order(denied.call);
                 Ok(())
             }
             Fact::CallUnknown { call, .. } => self.lose(*call),
@@ -150,7 +151,21 @@ impl Task {
         Ok(())
     }
 
-    fn add_grant(&mut self, grant: &Grant) -> Applied {
+    /// Operations of the agent are told to it in the order of their outcomes. Lent objects and
+    /// grants that were passed on are used by others, who have no turns to keep.
+    fn told_in_order(&mut self, operation: CallNumber) {
+        if operation < CallNumber::FIRST_LENT {
+            self.order.push(operation);
+        }
+    }
+
+    fn note_delegate(&mut self, delegate: Option<&Delegate>, call: CallNumber) {
+        if let Some(delegate) = delegate {
+            self.delegated.insert((delegate.grant, delegate.key.clone()), call);
+        }
+    }
+
+    fn add_grant(&mut self, grant: &Grant, at: Stamp) -> Applied {
         let next = self.grants.keys().next_back().map_or(GrantId(1), |last| last.next());
         if grant.grant != next {
             return Err("its grant is not the next one");
@@ -159,6 +174,16 @@ impl Task {
             return Err("its parent is not there");
         }
         let held = Held { grant: Arc::new(grant.clone()), used: 0, revoked: false };
+        if let Some(derived) = &grant.derived {
+            if let Some(operation) = derived.operation {
+                let made = Operation::Derived { grant: grant.grant, digest: derived.digest, at };
+                self.add_operation(operation, made)?;
+                self.told_in_order(operation);
+            }
+            if !derived.key.is_empty() {
+                self.derived_by.insert(derived.key.clone(), grant.grant);
+            }
+        }
         self.grants.insert(grant.grant, held);
         Ok(())
     }
@@ -181,6 +206,7 @@ impl Task {
         let operation =
             Operation::Call { request: Arc::new(request.clone()), state: CallState::Requested };
         self.add_operation(request.call, operation)?;
+        self.note_delegate(request.delegate.as_ref(), request.call);
         self.open.insert(request.call);
         self.calls += 1;
         let chain: Vec<GrantId> = self.chain(request.grant).map(|held| held.grant.grant).collect();
@@ -197,12 +223,10 @@ impl Task {
             Some(Operation::Call { state: CallState::Completed(..), .. }) => {
                 Err("that call has ended already")
             }
-            Some(Operation::Call { state, request }) => {
+            Some(Operation::Call { state, .. }) => {
                 *state = CallState::Completed(Arc::new(outcome.clone()), at);
                 self.open.remove(&call);
-                if request.through.is_none() {
-                    self.order.push(call);
-                }
+                self.told_in_order(call);
                 Ok(())
             }
             _ => Err("there is no such call"),
@@ -280,12 +304,16 @@ impl Task {
     }
 }
 
-/// A call in flight when the task ended still gets its outcome, and a grant can still be cut.
-const fn may_follow_the_end(fact: &Fact) -> bool {
-    matches!(
-        fact,
-        Fact::CallCompleted { .. } | Fact::CallUnknown { .. } | Fact::GrantRevoked { .. }
-    )
+/// A call in flight when the task ended still gets its outcome, a grant can still be cut, and one
+/// that was passed on serves its holder until then.
+fn may_follow_the_end(fact: &Fact) -> bool {
+    match fact {
+        Fact::CallCompleted { .. } | Fact::CallUnknown { .. } | Fact::GrantRevoked { .. } => true,
+        Fact::CallRequested(request) => request.delegate.is_some(),
+        Fact::CallDenied(denied) => denied.delegate.is_some(),
+        Fact::GrantAdded(grant) => grant.derived.is_some(),
+        _ => false,
+    }
 }
 
 const fn stamp(event: &Event) -> Stamp {

@@ -3,8 +3,9 @@
 use sha2::{Digest, Sha256};
 
 use super::decide::{Command, Decision, Refusal};
+use super::derive::ATTENUATE;
 use super::{CallState, Operation, Task};
-use crate::event::{CallDenied, CallRequested, Fact};
+use crate::event::{CallDenied, CallRequested, Delegate, Fact};
 use crate::failure::{Code, Failure};
 use crate::grant::{Caveat, Use, path, text};
 use crate::id::{Attempt, CallNumber, GrantId, ObjectId};
@@ -27,6 +28,8 @@ pub struct CallCommand {
     pub args: Value,
     /// The call that lent the object to the tool now using it; `None`: the agent itself calls.
     pub through: Option<CallNumber>,
+    /// By whom, when it is neither the agent nor a tool that was lent the object.
+    pub delegate: Option<Delegate>,
 }
 
 /// A call that the caveats allow, so far as arguments go.
@@ -54,8 +57,14 @@ impl CallCommand {
 impl Task {
     pub(super) fn decide_call(&self, call: &CallCommand, now_ms: u64) -> Result<Decision, Refusal> {
         let digest = call.digest();
-        match call.through {
-            None => {
+        match (call.through, &call.delegate) {
+            (None, Some(delegate)) => {
+                if let Some(known) = self.delegated_call(delegate.grant, &delegate.key) {
+                    return self.same_delegated(known, &digest).map(|()| Decision::Recorded);
+                }
+                self.check_beyond(call.call)?;
+            }
+            (None, None) => {
                 self.check_attempt(call.attempt)?;
                 if call.call >= CallNumber::FIRST_LENT {
                     let why = format!("operation {} has a number that no agent gives", call.call);
@@ -66,7 +75,7 @@ impl Task {
                 }
                 self.check_number(call.call)?;
             }
-            Some(lender) => self.check_lent(call.call, lender)?,
+            (Some(lender), _) => self.check_lent(call.call, lender)?,
         }
         if call.method.len() > limits::MAX_NAME_BYTES {
             let why = format!("a method name of more than {} bytes", limits::MAX_NAME_BYTES);
@@ -83,6 +92,23 @@ impl Task {
             let why = format!("the task does not hold {}", call.object);
             return Err(Failure::new(Code::ObjectLost, why).into());
         };
+        let denied = |failure| {
+            Fact::CallDenied(Box::new(CallDenied {
+                call: call.call,
+                attempt: call.attempt,
+                object: call.object,
+                method: call.method.clone(),
+                digest,
+                grant,
+                failure,
+                through: call.through,
+                delegate: call.delegate.clone(),
+            }))
+        };
+        if call.method == ATTENUATE {
+            let fact = self.attenuated(call, grant, now_ms).unwrap_or_else(denied);
+            return Ok(Decision::Record(vec![fact]));
+        }
         let fact = match self.allow(call, grant, now_ms) {
             Ok(understood) => Fact::CallRequested(Box::new(CallRequested {
                 call: call.call,
@@ -97,17 +123,9 @@ impl Task {
                 read_only: understood.read_only,
                 idempotent: understood.idempotent,
                 through: call.through,
+                delegate: call.delegate.clone(),
             })),
-            Err(failure) => Fact::CallDenied(Box::new(CallDenied {
-                call: call.call,
-                attempt: call.attempt,
-                object: call.object,
-                method: call.method.clone(),
-                digest,
-                grant,
-                failure,
-                through: call.through,
-            })),
+            Err(failure) => denied(failure),
         };
         Ok(Decision::Record(vec![fact]))
     }
@@ -119,13 +137,7 @@ impl Task {
         grant: GrantId,
         now_ms: u64,
     ) -> Result<Understood, Failure> {
-        if self.is_revoked(grant) {
-            let why = "the grant was revoked: nothing obtained through it works any more";
-            return Err(Failure::new(Code::Revoked, why));
-        }
-        if let Some(cause) = self.cause_of(call.object) {
-            return Err(cause.clone());
-        }
+        self.check_usable(call.object, grant)?;
         let understood = self.understand(call, grant)?;
         let root = self.chain(grant).next().map_or("", |held| &held.grant.path);
         for held in self.chain(grant) {
@@ -186,7 +198,7 @@ impl Task {
     }
 
     /// The failure of the call that was to return the object: what was pipelined on it fails so too.
-    fn cause_of(&self, object: ObjectId) -> Option<&Failure> {
+    pub(super) fn cause_of(&self, object: ObjectId) -> Option<&Failure> {
         let (ObjectId::Result(call) | ObjectId::Part(call, _)) = object else { return None };
         match self.operations.get(&call)? {
             Operation::Denied { denied, .. } => Some(&denied.failure),
@@ -244,6 +256,11 @@ impl Task {
             let why = "an object is lent for one call, and that call is over";
             return Err(Failure::new(Code::Revoked, why).into());
         }
+        self.check_beyond(number)
+    }
+
+    /// Whether a call that is not the agent's own may have this number.
+    fn check_beyond(&self, number: CallNumber) -> Result<(), Refusal> {
         if number < CallNumber::FIRST_LENT || self.operations.contains_key(&number) {
             return Err(Failure::new(Code::InvalidArgument, "not a number for a lent call").into());
         }
@@ -254,7 +271,16 @@ impl Task {
         Ok(())
     }
 
-    /// The next number for a call on a lent object.
+    /// Whether a call that was made under the same key before is this very call.
+    fn same_delegated(&self, known: CallNumber, digest: &[u8; 32]) -> Result<(), Refusal> {
+        if self.operations.get(&known).and_then(Operation::digest) == Some(digest) {
+            return Ok(());
+        }
+        let why = "another call was made under this idempotency key: a key is for one call";
+        Err(Failure::new(Code::InvalidArgument, why).into())
+    }
+
+    /// The next number for a call that is not the agent's own.
     pub fn next_lent(&self) -> CallNumber {
         self.operations
             .range(CallNumber::FIRST_LENT..)
@@ -271,12 +297,7 @@ impl From<CallCommand> for Command {
 
 /// Whether a recorded operation is this very call. If not, the agent is not deterministic.
 fn same_call(recorded: &Operation, call: &CallCommand, digest: &[u8; 32]) -> Result<(), Refusal> {
-    let same = match recorded {
-        Operation::Call { request, .. } => request.digest == *digest,
-        Operation::Denied { denied, .. } => denied.digest == *digest,
-        Operation::Sleep { .. } | Operation::Input { .. } => false,
-    };
-    if same {
+    if recorded.digest() == Some(digest) {
         return Ok(());
     }
     let recorded_args = match recorded {

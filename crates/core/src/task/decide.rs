@@ -1,6 +1,6 @@
 //! *Decide*: a command, and the facts it leads to or the reason why not.
 
-use super::{CallCommand, CallState, Operation, Task};
+use super::{CallCommand, CallState, Operation, PassOn, Task};
 use crate::event::{Fact, Grant, Level};
 use crate::failure::{Code, Failure};
 use crate::id::{Attempt, CallNumber, GrantId, InputId};
@@ -16,6 +16,8 @@ pub enum Command {
     EndAttempt { attempt: Attempt, reason: String },
     /// Someone with authority over the task hands it a capability. Its number is given here.
     AddGrant(Box<Grant>),
+    /// A reference is passed on to another task or person.
+    PassOn(Box<PassOn>),
     /// Someone takes one back.
     RevokeGrant { grant: GrantId, reason: String },
     /// A call arrives at the membrane.
@@ -97,7 +99,11 @@ impl Task {
                 }
                 vec![Fact::AttemptEnded { attempt: *attempt, reason: reason.clone() }]
             }
-            Command::AddGrant(grant) => vec![self.decide_grant(grant)?],
+            Command::AddGrant(grant) => {
+                self.check_open()?;
+                vec![self.decide_grant(grant)?]
+            }
+            Command::PassOn(pass) => return self.decide_pass_on(pass),
             Command::RevokeGrant { grant, reason } => return self.decide_revoke(*grant, reason),
             Command::CompleteCall { call, outcome } => {
                 let Some(Operation::Call { state, .. }) = self.operations.get(call) else {

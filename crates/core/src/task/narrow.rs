@@ -9,13 +9,13 @@ use crate::id::GrantId;
 use crate::limits;
 
 /// Names that `remit` has for itself in a script.
-const RESERVED: [&str; 5] = ["sleep", "input", "now", "random", "then"];
+const RESERVED: [&str; 7] = ["sleep", "input", "now", "random", "then", "spawn", "request"];
 
 impl Task {
     pub(super) fn decide_grant(&self, grant: &Grant) -> Result<Fact, Refusal> {
-        self.check_open()?;
         let invalid = |why: String| Err(Failure::new(Code::InvalidArgument, why).into());
-        if !is_identifier(&grant.name) || RESERVED.contains(&grant.name.as_str()) {
+        let nameless = grant.derived.is_some() && grant.name.is_empty();
+        if !nameless && (!is_identifier(&grant.name) || RESERVED.contains(&grant.name.as_str())) {
             return invalid(format!(
                 "`{}` cannot name a grant: use letters, digits and _, not beginning with a digit, and none of {}",
                 grant.name.chars().take(80).collect::<String>(),
@@ -23,7 +23,7 @@ impl Task {
             ));
         }
         // A name is never given twice: a replay must find under it what it found before.
-        if self.grants.values().any(|held| held.grant.name == grant.name) {
+        if !nameless && self.grants.values().any(|held| held.grant.name == grant.name) {
             return invalid(format!(
                 "the task already has, or had, a grant named `{}`",
                 grant.name

@@ -82,7 +82,11 @@ proptest! {
         let world = lived(&steps);
         let grants = grants(&world);
         let mut places = Places::default();
-        for request in requests(&world) {
+        for event in &world.journal {
+            if let Fact::GrantAdded(grant) = &event.fact {
+                places.learn(&grants, grant);
+            }
+            let Fact::CallRequested(request) = &event.fact else { continue };
             let acts = places.acts_at(&grants, request);
             for held in ancestors(&grants, request.grant) {
                 let grant = &grants[&held];
@@ -179,17 +183,32 @@ fn caveats<'a>(
 struct Places(BTreeMap<CallNumber, Vec<String>>);
 
 impl Places {
+    fn place(&self, grants: &BTreeMap<GrantId, &Grant>, object: ObjectId) -> Option<Vec<String>> {
+        match object {
+            ObjectId::Grant(grant) => match &grants[&grant].derived {
+                Some(derived) => self.place(grants, derived.object),
+                None => walk(&[], &grants[&grant].path),
+            },
+            ObjectId::Result(call) => self.0.get(&call).cloned(),
+            ObjectId::Part(..) => None,
+        }
+    }
+
+    /// Notes where an attenuated object stands: where the object does that it was made from.
+    fn learn(&mut self, grants: &BTreeMap<GrantId, &Grant>, grant: &Grant) {
+        let Some(derived) = &grant.derived else { return };
+        if let (Some(call), Some(place)) = (derived.operation, self.place(grants, derived.object)) {
+            self.0.insert(call, place);
+        }
+    }
+
     /// Where a call acts, as a file system would find it from the arguments that the tool is sent.
     fn acts_at(
         &mut self,
         grants: &BTreeMap<GrantId, &Grant>,
         request: &CallRequested,
     ) -> Vec<Vec<String>> {
-        let base = match request.object {
-            ObjectId::Grant(grant) => walk(&[], &grants[&grant].path),
-            ObjectId::Result(call) => self.0.get(&call).cloned(),
-            ObjectId::Part(..) => None,
-        };
+        let base = self.place(grants, request.object);
         let Some(base) = base else { return Vec::new() };
         let mut acts: Vec<Vec<String>> = given(request)
             .iter()

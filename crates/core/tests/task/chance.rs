@@ -155,7 +155,8 @@ pub(crate) fn call() -> impl Strategy<Value = CallCommand> {
         1 => Just("stage"),
         1 => Just("list"),
         4 => Just("dir"),
-        1 => Just("erase")
+        1 => Just("erase"),
+        1 => Just("attenuate")
     ];
     let own = (attempt(), number(), Just(None));
     let through = (attempt(), lent(), (1..40_u64).prop_map(|call| Some(CallNumber(call))));
@@ -167,6 +168,7 @@ pub(crate) fn call() -> impl Strategy<Value = CallCommand> {
             method: method.into(),
             args,
             through,
+            delegate: None,
         },
     )
 }

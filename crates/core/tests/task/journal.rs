@@ -195,9 +195,10 @@ fn check_rejected(task: &Task, event: &Event) {
 fn agent_calls(task: &Task) -> Vec<CallNumber> {
     let settled = |operation: &Operation| match operation {
         Operation::Call { request, state } => {
-            request.through.is_none() && matches!(state, CallState::Completed(..))
+            request.call < CallNumber::FIRST_LENT && matches!(state, CallState::Completed(..))
         }
-        Operation::Denied { denied, .. } => denied.through.is_none(),
+        Operation::Denied { denied, .. } => denied.call < CallNumber::FIRST_LENT,
+        Operation::Derived { .. } => false,
         Operation::Sleep { .. } | Operation::Input { .. } => false,
     };
     task.operations().filter(|(_, o)| settled(o)).map(|(number, _)| number).collect()

@@ -104,7 +104,15 @@ pub(crate) fn call(
     args: Value,
 ) -> CallCommand {
     let call = CallNumber(number);
-    CallCommand { attempt, call, object, method: method.into(), args, through: None }
+    CallCommand {
+        attempt,
+        call,
+        object,
+        method: method.into(),
+        args,
+        through: None,
+        delegate: None,
+    }
 }
 
 /// A grant of the tool that [`manifest`] describes.
@@ -120,6 +128,9 @@ pub(crate) fn grant(name: &str, parent: Option<u32>, path: &str, caveats: Vec<Ca
         caveats,
         manifest: Arc::new(manifest()),
         holder: "task".into(),
+        derived: None,
+        origin: None,
+        interface: String::new(),
     }
 }
 
@@ -176,5 +187,8 @@ fn created() -> TaskCreated {
         creator: "spiffe://mesh/main/client/me".into(),
         deadline_ms: 0,
         memory_bytes: 0,
+        export: String::new(),
+        parent: None,
+        detached: false,
     }
 }

@@ -37,6 +37,9 @@ fn event(number: u64) -> Event {
             creator: "spiffe://mesh/default/client/me".into(),
             deadline_ms: 0,
             memory_bytes: 0,
+            export: String::new(),
+            parent: None,
+            detached: false,
         }))
     } else {
         let (level, text) = (remit_core::event::Level::Info, format!("line {number}"));

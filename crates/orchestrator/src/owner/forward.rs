@@ -14,7 +14,7 @@ use remit_schema::object_capnp::object;
 use super::gate::Place;
 use super::{Output, Owner};
 use crate::limits;
-use crate::serve::object::Membrane;
+use crate::serve::object::{Membrane, OWNER_AWAY};
 use crate::serve::request::{self, Settled};
 
 /// How a forwarded call ended, with the live objects in its value.
@@ -101,7 +101,7 @@ impl Owner {
         drop(place);
         match request::answer(self.timeout_of(asked.call), promise).await {
             Ok(answer) => Try::Answered(Box::new(answer)),
-            Err(failure) if failure.code == Code::Unavailable => {
+            Err(failure) if self.is_lost(asked, &failure) => {
                 self.forget_grant_objects(asked);
                 Try::Lost(failure.message)
             }
@@ -110,6 +110,13 @@ impl Owner {
                 Try::Answered(Box::new((Outcome::Failure(failure), Vec::new())))
             }
         }
+    }
+
+    /// Whether a failure leaves open what became of the call. Another task's owner that answers has
+    /// recorded what it answers.
+    fn is_lost(&self, asked: &CallRequested, failure: &Failure) -> bool {
+        failure.code == Code::Unavailable
+            && (self.origin_of(asked.grant).is_none() || failure.detail == OWNER_AWAY)
     }
 
     /// Finds out what became of a call of unknown outcome: from the tool node's ledger first, then
@@ -151,7 +158,13 @@ impl Owner {
                 "the grant is gone",
             ))));
         };
-        if self.objects.borrow().is_own(asked.grant) {
+        if self.origin_of(asked.grant).is_some() {
+            return Ok(true);
+        }
+        if grant.node == crate::tasks::BUILT_IN {
+            return Ok(true);
+        }
+        if self.is_own(asked.grant) {
             let why = "the object's process went away with the call in flight".to_owned();
             return Err(settled(Outcome::Failure(unknown_or_unavailable(asked, why))));
         }
@@ -226,6 +239,14 @@ impl Owner {
 
     /// How long the call may take.
     pub(super) fn timeout_of(&self, call: CallNumber) -> Duration {
+        let built_in = self.with(|task| {
+            let grant = task.request(call).and_then(|request| task.grant(request.grant));
+            grant.is_some_and(|held| held.grant.node == crate::tasks::BUILT_IN)
+        });
+        if built_in {
+            // No node can go away with it: another task takes the time that it takes.
+            return limits::LONGEST_WAIT;
+        }
         let timeout_ms = self.with(|task| {
             let request = task.request(call)?;
             let manifest = &task.grant(request.grant)?.grant.manifest;

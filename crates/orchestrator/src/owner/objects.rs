@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use remit_core::event::Origin;
+use remit_core::task::Operation;
 use remit_core::{CallNumber, Code, Failure, GrantId, ObjectId, Value};
 use remit_schema::object_capnp::object;
 
@@ -67,6 +69,9 @@ impl Owner {
         }
         let client = match object {
             ObjectId::Grant(grant) => self.root(grant).await?,
+            ObjectId::Result(call) if let Some(grant) = self.derived(call) => {
+                return Box::pin(self.resolve(ObjectId::Grant(grant))).await;
+            }
             ObjectId::Result(call) => {
                 let promise = self.repeat(call).await?;
                 see_through(self.timeout_of(call), promise)
@@ -87,6 +92,16 @@ impl Owner {
         else {
             return Err(Failure::new(Code::ObjectLost, "the grant is gone"));
         };
+        if let Some(derived) = &grant.derived {
+            return Box::pin(self.resolve(derived.object)).await;
+        }
+        if let Some(origin) = grant.origin {
+            let away = || Failure::new(Code::Unavailable, "the orchestrator is going away");
+            return self.services.tasks.upgrade().ok_or_else(away)?.passed(self.key(), origin);
+        }
+        if grant.node == crate::tasks::BUILT_IN {
+            return Ok(crate::serve::tasks_tool::root(self));
+        }
         let live = self.live_tool(&grant.node, &grant.tool, &grant.version).await?;
         if grant.path.is_empty() {
             return Ok(live.root);
@@ -126,13 +141,34 @@ impl Owner {
         })
     }
 
-    /// Sends a call again, which is sound only if it changes nothing.
+    /// The grant that the operation derived, if it did.
+    fn derived(&self, call: CallNumber) -> Option<GrantId> {
+        self.with(|task| match task.operation(call)? {
+            Operation::Derived { grant, .. } => Some(*grant),
+            _ => None,
+        })
+    }
+
+    /// Whether calls on the grant go to an object of a client's own process.
+    pub(super) fn is_own(&self, grant: GrantId) -> bool {
+        let objects = self.objects.borrow();
+        self.with(|task| task.chain(grant).any(|held| objects.is_own(held.grant.grant)))
+    }
+
+    /// The grant of another task through which the calls on `grant` go. That task's journal answers
+    /// a call that is repeated under its key with what it recorded.
+    pub(super) fn origin_of(&self, grant: GrantId) -> Option<Origin> {
+        self.with(|task| task.chain(grant).find_map(|held| held.grant.origin))
+    }
+
+    /// Sends a call again, which is sound only if it changes nothing, or if its key is known where
+    /// it goes.
     async fn repeat(self: &Rc<Self>, call: CallNumber) -> Result<request::Promise, Failure> {
         let lost = |why: &str| Failure::new(Code::ObjectLost, why);
         let Some(asked) = self.with(|task| task.request(call).cloned()) else {
             return Err(lost("the call that returned the object is not in the journal"));
         };
-        if !asked.read_only {
+        if !asked.read_only && self.origin_of(asked.grant).is_none() {
             return Err(lost(&format!(
                 "the object came from call {call} ({}), which is not read-only and so is not repeated",
                 asked.method

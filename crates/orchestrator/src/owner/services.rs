@@ -1,6 +1,6 @@
 //! What every owner shares, handed in by whoever builds the orchestrator.
 
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use super::TaskKey;
 use crate::journal::Journal;
 use crate::placer::Placer;
 use crate::registry::Registry;
+use crate::tasks::Tasks;
 use crate::tickets::Tickets;
 
 /// What every owner shares.
@@ -22,6 +23,8 @@ pub struct Services {
     pub tickets: Rc<Tickets>,
     /// The wall clock, in milliseconds since 1970.
     pub now_ms: Box<dyn Fn() -> u64>,
+    /// All tasks, for those that make and use others.
+    pub tasks: Weak<Tasks>,
     /// Called when an owner's journal failed and the owner is of no more use.
     pub halted: Box<dyn Fn(&TaskKey)>,
     /// Times that an operator may set.

@@ -51,6 +51,7 @@ impl Context {
             let created = task.created();
             script.set_entry(&created.entry);
             script.set_name(&created.name);
+            script.set_export(&created.export);
             script.set_seed(&created.seed);
             script.set_time_ms(task.created_ms());
             let input = wire::outcome::without_objects(&created.input);
@@ -62,7 +63,8 @@ impl Context {
                 builder.set_path(&file.path);
                 builder.set_text(&file.text);
             }
-            let held: Vec<_> = task.grants().filter(|held| !held.revoked).collect();
+            let held: Vec<_> =
+                task.grants().filter(|held| !held.revoked && !held.grant.name.is_empty()).collect();
             let count = u32::try_from(held.len()).unwrap_or(u32::MAX);
             let mut grants = script.init_grants(count);
             for (at, held) in (0..count).zip(held) {
@@ -70,6 +72,7 @@ impl Context {
                 let membrane = Membrane::held(owner, self.attempt, object);
                 let mut builder = grants.reborrow().get(at);
                 builder.set_name(&held.grant.name);
+                builder.set_tool(&held.grant.tool);
                 builder.set_object(owner.membranes().wrap(membrane));
             }
         });

@@ -202,6 +202,7 @@ fn read_spec(reader: task_spec::Reader<'_>) -> Result<TaskSpec, Malformed> {
         key: wire_text(reader.get_key())?,
         deadline_ms: reader.get_deadline_ms(),
         memory_bytes: reader.get_memory_bytes(),
+        ..TaskSpec::default()
     })
 }
 

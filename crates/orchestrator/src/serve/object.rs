@@ -5,8 +5,9 @@ use std::rc::{Rc, Weak};
 
 use capnp::capability::FromClientHook as _;
 use capnp_rpc::CapabilityServerSet;
+use remit_core::event::Delegate;
 use remit_core::task::{CallCommand, CallState, Operation};
-use remit_core::{Attempt, CallNumber, Code, Failure, ObjectId, Outcome, Value};
+use remit_core::{Attempt, CallNumber, Code, Failure, GrantId, ObjectId, Outcome, Value};
 use remit_schema::object_capnp::object;
 use remit_vat::exception::to_exception;
 use remit_vat::wire;
@@ -14,13 +15,26 @@ use remit_vat::wire;
 use crate::limits;
 use crate::owner::Owner;
 
+/// The detail of a failure that says only that a task's owner is not in memory right now.
+pub const OWNER_AWAY: &str = "owner-away";
+
 /// A forwarder to one object of a task, on behalf of one attempt or of one tool call.
 pub struct Membrane {
     owner: Weak<Owner>,
     attempt: Attempt,
     object: ObjectId,
-    /// The call that lent the object to a tool; `None`: the agent holds it.
-    through: Option<CallNumber>,
+    via: Via,
+}
+
+/// How the holder came by the object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Via {
+    /// It is the task's own agent.
+    Agent,
+    /// This call lent it to a tool.
+    Call(CallNumber),
+    /// This grant was passed on, to another task or to a person.
+    Grant(GrantId),
 }
 
 /// The membranes of one owner, by which it knows its own when it sees them in arguments.
@@ -43,12 +57,30 @@ impl Membranes {
         let membrane = self.set.borrow().get_local_server_of_resolved(&client)?;
         (membrane.attempt == attempt).then_some(membrane.object)
     }
+
+    /// The object that was lent to whom this reference was handed during `call`.
+    pub(crate) async fn lent(&self, client: object::Client, call: CallNumber) -> Option<ObjectId> {
+        let client = capnp::capability::get_resolved_cap(client).await;
+        let membrane = self.set.borrow().get_local_server_of_resolved(&client)?;
+        (membrane.via == Via::Call(call)).then_some(membrane.object)
+    }
 }
 
 impl Membrane {
     /// What the agent holds.
     pub fn held(owner: &Rc<Owner>, attempt: Attempt, object: ObjectId) -> Self {
-        Self { owner: Rc::downgrade(owner), attempt, object, through: None }
+        Self { owner: Rc::downgrade(owner), attempt, object, via: Via::Agent }
+    }
+
+    /// What another task or a person holds, that `grant` was passed on to. Every call on it is
+    /// checked, charged and recorded in this task's journal, under a key of the holder's.
+    pub fn delegated(owner: &Rc<Owner>, grant: GrantId) -> Self {
+        Self {
+            owner: Rc::downgrade(owner),
+            attempt: Attempt(0),
+            object: ObjectId::Grant(grant),
+            via: Via::Grant(grant),
+        }
     }
 
     /// What a tool holds while it works on call `through`.
@@ -58,13 +90,18 @@ impl Membrane {
         object: ObjectId,
         through: CallNumber,
     ) -> Self {
-        Self { owner: Rc::downgrade(owner), attempt, object, through: Some(through) }
+        Self { owner: Rc::downgrade(owner), attempt, object, via: Via::Call(through) }
     }
 
     fn owner(&self) -> Result<Rc<Owner>, Failure> {
-        self.owner
-            .upgrade()
-            .ok_or_else(|| Failure::new(Code::Revoked, "the task is no longer owned here"))
+        let gone = || match self.via {
+            // The grant stands; whoever holds it may ask again.
+            Via::Grant(_) => {
+                Failure::new(Code::Unavailable, "the task's owner is away").with_detail(OWNER_AWAY)
+            }
+            _ => Failure::new(Code::Revoked, "the task is no longer owned here"),
+        };
+        self.owner.upgrade().filter(|owner| !owner.is_closing()).ok_or_else(gone)
     }
 
     /// The same holder's reference to another object of the task.
@@ -73,7 +110,7 @@ impl Membrane {
             owner: self.owner.clone(),
             attempt: self.attempt,
             object,
-            through: self.through,
+            via: self.via,
         })
     }
 
@@ -95,10 +132,25 @@ impl Membrane {
             let why = format!("{} objects in the arguments of one call", table.len());
             return Err(Failure::new(Code::Limit, why));
         }
-        let call = match self.through {
-            Some(_) => owner.with(|task| task.next_lent()),
-            None => {
-                let key = params.get_key().unwrap_or_default();
+        let key = params.get_key().unwrap_or_default();
+        let mut delegate = None;
+        let call = match self.via {
+            Via::Call(_) => owner.with(|task| task.next_lent()),
+            Via::Grant(grant) => {
+                let key =
+                    if key.is_empty() { rand::random::<[u8; 24]>().to_vec() } else { key.to_vec() };
+                if key.len() > remit_core::limits::MAX_NAME_BYTES {
+                    let why =
+                        format!("a key of more than {} bytes", remit_core::limits::MAX_NAME_BYTES);
+                    return Err(Failure::new(Code::Limit, why));
+                }
+                let call = owner.with(|task| {
+                    task.delegated_call(grant, &key).unwrap_or_else(|| task.next_lent())
+                });
+                delegate = Some(Delegate { grant, key });
+                call
+            }
+            Via::Agent => {
                 let number = <[u8; 8]>::try_from(key).map_err(|_| {
                     let why = "the key of an agent's call is its number, eight bytes";
                     Failure::new(Code::InvalidArgument, why)
@@ -125,7 +177,11 @@ impl Membrane {
             object: self.object,
             method,
             args,
-            through: self.through,
+            through: match self.via {
+                Via::Call(call) => Some(call),
+                Via::Agent | Via::Grant(_) => None,
+            },
+            delegate,
         })
     }
 
@@ -138,7 +194,7 @@ impl Membrane {
         let params = params.get().map_err(|error| Failure::from(wire::Malformed::from(error)))?;
         let command = self.understand(&owner, params).await?;
         let call = command.call;
-        if self.through.is_none() {
+        if self.via == Via::Agent {
             owner.ask(self.attempt, call)?;
         }
         let recorded = owner.record(&command.into())?;
@@ -149,9 +205,9 @@ impl Membrane {
             results.get().set_object(promised.clone());
             results.set_pipeline().map_err(|error| Failure::from(wire::Malformed::from(error)))?;
         }
-        let turn = match self.through {
-            None => Some(owner.turn(call).await?),
-            Some(_) => {
+        let turn = match self.via {
+            Via::Agent => Some(owner.turn(call).await?),
+            Via::Call(_) | Via::Grant(_) => {
                 owner.settled(call).await?;
                 None
             }
@@ -162,6 +218,9 @@ impl Membrane {
             }
             Some(Operation::Denied { denied, .. }) => {
                 Some(Outcome::Failure(denied.failure.clone()))
+            }
+            Some(Operation::Derived { .. }) => {
+                Some(Outcome::Value { value: Value::Null, object: true })
             }
             _ => None,
         });
@@ -246,7 +305,7 @@ impl object::Server for Membrane {
 fn promises_object(owner: &Owner, call: CallNumber) -> bool {
     owner.with(|task| match task.operation(call) {
         Some(Operation::Call { request, .. }) => !request.returns.is_empty(),
-        Some(Operation::Denied { .. }) => true,
+        Some(Operation::Denied { .. } | Operation::Derived { .. }) => true,
         _ => false,
     })
 }

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use remit_core::event::SourceFile;
-use remit_core::{Caveat, Code, Failure, Manifest, Value};
+use remit_core::event::{Grant, Origin, SourceFile};
+use remit_core::{Caveat, Code, Failure, Manifest, TaskId, Value};
 use remit_schema::object_capnp::object;
 
 use crate::limits;
 
 /// What a task is to be made from.
+#[derive(Default)]
 pub struct TaskSpec {
     /// A name for people.
     pub name: String,
@@ -30,6 +31,14 @@ pub struct TaskSpec {
     pub deadline_ms: u32,
     /// The most memory of an attempt in bytes; 0: the node's default.
     pub memory_bytes: u64,
+    /// The name of the export that is run; empty: the default one.
+    pub export: String,
+    /// The task that spawns it.
+    pub parent: Option<TaskId>,
+    /// Whether it outlives that task.
+    pub detached: bool,
+    /// The id it will have, if that was said before.
+    pub id: Option<TaskId>,
 }
 
 /// A capability to be handed to a task.
@@ -60,6 +69,13 @@ pub enum GrantRoot {
         /// What it says of itself.
         manifest: Arc<Manifest>,
     },
+    /// What another task passes on.
+    Passed {
+        /// Where it is checked and charged first.
+        origin: Origin,
+        /// The grant there.
+        grant: Box<Grant>,
+    },
 }
 
 /// Bounds on what a client may send, and the mistakes it is likely to make.
@@ -82,6 +98,7 @@ pub(super) fn check(spec: &TaskSpec) -> Result<(), Failure> {
     } else if long(&spec.name)
         || long(&spec.agent)
         || long(&spec.key)
+        || long(&spec.export)
         || spec.labels.iter().any(long)
     {
         Some(format!("a name of more than {} bytes", remit_core::limits::MAX_NAME_BYTES))

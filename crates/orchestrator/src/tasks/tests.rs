@@ -26,8 +26,7 @@ fn spec() -> TaskSpec {
         labels: Vec::new(),
         grants: Vec::new(),
         key: String::new(),
-        deadline_ms: 0,
-        memory_bytes: 0,
+        ..TaskSpec::default()
     }
 }
 

@@ -31,6 +31,9 @@ fn created() -> Fact {
         creator: String::new(),
         deadline_ms: 0,
         memory_bytes: 0,
+        export: String::new(),
+        parent: None,
+        detached: false,
     }))
 }
 
@@ -46,6 +49,9 @@ fn granted() -> Fact {
         caveats: vec![Caveat::Methods(vec!["read".into(), "dir".into()])],
         manifest: Arc::new(Manifest::default()),
         holder: "task".into(),
+        derived: None,
+        origin: None,
+        interface: String::new(),
     }))
 }
 
@@ -63,6 +69,7 @@ fn requested(call: u64, object: ObjectId, method: &str, returns: &str, argument:
         read_only: true,
         idempotent: true,
         through: None,
+        delegate: None,
     }))
 }
 
@@ -109,6 +116,7 @@ fn a_refusal_shows_its_caveat() {
         grant: GrantId(1),
         failure,
         through: None,
+        delegate: None,
     }));
     assert_eq!(
         told(vec![granted(), denied])[1],

@@ -248,8 +248,7 @@ async fn create(site: &Site) -> Rc<Owner> {
         labels: Vec::new(),
         grants: vec![GrantSpec { name: "lab".into(), root, caveats: Vec::new() }],
         key: String::new(),
-        deadline_ms: 0,
-        memory_bytes: 0,
+        ..TaskSpec::default()
     };
     site.tasks.create(spec, &who(Role::Client, "me")).await.unwrap()
 }

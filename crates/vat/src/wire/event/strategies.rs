@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use remit_core::event::{CallDenied, CallRequested, Grant, Level, SourceFile, TaskCreated};
+use remit_core::event::{
+    CallDenied, CallRequested, Delegate, Derivation, Grant, Level, Origin, SourceFile, TaskCreated,
+};
 use remit_core::manifest::{Interface, Method, Param};
 use remit_core::{
     Attempt, CallNumber, Caveat, Code, Event, EventNumber, Fact, Failure, GrantId, InputId,
-    Manifest, ObjectId, Outcome, Value,
+    Manifest, ObjectId, Outcome, TaskId, Value,
 };
 
 pub(super) fn event() -> impl Strategy<Value = Event> {
@@ -124,21 +126,27 @@ fn outcome() -> impl Strategy<Value = Outcome> {
 
 fn created() -> impl Strategy<Value = TaskCreated> {
     let file = (word(), word()).prop_map(|(path, text)| SourceFile { path, text });
-    let texts = [word(), word(), word(), word()];
+    let texts = [word(), word(), word(), word(), word()];
     let numbers = (any::<u32>(), any::<u64>());
     let seed = vec(any::<u8>(), 0..40);
-    (texts, vec(file, 0..3), value(), seed, vec(word(), 0..3), numbers).prop_map(
-        |([name, agent, entry, creator], source, input, seed, labels, numbers)| TaskCreated {
-            name,
-            agent,
-            source,
-            entry,
-            input,
-            seed,
-            labels,
-            creator,
-            deadline_ms: numbers.0,
-            memory_bytes: numbers.1,
+    let family = (proptest::option::of(task_id()), any::<bool>());
+    (texts, vec(file, 0..3), value(), seed, vec(word(), 0..3), numbers, family).prop_map(
+        |([name, agent, entry, creator, export], source, input, seed, labels, numbers, family)| {
+            TaskCreated {
+                name,
+                agent,
+                source,
+                entry,
+                input,
+                seed,
+                labels,
+                creator,
+                deadline_ms: numbers.0,
+                memory_bytes: numbers.1,
+                export,
+                parent: family.0,
+                detached: family.1,
+            }
         },
     )
 }
@@ -184,11 +192,38 @@ fn manifest() -> impl Strategy<Value = Manifest> {
     )
 }
 
+fn derivation() -> impl Strategy<Value = Derivation> {
+    (object(), through(), any::<[u8; 32]>(), vec(any::<u8>(), 0..24))
+        .prop_map(|(object, operation, digest, key)| Derivation { object, operation, digest, key })
+}
+
+fn task_id() -> impl Strategy<Value = TaskId> {
+    (any::<u64>(), any::<[u8; 10]>()).prop_map(|(at, chance)| TaskId::new(at >> 16, chance))
+}
+
+fn origin() -> impl Strategy<Value = Origin> {
+    (task_id(), grant_id()).prop_map(|(task, grant)| Origin { task, grant })
+}
+
+fn delegate() -> impl Strategy<Value = Option<Delegate>> {
+    proptest::option::of(
+        (grant_id(), vec(any::<u8>(), 0..24)).prop_map(|(grant, key)| Delegate { grant, key }),
+    )
+}
+
 fn grant() -> impl Strategy<Value = Grant> {
-    let texts = [word(), word(), word(), word(), word(), word()];
+    let texts = [word(), word(), word(), word(), word(), word(), word()];
     let parent = proptest::option::of((1..u32::MAX).prop_map(GrantId));
-    (grant_id(), parent, texts, vec(caveat(), 0..4), manifest()).prop_map(
-        |(grant, parent, [name, tool, version, node, path, holder], caveats, manifest)| Grant {
+    let from = (proptest::option::of(derivation()), proptest::option::of(origin()));
+    (grant_id(), parent, texts, vec(caveat(), 0..4), manifest(), from).prop_map(
+        |(
+            grant,
+            parent,
+            [name, tool, version, node, path, holder, interface],
+            caveats,
+            manifest,
+            from,
+        )| Grant {
             grant,
             parent,
             name,
@@ -199,6 +234,9 @@ fn grant() -> impl Strategy<Value = Grant> {
             caveats,
             manifest: Arc::new(manifest),
             holder,
+            derived: from.0,
+            origin: from.1,
+            interface,
         },
     )
 }
@@ -206,28 +244,32 @@ fn grant() -> impl Strategy<Value = Grant> {
 fn requested() -> impl Strategy<Value = CallRequested> {
     let numbers = (any::<u64>(), attempt(), grant_id(), through());
     let texts = [word(), word(), word()];
-    (numbers, object(), texts, value(), any::<[u8; 32]>(), any::<[bool; 2]>()).prop_map(
-        |(numbers, object, [method, path, returns], args, digest, flags)| CallRequested {
-            call: CallNumber(numbers.0),
-            attempt: numbers.1,
-            object,
-            method,
-            args,
-            digest,
-            grant: numbers.2,
-            path,
-            returns,
-            read_only: flags[0],
-            idempotent: flags[1],
-            through: numbers.3,
+    let flags = (any::<[bool; 2]>(), delegate());
+    (numbers, object(), texts, value(), any::<[u8; 32]>(), flags).prop_map(
+        |(numbers, object, [method, path, returns], args, digest, (flags, delegate))| {
+            CallRequested {
+                call: CallNumber(numbers.0),
+                attempt: numbers.1,
+                object,
+                method,
+                args,
+                digest,
+                grant: numbers.2,
+                path,
+                returns,
+                read_only: flags[0],
+                idempotent: flags[1],
+                through: numbers.3,
+                delegate,
+            }
         },
     )
 }
 
 fn denied() -> impl Strategy<Value = CallDenied> {
     let numbers = (any::<u64>(), attempt(), grant_id(), through());
-    (numbers, object(), word(), any::<[u8; 32]>(), failure()).prop_map(
-        |(numbers, object, method, digest, failure)| CallDenied {
+    (numbers, object(), word(), any::<[u8; 32]>(), failure(), delegate()).prop_map(
+        |(numbers, object, method, digest, failure, delegate)| CallDenied {
             call: CallNumber(numbers.0),
             attempt: numbers.1,
             object,
@@ -236,6 +278,7 @@ fn denied() -> impl Strategy<Value = CallDenied> {
             grant: numbers.2,
             failure,
             through: numbers.3,
+            delegate,
         },
     )
 }

@@ -95,6 +95,9 @@ fn equal_manifests_share_one_place() {
             caveats: vec![],
             manifest: Arc::new(manifest),
             holder: "task".into(),
+            derived: None,
+            origin: None,
+            interface: String::new(),
         };
         let fact = Fact::GrantAdded(Box::new(grant));
         let event = Event { number: EventNumber(1), time_ms: 1, fact };

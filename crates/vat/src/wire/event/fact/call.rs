@@ -1,8 +1,8 @@
 //! Calls that were allowed, and calls that were refused.
 
-use remit_core::event::{CallDenied, CallRequested};
+use remit_core::event::{CallDenied, CallRequested, Delegate};
 use remit_core::{Attempt, CallNumber, GrantId};
-use remit_schema::event_capnp::{call_denied, call_requested};
+use remit_schema::event_capnp::{call_denied, call_requested, delegate};
 
 use crate::wire::outcome::{read_failure, write_failure};
 use crate::wire::value::{read_held, read_id, write_held, write_id};
@@ -22,6 +22,7 @@ pub(super) fn read_requested(r: call_requested::Reader<'_>) -> Result<CallReques
         read_only: r.get_read_only(),
         idempotent: r.get_idempotent(),
         through: through(r.get_through()),
+        delegate: if r.has_delegate() { Some(read_delegate(r.get_delegate()?)?) } else { None },
     })
 }
 
@@ -38,6 +39,9 @@ pub(super) fn write_requested(mut b: call_requested::Builder<'_>, request: &Call
     b.set_read_only(request.read_only);
     b.set_idempotent(request.idempotent);
     b.set_through(request.through.unwrap_or_default().0);
+    if let Some(delegate) = &request.delegate {
+        write_delegate(b.init_delegate(), delegate);
+    }
 }
 
 pub(super) fn read_denied(r: call_denied::Reader<'_>) -> Result<CallDenied, Malformed> {
@@ -50,6 +54,7 @@ pub(super) fn read_denied(r: call_denied::Reader<'_>) -> Result<CallDenied, Malf
         grant: GrantId(r.get_grant()),
         failure: read_failure(r.get_failure()?)?,
         through: through(r.get_through()),
+        delegate: if r.has_delegate() { Some(read_delegate(r.get_delegate()?)?) } else { None },
     })
 }
 
@@ -62,9 +67,21 @@ pub(super) fn write_denied(mut b: call_denied::Builder<'_>, denied: &CallDenied)
     b.set_grant(denied.grant.0);
     write_failure(b.reborrow().init_failure(), &denied.failure);
     b.set_through(denied.through.unwrap_or_default().0);
+    if let Some(delegate) = &denied.delegate {
+        write_delegate(b.init_delegate(), delegate);
+    }
 }
 
-fn digest(bytes: &[u8]) -> Result<[u8; 32], Malformed> {
+fn read_delegate(r: delegate::Reader<'_>) -> Result<Delegate, Malformed> {
+    Ok(Delegate { grant: GrantId(r.get_grant()), key: r.get_key()?.to_vec() })
+}
+
+fn write_delegate(mut b: delegate::Builder<'_>, delegate: &Delegate) {
+    b.set_grant(delegate.grant.0);
+    b.set_key(&delegate.key);
+}
+
+pub(super) fn digest(bytes: &[u8]) -> Result<[u8; 32], Malformed> {
     let wrong = |_| Malformed(format!("a digest of {} bytes; it has 32", bytes.len()));
     bytes.try_into().map_err(wrong)
 }

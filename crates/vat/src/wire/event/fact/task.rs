@@ -1,11 +1,14 @@
 //! What a task is made from, and what it is granted.
 
-use remit_core::GrantId;
-use remit_core::event::{Grant, SourceFile, TaskCreated};
-use remit_schema::event_capnp::{grant_added, task_created};
+use remit_core::event::{Derivation, Grant, Origin, SourceFile, TaskCreated};
+use remit_core::id::NotATaskId;
+use remit_core::{CallNumber, GrantId, TaskId};
+use remit_schema::event_capnp::{derivation, grant_added, task_created};
+
+use super::call::digest;
 
 use crate::wire::event::{caveat, intern};
-use crate::wire::value::{read_held, write_held};
+use crate::wire::value::{read_held, read_id, write_held, write_id};
 use crate::wire::{Malformed, len, manifest, text, texts, write_texts};
 
 pub(super) fn read_created(r: task_created::Reader<'_>) -> Result<TaskCreated, Malformed> {
@@ -24,6 +27,9 @@ pub(super) fn read_created(r: task_created::Reader<'_>) -> Result<TaskCreated, M
         creator: text(r.get_creator())?,
         deadline_ms: r.get_deadline_ms(),
         memory_bytes: r.get_memory_bytes(),
+        export: text(r.get_export())?,
+        parent: task_id(&text(r.get_parent())?)?,
+        detached: r.get_detached(),
     })
 }
 
@@ -43,6 +49,11 @@ pub(super) fn write_created(mut b: task_created::Builder<'_>, created: &TaskCrea
     b.set_creator(&created.creator);
     b.set_deadline_ms(created.deadline_ms);
     b.set_memory_bytes(created.memory_bytes);
+    b.set_export(&created.export);
+    if let Some(parent) = created.parent {
+        b.set_parent(parent.to_string());
+    }
+    b.set_detached(created.detached);
 }
 
 pub(super) fn read_grant(r: grant_added::Reader<'_>) -> Result<Grant, Malformed> {
@@ -58,7 +69,29 @@ pub(super) fn read_grant(r: grant_added::Reader<'_>) -> Result<Grant, Malformed>
         caveats: r.get_caveats()?.iter().map(caveat::read).collect::<Result<_, _>>()?,
         manifest: intern::intern(manifest::read(r.get_manifest()?)?),
         holder: text(r.get_holder())?,
+        derived: if r.has_derived() { Some(read_derivation(r.get_derived()?)?) } else { None },
+        origin: task_id(&text(r.get_origin_task())?)?
+            .map(|task| Origin { task, grant: GrantId(r.get_origin_grant()) }),
+        interface: text(r.get_interface())?,
     })
+}
+
+fn read_derivation(r: derivation::Reader<'_>) -> Result<Derivation, Malformed> {
+    let operation = r.get_operation();
+    Ok(Derivation {
+        object: read_id(r.get_object()?)?,
+        operation: (operation != 0).then_some(CallNumber(operation)),
+        digest: digest(r.get_digest()?)?,
+        key: r.get_key()?.to_vec(),
+    })
+}
+
+/// A task by its id; empty: none.
+fn task_id(text: &str) -> Result<Option<TaskId>, Malformed> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|not: NotATaskId| Malformed(not.to_string()))
 }
 
 pub(super) fn write_grant(mut b: grant_added::Builder<'_>, grant: &Grant) {
@@ -75,4 +108,16 @@ pub(super) fn write_grant(mut b: grant_added::Builder<'_>, grant: &Grant) {
     }
     manifest::write(b.reborrow().init_manifest(), &grant.manifest);
     b.set_holder(&grant.holder);
+    if let Some(derived) = &grant.derived {
+        let mut b = b.reborrow().init_derived();
+        write_id(b.reborrow().init_object(), derived.object);
+        b.set_operation(derived.operation.unwrap_or_default().0);
+        b.set_digest(&derived.digest);
+        b.set_key(&derived.key);
+    }
+    if let Some(origin) = grant.origin {
+        b.set_origin_task(origin.task.to_string());
+        b.set_origin_grant(origin.grant.0);
+    }
+    b.set_interface(&grant.interface);
 }

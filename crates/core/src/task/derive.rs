@@ -1,0 +1,190 @@
+//! The decision on a grant that is derived from an object: attenuated by whoever holds it, or
+//! passed on to another task or person.
+
+use super::call::CallCommand;
+use super::decide::{Decision, Refusal};
+use super::{Operation, Task};
+use crate::event::{Derivation, Fact, Grant};
+use crate::failure::{Code, Failure};
+use crate::grant::{Caveat, path, text};
+use crate::id::{CallNumber, GrantId, ObjectId};
+use crate::value::Value;
+
+/// The method that every object has beside its tool's own: it answers a weaker reference to it.
+pub const ATTENUATE: &str = "attenuate";
+
+/// A reference on its way to somebody else.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PassOn {
+    /// The object that is passed on.
+    pub object: ObjectId,
+    /// To whom: a SPIFFE name, or `task:` and an id.
+    pub holder: String,
+    /// What is taken away on top.
+    pub caveats: Vec<Caveat>,
+    /// The same for every repetition of this very request.
+    pub key: Vec<u8>,
+}
+
+impl Task {
+    /// The grant that is made when the holder of `call.object` attenuates it.
+    pub(super) fn attenuated(
+        &self,
+        call: &CallCommand,
+        grant: GrantId,
+        now_ms: u64,
+    ) -> Result<Fact, Failure> {
+        self.check_usable(call.object, grant)?;
+        let derivation = Derivation {
+            object: call.object,
+            operation: Some(call.call),
+            digest: call.digest(),
+            key: call.delegate.as_ref().map(|delegate| delegate.key.clone()).unwrap_or_default(),
+        };
+        let holder = match &call.delegate {
+            Some(delegate) => {
+                self.grants.get(&delegate.grant).map(|held| held.grant.holder.clone())
+            }
+            None => None,
+        };
+        let holder = holder.unwrap_or_else(|| "task".into());
+        let caveats = read_caveats(&call.args, now_ms)?;
+        self.derived(grant, derivation, caveats, holder)
+    }
+
+    /// Whether there is anything to use: not revoked, and no failure in place of the object.
+    pub(super) fn check_usable(&self, object: ObjectId, grant: GrantId) -> Result<(), Failure> {
+        if self.is_revoked(grant) {
+            let why = "the grant was revoked: nothing obtained through it works any more";
+            return Err(Failure::new(Code::Revoked, why));
+        }
+        self.cause_of(object).map_or(Ok(()), |cause| Err(cause.clone()))
+    }
+
+    pub(super) fn decide_pass_on(&self, pass: &PassOn) -> Result<Decision, Refusal> {
+        if self.derived_by.contains_key(&pass.key) {
+            return Ok(Decision::Recorded);
+        }
+        let Some(grant) = self.grant_of(pass.object) else {
+            let why = format!("the task does not hold {}", pass.object);
+            return Err(Failure::new(Code::ObjectLost, why).into());
+        };
+        self.check_usable(pass.object, grant)?;
+        let derivation = Derivation {
+            object: pass.object,
+            operation: None,
+            digest: [0; 32],
+            key: pass.key.clone(),
+        };
+        let fact = self.derived(grant, derivation, pass.caveats.clone(), pass.holder.clone())?;
+        Ok(Decision::Record(vec![fact]))
+    }
+
+    fn derived(
+        &self,
+        parent: GrantId,
+        derivation: Derivation,
+        caveats: Vec<Caveat>,
+        holder: String,
+    ) -> Result<Fact, Failure> {
+        let lost = || Failure::new(Code::ObjectLost, "the object's grant is gone");
+        let above = &self.grants.get(&parent).ok_or_else(lost)?.grant;
+        let place = self.path_of(derivation.object);
+        let path = path::join(&above.path, place.unwrap_or_default())
+            .map_err(|bad| Failure::new(Code::InvalidArgument, bad.to_string()))?;
+        let interface = match (place, self.interface_of(derivation.object)) {
+            (Some(_), Some(interface)) => interface.to_owned(),
+            _ => Grant::UNSAID.to_owned(),
+        };
+        let grant = Grant {
+            grant: GrantId(0),
+            parent: Some(parent),
+            name: String::new(),
+            tool: above.tool.clone(),
+            version: above.version.clone(),
+            node: above.node.clone(),
+            path,
+            caveats,
+            manifest: above.manifest.clone(),
+            holder,
+            derived: Some(derivation),
+            origin: None,
+            interface,
+        };
+        self.decide_grant(&grant).map_err(Refusal::into_failure)
+    }
+
+    /// The grant that a request under this key made.
+    pub fn derived_under(&self, key: &[u8]) -> Option<GrantId> {
+        self.derived_by.get(key).copied()
+    }
+
+    /// The number of the call that the holder of `grant` made under this key.
+    pub fn delegated_call(&self, grant: GrantId, key: &[u8]) -> Option<CallNumber> {
+        if let Some(call) = self.delegated.get(&(grant, key.to_vec())) {
+            return Some(*call);
+        }
+        let derived = self.grants.get(self.derived_by.get(key)?)?;
+        derived.grant.derived.as_ref()?.operation
+    }
+
+    /// The grants that were passed on to the holder of this name and not taken back.
+    pub fn passed_to<'a>(&'a self, holder: &'a str) -> impl Iterator<Item = GrantId> + 'a {
+        self.grants
+            .values()
+            .filter(move |held| held.grant.holder == holder && !held.revoked)
+            .map(|held| held.grant.grant)
+    }
+
+    pub(super) fn derived_operation(&self, call: CallNumber) -> Option<GrantId> {
+        match self.operations.get(&call)? {
+            Operation::Derived { grant, .. } => Some(*grant),
+            _ => None,
+        }
+    }
+}
+
+/// Caveats as a script writes them: fields of names and values, or one text in the text form.
+fn read_caveats(args: &Value, now_ms: u64) -> Result<Vec<Caveat>, Failure> {
+    let invalid = |why: String| Failure::new(Code::InvalidArgument, why);
+    let texts: Vec<String> = match args {
+        Value::Fields(fields) => fields
+            .iter()
+            .map(|(name, value)| Ok(format!("{name}={}", written(name, value)?)))
+            .collect::<Result<_, Failure>>()?,
+        Value::List(items) if matches!(items[..], [Value::Text(_)]) => match &items[0] {
+            Value::Text(text) => text.split('&').map(str::to_owned).collect(),
+            _ => Vec::new(),
+        },
+        Value::Null => Vec::new(),
+        _ => {
+            let why = "give the caveats by name, as in attenuate({ methods: [\"read\"], calls: 10 }), or as one text, \"methods=read&calls=10\"";
+            return Err(invalid(why.into()));
+        }
+    };
+    texts
+        .iter()
+        .map(|text| match text::parse_caveat(text, now_ms) {
+            Ok(Caveat::Unknown(name)) => {
+                Err(invalid(format!("`{name}` is no caveat that is known here")))
+            }
+            Ok(caveat) => Ok(caveat),
+            Err(not) => Err(invalid(not.to_string())),
+        })
+        .collect()
+}
+
+fn written(name: &str, value: &Value) -> Result<String, Failure> {
+    Ok(match value {
+        Value::Text(text) => text::escape(text),
+        Value::Integer(number) => number.to_string(),
+        Value::Bool(yes) => yes.to_string(),
+        Value::List(items) => {
+            items.iter().map(|item| written(name, item)).collect::<Result<Vec<_>, _>>()?.join(",")
+        }
+        _ => {
+            let why = format!("the caveat `{name}` takes text, a number, or a list of them");
+            return Err(Failure::new(Code::InvalidArgument, why).with_detail(name));
+        }
+    })
+}

@@ -1,0 +1,202 @@
+//! Tasks that others spawned: what they were passed, and what the end of one means for the other.
+
+use std::rc::Rc;
+
+use remit_core::event::{Grant, Origin};
+use remit_core::task::{CallState, Command, Operation, PassOn};
+use remit_core::{Caveat, Code, Failure, GrantId, Outcome, TaskId, Value};
+use remit_schema::object_capnp::object;
+
+use super::{GrantRoot, GrantSpec, Tasks};
+use crate::owner::{Owner, TaskKey};
+use crate::serve::object::Membrane;
+
+/// In place of a node's identity: the orchestrator itself serves the tool.
+pub const BUILT_IN: &str = "orchestrator";
+
+/// A task that another one spawned.
+pub struct Child {
+    /// Which task it is.
+    pub task: TaskId,
+    /// Whether it outlives its parent.
+    pub detached: bool,
+}
+
+/// How a task is named as the holder of another one's grant.
+pub fn holder(task: TaskId) -> String {
+    format!("task:{task}")
+}
+
+impl Tasks {
+    /// Passes an object of `owner`'s task on, durably: what the holder's task is to be granted.
+    pub async fn pass_on(
+        &self,
+        owner: &Rc<Owner>,
+        pass: PassOn,
+        name: &str,
+    ) -> Result<GrantSpec, Failure> {
+        let key = pass.key.clone();
+        owner.record_durably(&Command::PassOn(Box::new(pass))).await?;
+        let passed = owner.with(|task| {
+            let grant = task.derived_under(&key)?;
+            Some((grant, (*task.grant(grant)?.grant).clone()))
+        });
+        let Some((grant, passed)) = passed else {
+            return Err(Failure::new(Code::Failed, "what was passed on was not recorded"));
+        };
+        let origin = Origin { task: owner.key().task, grant };
+        let root = GrantRoot::Passed { origin, grant: Box::new(passed) };
+        Ok(GrantSpec { name: name.to_owned(), root, caveats: Vec::<Caveat>::new() })
+    }
+
+    /// A reference to the grant that another task passed on to `to`.
+    pub fn passed(&self, to: &TaskKey, origin: Origin) -> Result<object::Client, Failure> {
+        let key = TaskKey { tenant: to.tenant.clone(), task: origin.task };
+        let owner = self.working(&key)?;
+        let holder = holder(to.task);
+        if owner.with(|task| task.grant(origin.grant).is_none_or(|g| g.grant.holder != holder)) {
+            let why = format!("task {} has passed no such grant on to this one", origin.task);
+            return Err(Failure::new(Code::Denied, why));
+        }
+        Ok(owner.membranes().wrap(Membrane::delegated(&owner, origin.grant)))
+    }
+
+    /// The one owner of a task that may be asked to write, whether or not the task has ended.
+    pub fn working(&self, key: &TaskKey) -> Result<Rc<Owner>, Failure> {
+        let held = || self.owners.borrow().get(key).filter(|o| !o.is_closing()).cloned();
+        if let Some(owner) = held() {
+            return Ok(owner);
+        }
+        let away = |failure: &Failure| {
+            let why = format!("the owner of task {} is away: {}", key.task, failure.message);
+            Failure::new(Code::Unavailable, why).with_detail(crate::serve::object::OWNER_AWAY)
+        };
+        self.take_up(key.clone());
+        if let Some(owner) = held() {
+            return Ok(owner);
+        }
+        if let Some(failure) = self.stopped.borrow().get(key) {
+            return Err(away(failure));
+        }
+        let owner = self.get(key)?;
+        self.owners.borrow_mut().insert(key.clone(), Rc::clone(&owner));
+        Ok(owner)
+    }
+
+    /// The tasks that a task has spawned.
+    pub fn children(owner: &Owner) -> Vec<Child> {
+        owner.with(|task| {
+            let spawned = |operation: &Operation| {
+                let Operation::Call { request, state: CallState::Completed(outcome, _) } =
+                    operation
+                else {
+                    return None;
+                };
+                let tool = task.grant(request.grant)?;
+                if tool.grant.node != BUILT_IN || request.method != "spawn" {
+                    return None;
+                }
+                let Outcome::Value { value: Value::Fields(fields), .. } = &**outcome else {
+                    return None;
+                };
+                let id = fields.iter().find(|(name, _)| name == "id")?;
+                let Value::Text(id) = &id.1 else { return None };
+                Some(Child {
+                    task: id.parse().ok()?,
+                    detached: matches!(
+                        fields.iter().find(|(name, _)| name == "detached"),
+                        Some((_, Value::Bool(true)))
+                    ),
+                })
+            };
+            task.operations().filter_map(|(_, operation)| spawned(operation)).collect()
+        })
+    }
+
+    /// Whether other tasks or persons still hold what this one passed on.
+    pub(super) fn has_holders(owner: &Owner) -> bool {
+        owner.with(|task| {
+            task.grants()
+                .any(|held| held.grant.holder != "task" && !task.is_revoked(held.grant.grant))
+        })
+    }
+
+    /// What follows from the end of a task for its relatives: what it was passed is given back,
+    /// and those that it spawned end too, unless they were detached.
+    pub(super) async fn part(&self, owner: &Rc<Owner>) {
+        let me = owner.key();
+        let origins: Vec<Origin> =
+            owner.with(|task| task.grants().filter_map(|held| held.grant.origin).collect());
+        for origin in origins {
+            let key = TaskKey { tenant: me.tenant.clone(), task: origin.task };
+            self.give_back(&key, origin.grant, me.task);
+        }
+        for child in Self::children(owner) {
+            if child.detached {
+                continue;
+            }
+            let key = TaskKey { tenant: me.tenant.clone(), task: child.task };
+            if let Ok(child) = self.working(&key) {
+                let reason = format!("the task that spawned it, {}, has ended", me.task);
+                if let Err(failure) = child.record_durably(&Command::Cancel { reason }).await {
+                    tracing::warn!(task = %key.task, %failure, "a child could not be cancelled");
+                }
+            }
+        }
+    }
+
+    fn give_back(&self, parent: &TaskKey, grant: GrantId, child: TaskId) {
+        let Ok(owner) = self.working(parent) else { return };
+        let reason = format!("task {child}, which held it, has ended");
+        if let Err(failure) = owner.record(&Command::RevokeGrant { grant, reason }) {
+            tracing::warn!(task = %parent.task, %failure, "a passed grant could not be given back");
+        }
+    }
+
+    /// What a crash may have left undone between a task and its relatives.
+    pub(super) fn reconcile(&self, owner: &Rc<Owner>) {
+        let tenant = owner.key().tenant.clone();
+        let ended = |task: TaskId| {
+            let head = self.services.journal.head(&tenant, task).ok().flatten();
+            head.is_some_and(|head| head.status.has_ended())
+        };
+        let (parent, passed) = owner.with(|task| {
+            let created = task.created();
+            let parent = created.parent.filter(|_| !created.detached);
+            let passed: Vec<(GrantId, TaskId)> = task
+                .grants()
+                .filter(|held| !held.revoked)
+                .filter_map(|held| {
+                    let child = held.grant.holder.strip_prefix("task:")?.parse().ok()?;
+                    Some((held.grant.grant, child))
+                })
+                .collect();
+            (parent, passed)
+        });
+        for (grant, child) in passed {
+            if ended(child) {
+                self.give_back(owner.key(), grant, child);
+            }
+        }
+        if let Some(parent) = parent.filter(|parent| ended(*parent)) {
+            let reason = format!("the task that spawned it, {parent}, has ended");
+            if let Err(failure) = owner.record(&Command::Cancel { reason }) {
+                tracing::warn!(task = %owner.key().task, %failure, "it could not be cancelled");
+            }
+        }
+    }
+}
+
+/// The grant of a task that was passed one by another.
+pub(super) fn passed_grant(name: String, origin: Origin, passed: Grant) -> Grant {
+    Grant {
+        grant: GrantId(0),
+        parent: None,
+        name,
+        caveats: Vec::new(),
+        holder: "task".into(),
+        derived: None,
+        origin: Some(origin),
+        ..passed
+    }
+}

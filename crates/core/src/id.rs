@@ -21,6 +21,11 @@ impl TaskId {
         self.0.as_bytes()
     }
 
+    /// When the task was created, in milliseconds since 1970.
+    pub fn created_ms(&self) -> u64 {
+        self.as_bytes().iter().take(6).fold(0, |ms, byte| (ms << 8) | u64::from(*byte))
+    }
+
     /// The id with these 16 bytes.
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(Uuid::from_bytes(bytes))

@@ -1,22 +1,28 @@
 //! The journal: what every task's owner writes, and all that is left of a task after a crash.
 
+mod body;
 mod head;
 mod keys;
 mod memory;
 mod record;
+pub mod recovery;
+mod retention;
 mod sled;
+mod snapshot;
 
 #[cfg(test)]
 mod tests;
 
 use futures::future::BoxFuture;
 use remit_core::status::Status;
-use remit_core::{Event, EventNumber, TaskId};
+use remit_core::{Code, Event, EventNumber, Failure, TaskId};
 use remit_vat::disk::DiskError;
 
 pub use head::TaskHead;
 pub use memory::MemoryJournal;
+pub use retention::Retention;
 pub use sled::SledJournal;
+pub use snapshot::Snapshot;
 
 /// Where events are written, task by task. Calls made in order take effect in order, from whatever
 /// thread.
@@ -35,8 +41,9 @@ pub trait Journal: Send + Sync {
         head: TaskHead,
     ) -> BoxFuture<'static, Result<(), JournalError>>;
 
-    /// Up to `limit` events after `after`, each verified. An unknown task has none. The last ones
-    /// may be of an append that has not answered yet.
+    /// Up to `limit` events after `after`, each verified; fewer when they are large, but none only
+    /// if there is none. An unknown task has none. The last ones may be of an append that has not
+    /// answered yet. [`JournalError::Pruned`] if the next one is there no more.
     fn read(
         &self,
         tenant: &str,
@@ -45,10 +52,46 @@ pub trait Journal: Send + Sync {
         limit: usize,
     ) -> Result<Vec<Event>, JournalError>;
 
+    /// The task's last snapshot, verified. One that is damaged is none, unless events before it
+    /// were pruned.
+    fn snapshot(&self, tenant: &str, task: TaskId) -> Result<Option<Snapshot>, JournalError>;
+
+    /// Keeps a snapshot of a task instead of the one before, if it is newer. Durable when it
+    /// answers. Its last event must be recorded.
+    fn keep_snapshot(
+        &self,
+        tenant: &str,
+        task: TaskId,
+        snapshot: Snapshot,
+    ) -> BoxFuture<'static, Result<(), JournalError>>;
+
+    /// Removes a task's events up to `through`, but none after its last snapshot. What is left can
+    /// still be verified. Done when it answers; an interruption leaves some of it to be done again.
+    fn prune(
+        &self,
+        tenant: &str,
+        task: TaskId,
+        through: EventNumber,
+    ) -> BoxFuture<'static, Result<(), JournalError>>;
+
+    /// Removes a task that has ended, with all that was kept for it; its creation key is free
+    /// again. A task that has not ended stays. What was interrupted is gone on with.
+    fn remove(&self, tenant: &str, task: TaskId) -> BoxFuture<'static, Result<(), JournalError>>;
+
+    /// Up to `limit` tasks that ended so long before `now_ms` that `keep` keeps them no longer, and
+    /// those whose removal was interrupted.
+    fn expired(
+        &self,
+        keep: &Retention,
+        now_ms: u64,
+        limit: usize,
+    ) -> Result<Vec<(String, TaskId)>, JournalError>;
+
     /// What stands in a list of tasks.
     fn head(&self, tenant: &str, task: TaskId) -> Result<Option<TaskHead>, JournalError>;
 
-    /// Up to `limit` tasks, newest first; `after`: the last one already seen.
+    /// Up to `limit` tasks, newest first, of this status as it is recorded; `after`: the last one
+    /// already seen. Touches no more tasks than it gives.
     fn list(
         &self,
         tenant: &str,
@@ -110,9 +153,36 @@ pub enum JournalError {
         /// What is wrong with it.
         why: String,
     },
+    /// The next event is there no more: it was pruned.
+    #[error(
+        "event {asked} of task {task} was pruned, and so were all before event {first}: read from event {first} on, with {} as the cursor", .first.0.saturating_sub(1)
+    )]
+    Pruned {
+        /// The task.
+        task: TaskId,
+        /// The event that was to be read.
+        asked: EventNumber,
+        /// The first event that is still held.
+        first: EventNumber,
+    },
+    /// Nothing may be removed or replaced while a backup or a check reads the journal. Try later.
+    #[error("a backup or a check of the journal is under way: try again when it is done")]
+    Busy,
     /// The disk did not take it, or not give it.
     #[error(transparent)]
     Disk(#[from] DiskError),
+}
+
+impl JournalError {
+    /// The same for whoever asked from outside: the code says what to do.
+    pub fn into_failure(self) -> Failure {
+        let code = match &self {
+            Self::Pruned { .. } => Code::NotFound,
+            Self::Busy | Self::Disk(_) => Code::Unavailable,
+            Self::Conflict { .. } | Self::KeyTaken { .. } | Self::Corrupt { .. } => Code::Failed,
+        };
+        Failure::new(code, self.to_string())
+    }
 }
 
 /// The number that an append of `events` follows.

@@ -43,6 +43,28 @@ pub const JOURNAL_RETRY_MOST: Duration = Duration::from_secs(2);
 /// Events read at once when a task is taken up.
 pub const EVENTS_PER_PAGE: usize = 1_000;
 
+/// Bytes of a text or data from which on it is kept apart from its event, once for all events that
+/// hold it.
+pub const BODY_BYTES: usize = 64 << 10;
+
+/// Bytes of events that are read from the journal at once, so that a page of large ones does not
+/// fill the memory.
+pub const READ_BYTES: usize = 16 << 20;
+
+/// Events after which a snapshot is worth its while: folding so many takes some milliseconds.
+pub const SNAPSHOT_EVENTS: u64 = 1_000;
+
+/// A snapshot is taken when this part of the events that are in the last one, a quarter, has come
+/// on top: all snapshots of a task together then write some five times as much as the last of them.
+pub const SNAPSHOT_GROWTH: u64 = 4;
+
+/// Bytes of a snapshot: a task with a larger state is folded from its events, since writing it
+/// down would hold up everyone's commits for seconds.
+pub const SNAPSHOT_BYTES: usize = 64 << 20;
+
+/// Events that are removed in one commit, so that others do not wait long for theirs.
+pub const REMOVED_AT_ONCE: u64 = 1_000;
+
 /// Events sent to a follower at once.
 pub const EVENTS_PER_BATCH: usize = 64;
 

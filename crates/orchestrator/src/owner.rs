@@ -10,6 +10,7 @@ pub mod forward;
 pub mod gate;
 pub mod objects;
 pub mod services;
+mod snapshot;
 pub mod timers;
 
 use std::cell::{Cell, RefCell};
@@ -56,6 +57,7 @@ pub struct Owner {
     outputs: RefCell<Vec<tokio::sync::mpsc::Sender<Output>>>,
     membranes: crate::serve::object::Membranes,
     closing: Cell<bool>,
+    snapshot: snapshot::Last,
 }
 
 /// A piece of output of a call in flight.
@@ -94,6 +96,7 @@ impl Owner {
             outputs: RefCell::new(Vec::new()),
             membranes: crate::serve::object::Membranes::default(),
             closing: Cell::new(false),
+            snapshot: snapshot::Last::default(),
         })
     }
 
@@ -288,6 +291,7 @@ impl Owner {
             _ => false,
         });
         self.deliver();
+        self.take_snapshot_if_due(number);
     }
 
     /// The journal failed: what is in memory is worth nothing from here on.

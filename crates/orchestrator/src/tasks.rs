@@ -18,11 +18,13 @@ use remit_core::task::{Command, Decision};
 use remit_core::{Code, Failure, GrantId, Identity, Task, TaskId};
 use remit_schema::object_capnp::object;
 use remit_vat::backoff::Backoff;
+use tokio::sync::Semaphore;
 
 pub use self::family::BUILT_IN;
 use self::spec::check;
 pub use self::spec::{GrantRoot, GrantSpec, TaskSpec};
-use crate::journal::{Journal, TaskHead};
+use crate::journal::recovery::{Recovered, recover};
+use crate::journal::{Journal, JournalError, TaskHead};
 use crate::limits;
 use crate::owner::services::{Services, Timing};
 use crate::owner::{Owner, TaskKey};
@@ -70,6 +72,7 @@ impl Tasks {
                     now_ms,
                     tasks: tasks.clone(),
                     halted,
+                    snapshots: Semaphore::new(1),
                     timing,
                 }),
                 owners: RefCell::default(),
@@ -141,10 +144,10 @@ impl Tasks {
         if let Some(owner) = self.owners.borrow().get(key) {
             return Ok(Rc::clone(owner));
         }
-        let task = self.load(key)?;
+        let recovered = self.load(key)?;
         // A task that has not ended is in the table, or is about to be again after a fault; what is
         // read here serves those who look.
-        Ok(Owner::new(key.clone(), task, Rc::clone(&self.services)))
+        Ok(self.owner_of(key.clone(), recovered))
     }
 
     /// The tasks of a tenant, newest first.
@@ -352,9 +355,9 @@ impl Tasks {
         }
         self.stopped.borrow_mut().remove(&key);
         match self.load(&key) {
-            Ok(task) if task.ending().is_some() => {}
-            Ok(task) => {
-                let owner = Owner::new(key, task, Rc::clone(&self.services));
+            Ok(recovered) if recovered.task.ending().is_some() => {}
+            Ok(recovered) => {
+                let owner = self.owner_of(key, recovered);
                 self.begin(Rc::clone(&owner));
                 self.reconcile(&owner);
             }
@@ -386,30 +389,19 @@ impl Tasks {
         });
     }
 
-    fn load(&self, key: &TaskKey) -> Result<Task, Failure> {
-        let mut task: Option<Task> = None;
-        loop {
-            let after = task.as_ref().map(|task| task.head().number).unwrap_or_default();
-            let page = limits::EVENTS_PER_PAGE;
-            let events = self.services.journal.read(&key.tenant, key.task, after, page);
-            let events = events.map_err(unreadable)?;
-            let full = events.len() == page;
-            for event in &events {
-                let applied = match &mut task {
-                    None => Task::begin(event).map(|begun| task = Some(begun)),
-                    Some(task) => task.apply(event),
-                };
-                applied.map_err(|rejected| Failure::new(Code::Failed, rejected.to_string()))?;
-            }
-            if !full {
-                break;
-            }
-        }
-        task.ok_or_else(|| {
+    fn load(&self, key: &TaskKey) -> Result<Recovered, Failure> {
+        let recovered = recover(&*self.services.journal, &key.tenant, key.task)?;
+        recovered.ok_or_else(|| {
             let why =
                 format!("there is no task {}; `remit ps` lists the tasks there are", key.task);
             Failure::new(Code::NotFound, why)
         })
+    }
+
+    fn owner_of(&self, key: TaskKey, recovered: Recovered) -> Rc<Owner> {
+        let owner = Owner::new(key, recovered.task, Rc::clone(&self.services));
+        owner.has_snapshot(recovered.snapshot);
+        owner
     }
 
     /// Hands a piece of output of a call in flight to those who follow its task.
@@ -423,6 +415,6 @@ impl Tasks {
     }
 }
 
-fn unreadable(error: crate::journal::JournalError) -> Failure {
-    Failure::new(Code::Failed, error.to_string())
+fn unreadable(error: JournalError) -> Failure {
+    error.into_failure()
 }

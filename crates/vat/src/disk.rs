@@ -157,6 +157,11 @@ impl Disk {
         self.inner.store.last_commit_us.load(Ordering::Relaxed)
     }
 
+    /// How many records readers were given since the store was opened.
+    pub fn records_read(&self) -> u64 {
+        self.inner.store.read.load(Ordering::Relaxed)
+    }
+
     /// Whether a commit would be tried now; if not, why.
     pub fn health(&self) -> Result<(), DiskError> {
         self.inner.store.admit(0)

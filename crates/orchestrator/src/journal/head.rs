@@ -28,18 +28,26 @@ pub struct TaskHead {
     pub key: String,
     /// When its next timer fires, in milliseconds since 1970; 0: none runs.
     pub wake_ms: u64,
+    /// When its last event was recorded, in milliseconds since 1970. The journal sets it.
+    pub last_ms: u64,
+    /// The last event that was pruned; 0: none. The journal sets it.
+    pub pruned: EventNumber,
+    /// The hash of the last event that was pruned. The journal sets it.
+    pub pruned_hash: [u8; 32],
 }
 
 /// The first byte of a stored head.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 impl TaskHead {
     /// The stored form: format, fixed fields, texts with their lengths, CRC-32.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = vec![FORMAT, status_byte(self.status)];
-        for number in [self.created_ms, self.number.0, self.calls, self.wake_ms] {
+        let numbers = [self.created_ms, self.number.0, self.calls, self.wake_ms];
+        for number in numbers.into_iter().chain([self.last_ms, self.pruned.0]) {
             bytes.extend(number.to_be_bytes());
         }
+        bytes.extend(self.pruned_hash);
         bytes.extend(self.attempt.0.to_be_bytes());
         bytes.extend(self.hash);
         for text in [&self.name, &self.detail, &self.node, &self.key] {
@@ -69,6 +77,9 @@ impl TaskHead {
         let number = EventNumber(u64::from_be_bytes(*take(&mut bytes)?));
         let calls = u64::from_be_bytes(*take(&mut bytes)?);
         let wake_ms = u64::from_be_bytes(*take(&mut bytes)?);
+        let last_ms = u64::from_be_bytes(*take(&mut bytes)?);
+        let pruned = EventNumber(u64::from_be_bytes(*take(&mut bytes)?));
+        let pruned_hash = *take(&mut bytes)?;
         let attempt = Attempt(u32::from_be_bytes(*take(&mut bytes)?));
         let hash = *take(&mut bytes)?;
         let mut text = || {
@@ -90,6 +101,9 @@ impl TaskHead {
             node,
             key,
             wake_ms,
+            last_ms,
+            pruned,
+            pruned_hash,
         })
     }
 }
@@ -131,6 +145,9 @@ mod tests {
             node: "n".into(),
             key: "k".into(),
             wake_ms: 11,
+            last_ms: 12,
+            pruned: EventNumber(6),
+            pruned_hash: [4; 32],
         };
         let bytes = head.to_bytes();
         assert_eq!(TaskHead::from_bytes(&bytes), Ok(head));

@@ -13,8 +13,51 @@ const EVENT: u8 = b'e';
 const CREATED: u8 = b'k';
 /// Tasks that have not ended: tenant, task. The value is empty.
 const LIVE: u8 = b'l';
-/// Tasks that have ended: tenant, status, task. The value is empty.
-const ENDED: u8 = b's';
+/// Tasks by where they stand: tenant, status, task. The value is empty.
+const PLACED: u8 = b's';
+/// Pieces of large bodies: tenant, hash of the whole, number of the piece.
+const BODY: u8 = b'b';
+/// How often a large body is referred to: tenant, hash.
+const COUNT: u8 = b'r';
+/// What is known of a task's snapshot: tenant, task.
+const SNAPSHOT: u8 = b'n';
+/// Pieces of snapshots: tenant, task, number of the last event, number of the piece.
+const SNAPSHOT_PIECE: u8 = b'p';
+/// Tasks that are being removed, whose head is gone already: tenant, task.
+const LEAVING: u8 = b'x';
+
+/// What the keys of all heads begin with.
+pub(super) const ALL_HEADS: &[u8] = &[HEAD];
+/// What the keys of all events begin with.
+pub(super) const ALL_EVENTS: &[u8] = &[EVENT];
+/// What the keys of all pieces of bodies begin with.
+pub(super) const ALL_BODIES: &[u8] = &[BODY];
+/// What the keys of all counts of bodies begin with.
+pub(super) const ALL_COUNTS: &[u8] = &[COUNT];
+/// What the keys of all places begin with.
+pub(super) const ALL_PLACES: &[u8] = &[PLACED];
+/// What the keys of all tasks that are being removed begin with.
+pub(super) const ALL_LEAVING: &[u8] = &[LEAVING];
+
+/// Bytes of a piece of something large. Small enough that the storage engine keeps some of them in
+/// one page and none in a file of its own.
+pub(super) const PIECE_BYTES: usize = 32 << 10;
+
+/// Whether a key is of the many that a backup reads one by one after its cut: they do not change
+/// once written. All else is read in the cut.
+pub(super) fn is_bulk(key: &[u8]) -> bool {
+    matches!(key.first(), Some(&(EVENT | BODY | SNAPSHOT_PIECE)))
+}
+
+/// Whether a key is of those that a restore makes anew, or that mean nothing elsewhere.
+pub(super) fn is_derived(key: &[u8]) -> bool {
+    matches!(key.first(), Some(&(PLACED | LIVE | COUNT | LEAVING)))
+}
+
+/// The numbers of the pieces of something of `size` bytes.
+pub(super) fn pieces_of(size: usize) -> std::ops::Range<u32> {
+    0..u32::try_from(size.div_ceil(PIECE_BYTES)).unwrap_or(u32::MAX)
+}
 
 /// The task's head.
 pub(super) fn head(tenant: &str, task: TaskId) -> Vec<u8> {
@@ -48,23 +91,86 @@ pub(super) fn created(tenant: &str, key: &str) -> Vec<u8> {
     of(CREATED, tenant, key.as_bytes())
 }
 
-/// A task's place among those of its kind: the live ones, or those that ended alike.
+/// A task's place among those that stand alike.
 pub(super) fn place(tenant: &str, status: Status, task: TaskId) -> Vec<u8> {
     let mut key = places(tenant, status);
     key.extend(task.as_bytes());
     key
 }
 
-/// What the keys of all places of a kind begin with.
+/// What the keys of all places of a status begin with.
 pub(super) fn places(tenant: &str, status: Status) -> Vec<u8> {
-    if status.has_ended() {
-        of(ENDED, tenant, &[status_byte(status)])
-    } else {
-        of(LIVE, tenant, &[])
-    }
+    of(PLACED, tenant, &[status_byte(status)])
 }
 
-/// What the places of all live tasks begin with.
+/// The status in the key of a place.
+pub(super) fn status_of_place(key: &[u8]) -> Option<Status> {
+    let status = *key.get(key.len().checked_sub(17)?)?;
+    Status::ALL.into_iter().find(|known| status_byte(*known) == status)
+}
+
+/// A task's place among those that have not ended.
+pub(super) fn live(tenant: &str, task: TaskId) -> Vec<u8> {
+    of(LIVE, tenant, task.as_bytes())
+}
+
+/// One piece of a body.
+pub(super) fn body_piece(tenant: &str, hash: &[u8; 32], piece: u32) -> Vec<u8> {
+    let mut key = body(tenant, hash);
+    key.extend(piece.to_be_bytes());
+    key
+}
+
+/// What the keys of a body's pieces begin with.
+pub(super) fn body(tenant: &str, hash: &[u8; 32]) -> Vec<u8> {
+    of(BODY, tenant, hash)
+}
+
+/// How often a body is referred to.
+pub(super) fn count(tenant: &str, hash: &[u8; 32]) -> Vec<u8> {
+    of(COUNT, tenant, hash)
+}
+
+/// The hash at the end of the key of a count.
+pub(super) fn hash(key: &[u8]) -> Option<[u8; 32]> {
+    key.last_chunk().copied()
+}
+
+/// What is known of a task's snapshot.
+pub(super) fn snapshot(tenant: &str, task: TaskId) -> Vec<u8> {
+    of(SNAPSHOT, tenant, task.as_bytes())
+}
+
+/// One piece of a snapshot.
+pub(super) fn snapshot_piece(
+    tenant: &str,
+    task: TaskId,
+    number: EventNumber,
+    piece: u32,
+) -> Vec<u8> {
+    let mut key = snapshot_pieces(tenant, task, number);
+    key.extend(piece.to_be_bytes());
+    key
+}
+
+/// What the keys of a snapshot's pieces begin with.
+pub(super) fn snapshot_pieces(tenant: &str, task: TaskId, number: EventNumber) -> Vec<u8> {
+    let mut key = of(SNAPSHOT_PIECE, tenant, task.as_bytes());
+    key.extend(number.0.to_be_bytes());
+    key
+}
+
+/// A task that is being removed.
+pub(super) fn leaving(tenant: &str, task: TaskId) -> Vec<u8> {
+    of(LEAVING, tenant, task.as_bytes())
+}
+
+/// The task in the key of an event.
+pub(super) fn task_of_event(key: &[u8]) -> Option<TaskId> {
+    task(key.get(..key.len().checked_sub(8)?)?)
+}
+
+/// What the keys of all live tasks begin with.
 pub(super) const ALL_LIVE: &[u8] = &[LIVE];
 
 /// The task at the end of a key.

@@ -1,6 +1,7 @@
 //! The journal in memory, for tests and simulations: the same contract, but for the disk.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures::FutureExt as _;
@@ -9,7 +10,8 @@ use remit_core::status::Status;
 use remit_core::{Event, EventNumber, TaskId};
 use remit_vat::disk::DiskError;
 
-use super::{Journal, JournalError, TaskHead, check_order, follows};
+use super::head::status_byte;
+use super::{Journal, JournalError, Retention, Snapshot, TaskHead, check_order, follows};
 
 /// A journal that lasts as long as it is held.
 #[derive(Debug, Default)]
@@ -19,9 +21,18 @@ pub struct MemoryJournal {
 
 #[derive(Debug, Default)]
 struct State {
-    tasks: BTreeMap<(String, TaskId), (Vec<Event>, TaskHead)>,
+    tasks: BTreeMap<(String, TaskId), Stored>,
+    /// Tasks by where they stand.
+    placed: BTreeSet<(String, u8, TaskId)>,
     keys: HashMap<(String, String), TaskId>,
     refuses: Option<String>,
+}
+
+#[derive(Debug, Default)]
+struct Stored {
+    events: Vec<Event>,
+    head: TaskHead,
+    snapshot: Option<Snapshot>,
 }
 
 impl MemoryJournal {
@@ -54,7 +65,7 @@ impl State {
     ) -> Result<(), JournalError> {
         self.check()?;
         let at = (tenant.to_owned(), task);
-        let before = self.tasks.get(&at).map(|(_, head)| head);
+        let before = self.tasks.get(&at).map(|stored| &stored.head);
         if before.is_none()
             && let Some(other) = self.keys.get(&(at.0.clone(), head.key.clone()))
         {
@@ -64,14 +75,64 @@ impl State {
         let numbers = events.iter().map(|event| event.number);
         check_order(task, follows(&events, &head), found, numbers)?;
         head.number = events.last().map_or(found, |event| event.number);
+        head.last_ms = events.last().map_or(head.last_ms, |event| event.time_ms);
         if let Some(before) = before {
             head.key.clone_from(&before.key);
+            head.pruned = before.pruned;
+            self.placed.remove(&(at.0.clone(), status_byte(before.status), task));
         } else if !head.key.is_empty() {
             self.keys.insert((at.0.clone(), head.key.clone()), task);
         }
+        self.placed.insert((at.0.clone(), status_byte(head.status), task));
         let stored = self.tasks.entry(at).or_default();
-        stored.0.extend(events);
-        stored.1 = head;
+        stored.events.extend(events);
+        stored.head = head;
+        Ok(())
+    }
+
+    fn keep_snapshot(
+        &mut self,
+        tenant: &str,
+        task: TaskId,
+        snapshot: Snapshot,
+    ) -> Result<(), JournalError> {
+        self.check()?;
+        let Some(stored) = self.tasks.get_mut(&(tenant.to_owned(), task)) else { return Ok(()) };
+        let number = snapshot.number;
+        if number > stored.head.number {
+            return Err(JournalError::Corrupt { task, number, why: "it is missing".into() });
+        }
+        if stored.snapshot.as_ref().is_none_or(|before| before.number < number) {
+            stored.snapshot = Some(snapshot);
+        }
+        Ok(())
+    }
+
+    fn prune(
+        &mut self,
+        tenant: &str,
+        task: TaskId,
+        through: EventNumber,
+    ) -> Result<(), JournalError> {
+        self.check()?;
+        let Some(stored) = self.tasks.get_mut(&(tenant.to_owned(), task)) else { return Ok(()) };
+        let Some(snapshot) = &stored.snapshot else { return Ok(()) };
+        let through = through.min(snapshot.number).max(stored.head.pruned);
+        stored.events.retain(|event| event.number > through);
+        stored.head.pruned = through;
+        Ok(())
+    }
+
+    fn remove(&mut self, tenant: &str, task: TaskId) -> Result<(), JournalError> {
+        self.check()?;
+        let at = (tenant.to_owned(), task);
+        if !self.tasks.get(&at).is_some_and(|stored| stored.head.status.has_ended()) {
+            return Ok(());
+        }
+        if let Some(stored) = self.tasks.remove(&at) {
+            self.placed.remove(&(at.0.clone(), status_byte(stored.head.status), task));
+            self.keys.remove(&(at.0, stored.head.key));
+        }
         Ok(())
     }
 }
@@ -95,14 +156,59 @@ impl Journal for MemoryJournal {
         limit: usize,
     ) -> Result<Vec<Event>, JournalError> {
         let state = self.lock();
-        let Some((events, _)) = state.tasks.get(&(tenant.to_owned(), task)) else {
+        let Some(stored) = state.tasks.get(&(tenant.to_owned(), task)) else {
             return Ok(Vec::new());
         };
-        Ok(events.iter().filter(|event| event.number > after).take(limit).cloned().collect())
+        if after < stored.head.pruned {
+            let (asked, first) = (after.next(), stored.head.pruned.next());
+            return Err(JournalError::Pruned { task, asked, first });
+        }
+        let seen = usize::try_from(after.0.saturating_sub(stored.head.pruned.0));
+        let seen = seen.unwrap_or(usize::MAX);
+        Ok(stored.events.iter().skip(seen).take(limit).cloned().collect())
+    }
+
+    fn snapshot(&self, tenant: &str, task: TaskId) -> Result<Option<Snapshot>, JournalError> {
+        let state = self.lock();
+        Ok(state.tasks.get(&(tenant.to_owned(), task)).and_then(|stored| stored.snapshot.clone()))
+    }
+
+    fn keep_snapshot(
+        &self,
+        tenant: &str,
+        task: TaskId,
+        snapshot: Snapshot,
+    ) -> BoxFuture<'static, Result<(), JournalError>> {
+        ready(self.lock().keep_snapshot(tenant, task, snapshot)).boxed()
+    }
+
+    fn prune(
+        &self,
+        tenant: &str,
+        task: TaskId,
+        through: EventNumber,
+    ) -> BoxFuture<'static, Result<(), JournalError>> {
+        ready(self.lock().prune(tenant, task, through)).boxed()
+    }
+
+    fn remove(&self, tenant: &str, task: TaskId) -> BoxFuture<'static, Result<(), JournalError>> {
+        ready(self.lock().remove(tenant, task)).boxed()
+    }
+
+    fn expired(
+        &self,
+        keep: &Retention,
+        now_ms: u64,
+        limit: usize,
+    ) -> Result<Vec<(String, TaskId)>, JournalError> {
+        let state = self.lock();
+        let over = state.tasks.iter().filter(|(_, stored)| keep.is_over(&stored.head, now_ms));
+        Ok(over.map(|(at, _)| at.clone()).take(limit).collect())
     }
 
     fn head(&self, tenant: &str, task: TaskId) -> Result<Option<TaskHead>, JournalError> {
-        Ok(self.lock().tasks.get(&(tenant.to_owned(), task)).map(|(_, head)| head.clone()))
+        let state = self.lock();
+        Ok(state.tasks.get(&(tenant.to_owned(), task)).map(|stored| stored.head.clone()))
     }
 
     fn list(
@@ -113,18 +219,26 @@ impl Journal for MemoryJournal {
         limit: usize,
     ) -> Result<Vec<(TaskId, TaskHead)>, JournalError> {
         let state = self.lock();
-        let wanted = |(owner, task): &(String, TaskId), head: &TaskHead| {
-            owner == tenant
-                && status.is_none_or(|status| head.status == status)
-                && after.is_none_or(|after| *task < after)
+        let (first, last) = (TaskId::from_bytes([0; 16]), TaskId::from_bytes([255; 16]));
+        let end = after.map_or(Bound::Included(last), Bound::Excluded);
+        let tenant = || tenant.to_owned();
+        let Some(status) = status.map(status_byte) else {
+            let range = (Bound::Included((tenant(), first)), end.map(|task| (tenant(), task)));
+            let newest_first = state.tasks.range(range).rev().take(limit);
+            return Ok(newest_first.map(|(at, stored)| (at.1, stored.head.clone())).collect());
         };
-        let newest_first = state.tasks.iter().rev().filter(|(at, (_, head))| wanted(at, head));
-        Ok(newest_first.take(limit).map(|(at, (_, head))| (at.1, head.clone())).collect())
+        let placed = |task| (tenant(), status, task);
+        let newest_first = state.placed.range((Bound::Included(placed(first)), end.map(placed)));
+        let heads = newest_first.rev().take(limit).filter_map(|(tenant, _, task)| {
+            let stored = state.tasks.get(&(tenant.clone(), *task))?;
+            Some((*task, stored.head.clone()))
+        });
+        Ok(heads.collect())
     }
 
     fn unsettled(&self) -> Result<Vec<(String, TaskId)>, JournalError> {
         let state = self.lock();
-        let live = state.tasks.iter().filter(|(_, (_, head))| !head.status.has_ended());
+        let live = state.tasks.iter().filter(|(_, stored)| !stored.head.status.has_ended());
         Ok(live.map(|(at, _)| at.clone()).collect())
     }
 

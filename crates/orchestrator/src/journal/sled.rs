@@ -1,28 +1,68 @@
 //! The journal on a disk of its own.
 
+mod append;
+mod list;
+mod remove;
+mod snapshots;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use remit_core::status::Status;
 use remit_core::{Event, EventNumber, TaskId};
-use remit_vat::disk::{Disk, DiskError, Pair, View, Write};
-use remit_vat::wire;
+use remit_vat::disk::{Disk, View};
 
+use self::append::Append;
+use super::body::Body;
 use super::record::{self, Hash};
-use super::{Journal, JournalError, TaskHead, check_order, follows, keys};
-
-/// Places of tasks that are read at once.
-const PAGE: usize = 1_000;
+use super::{Journal, JournalError, Retention, Snapshot, TaskHead, keys};
+use crate::limits;
 
 /// The journal in a store, beside whatever else is there under other first bytes of keys.
 #[derive(Debug, Clone)]
 pub struct SledJournal {
     disk: Disk,
+    holds: Holds,
+}
+
+/// Backups and checks that read the journal now: meanwhile nothing is removed or replaced.
+#[derive(Debug, Clone, Default)]
+struct Holds(Arc<AtomicUsize>);
+
+impl Holds {
+    /// To be asked on the commit thread, where holds begin.
+    fn check(&self) -> Result<(), JournalError> {
+        if self.0.load(Ordering::SeqCst) == 0 { Ok(()) } else { Err(JournalError::Busy) }
+    }
+}
+
+/// A hold on the journal: until it is dropped, nothing is removed or replaced.
+#[derive(Debug)]
+pub(super) struct Hold(Holds);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl SledJournal {
     /// The journal in `disk`.
-    pub const fn new(disk: Disk) -> Self {
-        Self { disk }
+    pub fn new(disk: Disk) -> Self {
+        Self { disk, holds: Holds::default() }
+    }
+
+    /// The store that it is in.
+    pub(super) const fn disk(&self) -> &Disk {
+        &self.disk
+    }
+
+    /// A hold that begins now. On the commit thread it is in order with all that is written.
+    pub(super) fn hold(&self) -> Hold {
+        self.holds.0.fetch_add(1, Ordering::SeqCst);
+        Hold(self.holds.clone())
     }
 
     fn stored_head(&self, tenant: &str, task: TaskId) -> Result<Option<TaskHead>, JournalError> {
@@ -31,14 +71,18 @@ impl SledJournal {
     }
 
     /// The hash that the event after `after` must follow.
-    fn hash_of(
+    pub(super) fn hash_of(
         &self,
         tenant: &str,
         task: TaskId,
+        head: &TaskHead,
         after: EventNumber,
     ) -> Result<Hash, JournalError> {
         if after.0 == 0 {
             return Ok(record::beginning(tenant, task));
+        }
+        if after == head.pruned {
+            return Ok(head.pruned_hash);
         }
         let damaged = |why| JournalError::Corrupt { task, number: after, why };
         let bytes = self.disk.get(&keys::event(tenant, task, after))?;
@@ -46,37 +90,83 @@ impl SledJournal {
         record::check(&bytes, None).map_err(damaged)
     }
 
-    /// Tasks of one kind, newest first.
-    fn list_places(
-        &self,
-        tenant: &str,
-        status: Status,
-        after: Option<TaskId>,
-        limit: usize,
-    ) -> Result<Vec<(TaskId, TaskHead)>, JournalError> {
-        let mut before = after.map(|task| keys::place(tenant, status, task)).unwrap_or_default();
-        let mut found = Vec::new();
-        loop {
-            let page = self.disk.scan_back(&keys::places(tenant, status), &before, PAGE)?;
-            let full = page.len() == PAGE;
-            for (key, _) in page {
-                let Some(task) = keys::task(&key) else { continue };
-                before = key;
-                let Some(bytes) = self.disk.get(&keys::head(tenant, task))? else { continue };
-                let head = shown(task, &bytes);
-                if head.status == status {
-                    found.push((task, head));
-                }
-                if found.len() == limit {
-                    return Ok(found);
-                }
-            }
-            if !full {
-                return Ok(found);
-            }
+    /// The content of a body, as it is stored.
+    pub(super) fn body(&self, tenant: &str, body: &Body) -> Result<Vec<u8>, String> {
+        let prefix = keys::body(tenant, &body.hash);
+        let pieces = keys::pieces_of(body.size as usize).len();
+        let pieces = self.disk.scan(&prefix, &prefix, pieces).map_err(|error| error.to_string())?;
+        Ok(pieces.into_iter().flat_map(|(_, piece)| piece).collect())
+    }
+
+    /// Whether a task with this head may be read from after `after` on. `None`: it has nothing more.
+    fn readable(
+        task: TaskId,
+        head: Option<TaskHead>,
+        after: EventNumber,
+    ) -> Result<Option<TaskHead>, JournalError> {
+        let Some(head) = head.filter(|head| after < head.number) else { return Ok(None) };
+        if after < head.pruned {
+            let (asked, first) = (after.next(), head.pruned.next());
+            return Err(JournalError::Pruned { task, asked, first });
         }
+        Ok(Some(head))
     }
 }
+
+/// Where a reader of events has come to.
+struct Reading {
+    number: EventNumber,
+    before: Hash,
+    events: Vec<Event>,
+    bytes: usize,
+}
+
+impl SledJournal {
+    /// Reads the next events of a task, a few at a time.
+    fn read_some(
+        &self,
+        tenant: &str,
+        task: TaskId,
+        head: &TaskHead,
+        reading: &mut Reading,
+        limit: usize,
+    ) -> Result<(), JournalError> {
+        let from = keys::event(tenant, task, reading.number.next());
+        let stored = self.disk.scan(&keys::events(tenant, task), &from, limit)?;
+        if stored.is_empty() {
+            let (number, why) = (reading.number.next(), "it is missing".to_owned());
+            return Err(JournalError::Corrupt { task, number, why });
+        }
+        for (key, bytes) in &stored {
+            let number = reading.number.next();
+            let damaged = |why: String| JournalError::Corrupt { task, number, why };
+            if keys::number(key) != Some(number) {
+                return Err(damaged("it is missing".into()));
+            }
+            let mut fetched = 0;
+            let fetch = |body: &Body| {
+                fetched += body.size as usize;
+                self.body(tenant, body)
+            };
+            let (event, hash) =
+                record::open(bytes, number, Some(&reading.before), fetch).map_err(damaged)?;
+            if number == head.number && hash != head.hash {
+                return Err(damaged("it is not the one that the task's head names".into()));
+            }
+            reading.before = hash;
+            reading.number = number;
+            reading.events.push(event);
+            reading.bytes += bytes.len() + fetched;
+            if reading.bytes >= limits::READ_BYTES {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Events that are scanned at once: few enough that large ones do not fill the memory.
+const SCANNED: usize = 128;
 
 impl Journal for SledJournal {
     fn append(
@@ -86,12 +176,8 @@ impl Journal for SledJournal {
         events: Vec<Event>,
         head: TaskHead,
     ) -> BoxFuture<'static, Result<(), JournalError>> {
-        let expected = follows(&events, &head);
-        let events: Vec<_> =
-            events.iter().map(|event| (event.number, wire::event::encode(event))).collect();
-        let bytes = events.iter().map(|(_, bytes)| bytes.len() + 128).sum::<usize>() + 256;
-        let append = Append { tenant: tenant.to_owned(), task, expected, events, head };
-        let done = self.disk.transact(bytes, move |view| append.decide(view));
+        let append = Append::new(tenant, task, &events, head);
+        let done = self.disk.transact(append.bytes(), move |view| append.decide(view));
         async move { done.await? }.boxed()
     }
 
@@ -103,34 +189,60 @@ impl Journal for SledJournal {
         limit: usize,
     ) -> Result<Vec<Event>, JournalError> {
         // The head first: what it promises must then be there.
-        let Some(head) = self.stored_head(tenant, task)? else { return Ok(Vec::new()) };
-        if limit == 0 || after >= head.number {
-            return Ok(Vec::new());
-        }
-        let mut before = self.hash_of(tenant, task, after)?;
-        let from = keys::event(tenant, task, after.next());
-        let stored = self.disk.scan(&keys::events(tenant, task), &from, limit)?;
-        let mut events = Vec::with_capacity(stored.len());
-        let mut number = after;
-        for (key, bytes) in &stored {
-            number = number.next();
-            let damaged = |why: &str| JournalError::Corrupt { task, number, why: why.to_owned() };
-            if keys::number(key) != Some(number) {
-                return Err(damaged("it is missing"));
+        let head = self.stored_head(tenant, task)?;
+        let Some(head) = Self::readable(task, head, after)? else { return Ok(Vec::new()) };
+        let read = || {
+            let before = self.hash_of(tenant, task, &head, after)?;
+            let mut reading = Reading { number: after, before, events: Vec::new(), bytes: 0 };
+            while reading.number < head.number
+                && reading.events.len() < limit
+                && reading.bytes < limits::READ_BYTES
+            {
+                let left = (limit - reading.events.len()).min(SCANNED);
+                self.read_some(tenant, task, &head, &mut reading, left)?;
             }
-            let (event, hash) =
-                record::open(bytes, number, Some(&before)).map_err(|why| damaged(&why))?;
-            if number == head.number && hash != head.hash {
-                return Err(damaged("it is not the one that the task's head names"));
-            }
-            before = hash;
-            events.push(event);
-        }
-        if events.len() < limit && number < head.number {
-            let why = "it is missing".to_owned();
-            return Err(JournalError::Corrupt { task, number: number.next(), why });
-        }
-        Ok(events)
+            Ok(reading.events)
+        };
+        read().or_else(|error| {
+            // Damaged, or removed while it was read?
+            let head = self.stored_head(tenant, task)?;
+            if Self::readable(task, head, after)?.is_none() { Ok(Vec::new()) } else { Err(error) }
+        })
+    }
+
+    fn snapshot(&self, tenant: &str, task: TaskId) -> Result<Option<Snapshot>, JournalError> {
+        self.read_snapshot(tenant, task)
+    }
+
+    fn keep_snapshot(
+        &self,
+        tenant: &str,
+        task: TaskId,
+        snapshot: Snapshot,
+    ) -> BoxFuture<'static, Result<(), JournalError>> {
+        self.write_snapshot(tenant, task, snapshot)
+    }
+
+    fn prune(
+        &self,
+        tenant: &str,
+        task: TaskId,
+        through: EventNumber,
+    ) -> BoxFuture<'static, Result<(), JournalError>> {
+        self.clone().prune_in_steps(tenant.to_owned(), task, through).boxed()
+    }
+
+    fn remove(&self, tenant: &str, task: TaskId) -> BoxFuture<'static, Result<(), JournalError>> {
+        self.clone().remove_in_steps(tenant.to_owned(), task).boxed()
+    }
+
+    fn expired(
+        &self,
+        keep: &Retention,
+        now_ms: u64,
+        limit: usize,
+    ) -> Result<Vec<(String, TaskId)>, JournalError> {
+        self.list_expired(keep, now_ms, limit)
     }
 
     fn head(&self, tenant: &str, task: TaskId) -> Result<Option<TaskHead>, JournalError> {
@@ -144,26 +256,14 @@ impl Journal for SledJournal {
         after: Option<TaskId>,
         limit: usize,
     ) -> Result<Vec<(TaskId, TaskHead)>, JournalError> {
-        if let Some(status) = status {
-            return self.list_places(tenant, status, after, limit);
+        match status {
+            Some(status) => self.list_placed(tenant, status, after, limit),
+            None => self.list_all(tenant, after, limit),
         }
-        let before = after.map(|task| keys::head(tenant, task)).unwrap_or_default();
-        let page = self.disk.scan_back(&keys::heads(tenant), &before, limit)?;
-        let read = |(key, bytes): Pair| keys::task(&key).map(|task| (task, shown(task, &bytes)));
-        Ok(page.into_iter().filter_map(read).collect())
     }
 
     fn unsettled(&self) -> Result<Vec<(String, TaskId)>, JournalError> {
-        let mut found = Vec::new();
-        let mut from = keys::ALL_LIVE.to_vec();
-        loop {
-            let page = self.disk.scan(keys::ALL_LIVE, &from, PAGE)?;
-            let Some((last, _)) = page.last() else { return Ok(found) };
-            // The least key after the last one.
-            from.clone_from(last);
-            from.push(0);
-            found.extend(page.iter().filter_map(|(key, _)| keys::tenant(key).zip(keys::task(key))));
-        }
+        self.list_live()
     }
 
     fn find_key(
@@ -173,7 +273,7 @@ impl Journal for SledJournal {
     ) -> BoxFuture<'static, Result<Option<TaskId>, JournalError>> {
         let key = keys::created(tenant, key);
         // On the commit thread, so that it answers after what was queued before it is durable.
-        let looked = self.disk.transact(0, move |view| {
+        let looked = self.disk.transact(0, move |view: &View<'_>| {
             let found = view.get(&key)?.and_then(|task| keys::task(&task));
             Ok(found.map_or(Ok(Vec::new()), Err))
         });
@@ -189,76 +289,6 @@ impl Journal for SledJournal {
     }
 }
 
-/// An append on its way to the disk.
-struct Append {
-    tenant: String,
-    task: TaskId,
-    expected: EventNumber,
-    /// Numbers, and events in their encoded form.
-    events: Vec<(EventNumber, Vec<u8>)>,
-    head: TaskHead,
-}
-
-impl Append {
-    /// Runs on the commit thread, after every append that was queued before this one.
-    fn decide(self, view: &View<'_>) -> Result<Result<Vec<Write>, JournalError>, DiskError> {
-        let Self { tenant, task, .. } = &self;
-        let before = match view.get(&keys::head(tenant, *task))? {
-            None => None,
-            Some(bytes) => match read_head(*task, &bytes) {
-                Ok(head) => Some(head),
-                Err(error) => return Ok(Err(error)),
-            },
-        };
-        let claimed = match &before {
-            None if !self.head.key.is_empty() => {
-                let key = keys::created(tenant, &self.head.key);
-                if let Some(other) = view.get(&key)?.and_then(|other| keys::task(&other)) {
-                    let key = self.head.key;
-                    return Ok(Err(JournalError::KeyTaken { key, task: other }));
-                }
-                Some((key, Some(task.as_bytes().to_vec())))
-            }
-            _ => None,
-        };
-        Ok(self.writes(before, claimed))
-    }
-
-    fn writes(
-        mut self,
-        before: Option<TaskHead>,
-        claimed: Option<Write>,
-    ) -> Result<Vec<Write>, JournalError> {
-        let (tenant, task) = (&self.tenant, self.task);
-        let (found, mut hash) = match &before {
-            Some(head) => (head.number, head.hash),
-            None => (EventNumber(0), record::beginning(tenant, task)),
-        };
-        let numbers = self.events.iter().map(|(number, _)| *number);
-        check_order(task, self.expected, found, numbers)?;
-        let mut writes: Vec<Write> = claimed.into_iter().collect();
-        for (number, event) in &self.events {
-            let (bytes, next) = record::seal(&hash, event);
-            writes.push((keys::event(tenant, task, *number), Some(bytes)));
-            (hash, self.head.number) = (next, *number);
-        }
-        self.head.hash = hash;
-        let place = keys::place(tenant, self.head.status, task);
-        if let Some(before) = before {
-            let left = keys::place(tenant, before.status, task);
-            if left != place {
-                writes.push((left, None));
-                writes.push((place, Some(Vec::new())));
-            }
-            self.head.key = before.key;
-        } else {
-            writes.push((place, Some(Vec::new())));
-        }
-        writes.push((keys::head(tenant, task), Some(self.head.to_bytes())));
-        Ok(writes)
-    }
-}
-
 fn read_head(task: TaskId, bytes: &[u8]) -> Result<TaskHead, JournalError> {
     TaskHead::from_bytes(bytes).map_err(|why| JournalError::Corrupt {
         task,
@@ -267,11 +297,8 @@ fn read_head(task: TaskId, bytes: &[u8]) -> Result<TaskHead, JournalError> {
     })
 }
 
-/// A head for a list: one that is damaged is shown as such, and does not spoil the list.
-fn shown(task: TaskId, bytes: &[u8]) -> TaskHead {
-    read_head(task, bytes).unwrap_or_else(|error| TaskHead {
-        status: Status::Halted,
-        detail: error.to_string(),
-        ..TaskHead::default()
-    })
+/// A task's head as a decision on the commit thread sees it.
+fn head_in(view: &View<'_>, tenant: &str, task: TaskId) -> Result<Option<TaskHead>, JournalError> {
+    let bytes = view.get(&keys::head(tenant, task))?;
+    bytes.map(|bytes| read_head(task, &bytes)).transpose()
 }

@@ -1,9 +1,27 @@
 //! One contract for every journal, and what a journal on disk must survive.
 
+/// One body for every journal: each test gets an empty one.
+macro_rules! contract {
+    ($($name:ident)*) => {
+        mod in_memory {
+            $(#[test] fn $name() { super::$name(&super::MemoryJournal::new()); })*
+        }
+        mod on_disk {
+            $(#[test] fn $name() {
+                let dir = tempfile::TempDir::new().unwrap();
+                super::$name(&super::open(&dir).1);
+            })*
+        }
+    };
+}
+
+mod bodies;
 mod contract;
 mod damage;
 mod full;
+mod kept;
 mod kill;
+mod many;
 
 use remit_core::event::TaskCreated;
 use remit_core::{Attempt, Fact, Value};

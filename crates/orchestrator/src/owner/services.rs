@@ -4,6 +4,8 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
 use super::TaskKey;
 use crate::journal::Journal;
 use crate::placer::Placer;
@@ -27,6 +29,8 @@ pub struct Services {
     pub tasks: Weak<Tasks>,
     /// Called when an owner's journal failed and the owner is of no more use.
     pub halted: Box<dyn Fn(&TaskKey)>,
+    /// Who may write a snapshot: one at a time, so that their states do not fill the memory.
+    pub snapshots: Semaphore,
     /// Times that an operator may set.
     pub timing: Timing,
 }

@@ -10,7 +10,7 @@ use remit_vat::connection::within;
 use remit_vat::exception::{to_exception, to_failure};
 use remit_vat::wire;
 
-use crate::journal::TaskHead;
+use crate::journal::{JournalError, TaskHead};
 use crate::limits;
 use crate::owner::{Output, Owner, TaskKey};
 use crate::tasks::Tasks;
@@ -73,6 +73,10 @@ impl task::Server for TaskServer {
         let sink = params.get_sink()?;
         let feed = Feed { tasks: Rc::clone(&self.tasks), key: self.key.clone(), cursor, sink };
         self.owner()?;
+        // A cursor before all that is still held is refused here, where its holder hears it.
+        let journal = &self.tasks.services().journal;
+        let next = journal.read(&self.key.tenant, self.key.task, cursor, 1);
+        next.map_err(|error| to_exception(&error.into_failure()))?;
         let running = tokio::task::spawn_local(async move {
             if let Err(failure) = feed.run().await {
                 tracing::debug!(%failure, "a follower's feed ended");
@@ -258,7 +262,7 @@ impl Feed {
         let journal = &self.tasks.services().journal;
         let events = journal
             .read(&self.key.tenant, self.key.task, self.cursor, page)
-            .map_err(|error| Failure::new(remit_core::Code::Failed, error.to_string()))?;
+            .map_err(JournalError::into_failure)?;
         let events: Vec<_> = events.into_iter().filter(|event| event.number <= durable).collect();
         let mut rest = &events[..];
         while !rest.is_empty() {

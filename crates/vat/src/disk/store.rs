@@ -28,6 +28,8 @@ pub(super) struct Store {
     /// Large values, which sled keeps in files of their own and does not sync.
     blobs: Mutex<Blobs>,
     pub(super) last_commit_us: AtomicU64,
+    /// How many records readers were given.
+    pub(super) read: AtomicU64,
 }
 
 /// The files of large values that were synced.
@@ -56,6 +58,27 @@ impl View<'_> {
             None => Ok(self.db.get(key).map_err(|e| unreadable(&e))?.map(|value| value.to_vec())),
         }
     }
+
+    /// Up to `limit` pairs whose keys begin with `prefix` and are at or after `from`, in order.
+    pub fn scan(&self, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<Pair>, DiskError> {
+        let Some(range) = range_of(prefix, from) else { return Ok(Vec::new()) };
+        // Each key that was written hides one in the store.
+        let hidden = self.written.range(range.clone()).count();
+        let stored = self.db.range::<Vec<u8>, _>(range.clone()).take(limit.saturating_add(hidden));
+        let mut found: BTreeMap<_, _> = collect(stored)?.into_iter().collect();
+        let whole = found.len() < limit.saturating_add(hidden);
+        let last = found.last_key_value().map(|(key, _)| key.clone());
+        for (key, value) in self.written.range(range) {
+            match value {
+                // Beyond what was read of the store there may be keys in between.
+                Some(value) if whole || Some(key) <= last.as_ref() => {
+                    found.insert(key.clone(), value.clone());
+                }
+                _ => drop(found.remove(key)),
+            }
+        }
+        Ok(found.into_iter().take(limit).collect())
+    }
 }
 
 impl Store {
@@ -68,6 +91,7 @@ impl Store {
             failed: OnceLock::new(),
             blobs: Mutex::default(),
             last_commit_us: AtomicU64::new(0),
+            read: AtomicU64::new(0),
         }
     }
 
@@ -78,6 +102,7 @@ impl Store {
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, DiskError> {
         self.check_failed()?;
         let value = self.folder.db.get(key).map_err(|e| unreadable(&e))?;
+        self.read.fetch_add(1, Ordering::Relaxed);
         Ok(value.map(|value| value.to_vec()))
     }
 
@@ -88,12 +113,8 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<Pair>, DiskError> {
         self.check_failed()?;
-        let end = end_of(prefix);
-        if matches!(&end, Bound::Excluded(end) if end.as_slice() <= from) {
-            return Ok(Vec::new());
-        }
-        let range = (Bound::Included(from.max(prefix).to_vec()), end);
-        collect(self.folder.db.range::<Vec<u8>, _>(range).take(limit))
+        let Some(range) = range_of(prefix, from) else { return Ok(Vec::new()) };
+        self.given(collect(self.folder.db.range::<Vec<u8>, _>(range).take(limit)))
     }
 
     pub(super) fn scan_back(
@@ -113,7 +134,13 @@ impl Store {
             }
         }
         let range = (Bound::Included(prefix.to_vec()), end);
-        collect(self.folder.db.range::<Vec<u8>, _>(range).rev().take(limit))
+        self.given(collect(self.folder.db.range::<Vec<u8>, _>(range).rev().take(limit)))
+    }
+
+    fn given(&self, pairs: Result<Vec<Pair>, DiskError>) -> Result<Vec<Pair>, DiskError> {
+        let count = pairs.as_ref().map_or(0, Vec::len);
+        self.read.fetch_add(count as u64, Ordering::Relaxed);
+        pairs
     }
 
     /// Whether a batch of about `bytes` may be tried.
@@ -234,6 +261,15 @@ fn collect(
         .map(|pair| pair.map(|(key, value)| (key.to_vec(), value.to_vec())))
         .collect::<sled::Result<_>>()
         .map_err(|e| unreadable(&e))
+}
+
+/// The keys that begin with `prefix` and are at or after `from`, if there can be any.
+fn range_of(prefix: &[u8], from: &[u8]) -> Option<(Bound<Vec<u8>>, Bound<Vec<u8>>)> {
+    let end = end_of(prefix);
+    if matches!(&end, Bound::Excluded(end) if end.as_slice() <= from) {
+        return None;
+    }
+    Some((Bound::Included(from.max(prefix).to_vec()), end))
 }
 
 /// Where the keys that begin with `prefix` end.

@@ -76,6 +76,28 @@ fn a_decision_sees_all_that_was_queued_before_it() {
 }
 
 #[test]
+fn a_scan_on_the_commit_thread_sees_what_was_queued_before_it() {
+    let dir = TempDir::new().unwrap();
+    let disk = Disk::open(dir.path(), CACHE).unwrap();
+    wait(disk.commit(["b1", "b3", "b5", "c"].map(|key| put(key, "old")).to_vec())).unwrap();
+    for limit in 0..6 {
+        let (send, seen) = std::sync::mpsc::channel();
+        let changes = vec![put("b2", "new"), (b"b3".to_vec(), None), put("b5", "new")];
+        // One thread does all that waits in one go: the changes may be in the view or in the store.
+        drop(disk.commit(changes));
+        let looked = disk.transact(0, move |view: &View<'_>| {
+            send.send(view.scan(b"b", b"", limit)?).map_err(|_| DiskError("gone".into()))?;
+            Ok(Ok::<_, ()>(Vec::new()))
+        });
+        wait(looked).unwrap().unwrap();
+        let expected = pairs(&[("b1", "old"), ("b2", "new"), ("b5", "new")]);
+        assert_eq!(seen.recv().unwrap(), expected[..limit.min(3)], "{limit}");
+        wait(disk.commit(vec![(b"b2".to_vec(), None), put("b3", "old"), put("b5", "old")]))
+            .unwrap();
+    }
+}
+
+#[test]
 fn large_values_survive() {
     let dir = TempDir::new().unwrap();
     let large = "x".repeat(3 << 20);

@@ -3,6 +3,7 @@
 mod caveat;
 mod fact;
 mod intern;
+mod split;
 
 #[cfg(test)]
 mod strategies;
@@ -13,6 +14,7 @@ use remit_core::{Event, EventNumber};
 use remit_schema::event_capnp::event;
 
 pub use caveat::{read as read_caveat, write as write_caveat};
+pub use split::{Encoded, decode_flat, encode_split};
 
 use super::Malformed;
 use super::value::HELD_DEPTH;
@@ -33,20 +35,28 @@ pub fn encode(event: &Event) -> Vec<u8> {
     let allocator = capnp::message::HeapAllocator::new().first_segment_words(FIRST_SEGMENT_WORDS);
     let mut message = capnp::message::Builder::new(allocator);
     write(message.init_root(), event);
+    pack(&message)
+}
+
+fn pack<A: capnp::message::Allocator>(message: &capnp::message::Builder<A>) -> Vec<u8> {
     let mut bytes = Vec::new();
     // Writing to memory does not fail.
-    let written = capnp::serialize_packed::write_message(&mut bytes, &message);
+    let written = capnp::serialize_packed::write_message(&mut bytes, message);
     debug_assert!(written.is_ok());
     bytes
 }
 
 /// The event that [`encode`] wrote.
 pub fn decode(bytes: &[u8]) -> Result<Event, Malformed> {
+    let message = capnp::serialize_packed::read_message(bytes, options())?;
+    read(message.get_root()?)
+}
+
+fn options() -> capnp::message::ReaderOptions {
     let mut options = capnp::message::ReaderOptions::new();
     options.traversal_limit_in_words(Some(MAX_STORED_WORDS));
     options.nesting_limit(i32::try_from(STORED_NESTING).unwrap_or(i32::MAX));
-    let message = capnp::serialize_packed::read_message(bytes, options)?;
-    read(message.get_root()?)
+    options
 }
 
 /// Reads an event.

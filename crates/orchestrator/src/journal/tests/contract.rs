@@ -2,21 +2,6 @@
 
 use super::*;
 
-/// One body for every journal: each test gets an empty one.
-macro_rules! contract {
-    ($($name:ident)*) => {
-        mod in_memory {
-            $(#[test] fn $name() { super::$name(&super::MemoryJournal::new()); })*
-        }
-        mod on_disk {
-            $(#[test] fn $name() {
-                let dir = tempfile::TempDir::new().unwrap();
-                super::$name(&super::open(&dir).1);
-            })*
-        }
-    };
-}
-
 contract! {
     what_is_appended_is_read
     an_append_that_follows_another_event_is_refused
@@ -213,7 +198,7 @@ fn a_head_is_kept_beside_the_events(journal: &dyn Journal) {
     };
     wait(journal.append(TENANT, task(1), events(1..=3), written.clone())).unwrap();
     let read = journal.head(TENANT, task(1)).unwrap().unwrap();
-    let expected = TaskHead { number: EventNumber(3), hash: read.hash, ..written };
+    let expected = TaskHead { number: EventNumber(3), hash: read.hash, last_ms: 3, ..written };
     assert_eq!(read, expected);
     assert_eq!(journal.list(TENANT, None, None, 1).unwrap(), [(task(1), expected)]);
 }

@@ -1,0 +1,207 @@
+//! Events with large bodies: in which stretches of their stored form the bodies lie.
+
+use std::ops::Range;
+
+use capnp::dynamic_value;
+use remit_core::Event;
+use remit_schema::event_capnp::event;
+
+use super::super::Malformed;
+use super::{FIRST_SEGMENT_WORDS, options, read, write};
+
+/// An event in its stored form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Encoded {
+    /// One without large bodies, packed, as [`super::encode`] gives it.
+    Packed(Vec<u8>),
+    /// One with large bodies, not packed: [`decode_flat`] reads it.
+    Flat {
+        /// The whole.
+        bytes: Vec<u8>,
+        /// Stretches of it, in order and apart from each other, each of which is one large text or
+        /// data, or what lies between such when that is large itself.
+        bodies: Vec<Range<usize>>,
+    },
+}
+
+/// An event in its stored form; a body is large from `least` bytes on.
+pub fn encode_split(event: &Event, least: usize) -> Encoded {
+    let allocator = capnp::message::HeapAllocator::new().first_segment_words(FIRST_SEGMENT_WORDS);
+    let mut message = capnp::message::Builder::new(allocator);
+    write(message.init_root(), event);
+    if message.size_in_words() * 8 < least {
+        return Encoded::Packed(super::pack(&message));
+    }
+    let mut found = Vec::new();
+    if let Ok(root) = message.get_root_as_reader::<event::Reader<'_>>() {
+        let segments = message.get_segments_for_output();
+        let mut seek = Seek { places: places(&segments), least, found: &mut found };
+        // What cannot be walked through is stored with what lies around it.
+        let _walked = seek.value(root.into());
+    }
+    let bytes = capnp::serialize::write_message_to_words(&message);
+    let bodies = fill(found, bytes.len(), least);
+    Encoded::Flat { bytes, bodies }
+}
+
+/// The event whose flat form this is.
+pub fn decode_flat(bytes: &[u8]) -> Result<Event, Malformed> {
+    let message = capnp::serialize::read_message(bytes, options())?;
+    read(message.get_root()?)
+}
+
+/// Where each segment lies in memory, and where it begins in the flat form, after its table.
+fn places<'a>(segments: &'a [&'a [u8]]) -> Vec<(&'a [u8], usize)> {
+    let mut at = (4 * (segments.len() + 1)).next_multiple_of(8);
+    segments
+        .iter()
+        .map(|segment| {
+            let place = (*segment, at);
+            at += segment.len();
+            place
+        })
+        .collect()
+}
+
+/// A walk through a message for its large bodies.
+struct Seek<'a, 'f> {
+    places: Vec<(&'a [u8], usize)>,
+    least: usize,
+    found: &'f mut Vec<Range<usize>>,
+}
+
+impl Seek<'_, '_> {
+    fn value(&mut self, value: dynamic_value::Reader<'_>) -> capnp::Result<()> {
+        match value {
+            dynamic_value::Reader::Text(text) => self.body(text.as_bytes()),
+            dynamic_value::Reader::Data(data) => self.body(data),
+            dynamic_value::Reader::List(list) => {
+                for at in 0..list.len() {
+                    self.value(list.get(at)?)?;
+                }
+            }
+            dynamic_value::Reader::Struct(fields) => {
+                for field in fields.get_schema().get_non_union_fields()? {
+                    if fields.has(field)? {
+                        self.value(fields.get(field)?)?;
+                    }
+                }
+                if let Some(field) = fields.which()?
+                    && fields.has(field)?
+                {
+                    self.value(fields.get(field)?)?;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn body(&mut self, body: &[u8]) {
+        if body.len() < self.least {
+            return;
+        }
+        let start = body.as_ptr().addr();
+        for (segment, at) in &self.places {
+            let first = segment.as_ptr().addr();
+            if (first..first + segment.len()).contains(&start) {
+                let from = at + (start - first);
+                self.found.push(from..from + body.len());
+                return;
+            }
+        }
+    }
+}
+
+/// The stretches in order, and with them what lies between them if it is large.
+fn fill(mut found: Vec<Range<usize>>, len: usize, least: usize) -> Vec<Range<usize>> {
+    found.sort_by_key(|body| body.start);
+    let mut all = Vec::with_capacity(found.len());
+    let mut end = 0;
+    for body in found.into_iter().chain(std::iter::once(len..len)) {
+        // No writer of ours shares a body between two places.
+        if body.start < end {
+            continue;
+        }
+        if body.start - end >= least {
+            all.push(end..body.start);
+        }
+        end = body.end;
+        if !body.is_empty() {
+            all.push(body);
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use remit_core::event::{Fact, SourceFile, TaskCreated};
+    use remit_core::{CallNumber, EventNumber, Outcome, Value};
+
+    use super::*;
+
+    const LEAST: usize = 1_000;
+
+    fn completed(value: Value) -> Event {
+        let fact = Fact::CallCompleted { call: CallNumber(1), outcome: Outcome::value(value) };
+        Event { number: EventNumber(3), time_ms: 7, fact }
+    }
+
+    fn split(event: &Event) -> (Vec<u8>, Vec<Range<usize>>) {
+        match encode_split(event, LEAST) {
+            Encoded::Flat { bytes, bodies } => (bytes, bodies),
+            Encoded::Packed(_) => panic!("no large body in {event:?}"),
+        }
+    }
+
+    #[test]
+    fn large_texts_and_data_are_found_wherever_they_are() {
+        let (text, data) = ("t".repeat(LEAST), vec![9; 5 * LEAST]);
+        let small = Value::Text("s".repeat(LEAST / 2));
+        let nested = Value::Fields(vec![
+            ("a".into(), Value::List(vec![small.clone(), Value::Text(text.clone())])),
+            ("b".into(), small),
+            ("c".into(), Value::Data(data.clone())),
+        ]);
+        let event = completed(nested);
+        let (bytes, bodies) = split(&event);
+        let found: Vec<&[u8]> = bodies.iter().map(|body| &bytes[body.clone()]).collect();
+        assert!(found.contains(&text.as_bytes()) && found.contains(&&data[..]), "{bodies:?}");
+        assert_eq!(decode_flat(&bytes).unwrap(), event);
+    }
+
+    #[test]
+    fn what_is_large_without_a_large_text_is_a_body_too() {
+        let event = completed(Value::List((0..LEAST as i64).map(Value::Integer).collect()));
+        let (bytes, bodies) = split(&event);
+        assert_eq!(bodies, [0..bytes.len()]);
+        assert_eq!(decode_flat(&bytes).unwrap(), event);
+    }
+
+    #[test]
+    fn programs_are_bodies() {
+        let file = |path: &str, size| SourceFile { path: path.into(), text: "x".repeat(size) };
+        let created = TaskCreated {
+            name: "n".into(),
+            agent: "script".into(),
+            source: vec![file("a", 2 * LEAST), file("b", 3), file("c", 3 * LEAST)],
+            entry: "a".into(),
+            input: Value::Null,
+            seed: vec![1; 32],
+            labels: Vec::new(),
+            creator: String::new(),
+            deadline_ms: 0,
+            memory_bytes: 0,
+        };
+        let fact = Fact::TaskCreated(Box::new(created));
+        let (_, bodies) = split(&Event { number: EventNumber(1), time_ms: 1, fact });
+        assert_eq!(bodies.iter().map(Range::len).collect::<Vec<_>>(), [2 * LEAST, 3 * LEAST]);
+    }
+
+    #[test]
+    fn an_event_without_large_bodies_is_packed() {
+        let event = completed(Value::Integer(1));
+        assert_eq!(encode_split(&event, LEAST), Encoded::Packed(super::super::encode(&event)));
+    }
+}

@@ -17,6 +17,9 @@ use super::{DiskError, Faults, Pair, Settings, Step};
 
 type Writes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
+/// Keys from here to there.
+type Range = (Bound<Vec<u8>>, Bound<Vec<u8>>);
+
 /// An open folder with what was learnt of it.
 pub(super) struct Store {
     folder: Folder,
@@ -264,7 +267,7 @@ fn collect(
 }
 
 /// The keys that begin with `prefix` and are at or after `from`, if there can be any.
-fn range_of(prefix: &[u8], from: &[u8]) -> Option<(Bound<Vec<u8>>, Bound<Vec<u8>>)> {
+fn range_of(prefix: &[u8], from: &[u8]) -> Option<Range> {
     let end = end_of(prefix);
     if matches!(&end, Bound::Excluded(end) if end.as_slice() <= from) {
         return None;

@@ -136,8 +136,8 @@ fn fill(mut found: Vec<Range<usize>>, len: usize, least: usize) -> Vec<Range<usi
 
 #[cfg(test)]
 mod tests {
-    use remit_core::event::{Fact, SourceFile, TaskCreated};
-    use remit_core::{CallNumber, EventNumber, Outcome, Value};
+    use remit_core::event::Fact;
+    use remit_core::{CallNumber, Code, EventNumber, Failure, Outcome, Value};
 
     use super::*;
 
@@ -175,28 +175,17 @@ mod tests {
     fn what_is_large_without_a_large_text_is_a_body_too() {
         let event = completed(Value::List((0..LEAST as i64).map(Value::Integer).collect()));
         let (bytes, bodies) = split(&event);
-        assert_eq!(bodies, [0..bytes.len()]);
+        assert_eq!((bodies.len(), &bodies[0]), (1, &(0..bytes.len())));
         assert_eq!(decode_flat(&bytes).unwrap(), event);
     }
 
     #[test]
-    fn programs_are_bodies() {
-        let file = |path: &str, size| SourceFile { path: path.into(), text: "x".repeat(size) };
-        let created = TaskCreated {
-            name: "n".into(),
-            agent: "script".into(),
-            source: vec![file("a", 2 * LEAST), file("b", 3), file("c", 3 * LEAST)],
-            entry: "a".into(),
-            input: Value::Null,
-            seed: vec![1; 32],
-            labels: Vec::new(),
-            creator: String::new(),
-            deadline_ms: 0,
-            memory_bytes: 0,
-        };
-        let fact = Fact::TaskCreated(Box::new(created));
-        let (_, bodies) = split(&Event { number: EventNumber(1), time_ms: 1, fact });
-        assert_eq!(bodies.iter().map(Range::len).collect::<Vec<_>>(), [2 * LEAST, 3 * LEAST]);
+    fn a_text_outside_a_value_is_a_body_too() {
+        let failure = Failure::new(Code::Failed, "x".repeat(2 * LEAST)).with_detail("y");
+        let event = Event { fact: Fact::TaskFailed(failure), ..completed(Value::Null) };
+        let (bytes, bodies) = split(&event);
+        assert_eq!(bodies.iter().map(Range::len).collect::<Vec<_>>(), [2 * LEAST]);
+        assert_eq!(decode_flat(&bytes).unwrap(), event);
     }
 
     #[test]

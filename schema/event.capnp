@@ -7,6 +7,8 @@ using ObjectId = import "object.capnp".ObjectId;
 using Outcome = import "object.capnp".Outcome;
 using Failure = import "object.capnp".Failure;
 using Manifest = import "object.capnp".Manifest;
+using Caveat = import "caveat.capnp".Caveat;
+using Budgets = import "caveat.capnp".Budgets;
 
 struct Event {
   # One fact in the life of a task, numbered from 1 without gaps.
@@ -36,6 +38,7 @@ struct Event {
     # The reason that was given.
     inputRequested @19 :UInt64;
     # The operation by which the agent asked for its next input.
+    grantEnded @20 :GrantEnded;
   }
 }
 
@@ -111,6 +114,9 @@ struct GrantAdded {
   # The grant of another task that it passes on; empty and 0: it leads to the tool itself.
   interface @13 :Text;
   # Of its root; empty: what the manifest says; "?": nobody knows.
+  reserve @14 :Budgets;
+  # A purse: charged to the grants above when this one is added, spent by its own calls, which are
+  # refused when it is empty. What is left goes back when the grant is revoked or ends.
 }
 
 struct Derivation {
@@ -142,22 +148,12 @@ struct GrantRevoked {
   reason @1 :Text;
 }
 
-struct Caveat {
-  # One condition on the use of a grant. All of a grant's caveats must hold. One that the reader
-  # does not know refuses every call.
+struct GrantEnded {
+  # A capability is needed no more, nor is what was narrowed from it. What its purse still holds
+  # goes back to the grant that it was split from.
 
-  union {
-    unknown @0 :Text;
-    # Kept as it was written, so that it can be shown. Always refuses.
-    methods @1 :List(Text);
-    # Only these. The names `readOnly` and `idempotent` stand for the methods so annotated.
-    path @2 :Text;
-    # Only on and below this path, seen from the grant's root.
-    calls @3 :UInt64;
-    # At most so many calls, counting those of grants narrowed from this one.
-    expiresMs @4 :UInt64;
-    # Not at or after this moment, milliseconds since 1970.
-  }
+  grant @0 :UInt32;
+  reason @1 :Text;
 }
 
 struct CallRequested {
@@ -188,6 +184,8 @@ struct CallCompleted {
 
   call @0 :UInt64;
   outcome @1 :Outcome;
+  cost @2 :UInt64;
+  # What the tool says the call cost, in units of its own.
 }
 
 struct CallDenied {

@@ -6,10 +6,11 @@ interface Object {
   # A live reference. Who holds it may use it; there is no other check of who calls.
   # Dropping it tells the host that this holder needs it no more. After a disconnect it is broken.
 
-  call @0 (method :Text, args :Value, key :Data) -> (value :Value, object :Object, recorded :Recorded);
+  call @0 (method :Text, args :Value, key :Data) -> (value :Value, object :Object, recorded :Recorded, cost :UInt64);
   # Calls `method`. `key` is the idempotency key, the same on every retry: a host that has a ledger
   # answers a repeated key with the recorded outcome. From a worker to the task's owner it is the
   # number of the operation, eight bytes, most significant first.
+  # `cost` is what the call cost, in units of the tool's own; 0: nothing that is counted.
   # A method that returns an object sets `object`, on which calls may be pipelined.
   # Dropping the promise and its pipeline cancels the call.
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
-use crate::grant::Caveat;
+use crate::grant::{Budgets, Caveat};
 use crate::id::{Attempt, CallNumber, EventNumber, GrantId, InputId, ObjectId, TaskId};
 use crate::manifest::Manifest;
 use crate::value::{Outcome, Value};
@@ -34,10 +34,13 @@ pub enum Fact {
     GrantAdded(Box<Grant>),
     /// A capability was taken back, with all that was narrowed from it.
     GrantRevoked { grant: GrantId, reason: String },
+    /// A capability is needed no more, nor is what was narrowed from it. What its purse still holds
+    /// goes back to the grant that it was split from.
+    GrantEnded { grant: GrantId, reason: String },
     /// A call was allowed and is about to be sent: the intent.
     CallRequested(Box<CallRequested>),
-    /// A call ended so.
-    CallCompleted { call: CallNumber, outcome: Outcome },
+    /// A call ended so, and cost so many units as the tool counts them.
+    CallCompleted { call: CallNumber, outcome: Outcome, cost: u64 },
     /// A call was refused.
     CallDenied(Box<CallDenied>),
     /// A call was sent and nobody knows yet what became of it.
@@ -134,6 +137,9 @@ pub struct Grant {
     pub origin: Option<Origin>,
     /// The interface of its root; empty: what the manifest says; [`Grant::UNSAID`]: nobody knows.
     pub interface: String,
+    /// A purse: charged to the grants above when it is added, spent by its own calls, which are
+    /// refused when it is empty. What is left goes back when it is revoked or ends.
+    pub reserve: Budgets,
 }
 
 impl Grant {
@@ -250,6 +256,7 @@ impl Fact {
             Self::AttemptEnded { .. } => "attempt-ended",
             Self::GrantAdded(_) => "grant-added",
             Self::GrantRevoked { .. } => "grant-revoked",
+            Self::GrantEnded { .. } => "grant-ended",
             Self::CallRequested(_) => "call-requested",
             Self::CallCompleted { .. } => "call-completed",
             Self::CallDenied(_) => "call-denied",

@@ -1,137 +1,157 @@
-//! Caveats: the conditions on a grant, and the check of one call against one of them.
+//! Caveats: the closed vocabulary of conditions on a grant.
 //!
 //! All caveats of a grant and of its ancestors must hold. One that is not known refuses every call.
+//! [`checker`] holds calls to them, [`usage`] keeps their counters, [`narrow`] compares those of a
+//! grant with those of the one it is narrowed from, [`text`] writes and reads them.
 
+pub mod cel;
+pub mod checker;
+pub mod guard;
+pub mod narrow;
 pub mod path;
+pub mod pattern;
 pub mod text;
+pub mod usage;
+
+pub use checker::{Checker, Place, Use, Verdict};
+pub use guard::{Guard, Literal, Number, Span, Step, Test};
+pub use narrow::{Relation, Wider};
+pub use usage::{Budgets, Usage};
 
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Code, Failure};
+use crate::id::TaskId;
+use crate::limits;
 
-/// One condition on the use of a grant.
+/// One condition on the use of a grant. See `docs/caveats.md` for each with an example.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Caveat {
     /// Only these methods. `readOnly` and `idempotent` stand for the methods so annotated.
     Methods(Vec<String>),
     /// Only on and below this path, seen from the grant's root, normalised.
     Path(String),
-    /// At most so many calls, counting those of grants narrowed from this one.
-    Calls(u64),
+    /// An argument passes this test.
+    Argument(Guard),
+    /// This CEL expression over `method`, `args`, `paths`, `user` and `now` is true.
+    Cel(String),
+    /// What a call returns is not larger than so many bytes.
+    ResultBytes(u64),
+    /// No call returns an object.
+    NoObjects,
+    /// Objects that calls return have one of these interfaces.
+    Facet(Vec<String>),
+    /// Not before this moment, in milliseconds since 1970.
+    NotBefore(u64),
     /// Not at or after this moment, in milliseconds since 1970.
     Expires(u64),
+    /// Not once it was unused for so many milliseconds.
+    IdleExpiry(u64),
+    /// At most so many calls, counting those of grants narrowed from this one.
+    Calls(u64),
+    /// At most so many bytes of arguments, over all calls.
+    BytesIn(u64),
+    /// At most so many bytes of results, over all calls.
+    BytesOut(u64),
+    /// A token bucket.
+    Rate(Rate),
+    /// At most so many calls that have not ended.
+    Concurrency(u32),
+    /// At most so many units of cost, as the tool reports them, over all calls.
+    Cost(u64),
+    /// Only these identities may use it. `task` is the task's own agent.
+    Audience(Vec<String>),
+    /// So many levels may be narrowed from this grant.
+    DelegationDepth(u32),
+    /// Calls of these methods wait for a person's decision. Classes as for methods, and
+    /// `destructive`; `*` stands for all.
+    RequiresApproval(Vec<String>),
+    /// Dies when this does.
+    Requires(Need),
+    /// What the grant is for. Allows everything.
+    Label(String),
     /// Something this version does not know, as it was written. Always refuses.
     Unknown(String),
 }
 
-/// What a caveat needs to know of a call.
-#[derive(Debug, Clone, Copy)]
-pub struct Use<'a> {
-    /// The method that is called.
-    pub method: &'a str,
-    /// Whether it changes nothing.
-    pub read_only: bool,
-    /// Whether doing it twice is the same as doing it once.
-    pub idempotent: bool,
-    /// Where the call acts, seen from the grant's root: the object's own place, or one for each
-    /// path argument. Empty if nobody can tell where an object stands.
-    pub paths: &'a [String],
-    /// How many calls were charged to the grant so far.
-    pub used: u64,
-    /// The time of the call, in milliseconds since 1970.
-    pub now_ms: u64,
+/// A token bucket: `count` uses at once, and again one for each `count`th part of `per_ms`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rate {
+    /// How many uses a full bucket holds.
+    pub count: u32,
+    /// In how many milliseconds an empty bucket is full again.
+    pub per_ms: u64,
+}
+
+/// What a grant cannot live without.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Need {
+    /// Another grant of the same task, by its name.
+    Grant(String),
+    /// Another task.
+    Task(TaskId),
 }
 
 impl Caveat {
-    /// Whether this caveat allows `used`; if not, why. The failure's detail is the caveat as text.
-    pub fn check(&self, usage: &Use<'_>) -> Result<(), Failure> {
-        let refuse =
-            |why: String| Err(Failure::new(Code::Denied, why).with_detail(text::caveat_text(self)));
+    /// Whether the caveat can be checked at all and is within bounds: patterns and expressions
+    /// compile, lists are not endless. Asked when a grant is made.
+    pub fn validate(&self) -> Result<(), Failure> {
+        let refuse = |why: String| {
+            let shown: String = text::caveat_text(self).chars().take(200).collect();
+            Err(Failure::new(Code::InvalidArgument, format!("`{shown}`: {why}")).with_detail(shown))
+        };
         match self {
-            Self::Methods(allowed) => {
-                let by_class = |class: &str| {
-                    (class == "readOnly" && usage.read_only)
-                        || (class == "idempotent" && (usage.idempotent || usage.read_only))
-                };
-                if allowed.iter().any(|name| name == usage.method || by_class(name)) {
-                    return Ok(());
+            Self::Methods(names)
+            | Self::Facet(names)
+            | Self::Audience(names)
+            | Self::RequiresApproval(names) => {
+                let long = |name: &String| name.len() > limits::MAX_CAVEAT_TEXT_BYTES;
+                if names.len() > limits::MAX_CAVEAT_ITEMS || names.iter().any(long) {
+                    return refuse(format!(
+                        "at most {} names of at most {} bytes",
+                        limits::MAX_CAVEAT_ITEMS,
+                        limits::MAX_CAVEAT_TEXT_BYTES
+                    ));
                 }
-                refuse(format!(
-                    "the grant does not allow the method `{}`, only {}",
-                    usage.method,
-                    allowed.join(", ")
-                ))
             }
-            Self::Path(prefix) => match usage.paths.iter().find(|p| !path::is_within(p, prefix)) {
-                Some(outside) => refuse(format!("`{outside}` is not within `{prefix}`")),
-                None if usage.paths.is_empty() => {
-                    refuse("nobody can tell where this object stands".into())
+            Self::Path(prefix) if path::join("", prefix).as_ref() != Ok(prefix) => {
+                return refuse("not a normalised path".into());
+            }
+            Self::Label(text)
+            | Self::Unknown(text)
+            | Self::Requires(Need::Grant(text))
+            | Self::Path(text)
+                if text.len() > path::MAX_BYTES =>
+            {
+                return refuse(format!("a text of more than {} bytes", path::MAX_BYTES));
+            }
+            Self::Argument(guard) => {
+                if let Err(why) = guard.validate() {
+                    return refuse(why);
                 }
-                None => Ok(()),
-            },
-            Self::Calls(most) if usage.used >= *most => {
-                refuse(format!("the budget of {most} calls is spent"))
             }
-            Self::Expires(at) if usage.now_ms >= *at => {
-                refuse(format!("the grant expired at {}", text::moment(*at)))
+            Self::Cel(source) => {
+                if let Err(why) = cel::Program::compile(source) {
+                    return refuse(why);
+                }
             }
-            Self::Calls(_) | Self::Expires(_) => Ok(()),
-            Self::Unknown(written) => {
-                refuse(format!("the caveat `{written}` is not known here, so nothing is allowed"))
+            Self::Rate(rate) => {
+                let counts = (1..=limits::MAX_RATE_COUNT).contains(&rate.count);
+                if !counts || !(1..=limits::MAX_SLEEP_MS).contains(&rate.per_ms) {
+                    return refuse(format!(
+                        "a rate has from 1 to {} uses in from 1 ms to ten years",
+                        limits::MAX_RATE_COUNT
+                    ));
+                }
             }
+            _ => {}
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn used<'a>(method: &'a str, paths: &'a [String]) -> Use<'a> {
-        Use { method, read_only: false, idempotent: false, paths, used: 3, now_ms: 1_000 }
+        Ok(())
     }
 
-    #[track_caller]
-    fn check(caveat: &Caveat, usage: &Use<'_>, allowed: bool) {
-        let result = caveat.check(usage);
-        assert_eq!(result.is_ok(), allowed, "{caveat:?} {usage:?}");
-        if let Err(failure) = result {
-            assert_eq!(failure.code, Code::Denied);
-            assert!(!failure.detail.is_empty());
-        }
-    }
-
-    #[test]
-    fn only_named_methods_and_classes_are_allowed() {
-        let caveat = Caveat::Methods(vec!["write".into(), "readOnly".into()]);
-        check(&caveat, &used("write", &[]), true);
-        check(&caveat, &used("remove", &[]), false);
-        check(&caveat, &Use { read_only: true, ..used("list", &[]) }, true);
-        check(&Caveat::Methods(vec![]), &used("write", &[]), false);
-    }
-
-    #[test]
-    fn a_path_outside_the_prefix_is_refused() {
-        let caveat = Caveat::Path("src".into());
-        for (path, allowed) in
-            [("src", true), ("src/a", true), ("srcs", false), ("", false), ("lib/src", false)]
-        {
-            check(&caveat, &used("read", &[path.to_owned()]), allowed);
-        }
-        check(&caveat, &used("read", &["src/a".into(), "b".into()]), false);
-        check(&caveat, &used("read", &[]), false);
-    }
-
-    #[test]
-    fn a_spent_budget_and_a_past_moment_refuse() {
-        check(&Caveat::Calls(4), &used("read", &[]), true);
-        check(&Caveat::Calls(3), &used("read", &[]), false);
-        check(&Caveat::Expires(1_001), &used("read", &[]), true);
-        check(&Caveat::Expires(1_000), &used("read", &[]), false);
-    }
-
-    #[test]
-    fn an_unknown_caveat_refuses() {
-        check(&Caveat::Unknown("moon=full".into()), &used("read", &[]), false);
+    /// The name of the caveat in its text form, for example `methods` or `arg.url`.
+    pub fn term(&self) -> String {
+        let text = text::caveat_text(self);
+        text.split_once('=').map_or(text.clone(), |(term, _)| term.to_owned())
     }
 }

@@ -34,3 +34,41 @@ pub const MAX_SLEEP_MS: u64 = 10 * 366 * 86_400_000;
 
 /// Bytes of a name: of a task, a grant, a method, a key.
 pub const MAX_NAME_BYTES: usize = 256;
+
+/// Names in one caveat, or values that an argument may have: they are looked through on each call.
+pub const MAX_CAVEAT_ITEMS: usize = 256;
+
+/// Bytes of one of them: the longest identity, and any name or URL that a person would write.
+pub const MAX_CAVEAT_TEXT_BYTES: usize = 1024;
+
+/// Steps of a guard's path into the arguments.
+pub const MAX_GUARD_STEPS: usize = 8;
+
+/// Bytes of a pattern or of a CEL expression: one that a person can still read and judge.
+pub const MAX_PATTERN_BYTES: usize = 1024;
+
+/// Bytes of memory that a compiled pattern may take, and again the tables made while it runs.
+pub const MAX_PATTERN_MEMORY: usize = 256 << 10;
+
+/// How deep a pattern may nest: its compiler recurses.
+pub const MAX_PATTERN_DEPTH: u32 = 32;
+
+/// Bytes of a text that a pattern looks at; a longer one does not match. With the bound above on
+/// its memory, one match takes milliseconds at most.
+pub const MAX_MATCHED_BYTES: usize = 64 << 10;
+
+/// How deep a CEL expression may nest: its parser and its evaluator recurse.
+pub const MAX_CEL_DEPTH: u16 = 24;
+
+/// Nodes of a CEL expression.
+pub const MAX_CEL_NODES: usize = 512;
+
+/// Steps of one evaluation of a CEL expression, counted before it begins as the most that it could
+/// take with these arguments: some ten milliseconds.
+pub const MAX_CEL_STEPS: u64 = 50_000;
+
+/// Uses that a rate allows at once, so that its arithmetic cannot overflow.
+pub const MAX_RATE_COUNT: u32 = 1_000_000;
+
+/// How deep the tree of a CEL expression may be: long chains of operators lean to one side.
+pub const MAX_CEL_TREE_DEPTH: u16 = 48;

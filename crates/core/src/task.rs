@@ -3,8 +3,10 @@
 //! [`Task::decide`] turns a command into facts or a refusal, [`Task::apply`] turns an event into
 //! state. Neither does I/O, reads a clock or waits.
 
+mod allow;
 mod apply;
 mod call;
+mod charge;
 mod decide;
 mod derive;
 mod narrow;
@@ -15,12 +17,13 @@ use std::sync::Arc;
 pub use apply::Rejected;
 pub use call::CallCommand;
 pub use decide::{Command, Decision, Refusal};
-pub use derive::{ATTENUATE, PassOn};
+pub use derive::{ATTENUATE, PassOn, SPLIT};
 
 use serde::{Deserialize, Serialize};
 
 use crate::event::{CallDenied, CallRequested, Grant, TaskCreated};
 use crate::failure::Failure;
+use crate::grant::{Checker, Usage};
 use crate::id::{Attempt, CallNumber, EventNumber, GrantId, InputId, ObjectId};
 use crate::value::{Outcome, Value};
 
@@ -72,10 +75,14 @@ pub struct Stamp {
 pub struct Held {
     /// The grant.
     pub grant: Arc<Grant>,
-    /// How many calls were charged to it, those of grants narrowed from it included.
-    pub used: u64,
+    /// What was used of it, grants narrowed from it included.
+    pub usage: Usage,
+    /// Its caveats, ready to be checked.
+    pub checker: Arc<Checker>,
     /// Whether it was taken back itself. See [`Task::is_revoked`] for its ancestors.
     pub revoked: bool,
+    /// Whether it was needed no more.
+    pub ended: bool,
 }
 
 /// Something the agent asked for under a number of its own.
@@ -219,12 +226,6 @@ impl Task {
     /// One grant.
     pub fn grant(&self, grant: GrantId) -> Option<&Held> {
         self.grants.get(&grant)
-    }
-
-    /// Whether a grant or one of its ancestors was taken back, or is not there at all.
-    pub fn is_revoked(&self, grant: GrantId) -> bool {
-        let mut chain = self.chain(grant).peekable();
-        chain.peek().is_none() || chain.any(|held| held.revoked)
     }
 
     /// A grant and its ancestors, itself first.

@@ -364,7 +364,7 @@ impl Owner {
         });
         for call in aborted {
             let outcome = remit_core::Outcome::Failure(Failure::new(code, why));
-            if let Err(error) = self.record(&Command::CompleteCall { call, outcome }) {
+            if let Err(error) = self.record(&Command::CompleteCall { call, outcome, cost: 0 }) {
                 tracing::warn!(task = %self.key.task, %call, %error, "its end could not be recorded");
             }
         }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use remit_core::event::{Event, Fact, Grant, TaskCreated};
+use remit_core::grant::Budgets;
 use remit_core::status::Status;
 use remit_core::task::{Command, Decision};
 use remit_core::{Code, Failure, GrantId, Identity, Task, TaskId};
@@ -327,6 +328,7 @@ impl Tasks {
             derived: None,
             origin: None,
             interface: String::new(),
+            reserve: Budgets::NONE,
         };
         Ok((grant, own))
     }

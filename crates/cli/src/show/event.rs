@@ -71,8 +71,11 @@ impl Lines {
                 let what = format!("revoked {name}: {}", short(reason, 200));
                 paint.ink(Ink::Odd, &what)
             }
+            Fact::GrantEnded { grant, reason } => {
+                format!("ended {}: {}", self.name(*grant), short(reason, 200))
+            }
             Fact::CallRequested(call) => self.requested(call, now_ms),
-            Fact::CallCompleted { call, outcome } => self.completed(*call, outcome, now_ms),
+            Fact::CallCompleted { call, outcome, .. } => self.completed(*call, outcome, now_ms),
             Fact::CallDenied(denied) => self.denied(denied),
             Fact::CallUnknown { call, reason } => {
                 let label = self.label(*call);

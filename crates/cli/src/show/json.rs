@@ -24,10 +24,15 @@ fn fact(fact: &Fact) -> Json {
         Fact::AttemptStarted { attempt, node } => json!({ "attempt": attempt.0, "node": node }),
         Fact::AttemptEnded { attempt, reason } => json!({ "attempt": attempt.0, "reason": reason }),
         Fact::GrantAdded(grant) => added(grant),
-        Fact::GrantRevoked { grant, reason } => json!({ "grant": grant.0, "reason": reason }),
+        Fact::GrantRevoked { grant, reason } | Fact::GrantEnded { grant, reason } => {
+            json!({ "grant": grant.0, "reason": reason })
+        }
         Fact::CallRequested(call) => requested(call),
-        Fact::CallCompleted { call, outcome } => {
+        Fact::CallCompleted { call, outcome, cost: 0 } => {
             json!({ "call": call.0, "outcome": ended(outcome) })
+        }
+        Fact::CallCompleted { call, outcome, cost } => {
+            json!({ "call": call.0, "outcome": ended(outcome), "cost": cost })
         }
         Fact::CallDenied(denied) => refused(denied),
         Fact::CallUnknown { call, reason } => json!({ "call": call.0, "reason": reason }),
@@ -122,7 +127,7 @@ mod tests {
     fn an_event_is_one_object_with_its_facts_beside_its_number() {
         let why = Failure::new(Code::NotFound, "no such file");
         let outcome = Outcome::Failure(why);
-        let fact = Fact::CallCompleted { call: CallNumber(3), outcome };
+        let fact = Fact::CallCompleted { call: CallNumber(3), outcome, cost: 0 };
         let shown = event(&Event { number: EventNumber(9), time_ms: 1, fact });
         assert_eq!(
             shown.to_string(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{CallState, Ending, Held, Operation, Stamp, Task};
 use crate::event::{CallRequested, Delegate, Event, Fact, Grant};
+use crate::grant::{Checker, Usage};
 use crate::id::{Attempt, CallNumber, EventNumber, GrantId, InputId};
 use crate::value::{Outcome, Value};
 
@@ -91,8 +92,9 @@ impl Task {
             Fact::AttemptEnded { attempt, .. } => self.end_attempt(*attempt),
             Fact::GrantAdded(grant) => self.add_grant(grant, at),
             Fact::GrantRevoked { grant, .. } => self.revoke(*grant),
-            Fact::CallRequested(request) => self.request_call(request),
-            Fact::CallCompleted { call, outcome } => self.complete(*call, outcome, at),
+            Fact::GrantEnded { grant, .. } => self.end_grant(*grant),
+            Fact::CallRequested(request) => self.request_call(request, at),
+            Fact::CallCompleted { call, outcome, cost } => self.complete(*call, outcome, *cost, at),
             Fact::CallDenied(denied) => {
                 let operation = Operation::Denied { denied: Arc::new((**denied).clone()), at };
                 self.add_operation(denied.call, operation)?;
@@ -173,7 +175,13 @@ impl Task {
         if grant.parent.is_some_and(|parent| !self.grants.contains_key(&parent)) {
             return Err("its parent is not there");
         }
-        let held = Held { grant: Arc::new(grant.clone()), used: 0, revoked: false };
+        let held = Held {
+            usage: Usage::new(&grant.caveats, grant.reserve, at.time_ms),
+            checker: Arc::new(Checker::new(&grant.caveats)),
+            grant: Arc::new(grant.clone()),
+            revoked: false,
+            ended: false,
+        };
         if let Some(derived) = &grant.derived {
             if let Some(operation) = derived.operation {
                 let made = Operation::Derived { grant: grant.grant, digest: derived.digest, at };
@@ -185,6 +193,9 @@ impl Task {
             }
         }
         self.grants.insert(grant.grant, held);
+        if let Some(parent) = grant.parent {
+            self.spend(parent, grant.reserve);
+        }
         Ok(())
     }
 
@@ -192,6 +203,7 @@ impl Task {
         match self.grants.get_mut(&grant) {
             Some(held) if !held.revoked => {
                 held.revoked = true;
+                self.empty_purses(grant);
                 Ok(())
             }
             Some(_) => Err("that grant is revoked already"),
@@ -199,7 +211,19 @@ impl Task {
         }
     }
 
-    fn request_call(&mut self, request: &CallRequested) -> Applied {
+    fn end_grant(&mut self, grant: GrantId) -> Applied {
+        match self.grants.get_mut(&grant) {
+            Some(held) if !held.is_over() => {
+                held.ended = true;
+                self.empty_purses(grant);
+                Ok(())
+            }
+            Some(_) => Err("that grant is over already"),
+            None => Err("there is no such grant"),
+        }
+    }
+
+    fn request_call(&mut self, request: &CallRequested, at: Stamp) -> Applied {
         if !self.grants.contains_key(&request.grant) {
             return Err("its grant is not there");
         }
@@ -209,22 +233,19 @@ impl Task {
         self.note_delegate(request.delegate.as_ref(), request.call);
         self.open.insert(request.call);
         self.calls += 1;
-        let chain: Vec<GrantId> = self.chain(request.grant).map(|held| held.grant.grant).collect();
-        for grant in chain {
-            if let Some(held) = self.grants.get_mut(&grant) {
-                held.used += 1;
-            }
-        }
+        self.charge_request(request, at.time_ms);
         Ok(())
     }
 
-    fn complete(&mut self, call: CallNumber, outcome: &Outcome, at: Stamp) -> Applied {
+    fn complete(&mut self, call: CallNumber, outcome: &Outcome, cost: u64, at: Stamp) -> Applied {
         match self.operations.get_mut(&call) {
             Some(Operation::Call { state: CallState::Completed(..), .. }) => {
                 Err("that call has ended already")
             }
-            Some(Operation::Call { state, .. }) => {
+            Some(Operation::Call { state, request }) => {
                 *state = CallState::Completed(Arc::new(outcome.clone()), at);
+                let grant = request.grant;
+                self.charge_outcome(grant, outcome, cost);
                 self.open.remove(&call);
                 self.told_in_order(call);
                 Ok(())
@@ -308,7 +329,10 @@ impl Task {
 /// that was passed on serves its holder until then.
 fn may_follow_the_end(fact: &Fact) -> bool {
     match fact {
-        Fact::CallCompleted { .. } | Fact::CallUnknown { .. } | Fact::GrantRevoked { .. } => true,
+        Fact::CallCompleted { .. }
+        | Fact::CallUnknown { .. }
+        | Fact::GrantRevoked { .. }
+        | Fact::GrantEnded { .. } => true,
         Fact::CallRequested(request) => request.delegate.is_some(),
         Fact::CallDenied(denied) => denied.delegate.is_some(),
         Fact::GrantAdded(grant) => grant.derived.is_some(),

@@ -2,15 +2,14 @@
 
 use sha2::{Digest, Sha256};
 
+use super::allow::Understood;
 use super::decide::{Command, Decision, Refusal};
-use super::derive::ATTENUATE;
+use super::derive::{ATTENUATE, SPLIT};
 use super::{CallState, Operation, Task};
 use crate::event::{CallDenied, CallRequested, Delegate, Fact};
 use crate::failure::{Code, Failure};
-use crate::grant::{Caveat, Use, path, text};
-use crate::id::{Attempt, CallNumber, GrantId, ObjectId};
+use crate::id::{Attempt, CallNumber, ObjectId};
 use crate::limits;
-use crate::manifest::Method;
 use crate::value::{Outcome, Value, digest_object};
 
 /// A call as it arrives at the membrane.
@@ -32,16 +31,6 @@ pub struct CallCommand {
     pub delegate: Option<Delegate>,
 }
 
-/// A call that the caveats allow, so far as arguments go.
-struct Understood {
-    args: Value,
-    path: String,
-    returns: String,
-    read_only: bool,
-    idempotent: bool,
-    paths: Vec<String>,
-}
-
 impl CallCommand {
     /// SHA-256 over object, method and arguments.
     pub fn digest(&self) -> [u8; 32] {
@@ -51,6 +40,21 @@ impl CallCommand {
         hash.update(self.method.as_bytes());
         self.args.digest_into(&mut hash);
         hash.finalize().into()
+    }
+
+    fn check_size(&self) -> Result<(), Failure> {
+        if self.method.len() > limits::MAX_NAME_BYTES {
+            let why = format!("a method name of more than {} bytes", limits::MAX_NAME_BYTES);
+            return Err(Failure::new(Code::InvalidArgument, why));
+        }
+        if self.args.weight() > limits::MAX_VALUE_BYTES {
+            let why = format!(
+                "arguments of more than {} bytes: pass large contents in parts",
+                limits::MAX_VALUE_BYTES
+            );
+            return Err(Failure::new(Code::Limit, why));
+        }
+        Ok(())
     }
 }
 
@@ -77,17 +81,7 @@ impl Task {
             }
             (Some(lender), _) => self.check_lent(call.call, lender)?,
         }
-        if call.method.len() > limits::MAX_NAME_BYTES {
-            let why = format!("a method name of more than {} bytes", limits::MAX_NAME_BYTES);
-            return Err(Failure::new(Code::InvalidArgument, why).into());
-        }
-        if call.args.weight() > limits::MAX_VALUE_BYTES {
-            let why = format!(
-                "arguments of more than {} bytes: pass large contents in parts",
-                limits::MAX_VALUE_BYTES
-            );
-            return Err(Failure::new(Code::Limit, why).into());
-        }
+        call.check_size()?;
         let Some(grant) = self.grant_of(call.object) else {
             let why = format!("the task does not hold {}", call.object);
             return Err(Failure::new(Code::ObjectLost, why).into());
@@ -105,11 +99,11 @@ impl Task {
                 delegate: call.delegate.clone(),
             }))
         };
-        if call.method == ATTENUATE {
+        if [ATTENUATE, SPLIT].contains(&call.method.as_str()) {
             let fact = self.attenuated(call, grant, now_ms).unwrap_or_else(denied);
             return Ok(Decision::Record(vec![fact]));
         }
-        let fact = match self.allow(call, grant, now_ms) {
+        let fact = match self.allow(call, grant, now_ms).and_then(without_approval) {
             Ok(understood) => Fact::CallRequested(Box::new(CallRequested {
                 call: call.call,
                 attempt: call.attempt,
@@ -130,73 +124,6 @@ impl Task {
         Ok(Decision::Record(vec![fact]))
     }
 
-    /// Whether the grant's whole chain allows the call.
-    fn allow(
-        &self,
-        call: &CallCommand,
-        grant: GrantId,
-        now_ms: u64,
-    ) -> Result<Understood, Failure> {
-        self.check_usable(call.object, grant)?;
-        let understood = self.understand(call, grant)?;
-        let root = self.chain(grant).next().map_or("", |held| &held.grant.path);
-        for held in self.chain(grant) {
-            let paths = seen_from(&held.grant.path, root, &understood.paths)?;
-            let usage = Use {
-                method: &call.method,
-                read_only: understood.read_only,
-                idempotent: understood.idempotent,
-                paths: &paths,
-                used: held.used,
-                now_ms,
-            };
-            held.grant.caveats.iter().try_for_each(|caveat| caveat.check(&usage))?;
-        }
-        Ok(understood)
-    }
-
-    /// The call with its arguments by name and its paths seen from the grant's root.
-    fn understand(&self, call: &CallCommand, grant: GrantId) -> Result<Understood, Failure> {
-        let place = self.path_of(call.object).map(str::to_owned);
-        let Some(interface) = self.interface_of(call.object) else {
-            // An object that no manifest describes: nothing is known, so nothing is assumed.
-            return Ok(Understood {
-                args: call.args.clone(),
-                path: String::new(),
-                returns: String::new(),
-                read_only: false,
-                idempotent: false,
-                paths: Vec::new(),
-            });
-        };
-        let method = self.method(grant, interface, &call.method)?;
-        let invalid = |why: String| Failure::new(Code::InvalidArgument, why);
-        let mut args = method.named_args(call.args.clone()).map_err(invalid)?;
-        let mut paths = Vec::new();
-        for (name, value) in &mut args {
-            if method.params.iter().any(|param| param.path && param.name == *name) {
-                let wrong = |why| invalid(why).with_detail(name.clone());
-                let given = normalised(value).map_err(wrong)?;
-                if let Some(place) = &place {
-                    let join = |given: &String| path::join(place, given);
-                    let seen = given.iter().map(join).collect::<Result<Vec<_>, _>>();
-                    paths.extend(seen.map_err(|bad| wrong(bad.to_string()))?);
-                }
-            }
-        }
-        if paths.is_empty() {
-            paths.extend(place);
-        }
-        Ok(Understood {
-            args: Value::Fields(args),
-            path: paths.first().cloned().unwrap_or_default(),
-            returns: method.returns.clone(),
-            read_only: method.read_only,
-            idempotent: method.idempotent,
-            paths,
-        })
-    }
-
     /// The failure of the call that was to return the object: what was pipelined on it fails so too.
     pub(super) fn cause_of(&self, object: ObjectId) -> Option<&Failure> {
         let (ObjectId::Result(call) | ObjectId::Part(call, _)) = object else { return None };
@@ -208,25 +135,6 @@ impl Task {
             },
             _ => None,
         }
-    }
-
-    fn method(&self, grant: GrantId, interface: &str, name: &str) -> Result<&Method, Failure> {
-        let lost = || Failure::new(Code::ObjectLost, "the object's grant is gone");
-        let manifest = &self.grants.get(&grant).ok_or_else(lost)?.grant.manifest;
-        manifest.method(interface, name).ok_or_else(|| {
-            let known: Vec<&str> = manifest
-                .interface(interface)
-                .map(|i| i.methods.iter().map(|m| m.name.as_str()).collect())
-                .unwrap_or_default();
-            Failure::new(
-                Code::NotFound,
-                format!(
-                    "{interface} of {} has no method `{name}`; it has {}",
-                    manifest.tool,
-                    known.join(", ")
-                ),
-            )
-        })
     }
 
     pub(super) fn check_number(&self, number: CallNumber) -> Result<(), Refusal> {
@@ -311,36 +219,17 @@ fn same_call(recorded: &Operation, call: &CallCommand, digest: &[u8; 32]) -> Res
     ))
 }
 
-/// The paths in a path-typed argument: one, several or none. They are normalised where they stand,
-/// so that the tool gets what was checked.
-fn normalised(value: &mut Value) -> Result<Vec<String>, String> {
-    match value {
-        Value::Null => Ok(Vec::new()),
-        Value::Text(given) => {
-            *given = path::join("", given).map_err(|bad| bad.to_string())?;
-            Ok(vec![given.clone()])
+/// The call, unless a caveat asks that a person approves of it first.
+fn without_approval(
+    (understood, approval): (Understood, Option<String>),
+) -> Result<Understood, Failure> {
+    match approval {
+        None => Ok(understood),
+        Some(caveat) => {
+            let why = "the call needs a person's approval, and nobody can be asked for it here";
+            Err(Failure::new(Code::Denied, why).with_detail(caveat))
         }
-        Value::List(items) if items.iter().all(|item| matches!(item, Value::Text(_))) => {
-            let each = items.iter_mut().map(normalised).collect::<Result<Vec<_>, _>>()?;
-            Ok(each.into_iter().flatten().collect())
-        }
-        _ => Err("a path is text, and several are a list of texts".into()),
     }
-}
-
-/// Paths seen from the grant root `from`, as seen from an ancestor's root `root`; both roots seen
-/// from the tool's.
-fn seen_from(root: &str, from: &str, paths: &[String]) -> Result<Vec<String>, Failure> {
-    let outside = || {
-        let why = format!("`{from}` is not within `{root}`, from which it was narrowed");
-        Failure::new(Code::Denied, why).with_detail(text::caveat_text(&Caveat::Path(root.into())))
-    };
-    if !path::is_within(from, root) {
-        return Err(outside());
-    }
-    let between = from[root.len()..].trim_start_matches('/');
-    let join = |path: &String| path::join(between, path).map_err(|_| outside());
-    paths.iter().map(join).collect()
 }
 
 /// A value in a few words, for an error message.

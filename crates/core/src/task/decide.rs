@@ -1,6 +1,6 @@
 //! *Decide*: a command, and the facts it leads to or the reason why not.
 
-use super::{CallCommand, CallState, Operation, PassOn, Task};
+use super::{CallCommand, CallState, Held, Operation, PassOn, Task};
 use crate::event::{Fact, Grant, Level};
 use crate::failure::{Code, Failure};
 use crate::id::{Attempt, CallNumber, GrantId, InputId};
@@ -20,10 +20,12 @@ pub enum Command {
     PassOn(Box<PassOn>),
     /// Someone takes one back.
     RevokeGrant { grant: GrantId, reason: String },
+    /// Someone needs one no more, and what its purse still holds goes back.
+    EndGrant { grant: GrantId, reason: String },
     /// A call arrives at the membrane.
     Call(Box<CallCommand>),
-    /// A forwarded call ended.
-    CompleteCall { call: CallNumber, outcome: Outcome },
+    /// A forwarded call ended, and cost so many units as the tool counts them.
+    CompleteCall { call: CallNumber, outcome: Outcome, cost: u64 },
     /// A forwarded call was lost sight of.
     LoseCall { call: CallNumber, reason: String },
     /// The agent writes a line.
@@ -105,14 +107,21 @@ impl Task {
             }
             Command::PassOn(pass) => return self.decide_pass_on(pass),
             Command::RevokeGrant { grant, reason } => return self.decide_revoke(*grant, reason),
-            Command::CompleteCall { call, outcome } => {
+            Command::EndGrant { grant, reason } => {
+                if self.grants.get(grant).is_none_or(Held::is_over) {
+                    return Ok(Decision::Recorded);
+                }
+                vec![Fact::GrantEnded { grant: *grant, reason: reason.clone() }]
+            }
+            Command::CompleteCall { call, outcome, cost } => {
                 let Some(Operation::Call { state, .. }) = self.operations.get(call) else {
                     return Ok(Decision::Recorded);
                 };
                 if matches!(state, CallState::Completed(..)) {
                     return Ok(Decision::Recorded);
                 }
-                vec![Fact::CallCompleted { call: *call, outcome: bounded(outcome) }]
+                let outcome = self.confined(*call, bounded(outcome));
+                vec![Fact::CallCompleted { call: *call, outcome, cost: *cost }]
             }
             Command::LoseCall { call, reason } => return Ok(self.decide_loss(*call, reason)),
             Command::Log { attempt, line, level, text } => {

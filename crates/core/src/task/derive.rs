@@ -6,12 +6,16 @@ use super::decide::{Decision, Refusal};
 use super::{Operation, Task};
 use crate::event::{Derivation, Fact, Grant};
 use crate::failure::{Code, Failure};
-use crate::grant::{Caveat, path, text};
+use crate::grant::{Budgets, Caveat, path, text};
 use crate::id::{CallNumber, GrantId, ObjectId};
 use crate::value::Value;
 
 /// The method that every object has beside its tool's own: it answers a weaker reference to it.
 pub const ATTENUATE: &str = "attenuate";
+
+/// As [`ATTENUATE`], but the budgets it names are a purse: taken from the reference now, and what is
+/// left of them goes back when the weaker one is revoked or ends.
+pub const SPLIT: &str = "split";
 
 /// A reference on its way to somebody else.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,8 +52,9 @@ impl Task {
             None => None,
         };
         let holder = holder.unwrap_or_else(|| "task".into());
-        let caveats = read_caveats(&call.args, now_ms)?;
-        self.derived(grant, derivation, caveats, holder)
+        let mut caveats = read_caveats(&call.args, now_ms)?;
+        let reserve = if call.method == SPLIT { take_purse(&mut caveats)? } else { Budgets::NONE };
+        self.derived(grant, derivation, (caveats, reserve), holder)
     }
 
     /// Whether there is anything to use: not revoked, and no failure in place of the object.
@@ -76,7 +81,12 @@ impl Task {
             digest: [0; 32],
             key: pass.key.clone(),
         };
-        let fact = self.derived(grant, derivation, pass.caveats.clone(), pass.holder.clone())?;
+        let fact = self.derived(
+            grant,
+            derivation,
+            (pass.caveats.clone(), Budgets::NONE),
+            pass.holder.clone(),
+        )?;
         Ok(Decision::Record(vec![fact]))
     }
 
@@ -84,7 +94,7 @@ impl Task {
         &self,
         parent: GrantId,
         derivation: Derivation,
-        caveats: Vec<Caveat>,
+        (caveats, reserve): (Vec<Caveat>, Budgets),
         holder: String,
     ) -> Result<Fact, Failure> {
         let lost = || Failure::new(Code::ObjectLost, "the object's grant is gone");
@@ -110,6 +120,7 @@ impl Task {
             derived: Some(derivation),
             origin: None,
             interface,
+            reserve,
         };
         self.decide_grant(&grant).map_err(Refusal::into_failure)
     }
@@ -144,47 +155,48 @@ impl Task {
     }
 }
 
+/// Takes the budgets out of the caveats, to be a purse.
+fn take_purse(caveats: &mut Vec<Caveat>) -> Result<Budgets, Failure> {
+    let mut purse = Budgets::NONE;
+    caveats.retain(|caveat| {
+        match caveat {
+            Caveat::Calls(amount) => purse.calls = *amount,
+            Caveat::Cost(amount) => purse.cost = *amount,
+            Caveat::BytesIn(amount) => purse.bytes_in = *amount,
+            Caveat::BytesOut(amount) => purse.bytes_out = *amount,
+            _ => return true,
+        }
+        false
+    });
+    if purse.is_none() {
+        let why =
+            "say what to take, of calls, cost, bytesIn and bytesOut, as in split({ cost: 1000 })";
+        return Err(Failure::new(Code::InvalidArgument, why));
+    }
+    Ok(purse)
+}
+
 /// Caveats as a script writes them: fields of names and values, or one text in the text form.
 fn read_caveats(args: &Value, now_ms: u64) -> Result<Vec<Caveat>, Failure> {
     let invalid = |why: String| Failure::new(Code::InvalidArgument, why);
-    let texts: Vec<String> = match args {
-        Value::Fields(fields) => fields
-            .iter()
-            .map(|(name, value)| Ok(format!("{name}={}", written(name, value)?)))
-            .collect::<Result<_, Failure>>()?,
-        Value::List(items) if matches!(items[..], [Value::Text(_)]) => match &items[0] {
-            Value::Text(text) => text.split('&').map(str::to_owned).collect(),
-            _ => Vec::new(),
-        },
-        Value::Null => Vec::new(),
+    let caveats = match args {
+        Value::Fields(_) => text::caveats_from_value(args, now_ms),
+        Value::List(items) if matches!(items[..], [Value::Text(_)]) => {
+            let text = items[0].as_text().unwrap_or_default();
+            let parts = text.split('&').filter(|part| !part.is_empty());
+            parts.map(|part| text::parse_caveat(part, now_ms)).collect()
+        }
+        Value::Null => Ok(Vec::new()),
         _ => {
             let why = "give the caveats by name, as in attenuate({ methods: [\"read\"], calls: 10 }), or as one text, \"methods=read&calls=10\"";
             return Err(invalid(why.into()));
         }
     };
-    texts
-        .iter()
-        .map(|text| match text::parse_caveat(text, now_ms) {
-            Ok(Caveat::Unknown(name)) => {
-                Err(invalid(format!("`{name}` is no caveat that is known here")))
-            }
-            Ok(caveat) => Ok(caveat),
-            Err(not) => Err(invalid(not.to_string())),
-        })
-        .collect()
-}
-
-fn written(name: &str, value: &Value) -> Result<String, Failure> {
-    Ok(match value {
-        Value::Text(text) => text::escape(text),
-        Value::Integer(number) => number.to_string(),
-        Value::Bool(yes) => yes.to_string(),
-        Value::List(items) => {
-            items.iter().map(|item| written(name, item)).collect::<Result<Vec<_>, _>>()?.join(",")
+    let caveats = caveats.map_err(|not| invalid(not.to_string()))?;
+    match caveats.iter().find(|caveat| matches!(caveat, Caveat::Unknown(_))) {
+        Some(Caveat::Unknown(name)) => {
+            Err(invalid(format!("`{name}` is no caveat that is known here")))
         }
-        _ => {
-            let why = format!("the caveat `{name}` takes text, a number, or a list of them");
-            return Err(Failure::new(Code::InvalidArgument, why).with_detail(name));
-        }
-    })
+        _ => Ok(caveats),
+    }
 }

@@ -4,7 +4,7 @@ use super::Task;
 use super::decide::Refusal;
 use crate::event::{Fact, Grant};
 use crate::failure::{Code, Failure};
-use crate::grant::path;
+use crate::grant::{Caveat, Relation, narrow, path, text};
 use crate::id::GrantId;
 use crate::limits;
 
@@ -38,17 +38,53 @@ impl Task {
         if grant.caveats.len() > limits::MAX_CAVEATS {
             return invalid(format!("a grant may have at most {} caveats", limits::MAX_CAVEATS));
         }
+        grant.caveats.iter().try_for_each(Caveat::validate)?;
         let mut grant = grant.clone();
         grant.grant = self.grants.keys().next_back().map_or(GrantId(1), |last| last.next());
         if let Some(parent) = grant.parent {
             self.check_narrower(&grant, parent)?;
+            self.check_caveats(&grant, parent)?;
+            self.check_purse(parent, grant.reserve)?;
             // What a method means must not change on the way down: the caveats above depend on it.
             grant.manifest = self
                 .chain(parent)
                 .next()
                 .map_or(grant.manifest, |held| held.grant.manifest.clone());
         }
+        if grant.parent.is_none() && !grant.reserve.is_none() {
+            return invalid("a purse is split from another grant, and this one has none".into());
+        }
         Ok(Fact::GrantAdded(Box::new(grant)))
+    }
+
+    /// Whether a grant claims no more than any of those above it allows.
+    fn check_caveats(&self, grant: &Grant, parent: GrantId) -> Result<(), Failure> {
+        for (held, distance) in self.chain(parent).zip(1..) {
+            let above = &held.grant;
+            if let Some(deep) = above
+                .caveats
+                .iter()
+                .find(|caveat| matches!(caveat, Caveat::DelegationDepth(most) if distance > *most))
+            {
+                let why = "no grant may be narrowed from this one any more";
+                return Err(Failure::new(Code::Denied, why).with_detail(text::caveat_text(deep)));
+            }
+            let below = grant.path.get(above.path.len()..).unwrap_or_default();
+            let relation = Relation {
+                below: below.trim_start_matches('/'),
+                distance,
+                manifest: &above.manifest,
+            };
+            if let Some(wider) = narrow::wider(&above.caveats, &grant.caveats, &relation) {
+                let (child, parent) =
+                    (text::caveat_text(&wider.child), text::caveat_text(&wider.parent));
+                let why = format!(
+                    "`{child}` is wider than `{parent}`, or cannot be shown to be within it: a grant only narrows"
+                );
+                return Err(Failure::new(Code::Denied, why).with_detail(child));
+            }
+        }
+        Ok(())
     }
 
     /// Whether a grant is no more than a part of its parent.

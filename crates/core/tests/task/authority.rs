@@ -33,7 +33,7 @@ proptest! {
         for (id, grant) in &grants {
             let under = requests(&world).filter(|r| ancestors(&grants, r.grant).contains(id));
             let used = under.count() as u64;
-            prop_assert_eq!(world.task.grant(*id).unwrap().used, used);
+            prop_assert_eq!(world.task.grant(*id).unwrap().used(), used);
             for caveat in &grant.caveats {
                 if let Caveat::Calls(most) = caveat {
                     prop_assert!(used <= *most, "{used} calls under {grant:?}");

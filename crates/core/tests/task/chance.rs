@@ -65,8 +65,8 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
             reason: "x".into(),
         }),
         50 => call().prop_map(Command::from),
-        20 => (number(), outcome())
-            .prop_map(|(call, outcome)| Command::CompleteCall { call, outcome }),
+        20 => (number(), outcome(), 0..4_u64)
+            .prop_map(|(call, outcome, cost)| Command::CompleteCall { call, outcome, cost }),
         4 => number().prop_map(|call| Command::LoseCall { call, reason: "x".into() }),
         4 => (attempt(), 0..6_u64).prop_map(|(attempt, line)| Command::Log {
             attempt,

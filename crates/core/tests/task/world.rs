@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use remit_core::event::{Event, Fact, Grant, TaskCreated};
-use remit_core::grant::Caveat;
+use remit_core::grant::{Budgets, Caveat};
 use remit_core::manifest::{Interface, Manifest, Method, Param};
 use remit_core::task::{CallCommand, Command, Decision, Refusal, Task};
 use remit_core::{Attempt, CallNumber, EventNumber, GrantId, ObjectId, Value};
@@ -131,6 +131,7 @@ pub(crate) fn grant(name: &str, parent: Option<u32>, path: &str, caveats: Vec<Ca
         derived: None,
         origin: None,
         interface: String::new(),
+        reserve: Budgets::NONE,
     }
 }
 

@@ -209,7 +209,7 @@ impl Owner {
                 Outcome::Value { value, object }
             }
         };
-        if let Err(error) = self.record(&Command::CompleteCall { call, outcome }) {
+        if let Err(error) = self.record(&Command::CompleteCall { call, outcome, cost: 0 }) {
             tracing::warn!(task = %self.key().task, %call, %error, "an outcome could not be recorded");
         }
     }

@@ -195,7 +195,7 @@ fn write_grant(mut info: grant_info::Builder<'_>, held: &remit_core::task::Held,
     info.set_version(&held.grant.version);
     info.set_path(&held.grant.path);
     info.set_node(&held.grant.node);
-    info.set_used(held.used);
+    info.set_used(held.used());
     info.set_revoked(revoked);
     let count = u32::try_from(held.grant.caveats.len()).unwrap_or(u32::MAX);
     let mut caveats = info.init_caveats(count);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use remit_client::{Caveat, Code, EventNumber, Manifest, SourceFile};
 use remit_core::event::TaskCreated;
+use remit_core::grant::Budgets;
 use remit_core::{Attempt, InputId};
 
 use super::*;
@@ -52,6 +53,7 @@ fn granted() -> Fact {
         derived: None,
         origin: None,
         interface: String::new(),
+        reserve: Budgets::NONE,
     }))
 }
 
@@ -74,7 +76,7 @@ fn requested(call: u64, object: ObjectId, method: &str, returns: &str, argument:
 }
 
 fn completed(call: u64, outcome: Outcome) -> Fact {
-    Fact::CallCompleted { call: CallNumber(call), outcome }
+    Fact::CallCompleted { call: CallNumber(call), outcome, cost: 0 }
 }
 
 #[test]

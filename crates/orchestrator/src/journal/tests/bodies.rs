@@ -15,7 +15,7 @@ fn large(seed: u8) -> String {
 }
 
 fn output(number: u64, value: Value) -> Event {
-    let fact = Fact::CallCompleted { call: CallNumber(1), outcome: Outcome::value(value) };
+    let fact = Fact::CallCompleted { call: CallNumber(1), outcome: Outcome::value(value), cost: 0 };
     Event { number: EventNumber(number), time_ms: number, fact }
 }
 

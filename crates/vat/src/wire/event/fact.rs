@@ -30,10 +30,14 @@ pub(super) fn read(reader: event::Reader<'_>) -> Result<Fact, Malformed> {
             Fact::GrantRevoked { grant: GrantId(r.get_grant()), reason: text(r.get_reason())? }
         }
         event::CallRequested(r) => Fact::CallRequested(Box::new(call::read_requested(r?)?)),
+        event::GrantEnded(r) => {
+            let r = r?;
+            Fact::GrantEnded { grant: GrantId(r.get_grant()), reason: text(r.get_reason())? }
+        }
         event::CallCompleted(r) => {
             let r = r?;
-            let outcome = read_outcome(r.get_outcome()?)?;
-            Fact::CallCompleted { call: CallNumber(r.get_call()), outcome }
+            let (call, outcome) = (CallNumber(r.get_call()), read_outcome(r.get_outcome()?)?);
+            Fact::CallCompleted { call, outcome, cost: r.get_cost() }
         }
         event::CallDenied(r) => Fact::CallDenied(Box::new(call::read_denied(r?)?)),
         event::CallUnknown(r) => {
@@ -81,6 +85,11 @@ pub(super) fn write(mut builder: event::Builder<'_>, fact: &Fact) {
             b.set_grant(grant.0);
             b.set_reason(reason);
         }
+        Fact::GrantEnded { grant, reason } => {
+            let mut b = builder.init_grant_ended();
+            b.set_grant(grant.0);
+            b.set_reason(reason);
+        }
         Fact::CallRequested(_)
         | Fact::CallCompleted { .. }
         | Fact::CallDenied(_)
@@ -107,9 +116,10 @@ fn write_call(builder: event::Builder<'_>, fact: &Fact) {
         Fact::CallRequested(request) => {
             call::write_requested(builder.init_call_requested(), request);
         }
-        Fact::CallCompleted { call, outcome } => {
+        Fact::CallCompleted { call, outcome, cost } => {
             let mut b = builder.init_call_completed();
             b.set_call(call.0);
+            b.set_cost(*cost);
             write_outcome(b.init_outcome(), outcome);
         }
         Fact::CallDenied(denied) => call::write_denied(builder.init_call_denied(), denied),

@@ -144,7 +144,8 @@ mod tests {
     const LEAST: usize = 1_000;
 
     fn completed(value: Value) -> Event {
-        let fact = Fact::CallCompleted { call: CallNumber(1), outcome: Outcome::value(value) };
+        let fact =
+            Fact::CallCompleted { call: CallNumber(1), outcome: Outcome::value(value), cost: 0 };
         Event { number: EventNumber(3), time_ms: 7, fact }
     }
 

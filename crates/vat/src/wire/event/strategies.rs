@@ -1,5 +1,7 @@
 //! Any event at all, for property tests.
 
+mod caveat;
+
 use std::sync::Arc;
 
 use proptest::collection::vec;
@@ -9,9 +11,12 @@ use remit_core::event::{
 };
 use remit_core::manifest::{Interface, Method, Param};
 use remit_core::{
-    Attempt, CallNumber, Caveat, Code, Event, EventNumber, Fact, Failure, GrantId, InputId,
-    Manifest, ObjectId, Outcome, TaskId, Value,
+    Attempt, CallNumber, Code, Event, EventNumber, Fact, Failure, GrantId, InputId, Manifest,
+    ObjectId, Outcome, TaskId, Value,
 };
+
+use caveat::budgets;
+pub(super) use caveat::caveat;
 
 pub(super) fn event() -> impl Strategy<Value = Event> {
     (any::<u64>(), any::<u64>(), fact()).prop_map(|(number, time_ms, fact)| Event {
@@ -19,16 +24,6 @@ pub(super) fn event() -> impl Strategy<Value = Event> {
         time_ms,
         fact,
     })
-}
-
-pub(super) fn caveat() -> impl Strategy<Value = Caveat> {
-    prop_oneof![
-        vec(word(), 0..4).prop_map(Caveat::Methods),
-        word().prop_map(Caveat::Path),
-        any::<u64>().prop_map(Caveat::Calls),
-        any::<u64>().prop_map(Caveat::Expires),
-        word().prop_map(Caveat::Unknown),
-    ]
 }
 
 fn fact() -> impl Strategy<Value = Fact> {
@@ -39,8 +34,13 @@ fn fact() -> impl Strategy<Value = Fact> {
         (attempt(), word()).prop_map(|(attempt, reason)| Fact::AttemptEnded { attempt, reason }),
         grant().prop_map(|grant| Fact::GrantAdded(Box::new(grant))),
         (grant_id(), word()).prop_map(|(grant, reason)| Fact::GrantRevoked { grant, reason }),
+        (grant_id(), word()).prop_map(|(grant, reason)| Fact::GrantEnded { grant, reason }),
         requested().prop_map(|request| Fact::CallRequested(Box::new(request))),
-        (call(), outcome()).prop_map(|(call, outcome)| Fact::CallCompleted { call, outcome }),
+        (call(), outcome(), any::<u64>()).prop_map(|(call, outcome, cost)| Fact::CallCompleted {
+            call,
+            outcome,
+            cost
+        }),
         denied().prop_map(|denied| Fact::CallDenied(Box::new(denied))),
         (call(), word()).prop_map(|(call, reason)| Fact::CallUnknown { call, reason }),
         (any::<u64>(), level(), word()).prop_map(|(line, level, text)| Fact::LogEmitted {
@@ -214,7 +214,7 @@ fn delegate() -> impl Strategy<Value = Option<Delegate>> {
 fn grant() -> impl Strategy<Value = Grant> {
     let texts = [word(), word(), word(), word(), word(), word(), word()];
     let parent = proptest::option::of((1..u32::MAX).prop_map(GrantId));
-    let from = (proptest::option::of(derivation()), proptest::option::of(origin()));
+    let from = (proptest::option::of(derivation()), proptest::option::of(origin()), budgets());
     (grant_id(), parent, texts, vec(caveat(), 0..4), manifest(), from).prop_map(
         |(
             grant,
@@ -237,6 +237,7 @@ fn grant() -> impl Strategy<Value = Grant> {
             derived: from.0,
             origin: from.1,
             interface,
+            reserve: from.2,
         },
     )
 }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use remit_core::event::Grant;
+use remit_core::grant::Budgets;
 use remit_core::{Caveat, Fact, GrantId, Manifest, Value};
-use remit_schema::event_capnp::caveat;
+use remit_schema::caveat_capnp::caveat;
 
 use super::*;
 
@@ -98,6 +99,7 @@ fn equal_manifests_share_one_place() {
             derived: None,
             origin: None,
             interface: String::new(),
+            reserve: Budgets::NONE,
         };
         let fact = Fact::GrantAdded(Box::new(grant));
         let event = Event { number: EventNumber(1), time_ms: 1, fact };

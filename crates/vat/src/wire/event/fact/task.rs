@@ -73,6 +73,7 @@ pub(super) fn read_grant(r: grant_added::Reader<'_>) -> Result<Grant, Malformed>
         origin: task_id(&text(r.get_origin_task())?)?
             .map(|task| Origin { task, grant: GrantId(r.get_origin_grant()) }),
         interface: text(r.get_interface())?,
+        reserve: caveat::read_budgets(r.get_reserve()?),
     })
 }
 
@@ -120,4 +121,5 @@ pub(super) fn write_grant(mut b: grant_added::Builder<'_>, grant: &Grant) {
         b.set_origin_grant(origin.grant.0);
     }
     b.set_interface(&grant.interface);
+    caveat::write_budgets(b.reborrow().init_reserve(), grant.reserve);
 }

@@ -1,0 +1,109 @@
+//! Caveats as a script writes them: `{methods: ["read"], calls: 10, until: "10m"}`.
+
+use super::NotAGrant;
+use super::caveat::{Term, read};
+use super::guard::write_literal;
+use crate::grant::{Caveat, Literal, Number};
+use crate::limits;
+use crate::value::Value;
+
+/// Reads caveats from a value with a field for each, named as in the text form. A field's value is
+/// what stands after `=` as text, number, `true` or a list. Guards stand below `arg` by path, each
+/// as text (`"prefix:src"`) or as `{prefix: "src"}`. `now_ms` is what `until: "10m"` counts from.
+pub fn caveats_from_value(value: &Value, now_ms: u64) -> Result<Vec<Caveat>, NotAGrant> {
+    let Value::Fields(fields) = value else {
+        return Err(NotAGrant(
+            "caveats are named, for example {methods: [\"read\"], calls: 10}".into(),
+        ));
+    };
+    let mut caveats = Vec::new();
+    for (name, value) in fields {
+        match (name.as_str(), value) {
+            ("arg", Value::Fields(guards)) => {
+                for (place, guard) in guards {
+                    caveats.extend(guards_at(&format!("arg.{place}"), guard, now_ms)?);
+                }
+            }
+            (name, value) if name.starts_with("arg.") => {
+                caveats.extend(guards_at(name, value, now_ms)?);
+            }
+            ("requiresApproval", Value::Bool(true)) => {
+                caveats.push(Caveat::RequiresApproval(vec!["*".into()]));
+            }
+            (name, value) => caveats.push(one(name, items(value, plain)?, now_ms)?),
+        }
+        if caveats.len() > limits::MAX_CAVEATS {
+            return Err(NotAGrant(format!("a grant has at most {} caveats", limits::MAX_CAVEATS)));
+        }
+    }
+    Ok(caveats)
+}
+
+/// The guards on one argument: all of `{prefix: "a", length: "..9"}` must hold.
+fn guards_at(name: &str, value: &Value, now_ms: u64) -> Result<Vec<Caveat>, NotAGrant> {
+    let Value::Fields(tests) = value else {
+        return Ok(vec![one(name, items(value, plain)?, now_ms)?]);
+    };
+    let mut guards = Vec::new();
+    for (kind, value) in tests {
+        let literals = kind == "equals" || kind == "oneOf";
+        let mut items = items(value, if literals { literal } else { plain })?;
+        let span = matches!(kind.as_str(), "range" | "length" | "count");
+        if span && items.len() == 2 && matches!(value, Value::List(_)) {
+            items = vec![items.join("..")];
+        }
+        match items.first_mut() {
+            Some(first) => *first = format!("{kind}:{first}"),
+            None => items.push(format!("{kind}:")),
+        }
+        guards.push(one(name, items, now_ms)?);
+    }
+    Ok(guards)
+}
+
+fn one(name: &str, items: Vec<String>, now_ms: u64) -> Result<Caveat, NotAGrant> {
+    let term = Term { name, items };
+    read(&term, now_ms)?.ok_or_else(|| {
+        let name: String = name.chars().take(80).collect();
+        NotAGrant(format!("there is no caveat `{name}`; docs/caveats.md lists them all"))
+    })
+}
+
+fn items(
+    value: &Value,
+    of: impl Fn(&Value) -> Result<String, NotAGrant>,
+) -> Result<Vec<String>, NotAGrant> {
+    match value {
+        Value::List(items) => items.iter().map(of).collect(),
+        value => Ok(vec![of(value)?]),
+    }
+}
+
+/// A value as the text form has it.
+fn plain(value: &Value) -> Result<String, NotAGrant> {
+    match value {
+        Value::Text(text) => Ok(text.clone()),
+        Value::Null => Ok(String::new()),
+        value => literal(value),
+    }
+}
+
+/// A value as a literal of the text form, in which the text `5` and the number are not the same.
+fn literal(value: &Value) -> Result<String, NotAGrant> {
+    let literal = match value {
+        Value::Null => Some(Literal::Null),
+        Value::Bool(b) => Some(Literal::Bool(*b)),
+        Value::Integer(i) => Some(Literal::Number(Number::Integer(*i))),
+        // A script's numbers have no kinds: 10 may arrive as 10.0.
+        #[expect(clippy::cast_possible_truncation, reason = "whole, and far from the ends")]
+        Value::Float(x) if x.fract() == 0.0 && x.abs() < 9e15 => {
+            Some(Literal::Number(Number::Integer(*x as i64)))
+        }
+        Value::Float(x) => Number::float(*x).map(Literal::Number),
+        Value::Text(text) => Some(Literal::Text(text.clone())),
+        _ => None,
+    };
+    literal.map(|literal| write_literal(&literal)).ok_or_else(|| {
+        NotAGrant("a caveat is made of texts, numbers, true, false and lists".into())
+    })
+}

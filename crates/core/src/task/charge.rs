@@ -1,0 +1,178 @@
+//! The charging of grants: what a call takes of each grant above it, and what goes back.
+//!
+//! [`crate::grant::usage`] has the rules of a purse.
+
+use super::{Held, Task};
+use crate::event::CallRequested;
+use crate::failure::{Code, Failure};
+use crate::grant::{Budgets, Caveat, Need, Usage};
+use crate::id::{CallNumber, GrantId};
+use crate::value::{Outcome, Value};
+
+impl Held {
+    /// How many calls were charged to it: its own, those of grants narrowed from it, and those that
+    /// purses split from it still hold.
+    pub const fn used(&self) -> u64 {
+        self.usage.spent.calls
+    }
+
+    /// Whether it was taken back or has ended itself.
+    pub const fn is_over(&self) -> bool {
+        self.revoked || self.ended
+    }
+
+    /// Whether one of its own caveats says that its time is over.
+    fn is_expired(&self, now_ms: u64) -> bool {
+        self.grant.caveats.iter().any(|caveat| match caveat {
+            Caveat::Expires(at) => now_ms >= *at,
+            Caveat::IdleExpiry(ms) => now_ms >= self.usage.last_use_ms.saturating_add(*ms),
+            _ => false,
+        })
+    }
+}
+
+impl Task {
+    /// Whether a grant or one of its ancestors was taken back or has ended, with it one that it
+    /// requires, or is not there at all.
+    pub fn is_revoked(&self, grant: GrantId) -> bool {
+        self.is_dead(grant, &mut Vec::new())
+    }
+
+    /// `seen`: those whose death is being asked for, so that a circle of needs holds itself.
+    fn is_dead(&self, grant: GrantId, seen: &mut Vec<GrantId>) -> bool {
+        if seen.contains(&grant) {
+            return false;
+        }
+        seen.push(grant);
+        let mut chain = self.chain(grant).peekable();
+        chain.peek().is_none()
+            || chain.any(|held| {
+                held.is_over()
+                    || held.grant.caveats.iter().any(|caveat| match caveat {
+                        Caveat::Requires(Need::Grant(name)) => {
+                            self.named(name).is_none_or(|needed| self.is_dead(needed, seen))
+                        }
+                        _ => false,
+                    })
+            })
+    }
+
+    /// The grant of this name.
+    fn named(&self, name: &str) -> Option<GrantId> {
+        let named = |held: &&Held| !name.is_empty() && held.grant.name == name;
+        self.grants.values().find(named).map(|held| held.grant.grant)
+    }
+
+    /// Whether something that a grant requires is alive. A grant that requires a task ends when its
+    /// owner records that the task has.
+    pub(super) fn lives(&self, need: &Need, now_ms: u64) -> bool {
+        match need {
+            Need::Grant(name) => self.named(name).is_some_and(|grant| {
+                !self.is_revoked(grant) && !self.chain(grant).any(|held| held.is_expired(now_ms))
+            }),
+            Need::Task(_) => true,
+        }
+    }
+
+    /// What an amount charged to a grant takes of it and of each of its ancestors, itself first.
+    pub(super) fn takes(
+        &self,
+        grant: GrantId,
+        amount: Budgets,
+    ) -> impl Iterator<Item = (&Held, Budgets)> {
+        self.chain(grant).scan(amount, |amount, held| {
+            let takes = *amount;
+            *amount = held.usage.passes_up(takes);
+            Some((held, takes))
+        })
+    }
+
+    /// Whether a purse of so much can be split from a grant: each of those above has as much left.
+    pub(super) fn check_purse(&self, parent: GrantId, purse: Budgets) -> Result<(), Failure> {
+        for (held, takes) in self.takes(parent, purse) {
+            check_purse(&held.usage, takes)?;
+            if let Some(failure) = held.checker.refuses_purse(&held.usage, takes) {
+                return Err(failure);
+            }
+        }
+        Ok(())
+    }
+
+    /// The outcome of a call, or in place of one that a caveat withholds the failure that says so.
+    pub(super) fn confined(&self, call: CallNumber, outcome: Outcome) -> Outcome {
+        let (Outcome::Value { value, object }, Some(request)) = (&outcome, self.request(call))
+        else {
+            return outcome;
+        };
+        let amount = Budgets { bytes_out: value.weight() as u64, ..Budgets::NONE };
+        let object = object.then_some(request.returns.as_str());
+        let refused = self.takes(request.grant, amount).find_map(|(held, takes)| {
+            let usage = &held.usage;
+            let caveats = held.checker.check_result(value, object, usage, takes.bytes_out);
+            caveats.and_then(|()| check_purse(usage, takes)).err()
+        });
+        refused.map_or(outcome, Outcome::Failure)
+    }
+
+    /// Counts a call that was allowed.
+    pub(super) fn charge_request(&mut self, request: &CallRequested, now_ms: u64) {
+        let amount = Budgets { calls: 1, bytes_in: bytes(&request.args), ..Budgets::NONE };
+        self.spend(request.grant, amount);
+        self.each_above(request.grant, |held| held.usage.begin(&held.grant.caveats, now_ms));
+    }
+
+    /// Counts a call that ended.
+    pub(super) fn charge_outcome(&mut self, grant: GrantId, outcome: &Outcome, cost: u64) {
+        let bytes_out = match outcome {
+            Outcome::Value { value, .. } => bytes(value),
+            Outcome::Failure(_) => 0,
+        };
+        self.spend(grant, Budgets { bytes_out, cost, ..Budgets::NONE });
+        self.each_above(grant, |held| held.usage.end());
+    }
+
+    /// Charges a grant and all above it.
+    pub(super) fn spend(&mut self, grant: GrantId, amount: Budgets) {
+        let mut amount = amount;
+        self.each_above(grant, |held| amount = held.usage.spend(amount));
+    }
+
+    /// Empties the purses of a grant that is over and of all below it, from the leaves up: what
+    /// they still hold goes back to where it came from.
+    pub(super) fn empty_purses(&mut self, grant: GrantId) {
+        let below: Vec<GrantId> = self
+            .grants
+            .keys()
+            .rev()
+            .copied()
+            .filter(|id| self.chain(*id).any(|held| held.grant.grant == grant))
+            .collect();
+        for id in below {
+            let Some(held) = self.grants.get_mut(&id) else { continue };
+            let mut back = held.usage.empty_purse();
+            if let Some(parent) = held.grant.parent {
+                self.each_above(parent, |held| back = held.usage.take_back(back));
+            }
+        }
+    }
+
+    fn each_above(&mut self, grant: GrantId, mut change: impl FnMut(&mut Held)) {
+        let mut next = Some(grant);
+        while let Some(held) = next.and_then(|grant| self.grants.get_mut(&grant)) {
+            change(held);
+            next = held.grant.parent;
+        }
+    }
+}
+
+/// Whether a grant's own purse holds as much as a call takes.
+pub(super) fn check_purse(usage: &Usage, takes: Budgets) -> Result<(), Failure> {
+    let Some((name, held)) = usage.purse_lacks(takes) else { return Ok(()) };
+    let why = format!("the grant's purse, which held {name}={held}, has not enough left");
+    Err(Failure::new(Code::Denied, why).with_detail(format!("purse.{name}={held}")))
+}
+
+/// The bytes that a value is charged for.
+pub(super) fn bytes(value: &Value) -> u64 {
+    value.weight() as u64
+}

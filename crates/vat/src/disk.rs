@@ -1,9 +1,15 @@
 //! A durable key-value store over sled: one commit thread, synced to the medium.
 
+mod commit;
 mod faults;
 mod folder;
 mod queue;
 mod store;
+/// What threads meet at: the checker of schedules puts its own in this place.
+mod sync {
+    pub(super) use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+    pub(super) use std::thread;
+}
 mod work;
 
 #[cfg(test)]
@@ -13,16 +19,14 @@ use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::JoinHandle;
 
 pub use faults::{Faults, Step};
 pub use queue::Size;
 pub use store::View;
 
 use crate::limits;
-use queue::Queue;
+use commit::Commits;
 use store::Store;
-use work::{Job, Work};
 
 /// An open store. Clones share it; the last one dropped writes what is queued and ends the commit
 /// thread.
@@ -63,9 +67,7 @@ impl Settings {
 
 struct Inner {
     store: Arc<Store>,
-    queue: Arc<Queue<Box<dyn Job>>>,
-    /// Taken, and joined, when the last handle is dropped.
-    thread: Option<JoinHandle<()>>,
+    commits: Commits<Store>,
 }
 
 impl Disk {
@@ -79,15 +81,12 @@ impl Disk {
     pub fn open_with(dir: &Path, settings: Settings) -> Result<Self, DiskError> {
         let folder = folder::open(dir, settings.cache_bytes)?;
         let store = Arc::new(Store::new(folder, settings));
-        let queue = Arc::new(Queue::new(limits::DISK_QUEUE, limits::DISK_BATCH));
-        let thread = std::thread::Builder::new().name("commit".into()).spawn({
-            let (store, queue) = (Arc::clone(&store), Arc::clone(&queue));
-            move || queue.serve(|jobs| store.commit(jobs))
-        });
-        let thread = thread.map_err(|error| {
-            DiskError(format!("the commit thread for {} cannot start: {error}", dir.display()))
-        })?;
-        Ok(Self { inner: Arc::new(Inner { store, queue, thread: Some(thread) }) })
+        let commits = Commits::start(Arc::clone(&store), limits::DISK_QUEUE, limits::DISK_BATCH)
+            .map_err(|error| {
+                let dir = dir.display();
+                DiskError(format!("the commit thread for {dir} cannot start: {error}"))
+            })?;
+        Ok(Self { inner: Arc::new(Inner { store, commits }) })
     }
 
     /// Applies all of `writes` at once, durably when it answers: group commit. They are queued when
@@ -118,17 +117,7 @@ impl Disk {
         E: Send + 'static,
         F: FnOnce(&View<'_>) -> Result<Result<Vec<Write>, E>, DiskError> + Send + 'static,
     {
-        let (work, answer) = Work::new(decide);
-        if let Err((work, why)) = self.inner.queue.push(Box::new(work), bytes) {
-            work.answer(Err(DiskError(why)));
-        }
-        async move {
-            answer.await.unwrap_or_else(|_| {
-                Err(DiskError(
-                    "the commit thread ended before it answered: restart this node".into(),
-                ))
-            })
-        }
+        self.inner.commits.transact(bytes, decide)
     }
 
     /// The value of a key.
@@ -171,16 +160,5 @@ impl Disk {
 impl std::fmt::Debug for Disk {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Disk").field("folder", &self.inner.store.dir()).finish_non_exhaustive()
-    }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        self.queue.close();
-        let Some(thread) = self.thread.take() else { return };
-        // The last handle may have sat inside a job.
-        if thread.thread().id() != std::thread::current().id() && thread.join().is_err() {
-            tracing::error!("the commit thread panicked");
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! The store behind the commit queue: one batch at a time, on the medium before anyone hears of it.
+//! The medium behind the commit thread: sled, synced by file.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
@@ -9,13 +9,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
+use super::commit::{Medium, Writes};
 use super::folder::Folder;
-use super::work::Job;
 use super::{DiskError, Faults, Pair, Settings, Step};
-
-type Writes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 /// Keys from here to there.
 type Range = (Bound<Vec<u8>>, Bound<Vec<u8>>);
@@ -162,53 +160,6 @@ impl Store {
         )))
     }
 
-    /// Prepares, writes and answers a batch.
-    pub(super) fn commit(&self, jobs: Vec<Box<dyn Job>>) {
-        let begun = Instant::now();
-        if let Err(error) = self.admit(0) {
-            jobs.into_iter().for_each(|job| job.answer(Err(error.clone())));
-            return;
-        }
-        let mut writes = Writes::new();
-        let mut prepared = Vec::with_capacity(jobs.len());
-        for mut job in jobs {
-            let view = View { db: &self.folder.db, written: &writes };
-            match job.prepare(&view) {
-                Ok(own) => {
-                    writes.extend(own);
-                    prepared.push(job);
-                }
-                Err(error) => job.answer(Err(error)),
-            }
-        }
-        let written = self.write(writes);
-        let took = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.last_commit_us.store(took.max(1), Ordering::Relaxed);
-        prepared.into_iter().for_each(|job| job.answer(written.clone()));
-    }
-
-    fn write(&self, writes: Writes) -> Result<(), DiskError> {
-        if writes.is_empty() {
-            // Refusals: what they saw was written, and synced, by the batch before.
-            return Ok(());
-        }
-        let size = |(key, value): (&Vec<u8>, &Option<Vec<u8>>)| {
-            key.len() + value.as_ref().map_or(0, Vec::len)
-        };
-        self.admit(writes.iter().map(size).sum())?;
-        self.faults.check(Step::Apply).map_err(DiskError)?;
-        // The storage engine answers some errors with a panic.
-        let written = catch_unwind(AssertUnwindSafe(|| self.write_through(writes)));
-        written.unwrap_or_else(|_| Err("the storage engine panicked".into())).map_err(|why| {
-            let error = DiskError(format!(
-                "a write to {} failed ({why}), so what is in memory may differ from what is on disk: mend the disk, then restart this node",
-                self.dir().display()
-            ));
-            tracing::error!(%error, "no more writes");
-            self.failed.get_or_init(|| error).clone()
-        })
-    }
-
     fn write_through(&self, writes: Writes) -> Result<(), String> {
         let mut batch = sled::Batch::default();
         for (key, value) in writes {
@@ -254,6 +205,45 @@ impl Store {
 
     fn check_failed(&self) -> Result<(), DiskError> {
         self.failed.get().map_or(Ok(()), |error| Err(error.clone()))
+    }
+}
+
+impl Medium for Store {
+    type View<'a> = View<'a>;
+
+    fn admit(&self) -> Result<(), DiskError> {
+        Self::admit(self, 0)
+    }
+
+    fn view<'a>(&'a self, written: &'a Writes) -> View<'a> {
+        View { db: &self.folder.db, written }
+    }
+
+    fn write(&self, writes: Writes) -> Result<(), DiskError> {
+        if writes.is_empty() {
+            // Refusals: what they saw was written, and synced, by the batch before.
+            return Ok(());
+        }
+        let size = |(key, value): (&Vec<u8>, &Option<Vec<u8>>)| {
+            key.len() + value.as_ref().map_or(0, Vec::len)
+        };
+        Self::admit(self, writes.iter().map(size).sum())?;
+        self.faults.check(Step::Apply).map_err(DiskError)?;
+        // The storage engine answers some errors with a panic.
+        let written = catch_unwind(AssertUnwindSafe(|| self.write_through(writes)));
+        written.unwrap_or_else(|_| Err("the storage engine panicked".into())).map_err(|why| {
+            let error = DiskError(format!(
+                "a write to {} failed ({why}), so what is in memory may differ from what is on disk: mend the disk, then restart this node",
+                self.dir().display()
+            ));
+            tracing::error!(%error, "no more writes");
+            self.failed.get_or_init(|| error).clone()
+        })
+    }
+
+    fn took(&self, took: Duration) {
+        let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.last_commit_us.store(took.max(1), Ordering::Relaxed);
     }
 }
 

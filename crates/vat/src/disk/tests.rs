@@ -1,5 +1,8 @@
 //! The store: order, durability across faults, refusals and recovery.
 
+mod queue;
+mod schedules;
+
 use tempfile::TempDir;
 
 use super::*;

@@ -2,13 +2,13 @@
 
 use tokio::sync::oneshot;
 
-use super::store::View;
+use super::commit::Medium;
 use super::{DiskError, Write};
 
 /// What the commit thread does with a piece of work, whatever its types.
-pub(super) trait Job: Send {
+pub(super) trait Job<M: Medium>: Send {
     /// The writes of this job; none if it refuses.
-    fn prepare(&mut self, view: &View<'_>) -> Result<Vec<Write>, DiskError>;
+    fn prepare(&mut self, view: &M::View<'_>) -> Result<Vec<Write>, DiskError>;
 
     /// Tells whoever waits that the batch is durable, or why it is not.
     fn answer(self: Box<Self>, written: Result<(), DiskError>);
@@ -30,12 +30,13 @@ impl<E, F> Work<E, F> {
     }
 }
 
-impl<E, F> Job for Work<E, F>
+impl<M, E, F> Job<M> for Work<E, F>
 where
+    M: Medium,
     E: Send,
-    F: FnOnce(&View<'_>) -> Result<Result<Vec<Write>, E>, DiskError> + Send,
+    F: FnOnce(&M::View<'_>) -> Result<Result<Vec<Write>, E>, DiskError> + Send,
 {
-    fn prepare(&mut self, view: &View<'_>) -> Result<Vec<Write>, DiskError> {
+    fn prepare(&mut self, view: &M::View<'_>) -> Result<Vec<Write>, DiskError> {
         let Some(decide) = self.decide.take() else { return Ok(Vec::new()) };
         match decide(view)? {
             Ok(writes) => Ok(writes),

@@ -27,6 +27,10 @@ interface AgentRegistration {
 
   report @0 (running :UInt32) -> ();
   # How many attempts run now. Also tells the orchestrator that the node is well.
+
+  drain @1 (timeoutMs :UInt64) -> ();
+  # The node is about to go: it is given no more attempts. Answers when it has none any more; those
+  # that still run after the time are ended and go on elsewhere.
 }
 
 interface AgentHost {

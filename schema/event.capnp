@@ -39,6 +39,12 @@ struct Event {
     inputRequested @19 :UInt64;
     # The operation by which the agent asked for its next input.
     grantEnded @20 :GrantEnded;
+    taskPaused @21 :TaskPaused;
+    taskResumed @22 :Text;
+    # Who let it go on, as a SPIFFE name.
+    cancelRequested @23 :CancelRequested;
+    taskForked @24 :TaskForked;
+    taskUpgraded @25 :TaskUpgraded;
   }
 }
 
@@ -68,6 +74,12 @@ struct TaskCreated {
   # The id of the task that spawned it; empty: a person or a program did.
   detached @12 :Bool;
   # Whether it outlives that task.
+  timeLimitMs @13 :UInt64;
+  # How long the task may take from its creation to its end, pauses not counted; 0: as long as it takes.
+  attemptLimitMs @14 :UInt64;
+  # How long one attempt may take, waits included; 0: as long as it takes.
+  callTimeoutMs @15 :UInt32;
+  # How long one of its calls may take, where its method does not ask for less; 0: the owner's default.
 }
 
 struct SourceFile {
@@ -253,4 +265,51 @@ struct TimerFired {
   # Its sleep is over.
 
   operation @0 :UInt64;
+}
+
+struct TaskPaused {
+  # No attempt runs from now on, no timer fires and no new call goes out, until it is resumed.
+
+  reason @0 :Text;
+  who @1 :Text;
+  # As a SPIFFE name; empty: the orchestrator itself, when what it tried again and again did not go.
+}
+
+struct CancelRequested {
+  # The task is to end. From now on it asks for nothing; what is under way is told to stop and its
+  # answer awaited for a while, then its grants are revoked, and then comes the end.
+
+  why @0 :Failure;
+  # cancelled: the task ends as cancelled, for the reason in the message. Any other code: it ends as
+  # failed, with this.
+  who @1 :Text;
+  # As a SPIFFE name; empty: the orchestrator itself.
+}
+
+struct TaskForked {
+  # The events before this one are a copy of the first `at` events of another task. Nothing is shared
+  # with it from here on.
+
+  task @0 :Text;
+  # The id of that task.
+  at @1 :UInt64;
+  who @2 :Text;
+  dropped @3 :List(UInt64);
+  # Calls that were in flight there at that point: this task never sent them. Asked for again, they
+  # are new calls. They are not charged to a grant.
+}
+
+struct TaskUpgraded {
+  # Another program works on the task from now on.
+
+  source @0 :List(SourceFile);
+  entry @1 :Text;
+  who @2 :Text;
+  at @3 :UInt64;
+  # The event after which the new program need not repeat what the old one did; 0: it repeats all.
+  dropped @4 :List(UInt64);
+  # Operations that were asked for after that event. A replay no longer serves them and their numbers
+  # are free again. What they did is done and stays charged; inputs they took wait again.
+  lines @5 :UInt64;
+  # How many lines of output had been written up to that event.
 }

@@ -34,6 +34,23 @@ interface Mesh extends(Peer, Credentials) {
 
   health @6 () -> (health :Health);
   # How the orchestrator is. Idempotent.
+
+  drain @7 (node :Text, timeoutMs :UInt64) -> (drained :Drained);
+  # Gives the node of this name nothing new. Answers when it does nothing any more or the time is
+  # over; attempts that are then still on it are moved. Holds until `undrain`, or until the node
+  # registers again.
+
+  undrain @8 (node :Text) -> ();
+  # The node is given work again. Idempotent.
+}
+
+struct Drained {
+  # How far a node was drained.
+
+  moved @0 :UInt32;
+  # Attempts that were ended here and go on elsewhere.
+  left @1 :UInt32;
+  # Calls that were still under way when the time was over. They go on.
 }
 
 struct TaskSpec {
@@ -51,6 +68,11 @@ struct TaskSpec {
   deadlineMs @8 :UInt32;
   memoryBytes @9 :UInt64;
   # Bounds of one attempt; 0: the node's default.
+  timeLimitMs @10 :UInt64;
+  attemptLimitMs @11 :UInt64;
+  callTimeoutMs @12 :UInt32;
+  # How long the task, one attempt and one call may take; 0: as long as it takes, and for a call the
+  # owner's default.
 }
 
 struct GrantSpec {
@@ -88,7 +110,8 @@ interface Task {
   # Accepts input for the agent. Durable when answered; a `key` seen before is accepted once.
 
   cancel @3 (reason :Text) -> ();
-  # Durable when answered. A task that has ended stays as it ended.
+  # Durable when answered. The task ends when what is under way has answered, or after a while. A
+  # task that has ended stays as it ended.
 
   result @4 () -> (outcome :Outcome);
   # Answers when the task has ended.
@@ -101,6 +124,63 @@ interface Task {
 
   revoke @7 (grant :UInt32, reason :Text) -> ();
   # Cuts the grant and all narrowed from it. Durable when answered; calls in flight are cancelled.
+
+  pause @8 (reason :Text) -> ();
+  # Ends the attempt; no new one begins, no timer fires and no new call goes out until `resume`.
+  # Durable when answered. Idempotent.
+
+  resume @9 () -> ();
+  # The task goes on. Durable when answered. Idempotent.
+
+  fork @10 (at :UInt64, key :Text) -> (fork :Fork);
+  # A new task from the first `at` events of this one; 0: from all but the event that ended it.
+  # Durable when answered; a `key` seen before gives the task that it made.
+
+  retry @11 (again :List(UInt64), key :Text) -> (fork :Fork);
+  # A new task from the last good point of this one, which failed or was cancelled. `again`: calls
+  # after that point that may be made once more though that is not harmless.
+
+  upgrade @12 (program :Program, at :UInt64, again :List(UInt64), dryRun :Bool) -> (trial :Trial);
+  # Lets another program repeat what was recorded, in a trial that sends nothing, and if it asks for
+  # the same up to event `at` (0: for all) gives the task to it. What came after `at` is dropped;
+  # `again`: calls among it that may be made once more though that is not harmless.
+}
+
+struct Fork {
+  # A task that began from another one's past.
+
+  id @0 :Text;
+  task @1 :Task;
+  at @2 :UInt64;
+  # How many events it has in common with the other one.
+  dropped @3 :List(UInt64);
+  # Calls that were in flight at that point, and were never sent here.
+}
+
+struct Program {
+  # What an agent runs.
+
+  source @0 :List(SourceFile);
+  entry @1 :Text;
+}
+
+struct Trial {
+  # What another program did in a replay in which nothing was sent.
+
+  repeated @0 :UInt64;
+  # How many recorded operations it asked for again, the same as they were.
+  union {
+    same @1 :Void;
+    differs :group {
+      # It would not go on where the other one stands.
+      operation @2 :UInt64;
+      was @3 :Text;
+      is @4 :Text;
+      # What was recorded and what it asks for; empty: nothing.
+    }
+  }
+  switched @5 :Bool;
+  # Whether it works on the task from now on.
 }
 
 interface EventSink {
@@ -124,7 +204,7 @@ struct TaskInfo {
   id @0 :Text;
   name @1 :Text;
   status @2 :Text;
-  # pending, running, waiting, halted, completed, failed or cancelled.
+  # pending, running, waiting, halted, paused, cancelling, completed, failed or cancelled.
   createdMs @3 :UInt64;
   events @4 :UInt64;
   attempt @5 :UInt32;
@@ -150,7 +230,7 @@ struct NodeInfo {
   role @1 :Text;
   version @2 :Text;
   state @3 :Text;
-  # connected or away.
+  # connected, draining or away.
   labels @4 :List(Text);
   load @5 :UInt32;
   lastContactMs @6 :UInt64;

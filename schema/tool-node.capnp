@@ -37,6 +37,10 @@ interface ToolRegistration {
   emit @1 (key :Data, text :Text) -> ();
   # A piece of output of a call in flight, for whoever follows the task. Not kept: the outcome
   # carries the whole.
+
+  drain @2 (timeoutMs :UInt64) -> ();
+  # The node is about to go: no more calls are sent to it, they wait for its return. Answers when
+  # its calls in flight have ended, or after the time.
 }
 
 interface ToolHost {

@@ -1,6 +1,6 @@
 //! The time of day, as the mesh counts it.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Milliseconds since 1970.
 pub(crate) fn now_ms() -> u64 {
@@ -11,4 +11,34 @@ pub(crate) fn now_ms() -> u64 {
 pub(crate) fn ms(moment: SystemTime) -> u64 {
     let since = moment.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A span of time as people write it: `500ms`, `90s`, `10m`, `2h`, `7d`.
+pub(crate) fn span(text: &str) -> Result<Duration, String> {
+    let units = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+    let (count, unit) = units
+        .iter()
+        .find_map(|(name, ms)| text.strip_suffix(name).map(|count| (count, *ms)))
+        .unwrap_or(("", 0));
+    count
+        .parse::<u64>()
+        .ok()
+        .and_then(|count| count.checked_mul(unit))
+        .filter(|ms| *ms > 0)
+        .map(Duration::from_millis)
+        .ok_or_else(|| "write how long, for example 90s, 10m, 2h or 7d".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_has_a_number_and_a_unit() {
+        assert_eq!(span("10m"), Ok(Duration::from_secs(600)));
+        assert_eq!(span("250ms"), Ok(Duration::from_millis(250)));
+        for wrong in ["", "m", "10", "0s", "-1s", "1é", "99999999999999999999d"] {
+            assert!(span(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -37,7 +37,7 @@ pub use events::{Events, Followed};
 pub use info::{GrantInfo, Health, NodeInfo, TaskFilter, TaskInfo, ToolInfo};
 pub use json::{value_from_json, value_to_json};
 pub use own::{Callback, OwnObject};
-pub use remit_core::event::SourceFile;
+pub use remit_core::event::{SourceFile, TimeLimits};
 pub use remit_core::{
     Caveat, Code, Event, EventNumber, Fact, Failure, GrantId, InputId, Manifest, Role, TaskId,
     Value, manifest,

@@ -1,6 +1,6 @@
 //! What a task is made from, and what it is handed.
 
-use remit_core::event::SourceFile;
+use remit_core::event::{SourceFile, TimeLimits};
 use remit_core::grant::text::GrantText;
 use remit_core::{Caveat, Value};
 
@@ -36,6 +36,9 @@ pub struct TaskSpec {
     pub deadline_ms: u32,
     /// The most memory of the agent in bytes; 0: the node's default.
     pub memory_bytes: u64,
+    /// How long the task, one attempt and one call may take, in milliseconds. What takes longer ends
+    /// with the code `timed-out`. 0: as long as it takes; for a call, the orchestrator's default.
+    pub limits: TimeLimits,
 }
 
 impl TaskSpec {
@@ -52,6 +55,7 @@ impl TaskSpec {
             labels: Vec::new(),
             deadline_ms: 0,
             memory_bytes: 0,
+            limits: TimeLimits::default(),
         }
     }
 

@@ -10,6 +10,10 @@ use crate::id::{Attempt, CallNumber, EventNumber, GrantId, InputId, ObjectId, Ta
 use crate::manifest::Manifest;
 use crate::value::{Outcome, Value};
 
+mod control;
+
+pub use self::control::{CancelRequested, TaskForked, TaskUpgraded, TimeLimits};
+
 /// One fact in the life of a task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event {
@@ -63,6 +67,16 @@ pub enum Fact {
     TaskFailed(Failure),
     /// The task was ended by someone, for this reason.
     TaskCancelled(String),
+    /// Nothing new begins until the task is resumed. `who` is a SPIFFE name; empty: the owner itself.
+    TaskPaused { reason: String, who: String },
+    /// It goes on.
+    TaskResumed { who: String },
+    /// The task is to end: what is under way is told to stop, then comes the end.
+    CancelRequested(Box<CancelRequested>),
+    /// The events before this one are a copy of another task's.
+    TaskForked(Box<TaskForked>),
+    /// Another program works on the task from now on.
+    TaskUpgraded(Box<TaskUpgraded>),
 }
 
 /// What a task is made from.
@@ -96,6 +110,8 @@ pub struct TaskCreated {
     pub parent: Option<TaskId>,
     /// Whether it outlives the task that spawned it.
     pub detached: bool,
+    /// How long it and its parts may take.
+    pub limits: TimeLimits,
 }
 
 /// One file of an agent's program.
@@ -270,6 +286,11 @@ impl Fact {
             Self::TaskCompleted(_) => "task-completed",
             Self::TaskFailed(_) => "task-failed",
             Self::TaskCancelled(_) => "task-cancelled",
+            Self::TaskPaused { .. } => "task-paused",
+            Self::TaskResumed { .. } => "task-resumed",
+            Self::CancelRequested(_) => "cancel-requested",
+            Self::TaskForked(_) => "task-forked",
+            Self::TaskUpgraded(_) => "task-upgraded",
         }
     }
 }

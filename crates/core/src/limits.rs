@@ -32,6 +32,9 @@ pub const MAX_LINES: u64 = 100_000;
 /// The longest sleep, in milliseconds: ten years, so that sums of times cannot overflow.
 pub const MAX_SLEEP_MS: u64 = 10 * 366 * 86_400_000;
 
+/// Calls that one message names: more than anybody reads at once.
+pub const SHOWN_CALLS: usize = 20;
+
 /// Bytes of a name: of a task, a grant, a method, a key.
 pub const MAX_NAME_BYTES: usize = 256;
 

@@ -12,6 +12,10 @@ pub enum Status {
     Waiting,
     /// Its journal cannot be written or read. It goes on when it can.
     Halted,
+    /// Someone stopped it, or what it tried again and again did not go. It goes on when resumed.
+    Paused,
+    /// It is being ended: what is under way is told to stop.
+    Cancelling,
     /// It ended with a result.
     Completed,
     /// It ended with a failure.
@@ -22,11 +26,13 @@ pub enum Status {
 
 impl Status {
     /// Every status.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Pending,
         Self::Running,
         Self::Waiting,
         Self::Halted,
+        Self::Paused,
+        Self::Cancelling,
         Self::Completed,
         Self::Failed,
         Self::Cancelled,
@@ -39,6 +45,8 @@ impl Status {
             Self::Running => "running",
             Self::Waiting => "waiting",
             Self::Halted => "halted",
+            Self::Paused => "paused",
+            Self::Cancelling => "cancelling",
             Self::Completed => "completed",
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",

@@ -6,7 +6,11 @@
 mod allow;
 mod apply;
 mod call;
+<<<<<<< HEAD
 mod charge;
+=======
+mod control;
+>>>>>>> 46a351c (Facts of control: pause, cancel, fork and upgrade, with the limits of time a task may have)
 mod decide;
 mod derive;
 mod narrow;
@@ -16,6 +20,7 @@ use std::sync::Arc;
 
 pub use apply::Rejected;
 pub use call::CallCommand;
+pub use control::{Paused, Rewind, Upgrade};
 pub use decide::{Command, Decision, Refusal};
 pub use derive::{ATTENUATE, PassOn, SPLIT};
 
@@ -59,6 +64,9 @@ pub struct Task {
     /// Derived grants by the key of the request.
     derived_by: BTreeMap<Vec<u8>, GrantId>,
     ending: Option<Ending>,
+    /// What people did to it as a whole.
+    #[serde(default)]
+    control: control::Control,
 }
 
 /// Which event it was.

@@ -385,6 +385,8 @@ fn status(task: &Task) -> Status {
         Some(Ending::Completed(_)) => Status::Completed,
         Some(Ending::Failed(_)) => Status::Failed,
         Some(Ending::Cancelled(_)) => Status::Cancelled,
+        None if task.cancelling().is_some() => Status::Cancelling,
+        None if task.paused().is_some() => Status::Paused,
         None if task.waits() => Status::Waiting,
         None if task.running().is_some() => Status::Running,
         None => Status::Pending,

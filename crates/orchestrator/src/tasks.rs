@@ -261,6 +261,7 @@ impl Tasks {
             export: spec.export,
             parent: spec.parent,
             detached: spec.detached,
+            limits: spec.limits,
         };
         let bug = |error: remit_core::task::Rejected| Failure::new(Code::Failed, error.to_string());
         let first = Event {

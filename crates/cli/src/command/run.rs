@@ -1,13 +1,13 @@
 //! `remit run`: a script becomes a task, and is followed to its end.
 
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::{ArgAction, Args};
-use remit_client::{Client, EventNumber, GrantSpec, TaskSpec, Value, value_from_json};
+use remit_client::{Client, EventNumber, GrantSpec, TaskSpec, TimeLimits, Value, value_from_json};
 
 use crate::bundle::bundle;
-use crate::clock::now_ms;
+use crate::clock::{self, now_ms};
 use crate::embedded::Parts;
 use crate::fault::Fault;
 use crate::follow::{self, From};
@@ -54,6 +54,38 @@ pub(super) struct Run {
     /// The folder from which imports may be taken; by default that of FILE
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
+
+    #[command(flatten)]
+    limits: Limits,
+}
+
+/// What takes longer ends with the code timed-out.
+#[derive(Debug, Args)]
+struct Limits {
+    /// How long the task may take, pauses not counted: 90s, 10m, 2h, 7d
+    #[arg(long, value_name = "SPAN", value_parser = clock::span)]
+    time_limit: Option<Duration>,
+
+    /// How long one attempt may take, its waits included; another one goes on after it
+    #[arg(long, value_name = "SPAN", value_parser = clock::span)]
+    attempt_limit: Option<Duration>,
+
+    /// How long one call may take, where its method does not ask for less
+    #[arg(long, value_name = "SPAN", value_parser = clock::span)]
+    call_timeout: Option<Duration>,
+}
+
+impl Limits {
+    fn read(&self) -> TimeLimits {
+        let ms = |span: Option<Duration>| {
+            span.map_or(0, |span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
+        };
+        TimeLimits {
+            task_ms: ms(self.time_limit),
+            attempt_ms: ms(self.attempt_limit),
+            call_ms: u32::try_from(ms(self.call_timeout)).unwrap_or(u32::MAX),
+        }
+    }
 }
 
 impl Run {
@@ -103,6 +135,7 @@ impl Run {
             labels: self.label.clone(),
             deadline_ms: 0,
             memory_bytes: 0,
+            limits: self.limits.read(),
         })
     }
 }

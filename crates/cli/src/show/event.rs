@@ -1,5 +1,7 @@
 //! One readable line for each event, with what is needed from the events before it.
 
+mod control;
+
 use std::collections::{BTreeMap, HashMap};
 
 use remit_client::{Event, Fact, Failure, Value};
@@ -103,6 +105,11 @@ impl Lines {
             Fact::TaskCancelled(reason) => {
                 format!("{} {}", paint.ink(Ink::Odd, "cancelled:"), short(reason, 200))
             }
+            Fact::TaskPaused { .. }
+            | Fact::TaskResumed { .. }
+            | Fact::CancelRequested(_)
+            | Fact::TaskForked(_)
+            | Fact::TaskUpgraded(_) => control::line(fact, paint),
         }
     }
 

@@ -1,9 +1,9 @@
 //! Events as JSON, for programs: `{"number", "timeMs", "event", ...}`, names as in the schema.
 
 use remit_client::{Event, Fact, Failure, value_to_json};
-use remit_core::Outcome;
-use remit_core::event::{CallDenied, CallRequested, Grant, Level, TaskCreated};
+use remit_core::event::{CallDenied, CallRequested, Grant, Level, SourceFile, TaskCreated};
 use remit_core::grant::text::caveat_text;
+use remit_core::{CallNumber, Outcome};
 use serde_json::{Map, Value as Json, json};
 
 /// An event.
@@ -54,16 +54,36 @@ fn fact(fact: &Fact) -> Json {
         Fact::TaskCompleted(value) => json!({ "value": value_to_json(value) }),
         Fact::TaskFailed(why) => json!({ "failure": failure(why) }),
         Fact::TaskCancelled(reason) => json!({ "reason": reason }),
+        Fact::TaskPaused { reason, who } => json!({ "reason": reason, "who": who }),
+        Fact::TaskResumed { who } => json!({ "who": who }),
+        Fact::CancelRequested(cancel) => json!({ "why": failure(&cancel.why), "who": cancel.who }),
+        Fact::TaskForked(forked) => json!({
+            "task": forked.task.to_string(), "at": forked.at.0, "who": forked.who,
+            "dropped": numbers(&forked.dropped),
+        }),
+        Fact::TaskUpgraded(upgraded) => json!({
+            "source": paths(&upgraded.source), "entry": upgraded.entry, "who": upgraded.who,
+            "at": upgraded.at.0, "dropped": numbers(&upgraded.dropped), "lines": upgraded.lines,
+        }),
     }
 }
 
 fn created(made: &TaskCreated) -> Json {
-    let paths: Vec<&str> = made.source.iter().map(|file| file.path.as_str()).collect();
     json!({
-        "name": made.name, "agent": made.agent, "source": paths, "entry": made.entry,
+        "name": made.name, "agent": made.agent, "source": paths(&made.source), "entry": made.entry,
         "input": value_to_json(&made.input), "labels": made.labels, "creator": made.creator,
         "deadlineMs": made.deadline_ms, "memoryBytes": made.memory_bytes,
+        "timeLimitMs": made.limits.task_ms, "attemptLimitMs": made.limits.attempt_ms,
+        "callTimeoutMs": made.limits.call_ms,
     })
+}
+
+fn paths(source: &[SourceFile]) -> Vec<&str> {
+    source.iter().map(|file| file.path.as_str()).collect()
+}
+
+fn numbers(calls: &[CallNumber]) -> Vec<u64> {
+    calls.iter().map(|call| call.0).collect()
 }
 
 fn added(grant: &Grant) -> Json {
@@ -118,10 +138,8 @@ const fn level_name(level: Level) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use remit_client::{Code, EventNumber};
-    use remit_core::CallNumber;
-
     use super::*;
+    use remit_client::{Code, EventNumber};
 
     #[test]
     fn an_event_is_one_object_with_its_facts_beside_its_number() {

@@ -66,6 +66,7 @@ impl Task {
             delegated: BTreeMap::new(),
             derived_by: BTreeMap::new(),
             ending: None,
+            control: super::control::Control::default(),
         })
     }
 
@@ -128,12 +129,20 @@ impl Task {
             Fact::TaskCompleted(value) => self.end(Ending::Completed(value.clone())),
             Fact::TaskFailed(failure) => self.end(Ending::Failed(failure.clone())),
             Fact::TaskCancelled(reason) => self.end(Ending::Cancelled(reason.clone())),
+            Fact::TaskPaused { reason, who } => self.pause(reason, who, at),
+            Fact::TaskResumed { .. } => self.resume(at),
+            Fact::CancelRequested(cancel) => self.stop(cancel),
+            Fact::TaskForked(forked) => self.fork(forked, at),
+            Fact::TaskUpgraded(upgraded) => self.upgrade(upgraded),
         }
     }
 
     fn start(&mut self, attempt: Attempt, node: &str) -> Applied {
         if self.running.is_some() {
             return Err("another attempt is running");
+        }
+        if self.paused().is_some() || self.cancelling().is_some() {
+            return Err("the task is paused or being cancelled");
         }
         if attempt != self.attempts.next() {
             return Err("its attempt is not the next one");
@@ -321,6 +330,7 @@ impl Task {
             return Err("its number was used already");
         }
         self.operations.insert(number, operation);
+        self.note_generation(number);
         Ok(())
     }
 }

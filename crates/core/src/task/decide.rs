@@ -1,6 +1,10 @@
 //! *Decide*: a command, and the facts it leads to or the reason why not.
 
+<<<<<<< HEAD
 use super::{CallCommand, CallState, Held, Operation, PassOn, Task};
+=======
+use super::{CallCommand, CallState, Operation, PassOn, Task, Upgrade};
+>>>>>>> 46a351c (Facts of control: pause, cancel, fork and upgrade, with the limits of time a task may have)
 use crate::event::{Fact, Grant, Level};
 use crate::failure::{Code, Failure};
 use crate::id::{Attempt, CallNumber, GrantId, InputId};
@@ -42,8 +46,18 @@ pub enum Command {
     Finish { attempt: Attempt, outcome: Outcome },
     /// The owner gives up on the task.
     Fail(Failure),
-    /// Someone ends the task.
+    /// Someone ends the task at once.
     Cancel { reason: String },
+    /// Someone stops the task for a while, or the owner does after trying in vain.
+    Pause { reason: String, who: String },
+    /// It goes on.
+    Resume { who: String },
+    /// The task is to end for this reason, once what is under way has been told.
+    RequestCancel { why: Failure, who: String },
+    /// What was under way has ended or been given up: the end that was asked for.
+    FinishCancel,
+    /// Someone gives the task another program.
+    Upgrade(Box<Upgrade>),
 }
 
 /// What a command leads to.
@@ -137,7 +151,7 @@ impl Task {
                 return self.decide_timer(*attempt, *operation, *duration_ms, now_ms);
             }
             Command::FireTimer { operation } => match self.operations.get(operation) {
-                Some(Operation::Sleep { fired: None, .. }) if self.ending.is_none() => {
+                Some(Operation::Sleep { fired: None, .. }) if self.is_free() => {
                     vec![Fact::TimerFired { operation: *operation }]
                 }
                 _ => return Ok(Decision::Recorded),
@@ -159,6 +173,11 @@ impl Task {
                 }
                 self.ending_with("the task was cancelled", Fact::TaskCancelled(reason.clone()))?
             }
+            Command::Pause { reason, who } => return self.decide_pause(reason, who),
+            Command::Resume { who } => return self.decide_resume(who),
+            Command::RequestCancel { why, who } => return Ok(self.decide_stop(why, who)),
+            Command::FinishCancel => return self.decide_stopped(),
+            Command::Upgrade(upgrade) => return self.decide_upgrade(upgrade),
         };
         Ok(Decision::Record(facts))
     }
@@ -175,14 +194,18 @@ impl Task {
     }
 
     pub(super) fn check_open(&self) -> Result<(), Refusal> {
-        match self.ending {
-            None => Ok(()),
-            Some(_) => Err(Failure::new(Code::Failed, "the task has ended").into()),
-        }
+        let why = match (&self.ending, self.cancelling()) {
+            (Some(_), _) => "the task has ended",
+            (None, Some(_)) => "the task is being cancelled",
+            (None, None) => return Ok(()),
+        };
+        Err(Failure::new(Code::Failed, why).into())
     }
 
-    fn ending_with(&self, why: &str, end: Fact) -> Result<Vec<Fact>, Refusal> {
-        self.check_open()?;
+    pub(super) fn ending_with(&self, why: &str, end: Fact) -> Result<Vec<Fact>, Refusal> {
+        if self.ending.is_some() {
+            return Err(Failure::new(Code::Failed, "the task has ended").into());
+        }
         let attempt =
             self.running.map(|attempt| Fact::AttemptEnded { attempt, reason: why.to_owned() });
         Ok(attempt.into_iter().chain([end]).collect())
@@ -190,6 +213,7 @@ impl Task {
 
     fn decide_start(&self, node: &str) -> Result<Vec<Fact>, Refusal> {
         self.check_open()?;
+        self.check_unpaused()?;
         let replaced = self.running.map(|attempt| Fact::AttemptEnded {
             attempt,
             reason: "another attempt takes its place".into(),

@@ -1,10 +1,12 @@
 //! Random commands, sensible and silly, with numbers so small that they meet.
 
 use proptest::prelude::*;
-use remit_core::event::Level;
+use remit_core::event::{Level, SourceFile};
 use remit_core::grant::Caveat;
-use remit_core::task::{CallCommand, Command};
-use remit_core::{Attempt, CallNumber, Code, Failure, GrantId, ObjectId, Outcome, Value};
+use remit_core::task::{CallCommand, Command, Rewind, Upgrade};
+use remit_core::{
+    Attempt, CallNumber, Code, EventNumber, Failure, GrantId, ObjectId, Outcome, Value,
+};
 
 use super::world::{self, World};
 
@@ -89,7 +91,33 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
             }
         ),
         5 => number().prop_map(|operation| Command::FireTimer { operation }),
+        2 => control(),
         1 => end(),
+    ]
+}
+
+fn control() -> impl Strategy<Value = Command> {
+    let who = || String::from("me");
+    let program = || vec![SourceFile { path: "main.ts".into(), text: "2".into() }];
+    let upgrade =
+        prop::option::of(prop::collection::vec(number(), 0..3)).prop_map(move |dropped| {
+            Command::Upgrade(Box::new(Upgrade {
+                source: program(),
+                entry: "main.ts".into(),
+                who: who(),
+                rewind: dropped.map(|dropped| Rewind {
+                    at: EventNumber(3),
+                    dropped,
+                    ..Rewind::default()
+                }),
+            }))
+        });
+    prop_oneof![
+        2 => Just(Command::Pause { reason: "x".into(), who: who() }),
+        3 => Just(Command::Resume { who: who() }),
+        1 => Just(Command::RequestCancel { why: Failure::new(Code::Cancelled, "enough"), who: who() }),
+        1 => Just(Command::FinishCancel),
+        4 => upgrade,
     ]
 }
 

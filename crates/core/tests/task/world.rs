@@ -48,6 +48,9 @@ impl World {
             if let Command::Call(call) = command {
                 self.asked.insert(call.call, (**call).clone());
             }
+            if let Some(Fact::TaskUpgraded(upgraded)) = facts.last() {
+                self.asked.retain(|call, _| !upgraded.dropped.contains(call));
+            }
         }
         Ok(decision)
     }
@@ -191,5 +194,6 @@ fn created() -> TaskCreated {
         export: String::new(),
         parent: None,
         detached: false,
+        limits: remit_core::event::TimeLimits::default(),
     }
 }

@@ -118,6 +118,8 @@ pub(super) const fn status_byte(status: Status) -> u8 {
         Status::Completed => 4,
         Status::Failed => 5,
         Status::Cancelled => 6,
+        Status::Paused => 7,
+        Status::Cancelling => 8,
     }
 }
 

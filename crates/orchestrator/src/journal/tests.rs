@@ -58,6 +58,7 @@ fn event(number: u64) -> Event {
             export: String::new(),
             parent: None,
             detached: false,
+            limits: remit_core::event::TimeLimits::default(),
         }))
     } else {
         let (level, text) = (remit_core::event::Level::Info, format!("line {number}"));

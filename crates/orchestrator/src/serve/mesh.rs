@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use remit_core::event::SourceFile;
+use remit_core::event::{SourceFile, TimeLimits};
 use remit_core::status::Status;
 use remit_core::{Code, Failure, Identity, Role, TaskId, Value};
 use remit_schema::mesh_capnp::{grant_spec, mesh, node_info, task_spec};
@@ -202,6 +202,11 @@ fn read_spec(reader: task_spec::Reader<'_>) -> Result<TaskSpec, Malformed> {
         key: wire_text(reader.get_key())?,
         deadline_ms: reader.get_deadline_ms(),
         memory_bytes: reader.get_memory_bytes(),
+        limits: TimeLimits {
+            task_ms: reader.get_time_limit_ms(),
+            attempt_ms: reader.get_attempt_limit_ms(),
+            call_ms: reader.get_call_timeout_ms(),
+        },
         ..TaskSpec::default()
     })
 }

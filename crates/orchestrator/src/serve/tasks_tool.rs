@@ -2,7 +2,7 @@
 
 use std::rc::{Rc, Weak};
 
-use remit_core::event::SourceFile;
+use remit_core::event::{SourceFile, TimeLimits};
 use remit_core::task::{Command, Ending, PassOn};
 use remit_core::{CallNumber, Caveat, Code, Failure, TaskId, Value};
 use remit_schema::object_capnp::object;
@@ -148,7 +148,7 @@ impl Root {
         let mut spec = self.spec(&mut asked)?;
         spec.id = Some(id);
         if let Some((name, _)) = asked.fields.first() {
-            let known = "source, export, input, grants, name, agent, labels, detached, deadlineMs, memoryBytes";
+            let known = "source, export, input, grants, name, agent, labels, detached, deadlineMs, memoryBytes, timeLimitMs, attemptLimitMs, callTimeoutMs";
             return Err(wrong(name, &format!("is no field of spawn; it has {known}")));
         }
         for (name, value) in &grants {
@@ -178,7 +178,10 @@ impl Root {
                 let why = "is missing, and so is `export`: give the program as text, or name an exported function of this one";
                 return Err(wrong("source", why));
             }
-            None => (parent.source.clone(), parent.entry.clone()),
+            None => asked.owner.with(|task| {
+                let (source, entry) = task.program();
+                (source.to_vec(), entry.to_owned())
+            }),
         };
         let labels = match asked.take("labels") {
             None | Some(Value::Null) => parent.labels.clone(),
@@ -208,6 +211,11 @@ impl Root {
             memory_bytes: asked.number("memoryBytes")?,
             parent: Some(asked.owner.key().task),
             detached: asked.flag("detached")?,
+            limits: TimeLimits {
+                task_ms: asked.number("timeLimitMs")?,
+                attempt_ms: asked.number("attemptLimitMs")?,
+                call_ms: u32::try_from(asked.number("callTimeoutMs")?).unwrap_or(u32::MAX),
+            },
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use remit_core::event::{Grant, Origin, SourceFile};
+use remit_core::event::{Grant, Origin, SourceFile, TimeLimits};
 use remit_core::{Caveat, Code, Failure, Manifest, TaskId, Value};
 use remit_schema::object_capnp::object;
 
@@ -37,6 +37,8 @@ pub struct TaskSpec {
     pub parent: Option<TaskId>,
     /// Whether it outlives that task.
     pub detached: bool,
+    /// How long it and its parts may take.
+    pub limits: TimeLimits,
     /// The id it will have, if that was said before.
     pub id: Option<TaskId>,
 }

@@ -21,7 +21,7 @@ pub static MANIFEST: LazyLock<Arc<Manifest>> = LazyLock::new(|| {
 });
 
 /// Fields of `spawn`, with their JSON Schemas and what they mean.
-const SPAWN: [(&str, &str, &str); 10] = [
+const SPAWN: [(&str, &str, &str); 13] = [
     ("source", r#""type":"string""#, "the program, one module; else `export` of this task's own"),
     (
         "export",
@@ -36,6 +36,9 @@ const SPAWN: [(&str, &str, &str); 10] = [
     ("detached", r#""type":"boolean""#, "whether it outlives this task"),
     ("deadlineMs", r#""type":"integer""#, "the longest it may compute between two awaits"),
     ("memoryBytes", r#""type":"integer""#, "the most memory it may use"),
+    ("timeLimitMs", r#""type":"integer""#, "the longest it may take in all"),
+    ("attemptLimitMs", r#""type":"integer""#, "the longest one attempt may take"),
+    ("callTimeoutMs", r#""type":"integer""#, "the longest one of its calls may take"),
 ];
 
 fn tasks() -> Interface {

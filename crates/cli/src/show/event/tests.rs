@@ -35,6 +35,7 @@ fn created() -> Fact {
         export: String::new(),
         parent: None,
         detached: false,
+        limits: remit_core::event::TimeLimits::default(),
     }))
 }
 

@@ -1,6 +1,7 @@
 //! Facts: one arm for each.
 
 mod call;
+mod control;
 mod task;
 
 use remit_core::event::Level;
@@ -62,6 +63,14 @@ pub(super) fn read(reader: event::Reader<'_>) -> Result<Fact, Malformed> {
         event::TaskCompleted(value) => Fact::TaskCompleted(read_held(value?)?),
         event::TaskFailed(failure) => Fact::TaskFailed(read_failure(failure?)?),
         event::TaskCancelled(reason) => Fact::TaskCancelled(text(reason)?),
+        event::TaskPaused(r) => {
+            let r = r?;
+            Fact::TaskPaused { reason: text(r.get_reason())?, who: text(r.get_who())? }
+        }
+        event::TaskResumed(who) => Fact::TaskResumed { who: text(who)? },
+        event::CancelRequested(r) => control::read_cancel(r?)?,
+        event::TaskForked(r) => control::read_forked(r?)?,
+        event::TaskUpgraded(r) => control::read_upgraded(r?)?,
     })
 }
 
@@ -108,6 +117,11 @@ pub(super) fn write(mut builder: event::Builder<'_>, fact: &Fact) {
         Fact::TaskCompleted(value) => write_held(builder.init_task_completed(), value),
         Fact::TaskFailed(failure) => write_failure(builder.init_task_failed(), failure),
         Fact::TaskCancelled(reason) => builder.set_task_cancelled(reason),
+        Fact::TaskPaused { .. }
+        | Fact::TaskResumed { .. }
+        | Fact::CancelRequested(_)
+        | Fact::TaskForked(_)
+        | Fact::TaskUpgraded(_) => control::write(builder, fact),
     }
 }
 

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use remit_core::event::{
-    CallDenied, CallRequested, Delegate, Derivation, Grant, Level, Origin, SourceFile, TaskCreated,
+    CallDenied, CallRequested, CancelRequested, Delegate, Derivation, Grant, Level, Origin,
+    SourceFile, TaskCreated, TaskForked, TaskUpgraded, TimeLimits,
 };
 use remit_core::manifest::{Interface, Method, Param};
 use remit_core::{
@@ -61,7 +62,37 @@ fn fact() -> impl Strategy<Value = Fact> {
         value().prop_map(Fact::TaskCompleted),
         failure().prop_map(Fact::TaskFailed),
         word().prop_map(Fact::TaskCancelled),
+        control(),
     ]
+}
+
+fn control() -> impl Strategy<Value = Fact> {
+    let calls = || vec(any::<u64>().prop_map(CallNumber), 0..4);
+    let at = || any::<u64>().prop_map(EventNumber);
+    let forked = (task_id(), at(), word(), calls())
+        .prop_map(|(task, at, who, dropped)| TaskForked { task, at, who, dropped });
+    let upgraded = (vec(file(), 0..3), word(), word(), at(), calls(), any::<u64>()).prop_map(
+        |(source, entry, who, at, dropped, lines)| TaskUpgraded {
+            source,
+            entry,
+            who,
+            at,
+            dropped,
+            lines,
+        },
+    );
+    prop_oneof![
+        (word(), word()).prop_map(|(reason, who)| Fact::TaskPaused { reason, who }),
+        word().prop_map(|who| Fact::TaskResumed { who }),
+        (failure(), word())
+            .prop_map(|(why, who)| Fact::CancelRequested(Box::new(CancelRequested { why, who }))),
+        forked.prop_map(|forked| Fact::TaskForked(Box::new(forked))),
+        upgraded.prop_map(|upgraded| Fact::TaskUpgraded(Box::new(upgraded))),
+    ]
+}
+
+fn file() -> impl Strategy<Value = SourceFile> {
+    (word(), word()).prop_map(|(path, text)| SourceFile { path, text })
 }
 
 fn word() -> impl Strategy<Value = String> {
@@ -125,12 +156,11 @@ fn outcome() -> impl Strategy<Value = Outcome> {
 }
 
 fn created() -> impl Strategy<Value = TaskCreated> {
-    let file = (word(), word()).prop_map(|(path, text)| SourceFile { path, text });
     let texts = [word(), word(), word(), word(), word()];
-    let numbers = (any::<u32>(), any::<u64>());
+    let numbers = (any::<u32>(), any::<u64>(), any::<u64>(), any::<u64>(), any::<u32>());
     let seed = vec(any::<u8>(), 0..40);
     let family = (proptest::option::of(task_id()), any::<bool>());
-    (texts, vec(file, 0..3), value(), seed, vec(word(), 0..3), numbers, family).prop_map(
+    (texts, vec(file(), 0..3), value(), seed, vec(word(), 0..3), numbers, family).prop_map(
         |([name, agent, entry, creator, export], source, input, seed, labels, numbers, family)| {
             TaskCreated {
                 name,
@@ -146,6 +176,11 @@ fn created() -> impl Strategy<Value = TaskCreated> {
                 export,
                 parent: family.0,
                 detached: family.1,
+                limits: TimeLimits {
+                    task_ms: numbers.2,
+                    attempt_ms: numbers.3,
+                    call_ms: numbers.4,
+                },
             }
         },
     )

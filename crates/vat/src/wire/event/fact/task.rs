@@ -1,9 +1,10 @@
 //! What a task is made from, and what it is granted.
 
-use remit_core::event::{Derivation, Grant, Origin, SourceFile, TaskCreated};
+use capnp::struct_list;
+use remit_core::event::{Derivation, Grant, Origin, SourceFile, TaskCreated, TimeLimits};
 use remit_core::id::NotATaskId;
 use remit_core::{CallNumber, GrantId, TaskId};
-use remit_schema::event_capnp::{derivation, grant_added, task_created};
+use remit_schema::event_capnp::{derivation, grant_added, source_file, task_created};
 
 use super::call::digest;
 
@@ -11,15 +12,13 @@ use crate::wire::event::{caveat, intern};
 use crate::wire::value::{read_held, read_id, write_held, write_id};
 use crate::wire::{Malformed, len, manifest, text, texts, write_texts};
 
+type Files<'a> = struct_list::Reader<'a, source_file::Owned>;
+
 pub(super) fn read_created(r: task_created::Reader<'_>) -> Result<TaskCreated, Malformed> {
-    let source = r
-        .get_source()?
-        .iter()
-        .map(|file| Ok(SourceFile { path: text(file.get_path())?, text: text(file.get_text())? }));
     Ok(TaskCreated {
         name: text(r.get_name())?,
         agent: text(r.get_agent())?,
-        source: source.collect::<Result<_, Malformed>>()?,
+        source: read_source(r.get_source()?)?,
         entry: text(r.get_entry())?,
         input: read_held(r.get_input()?)?,
         seed: r.get_seed()?.to_vec(),
@@ -30,18 +29,37 @@ pub(super) fn read_created(r: task_created::Reader<'_>) -> Result<TaskCreated, M
         export: text(r.get_export())?,
         parent: task_id(&text(r.get_parent())?)?,
         detached: r.get_detached(),
+        limits: TimeLimits {
+            task_ms: r.get_time_limit_ms(),
+            attempt_ms: r.get_attempt_limit_ms(),
+            call_ms: r.get_call_timeout_ms(),
+        },
     })
+}
+
+pub(super) fn read_source(files: Files<'_>) -> Result<Vec<SourceFile>, Malformed> {
+    let read = |file: source_file::Reader<'_>| {
+        Ok(SourceFile { path: text(file.get_path())?, text: text(file.get_text())? })
+    };
+    files.iter().map(read).collect()
+}
+
+pub(super) fn write_source<'a>(
+    source: &[SourceFile],
+    init: impl FnOnce(u32) -> struct_list::Builder<'a, source_file::Owned>,
+) {
+    let mut files = init(len(source.len()));
+    for (at, file) in (0..).zip(source) {
+        let mut b = files.reborrow().get(at);
+        b.set_path(&file.path);
+        b.set_text(&file.text);
+    }
 }
 
 pub(super) fn write_created(mut b: task_created::Builder<'_>, created: &TaskCreated) {
     b.set_name(&created.name);
     b.set_agent(&created.agent);
-    let mut source = b.reborrow().init_source(len(created.source.len()));
-    for (at, file) in (0..).zip(&created.source) {
-        let mut b = source.reborrow().get(at);
-        b.set_path(&file.path);
-        b.set_text(&file.text);
-    }
+    write_source(&created.source, |count| b.reborrow().init_source(count));
     b.set_entry(&created.entry);
     write_held(b.reborrow().init_input(), &created.input);
     b.set_seed(&created.seed);
@@ -54,6 +72,9 @@ pub(super) fn write_created(mut b: task_created::Builder<'_>, created: &TaskCrea
         b.set_parent(parent.to_string());
     }
     b.set_detached(created.detached);
+    b.set_time_limit_ms(created.limits.task_ms);
+    b.set_attempt_limit_ms(created.limits.attempt_ms);
+    b.set_call_timeout_ms(created.limits.call_ms);
 }
 
 pub(super) fn read_grant(r: grant_added::Reader<'_>) -> Result<Grant, Malformed> {

@@ -296,7 +296,7 @@ struct TaskForked {
   who @2 :Text;
   dropped @3 :List(UInt64);
   # Calls that were in flight there at that point: this task never sent them. Asked for again, they
-  # are new calls. They are not charged to a grant.
+  # are new calls. What they were charged stays charged.
 }
 
 struct TaskUpgraded {

@@ -6,11 +6,8 @@
 mod allow;
 mod apply;
 mod call;
-<<<<<<< HEAD
 mod charge;
-=======
 mod control;
->>>>>>> 46a351c (Facts of control: pause, cancel, fork and upgrade, with the limits of time a task may have)
 mod decide;
 mod derive;
 mod narrow;

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::decide::{Decision, Refusal};
-use super::{CallState, Operation, Stamp, Task};
+use super::{Operation, Stamp, Task};
 use crate::event::{CancelRequested, Fact, SourceFile, TaskForked, TaskUpgraded};
 use crate::failure::{Code, Failure};
 use crate::id::{CallNumber, EventNumber, InputId, TaskId};
 use crate::limits;
+use crate::value::Outcome;
 
 /// What people did to a task as a whole.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -283,9 +284,6 @@ impl Task {
             return Err("an attempt is still running");
         }
         self.check_known(&forked.dropped)?;
-        for call in &forked.dropped {
-            self.uncharge(*call);
-        }
         self.drop_operations(&forked.dropped);
         // What happened to the other task between its birth and now took none of this one's time.
         self.control.paused_ms = at.time_ms.saturating_sub(self.created_ms);
@@ -337,12 +335,19 @@ impl Task {
         let dropped: BTreeSet<CallNumber> = dropped.iter().copied().collect();
         let mut inputs: BTreeSet<InputId> = self.undelivered.drain(..).collect();
         for number in &dropped {
+            let grant = self.request(*number).map(|request| request.grant);
             if let Some(Operation::Input { delivered: Some((input, _)) }) =
                 self.operations.remove(number)
             {
                 inputs.insert(input);
             }
-            self.open.remove(number);
+            if self.open.remove(number)
+                && let Some(grant) = grant
+            {
+                // It is in flight no more; what it was charged before stays charged.
+                let over = Outcome::Failure(Failure::new(Code::Cancelled, "dropped"));
+                self.charge_outcome(grant, &over, 0);
+            }
             self.sleeping.remove(number);
             self.control.generations.remove(number);
         }
@@ -350,20 +355,5 @@ impl Task {
         self.order.retain(|number| !dropped.contains(number));
         self.asking.retain(|number| !dropped.contains(number));
         self.delegated.retain(|_, number| !dropped.contains(number));
-    }
-
-    /// Takes back what a call cost that was never sent.
-    fn uncharge(&mut self, call: CallNumber) {
-        let Some(Operation::Call { request, state }) = self.operations.get(&call) else { return };
-        if matches!(state, CallState::Completed(..)) {
-            return;
-        }
-        let chain: Vec<_> = self.chain(request.grant).map(|held| held.grant.grant).collect();
-        for grant in chain {
-            if let Some(held) = self.grants.get_mut(&grant) {
-                held.used = held.used.saturating_sub(1);
-            }
-        }
-        self.calls = self.calls.saturating_sub(1);
     }
 }

@@ -1,10 +1,6 @@
 //! *Decide*: a command, and the facts it leads to or the reason why not.
 
-<<<<<<< HEAD
-use super::{CallCommand, CallState, Held, Operation, PassOn, Task};
-=======
-use super::{CallCommand, CallState, Operation, PassOn, Task, Upgrade};
->>>>>>> 46a351c (Facts of control: pause, cancel, fork and upgrade, with the limits of time a task may have)
+use super::{CallCommand, CallState, Held, Operation, PassOn, Task, Upgrade};
 use crate::event::{Fact, Grant, Level};
 use crate::failure::{Code, Failure};
 use crate::id::{Attempt, CallNumber, GrantId, InputId};

@@ -129,6 +129,8 @@ struct GrantAdded {
   reserve @14 :Budgets;
   # A purse: charged to the grants above when this one is added, spent by its own calls, which are
   # refused when it is empty. What is left goes back when the grant is revoked or ends.
+  by @15 :Text;
+  # The identity that handed it out; empty: the task's creator, or whoever holds its parent.
 }
 
 struct Derivation {
@@ -158,6 +160,8 @@ struct GrantRevoked {
 
   grant @0 :UInt32;
   reason @1 :Text;
+  by @2 :Text;
+  # The identity that took it back; empty: the task itself, or what became of it.
 }
 
 struct GrantEnded {

@@ -121,7 +121,8 @@ struct Failure {
   message @1 :Text;
   detail @2 :Text;
   # What `code` asks for: the caveat that refused (denied), the path of the argument
-  # (invalid-argument), the stack (failed, of a script); else empty.
+  # (invalid-argument), the stack (failed, of a script), what changed (interface-changed); else
+  # empty.
 
   enum Code {
     denied @0;
@@ -136,6 +137,8 @@ struct Failure {
     # It may or may not have happened.
     limit @9;
     objectLost @10;
+    interfaceChanged @11;
+    # The tool is no longer the one that the grant was made for, and nobody accepted the change.
   }
 }
 

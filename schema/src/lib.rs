@@ -15,6 +15,7 @@ macro_rules! generated {
 
 generated!(
     agent_node_capnp,
+    audit_capnp,
     caveat_capnp,
     event_capnp,
     join_capnp,

@@ -37,7 +37,7 @@ pub enum Fact {
     /// The task was handed a capability.
     GrantAdded(Box<Grant>),
     /// A capability was taken back, with all that was narrowed from it.
-    GrantRevoked { grant: GrantId, reason: String },
+    GrantRevoked { grant: GrantId, reason: String, by: String },
     /// A capability is needed no more, nor is what was narrowed from it. What its purse still holds
     /// goes back to the grant that it was split from.
     GrantEnded { grant: GrantId, reason: String },
@@ -156,6 +156,8 @@ pub struct Grant {
     /// A purse: charged to the grants above when it is added, spent by its own calls, which are
     /// refused when it is empty. What is left goes back when it is revoked or ends.
     pub reserve: Budgets,
+    /// The identity that handed it out; empty: the task's creator, or whoever holds its parent.
+    pub by: String,
 }
 
 impl Grant {

@@ -29,11 +29,14 @@ pub enum Code {
     Limit,
     /// The object is gone and cannot be obtained again.
     ObjectLost,
+    /// The tool is no longer the one that the grant was made for. The detail is what changed, a line
+    /// each. It works again when someone accepts the change.
+    InterfaceChanged,
 }
 
 impl Code {
     /// Every code, in the order of the schema.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Denied,
         Self::Revoked,
         Self::NotFound,
@@ -45,6 +48,7 @@ impl Code {
         Self::Unknown,
         Self::Limit,
         Self::ObjectLost,
+        Self::InterfaceChanged,
     ];
 
     /// The name that scripts, logs and the wire use, for example `invalid-argument`.
@@ -61,6 +65,7 @@ impl Code {
             Self::Unknown => "unknown",
             Self::Limit => "limit",
             Self::ObjectLost => "object-lost",
+            Self::InterfaceChanged => "interface-changed",
         }
     }
 
@@ -85,7 +90,7 @@ pub struct Failure {
     /// What was asked, what was found, and what to do, in a sentence.
     pub message: String,
     /// The caveat that refused (`denied`), the argument's path (`invalid-argument`), the stack
-    /// (`failed`, of a script); else empty.
+    /// (`failed`, of a script), what changed (`interface-changed`); else empty.
     pub detail: String,
 }
 

@@ -4,6 +4,7 @@
 //! *apply*. Not for: I/O, clocks, randomness, threads or wire formats. A caller hands in the time
 //! and gets back events or a refusal.
 
+pub mod audit;
 pub mod event;
 pub mod failure;
 pub mod grant;

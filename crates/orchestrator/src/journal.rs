@@ -4,7 +4,7 @@ mod body;
 mod head;
 mod keys;
 mod memory;
-mod record;
+pub(crate) mod record;
 pub mod recovery;
 mod retention;
 mod sled;

@@ -3,6 +3,7 @@
 //! For: deciding who may do what, and recording it. Not for: running agents or tools; it hands
 //! their calls through membranes and keeps the journal.
 
+pub mod audit;
 pub mod config;
 pub mod invites;
 pub mod journal;

@@ -15,6 +15,7 @@ use remit_vat::tls::{Acceptor, Refused};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::audit::Audit;
 use crate::config::Config;
 use crate::invites::Invites;
 use crate::journal::SledJournal;
@@ -99,8 +100,10 @@ pub fn build(config: &Config, address: String) -> Result<(Rc<Site>, Credential),
     let tickets = Tickets::new();
     let invites = Invites::new(disk.clone(), address, authority.hash(), Box::new(now_ms));
     let journal: Arc<dyn crate::journal::Journal> = Arc::new(SledJournal::new(disk.clone()));
+    let audit = Audit::new(disk.clone(), Box::new(now_ms));
     let tasks = Tasks::open(
         Arc::clone(&journal),
+        Rc::clone(&audit),
         Rc::clone(&registry),
         Rc::clone(&tickets),
         config.timing(),
@@ -112,6 +115,7 @@ pub fn build(config: &Config, address: String) -> Result<(Rc<Site>, Credential),
         own_until: Cell::new(own.not_after()),
         disk,
         journal,
+        audit,
         registry,
         tickets,
         invites,

@@ -4,11 +4,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use remit_core::audit::{Decision, Record};
 use remit_core::{Failure, Identity, Role};
 use remit_vat::authority::Authority;
 use remit_vat::disk::Disk;
 use remit_vat::join;
 
+use crate::audit::Audit;
 use crate::invites::Invites;
 use crate::journal::Journal;
 use crate::registry::Registry;
@@ -27,6 +29,8 @@ pub struct Site {
     pub disk: Disk,
     /// The journal.
     pub journal: Arc<dyn Journal>,
+    /// What happens outside of any task.
+    pub audit: Rc<Audit>,
     /// Which nodes there are.
     pub registry: Rc<Registry>,
     /// Tickets of attempts.
@@ -48,6 +52,9 @@ impl Site {
         let identity = invite.identity.clone();
         let (leaf, authority) = self.certify(&request.signing_request, &identity)?;
         self.invites.use_up(invite).await.map_err(|error| error.to_string())?;
+        let joined = Record::new(identity.to_string(), Decision::Joined);
+        let recorded = self.audit.record(identity.tenant(), joined).await;
+        recorded.map_err(|failure| failure.message)?;
         Ok((identity, leaf, authority))
     }
 
@@ -77,6 +84,8 @@ impl Site {
         };
         let identity = Identity::new(by.mesh(), by.tenant(), role, name).map_err(invalid)?;
         let invite = self.invites.create(&identity, ttl).await?;
+        let invited = Record::new(by.to_string(), Decision::Invited).about(identity.to_string());
+        self.audit.record(by.tenant(), invited).await?;
         tracing::info!(%identity, %by, "invited");
         Ok(invite.to_string())
     }

@@ -24,6 +24,7 @@ use tokio::sync::Semaphore;
 pub use self::family::BUILT_IN;
 use self::spec::check;
 pub use self::spec::{GrantRoot, GrantSpec, TaskSpec};
+use crate::audit::Audit;
 use crate::journal::recovery::{Recovered, recover};
 use crate::journal::{Journal, JournalError, TaskHead};
 use crate::limits;
@@ -50,6 +51,7 @@ impl Tasks {
     /// Takes up every task that the journal says has not ended. Owners begin to work at once.
     pub fn open(
         journal: Arc<dyn Journal>,
+        audit: Rc<Audit>,
         registry: Rc<Registry>,
         tickets: Rc<Tickets>,
         timing: Timing,
@@ -67,6 +69,7 @@ impl Tasks {
                 me: tasks.clone(),
                 services: Rc::new(Services {
                     journal,
+                    audit,
                     registry,
                     placer: Rc::clone(&placer),
                     tickets,
@@ -330,6 +333,7 @@ impl Tasks {
             origin: None,
             interface: String::new(),
             reserve: Budgets::NONE,
+            by: by.to_string(),
         };
         Ok((grant, own))
     }

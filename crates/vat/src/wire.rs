@@ -3,6 +3,7 @@
 //! Everything read here came from a peer or a disk: sizes are bounded by the message that held it,
 //! depth by [`MAX_DEPTH`], and text that is not UTF-8 is an error, never a panic.
 
+pub mod audit;
 pub mod event;
 pub mod manifest;
 pub mod outcome;

@@ -68,9 +68,10 @@ impl Lines {
                 format!("attempt {attempt} is over: {}", short(reason, 200))
             }
             Fact::GrantAdded(grant) => self.grant(grant),
-            Fact::GrantRevoked { grant, reason } => {
+            Fact::GrantRevoked { grant, reason, by } => {
                 let name = self.name(*grant);
-                let what = format!("revoked {name}: {}", short(reason, 200));
+                let by = if by.is_empty() { String::new() } else { format!(" ({})", harmless(by)) };
+                let what = format!("revoked {name}: {}{by}", short(reason, 200));
                 paint.ink(Ink::Odd, &what)
             }
             Fact::GrantEnded { grant, reason } => {

@@ -24,8 +24,9 @@ fn fact(fact: &Fact) -> Json {
         Fact::AttemptStarted { attempt, node } => json!({ "attempt": attempt.0, "node": node }),
         Fact::AttemptEnded { attempt, reason } => json!({ "attempt": attempt.0, "reason": reason }),
         Fact::GrantAdded(grant) => added(grant),
-        Fact::GrantRevoked { grant, reason } | Fact::GrantEnded { grant, reason } => {
-            json!({ "grant": grant.0, "reason": reason })
+        Fact::GrantEnded { grant, reason } => json!({ "grant": grant.0, "reason": reason }),
+        Fact::GrantRevoked { grant, reason, by } => {
+            json!({ "grant": grant.0, "reason": reason, "by": by })
         }
         Fact::CallRequested(call) => requested(call),
         Fact::CallCompleted { call, outcome, cost: 0 } => {
@@ -91,7 +92,7 @@ fn added(grant: &Grant) -> Json {
     json!({
         "grant": grant.grant.0, "parent": grant.parent.map(|parent| parent.0),
         "name": grant.name, "tool": grant.tool, "version": grant.version, "node": grant.node,
-        "path": grant.path, "caveats": caveats, "holder": grant.holder,
+        "path": grant.path, "caveats": caveats, "holder": grant.holder, "by": grant.by,
     })
 }
 

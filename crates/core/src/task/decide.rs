@@ -19,7 +19,7 @@ pub enum Command {
     /// A reference is passed on to another task or person.
     PassOn(Box<PassOn>),
     /// Someone takes one back.
-    RevokeGrant { grant: GrantId, reason: String },
+    RevokeGrant { grant: GrantId, reason: String, by: String },
     /// Someone needs one no more, and what its purse still holds goes back.
     EndGrant { grant: GrantId, reason: String },
     /// A call arrives at the membrane.
@@ -116,7 +116,9 @@ impl Task {
                 vec![self.decide_grant(grant)?]
             }
             Command::PassOn(pass) => return self.decide_pass_on(pass),
-            Command::RevokeGrant { grant, reason } => return self.decide_revoke(*grant, reason),
+            Command::RevokeGrant { grant, reason, by } => {
+                return self.decide_revoke(*grant, reason, by);
+            }
             Command::EndGrant { grant, reason } => {
                 if self.grants.get(grant).is_none_or(Held::is_over) {
                     return Ok(Decision::Recorded);
@@ -218,7 +220,7 @@ impl Task {
         Ok(replaced.into_iter().chain([start]).collect())
     }
 
-    fn decide_revoke(&self, grant: GrantId, reason: &str) -> Result<Decision, Refusal> {
+    fn decide_revoke(&self, grant: GrantId, reason: &str, by: &str) -> Result<Decision, Refusal> {
         match self.grants.get(&grant) {
             None => {
                 let why = format!("the task has no grant {grant}");
@@ -226,7 +228,8 @@ impl Task {
             }
             Some(held) if held.revoked => Ok(Decision::Recorded),
             Some(_) => {
-                Ok(Decision::Record(vec![Fact::GrantRevoked { grant, reason: reason.to_owned() }]))
+                let (reason, by) = (reason.to_owned(), by.to_owned());
+                Ok(Decision::Record(vec![Fact::GrantRevoked { grant, reason, by }]))
             }
         }
     }

@@ -121,6 +121,7 @@ impl Task {
             origin: None,
             interface,
             reserve,
+            by: String::new(),
         };
         self.decide_grant(&grant).map_err(Refusal::into_failure)
     }

@@ -65,6 +65,7 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
         3 => (0..8_u32).prop_map(|grant| Command::RevokeGrant {
             grant: GrantId(grant),
             reason: "x".into(),
+            by: "me".into(),
         }),
         50 => call().prop_map(Command::from),
         20 => (number(), outcome(), 0..4_u64)

@@ -172,7 +172,7 @@ fn a_revoked_parent_takes_its_children_along() {
     let mut world = World::running();
     world.grant("files", vec![]);
     let child = world.narrow(grant("part", Some(1), "", vec![]));
-    world.must(&Command::RevokeGrant { grant: GrantId(1), reason: "done".into() });
+    world.must(&Command::RevokeGrant { grant: GrantId(1), reason: "done".into(), by: "me".into() });
     let failure = denied(world.call(1, ObjectId::Grant(child), "list", Value::Null));
     assert_eq!(failure.code, Code::Revoked);
     assert!(world.task.is_revoked(child));

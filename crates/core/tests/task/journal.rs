@@ -81,7 +81,7 @@ proptest! {
     #[test]
     fn an_older_or_skipping_event_is_rejected(steps in steps(10)) {
         let task = lived(&steps).task;
-        let fact = Fact::GrantRevoked { grant: remit_core::GrantId(1), reason: String::new() };
+        let fact = Fact::GrantRevoked { grant: remit_core::GrantId(1), reason: String::new(), by: String::new() };
         let event = following(&task, fact);
         check_rejected(&task, &Event { time_ms: task.head().time_ms - 1, ..event.clone() });
         check_rejected(&task, &Event { number: event.number.next(), ..event });

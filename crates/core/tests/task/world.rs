@@ -135,6 +135,7 @@ pub(crate) fn grant(name: &str, parent: Option<u32>, path: &str, caveats: Vec<Ca
         origin: None,
         interface: String::new(),
         reserve: Budgets::NONE,
+        by: String::new(),
     }
 }
 

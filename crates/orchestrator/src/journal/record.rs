@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::body::{self, Body, Cut};
 
 /// The hash of an event and, through it, of all before it.
-pub(super) type Hash = [u8; 32];
+pub(crate) type Hash = [u8; 32];
 
 /// The first byte of a stored event that stands there as a whole.
 const WHOLE: u8 = 1;
@@ -27,7 +27,7 @@ pub(super) fn beginning(tenant: &str, task: TaskId) -> Hash {
 }
 
 /// The stored form of a packed event, and its hash.
-pub(super) fn seal(before: &Hash, event: &[u8]) -> (Vec<u8>, Hash) {
+pub(crate) fn seal(before: &Hash, event: &[u8]) -> (Vec<u8>, Hash) {
     seal_as(WHOLE, before, event)
 }
 
@@ -68,8 +68,13 @@ pub(super) fn open(
     Ok((event, hash))
 }
 
+/// What was sealed, of bytes that were checked.
+pub(crate) fn payload(bytes: &[u8]) -> &[u8] {
+    bytes.get(1 + size_of::<Hash>()..bytes.len().saturating_sub(4)).unwrap_or_default()
+}
+
 /// As [`open`], for the hash alone.
-pub(super) fn check(bytes: &[u8], before: Option<&Hash>) -> Result<Hash, String> {
+pub(crate) fn check(bytes: &[u8], before: Option<&Hash>) -> Result<Hash, String> {
     let (body, sum) = bytes.split_last_chunk::<4>().ok_or("it is cut short")?;
     if crc32fast::hash(body) != u32::from_be_bytes(*sum) {
         return Err("its checksum is wrong".into());
@@ -88,8 +93,4 @@ pub(super) fn check(bytes: &[u8], before: Option<&Hash>) -> Result<Hash, String>
 /// The bodies that a stored event refers to, as often as it does.
 pub(super) fn bodies(bytes: &[u8]) -> Result<Vec<Body>, String> {
     if bytes.first() == Some(&CUT) { body::named(payload(bytes)) } else { Ok(Vec::new()) }
-}
-
-fn payload(bytes: &[u8]) -> &[u8] {
-    bytes.get(1 + size_of::<Hash>()..bytes.len().saturating_sub(4)).unwrap_or_default()
 }

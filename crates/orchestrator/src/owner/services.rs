@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use super::TaskKey;
+use crate::audit::Audit;
 use crate::journal::Journal;
 use crate::placer::Placer;
 use crate::registry::Registry;
@@ -17,6 +18,8 @@ use crate::tickets::Tickets;
 pub struct Services {
     /// Where events are written.
     pub journal: Arc<dyn Journal>,
+    /// What happens outside of any task.
+    pub audit: Rc<Audit>,
     /// Which nodes there are.
     pub registry: Rc<Registry>,
     /// Who gets which agent node.

@@ -181,8 +181,9 @@ impl task::Server for TaskServer {
         let params = params.get()?;
         let grant = GrantId(params.get_grant());
         let reason = params.get_reason()?.to_str().map_err(wire::Malformed::from)?;
-        let reason = format!("{} ({})", reason.chars().take(1000).collect::<String>(), self.holder);
-        self.command(&Command::RevokeGrant { grant, reason }).await?;
+        let reason = reason.chars().take(1000).collect();
+        let by = self.holder.to_string();
+        self.command(&Command::RevokeGrant { grant, reason, by }).await?;
         Ok(())
     }
 }

@@ -148,7 +148,9 @@ impl Tasks {
     fn give_back(&self, parent: &TaskKey, grant: GrantId, child: TaskId) {
         let Ok(owner) = self.working(parent) else { return };
         let reason = format!("task {child}, which held it, has ended");
-        if let Err(failure) = owner.record(&Command::RevokeGrant { grant, reason }) {
+        if let Err(failure) =
+            owner.record(&Command::RevokeGrant { grant, reason, by: String::new() })
+        {
             tracing::warn!(task = %parent.task, %failure, "a passed grant could not be given back");
         }
     }
@@ -197,6 +199,7 @@ pub(super) fn passed_grant(name: String, origin: Origin, passed: Grant) -> Grant
         holder: "task".into(),
         derived: None,
         origin: Some(origin),
+        by: format!("task:{}", origin.task),
         ..passed
     }
 }

@@ -13,7 +13,9 @@ const TENANT: &str = "default";
 fn open(journal: &Arc<MemoryJournal>) -> Rc<Tasks> {
     let journal: Arc<dyn Journal> = Arc::<MemoryJournal>::clone(journal);
     let registry = Registry::new(Box::new(|| 7));
-    Tasks::open(journal, registry, Tickets::new(), Timing::default(), Box::new(|| 7)).unwrap()
+    let audit = Audit::in_memory(Box::new(|| 7));
+    Tasks::open(journal, audit, registry, Tickets::new(), Timing::default(), Box::new(|| 7))
+        .unwrap()
 }
 
 fn spec() -> TaskSpec {

@@ -19,6 +19,7 @@ pub fn read_failure(reader: failure::Reader<'_>) -> Result<Failure, Malformed> {
         failure::Code::Unknown => Code::Unknown,
         failure::Code::Limit => Code::Limit,
         failure::Code::ObjectLost => Code::ObjectLost,
+        failure::Code::InterfaceChanged => Code::InterfaceChanged,
     };
     Ok(Failure { code, message: text(reader.get_message())?, detail: text(reader.get_detail())? })
 }
@@ -37,6 +38,7 @@ pub fn write_failure(mut builder: failure::Builder<'_>, failure: &Failure) {
         Code::Unknown => failure::Code::Unknown,
         Code::Limit => failure::Code::Limit,
         Code::ObjectLost => failure::Code::ObjectLost,
+        Code::InterfaceChanged => failure::Code::InterfaceChanged,
     });
     builder.set_message(&failure.message);
     builder.set_detail(&failure.detail);

@@ -55,6 +55,7 @@ fn granted() -> Fact {
         origin: None,
         interface: String::new(),
         reserve: Budgets::NONE,
+        by: String::new(),
     }))
 }
 

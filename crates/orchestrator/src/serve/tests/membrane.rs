@@ -172,7 +172,9 @@ impl Lab {
         let redeem = Tickets::new();
         let journal: Arc<dyn Journal> = Arc::<MemoryJournal>::clone(&self.journal);
         let clock = Box::new(crate::node::now_ms);
-        let opened = Tasks::open(journal, registry, Rc::clone(&redeem), Timing::default(), clock);
+        let audit = crate::audit::Audit::in_memory(Box::new(|| 7));
+        let opened =
+            Tasks::open(journal, audit, registry, Rc::clone(&redeem), Timing::default(), clock);
         Site { tasks: opened.unwrap(), tickets, redeem, _leases: (tools.unwrap(), agents.unwrap()) }
     }
 

@@ -28,7 +28,8 @@ pub(super) fn read(reader: event::Reader<'_>) -> Result<Fact, Malformed> {
         event::GrantAdded(r) => Fact::GrantAdded(Box::new(task::read_grant(r?)?)),
         event::GrantRevoked(r) => {
             let r = r?;
-            Fact::GrantRevoked { grant: GrantId(r.get_grant()), reason: text(r.get_reason())? }
+            let (grant, reason) = (GrantId(r.get_grant()), text(r.get_reason())?);
+            Fact::GrantRevoked { grant, reason, by: text(r.get_by())? }
         }
         event::CallRequested(r) => Fact::CallRequested(Box::new(call::read_requested(r?)?)),
         event::GrantEnded(r) => {
@@ -89,10 +90,11 @@ pub(super) fn write(mut builder: event::Builder<'_>, fact: &Fact) {
             b.set_reason(reason);
         }
         Fact::GrantAdded(grant) => task::write_grant(builder.init_grant_added(), grant),
-        Fact::GrantRevoked { grant, reason } => {
+        Fact::GrantRevoked { grant, reason, by } => {
             let mut b = builder.init_grant_revoked();
             b.set_grant(grant.0);
             b.set_reason(reason);
+            b.set_by(by);
         }
         Fact::GrantEnded { grant, reason } => {
             let mut b = builder.init_grant_ended();

@@ -34,8 +34,12 @@ fn fact() -> impl Strategy<Value = Fact> {
         (attempt(), word()).prop_map(|(attempt, node)| Fact::AttemptStarted { attempt, node }),
         (attempt(), word()).prop_map(|(attempt, reason)| Fact::AttemptEnded { attempt, reason }),
         grant().prop_map(|grant| Fact::GrantAdded(Box::new(grant))),
-        (grant_id(), word()).prop_map(|(grant, reason)| Fact::GrantRevoked { grant, reason }),
         (grant_id(), word()).prop_map(|(grant, reason)| Fact::GrantEnded { grant, reason }),
+        (grant_id(), word(), word()).prop_map(|(grant, reason, by)| Fact::GrantRevoked {
+            grant,
+            reason,
+            by
+        }),
         requested().prop_map(|request| Fact::CallRequested(Box::new(request))),
         (call(), outcome(), any::<u64>()).prop_map(|(call, outcome, cost)| Fact::CallCompleted {
             call,
@@ -247,14 +251,14 @@ fn delegate() -> impl Strategy<Value = Option<Delegate>> {
 }
 
 fn grant() -> impl Strategy<Value = Grant> {
-    let texts = [word(), word(), word(), word(), word(), word(), word()];
+    let texts = [word(), word(), word(), word(), word(), word(), word(), word()];
     let parent = proptest::option::of((1..u32::MAX).prop_map(GrantId));
     let from = (proptest::option::of(derivation()), proptest::option::of(origin()), budgets());
     (grant_id(), parent, texts, vec(caveat(), 0..4), manifest(), from).prop_map(
         |(
             grant,
             parent,
-            [name, tool, version, node, path, holder, interface],
+            [name, tool, version, node, path, holder, interface, by],
             caveats,
             manifest,
             from,
@@ -273,6 +277,7 @@ fn grant() -> impl Strategy<Value = Grant> {
             origin: from.1,
             interface,
             reserve: from.2,
+            by,
         },
     )
 }

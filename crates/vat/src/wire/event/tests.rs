@@ -100,6 +100,7 @@ fn equal_manifests_share_one_place() {
             origin: None,
             interface: String::new(),
             reserve: Budgets::NONE,
+            by: String::new(),
         };
         let fact = Fact::GrantAdded(Box::new(grant));
         let event = Event { number: EventNumber(1), time_ms: 1, fact };

@@ -95,6 +95,7 @@ pub(super) fn read_grant(r: grant_added::Reader<'_>) -> Result<Grant, Malformed>
             .map(|task| Origin { task, grant: GrantId(r.get_origin_grant()) }),
         interface: text(r.get_interface())?,
         reserve: caveat::read_budgets(r.get_reserve()?),
+        by: text(r.get_by())?,
     })
 }
 
@@ -143,4 +144,5 @@ pub(super) fn write_grant(mut b: grant_added::Builder<'_>, grant: &Grant) {
     }
     b.set_interface(&grant.interface);
     caveat::write_budgets(b.reborrow().init_reserve(), grant.reserve);
+    b.set_by(&grant.by);
 }

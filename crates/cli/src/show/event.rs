@@ -115,7 +115,16 @@ impl Lines {
     }
 
     fn grant(&mut self, grant: &Grant) -> String {
-        let name = harmless(&grant.name);
+        // One without a name is known by its number, below what it was made from.
+        let name = match &grant.derived {
+            Some(derived) => {
+                if let Some(operation) = derived.operation {
+                    self.labels.insert(operation, format!("#{}", grant.grant));
+                }
+                format!("#{}", grant.grant)
+            }
+            None => harmless(&grant.name),
+        };
         self.grants.insert(grant.grant, name.clone());
         let written = GrantText {
             tool: grant.tool.clone(),
@@ -123,7 +132,16 @@ impl Lines {
             path: grant.path.clone(),
             caveats: grant.caveats.clone(),
         };
-        format!("grant {} = {}", self.paint.ink(Ink::Name, &name), harmless(&written.to_string()))
+        let line =
+            format!("grant {} = {}", self.paint.ink(Ink::Name, &name), harmless(&written.to_string()));
+        let from = grant.derived.as_ref().map(|derived| {
+            let to = match grant.holder.as_str() {
+                "task" => String::new(),
+                holder => format!(", passed on to {}", harmless(holder)),
+            };
+            format!("  from {}{to}", self.object(derived.object))
+        });
+        line + &self.paint.ink(Ink::Dim, &from.unwrap_or_default())
     }
 
     fn requested(&mut self, call: &CallRequested, now_ms: u64) -> String {

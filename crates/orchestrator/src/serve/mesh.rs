@@ -15,9 +15,9 @@ use super::credentials::member;
 use super::{task, texts};
 use crate::limits;
 use crate::owner::TaskKey;
-use crate::registry::{NodeInfo, manifest_bytes};
+use crate::registry::{NodeInfo, ToolInfo, manifest_bytes};
 use crate::site::Site;
-use crate::tasks::{GrantRoot, GrantSpec, TaskSpec};
+use crate::tasks::{self, GrantRoot, GrantSpec, TaskSpec};
 
 /// The bootstrap object of a client.
 pub(super) struct MeshServer {
@@ -107,7 +107,12 @@ impl mesh::Server for MeshServer {
         _: mesh::ToolsParams,
         mut results: mesh::ToolsResults,
     ) -> Result<(), capnp::Error> {
-        let tools = self.site.registry.tools();
+        let mut tools = self.site.registry.tools();
+        tools.push(ToolInfo {
+            manifest: Arc::clone(&tasks::tool::MANIFEST),
+            node: tasks::BUILT_IN.into(),
+            available: true,
+        });
         let count = u32::try_from(tools.len()).unwrap_or(u32::MAX);
         let mut list = results.get().init_tools(count);
         for (at, tool) in (0..count).zip(tools) {

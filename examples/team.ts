@@ -1,0 +1,26 @@
+// Counts words with two helpers. Each is handed a weaker reference of its own, and nothing else.
+//
+//   remit run examples/team.ts --grants examples/team.grants.toml
+
+export default async function (remit, input) {
+  const roots = input?.roots ?? ["docs", "examples"];
+  const tasks = roots.map((root) =>
+    remit.spawn({
+      export: "count",
+      name: `count ${root}`,
+      input: { root },
+      grants: { dir: remit.files.dir(root).attenuate({ methods: ["readOnly"], calls: 40 }) },
+    }),
+  );
+  const counts = await Promise.all(tasks.map((task) => task.result()));
+  return { counts, words: counts.reduce((sum, one) => sum + one.words, 0) };
+}
+
+// What a helper does. It sees `remit.dir`, and no way from there to anywhere else.
+export async function count(remit, { root }) {
+  const entries = await remit.dir.list();
+  const files = entries.filter((entry) => entry.kind === "file");
+  const texts = await Promise.all(files.slice(0, 20).map((file) => remit.dir.read(file.name)));
+  const words = texts.join(" ").split(/\s+/).filter((word) => word !== "").length;
+  return { root, files: files.length, words };
+}

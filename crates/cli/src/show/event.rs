@@ -132,8 +132,11 @@ impl Lines {
             path: grant.path.clone(),
             caveats: grant.caveats.clone(),
         };
-        let line =
-            format!("grant {} = {}", self.paint.ink(Ink::Name, &name), harmless(&written.to_string()));
+        let line = format!(
+            "grant {} = {}",
+            self.paint.ink(Ink::Name, &name),
+            harmless(&written.to_string())
+        );
         let from = grant.derived.as_ref().map(|derived| {
             let to = match grant.holder.as_str() {
                 "task" => String::new(),
@@ -152,7 +155,7 @@ impl Lines {
             text::args(&call.args, SHOWN)
         );
         if !call.returns.is_empty() {
-            self.labels.insert(call.call, label.clone());
+            self.labels.insert(call.call, short(&label, SHOWN));
         }
         let line = format!("→ {label}");
         self.out.insert(call.call, (label, now_ms));

@@ -61,25 +61,8 @@ impl CallCommand {
 impl Task {
     pub(super) fn decide_call(&self, call: &CallCommand, now_ms: u64) -> Result<Decision, Refusal> {
         let digest = call.digest();
-        match (call.through, &call.delegate) {
-            (None, Some(delegate)) => {
-                if let Some(known) = self.delegated_call(delegate.grant, &delegate.key) {
-                    return self.same_delegated(known, &digest).map(|()| Decision::Recorded);
-                }
-                self.check_beyond(call.call)?;
-            }
-            (None, None) => {
-                self.check_attempt(call.attempt)?;
-                if call.call >= CallNumber::FIRST_LENT {
-                    let why = format!("operation {} has a number that no agent gives", call.call);
-                    return Err(Failure::new(Code::InvalidArgument, why).into());
-                }
-                if let Some(recorded) = self.operations.get(&call.call) {
-                    return same_call(recorded, call, &digest).map(|()| Decision::Recorded);
-                }
-                self.check_number(call.call)?;
-            }
-            (Some(lender), _) => self.check_lent(call.call, lender)?,
+        if self.admit(call, &digest)? {
+            return Ok(Decision::Recorded);
         }
         call.check_size()?;
         let Some(grant) = self.grant_of(call.object) else {
@@ -122,6 +105,31 @@ impl Task {
             Err(failure) => denied(failure),
         };
         Ok(Decision::Record(vec![fact]))
+    }
+
+    /// Whether the call may be made under its number and by this caller; `true`: it was made before.
+    fn admit(&self, call: &CallCommand, digest: &[u8; 32]) -> Result<bool, Refusal> {
+        match (call.through, &call.delegate) {
+            (None, Some(delegate)) => {
+                if let Some(known) = self.delegated_call(delegate.grant, &delegate.key) {
+                    return self.same_delegated(known, digest).map(|()| true);
+                }
+                self.check_beyond(call.call)?;
+            }
+            (None, None) => {
+                self.check_attempt(call.attempt)?;
+                if call.call >= CallNumber::FIRST_LENT {
+                    let why = format!("operation {} has a number that no agent gives", call.call);
+                    return Err(Failure::new(Code::InvalidArgument, why).into());
+                }
+                if let Some(recorded) = self.operations.get(&call.call) {
+                    return same_call(recorded, call, digest).map(|()| true);
+                }
+                self.check_number(call.call)?;
+            }
+            (Some(lender), _) => self.check_lent(call.call, lender)?,
+        }
+        Ok(false)
     }
 
     /// The failure of the call that was to return the object: what was pipelined on it fails so too.

@@ -1,6 +1,8 @@
 //! The membrane and the owner behind it, as an agent and a tool see them. One body, two transports:
 //! in the same process, and over a stream.
 
+mod family;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -194,11 +196,16 @@ impl Lab {
                 Connection::connect(theirs, None, options()).0
             }
         };
-        let begun = context.begin_request().send().promise.await.unwrap();
-        let script = begun.get().unwrap().get_script().unwrap();
-        let granted = script.get_grants().unwrap().get(0).get_object().unwrap();
+        let granted = granted(&context, 0).await;
         (context, granted)
     }
+}
+
+/// What an attempt is handed at this place.
+async fn granted(context: &task_context::Client, at: u32) -> object::Client {
+    let begun = context.begin_request().send().promise.await.unwrap();
+    let script = begun.get().unwrap().get_script().unwrap();
+    script.get_grants().unwrap().get(at).get_object().unwrap()
 }
 
 fn node_name() -> String {
@@ -240,7 +247,11 @@ fn manifest() -> Manifest {
 }
 
 async fn create(site: &Site) -> Rc<Owner> {
-    let root = GrantRoot::Tool { tool: "lab".into(), version: String::new(), path: String::new() };
+    let tool = |tool: &str| GrantSpec {
+        name: tool.into(),
+        root: GrantRoot::Tool { tool: tool.into(), version: String::new(), path: String::new() },
+        caveats: Vec::new(),
+    };
     let spec = TaskSpec {
         name: "test".into(),
         agent: "script".into(),
@@ -248,7 +259,7 @@ async fn create(site: &Site) -> Rc<Owner> {
         entry: "main.js".into(),
         input: Value::Null,
         labels: Vec::new(),
-        grants: vec![GrantSpec { name: "lab".into(), root, caveats: Vec::new() }],
+        grants: vec![tool("lab"), tool("tasks")],
         key: String::new(),
         ..TaskSpec::default()
     };

@@ -1,4 +1,5 @@
-// Counts words with two helpers. Each is handed a weaker reference of its own, and nothing else.
+// Counts words with two helpers. Each is handed a third of what is left of the budget, and one
+// folder; what it does not use comes back when it ends.
 //
 //   remit run examples/team.ts --grants examples/team.grants.toml
 
@@ -9,7 +10,7 @@ export default async function (remit, input) {
       export: "count",
       name: `count ${root}`,
       input: { root },
-      grants: { dir: remit.files.dir(root).attenuate({ methods: ["readOnly"], calls: 40 }) },
+      grants: { dir: remit.files.dir(root).split({ calls: 40 }) },
     }),
   );
   const counts = await Promise.all(tasks.map((task) => task.result()));

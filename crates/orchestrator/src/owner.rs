@@ -315,7 +315,7 @@ impl Owner {
         use remit_core::Fact;
         for event in events {
             match &event.fact {
-                Fact::GrantRevoked { .. } => self.cut_revoked(),
+                Fact::GrantRevoked { .. } | Fact::GrantEnded { .. } => self.cut_revoked(),
                 Fact::TimerSet { operation, due_ms } => self.arm(*operation, *due_ms),
                 Fact::TaskCompleted(_) | Fact::TaskFailed(_) => self.stirred.notify_one(),
                 Fact::TaskCancelled(reason) => {

@@ -144,7 +144,7 @@ impl Task {
     pub fn passed_to<'a>(&'a self, holder: &'a str) -> impl Iterator<Item = GrantId> + 'a {
         self.grants
             .values()
-            .filter(move |held| held.grant.holder == holder && !held.revoked)
+            .filter(move |held| held.grant.holder == holder && !held.is_over())
             .map(|held| held.grant.grant)
     }
 

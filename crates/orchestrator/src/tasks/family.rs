@@ -147,11 +147,21 @@ impl Tasks {
 
     fn give_back(&self, parent: &TaskKey, grant: GrantId, child: TaskId) {
         let Ok(owner) = self.working(parent) else { return };
-        let reason = format!("task {child}, which held it, has ended");
-        if let Err(failure) =
-            owner.record(&Command::RevokeGrant { grant, reason, by: String::new() })
-        {
-            tracing::warn!(task = %parent.task, %failure, "a passed grant could not be given back");
+        // A purse that was passed on as a whole goes back with it.
+        let purse = owner.with(|task| {
+            let above = task.grant(task.grant(grant)?.grant.parent?)?;
+            let alone = task.grants().all(|held| {
+                held.grant.parent != Some(above.grant.grant)
+                    || held.grant.grant == grant
+                    || held.is_over()
+            });
+            (alone && !above.grant.reserve.is_none()).then_some(above.grant.grant)
+        });
+        for grant in [Some(grant), purse].into_iter().flatten() {
+            let reason = format!("task {child}, which held it, has ended");
+            if let Err(failure) = owner.record(&Command::EndGrant { grant, reason }) {
+                tracing::warn!(task = %parent.task, %failure, "a passed grant was not given back");
+            }
         }
     }
 
@@ -167,7 +177,7 @@ impl Tasks {
             let parent = created.parent.filter(|_| !created.detached);
             let passed: Vec<(GrantId, TaskId)> = task
                 .grants()
-                .filter(|held| !held.revoked)
+                .filter(|held| !held.is_over())
                 .filter_map(|held| {
                     let child = held.grant.holder.strip_prefix("task:")?.parse().ok()?;
                     Some((held.grant.grant, child))

@@ -170,7 +170,7 @@ async fn a_child_acts_through_its_parents_journal_and_revocation_there_cuts_it()
         let opened = promise.pipeline.get_object();
         said(promise).await.unwrap();
         assert!(said(call(&opened, 3, "look")).await.is_ok());
-        let charged = family.parent.with(|task| task.grant(GrantId(1)).unwrap().used);
+        let charged = family.parent.with(|task| task.grant(GrantId(1)).unwrap().used());
         assert_eq!(charged, 3, "every use by the child is charged to the parent's grant");
 
         let cut = Command::RevokeGrant { grant: family.grant(), reason: "enough".into() };

@@ -173,7 +173,11 @@ async fn a_child_acts_through_its_parents_journal_and_revocation_there_cuts_it()
         let charged = family.parent.with(|task| task.grant(GrantId(1)).unwrap().used());
         assert_eq!(charged, 3, "every use by the child is charged to the parent's grant");
 
-        let cut = Command::RevokeGrant { grant: family.grant(), reason: "enough".into() };
+        let cut = Command::RevokeGrant {
+            grant: family.grant(),
+            reason: "enough".into(),
+            by: String::new(),
+        };
         family.parent.record_durably(&cut).await.unwrap();
         for (number, object) in [(4, &family.passed), (5, &opened)] {
             let refused = said(call(object, number, "look")).await.unwrap_err();

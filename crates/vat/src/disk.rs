@@ -26,6 +26,7 @@ pub use store::View;
 
 use crate::limits;
 use commit::Commits;
+use folder::Folder;
 use store::Store;
 
 /// An open store. Clones share it; the last one dropped writes what is queued and ends the commit
@@ -79,8 +80,8 @@ impl Disk {
 
     /// As [`Disk::open`], with all settings.
     pub fn open_with(dir: &Path, settings: Settings) -> Result<Self, DiskError> {
-        let folder = folder::open(dir, settings.cache_bytes)?;
-        let store = Arc::new(Store::new(folder, settings));
+        let folder = Folder::claim(dir, settings.cache_bytes)?;
+        let store = Arc::new(Store::open(folder, settings)?);
         let commits = Commits::start(Arc::clone(&store), limits::DISK_QUEUE, limits::DISK_BATCH)
             .map_err(|error| {
                 let dir = dir.display();
@@ -93,7 +94,9 @@ impl Disk {
     /// this function is called, in the order of the calls; polling or dropping the future changes
     /// nothing about that. Works from any runtime.
     ///
-    /// After an error the writes may still be found on disk after a restart, or not.
+    /// After an error the writes may still be found on disk later, or not. When the disk failed,
+    /// nothing is read or written until a write succeeds again, which is tried every few seconds:
+    /// from then on reads give what is on disk, and whoever kept some of it in memory reads again.
     pub fn commit(
         &self,
         writes: Vec<Write>,

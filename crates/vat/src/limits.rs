@@ -101,6 +101,19 @@ pub const DISK_BATCH: Size = Size { jobs: 4096, bytes: 8 << 20 };
 /// storage engine meets it, which takes it badly.
 pub const DISK_RESERVE_BYTES: u64 = 64 << 20;
 
+/// The first wait before a store whose disk failed tries whether it is mended.
+pub const DISK_MEND_FIRST: Duration = Duration::from_millis(100);
+
+/// The longest such wait: work goes on within seconds of the cause going away.
+pub const DISK_MEND_MOST: Duration = Duration::from_secs(5);
+
+/// How long the storage engine may take to end. One that does not was left in the middle of
+/// something, and only the end of the process ends it.
+pub const DISK_ENGINE_END: Duration = Duration::from_secs(10);
+
+/// How often to look whether it has.
+pub const DISK_ENGINE_LOOK: Duration = Duration::from_millis(5);
+
 /// How long the answer to a renewal may take.
 pub const RENEWAL: Duration = Duration::from_secs(10);
 

@@ -30,6 +30,12 @@ pub(super) trait Medium: Send + Sync + 'static {
 
     /// How long a batch took.
     fn took(&self, took: Duration);
+
+    /// Called on the commit thread between batches: tries, if writes fail, whether they can go on.
+    /// Says when at the latest it wants to be called again; `None`: after the next batch.
+    fn mend(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// The way to the commit thread. Dropping it writes what is queued and ends the thread.
@@ -47,7 +53,7 @@ impl<M: Medium> Commits<M> {
         let serving = Arc::clone(&queue);
         let thread = thread::Builder::new()
             .name("commit".into())
-            .spawn(move || serving.serve(|jobs| commit(&*medium, jobs)))?;
+            .spawn(move || serving.serve(|jobs| commit(&*medium, jobs), || medium.mend()))?;
         Ok(Self { queue, thread: Some(thread) })
     }
 

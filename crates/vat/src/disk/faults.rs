@@ -1,6 +1,6 @@
 //! Faults that tests inject into a store, step by step.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A step of a commit, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,21 +17,42 @@ pub enum Step {
 /// none.
 #[derive(Debug, Clone, Default)]
 pub struct Faults {
-    next: Arc<Mutex<Option<Step>>>,
+    next: Arc<Mutex<Option<Fault>>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Fault {
+    step: Step,
+    /// Whether it stays.
+    lasts: bool,
 }
 
 impl Faults {
     /// The next commit that comes to `step` fails there.
     pub fn fail_at(&self, step: Step) {
-        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(step);
+        *self.lock() = Some(Fault { step, lasts: false });
+    }
+
+    /// From now on every commit that comes to `step` fails there.
+    pub fn break_at(&self, step: Step) {
+        *self.lock() = Some(Fault { step, lasts: true });
+    }
+
+    /// There are no more faults.
+    pub fn mend(&self) {
+        *self.lock() = None;
     }
 
     pub(super) fn check(&self, step: Step) -> Result<(), String> {
-        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        if *next != Some(step) {
-            return Ok(());
+        let mut next = self.lock();
+        let Some(fault) = next.filter(|fault| fault.step == step) else { return Ok(()) };
+        if !fault.lasts {
+            *next = None;
         }
-        *next = None;
         Err(format!("an injected fault at {step:?}"))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Fault>> {
+        self.next.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

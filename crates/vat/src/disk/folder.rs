@@ -4,43 +4,75 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::DiskError;
+use crate::limits;
 
-/// An open folder. Fields are dropped in order: the lock is let go last.
+/// A folder that this process alone may use.
 pub(super) struct Folder {
-    pub(super) db: sled::Db,
-    /// sled's one data file, opened a second time to sync it.
-    pub(super) data: File,
     pub(super) dir: PathBuf,
+    cache_bytes: u64,
     _lock: File,
 }
 
-/// Opens the store in `dir`, making it at first.
-pub(super) fn open(dir: &Path, cache_bytes: u64) -> Result<Folder, DiskError> {
-    let failed = |what: &str, error: &dyn std::fmt::Display| {
-        DiskError(format!(
-            "{what} {} failed: {error}; check the folder's owner and mode",
-            dir.display()
-        ))
-    };
-    // What tasks do and are told is nobody else's business.
-    crate::credential::make_private_dir(dir).map_err(|e| failed("making the folder", &e))?;
-    let lock = lock(dir)?;
-    outlast_engine(dir).map_err(|e| failed("waiting for the engine of", &e))?;
-    let db = match open_sled(dir, cache_bytes) {
-        Ok(db) => db,
-        Err(first) => open_again(dir, cache_bytes, &first)?,
-    };
-    let data = File::open(dir.join("db")).map_err(|e| failed("opening the data file in", &e))?;
-    // sled syncs the file's contents, not the names that lead to it.
-    for folder in [Some(dir), dir.parent().filter(|parent| !parent.as_os_str().is_empty())] {
-        let Some(folder) = folder else { continue };
-        let synced = File::open(folder).and_then(|folder| folder.sync_all());
-        synced.map_err(|e| failed("syncing the folder", &e))?;
+/// The storage engine at work in a folder.
+pub(super) struct Engine {
+    pub(super) db: sled::Db,
+    /// sled's one data file, opened a second time to sync it.
+    pub(super) data: File,
+}
+
+impl Folder {
+    /// Takes the folder `dir`, making it at first.
+    pub(super) fn claim(dir: &Path, cache_bytes: u64) -> Result<Self, DiskError> {
+        // What tasks do and are told is nobody else's business.
+        crate::credential::make_private_dir(dir)
+            .map_err(|error| failed("making the folder", dir, &error))?;
+        Ok(Self { dir: dir.to_owned(), cache_bytes, _lock: lock(dir)? })
     }
-    Ok(Folder { db, data, dir: dir.to_owned(), _lock: lock })
+
+    /// Starts the engine. It must not be at work already.
+    pub(super) fn open(&self) -> Result<Engine, DiskError> {
+        let (dir, cache_bytes) = (&self.dir, self.cache_bytes);
+        outlast_engine(dir).map_err(|e| failed("waiting for the engine of", dir, &e))?;
+        let db = match open_sled(dir, cache_bytes) {
+            Ok(db) => db,
+            Err(first) => open_again(dir, cache_bytes, &first)?,
+        };
+        let data = File::open(dir.join("db"));
+        let data = data.map_err(|e| failed("opening the data file in", dir, &e))?;
+        // sled syncs the file's contents, not the names that lead to it.
+        for folder in [Some(&**dir), dir.parent().filter(|parent| !parent.as_os_str().is_empty())] {
+            let Some(folder) = folder else { continue };
+            let synced = File::open(folder).and_then(|folder| folder.sync_all());
+            synced.map_err(|e| failed("syncing the folder", dir, &e))?;
+        }
+        Ok(Engine { db, data })
+    }
+
+    /// Stops an engine that failed. What it had in memory and not on the medium is forgotten, by
+    /// the operating system too: a file that could not be synced may look as if it had been.
+    pub(super) fn abandon(&self, engine: Engine) -> Result<(), DiskError> {
+        let Engine { db, data } = engine;
+        // It may have been left in the middle of anything, so that it might never end.
+        let ending = std::thread::Builder::new().name("abandon".into()).spawn(move || drop(db));
+        ending.map_err(|e| failed("ending the engine of", &self.dir, &e))?;
+        outlast_engine(&self.dir)
+            .map_err(|e| failed("waiting for the engine of", &self.dir, &e))?;
+        #[cfg(target_os = "linux")]
+        rustix::fs::fadvise(&data, 0, None, rustix::fs::Advice::DontNeed)
+            .map_err(|e| failed("reading afresh the data file in", &self.dir, &e))?;
+        drop(data);
+        Ok(())
+    }
+}
+
+fn failed(what: &str, dir: &Path, error: &dyn std::fmt::Display) -> DiskError {
+    DiskError(format!(
+        "{what} {} failed: {error}; check the folder's owner and mode",
+        dir.display()
+    ))
 }
 
 /// The lock goes with the process, however it ends. The process's id in the file is for people.
@@ -81,11 +113,27 @@ fn lock(dir: &Path) -> Result<File, DiskError> {
 
 /// The engine's threads may hold its file for a moment after a store of this very process was
 /// closed. Nobody else can: this process has the folder's lock.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a blocking thread, and nothing tells of a lock's end"
+)]
 fn outlast_engine(dir: &Path) -> std::io::Result<()> {
-    match File::open(dir.join("db")) {
-        Ok(data) => data.lock(),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
+    let data = match File::open(dir.join("db")) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        opened => opened?,
+    };
+    let begun = Instant::now();
+    loop {
+        match data.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Err(TryLockError::WouldBlock) if begun.elapsed() < limits::DISK_ENGINE_END => {
+                std::thread::sleep(limits::DISK_ENGINE_LOOK);
+            }
+            Err(TryLockError::WouldBlock) => {
+                return Err(std::io::Error::other("it does not end; restart this node"));
+            }
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The commit queue: many hand in, one thread takes all that waits, in order, in bounded batches.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 // Of the standard library, or of the checker of schedules.
 use super::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -61,22 +62,41 @@ impl<J> Queue<J> {
         self.shut("the store is closed");
     }
 
-    /// Takes batches and gives them to `apply`, until the queue is closed and empty.
-    pub(super) fn serve(&self, mut apply: impl FnMut(Vec<J>)) {
+    /// Takes batches and gives them to `apply`, until the queue is closed and empty. Before each it
+    /// does what else there is to do: `chore`, which says when at the latest it wants to be called
+    /// again; `None`: after the next batch.
+    pub(super) fn serve(
+        &self,
+        mut apply: impl FnMut(Vec<J>),
+        mut chore: impl FnMut() -> Option<Duration>,
+    ) {
         let guard = Ending(self);
-        while let Some(batch) = self.take() {
-            apply(batch);
+        while let Some(batch) = self.take(chore()) {
+            if !batch.is_empty() {
+                apply(batch);
+            }
         }
         drop(guard);
     }
 
-    fn take(&self) -> Option<Vec<J>> {
+    /// The next batch; an empty one after `patience`. `None`: there will be no more.
+    fn take(&self, patience: Option<Duration>) -> Option<Vec<J>> {
         let mut waiting = self.lock();
         while waiting.jobs.is_empty() {
             if waiting.closed.is_some() {
                 return None;
             }
-            waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+            waiting = match patience {
+                None => self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner),
+                Some(patience) => {
+                    let waited = self.changed.wait_timeout(waiting, patience);
+                    let (waiting, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+                    if waited.timed_out() && waiting.jobs.is_empty() && waiting.closed.is_none() {
+                        return Some(Vec::new());
+                    }
+                    waiting
+                }
+            };
         }
         let mut batch = Vec::new();
         let mut bytes = 0;

@@ -8,12 +8,14 @@ use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::commit::{Medium, Writes};
-use super::folder::Folder;
+use super::folder::{Engine, Folder};
 use super::{DiskError, Faults, Pair, Settings, Step};
+use crate::backoff::Backoff;
+use crate::limits;
 
 /// Keys from here to there.
 type Range = (Bound<Vec<u8>>, Bound<Vec<u8>>);
@@ -21,17 +23,29 @@ type Range = (Bound<Vec<u8>>, Bound<Vec<u8>>);
 /// An open folder with what was learnt of it.
 pub(super) struct Store {
     folder: Folder,
+    /// `None`: it was stopped after a failure and could not be started again yet.
+    engine: RwLock<Option<Engine>>,
     reserve_bytes: u64,
     faults: Faults,
-    /// Set once, by the first write that failed half-way. After that, what sled has in memory is
-    /// not what is on disk, so nothing is read or written any more.
-    failed: OnceLock<DiskError>,
+    /// Set by a write that failed half-way. From then on what sled has in memory is not what is on
+    /// disk, so nothing is read or written until the engine was started afresh.
+    failed: Mutex<Option<Failed>>,
     /// Large values, which sled keeps in files of their own and does not sync.
     blobs: Mutex<Blobs>,
     pub(super) last_commit_us: AtomicU64,
     /// How many records readers were given.
     pub(super) read: AtomicU64,
 }
+
+/// A failure, and when to look whether its cause has gone.
+struct Failed {
+    error: DiskError,
+    backoff: Backoff,
+    again: Instant,
+}
+
+/// The key of the record by which a mended disk is told. No other key begins with a zero.
+const PROBE: &[u8] = b"\0probe";
 
 /// The files of large values that were synced.
 #[derive(Default)]
@@ -47,7 +61,7 @@ const TICK: Duration = Duration::from_millis(20);
 
 /// What a decision on the commit thread sees: all that was queued before it.
 pub struct View<'a> {
-    db: &'a sled::Db,
+    engine: RwLockReadGuard<'a, Option<Engine>>,
     written: &'a Writes,
 }
 
@@ -56,8 +70,15 @@ impl View<'_> {
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, DiskError> {
         match self.written.get(key) {
             Some(value) => Ok(value.clone()),
-            None => Ok(self.db.get(key).map_err(|e| unreadable(&e))?.map(|value| value.to_vec())),
+            None => {
+                let value = self.db()?.get(key).map_err(|e| unreadable(&e))?;
+                Ok(value.map(|value| value.to_vec()))
+            }
         }
+    }
+
+    fn db(&self) -> Result<&sled::Db, DiskError> {
+        self.engine.as_ref().map(|engine| &engine.db).ok_or_else(being_opened)
     }
 
     /// Up to `limit` pairs whose keys begin with `prefix` and are at or after `from`, in order.
@@ -65,7 +86,8 @@ impl View<'_> {
         let Some(range) = range_of(prefix, from) else { return Ok(Vec::new()) };
         // Each key that was written hides one in the store.
         let hidden = self.written.range(range.clone()).count();
-        let stored = self.db.range::<Vec<u8>, _>(range.clone()).take(limit.saturating_add(hidden));
+        let stored =
+            self.db()?.range::<Vec<u8>, _>(range.clone()).take(limit.saturating_add(hidden));
         let mut found: BTreeMap<_, _> = collect(stored)?.into_iter().collect();
         let whole = found.len() < limit.saturating_add(hidden);
         let last = found.last_key_value().map(|(key, _)| key.clone());
@@ -83,17 +105,18 @@ impl View<'_> {
 }
 
 impl Store {
-    pub(super) fn new(folder: Folder, settings: Settings) -> Self {
+    pub(super) fn open(folder: Folder, settings: Settings) -> Result<Self, DiskError> {
         let Settings { reserve_bytes, faults, .. } = settings;
-        Self {
+        Ok(Self {
+            engine: RwLock::new(Some(folder.open()?)),
             folder,
             reserve_bytes,
             faults,
-            failed: OnceLock::new(),
+            failed: Mutex::default(),
             blobs: Mutex::default(),
             last_commit_us: AtomicU64::new(0),
             read: AtomicU64::new(0),
-        }
+        })
     }
 
     pub(super) fn dir(&self) -> &Path {
@@ -101,8 +124,7 @@ impl Store {
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, DiskError> {
-        self.check_failed()?;
-        let value = self.folder.db.get(key).map_err(|e| unreadable(&e))?;
+        let value = self.with(|engine| engine.db.get(key).map_err(|e| unreadable(&e)))?;
         self.read.fetch_add(1, Ordering::Relaxed);
         Ok(value.map(|value| value.to_vec()))
     }
@@ -113,9 +135,8 @@ impl Store {
         from: &[u8],
         limit: usize,
     ) -> Result<Vec<Pair>, DiskError> {
-        self.check_failed()?;
         let Some(range) = range_of(prefix, from) else { return Ok(Vec::new()) };
-        self.given(collect(self.folder.db.range::<Vec<u8>, _>(range).take(limit)))
+        self.given(self.with(|engine| collect(engine.db.range::<Vec<u8>, _>(range).take(limit))))
     }
 
     pub(super) fn scan_back(
@@ -124,7 +145,6 @@ impl Store {
         before: &[u8],
         limit: usize,
     ) -> Result<Vec<Pair>, DiskError> {
-        self.check_failed()?;
         let mut end = end_of(prefix);
         if !before.is_empty() {
             if before <= prefix {
@@ -135,7 +155,21 @@ impl Store {
             }
         }
         let range = (Bound::Included(prefix.to_vec()), end);
-        self.given(collect(self.folder.db.range::<Vec<u8>, _>(range).rev().take(limit)))
+        self.given(
+            self.with(|engine| collect(engine.db.range::<Vec<u8>, _>(range).rev().take(limit))),
+        )
+    }
+
+    /// Lets `look` at the engine, unless it failed.
+    fn with<R>(&self, look: impl FnOnce(&Engine) -> Result<R, DiskError>) -> Result<R, DiskError> {
+        // First, so that nobody waits while a failed engine is started afresh.
+        self.check_failed()?;
+        let engine = self.engine.read().unwrap_or_else(PoisonError::into_inner);
+        self.check_failed()?;
+        match &*engine {
+            Some(engine) => look(engine),
+            None => Err(being_opened()),
+        }
     }
 
     fn given(&self, pairs: Result<Vec<Pair>, DiskError>) -> Result<Vec<Pair>, DiskError> {
@@ -147,6 +181,10 @@ impl Store {
     /// Whether a batch of about `bytes` may be tried.
     pub(super) fn admit(&self, bytes: usize) -> Result<(), DiskError> {
         self.check_failed()?;
+        self.admit_bytes(bytes)
+    }
+
+    fn admit_bytes(&self, bytes: usize) -> Result<(), DiskError> {
         let dir = self.dir().display();
         let found = rustix::fs::statvfs(self.dir())
             .map_err(|e| DiskError(format!("the free space of {dir} cannot be read: {e}")))?;
@@ -160,20 +198,47 @@ impl Store {
         )))
     }
 
-    fn write_through(&self, writes: Writes) -> Result<(), String> {
-        let mut batch = sled::Batch::default();
-        for (key, value) in writes {
-            match value {
-                Some(value) => batch.insert(key, value),
-                None => batch.remove(key),
+    /// Writes a batch, and syncs it.
+    fn write_through(&self, engine: &Engine, writes: Writes) -> Result<(), String> {
+        let write = || {
+            let mut batch = sled::Batch::default();
+            for (key, value) in writes {
+                match value {
+                    Some(value) => batch.insert(key, value),
+                    None => batch.remove(key),
+                }
+            }
+            engine.db.apply_batch(batch).map_err(|e| e.to_string())?;
+            self.faults.check(Step::Flush)?;
+            engine.db.flush().map_err(|e| e.to_string())?;
+            self.faults.check(Step::Sync)?;
+            self.sync_blobs().map_err(|e| format!("syncing a large value: {e}"))?;
+            engine.data.sync_data().map_err(|e| format!("syncing: {e}"))
+        };
+        // The storage engine answers some errors with a panic.
+        catch_unwind(AssertUnwindSafe(write))
+            .unwrap_or_else(|_| Err("the storage engine panicked".into()))
+    }
+
+    /// Starts the engine again, from what is on the medium, and writes something to see whether
+    /// that is possible.
+    fn start_afresh(&self) -> Result<(), DiskError> {
+        self.admit_bytes(0)?;
+        let mut engine = self.engine.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(failed) = engine.take() {
+            self.folder.abandon(failed)?;
+        }
+        *self.blobs.lock().unwrap_or_else(PoisonError::into_inner) = Blobs::default();
+        let fresh = self.folder.open()?;
+        for value in [Some(vec![0; 4096]), None] {
+            let probe = Writes::from([(PROBE.to_vec(), value)]);
+            if let Err(why) = self.write_through(&fresh, probe) {
+                self.folder.abandon(fresh)?;
+                return Err(DiskError(why));
             }
         }
-        self.folder.db.apply_batch(batch).map_err(|e| e.to_string())?;
-        self.faults.check(Step::Flush)?;
-        self.folder.db.flush().map_err(|e| e.to_string())?;
-        self.faults.check(Step::Sync)?;
-        self.sync_blobs().map_err(|e| format!("syncing a large value: {e}"))?;
-        self.folder.data.sync_data().map_err(|e| format!("syncing: {e}"))
+        *engine = Some(fresh);
+        Ok(())
     }
 
     fn sync_blobs(&self) -> io::Result<()> {
@@ -204,7 +269,11 @@ impl Store {
     }
 
     fn check_failed(&self) -> Result<(), DiskError> {
-        self.failed.get().map_or(Ok(()), |error| Err(error.clone()))
+        self.lock_failed().as_ref().map_or(Ok(()), |failed| Err(failed.error.clone()))
+    }
+
+    fn lock_failed(&self) -> MutexGuard<'_, Option<Failed>> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -216,7 +285,8 @@ impl Medium for Store {
     }
 
     fn view<'a>(&'a self, written: &'a Writes) -> View<'a> {
-        View { db: &self.folder.db, written }
+        let engine = self.engine.read().unwrap_or_else(PoisonError::into_inner);
+        View { engine, written }
     }
 
     fn write(&self, writes: Writes) -> Result<(), DiskError> {
@@ -229,21 +299,48 @@ impl Medium for Store {
         };
         Self::admit(self, writes.iter().map(size).sum())?;
         self.faults.check(Step::Apply).map_err(DiskError)?;
-        // The storage engine answers some errors with a panic.
-        let written = catch_unwind(AssertUnwindSafe(|| self.write_through(writes)));
-        written.unwrap_or_else(|_| Err("the storage engine panicked".into())).map_err(|why| {
+        let engine = self.engine.read().unwrap_or_else(PoisonError::into_inner);
+        let engine = engine.as_ref().ok_or_else(being_opened)?;
+        self.write_through(engine, writes).map_err(|why| {
             let error = DiskError(format!(
-                "a write to {} failed ({why}), so what is in memory may differ from what is on disk: mend the disk, then restart this node",
+                "a write to {} failed ({why}), so nothing more is read or written until one succeeds again, which is tried every few seconds: mend the disk",
                 self.dir().display()
             ));
             tracing::error!(%error, "no more writes");
-            self.failed.get_or_init(|| error).clone()
+            let mut backoff = Backoff::new(limits::DISK_MEND_FIRST, limits::DISK_MEND_MOST);
+            let again = Instant::now() + backoff.next_wait();
+            *self.lock_failed() = Some(Failed { error: error.clone(), backoff, again });
+            error
         })
     }
 
     fn took(&self, took: Duration) {
         let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         self.last_commit_us.store(took.max(1), Ordering::Relaxed);
+    }
+
+    fn mend(&self) -> Option<Duration> {
+        let again = self.lock_failed().as_ref()?.again;
+        let left = again.saturating_duration_since(Instant::now());
+        if !left.is_zero() {
+            return Some(left);
+        }
+        let mended = self.start_afresh();
+        let mut failed = self.lock_failed();
+        match (mended, &mut *failed) {
+            (Ok(()), _) => {
+                *failed = None;
+                tracing::info!(folder = %self.dir().display(), "the disk is mended: writes go on");
+                None
+            }
+            (Err(why), Some(failed)) => {
+                tracing::debug!(%why, "the disk is not mended yet");
+                let wait = failed.backoff.next_wait();
+                failed.again = Instant::now() + wait;
+                Some(wait)
+            }
+            (Err(_), None) => None,
+        }
     }
 }
 
@@ -275,6 +372,10 @@ fn end_of(prefix: &[u8]) -> Bound<Vec<u8>> {
         }
     }
     Bound::Unbounded
+}
+
+fn being_opened() -> DiskError {
+    DiskError("the store is being opened again: try again".into())
 }
 
 fn unreadable(error: &sled::Error) -> DiskError {

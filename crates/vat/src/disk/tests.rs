@@ -165,6 +165,15 @@ fn a_store_beyond_repair_says_what_to_do() {
     assert!(error.contains("restore the folder from a backup"), "{error}");
 }
 
+/// Waits until the store takes writes again.
+fn until_mended(disk: &Disk) {
+    let begun = std::time::Instant::now();
+    while disk.health().is_err() {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(30), "{:?}", disk.health());
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn nothing_acknowledged_is_lost_at_any_fault() {
     for step in [Step::Apply, Step::Flush, Step::Sync] {
@@ -173,25 +182,77 @@ fn nothing_acknowledged_is_lost_at_any_fault() {
         let faults = settings.faults.clone();
         let disk = Disk::open_with(dir.path(), settings).unwrap();
         wait(disk.commit(vec![put("a", "1")])).unwrap();
-        faults.fail_at(step);
-        let error = wait(disk.commit(vec![put("b", "2")])).unwrap_err().to_string();
-        assert!(error.contains("injected"), "{error}");
-        let later = wait(disk.commit(vec![put("c", "3")]));
-        if step == Step::Apply {
-            assert_eq!(later, Ok(()), "nothing was touched, so the next one goes on");
-            assert_eq!(disk.get(b"b").unwrap(), None);
-        } else {
-            let error = later.unwrap_err().to_string();
-            assert!(error.contains("restart this node"), "{error}");
-            assert_eq!(disk.health().unwrap_err(), disk.get(b"a").unwrap_err());
+        faults.break_at(step);
+        for _ in 0..3 {
+            let error = wait(disk.commit(vec![put("b", "2")])).unwrap_err().to_string();
+            assert!(error.contains("injected"), "{error}");
         }
-        let acknowledged = if step == Step::Apply { vec!["a", "c"] } else { vec!["a"] };
-        drop(disk);
-        let disk = Disk::open(dir.path(), CACHE).unwrap();
-        for key in acknowledged {
+        if step == Step::Apply {
+            assert_eq!(disk.get(b"b").unwrap(), None, "nothing was touched");
+        } else {
+            assert_eq!(disk.health().unwrap_err(), disk.get(b"a").unwrap_err());
+            assert!(disk.health().unwrap_err().to_string().contains("mend the disk"));
+        }
+        faults.mend();
+        until_mended(&disk);
+        wait(disk.commit(vec![put("c", "3")])).unwrap();
+        for key in ["a", "c"] {
             assert!(disk.get(key.as_bytes()).unwrap().is_some(), "{key} after a fault at {step:?}");
         }
+        drop(disk);
+        let disk = Disk::open(dir.path(), CACHE).unwrap();
+        let kept: Vec<Pair> = disk.scan(b"", b"", 9).unwrap();
+        assert!(kept.contains(&pairs(&[("a", "1")])[0]) && kept.contains(&pairs(&[("c", "3")])[0]));
+        assert!(kept.iter().all(|(key, _)| key[0] != 0), "the probe is gone");
         wait(disk.commit(vec![put("d", "4")])).unwrap();
+    }
+}
+
+#[test]
+fn readers_and_writers_outlive_many_faults() {
+    let dir = TempDir::new().unwrap();
+    let settings = Settings::new(CACHE);
+    let faults = settings.faults.clone();
+    let disk = Disk::open_with(dir.path(), settings).unwrap();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let acknowledged: Vec<String> = std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..4)
+            .map(|writer| {
+                let (disk, done) = (&disk, &done);
+                scope.spawn(move || {
+                    let mut kept = Vec::new();
+                    for n in 0.. {
+                        if done.load(Ordering::Relaxed) {
+                            break;
+                        }
+                        let key = format!("{writer}/{n:06}");
+                        if wait(disk.commit(vec![put(&key, "x")])).is_ok() {
+                            kept.push(key);
+                        }
+                        // A reader gets something or a reason, and is never stuck.
+                        let _ = disk.scan(b"1/", b"", 5);
+                    }
+                    kept
+                })
+            })
+            .collect();
+        for step in [Step::Flush, Step::Sync, Step::Flush, Step::Sync] {
+            faults.fail_at(step);
+            while disk.health().is_ok() {
+                std::thread::yield_now();
+            }
+            until_mended(&disk);
+            (0..9)
+                .for_each(|n| wait(disk.commit(vec![put(&format!("{step:?}{n}"), "x")])).unwrap());
+        }
+        done.store(true, Ordering::Relaxed);
+        writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect()
+    });
+    assert!(!acknowledged.is_empty());
+    drop(disk);
+    let disk = Disk::open(dir.path(), CACHE).unwrap();
+    for key in acknowledged {
+        assert!(disk.get(key.as_bytes()).unwrap().is_some(), "{key} was acknowledged");
     }
 }
 

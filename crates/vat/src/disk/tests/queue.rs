@@ -15,7 +15,7 @@ fn batches_are_bounded_and_in_order() {
     }
     queue.close();
     let mut batches = Vec::new();
-    queue.serve(|batch| batches.push(batch));
+    queue.serve(|batch| batches.push(batch), || None);
     assert_eq!(batches, [vec![1, 2], vec![3], vec![4], vec![5]]);
 }
 
@@ -36,13 +36,28 @@ fn a_closed_queue_takes_nothing_more() {
 }
 
 #[test]
+fn a_chore_is_done_though_no_job_comes() {
+    let queue = queue();
+    let mut chores = 0;
+    let chore = || {
+        chores += 1;
+        if chores == 3 {
+            queue.close();
+        }
+        Some(std::time::Duration::from_millis(1))
+    };
+    queue.serve(|_| panic!("there are no jobs"), chore);
+    assert_eq!(chores, 3);
+}
+
+#[test]
 fn what_waits_is_let_go_when_the_serving_thread_panics() {
     let queue = Queue::new(Size { jobs: 9, bytes: 9 }, Size { jobs: 1, bytes: 9 });
     let (sender, receiver) = std::sync::mpsc::channel::<()>();
     queue.push(sender.clone(), 1).unwrap();
     queue.push(sender, 1).unwrap();
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        queue.serve(|_| panic!("on purpose"));
+        queue.serve(|_| panic!("on purpose"), || None);
     }));
     assert!(panicked.is_err());
     assert!(receiver.recv().is_err(), "every sender is gone");
@@ -55,7 +70,7 @@ fn many_threads_lose_and_reorder_nothing() {
     std::thread::scope(|scope| {
         let server = scope.spawn(|| {
             let mut seen = Vec::new();
-            queue.serve(|batch| seen.extend(batch));
+            queue.serve(|batch| seen.extend(batch), || None);
             seen
         });
         let writers: Vec<_> = (0..8_u32)

@@ -4,6 +4,7 @@
 //! their calls through membranes and keeps the journal.
 
 pub mod audit;
+pub mod clock;
 pub mod config;
 pub mod invites;
 pub mod journal;

@@ -37,7 +37,10 @@ pub const TICKET_LIFE: Duration = Duration::from_secs(30);
 /// Objects in one value: more are better handed out by a method.
 pub const OBJECTS_PER_VALUE: usize = 256;
 
-/// How long to wait before looking again whether a journal that failed can be written.
+/// The first wait before looking again whether a journal that failed can be written.
+pub const JOURNAL_RETRY_FIRST: Duration = Duration::from_millis(500);
+
+/// The longest such wait.
 pub const JOURNAL_RETRY_MOST: Duration = Duration::from_secs(2);
 
 /// Events read at once when a task is taken up.
@@ -74,6 +77,9 @@ pub const BATCH_BYTES: u64 = 4 << 20;
 
 /// How long a follower may take to answer for a batch. Then its feed ends; it has its cursor.
 pub const FOLLOWER: Duration = Duration::from_secs(30);
+
+/// How often a sleep looks at the wall clock, so that one that jumps ahead is noticed.
+pub const TIMER_LOOK: Duration = Duration::from_secs(60);
 
 /// Files of one agent's program.
 pub const SOURCE_FILES: usize = 256;

@@ -306,7 +306,7 @@ impl Owner {
         if first {
             tracing::error!(task = %self.key.task, %failure, "halted");
             self.close();
-            (self.services.halted)(&self.key);
+            (self.services.halted)(&self.key, &failure);
         }
     }
 

@@ -1,6 +1,8 @@
 //! All tasks of this orchestrator: which of them have an owner in memory, and how one gets it.
 
 pub mod family;
+mod list;
+mod loading;
 mod spec;
 #[cfg(test)]
 mod tests;
@@ -10,24 +12,21 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::time::Duration;
 
 use remit_core::event::{Event, Fact, Grant, TaskCreated};
 use remit_core::grant::Budgets;
-use remit_core::status::Status;
 use remit_core::task::{Command, Decision};
 use remit_core::{Code, Failure, GrantId, Identity, Task, TaskId};
 use remit_schema::object_capnp::object;
-use remit_vat::backoff::Backoff;
 use tokio::sync::Semaphore;
 
 pub use self::family::BUILT_IN;
+use self::loading::Stopped;
 use self::spec::check;
 pub use self::spec::{GrantRoot, GrantSpec, TaskSpec};
 use crate::audit::Audit;
-use crate::journal::recovery::{Recovered, recover};
+use crate::clock;
 use crate::journal::{Journal, JournalError, TaskHead};
-use crate::limits;
 use crate::owner::services::{Services, Timing};
 use crate::owner::{Owner, TaskKey};
 use crate::placer::Placer;
@@ -39,8 +38,7 @@ pub struct Tasks {
     me: Weak<Self>,
     services: Rc<Services>,
     owners: RefCell<HashMap<TaskKey, Rc<Owner>>>,
-    /// Tasks that have not ended and whose journal cannot be read, and why.
-    stopped: RefCell<HashMap<TaskKey, Failure>>,
+    stopped: Stopped,
     placing: RefCell<Option<tokio::task::AbortHandle>>,
 }
 
@@ -60,9 +58,9 @@ impl Tasks {
         let placer = Placer::new(Rc::clone(&registry));
         let tasks = Rc::new_cyclic(|tasks: &Weak<Self>| {
             let again = tasks.clone();
-            let halted = Box::new(move |key: &TaskKey| {
+            let halted = Box::new(move |key: &TaskKey, why: &Failure| {
                 if let Some(tasks) = again.upgrade() {
-                    tasks.take_up_again(key.clone());
+                    tasks.stop(key, why);
                 }
             });
             Self {
@@ -73,14 +71,14 @@ impl Tasks {
                     registry,
                     placer: Rc::clone(&placer),
                     tickets,
-                    now_ms,
+                    now_ms: clock::steady(now_ms),
                     tasks: tasks.clone(),
                     halted,
                     snapshots: Semaphore::new(1),
                     timing,
                 }),
                 owners: RefCell::default(),
-                stopped: RefCell::default(),
+                stopped: Stopped::default(),
                 placing: RefCell::default(),
             }
         });
@@ -92,9 +90,7 @@ impl Tasks {
                 tasks.feed(key, &text);
             }
         }));
-        for (tenant, task) in tasks.services.journal.unsettled().map_err(unreadable)? {
-            tasks.take_up(TaskKey { tenant, task });
-        }
+        tasks.take_up_all()?;
         Ok(tasks)
     }
 
@@ -152,36 +148,6 @@ impl Tasks {
         // A task that has not ended is in the table, or is about to be again after a fault; what is
         // read here serves those who look.
         Ok(self.owner_of(key.clone(), recovered))
-    }
-
-    /// The tasks of a tenant, newest first.
-    pub fn list(
-        &self,
-        tenant: &str,
-        status: Option<Status>,
-        after: Option<TaskId>,
-        limit: usize,
-    ) -> Result<Vec<(TaskId, TaskHead)>, Failure> {
-        let limit = limit.clamp(1, limits::TASKS_PER_PAGE);
-        let listed = self.services.journal.list(tenant, status, after, limit);
-        let owners = self.owners.borrow();
-        let stopped = self.stopped.borrow();
-        let tasks = listed
-            .map_err(unreadable)?
-            .into_iter()
-            .map(|(task, head)| {
-                let key = TaskKey { tenant: tenant.to_owned(), task };
-                let head = match (owners.get(&key), stopped.get(&key)) {
-                    (Some(owner), _) => owner.head(),
-                    (None, Some(failure)) => {
-                        TaskHead { status: Status::Halted, detail: failure.message.clone(), ..head }
-                    }
-                    (None, None) => head,
-                };
-                (task, head)
-            })
-            .collect();
-        Ok(tasks)
     }
 
     /// Hands a task one more capability, durably.
@@ -350,65 +316,10 @@ impl Tasks {
             {
                 tasks.part(&owner).await;
                 if !Self::has_holders(&owner) {
-                    tasks.owners.borrow_mut().remove(owner.key());
+                    tasks.let_go(&owner);
                 }
             }
         });
-    }
-
-    fn take_up(&self, key: TaskKey) {
-        if self.owners.borrow().contains_key(&key) {
-            return;
-        }
-        self.stopped.borrow_mut().remove(&key);
-        match self.load(&key) {
-            Ok(recovered) if recovered.task.ending().is_some() => {}
-            Ok(recovered) => {
-                let owner = self.owner_of(key, recovered);
-                self.begin(Rc::clone(&owner));
-                self.reconcile(&owner);
-            }
-            Err(failure) => {
-                tracing::error!(task = %key.task, %failure, "stopped; other tasks go on");
-                self.stopped.borrow_mut().insert(key, failure);
-            }
-        }
-    }
-
-    /// A fresh owner for a task whose owner halted, once the journal can be written again.
-    fn take_up_again(self: &Rc<Self>, key: TaskKey) {
-        // One that was read only to be looked at may halt beside the one that works.
-        if self.owners.borrow().get(&key).is_some_and(|owner| !owner.is_closing()) {
-            return;
-        }
-        self.owners.borrow_mut().remove(&key);
-        let tasks = Rc::downgrade(self);
-        tokio::task::spawn_local(async move {
-            let mut backoff = Backoff::new(Duration::from_millis(500), limits::JOURNAL_RETRY_MOST);
-            loop {
-                tokio::time::sleep(backoff.next_wait()).await;
-                let Some(tasks) = tasks.upgrade() else { return };
-                if tasks.services.journal.health().is_ok() {
-                    tasks.take_up(key);
-                    return;
-                }
-            }
-        });
-    }
-
-    fn load(&self, key: &TaskKey) -> Result<Recovered, Failure> {
-        let recovered = recover(&*self.services.journal, &key.tenant, key.task)?;
-        recovered.ok_or_else(|| {
-            let why =
-                format!("there is no task {}; `remit ps` lists the tasks there are", key.task);
-            Failure::new(Code::NotFound, why)
-        })
-    }
-
-    fn owner_of(&self, key: TaskKey, recovered: Recovered) -> Rc<Owner> {
-        let owner = Owner::new(key, recovered.task, Rc::clone(&self.services));
-        owner.has_snapshot(recovered.snapshot);
-        owner
     }
 
     /// Hands a piece of output of a call in flight to those who follow its task.

@@ -4,6 +4,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
+use remit_core::Failure;
 use tokio::sync::Semaphore;
 
 use super::TaskKey;
@@ -31,7 +32,7 @@ pub struct Services {
     /// All tasks, for those that make and use others.
     pub tasks: Weak<Tasks>,
     /// Called when an owner's journal failed and the owner is of no more use.
-    pub halted: Box<dyn Fn(&TaskKey)>,
+    pub halted: Box<dyn Fn(&TaskKey, &Failure)>,
     /// Who may write a snapshot: one at a time, so that their states do not fill the memory.
     pub snapshots: Semaphore,
     /// Times that an operator may set.

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use remit_core::CallNumber;
 use remit_core::task::Command;
+use tokio::time::Instant;
 
 use super::Owner;
+use crate::limits;
 
 impl Owner {
     /// Arms every timer that the journal left running.
@@ -17,27 +19,26 @@ impl Owner {
         }
     }
 
-    /// Records that the sleep is over once it is.
+    /// Records that the sleep is over once it is: by the wall clock, or by the time that has passed
+    /// since, whichever comes first. So a clock that jumps ahead ends it, and one that jumps back
+    /// does not make it last longer.
     pub(super) fn arm(self: &Rc<Self>, operation: CallNumber, due_ms: u64) {
         let owner: Weak<Self> = Rc::downgrade(self);
-        let now_ms = (self.services.now_ms)();
-        let mut left = Duration::from_millis(due_ms.saturating_sub(now_ms));
+        let now_ms = (self.services.now_ms)().max(self.with(|task| task.head().time_ms));
+        let end = Instant::now() + Duration::from_millis(due_ms.saturating_sub(now_ms));
         tokio::task::spawn_local(async move {
             loop {
-                // In steps of at most an hour, so that a wall clock that jumps is noticed.
-                tokio::time::sleep(left.min(Duration::from_secs(3600))).await;
+                tokio::time::sleep_until(end.min(Instant::now() + limits::TIMER_LOOK)).await;
                 let Some(owner) = owner.upgrade() else { return };
                 if owner.is_closing() || owner.with(|task| task.ending().is_some()) {
                     return;
                 }
-                let now_ms = (owner.services.now_ms)();
-                if now_ms >= due_ms {
+                if Instant::now() >= end || (owner.services.now_ms)() >= due_ms {
                     if let Err(error) = owner.record(&Command::FireTimer { operation }) {
                         tracing::warn!(task = %owner.key.task, %error, "a timer could not fire");
                     }
                     return;
                 }
-                left = Duration::from_millis(due_ms - now_ms);
             }
         });
     }

@@ -75,8 +75,8 @@ impl Tasks {
         if let Some(owner) = held() {
             return Ok(owner);
         }
-        if let Some(failure) = self.stopped.borrow().get(key) {
-            return Err(away(failure));
+        if let Some(failure) = self.stopped.why(key) {
+            return Err(away(&failure));
         }
         let owner = self.get(key)?;
         self.owners.borrow_mut().insert(key.clone(), Rc::clone(&owner));

@@ -1,11 +1,17 @@
 //! Tasks whose journal fails: what was acknowledged stays, what was not never happened.
 
+use std::cell::Cell;
+use std::time::Duration;
+
 use remit_core::event::SourceFile;
-use remit_core::{EventNumber, Role, Value};
+use remit_core::status::Status;
+use remit_core::{Attempt, CallNumber, EventNumber, Role, Value};
+use remit_vat::disk::{Disk, Faults, Settings, Step};
 use tokio::task::LocalSet;
 
 use super::*;
-use crate::journal::MemoryJournal;
+use crate::journal::{MemoryJournal, SledJournal};
+use crate::limits;
 use crate::serve::fakes::who;
 
 const TENANT: &str = "default";
@@ -51,6 +57,12 @@ async fn a_journal_that_fails_halts_the_task_until_it_works_again() {
         let refused = tasks.create(spec(), &me).await.err().unwrap();
         assert!(refused.message.contains("the disk is full"), "{refused}");
         assert!(owner.is_closing());
+        let halted = tasks.list(TENANT, Some(Status::Halted), None, 9).unwrap();
+        assert_eq!((halted.len(), halted[0].0), (1, owner.key().task));
+        assert!(halted[0].1.detail.contains("the disk is full"), "{:?}", halted[0].1);
+        assert_eq!(tasks.list(TENANT, Some(Status::Pending), None, 9).unwrap(), []);
+        tokio::time::sleep(limits::JOURNAL_RETRY_MOST * 5).await;
+        assert_eq!(tasks.owned(), 0, "not while the disk is full");
         journal.refuse(None);
         // Time is paused: it passes as soon as nothing else is left to do.
         while tasks.owned() == 0 {
@@ -83,8 +95,111 @@ async fn a_task_whose_journal_makes_no_sense_stops_and_others_go_on() {
         assert_eq!(head(good.key().task).status, Status::Pending);
         assert_eq!(head(bad).status, Status::Halted);
         assert!(!head(bad).detail.is_empty());
+        let halted = tasks.list(TENANT, Some(Status::Halted), None, 9).unwrap();
+        assert_eq!((halted.len(), halted[0].0), (1, bad));
+        let running = tasks.list(TENANT, Some(Status::Running), None, 9).unwrap();
+        assert_eq!(running, [], "it does not run");
         let key = TaskKey { tenant: TENANT.into(), task: bad };
         assert!(tasks.get(&key).is_err(), "whoever asks for it is told");
     };
     LocalSet::new().run_until(test).await;
+}
+
+/// Tasks on a disk that fails when it is told to.
+async fn on_failing_disk(test: impl AsyncFn(Rc<Tasks>, Faults)) {
+    let run = async {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = Settings::new(8 << 20);
+        let faults = settings.faults.clone();
+        let journal = SledJournal::new(Disk::open_with(dir.path(), settings).unwrap());
+        let (registry, timing) = (Registry::new(Box::new(|| 7)), Timing::default());
+        let (audit, tickets) = (Audit::in_memory(Box::new(|| 7)), Tickets::new());
+        let tasks =
+            Tasks::open(Arc::new(journal), audit, registry, tickets, timing, Box::new(|| 7))
+                .unwrap();
+        test(Rc::clone(&tasks), faults).await;
+        tasks.shutdown().await;
+    };
+    LocalSet::new().run_until(run).await;
+}
+
+#[tokio::test]
+async fn a_disk_that_fails_and_is_mended_needs_no_restart() {
+    on_failing_disk(async |tasks, faults| {
+        let me = who(Role::Client, "me");
+        let mut kept = Vec::new();
+        for step in [Step::Apply, Step::Flush, Step::Sync] {
+            let owner = tasks.create(spec(), &me).await.unwrap();
+            let idle = tasks.create(spec(), &me).await.unwrap();
+            owner.record_durably(&input("kept")).await.unwrap();
+            kept.push((owner.key().clone(), owner.with(|task| task.head().number)));
+            kept.push((idle.key().clone(), idle.with(|task| task.head().number)));
+            faults.break_at(step);
+            let refused = owner.record_durably(&input("lost")).await.unwrap_err();
+            assert!(refused.message.contains("injected"), "{refused}");
+            let refused = tasks.create(spec(), &me).await.err().unwrap();
+            assert_eq!(refused.code, Code::Unavailable, "{refused}");
+            assert!(refused.message.contains("injected"), "{refused}");
+            faults.mend();
+            // Real time: the store tries again by itself.
+            while tasks.create(spec(), &me).await.is_err()
+                || tasks.stopped.why(owner.key()).is_some()
+            {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            for (key, number) in &kept {
+                let owner = tasks.get(key).unwrap();
+                assert!(owner.with(|task| task.head().number) >= *number, "something is lost");
+                owner.record_durably(&input(&format!("after {step:?}"))).await.unwrap();
+            }
+        }
+        assert_eq!(tasks.list(TENANT, Some(Status::Halted), None, 9).unwrap(), []);
+    })
+    .await;
+}
+
+/// A task that sleeps for a minute, and the wall clock that it goes by.
+async fn sleeping(jump: impl Fn(u64) -> u64) -> (u64, u64) {
+    const BEGUN_MS: u64 = 10 * 3_600_000;
+    let test = async {
+        let (begun, offset) = (tokio::time::Instant::now(), Rc::new(Cell::new(BEGUN_MS)));
+        let wall = Rc::clone(&offset);
+        let passed = move || u64::try_from(begun.elapsed().as_millis()).unwrap();
+        let now_ms = Box::new(move || wall.get() + passed());
+        let (registry, journal) = (Registry::new(Box::new(|| 7)), Arc::new(MemoryJournal::new()));
+        let (audit, tickets) = (Audit::in_memory(Box::new(|| 7)), Tickets::new());
+        let tasks =
+            Tasks::open(journal, audit, registry, tickets, Timing::default(), now_ms).unwrap();
+        let owner = tasks.create(spec(), &who(Role::Client, "me")).await.unwrap();
+        owner.record_durably(&Command::StartAttempt { node: "n".into() }).await.unwrap();
+        let (attempt, operation) = (Attempt(1), CallNumber(1));
+        let sleep = Command::SetTimer { attempt, operation, duration_ms: 60_000 };
+        owner.record_durably(&sleep).await.unwrap();
+        let before = owner.with(|task| task.head());
+        offset.set(jump(offset.get()));
+        owner.durable(before.number.next()).await.unwrap();
+        assert!(owner.with(|task| task.timers().count()) == 0, "the sleep is over");
+        let after = owner.with(|task| task.head());
+        assert!(after.time_ms >= before.time_ms, "time went back in the journal");
+        let slept = u64::try_from(begun.elapsed().as_millis()).unwrap();
+        tasks.shutdown().await;
+        (slept, after.time_ms - BEGUN_MS)
+    };
+    LocalSet::new().run_until(test).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sleep_lasts_as_long_when_the_clock_jumps_back() {
+    let (slept, told) = sleeping(|ms| ms - 3_600_000).await;
+    assert!((60_000..61_000).contains(&slept), "{slept}");
+    assert!((30_000..61_000).contains(&told), "{told}");
+    let (slept, _) = sleeping(|ms| ms).await;
+    assert!((60_000..61_000).contains(&slept), "{slept}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sleep_is_over_when_the_clock_jumps_past_its_end() {
+    let (slept, told) = sleeping(|ms| ms + 3_600_000).await;
+    assert!(slept <= 61_000, "{slept}");
+    assert!(told >= 3_600_000, "{told}");
 }

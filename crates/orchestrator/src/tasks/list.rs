@@ -1,0 +1,75 @@
+//! Lists of tasks: what the journal has, and what only memory knows.
+
+use remit_core::status::Status;
+use remit_core::{Failure, TaskId};
+
+use super::{Tasks, unreadable};
+use crate::journal::TaskHead;
+use crate::limits;
+use crate::owner::TaskKey;
+
+impl Tasks {
+    /// The tasks of a tenant, newest first; `after`: the last one already seen. Loads none of them.
+    pub fn list(
+        &self,
+        tenant: &str,
+        status: Option<Status>,
+        after: Option<TaskId>,
+        limit: usize,
+    ) -> Result<Vec<(TaskId, TaskHead)>, Failure> {
+        let limit = limit.clamp(1, limits::TASKS_PER_PAGE);
+        if status == Some(Status::Halted) {
+            return Ok(self.list_halted(tenant, after, limit));
+        }
+        let (mut found, mut after) = (Vec::new(), after);
+        while found.len() < limit {
+            let wanted = limit - found.len();
+            let page = self.services.journal.list(tenant, status, after, wanted);
+            let page = page.map_err(unreadable)?;
+            let full = page.len() == wanted;
+            after = page.last().map(|(task, _)| *task);
+            let live = page.into_iter().map(|(task, head)| (task, self.live(tenant, task, head)));
+            // What has stopped is on disk as it stood before.
+            let stopped = |head: &TaskHead| status.is_some() && head.status == Status::Halted;
+            found.extend(live.filter(|(_, head)| !stopped(head)));
+            if !full {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Tasks whose journal cannot be written or read. The journal itself does not know.
+    fn list_halted(
+        &self,
+        tenant: &str,
+        after: Option<TaskId>,
+        limit: usize,
+    ) -> Vec<(TaskId, TaskHead)> {
+        let stopped = self.stopped.list(tenant, after, limit).into_iter();
+        let shown = stopped.map(|(task, why)| {
+            // A head that cannot be read is no reason not to show the task.
+            let head = self.services.journal.head(tenant, task).ok().flatten();
+            let head = head.unwrap_or_else(|| TaskHead {
+                created_ms: task.created_ms(),
+                ..TaskHead::default()
+            });
+            (task, TaskHead { status: Status::Halted, detail: why.message, ..head })
+        });
+        shown.collect()
+    }
+
+    /// A task's head with what only its owner knows: where it runs, and why it does not.
+    fn live(&self, tenant: &str, task: TaskId, head: TaskHead) -> TaskHead {
+        let key = TaskKey { tenant: tenant.to_owned(), task };
+        if let Some(owner) = self.owners.borrow().get(&key) {
+            let live = owner.head();
+            // What is not on disk yet is nobody's to know.
+            return if live.status == head.status { live } else { head };
+        }
+        match self.stopped.why(&key) {
+            Some(why) => TaskHead { status: Status::Halted, detail: why.message, ..head },
+            None => head,
+        }
+    }
+}

@@ -60,8 +60,8 @@ pub const MAX_PATTERN_DEPTH: u32 = 32;
 /// its memory, one match takes milliseconds at most.
 pub const MAX_MATCHED_BYTES: usize = 64 << 10;
 
-/// How deep a CEL expression may nest: its parser and its evaluator recurse.
-pub const MAX_CEL_DEPTH: u16 = 24;
+/// How deep the brackets, signs and choices of a CEL expression may nest: its parser recurses.
+pub const MAX_CEL_DEPTH: u16 = 64;
 
 /// Nodes of a CEL expression.
 pub const MAX_CEL_NODES: usize = 512;
@@ -73,5 +73,6 @@ pub const MAX_CEL_STEPS: u64 = 50_000;
 /// Uses that a rate allows at once, so that its arithmetic cannot overflow.
 pub const MAX_RATE_COUNT: u32 = 1_000_000;
 
-/// How deep the tree of a CEL expression may be: long chains of operators lean to one side.
-pub const MAX_CEL_TREE_DEPTH: u16 = 48;
+/// How deep the tree of a CEL expression may be: its evaluator takes up to 30 KiB of stack for each
+/// level, unoptimised. Chains of && and of || are balanced, other operators lean to one side.
+pub const MAX_CEL_TREE_DEPTH: u16 = 20;

@@ -3,6 +3,9 @@
 //! Nothing grows inside an expression: `map`, functions beyond a few, and loops within loops are
 //! refused when it is compiled. So the work of an evaluation is known before it begins.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -69,6 +72,9 @@ impl Program {
     pub fn compile(source: &str) -> Result<Self, String> {
         if source.len() > limits::MAX_PATTERN_BYTES {
             return Err(format!("an expression of more than {} bytes", limits::MAX_PATTERN_BYTES));
+        }
+        if depth(source) > limits::MAX_CEL_DEPTH {
+            return Err(format!("nested more than {} deep", limits::MAX_CEL_DEPTH));
         }
         let parsed = catch_unwind(|| {
             PrattParser::new()
@@ -249,6 +255,25 @@ fn only_keeps(node: &ComprehensionExpr) -> bool {
         && sum.func_name == "_+_"
         && is(before, &node.accu_var)
         && matches!(added.elements.as_slice(), [one] if is(one, &node.iter_var))
+}
+
+/// How deep the parser could recurse at most: by brackets that are open at once, and by signs and
+/// choices, which nest without any. Those in texts count as well: it is a bound.
+fn depth(source: &str) -> u16 {
+    let (mut open, mut most, mut signs) = (0_u16, 0_u16, 0_u16);
+    for byte in source.bytes() {
+        match byte {
+            b'(' | b'[' | b'{' => open = open.saturating_add(1),
+            b')' | b']' | b'}' => open = open.saturating_sub(1),
+            b'?' | b'!' | b'-' => signs = signs.saturating_add(1),
+            _ => {}
+        }
+        most = most.max(open);
+    }
+    // A closing bracket in a text could hide an open one.
+    let hidden = source.contains(['\'', '"']);
+    let brackets = if hidden { source.matches(['(', '[', '{']).count() } else { usize::from(most) };
+    u16::try_from(brackets).unwrap_or(u16::MAX).max(most).saturating_add(signs)
 }
 
 /// How many values a value is made of.

@@ -27,6 +27,7 @@ impl Pattern {
         let glob = GlobBuilder::new(source)
             .literal_separator(true)
             .backslash_escape(true)
+            .empty_alternates(true)
             .build()
             .map_err(|error| error.to_string())?;
         // A new line is a character like any other to a glob.

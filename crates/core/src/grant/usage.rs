@@ -132,7 +132,7 @@ impl Usage {
     }
 
     /// Counts a call that begins. Its budgets are charged apart.
-    pub(crate) fn begin(&mut self, caveats: &[Caveat], now_ms: u64) {
+    pub fn begin(&mut self, caveats: &[Caveat], now_ms: u64) {
         self.in_flight = self.in_flight.saturating_add(1);
         self.last_use_ms = self.last_use_ms.max(now_ms);
         let rates = caveats.iter().filter_map(|caveat| match caveat {

@@ -67,6 +67,10 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
             reason: "x".into(),
             by: "me".into(),
         }),
+        1 => (0..8_u32).prop_map(|grant| Command::EndGrant {
+            grant: GrantId(grant),
+            reason: "x".into(),
+        }),
         50 => call().prop_map(Command::from),
         20 => (number(), outcome(), 0..4_u64)
             .prop_map(|(call, outcome, cost)| Command::CompleteCall { call, outcome, cost }),

@@ -144,7 +144,10 @@ proptest! {
         for event in &world.journal[length..] {
             prop_assert!(matches!(
                 event.fact,
-                Fact::CallCompleted { .. } | Fact::CallUnknown { .. } | Fact::GrantRevoked { .. }
+                Fact::CallCompleted { .. }
+                    | Fact::CallUnknown { .. }
+                    | Fact::GrantRevoked { .. }
+                    | Fact::GrantEnded { .. }
             ), "{event:?}");
         }
         prop_assert_eq!(world.task.ending(), Some(&ending));

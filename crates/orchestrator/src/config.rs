@@ -25,6 +25,8 @@ pub struct Config {
     pub tool_grace_ms: u64,
     /// How long an agent that waits only for time or input keeps its process, in milliseconds.
     pub idle_grace_ms: u64,
+    /// How long a task that is cancelled waits for the answers of tools, in milliseconds.
+    pub cancel_grace_ms: u64,
     /// Memory of the journal's cache, in bytes.
     pub cache_bytes: u64,
     /// At start, write an invite for each role into this folder: for a mesh on one machine.
@@ -41,6 +43,7 @@ impl Default for Config {
             certificate_seconds: 86_400,
             tool_grace_ms: 10_000,
             idle_grace_ms: 30_000,
+            cancel_grace_ms: 10_000,
             cache_bytes: 64 << 20,
             bootstrap_dir: None,
         }
@@ -77,6 +80,7 @@ impl Config {
         Timing {
             tool_grace: Duration::from_millis(self.tool_grace_ms),
             idle_grace: Duration::from_millis(self.idle_grace_ms),
+            cancel_grace: Duration::from_millis(self.cancel_grace_ms),
             ..Timing::default()
         }
     }

@@ -5,6 +5,7 @@
 //! halts: what it did not write never happened, and a fresh owner starts from the disk.
 
 pub mod attempt;
+mod control;
 pub mod delivery;
 pub mod forward;
 pub mod gate;
@@ -57,6 +58,7 @@ pub struct Owner {
     outputs: RefCell<Vec<tokio::sync::mpsc::Sender<Output>>>,
     membranes: crate::serve::object::Membranes,
     closing: Cell<bool>,
+    winding_down: Cell<bool>,
     snapshot: snapshot::Last,
 }
 
@@ -96,6 +98,7 @@ impl Owner {
             outputs: RefCell::new(Vec::new()),
             membranes: crate::serve::object::Membranes::default(),
             closing: Cell::new(false),
+            winding_down: Cell::new(false),
             snapshot: snapshot::Last::default(),
         })
     }
@@ -229,6 +232,7 @@ impl Owner {
                 Some(Ending::Failed(failure)) => failure.message.clone(),
                 Some(Ending::Cancelled(reason)) => reason.clone(),
                 Some(Ending::Completed(_)) => String::new(),
+                None if !task.is_free() => stopped(task, self.key.task),
                 None if task.waits() && detail.is_empty() => waits_for(task),
                 None => detail,
             },
@@ -317,6 +321,12 @@ impl Owner {
             match &event.fact {
                 Fact::GrantRevoked { .. } | Fact::GrantEnded { .. } => self.cut_revoked(),
                 Fact::TimerSet { operation, due_ms } => self.arm(*operation, *due_ms),
+                Fact::TaskResumed { .. } => {
+                    self.arm_all();
+                    self.arm_limit();
+                }
+                Fact::CancelRequested(_) => self.wind_down(),
+                Fact::TaskUpgraded(upgraded) => self.forget_dropped(&upgraded.dropped),
                 Fact::TaskCompleted(_) | Fact::TaskFailed(_) => self.stirred.notify_one(),
                 Fact::TaskCancelled(reason) => {
                     self.abort_forwards(|_| true);
@@ -376,6 +386,19 @@ fn waits_for(task: &Task) -> String {
     match task.timers().map(|(_, due_ms)| due_ms).min() {
         Some(due_ms) => format!("sleeps until {}", remit_core::grant::text::moment(due_ms)),
         None => "waits for input".into(),
+    }
+}
+
+/// Why a task does nothing new, and what to do about it.
+fn stopped(task: &Task, id: TaskId) -> String {
+    match (task.cancelling(), task.paused()) {
+        (Some(cancel), _) => format!("waits for what is under way to stop: {}", cancel.why.message),
+        (None, Some(paused)) => {
+            let by =
+                if paused.who.is_empty() { String::new() } else { format!(" by {}", paused.who) };
+            format!("paused{by}: {}. Let it go on with: remit resume {id}", paused.reason)
+        }
+        (None, None) => String::new(),
     }
 }
 

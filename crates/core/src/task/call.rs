@@ -180,6 +180,10 @@ impl Task {
         if number < CallNumber::FIRST_LENT || self.operations.contains_key(&number) {
             return Err(Failure::new(Code::InvalidArgument, "not a number for a lent call").into());
         }
+        if self.cancelling().is_some() {
+            return Err(Failure::new(Code::Revoked, "the task is being cancelled").into());
+        }
+        self.check_unpaused()?;
         if self.operations.len() >= limits::MAX_OPERATIONS {
             let why = format!("a task may do at most {} operations", limits::MAX_OPERATIONS);
             return Err(Failure::new(Code::Limit, why).into());

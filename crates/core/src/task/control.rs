@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::decide::{Decision, Refusal};
+use super::decide::{Command, Decision, Refusal};
 use super::{Operation, Stamp, Task};
 use crate::event::{CancelRequested, Fact, SourceFile, TaskForked, TaskUpgraded};
 use crate::failure::{Code, Failure};
@@ -162,7 +162,18 @@ impl Task {
         }
     }
 
-    pub(super) fn decide_pause(&self, reason: &str, who: &str) -> Result<Decision, Refusal> {
+    pub(super) fn decide_control(&self, command: &Command) -> Result<Decision, Refusal> {
+        match command {
+            Command::Pause { reason, who } => self.decide_pause(reason, who),
+            Command::Resume { who } => self.decide_resume(who),
+            Command::RequestCancel { why, who } => Ok(self.decide_stop(why, who)),
+            Command::FinishCancel => self.decide_stopped(),
+            Command::Upgrade(upgrade) => self.decide_upgrade(upgrade),
+            _ => Ok(Decision::Recorded),
+        }
+    }
+
+    fn decide_pause(&self, reason: &str, who: &str) -> Result<Decision, Refusal> {
         self.check_open()?;
         if self.paused().is_some() {
             return Ok(Decision::Recorded);
@@ -171,7 +182,7 @@ impl Task {
         Ok(Decision::Record(self.ending_with("the task is paused", paused)?))
     }
 
-    pub(super) fn decide_resume(&self, who: &str) -> Result<Decision, Refusal> {
+    fn decide_resume(&self, who: &str) -> Result<Decision, Refusal> {
         self.check_open()?;
         if self.paused().is_none() {
             return Ok(Decision::Recorded);
@@ -179,7 +190,7 @@ impl Task {
         Ok(Decision::Record(vec![Fact::TaskResumed { who: who.to_owned() }]))
     }
 
-    pub(super) fn decide_stop(&self, why: &Failure, who: &str) -> Decision {
+    fn decide_stop(&self, why: &Failure, who: &str) -> Decision {
         if self.ending.is_some() || self.cancelling().is_some() {
             return Decision::Recorded;
         }
@@ -192,7 +203,7 @@ impl Task {
         Decision::Record(over.into_iter().chain([stop]).collect())
     }
 
-    pub(super) fn decide_stopped(&self) -> Result<Decision, Refusal> {
+    fn decide_stopped(&self) -> Result<Decision, Refusal> {
         let Some(cancel) = self.cancelling() else { return Ok(Decision::Recorded) };
         let end = match cancel.why.code {
             Code::Cancelled => Fact::TaskCancelled(cancel.why.message.clone()),
@@ -201,7 +212,7 @@ impl Task {
         Ok(Decision::Record(self.ending_with("the task is cancelled", end)?))
     }
 
-    pub(super) fn decide_upgrade(&self, upgrade: &Upgrade) -> Result<Decision, Refusal> {
+    fn decide_upgrade(&self, upgrade: &Upgrade) -> Result<Decision, Refusal> {
         self.check_open()?;
         let rewind = upgrade.rewind.clone().unwrap_or_default();
         if rewind.dropped.is_empty() {

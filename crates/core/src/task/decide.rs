@@ -171,11 +171,11 @@ impl Task {
                 }
                 self.ending_with("the task was cancelled", Fact::TaskCancelled(reason.clone()))?
             }
-            Command::Pause { reason, who } => return self.decide_pause(reason, who),
-            Command::Resume { who } => return self.decide_resume(who),
-            Command::RequestCancel { why, who } => return Ok(self.decide_stop(why, who)),
-            Command::FinishCancel => return self.decide_stopped(),
-            Command::Upgrade(upgrade) => return self.decide_upgrade(upgrade),
+            Command::Pause { .. }
+            | Command::Resume { .. }
+            | Command::RequestCancel { .. }
+            | Command::FinishCancel
+            | Command::Upgrade(_) => return self.decide_control(command),
         };
         Ok(Decision::Record(facts))
     }

@@ -1,5 +1,6 @@
 //! Attempts: keeping an agent at work on the task until it has ended.
 
+use std::pin::pin;
 use std::rc::Rc;
 
 use remit_core::task::{CallState, Command, Operation};
@@ -10,6 +11,7 @@ use remit_vat::connection::Connection;
 use tokio::sync::oneshot;
 
 use super::Owner;
+use super::control::span;
 use crate::limits;
 use crate::registry::Placement;
 use crate::serve::{context, request};
@@ -20,6 +22,8 @@ enum End {
     Over,
     /// The agent waits only for time or input; its process was let go.
     Asleep,
+    /// Someone stopped it: the task is paused, is about to end, or has another program.
+    Fenced,
     /// It was lost, for this reason; another attempt goes on.
     Lost(String),
     /// It met a limit that another attempt would meet again.
@@ -40,9 +44,13 @@ impl Owner {
     pub async fn keep(self: Rc<Self>) {
         self.lose_open_calls();
         self.arm_all();
+        self.arm_limit();
+        if self.with(|task| task.cancelling().is_some()) {
+            self.wind_down();
+        }
         let mut backoff = Backoff::new(limits::ATTEMPT_RETRY_FIRST, limits::ATTEMPT_RETRY_MOST);
         let mut fruitless = 0;
-        while !self.is_over() {
+        while self.may_begin().await {
             let before = self.with(|task| task.order().len());
             match self.attempt().await {
                 End::Over => return,
@@ -51,20 +59,23 @@ impl Owner {
                     backoff.reset();
                     self.sleep_until_stirred().await;
                 }
+                End::Fenced => {
+                    fruitless = 0;
+                    backoff.reset();
+                }
                 End::Limit(reason) => self.fail(Failure::new(Code::TimedOut, reason)),
                 End::Lost(reason) => {
                     let progress = self.with(|task| task.order().len()) > before;
                     fruitless = if progress { 0 } else { fruitless + 1 };
                     if fruitless >= limits::FRUITLESS_ATTEMPTS {
-                        let why = format!(
-                            "{fruitless} attempts in a row ended without progress, the last one so: {reason}"
-                        );
-                        self.fail(Failure::new(Code::Failed, why));
-                        return;
+                        self.give_up(fruitless, &reason);
+                        fruitless = 0;
                     }
                     self.explain(format!("attempt ended: {reason}"));
                     if fruitless > 1 {
-                        tokio::time::sleep(backoff.next_wait()).await;
+                        let wait = tokio::time::sleep(backoff.next_wait());
+                        let _stopped =
+                            futures::future::select(pin!(wait), pin!(self.barred())).await;
                     } else {
                         backoff.reset();
                     }
@@ -73,17 +84,27 @@ impl Owner {
         }
     }
 
+    /// Stops trying what did not go again and again. A person can look, and let it go on.
+    fn give_up(self: &Rc<Self>, tries: u32, reason: &str) {
+        let reason =
+            format!("{tries} attempts in a row ended without progress, the last one so: {reason}");
+        if let Err(error) = self.record(&Command::Pause { reason, who: String::new() }) {
+            tracing::warn!(task = %self.key().task, %error, "it could not be paused");
+        }
+    }
+
     /// One attempt, from placement to its end.
     async fn attempt(self: &Rc<Self>) -> End {
         let running = match self.start().await {
             Ok(Some(running)) => running,
-            Ok(None) => return End::Over,
+            Ok(None) => return End::Fenced,
+            Err(_) if !self.with(remit_core::Task::is_free) => return End::Fenced,
             Err(failure) => return End::Lost(failure.message),
         };
         let attempt = running.attempt;
         let end = self.watch(running).await;
         let reason = match &end {
-            End::Over => return end,
+            End::Over | End::Fenced => return end,
             End::Asleep => "asleep until its time or input comes",
             End::Lost(reason) | End::Limit(reason) => reason,
         };
@@ -94,14 +115,14 @@ impl Owner {
         end
     }
 
-    /// Places an attempt and starts its process. `None`: the task ended meanwhile.
+    /// Places an attempt and starts its process. `None`: it may not begin any more.
     async fn start(self: &Rc<Self>) -> Result<Option<Running>, Failure> {
         let (kind, labels) =
             self.with(|task| (task.created().agent.clone(), task.created().labels.clone()));
         let place = self.services().placer.place(&kind, &labels, |why| self.explain(why));
         let placement = tokio::select! {
             biased;
-            () = self.over() => return Ok(None),
+            () = self.barred() => return Ok(None),
             placement = place => placement,
         };
         self.explain("");
@@ -138,12 +159,16 @@ impl Owner {
             let ended = request::wait(&running.run);
             let quiet = self.quiet();
             let stalled = self.stalled();
-            tokio::pin!(connect, ended, quiet, stalled);
+            let fenced = self.fenced(running.attempt);
+            let overdue = self.overdue();
+            tokio::pin!(connect, ended, quiet, stalled, fenced, overdue);
             let mut connecting = true;
             loop {
                 tokio::select! {
                     biased;
                     () = self.over() => break End::Over,
+                    () = &mut fenced => break if self.is_over() { End::Over } else { End::Fenced },
+                    reason = &mut overdue => break End::Lost(reason),
                     ended = &mut ended => break self.process_ended(ended),
                     () = &mut connect, if connecting => connecting = false,
                     () = &mut quiet => break End::Asleep,
@@ -180,6 +205,17 @@ impl Owner {
             Ok(request::RunEnd::Crashed(how)) => End::Lost(how),
             Ok(request::RunEnd::Deadline(what)) => End::Limit(format!("deadline: {what}")),
             Err(failure) => End::Lost(format!("the agent node went away: {}", failure.message)),
+        }
+    }
+
+    /// Answers when an attempt that began now has taken as long as one may.
+    async fn overdue(&self) -> String {
+        match self.with(|task| task.created().limits.attempt_ms) {
+            0 => std::future::pending().await,
+            limit_ms => {
+                tokio::time::sleep(std::time::Duration::from_millis(limit_ms)).await;
+                format!("timed-out: the attempt took longer than its limit of {}", span(limit_ms))
+            }
         }
     }
 

@@ -17,6 +17,9 @@ use crate::limits;
 use crate::serve::object::{Membrane, OWNER_AWAY};
 use crate::serve::request::{self, Settled};
 
+/// Where in a call's key its generation stands.
+const GENERATION_SHIFT: u32 = 56;
+
 /// How a forwarded call ended, with the live objects in its value.
 type Answer = (Outcome<u32>, Vec<object::Client>);
 
@@ -233,7 +236,9 @@ impl Owner {
     /// The idempotency key of a call: the same on every retry, and no other call's.
     pub(super) fn tool_key(&self, call: CallNumber) -> Vec<u8> {
         let mut key = self.key().task.as_bytes().to_vec();
-        key.extend(call.0.to_be_bytes());
+        // A number that is used anew is another call: the top byte, which no number reaches, says so.
+        let generation = u64::from(self.with(|task| task.generation(call))) << GENERATION_SHIFT;
+        key.extend((call.0 | generation).to_be_bytes());
         key
     }
 
@@ -253,15 +258,20 @@ impl Owner {
             let interface = task.interface_of(request.object)?;
             manifest.method(interface, &request.method).map(|method| method.timeout_ms)
         });
-        match timeout_ms {
+        let own = match timeout_ms {
             Some(ms) if ms > 0 => Duration::from_millis(u64::from(ms)).min(limits::LONGEST_CALL),
             _ => limits::DEFAULT_CALL,
+        };
+        match self.with(|task| task.created().limits.call_ms) {
+            0 => own,
+            ms => own.min(Duration::from_millis(u64::from(ms))),
         }
     }
 
     /// A piece of output of the call with this key.
     pub fn emit_for(&self, key: &[u8], text: String) {
         let number = key.get(16..).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
+        let number = number.map(|number| number & !(u64::MAX << GENERATION_SHIFT));
         if let Some(number) = number
             && self.forwards.borrow().contains_key(&CallNumber(number))
         {

@@ -48,6 +48,8 @@ pub struct Timing {
     pub idle_grace: Duration,
     /// How long a replay may wait for an operation that the script does not repeat.
     pub replay_grace: Duration,
+    /// How long a task that is cancelled waits for the answers of tools that were told to stop.
+    pub cancel_grace: Duration,
 }
 
 impl Default for Timing {
@@ -56,6 +58,7 @@ impl Default for Timing {
             tool_grace: Duration::from_secs(10),
             idle_grace: Duration::from_secs(30),
             replay_grace: Duration::from_secs(60),
+            cancel_grace: Duration::from_secs(10),
         }
     }
 }

@@ -111,6 +111,14 @@ impl Registry {
         Failure::new(Code::NotFound, why)
     }
 
+    /// A tool node itself, if it is connected now.
+    pub fn host(&self, node: &str) -> Option<tool_host::Client> {
+        match &self.nodes.borrow().get(node)?.kind {
+            Kind::Tool(tool_node) => tool_node.host.clone(),
+            Kind::Agent(_) => None,
+        }
+    }
+
     /// The live root and host of a tool at a node, if it is connected now.
     pub fn live(&self, node: &str, tool: &str, version: &str) -> Option<LiveTool> {
         let nodes = self.nodes.borrow();

@@ -191,6 +191,9 @@ impl Membrane {
         results: &mut object::CallResults,
     ) -> Result<(), Failure> {
         let owner = self.owner()?;
+        if self.via != Via::Agent {
+            owner.unpaused().await;
+        }
         let params = params.get().map_err(|error| Failure::from(wire::Malformed::from(error)))?;
         let command = self.understand(&owner, params).await?;
         let call = command.call;

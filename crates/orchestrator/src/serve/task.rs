@@ -112,7 +112,28 @@ impl task::Server for TaskServer {
     ) -> Result<(), capnp::Error> {
         let reason = params.get()?.get_reason()?.to_str().map_err(wire::Malformed::from)?;
         let reason = format!("{} ({})", reason.chars().take(1000).collect::<String>(), self.holder);
-        self.command(&Command::Cancel { reason }).await?;
+        let why = Failure::new(remit_core::Code::Cancelled, reason);
+        let cancelled = self.owner()?.cancel(why, &self.holder.to_string()).await;
+        cancelled.map_err(|failure| to_exception(&failure))
+    }
+
+    async fn pause(
+        self: Rc<Self>,
+        params: task::PauseParams,
+        _: task::PauseResults,
+    ) -> Result<(), capnp::Error> {
+        let reason = params.get()?.get_reason()?.to_str().map_err(wire::Malformed::from)?;
+        let reason = reason.chars().take(1000).collect();
+        self.command(&Command::Pause { reason, who: self.holder.to_string() }).await?;
+        Ok(())
+    }
+
+    async fn resume(
+        self: Rc<Self>,
+        _: task::ResumeParams,
+        _: task::ResumeResults,
+    ) -> Result<(), capnp::Error> {
+        self.command(&Command::Resume { who: self.holder.to_string() }).await?;
         Ok(())
     }
 

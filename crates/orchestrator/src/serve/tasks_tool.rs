@@ -160,11 +160,12 @@ impl Root {
         })?;
         let child = asked.tasks.create(spec, &creator).await?;
         // The parent may have ended while this was written, and looked for children before.
-        let orphan = asked.owner.with(|task| task.ending().is_some())
-            && !child.with(|task| task.created().detached);
+        let orphan =
+            asked.owner.with(|task| task.ending().is_some() || task.cancelling().is_some())
+                && !child.with(|task| task.created().detached);
         if orphan {
             let reason = format!("the task that spawned it, {}, has ended", asked.owner.key().task);
-            child.record_durably(&Command::Cancel { reason }).await?;
+            child.cancel(Failure::new(Code::Cancelled, reason), "").await?;
         }
         Ok(child)
     }
@@ -295,7 +296,7 @@ impl Spawned {
                 let reason = asked.text("reason")?.unwrap_or_default();
                 let reason = format!("{reason} ({})", holder(asked.owner.key().task));
                 let child = asked.tasks.working(&self.key)?;
-                child.record_durably(&Command::Cancel { reason }).await?;
+                child.cancel(Failure::new(Code::Cancelled, reason), "").await?;
                 Ok(Value::Null)
             }
             "grant" => {

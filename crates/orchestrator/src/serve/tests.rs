@@ -1,5 +1,7 @@
 //! What a connection gets, by the identity that was verified for it.
 
+mod control;
+mod lab;
 mod membrane;
 mod over_tls;
 

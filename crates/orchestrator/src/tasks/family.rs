@@ -131,22 +131,39 @@ impl Tasks {
             let key = TaskKey { tenant: me.tenant.clone(), task: origin.task };
             self.give_back(&key, origin.grant, me.task);
         }
-        for child in Self::children(owner) {
-            if child.detached {
-                continue;
-            }
+        self.end_children(owner).await;
+    }
+
+    /// Ends the tasks that a task spawned and that are not detached, and waits until they have.
+    pub async fn end_children(&self, owner: &Rc<Owner>) {
+        let me = owner.key();
+        let own = Self::children(owner).into_iter().filter(|child| !child.detached);
+        let ends = own.map(async |child| {
             let key = TaskKey { tenant: me.tenant.clone(), task: child.task };
-            if let Ok(child) = self.working(&key) {
-                let reason = format!("the task that spawned it, {}, has ended", me.task);
-                if let Err(failure) = child.record_durably(&Command::Cancel { reason }).await {
+            let ended = self.get(&key).is_ok_and(|child| child.with(|t| t.ending().is_some()));
+            let Ok(child) = (if ended { return } else { self.working(&key) }) else { return };
+            // A copy of a task's past names children that are not the copy's.
+            if child.with(|task| task.created().parent) != Some(me.task) {
+                return;
+            }
+            let why = format!("the task that spawned it, {}, has ended", me.task);
+            match child.cancel(Failure::new(Code::Cancelled, why), "").await {
+                Ok(()) => child.over().await,
+                Err(failure) => {
                     tracing::warn!(task = %key.task, %failure, "a child could not be cancelled");
                 }
             }
-        }
+        });
+        futures::future::join_all(ends).await;
     }
 
     fn give_back(&self, parent: &TaskKey, grant: GrantId, child: TaskId) {
         let Ok(owner) = self.working(parent) else { return };
+        // A copy of a task's past names grants that were passed to the other one.
+        let held = holder(child);
+        if owner.with(|task| task.grant(grant).is_none_or(|g| g.grant.holder != held)) {
+            return;
+        }
         // A purse that was passed on as a whole goes back with it.
         let purse = owner.with(|task| {
             let above = task.grant(task.grant(grant)?.grant.parent?)?;
@@ -192,7 +209,9 @@ impl Tasks {
         }
         if let Some(parent) = parent.filter(|parent| ended(*parent)) {
             let reason = format!("the task that spawned it, {parent}, has ended");
-            if let Err(failure) = owner.record(&Command::Cancel { reason }) {
+            let why = Failure::new(Code::Cancelled, reason);
+            let cancel = Command::RequestCancel { why, who: String::new() };
+            if let Err(failure) = owner.record(&cancel) {
                 tracing::warn!(task = %owner.key().task, %failure, "it could not be cancelled");
             }
         }

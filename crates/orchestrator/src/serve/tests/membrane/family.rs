@@ -1,9 +1,15 @@
 //! References that are attenuated and passed on: what the holder of a weaker one cannot do.
 
-use remit_core::task::Command;
-use remit_core::{Fact, GrantId};
+use std::rc::Rc;
 
-use super::*;
+use capnp::capability::RemotePromise;
+use remit_core::task::Command;
+use remit_core::{Code, Fact, GrantId, Value};
+use remit_schema::object_capnp::object;
+use remit_schema::task_capnp::task_context;
+
+use super::super::lab::{Lab, Site, call, create, granted, over_both, said};
+use crate::owner::Owner;
 
 /// Attenuates by caveats in the text form.
 fn attenuate(

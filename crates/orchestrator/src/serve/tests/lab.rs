@@ -1,0 +1,313 @@
+//! An orchestrator with a tool and an agent node in the same process, for tests that play the agent.
+//! One body, two transports: in the same process, and over a stream.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use capnp::capability::RemotePromise;
+use remit_core::event::{SourceFile, TimeLimits};
+use remit_core::manifest::{Interface, Method};
+use remit_core::{Code, Failure, Manifest, Role, Value};
+use remit_schema::agent_node_capnp::{agent_host, run};
+use remit_schema::object_capnp::object;
+use remit_schema::task_capnp::task_context;
+use remit_schema::tool_node_capnp::tool_host;
+use remit_vat::connection::Connection;
+use remit_vat::exception::{to_exception, to_failure};
+use remit_vat::wire;
+use tokio::task::LocalSet;
+
+use super::super::fakes::{options, who};
+use crate::journal::{Journal, MemoryJournal};
+use crate::owner::Owner;
+use crate::owner::services::Timing;
+use crate::registry::{AgentOffer, Registry, ToolOffer};
+use crate::tasks::{GrantRoot, GrantSpec, TaskSpec, Tasks};
+use crate::tickets::Tickets;
+
+/// How an agent reaches its task.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Transport {
+    SameProcess,
+    Stream,
+}
+
+/// An orchestrator with one tool and one agent node, both in this process.
+pub(super) struct Lab {
+    pub(super) journal: Arc<MemoryJournal>,
+    pub(super) transport: Transport,
+    pub(super) seen: Rc<RefCell<Vec<String>>>,
+    pub(super) kept: Rc<RefCell<Option<object::Client>>>,
+}
+
+/// An orchestrator that runs.
+pub(super) struct Site {
+    pub(super) tasks: Rc<Tasks>,
+    pub(super) tickets: Rc<RefCell<Vec<Vec<u8>>>>,
+    pub(super) redeem: Rc<Tickets>,
+    _leases: (crate::registry::Lease, crate::registry::Lease),
+}
+
+pub(super) struct Tool {
+    pub(super) path: String,
+    pub(super) seen: Rc<RefCell<Vec<String>>>,
+    pub(super) kept: Rc<RefCell<Option<object::Client>>>,
+}
+
+/// Says that a call was stopped.
+struct Stopped(Rc<RefCell<Vec<String>>>);
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        self.0.borrow_mut().push("stopped".into());
+    }
+}
+
+struct Node {
+    tickets: Rc<RefCell<Vec<Vec<u8>>>>,
+}
+
+/// A worker process that never ends by itself; dropping it is noticed by nobody here.
+struct Process;
+
+impl object::Server for Tool {
+    async fn call(
+        self: Rc<Self>,
+        params: object::CallParams,
+        mut results: object::CallResults,
+    ) -> Result<(), capnp::Error> {
+        let params = params.get()?;
+        let method = wire::text(params.get_method())?;
+        let (args, table) = wire::value::read(params.get_args()?)?;
+        self.seen.borrow_mut().push(format!("{}{method}", self.path));
+        let said = match method.as_str() {
+            "open" | "make" => {
+                let path = format!("{}{method}.", self.path);
+                let (seen, kept) = (Rc::clone(&self.seen), Rc::clone(&self.kept));
+                results.get().set_object(capnp_rpc::new_client(Self { path, seen, kept }));
+                return Ok(());
+            }
+            "hang" => {
+                let _stopped = Stopped(Rc::clone(&self.seen));
+                return std::future::pending().await;
+            }
+            "fail" => return Err(to_exception(&Failure::new(Code::Failed, "as asked"))),
+            "use" => {
+                let lent =
+                    table.into_iter().next().ok_or_else(|| capnp::Error::failed("none".into()))?;
+                let answer = call(&lent, 0, "look").promise.await;
+                *self.kept.borrow_mut() = Some(lent);
+                wire::value::read(answer?.get()?.get_value()?)?.0
+            }
+            _ => {
+                let _ = args;
+                Value::Text(format!("{}{method}", self.path))
+            }
+        };
+        wire::value::write(results.get().init_value(), &said, &[]);
+        Ok(())
+    }
+
+    async fn describe(
+        self: Rc<Self>,
+        _: object::DescribeParams,
+        _: object::DescribeResults,
+    ) -> Result<(), capnp::Error> {
+        Ok(())
+    }
+}
+
+impl tool_host::Server for Tool {
+    async fn settle(
+        self: Rc<Self>,
+        _: tool_host::SettleParams,
+        mut results: tool_host::SettleResults,
+    ) -> Result<(), capnp::Error> {
+        results.get().init_state().set_started(());
+        Ok(())
+    }
+}
+
+impl agent_host::Server for Node {
+    async fn start(
+        self: Rc<Self>,
+        params: agent_host::StartParams,
+        mut results: agent_host::StartResults,
+    ) -> Result<(), capnp::Error> {
+        let ticket = params.get()?.get_spec()?.get_ticket()?.to_vec();
+        self.tickets.borrow_mut().push(ticket);
+        results.get().set_run(capnp_rpc::new_client(Process));
+        Ok(())
+    }
+}
+
+impl run::Server for Process {
+    async fn wait(
+        self: Rc<Self>,
+        _: run::WaitParams,
+        _: run::WaitResults,
+    ) -> Result<(), capnp::Error> {
+        std::future::pending().await
+    }
+}
+
+impl Lab {
+    pub(super) fn new(transport: Transport) -> Self {
+        let journal = Arc::new(MemoryJournal::new());
+        Self { journal, transport, seen: Rc::default(), kept: Rc::default() }
+    }
+
+    /// Starts the orchestrator, or starts it again on the same journal.
+    pub(super) fn start(&self) -> Site {
+        let registry = Registry::new(Box::new(crate::node::now_ms));
+        let tool = || Tool {
+            path: String::new(),
+            seen: Rc::clone(&self.seen),
+            kept: Rc::clone(&self.kept),
+        };
+        let tickets = Rc::default();
+        let offer = ToolOffer {
+            tools: vec![(manifest(), capnp_rpc::new_client(tool()))],
+            labels: Vec::new(),
+            host: capnp_rpc::new_client(tool()),
+        };
+        let tools = registry.register_tools(&who(Role::ToolNode, "one").to_string(), offer);
+        let node = Node { tickets: Rc::clone(&tickets) };
+        let offer = AgentOffer {
+            kinds: vec!["script".into()],
+            version: "1".into(),
+            labels: Vec::new(),
+            capacity: 9,
+            host: capnp_rpc::new_client(node),
+        };
+        let agents = registry.register_agents(&node_name(), offer);
+        let redeem = Tickets::new();
+        let journal: Arc<dyn Journal> = Arc::<MemoryJournal>::clone(&self.journal);
+        let clock = Box::new(crate::node::now_ms);
+        let audit = crate::audit::Audit::in_memory(Box::new(|| 7));
+        let opened =
+            Tasks::open(journal, audit, registry, Rc::clone(&redeem), Timing::default(), clock);
+        Site { tasks: opened.unwrap(), tickets, redeem, _leases: (tools.unwrap(), agents.unwrap()) }
+    }
+
+    /// The next attempt, as its worker sees it: the task, and the object it was granted.
+    pub(super) async fn attempt(&self, site: &Site) -> (task_context::Client, object::Client) {
+        while site.tickets.borrow().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let ticket = site.tickets.borrow_mut().remove(0);
+        let redeemed = site.redeem.redeem(&ticket, &node_name()).unwrap();
+        let context = match self.transport {
+            Transport::SameProcess => redeemed.bootstrap,
+            Transport::Stream => {
+                let (ours, theirs) = tokio::io::duplex(1 << 16);
+                let served = Connection::serve(ours, redeemed.bootstrap.client, options());
+                let _wanted = redeemed.connected.send(served);
+                Connection::connect(theirs, None, options()).0
+            }
+        };
+        let granted = granted(&context, 0).await;
+        (context, granted)
+    }
+}
+
+/// What an attempt is handed at this place.
+pub(super) async fn granted(context: &task_context::Client, at: u32) -> object::Client {
+    let begun = context.begin_request().send().promise.await.unwrap();
+    let script = begun.get().unwrap().get_script().unwrap();
+    script.get_grants().unwrap().get(at).get_object().unwrap()
+}
+
+fn node_name() -> String {
+    who(Role::AgentNode, "one").to_string()
+}
+
+pub(super) fn manifest() -> Manifest {
+    let method = |name: &str, read_only: bool, returns: &str| Method {
+        name: name.into(),
+        read_only,
+        returns: returns.into(),
+        ..Method::default()
+    };
+    let thing = Interface {
+        name: "Thing".into(),
+        methods: vec![
+            method("open", true, "Thing"),
+            method("make", false, "Thing"),
+            method("look", true, ""),
+            method("put", false, ""),
+            method("fail", false, ""),
+            method("hang", false, ""),
+            Method {
+                params: vec![remit_core::manifest::Param {
+                    name: "what".into(),
+                    ..Default::default()
+                }],
+                ..method("use", false, "")
+            },
+        ],
+        ..Interface::default()
+    };
+    Manifest {
+        tool: "lab".into(),
+        version: "1".into(),
+        root: "Thing".into(),
+        interfaces: vec![thing],
+        ..Manifest::default()
+    }
+}
+
+pub(super) async fn create(site: &Site) -> Rc<Owner> {
+    create_within(site, TimeLimits::default()).await
+}
+
+pub(super) async fn create_within(site: &Site, limits: TimeLimits) -> Rc<Owner> {
+    let tool = |tool: &str| GrantSpec {
+        name: tool.into(),
+        root: GrantRoot::Tool { tool: tool.into(), version: String::new(), path: String::new() },
+        caveats: Vec::new(),
+    };
+    let spec = TaskSpec {
+        name: "test".into(),
+        agent: "script".into(),
+        source: vec![SourceFile { path: "main.js".into(), text: String::new() }],
+        entry: "main.js".into(),
+        input: Value::Null,
+        labels: Vec::new(),
+        grants: vec![tool("lab"), tool("tasks")],
+        key: String::new(),
+        limits,
+        ..TaskSpec::default()
+    };
+    site.tasks.create(spec, &who(Role::Client, "me")).await.unwrap()
+}
+
+pub(super) fn call(
+    object: &object::Client,
+    number: u64,
+    method: &str,
+) -> RemotePromise<object::call_results::Owned> {
+    let mut request = object.call_request();
+    request.get().set_method(method);
+    request.get().set_key(&number.to_be_bytes());
+    request.get().init_args().set_null(());
+    request.send()
+}
+
+/// What a call said, or how it failed.
+pub(super) async fn said(
+    promise: RemotePromise<object::call_results::Owned>,
+) -> Result<(Value<u32>, u64), Failure> {
+    let response = promise.promise.await.map_err(|error| to_failure(&error))?;
+    let results = response.get().unwrap();
+    let value = wire::value::read(results.get_value().unwrap()).unwrap().0;
+    Ok((value, results.get_recorded().unwrap().get_number()))
+}
+
+/// Runs one body over both transports.
+pub(super) async fn over_both<F: Future<Output = ()>>(body: impl Fn(Lab) -> F) {
+    for transport in [Transport::SameProcess, Transport::Stream] {
+        LocalSet::new().run_until(body(Lab::new(transport))).await;
+    }
+}

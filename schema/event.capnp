@@ -45,6 +45,8 @@ struct Event {
     cancelRequested @23 :CancelRequested;
     taskForked @24 :TaskForked;
     taskUpgraded @25 :TaskUpgraded;
+    steersRequested @26 :SteersRequested;
+    steersDelivered @27 :SteersDelivered;
   }
 }
 
@@ -249,6 +251,8 @@ struct InputAccepted {
   sender @2 :Text;
   key @3 :Text;
   # The sender's idempotency key; empty: it gave none.
+  steer @4 :Bool;
+  # Whether it joins what the agent is doing; else it waits for the agent to ask for its next input.
 }
 
 struct InputDelivered {
@@ -256,6 +260,21 @@ struct InputDelivered {
 
   operation @0 :UInt64;
   input @1 :UInt64;
+}
+
+struct SteersRequested {
+  # The agent asks for the steers that have come.
+
+  operation @0 :UInt64;
+  wait @1 :Bool;
+  # Whether it waits for at least one.
+}
+
+struct SteersDelivered {
+  # The agent was given all steers that had come.
+
+  operation @0 :UInt64;
+  inputs @1 :List(UInt64);
 }
 
 struct TimerSet {

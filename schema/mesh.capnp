@@ -106,8 +106,9 @@ interface Task {
   events @1 (after :UInt64, sink :EventSink) -> (subscription :Subscription);
   # Feeds `sink` every event whose number is above `after`, then goes on live.
 
-  send @2 (value :Value, key :Text) -> (input :UInt64);
+  send @2 (value :Value, key :Text, steer :Bool) -> (input :UInt64);
   # Accepts input for the agent. Durable when answered; a `key` seen before is accepted once.
+  # `steer`: it joins what the agent is doing; else it waits until the agent asks for its next input.
 
   cancel @3 (reason :Text) -> ();
   # Durable when answered. The task ends when what is under way has answered, or after a while. A

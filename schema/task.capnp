@@ -32,6 +32,9 @@ interface TaskContext extends(Peer) {
 
   cancelled @5 () -> (reason :Text);
   # Answers when the attempt is to stop. Never answers otherwise.
+
+  steers @6 (operation :UInt64, wait :Bool) -> (values :List(Value), recorded :Recorded);
+  # Answers with all steers that have come since the last look; `wait`: when there is at least one.
 }
 
 struct Script {

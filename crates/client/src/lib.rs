@@ -44,4 +44,4 @@ pub use remit_core::{
 };
 pub use remit_vat::credential::Credential;
 pub use spec::{GrantRoot, GrantSpec, TaskSpec};
-pub use task::TaskHandle;
+pub use task::{Input, TaskHandle};

@@ -12,6 +12,37 @@ use crate::limits;
 use crate::serve::{follow, mesh, session::Repeat, task};
 use crate::spec::GrantSpec;
 
+/// Input for a task.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Input {
+    /// What the agent is given.
+    pub value: Value,
+    /// Whether it joins what the agent is doing (`remit.steers()`); else it waits for the agent to
+    /// ask for its next input (`remit.input()`).
+    pub steer: bool,
+    /// Its idempotency key, at most 256 bytes.
+    pub key: String,
+}
+
+impl Input {
+    /// Input that waits in line, under a key that is used nowhere else.
+    pub fn new(value: Value) -> Self {
+        Self { value, steer: false, key: Uuid::now_v7().to_string() }
+    }
+
+    /// The same as a steer.
+    #[must_use]
+    pub fn steer(self) -> Self {
+        Self { steer: true, ..self }
+    }
+
+    /// The same under this key.
+    #[must_use]
+    pub fn with_key(self, key: impl Into<String>) -> Self {
+        Self { key: key.into(), ..self }
+    }
+}
+
 /// A handle on a durable task. Dropping it changes nothing; the same task can be had again with
 /// [`Client::task`].
 #[derive(Debug, Clone)]
@@ -75,11 +106,20 @@ impl TaskHandle {
     /// # Errors
     /// [`Error::Failed`] if the task has ended or too much input waits for it.
     pub async fn send(&self, value: Value) -> Result<InputId, Error> {
-        let (id, key) = (self.id, Uuid::now_v7().to_string());
+        self.send_input(Input::new(value)).await
+    }
+
+    /// Sends input to the task, as a steer or under a key of the sender's own. Sent again under the
+    /// same key, even by another process, it is accepted once.
+    ///
+    /// # Errors
+    /// As of [`TaskHandle::send`].
+    pub async fn send_input(&self, input: Input) -> Result<InputId, Error> {
+        let id = self.id;
         self.client
             .visit(async move |session| {
-                let (value, key) = (&value, &key);
-                session.ask(Repeat::Harmless, |m| task::send(mesh::task(&m, id), value, key)).await
+                let input = &input;
+                session.ask(Repeat::Harmless, |m| task::send(mesh::task(&m, id), input)).await
             })
             .await
     }

@@ -52,11 +52,15 @@ pub enum Fact {
     /// The agent wrote a line of output.
     LogEmitted { line: u64, level: Level, text: String },
     /// Input for the agent was accepted.
-    InputAccepted { input: InputId, value: Value, sender: String, key: String },
+    InputAccepted { input: InputId, value: Value, sender: String, key: String, steer: bool },
     /// The agent asked for its next input.
     InputRequested { operation: CallNumber },
     /// The agent was given an input.
     InputDelivered { operation: CallNumber, input: InputId },
+    /// The agent asked for the steers that have come; `wait`: for at least one.
+    SteersRequested { operation: CallNumber, wait: bool },
+    /// The agent was given all steers that had come.
+    SteersDelivered { operation: CallNumber, inputs: Vec<InputId> },
     /// The agent sleeps until then.
     TimerSet { operation: CallNumber, due_ms: u64 },
     /// Its sleep is over.
@@ -283,6 +287,8 @@ impl Fact {
             Self::InputAccepted { .. } => "input-accepted",
             Self::InputRequested { .. } => "input-requested",
             Self::InputDelivered { .. } => "input-delivered",
+            Self::SteersRequested { .. } => "steers-requested",
+            Self::SteersDelivered { .. } => "steers-delivered",
             Self::TimerSet { .. } => "timer-set",
             Self::TimerFired { .. } => "timer-fired",
             Self::TaskCompleted(_) => "task-completed",

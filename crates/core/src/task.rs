@@ -10,6 +10,7 @@ mod charge;
 mod control;
 mod decide;
 mod derive;
+mod input;
 mod narrow;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -20,6 +21,7 @@ pub use call::CallCommand;
 pub use control::{Paused, Rewind, Upgrade};
 pub use decide::{Command, Decision, Refusal};
 pub use derive::{ATTENUATE, PassOn, SPLIT};
+pub use input::Sent;
 
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +57,8 @@ pub struct Task {
     inputs: BTreeMap<InputId, Value>,
     undelivered: VecDeque<InputId>,
     asking: VecDeque<CallNumber>,
+    steers: VecDeque<InputId>,
+    asking_steers: VecDeque<CallNumber>,
     keys: BTreeMap<String, InputId>,
     /// Calls of holders that a grant was passed on to, by grant and key.
     delegated: BTreeMap<(GrantId, Vec<u8>), CallNumber>,
@@ -128,6 +132,13 @@ pub enum Operation {
         /// The input that was given, and the event that says so.
         delivered: Option<(InputId, Stamp)>,
     },
+    /// A look for steers.
+    Steers {
+        /// Whether it waits for one.
+        wait: bool,
+        /// Those that were handed over, and the event that says so.
+        delivered: Option<(Vec<InputId>, Stamp)>,
+    },
 }
 
 /// What became of an allowed call.
@@ -160,8 +171,11 @@ impl Operation {
             | Self::Denied { at, .. }
             | Self::Derived { at, .. } => Some(*at),
             Self::Sleep { fired, .. } => *fired,
-            Self::Input { delivered: Some((_, at)) } => Some(*at),
-            Self::Call { .. } | Self::Input { delivered: None } => None,
+            Self::Input { delivered: Some((_, at)) }
+            | Self::Steers { delivered: Some((_, at)), .. } => Some(*at),
+            Self::Call { .. }
+            | Self::Input { delivered: None }
+            | Self::Steers { delivered: None, .. } => None,
         }
     }
 
@@ -171,7 +185,7 @@ impl Operation {
             Self::Call { request, .. } => Some(&request.digest),
             Self::Denied { denied, .. } => Some(&denied.digest),
             Self::Derived { digest, .. } => Some(digest),
-            Self::Sleep { .. } | Self::Input { .. } => None,
+            Self::Sleep { .. } | Self::Input { .. } | Self::Steers { .. } => None,
         }
     }
 
@@ -183,6 +197,7 @@ impl Operation {
             Self::Derived { grant, .. } => format!("{ATTENUATE}, which made grant {grant}"),
             Self::Sleep { .. } => "a sleep".into(),
             Self::Input { .. } => "a wait for input".into(),
+            Self::Steers { .. } => "a look for steers".into(),
         }
     }
 }
@@ -282,7 +297,8 @@ impl Task {
 
     /// Whether the agent waits for nothing but time or input.
     pub fn waits(&self) -> bool {
-        (!self.asking.is_empty() || !self.sleeping.is_empty()) && self.open.is_empty()
+        let asks = !self.asking.is_empty() || !self.asking_steers.is_empty();
+        (asks || !self.sleeping.is_empty()) && self.open.is_empty()
     }
 
     /// How many calls the task made, refused ones included.
@@ -299,7 +315,9 @@ impl Task {
                     Operation::Call { request, .. } => Some(request.grant),
                     Operation::Denied { denied, .. } => Some(denied.grant),
                     Operation::Derived { grant, .. } => Some(*grant),
-                    Operation::Sleep { .. } | Operation::Input { .. } => None,
+                    Operation::Sleep { .. }
+                    | Operation::Input { .. }
+                    | Operation::Steers { .. } => None,
                 }
             }
         }

@@ -334,7 +334,9 @@ impl Owner {
                     self.stirred.notify_one();
                 }
                 Fact::AttemptEnded { .. } | Fact::TimerFired { .. } => self.stirred.notify_one(),
-                Fact::InputDelivered { .. } => self.stirred.notify_one(),
+                Fact::InputDelivered { .. } | Fact::SteersDelivered { .. } => {
+                    self.stirred.notify_one();
+                }
                 _ => {}
             }
         }

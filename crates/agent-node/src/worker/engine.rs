@@ -49,6 +49,8 @@ pub(super) enum Ask {
     Sleep { operation: u64, duration_ms: u64 },
     /// A wait for input.
     Input { operation: u64 },
+    /// A look for steers; `wait`: until there is one.
+    Steers { operation: u64, wait: bool },
     /// A line of output.
     Log { line: u64, level: Level, text: String },
 }

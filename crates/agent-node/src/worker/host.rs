@@ -55,6 +55,13 @@ fn natives<'js>(ctx: &Ctx<'js>, shared: &Rc<Shared>) -> rquickjs::Result<Object<
     };
     host.set("input", Function::new(ctx.clone(), input)?)?;
     let own = Rc::clone(shared);
+    let steers = move |wait: bool| {
+        let operation = own.next_operation();
+        own.asks.borrow_mut().push(Ask::Steers { operation, wait });
+        number(operation)
+    };
+    host.set("steers", Function::new(ctx.clone(), steers)?)?;
+    let own = Rc::clone(shared);
     host.set("now", Function::new(ctx.clone(), move || number(own.now_ms.get()))?)?;
     let own = Rc::clone(shared);
     let random = move || own.chance.borrow_mut().next_float();

@@ -145,6 +145,7 @@
       return operation(host.sleep(ms), {});
     },
     input: () => operation(host.input(), {}),
+    steers: (options) => operation(host.steers(options !== undefined && options !== null && options.wait === true), {}),
     spawn: (...args) => {
       if (spawner === undefined) {
         throw new RemitError({ code: "not-found", message: "the task may spawn none: grant it the tool `tasks`", detail: "" }, "tasks", "spawn");

@@ -168,6 +168,26 @@ impl Held {
                     })
                 });
             }
+            Ask::Steers { operation, wait } => {
+                let mut request = self.context.steers_request();
+                request.get().set_operation(operation);
+                request.get().set_wait(wait);
+                let promise = request.send().promise;
+                self.reply_when(operation, None, async move {
+                    let response = promise.await.map_err(|error| to_failure(&error))?;
+                    let results = response.get().map_err(|error| to_failure(&error))?;
+                    let values = results.get_values().map_err(|error| to_failure(&error))?;
+                    let recorded = results.get_recorded().map_err(|error| to_failure(&error))?;
+                    let values = values.iter().map(|value| Ok(wire::value::read(value)?.0));
+                    Ok(Good {
+                        value: Value::List(values.collect::<Result<_, wire::Malformed>>()?),
+                        table: Vec::new(),
+                        object: false,
+                        number: recorded.get_number(),
+                        time_ms: recorded.get_time_ms(),
+                    })
+                });
+            }
             Ask::Input { operation } => {
                 let mut request = self.context.input_request();
                 request.get().set_operation(operation);

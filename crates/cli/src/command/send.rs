@@ -1,7 +1,7 @@
 //! `remit send`: input for a task.
 
 use clap::Args;
-use remit_client::value_from_json;
+use remit_client::{Input, value_from_json};
 
 use super::task::{Among, choose};
 use crate::embedded::Parts;
@@ -17,6 +17,15 @@ pub(super) struct Send {
 
     /// The input as JSON; what is no JSON is taken as text
     input: String,
+
+    /// Hand it to the agent in what it is doing (`remit.steers()`); else it waits until the agent
+    /// asks for its next input (`remit.input()`)
+    #[arg(long)]
+    steer: bool,
+
+    /// A key of your own: sent twice under the same, it is accepted once
+    #[arg(long)]
+    key: Option<String>,
 }
 
 impl Send {
@@ -26,7 +35,10 @@ impl Send {
         let mesh = Mesh::reach(place, Parts::Orchestrator).await?;
         let sent = async {
             let task = choose(&mesh.client, Some(&self.task), Among::Every).await?;
-            Ok::<_, Fault>(task.send(value_from_json(json)).await?)
+            let mut input = Input::new(value_from_json(json));
+            input.steer = self.steer;
+            input.key = self.key.unwrap_or(input.key);
+            Ok::<_, Fault>(task.send_input(input).await?)
         }
         .await;
         mesh.leave().await;

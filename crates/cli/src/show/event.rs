@@ -87,9 +87,17 @@ impl Lines {
                 paint.ink(Ink::Odd, &what)
             }
             Fact::LogEmitted { level, text, .. } => self.log(*level, text),
-            Fact::InputAccepted { input, value, sender, .. } => {
+            Fact::InputAccepted { input, value, sender, steer, .. } => {
                 let value = text::value(value, SHOWN);
-                format!("input {input}: {value} from {}", harmless(sender))
+                let kind = if *steer { "steer" } else { "input" };
+                format!("{kind} {input}: {value} from {}", harmless(sender))
+            }
+            Fact::SteersRequested { wait: true, .. } => {
+                "waits for a steer: `remit send --steer`".into()
+            }
+            Fact::SteersRequested { .. } => "looks for steers".into(),
+            Fact::SteersDelivered { inputs, .. } => {
+                format!("{} taken", text::count(inputs.len(), "steer"))
             }
             Fact::InputRequested { .. } => "waits for input: `remit send`".into(),
             Fact::InputDelivered { input, .. } => format!("input {input} is taken"),

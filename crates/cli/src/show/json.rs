@@ -40,9 +40,17 @@ fn fact(fact: &Fact) -> Json {
         Fact::LogEmitted { line, level, text } => {
             json!({ "line": line, "level": level_name(*level), "text": text })
         }
-        Fact::InputAccepted { input, value, sender, key } => json!({
+        Fact::InputAccepted { input, value, sender, key, steer } => json!({
             "input": input.0, "value": value_to_json(value), "sender": sender, "key": key,
+            "steer": steer,
         }),
+        Fact::SteersRequested { operation, wait } => {
+            json!({ "operation": operation.0, "wait": wait })
+        }
+        Fact::SteersDelivered { operation, inputs } => {
+            let inputs: Vec<u64> = inputs.iter().map(|input| input.0).collect();
+            json!({ "operation": operation.0, "inputs": inputs })
+        }
         Fact::InputRequested { operation } | Fact::TimerFired { operation } => {
             json!({ "operation": operation.0 })
         }

@@ -1,6 +1,6 @@
 //! Calls on one task.
 
-use remit_core::{Failure, GrantId, InputId, Outcome, Value};
+use remit_core::{Failure, GrantId, InputId, Outcome};
 use remit_schema::mesh_capnp::task;
 use remit_vat::connection::within;
 use remit_vat::exception::to_failure;
@@ -10,6 +10,7 @@ use super::{read, write};
 use crate::info::{GrantInfo, TaskInfo};
 use crate::limits;
 use crate::spec::GrantSpec;
+use crate::task::Input;
 
 pub(crate) async fn info(task: task::Client) -> Result<TaskInfo, Failure> {
     let response = within(limits::CALL, task.info_request().send()).await?;
@@ -17,10 +18,11 @@ pub(crate) async fn info(task: task::Client) -> Result<TaskInfo, Failure> {
     read().map_err(unreadable)
 }
 
-pub(crate) async fn send(task: task::Client, value: &Value, key: &str) -> Result<InputId, Failure> {
+pub(crate) async fn send(task: task::Client, input: &Input) -> Result<InputId, Failure> {
     let mut request = task.send_request();
-    request.get().set_key(key);
-    write::plain(request.get().init_value(), value)?;
+    request.get().set_key(&input.key);
+    request.get().set_steer(input.steer);
+    write::plain(request.get().init_value(), &input.value)?;
     let response = within(limits::CALL, request.send()).await?;
     let results = response.get().map_err(|error| to_failure(&error))?;
     Ok(InputId(results.get_input()))

@@ -73,6 +73,8 @@ impl Projection {
             | Fact::AttemptEnded { .. }
             | Fact::CallUnknown { .. }
             | Fact::LogEmitted { .. }
+            | Fact::SteersRequested { .. }
+            | Fact::SteersDelivered { .. }
             | Fact::InputAccepted { .. }
             | Fact::InputRequested { .. }
             | Fact::InputDelivered { .. }

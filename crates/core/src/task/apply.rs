@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::{CallState, Ending, Held, Operation, Stamp, Task};
 use crate::event::{CallRequested, Delegate, Event, Fact, Grant};
 use crate::grant::{Checker, Usage};
-use crate::id::{Attempt, CallNumber, EventNumber, GrantId, InputId};
-use crate::value::{Outcome, Value};
+use crate::id::{Attempt, CallNumber, EventNumber, GrantId};
+use crate::value::Outcome;
 
 /// The event cannot follow on what is known: the journal is damaged, or was written by a program
 /// with other rules.
@@ -62,6 +62,8 @@ impl Task {
             inputs: BTreeMap::new(),
             undelivered: VecDeque::new(),
             asking: VecDeque::new(),
+            steers: VecDeque::new(),
+            asking_steers: VecDeque::new(),
             keys: BTreeMap::new(),
             delegated: BTreeMap::new(),
             derived_by: BTreeMap::new(),
@@ -112,7 +114,18 @@ impl Task {
                 self.lines += 1;
                 Ok(())
             }
-            Fact::InputAccepted { input, value, key, .. } => self.accept(*input, value, key),
+            Fact::InputAccepted { input, value, key, steer, .. } => {
+                self.accept(*input, value, key, *steer)
+            }
+            Fact::SteersRequested { operation, wait } => {
+                let asked = Operation::Steers { wait: *wait, delivered: None };
+                self.add_operation(*operation, asked)?;
+                self.asking_steers.push_back(*operation);
+                Ok(())
+            }
+            Fact::SteersDelivered { operation, inputs } => {
+                self.deliver_steers(*operation, inputs, at)
+            }
             Fact::InputRequested { operation } => {
                 self.add_operation(*operation, Operation::Input { delivered: None })?;
                 self.asking.push_back(*operation);
@@ -271,35 +284,6 @@ impl Task {
             }
             _ => Err("there is no such call in flight"),
         }
-    }
-
-    fn accept(&mut self, input: InputId, value: &Value, key: &str) -> Applied {
-        if input != self.last_input().next() {
-            return Err("its input is not the next one");
-        }
-        if self.keys.contains_key(key) {
-            return Err("its key was used already");
-        }
-        if !key.is_empty() {
-            self.keys.insert(key.to_owned(), input);
-        }
-        self.inputs.insert(input, value.clone());
-        self.undelivered.push_back(input);
-        Ok(())
-    }
-
-    fn deliver(&mut self, operation: CallNumber, input: InputId, at: Stamp) -> Applied {
-        if self.undelivered.front() != Some(&input) {
-            return Err("that input is not the next one");
-        }
-        if self.asking.front() != Some(&operation) {
-            return Err("that operation is not the next to get an input");
-        }
-        self.undelivered.pop_front();
-        self.asking.pop_front();
-        self.operations.insert(operation, Operation::Input { delivered: Some((input, at)) });
-        self.order.push(operation);
-        Ok(())
     }
 
     fn fire(&mut self, operation: CallNumber, at: Stamp) -> Applied {

@@ -345,12 +345,17 @@ impl Task {
     fn drop_operations(&mut self, dropped: &[CallNumber]) {
         let dropped: BTreeSet<CallNumber> = dropped.iter().copied().collect();
         let mut inputs: BTreeSet<InputId> = self.undelivered.drain(..).collect();
+        let mut steers: BTreeSet<InputId> = self.steers.drain(..).collect();
         for number in &dropped {
             let grant = self.request(*number).map(|request| request.grant);
-            if let Some(Operation::Input { delivered: Some((input, _)) }) =
-                self.operations.remove(number)
-            {
-                inputs.insert(input);
+            match self.operations.remove(number) {
+                Some(Operation::Input { delivered: Some((input, _)) }) => {
+                    inputs.insert(input);
+                }
+                Some(Operation::Steers { delivered: Some((taken, _)), .. }) => {
+                    steers.extend(taken);
+                }
+                _ => {}
             }
             if self.open.remove(number)
                 && let Some(grant) = grant
@@ -363,8 +368,10 @@ impl Task {
             self.control.generations.remove(number);
         }
         self.undelivered = inputs.into_iter().collect();
+        self.steers = steers.into_iter().collect();
         self.order.retain(|number| !dropped.contains(number));
         self.asking.retain(|number| !dropped.contains(number));
+        self.asking_steers.retain(|number| !dropped.contains(number));
         self.delegated.retain(|_, number| !dropped.contains(number));
     }
 }

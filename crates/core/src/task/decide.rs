@@ -1,11 +1,11 @@
 //! *Decide*: a command, and the facts it leads to or the reason why not.
 
-use super::{CallCommand, CallState, Held, Operation, PassOn, Task, Upgrade};
+use super::{CallCommand, CallState, Held, Operation, PassOn, Sent, Task, Upgrade};
 use crate::event::{Fact, Grant, Level};
 use crate::failure::{Code, Failure};
-use crate::id::{Attempt, CallNumber, GrantId, InputId};
+use crate::id::{Attempt, CallNumber, GrantId};
 use crate::limits;
-use crate::value::{Outcome, Value};
+use crate::value::Outcome;
 
 /// Something that someone wants of a task.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,9 +31,11 @@ pub enum Command {
     /// The agent writes a line.
     Log { attempt: Attempt, line: u64, level: Level, text: String },
     /// Someone sends input.
-    AcceptInput { value: Value, sender: String, key: String },
+    AcceptInput(Box<Sent>),
     /// The agent waits for input.
     RequestInput { attempt: Attempt, operation: CallNumber },
+    /// The agent asks for the steers that have come; `wait`: for at least one.
+    RequestSteers { attempt: Attempt, operation: CallNumber, wait: bool },
     /// The agent goes to sleep.
     SetTimer { attempt: Attempt, operation: CallNumber, duration_ms: u64 },
     /// A sleep is over.
@@ -139,8 +141,9 @@ impl Task {
             Command::Log { attempt, line, level, text } => {
                 return self.decide_log(*attempt, *line, *level, text);
             }
-            Command::AcceptInput { value, sender, key } => {
-                return self.decide_input(value, sender, key);
+            Command::AcceptInput(sent) => return self.decide_input(sent),
+            Command::RequestSteers { attempt, operation, wait } => {
+                return self.decide_ask_steers(*attempt, *operation, *wait);
             }
             Command::RequestInput { attempt, operation } => {
                 return self.decide_ask(*attempt, *operation);
@@ -267,61 +270,6 @@ impl Task {
         Ok(Decision::Record(vec![Fact::LogEmitted { line, level, text: text[..cut].to_owned() }]))
     }
 
-    fn decide_input(&self, value: &Value, sender: &str, key: &str) -> Result<Decision, Refusal> {
-        if self.keys.contains_key(key) {
-            return Ok(Decision::Recorded);
-        }
-        self.check_open()?;
-        if self.undelivered.len() >= limits::MAX_WAITING_INPUTS {
-            let why = format!(
-                "{} inputs wait already: send more when the agent has taken some",
-                self.undelivered.len()
-            );
-            return Err(Failure::new(Code::Limit, why).into());
-        }
-        if value.weight() > limits::MAX_VALUE_BYTES || key.len() > limits::MAX_NAME_BYTES {
-            let why = format!(
-                "an input of more than {} bytes, or a key of more than {}",
-                limits::MAX_VALUE_BYTES,
-                limits::MAX_NAME_BYTES
-            );
-            return Err(Failure::new(Code::Limit, why).into());
-        }
-        let input = self.last_input().next();
-        let accepted = Fact::InputAccepted {
-            input,
-            value: value.clone(),
-            sender: sender.to_owned(),
-            key: key.to_owned(),
-        };
-        let delivered = match self.asking.front() {
-            Some(operation) if self.undelivered.is_empty() => {
-                Some(Fact::InputDelivered { operation: *operation, input })
-            }
-            _ => None,
-        };
-        Ok(Decision::Record([accepted].into_iter().chain(delivered).collect()))
-    }
-
-    fn decide_ask(&self, attempt: Attempt, operation: CallNumber) -> Result<Decision, Refusal> {
-        self.check_attempt(attempt)?;
-        match self.operations.get(&operation) {
-            Some(Operation::Input { .. }) => return Ok(Decision::Recorded),
-            Some(other) => {
-                return Err(Refusal::diverged(operation, &other.describe(), "a wait for input"));
-            }
-            None => self.check_number(operation)?,
-        }
-        let delivered = match self.undelivered.front() {
-            Some(input) if self.asking.is_empty() => {
-                Some(Fact::InputDelivered { operation, input: *input })
-            }
-            _ => None,
-        };
-        let asked = Fact::InputRequested { operation };
-        Ok(Decision::Record([asked].into_iter().chain(delivered).collect()))
-    }
-
     fn decide_timer(
         &self,
         attempt: Attempt,
@@ -343,11 +291,6 @@ impl Task {
         }
         let due_ms = now_ms.max(self.head.time_ms).saturating_add(duration_ms);
         Ok(Decision::Record(vec![Fact::TimerSet { operation, due_ms }]))
-    }
-
-    /// The input that a request under `key` was, or will be, accepted as.
-    pub fn accepted_input(&self, key: &str) -> InputId {
-        self.input_of_key(key).unwrap_or_else(|| self.last_input())
     }
 }
 

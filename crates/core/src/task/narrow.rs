@@ -9,7 +9,8 @@ use crate::id::GrantId;
 use crate::limits;
 
 /// Names that `remit` has for itself in a script.
-const RESERVED: [&str; 7] = ["sleep", "input", "now", "random", "then", "spawn", "request"];
+const RESERVED: [&str; 8] =
+    ["sleep", "input", "now", "random", "then", "spawn", "request", "steers"];
 
 impl Task {
     pub(super) fn decide_grant(&self, grant: &Grant) -> Result<Fact, Refusal> {

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use remit_core::event::{Level, SourceFile};
 use remit_core::grant::Caveat;
-use remit_core::task::{CallCommand, Command, Rewind, Upgrade};
+use remit_core::task::{CallCommand, Command, Rewind, Sent, Upgrade};
 use remit_core::{
     Attempt, CallNumber, Code, EventNumber, Failure, GrantId, ObjectId, Outcome, Value,
 };
@@ -44,6 +44,7 @@ pub(crate) fn take(
         Command::EndAttempt { attempt, .. }
         | Command::Log { attempt, .. }
         | Command::RequestInput { attempt, .. }
+        | Command::RequestSteers { attempt, .. }
         | Command::SetTimer { attempt, .. }
         | Command::Finish { attempt, .. }
             if *attempt == Attempt(0) =>
@@ -81,10 +82,12 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
             level: Level::Info,
             text: "é".repeat(3),
         }),
-        5 => ("[ab]{0,1}", 0..3_i64).prop_map(|(key, value)| Command::AcceptInput {
-            value: Value::Integer(value),
-            sender: "me".into(),
-            key,
+        5 => ("[ab]{0,1}", 0..3_i64, any::<bool>()).prop_map(|(key, value, steer)| {
+            let (value, sender) = (Value::Integer(value), "me".into());
+            Command::AcceptInput(Box::new(Sent { value, sender, key, steer }))
+        }),
+        3 => (attempt(), number(), any::<bool>()).prop_map(|(attempt, operation, wait)| {
+            Command::RequestSteers { attempt, operation, wait }
         }),
         5 => (attempt(), number())
             .prop_map(|(attempt, operation)| Command::RequestInput { attempt, operation }),

@@ -2,7 +2,7 @@
 
 use remit_core::event::Fact;
 use remit_core::grant::Caveat;
-use remit_core::task::{Command, Decision, Refusal};
+use remit_core::task::{Command, Decision, Refusal, Sent};
 use remit_core::{Attempt, CallNumber, Code, Failure, GrantId, ObjectId, Outcome, Value};
 
 use super::world::{World, call, fields, grant, text};
@@ -213,11 +213,7 @@ fn a_lent_object_works_only_while_its_call_is_out() {
 #[test]
 fn input_is_accepted_once_per_key_and_delivered_in_order() {
     let mut world = World::running();
-    let input = |value, key: &str| Command::AcceptInput {
-        value: Value::Integer(value),
-        sender: "me".into(),
-        key: key.into(),
-    };
+    let input = |value, key: &str| input(value, key, false);
     world.must(&input(1, "k"));
     assert_eq!(world.run(&input(2, "k")), Ok(Decision::Recorded));
     world.must(&input(3, ""));
@@ -231,6 +227,41 @@ fn input_is_accepted_once_per_key_and_delivered_in_order() {
     assert!(matches!(world.must(&ask(3)), Fact::InputRequested { .. }));
     assert!(world.task.waits());
     assert!(matches!(world.must(&input(4, "")), Fact::InputDelivered { .. }));
+}
+
+#[test]
+fn steers_are_handed_over_together_and_what_is_queued_waits() {
+    let mut world = World::running();
+    let look =
+        |n, wait| Command::RequestSteers { attempt: Attempt(1), operation: CallNumber(n), wait };
+    let next = |n| Command::RequestInput { attempt: Attempt(1), operation: CallNumber(n) };
+    let taken = |fact: Fact| match fact {
+        Fact::SteersDelivered { inputs, .. } => inputs.iter().map(|input| input.0).collect(),
+        Fact::InputDelivered { input, .. } => vec![input.0],
+        other => panic!("{other:?}"),
+    };
+    assert!(taken(world.must(&look(1, false))).is_empty(), "a look does not wait");
+    for (number, steer) in [(1, true), (2, false), (3, true)] {
+        world.must(&input(number, "", steer));
+    }
+    assert_eq!(taken(world.must(&look(2, false))), [1, 3]);
+    assert_eq!(taken(world.must(&next(3))), [2]);
+    assert!(matches!(world.must(&look(4, true)), Fact::SteersRequested { wait: true, .. }));
+    assert!(world.task.waits());
+    assert!(matches!(world.must(&input(4, "", false)), Fact::InputAccepted { .. }));
+    assert_eq!(taken(world.must(&input(5, "", true))), [5]);
+    // One that is never asked for is an input like any, and comes before what is queued.
+    world.must(&input(6, "", true));
+    assert_eq!(taken(world.must(&next(5))), [6]);
+    assert_eq!(taken(world.must(&next(6))), [4]);
+    // To an agent at rest a steer is its next input.
+    world.must(&next(7));
+    assert_eq!(taken(world.must(&input(7, "", true))), [7]);
+}
+
+fn input(value: i64, key: &str, steer: bool) -> Command {
+    let (value, sender) = (Value::Integer(value), "me".into());
+    Command::AcceptInput(Box::new(Sent { value, sender, key: key.into(), steer }))
 }
 
 #[test]

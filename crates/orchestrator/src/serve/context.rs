@@ -129,6 +129,35 @@ impl task_context::Server for Context {
         Ok(())
     }
 
+    async fn steers(
+        self: Rc<Self>,
+        params: task_context::SteersParams,
+        mut results: task_context::SteersResults,
+    ) -> Result<(), capnp::Error> {
+        let owner = self.owner()?;
+        let params = params.get()?;
+        let operation = CallNumber(params.get_operation());
+        let wait = params.get_wait();
+        let command = Command::RequestSteers { attempt: self.attempt, operation, wait };
+        let turn = self.operate(&owner, operation, &command).await;
+        let turn = turn.map_err(|failure| to_exception(&failure))?;
+        let values: Vec<remit_core::Value<u32>> =
+            owner.with(|task| match task.operation(operation) {
+                Some(Operation::Steers { delivered: Some((inputs, _)), .. }) => inputs
+                    .iter()
+                    .filter_map(|input| task.input(*input).map(wire::outcome::without_objects))
+                    .collect(),
+                _ => Vec::new(),
+            });
+        let count = u32::try_from(values.len()).unwrap_or(u32::MAX);
+        let mut list = results.get().init_values(count);
+        for (at, value) in (0..count).zip(&values) {
+            wire::value::write(list.reborrow().get(at), value, &[]);
+        }
+        write_recorded(results.get().init_recorded(), &turn);
+        Ok(())
+    }
+
     async fn log(
         self: Rc<Self>,
         params: task_context::LogParams,

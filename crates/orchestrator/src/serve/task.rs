@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use remit_core::task::{Command, Ending};
+use remit_core::task::{Command, Ending, Sent};
 use remit_core::{Event, EventNumber, Failure, GrantId, Identity, Outcome};
 use remit_schema::mesh_capnp::{event_sink, grant_info, subscription, task, task_info};
 use remit_vat::connection::within;
@@ -99,7 +99,9 @@ impl task::Server for TaskServer {
             Err(wire::Malformed(format!("{} objects in an input: grant them instead", table.len())))
         })?;
         let sender = self.holder.to_string();
-        let command = Command::AcceptInput { value, sender, key: key.clone() };
+        let steer = params.get_steer();
+        let sent = Sent { value, sender, key: key.clone(), steer };
+        let command = Command::AcceptInput(Box::new(sent));
         let owner = self.command(&command).await?;
         results.get().set_input(owner.with(|task| task.accepted_input(&key)).0);
         Ok(())

@@ -3,7 +3,7 @@
 use std::rc::{Rc, Weak};
 
 use remit_core::event::{SourceFile, TimeLimits};
-use remit_core::task::{Command, Ending, PassOn};
+use remit_core::task::{Command, Ending, PassOn, Sent};
 use remit_core::{CallNumber, Caveat, Code, Failure, TaskId, Value};
 use remit_schema::object_capnp::object;
 use remit_vat::exception::to_exception;
@@ -283,11 +283,17 @@ impl Spawned {
             }
             "send" => {
                 let value = asked.data("value")?;
+                let steer = asked.flag("steer")?;
                 let key = hex(&asked.key);
                 let sender = holder(asked.owner.key().task);
                 let child = asked.tasks.working(&self.key)?;
                 child
-                    .record_durably(&Command::AcceptInput { value, sender, key: key.clone() })
+                    .record_durably(&Command::AcceptInput(Box::new(Sent {
+                        value,
+                        sender,
+                        key: key.clone(),
+                        steer,
+                    })))
                     .await?;
                 let input = child.with(|task| task.accepted_input(&key));
                 Ok(Value::Integer(i64::try_from(input.0).unwrap_or(i64::MAX)))

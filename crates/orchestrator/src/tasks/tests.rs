@@ -39,7 +39,8 @@ fn spec() -> TaskSpec {
 }
 
 fn input(text: &str) -> Command {
-    Command::AcceptInput { value: Value::Text(text.into()), sender: "me".into(), key: text.into() }
+    let (value, sender) = (Value::Text(text.into()), "me".into());
+    Command::AcceptInput(Box::new(Sent { value, sender, key: text.into(), steer: false }))
 }
 
 #[tokio::test(start_paused = true)]

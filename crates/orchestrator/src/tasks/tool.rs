@@ -92,7 +92,12 @@ fn task() -> Interface {
                 params: params(&["after"], &[]),
                 ..looks("events", "Its events after a number, at most a hundred, as plain data")
             },
-            acts("send", "Gives it input", &["value"], &["value"]),
+            acts(
+                "send",
+                "Gives it input; `steer`: for what it does now",
+                &["value", "steer"],
+                &["value"],
+            ),
             acts("cancel", "Ends it", &["reason"], &[]),
             acts("grant", "Passes it one more object", &["name", "object"], &[]),
         ],

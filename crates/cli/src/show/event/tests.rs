@@ -141,6 +141,7 @@ fn sleeping_waiting_and_logging_read_plainly() {
                 value: Value::Integer(50),
                 sender: "me".into(),
                 key: String::new(),
+                steer: false,
             },
             Fact::LogEmitted { line: 1, level: Level::Info, text: "one\n\x1b[31mtwo".into() },
             Fact::TaskCancelled("enough".into()),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use remit_core::task::{Command, Decision};
+use remit_core::task::{Command, Decision, Sent};
 use remit_core::{CallNumber, Code, InputId, Task};
 
 use super::*;
@@ -45,7 +45,8 @@ fn life(count: u64) -> Vec<Event> {
         let attempt = task.running().unwrap();
         let value = Value::Data(vec![7; 20]);
         let key = format!("key {operation}");
-        record(&mut task, Command::AcceptInput { value, sender: "me".into(), key });
+        let sent = Sent { value, sender: "me".into(), key, steer: false };
+        record(&mut task, Command::AcceptInput(Box::new(sent)));
         operation += 1;
         let number = CallNumber(operation);
         let done = record(&mut task, Command::RequestInput { attempt, operation: number });

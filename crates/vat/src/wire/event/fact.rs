@@ -11,7 +11,7 @@ use remit_schema::event_capnp::{event, input_accepted, log_emitted};
 use crate::wire::outcome::{read_failure, read_held as read_outcome};
 use crate::wire::outcome::{write_failure, write_held as write_outcome};
 use crate::wire::value::{read_held, write_held};
-use crate::wire::{Malformed, text};
+use crate::wire::{Malformed, len, text};
 
 /// Reads what happened.
 pub(super) fn read(reader: event::Reader<'_>) -> Result<Fact, Malformed> {
@@ -55,6 +55,15 @@ pub(super) fn read(reader: event::Reader<'_>) -> Result<Fact, Malformed> {
             let r = r?;
             let (operation, input) = (CallNumber(r.get_operation()), InputId(r.get_input()));
             Fact::InputDelivered { operation, input }
+        }
+        event::SteersRequested(r) => {
+            let r = r?;
+            Fact::SteersRequested { operation: CallNumber(r.get_operation()), wait: r.get_wait() }
+        }
+        event::SteersDelivered(r) => {
+            let r = r?;
+            let inputs = r.get_inputs()?.iter().map(InputId).collect();
+            Fact::SteersDelivered { operation: CallNumber(r.get_operation()), inputs }
         }
         event::TimerSet(r) => {
             let r = r?;
@@ -114,6 +123,8 @@ pub(super) fn write(mut builder: event::Builder<'_>, fact: &Fact) {
         Fact::InputAccepted { .. }
         | Fact::InputRequested { .. }
         | Fact::InputDelivered { .. }
+        | Fact::SteersRequested { .. }
+        | Fact::SteersDelivered { .. }
         | Fact::TimerSet { .. }
         | Fact::TimerFired { .. } => write_wait(builder, fact),
         Fact::TaskCompleted(value) => write_held(builder.init_task_completed(), value),
@@ -150,8 +161,22 @@ fn write_call(builder: event::Builder<'_>, fact: &Fact) {
 
 fn write_wait(mut builder: event::Builder<'_>, fact: &Fact) {
     match fact {
-        Fact::InputAccepted { input, value, sender, key } => {
+        Fact::SteersRequested { operation, wait } => {
+            let mut b = builder.init_steers_requested();
+            b.set_operation(operation.0);
+            b.set_wait(*wait);
+        }
+        Fact::SteersDelivered { operation, inputs } => {
+            let mut b = builder.init_steers_delivered();
+            b.set_operation(operation.0);
+            let mut list = b.init_inputs(len(inputs.len()));
+            for (at, input) in (0..).zip(inputs) {
+                list.set(at, input.0);
+            }
+        }
+        Fact::InputAccepted { input, value, sender, key, steer } => {
             let mut b = builder.init_input_accepted();
+            b.set_steer(*steer);
             b.set_input(input.0);
             b.set_sender(sender);
             b.set_key(key);
@@ -200,5 +225,6 @@ fn read_input(r: input_accepted::Reader<'_>) -> Result<Fact, Malformed> {
         value: read_held(r.get_value()?)?,
         sender: text(r.get_sender())?,
         key: text(r.get_key())?,
+        steer: r.get_steer(),
     })
 }

@@ -53,9 +53,19 @@ fn fact() -> impl Strategy<Value = Fact> {
             level,
             text
         }),
-        (any::<u64>(), value(), word(), word()).prop_map(|(input, value, sender, key)| {
-            Fact::InputAccepted { input: InputId(input), value, sender, key }
-        }),
+        (any::<u64>(), value(), word(), word(), any::<bool>()).prop_map(
+            |(input, value, sender, key, steer)| Fact::InputAccepted {
+                input: InputId(input),
+                value,
+                sender,
+                key,
+                steer
+            }
+        ),
+        (call(), any::<bool>())
+            .prop_map(|(operation, wait)| Fact::SteersRequested { operation, wait }),
+        (call(), vec(any::<u64>().prop_map(InputId), 0..4))
+            .prop_map(|(operation, inputs)| Fact::SteersDelivered { operation, inputs }),
         call().prop_map(|operation| Fact::InputRequested { operation }),
         (call(), any::<u64>()).prop_map(|(operation, input)| Fact::InputDelivered {
             operation,

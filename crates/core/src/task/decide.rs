@@ -105,7 +105,6 @@ impl Task {
     /// What `command` leads to at `now_ms`, milliseconds since 1970.
     pub fn decide(&self, command: &Command, now_ms: u64) -> Result<Decision, Refusal> {
         let facts = match command {
-            Command::Call(call) => return self.decide_call(call, now_ms),
             Command::StartAttempt { node } => self.decide_start(node)?,
             Command::EndAttempt { attempt, reason } => {
                 if self.running != Some(*attempt) {
@@ -138,33 +137,13 @@ impl Task {
                 vec![Fact::CallCompleted { call: *call, outcome, cost: *cost }]
             }
             Command::LoseCall { call, reason } => return Ok(self.decide_loss(*call, reason)),
-            Command::Log { attempt, line, level, text } => {
-                return self.decide_log(*attempt, *line, *level, text);
-            }
             Command::AcceptInput(sent) => return self.decide_input(sent),
-            Command::RequestSteers { attempt, operation, wait } => {
-                return self.decide_ask_steers(*attempt, *operation, *wait);
-            }
-            Command::RequestInput { attempt, operation } => {
-                return self.decide_ask(*attempt, *operation);
-            }
-            Command::SetTimer { attempt, operation, duration_ms } => {
-                return self.decide_timer(*attempt, *operation, *duration_ms, now_ms);
-            }
             Command::FireTimer { operation } => match self.operations.get(operation) {
                 Some(Operation::Sleep { fired: None, .. }) if self.is_free() => {
                     vec![Fact::TimerFired { operation: *operation }]
                 }
                 _ => return Ok(Decision::Recorded),
             },
-            Command::Finish { attempt, outcome } => {
-                self.check_attempt(*attempt)?;
-                let end = match bounded(outcome) {
-                    Outcome::Value { value, .. } => Fact::TaskCompleted(value),
-                    Outcome::Failure(failure) => Fact::TaskFailed(failure),
-                };
-                self.ending_with("it finished", end)?
-            }
             Command::Fail(failure) => {
                 self.ending_with("the task failed", Fact::TaskFailed(failure.clone()))?
             }
@@ -179,8 +158,41 @@ impl Task {
             | Command::RequestCancel { .. }
             | Command::FinishCancel
             | Command::Upgrade(_) => return self.decide_control(command),
+            Command::Call(_)
+            | Command::Log { .. }
+            | Command::RequestSteers { .. }
+            | Command::RequestInput { .. }
+            | Command::SetTimer { .. }
+            | Command::Finish { .. } => return self.decide_for_agent(command, now_ms),
         };
         Ok(Decision::Record(facts))
+    }
+
+    /// What the agent itself wants, or whoever else calls on one of the task's objects.
+    fn decide_for_agent(&self, command: &Command, now_ms: u64) -> Result<Decision, Refusal> {
+        match command {
+            Command::Call(call) => self.decide_call(call, now_ms),
+            Command::Log { attempt, line, level, text } => {
+                self.decide_log(*attempt, *line, *level, text)
+            }
+            Command::RequestSteers { attempt, operation, wait } => {
+                self.decide_ask_steers(*attempt, *operation, *wait)
+            }
+            Command::RequestInput { attempt, operation } => self.decide_ask(*attempt, *operation),
+            Command::SetTimer { attempt, operation, duration_ms } => {
+                self.decide_timer(*attempt, *operation, *duration_ms, now_ms)
+            }
+            Command::Finish { attempt, outcome } => {
+                self.check_attempt(*attempt)?;
+                let end = match bounded(outcome) {
+                    Outcome::Value { value, .. } => Fact::TaskCompleted(value),
+                    Outcome::Failure(failure) => Fact::TaskFailed(failure),
+                };
+                self.ending_with("it finished", end).map(Decision::Record)
+            }
+            // No other command is an agent's.
+            _ => Ok(Decision::Recorded),
+        }
     }
 
     pub(super) fn check_attempt(&self, attempt: Attempt) -> Result<(), Refusal> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use remit_core::event::SourceFile;
 use remit_core::status::Status;
+use remit_core::task::Sent;
 use remit_core::{Attempt, CallNumber, EventNumber, Role, Value};
 use remit_vat::disk::{Disk, Faults, Settings, Step};
 use tokio::task::LocalSet;

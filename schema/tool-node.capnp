@@ -65,4 +65,6 @@ struct CallState {
   }
   object @4 :Bool;
   # Whether it returned an object as well, now gone. With a value only.
+  cost @5 :UInt64;
+  # What the call cost, as on `Object.call`. With a value or a failure.
 }

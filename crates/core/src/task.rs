@@ -48,6 +48,8 @@ pub struct Task {
     grants: BTreeMap<GrantId, Held>,
     operations: BTreeMap<CallNumber, Operation>,
     order: Vec<CallNumber>,
+    /// What calls cost that did not come for free.
+    costs: BTreeMap<CallNumber, u64>,
     /// Calls that were allowed and have not ended.
     open: BTreeSet<CallNumber>,
     /// Sleeps that are not over, with their due times.
@@ -268,6 +270,11 @@ impl Task {
     /// The agent's settled operations in the order in which they were recorded.
     pub fn order(&self) -> &[CallNumber] {
         &self.order
+    }
+
+    /// What a call cost, in units as the tool counts them.
+    pub fn cost(&self, call: CallNumber) -> u64 {
+        self.costs.get(&call).copied().unwrap_or_default()
     }
 
     /// The value of an input.

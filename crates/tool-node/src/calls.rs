@@ -42,8 +42,11 @@ struct Running {
     cancel: CancellationToken,
     /// How many callers wait for it. When the last gives up, it is cancelled.
     attached: Cell<usize>,
-    done: watch::Sender<Option<Result<Reply, Failure>>>,
+    done: watch::Sender<Option<Ended>>,
 }
+
+/// How a call ended, and what it cost.
+type Ended = (Result<Reply, Failure>, u64);
 
 impl Calls {
     /// No calls, yet.
@@ -87,7 +90,7 @@ impl Calls {
         let key = request.key.clone();
         let running = match self.find(&key)? {
             Found::Running(running) => running,
-            Found::Completed(outcome) => return repeated(outcome),
+            Found::Completed(outcome, cost) => return repeated(outcome, cost),
             Found::Nothing => self.start(instance.clone(), request, meta.idempotent),
         };
         running.wait(link).await
@@ -97,7 +100,8 @@ impl Calls {
     pub(crate) async fn settle(&self, key: &[u8]) -> Result<CallState, Failure> {
         let running = self.running.borrow().get(key).cloned();
         if let Some(running) = running {
-            return Ok(CallState::Completed(outcome_of(&running.finished().await)));
+            let (result, cost) = running.finished().await;
+            return Ok(CallState::Completed(outcome_of(&result), cost));
         }
         self.ledger.look_up(key).map_err(|e| unreadable(&e))
     }
@@ -120,7 +124,7 @@ impl Calls {
         }
         match self.ledger.look_up(key).map_err(|e| unreadable(&e))? {
             CallState::NeverStarted => Ok(Found::Nothing),
-            CallState::Completed(outcome) => Ok(Found::Completed(outcome)),
+            CallState::Completed(outcome, cost) => Ok(Found::Completed(outcome, cost)),
             CallState::Started => Err(Failure::new(
                 Code::Unknown,
                 "the call was interrupted when this node stopped: it may or may not have happened. Look, and call again under a new key if it is to be done",
@@ -163,56 +167,56 @@ impl Calls {
         instance: &Instance,
         request: Request,
         idempotent: bool,
-    ) -> Result<Reply, Failure> {
+    ) -> Ended {
         let key = request.key.clone();
-        if !key.is_empty() && !idempotent {
-            let begun = self.ledger.started(&key).await;
-            begun.map_err(|e| {
-                fail::unavailable(format!("the ledger cannot be written, so nothing was done: {e}"))
-            })?;
+        if !key.is_empty()
+            && !idempotent
+            && let Err(e) = self.ledger.started(&key).await
+        {
+            let why = format!("the ledger cannot be written, so nothing was done: {e}");
+            return (Err(fail::unavailable(why)), 0);
         }
         let call = CallContext::new(&key, running.cancel.clone(), self.output.clone());
-        let work = instance.run(&request.method, request.args, request.objects, call);
+        let work = instance.run(&request.method, request.args, request.objects, call.clone());
         let result = stoppable(&running.cancel, contained(work)).await;
+        let cost = call.cost();
         if !key.is_empty() && idempotent {
             let (calls, outcome) = (Rc::clone(self), outcome_of(&result));
             self.tasks.spawn_local(async move {
-                if let Err(error) = calls.ledger.completed(&key, outcome).await {
+                if let Err(error) = calls.ledger.completed(&key, outcome, cost).await {
                     tracing::warn!(%error, "an outcome is not in the ledger: it may be repeated");
                 }
             });
         } else if !key.is_empty() {
-            let recorded = self.ledger.completed(&key, outcome_of(&result)).await;
-            recorded.map_err(|e| {
+            let recorded = self.ledger.completed(&key, outcome_of(&result), cost).await;
+            if let Err(e) = recorded {
                 let how = if result.is_ok() { "succeeded" } else { "failed" };
-                Failure::new(
-                    Code::Unknown,
-                    format!("the call {how}, but the ledger cannot be written: {e}"),
-                )
-            })?;
+                let why = format!("the call {how}, but the ledger cannot be written: {e}");
+                return (Err(Failure::new(Code::Unknown, why)), cost);
+            }
         }
-        result
+        (result, cost)
     }
 }
 
 enum Found {
     Nothing,
     Running(Rc<Running>),
-    Completed(Outcome<u32>),
+    Completed(Outcome<u32>, u64),
 }
 
 impl Running {
     async fn wait(self: Rc<Self>, link: Link) -> Result<Reply, Failure> {
         self.attached.set(self.attached.get() + 1);
         let attached = Attached { running: self, link };
-        attached.running.finished().await
+        attached.running.finished().await.0
     }
 
-    async fn finished(&self) -> Result<Reply, Failure> {
+    async fn finished(&self) -> Ended {
         let mut done = self.done.subscribe();
         match done.wait_for(Option::is_some).await.map(|result| result.clone()) {
             Ok(Some(result)) => result,
-            _ => Err(Failure::new(Code::Unknown, "the node stopped while the call ran")),
+            _ => (Err(Failure::new(Code::Unknown, "the node stopped while the call ran")), 0),
         }
     }
 }
@@ -285,9 +289,9 @@ fn outcome_of(result: &Result<Reply, Failure>) -> Outcome<u32> {
 }
 
 /// The answer to a repeated key.
-fn repeated(outcome: Outcome<u32>) -> Result<Reply, Failure> {
+fn repeated(outcome: Outcome<u32>, cost: u64) -> Result<Reply, Failure> {
     match outcome {
-        Outcome::Value { value, object: false } => Ok(Reply { value, object: None }),
+        Outcome::Value { value, object: false } => Ok(Reply { value, object: None, cost }),
         Outcome::Value { object: true, .. } => Err(Failure::new(
             Code::ObjectLost,
             "the call was done before, and the object that it opened is gone",

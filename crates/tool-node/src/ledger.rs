@@ -22,8 +22,8 @@ pub enum CallState {
     NeverStarted,
     /// It began, and no end was recorded.
     Started,
-    /// It ended so. Objects that it returned are gone.
-    Completed(Outcome<u32>),
+    /// It ended so, and cost so much. Objects that it returned are gone.
+    Completed(Outcome<u32>, u64),
 }
 
 /// A ledger in a folder of its own. Used by one node at a time.
@@ -80,9 +80,14 @@ impl Ledger {
         self.record(key, &CallState::Started).await
     }
 
-    /// Records, durably, how the call ended.
-    pub async fn completed(&self, key: &[u8], outcome: Outcome<u32>) -> Result<(), DiskError> {
-        self.record(key, &CallState::Completed(outcome)).await
+    /// Records, durably, how the call ended and what it cost.
+    pub async fn completed(
+        &self,
+        key: &[u8],
+        outcome: Outcome<u32>,
+        cost: u64,
+    ) -> Result<(), DiskError> {
+        self.record(key, &CallState::Completed(outcome, cost)).await
     }
 
     async fn record(&self, key: &[u8], state: &CallState) -> Result<(), DiskError> {
@@ -206,14 +211,14 @@ mod tests {
         ledger.started(b"a").await.unwrap();
         ledger.started(b"b").await.unwrap();
         let value = done(Value::List(vec![Value::Integer(1), Value::Data(vec![0])]));
-        ledger.completed(b"a", value.clone()).await.unwrap();
+        ledger.completed(b"a", value.clone(), 7).await.unwrap();
         let failure = Outcome::Failure(Failure::new(Code::Failed, "no").with_detail("why"));
-        ledger.completed(b"c", failure.clone()).await.unwrap();
+        ledger.completed(b"c", failure.clone(), 0).await.unwrap();
         drop(ledger);
         let ledger = Ledger::open(dir.path()).await.unwrap();
-        assert_eq!(ledger.look_up(b"a").unwrap(), CallState::Completed(value));
+        assert_eq!(ledger.look_up(b"a").unwrap(), CallState::Completed(value, 7));
         assert_eq!(ledger.look_up(b"b").unwrap(), CallState::Started);
-        assert_eq!(ledger.look_up(b"c").unwrap(), CallState::Completed(failure));
+        assert_eq!(ledger.look_up(b"c").unwrap(), CallState::Completed(failure, 0));
         assert_eq!(ledger.order.borrow().entries.len(), 3);
     }
 

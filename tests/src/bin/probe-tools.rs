@@ -25,6 +25,11 @@ struct Line {
 }
 
 #[derive(Deserialize, JsonSchema)]
+struct Spend {
+    units: u64,
+}
+
+#[derive(Deserialize, JsonSchema)]
 struct Wait {
     ms: u64,
 }
@@ -51,6 +56,11 @@ impl Probe {
 
     async fn look(self: Rc<Self>, _: NoArgs, _: CallContext) -> Result<u32, Failure> {
         Ok(1)
+    }
+
+    async fn spend(self: Rc<Self>, spend: Spend, call: CallContext) -> Result<(), Failure> {
+        call.charge(spend.units);
+        Ok(())
     }
 
     async fn put(self: Rc<Self>, line: Line, _: CallContext) -> Result<usize, Failure> {
@@ -87,6 +97,7 @@ fn probe(effects: PathBuf) -> Tool {
         .opens("next", Method::idempotent("The same again."), Probe::next)
         .method("look", Method::read_only("Looks."), Probe::look)
         .method("put", Method::idempotent("Puts, which twice is the same as once."), Probe::put)
+        .method("spend", Method::effect("Costs something."), Probe::spend)
         .method("wait", Method::effect("Takes a while."), Probe::wait)
         .method("stamp", Method::idempotent("Tells the time."), Probe::stamp)
         .method("echo", Method::read_only("Says the same."), Probe::echo);

@@ -50,7 +50,6 @@ impl Task {
         let amount = Budgets { calls: 1, cost: 1, bytes_in, bytes_out: 1 };
         let mut approval = None;
         for ((held, takes), distance) in self.takes(grant, amount).zip(0..) {
-            charge::check_purse(&held.usage, takes)?;
             let between = between(&held.grant.path, root)?;
             let paths = seen_from(between, &understood.paths)?;
             let args = understood.described.then(|| match held.checker.looks_at_args() {
@@ -79,6 +78,7 @@ impl Task {
                 Verdict::AllowedOnceApproved(caveat) => approval = approval.or(Some(caveat)),
                 Verdict::Refused(failure) => return Err(failure),
             }
+            charge::check_purse(&held.usage, takes)?;
             // To the grants above, the root of a derived one is an object obtained through them.
             if let Some(derived) = &held.grant.derived
                 && !matches!(derived.object, ObjectId::Grant(_))

@@ -55,6 +55,7 @@ impl Task {
             grants: BTreeMap::new(),
             operations: BTreeMap::new(),
             order: Vec::new(),
+            costs: BTreeMap::new(),
             open: BTreeSet::new(),
             sleeping: BTreeMap::new(),
             calls: 0,
@@ -268,6 +269,9 @@ impl Task {
                 *state = CallState::Completed(Arc::new(outcome.clone()), at);
                 let grant = request.grant;
                 self.charge_outcome(grant, outcome, cost);
+                if cost > 0 {
+                    self.costs.insert(call, cost);
+                }
                 self.open.remove(&call);
                 self.told_in_order(call);
                 Ok(())

@@ -120,21 +120,9 @@ impl Task {
             Command::RevokeGrant { grant, reason, by } => {
                 return self.decide_revoke(*grant, reason, by);
             }
-            Command::EndGrant { grant, reason } => {
-                if self.grants.get(grant).is_none_or(Held::is_over) {
-                    return Ok(Decision::Recorded);
-                }
-                vec![Fact::GrantEnded { grant: *grant, reason: reason.clone() }]
-            }
+            Command::EndGrant { grant, reason } => return Ok(self.decide_end(*grant, reason)),
             Command::CompleteCall { call, outcome, cost } => {
-                let Some(Operation::Call { state, .. }) = self.operations.get(call) else {
-                    return Ok(Decision::Recorded);
-                };
-                if matches!(state, CallState::Completed(..)) {
-                    return Ok(Decision::Recorded);
-                }
-                let outcome = self.confined(*call, bounded(outcome));
-                vec![Fact::CallCompleted { call: *call, outcome, cost: *cost }]
+                return Ok(self.decide_completion(*call, outcome, *cost));
             }
             Command::LoseCall { call, reason } => return Ok(self.decide_loss(*call, reason)),
             Command::AcceptInput(sent) => return self.decide_input(sent),
@@ -192,6 +180,23 @@ impl Task {
             }
             // No other command is an agent's.
             _ => Ok(Decision::Recorded),
+        }
+    }
+
+    fn decide_end(&self, grant: GrantId, reason: &str) -> Decision {
+        if self.grants.get(&grant).is_none_or(Held::is_over) {
+            return Decision::Recorded;
+        }
+        Decision::Record(vec![Fact::GrantEnded { grant, reason: reason.to_owned() }])
+    }
+
+    fn decide_completion(&self, call: CallNumber, outcome: &Outcome, cost: u64) -> Decision {
+        match self.operations.get(&call) {
+            Some(Operation::Call { state: CallState::Requested | CallState::Unknown, .. }) => {
+                let outcome = self.confined(call, bounded(outcome));
+                Decision::Record(vec![Fact::CallCompleted { call, outcome, cost }])
+            }
+            _ => Decision::Recorded,
         }
     }
 

@@ -8,7 +8,7 @@ use remit_core::task::{CallState, Command, Operation};
 use remit_core::{Attempt, CallNumber, Code, Failure, GrantId, ObjectId, Outcome};
 
 use super::Owner;
-use crate::serve::request::{self, Settled};
+use crate::serve::request::{self, Answer, Settled};
 use crate::tasks::BUILT_IN;
 
 /// Days are slept in steps, so that a wall clock that jumps is noticed.
@@ -129,24 +129,45 @@ impl Owner {
             |object| matches!(object, ObjectId::Result(of) | ObjectId::Part(of, _) if of == call),
         );
         tokio::task::yield_now().await;
-        let outcome = match tokio::time::timeout(grace, self.last_word(call)).await {
-            Ok(outcome) => outcome,
-            Err(_) => cancelled(format!(
-                "the tool was told to stop and did not answer within {} s: how far it had come nobody knows",
-                grace.as_secs_f32()
-            )),
+        let (outcome, cost) = match tokio::time::timeout(grace, self.last_word(call)).await {
+            Ok(said) => said,
+            Err(_) => (
+                cancelled(format!(
+                    "the tool was told to stop and did not answer within {} s: how far it had come nobody knows",
+                    grace.as_secs_f32()
+                )),
+                0,
+            ),
         };
         if self.is_closing() {
             return;
         }
-        let complete = Command::CompleteCall { call, outcome, cost: 0 };
+        let complete = Command::CompleteCall { call, outcome, cost };
         if let Err(error) = self.record(&complete) {
             tracing::warn!(task = %self.key.task, %call, %error, "its end could not be recorded");
         }
     }
 
-    /// What the tool's node says of a call that was told to stop.
-    async fn last_word(&self, call: CallNumber) -> Outcome {
+    /// What the tool's node says of a call that was told to stop, and what that cost.
+    async fn last_word(&self, call: CallNumber) -> (Outcome, u64) {
+        match self.last_answer(call).await {
+            Ok(Answer { outcome, cost, .. }) => {
+                // Objects that nobody waits for any more are gone with the answer.
+                let plain = match outcome {
+                    Outcome::Failure(failure) => Ok(Outcome::Failure(failure)),
+                    Outcome::Value { value, object } => value
+                        .try_map(&mut |_| Err::<ObjectId, ()>(()))
+                        .map(|value| Outcome::Value { value, object }),
+                };
+                let gone = |()| cancelled("it was done, and what it returned is gone".into());
+                (plain.unwrap_or_else(gone), cost)
+            }
+            Err(outcome) => (outcome, 0),
+        }
+    }
+
+    /// The answer that the tool's node has, or what to say when it has none.
+    async fn last_answer(&self, call: CallNumber) -> Result<Answer, Outcome> {
         let known = self.with(|task| {
             let Some(Operation::Call { request, state }) = task.operation(call) else {
                 return None;
@@ -155,30 +176,25 @@ impl Owner {
             let grant = task.grant(request.grant)?.grant.clone();
             open.then(|| (request.read_only, grant))
         });
-        let Some((read_only, grant)) = known else { return cancelled("it is over".into()) };
+        let Some((read_only, grant)) = known else {
+            return Err(cancelled("it is over".into()));
+        };
         if read_only {
-            return cancelled("the task was cancelled; the call changed nothing".into());
+            let why = "the task was cancelled; the call changed nothing";
+            return Err(cancelled(why.into()));
         }
         let live = self.services.registry.host(&grant.node);
         let Some(host) = live else {
-            return cancelled(format!(
+            return Err(cancelled(format!(
                 "the task was cancelled while {} was away: how far the call had come nobody knows",
                 grant.node
-            ));
+            )));
         };
         match request::settle(&host, &self.tool_key(call), self.timeout_of(call)).await {
-            Ok(Settled::NeverStarted) => cancelled("cancelled before it began".into()),
-            Ok(Settled::Completed(Outcome::Failure(failure))) => Outcome::Failure(failure),
-            Ok(Settled::Completed(Outcome::Value { value, object })) => {
-                // Objects that nobody waits for any more are gone with the answer.
-                let plain = value.try_map(&mut |_| Err::<ObjectId, ()>(()));
-                plain.map_or_else(
-                    |()| cancelled("it was done, and what it returned is gone".into()),
-                    |value| Outcome::Value { value, object },
-                )
-            }
+            Ok(Settled::Completed(answer)) => Ok(answer),
+            Ok(Settled::NeverStarted) => Err(cancelled("cancelled before it began".into())),
             Ok(Settled::Started) | Err(_) => {
-                cancelled("the tool was told to stop: how far it had come nobody knows".into())
+                Err(cancelled("the tool was told to stop: how far it had come nobody knows".into()))
             }
         }
     }

@@ -15,13 +15,10 @@ use super::gate::Place;
 use super::{Output, Owner};
 use crate::limits;
 use crate::serve::object::{Membrane, OWNER_AWAY};
-use crate::serve::request::{self, Settled};
+use crate::serve::request::{self, Answer, Settled};
 
 /// Where in a call's key its generation stands.
 const GENERATION_SHIFT: u32 = 56;
-
-/// How a forwarded call ended, with the live objects in its value.
-type Answer = (Outcome<u32>, Vec<object::Client>);
 
 /// How one try to get an outcome ended.
 enum Try {
@@ -94,7 +91,7 @@ impl Owner {
             Ok(inner) => inner,
             Err(failure) => {
                 self.objects.borrow_mut().set(result, Err(failure.clone()));
-                return Try::Answered(Box::new((Outcome::Failure(failure), Vec::new())));
+                return Try::Answered(Box::new(Answer::failed(failure)));
             }
         };
         let (args, table) = self.lend(asked, asked.call);
@@ -110,7 +107,7 @@ impl Owner {
             }
             Err(failure) => {
                 self.objects.borrow_mut().set(result, Err(failure.clone()));
-                Try::Answered(Box::new((Outcome::Failure(failure), Vec::new())))
+                Try::Answered(Box::new(Answer::failed(failure)))
             }
         }
     }
@@ -147,19 +144,16 @@ impl Owner {
             }
         }
         let why = format!("the connection to the tool was lost {} times", limits::SETTLE_TRIES);
-        (Outcome::Failure(unknown_or_unavailable(asked, why)), Vec::new())
+        Answer::failed(unknown_or_unavailable(asked, why))
     }
 
     /// Whether the call may be sent again (`Ok(true)`), must be asked about again (`Ok(false)`), or
     /// is settled.
     async fn ask_ledger(self: &Rc<Self>, asked: &CallRequested) -> Result<bool, Box<Answer>> {
-        let settled = |outcome| Box::new((outcome, Vec::new()));
+        let settled = |failure| Box::new(Answer::failed(failure));
         let Some(grant) = self.with(|task| task.grant(asked.grant).map(|held| held.grant.clone()))
         else {
-            return Err(settled(Outcome::Failure(Failure::new(
-                Code::Revoked,
-                "the grant is gone",
-            ))));
+            return Err(settled(Failure::new(Code::Revoked, "the grant is gone")));
         };
         if self.origin_of(asked.grant).is_some() {
             return Ok(true);
@@ -169,13 +163,13 @@ impl Owner {
         }
         if self.is_own(asked.grant) {
             let why = "the object's process went away with the call in flight".to_owned();
-            return Err(settled(Outcome::Failure(unknown_or_unavailable(asked, why))));
+            return Err(settled(unknown_or_unavailable(asked, why)));
         }
         let live = match self.live_tool(&grant.node, &grant.tool, &grant.version).await {
             Ok(live) => live,
             Err(failure) => {
                 let failure = unknown_or_unavailable(asked, failure.message);
-                return Err(settled(Outcome::Failure(failure)));
+                return Err(settled(failure));
             }
         };
         match request::settle(&live.host, &self.tool_key(asked.call), self.timeout_of(asked.call))
@@ -185,20 +179,21 @@ impl Owner {
             Ok(Settled::Started) if asked.idempotent => Ok(true),
             Ok(Settled::Started) => {
                 let why = "the tool's process ended while it worked on the call".to_owned();
-                Err(settled(Outcome::Failure(unknown_or_unavailable(asked, why))))
+                Err(settled(unknown_or_unavailable(asked, why)))
             }
-            Ok(Settled::Completed(outcome)) => Err(settled(outcome)),
+            Ok(Settled::Completed(answer)) => Err(Box::new(answer)),
             Err(failure) if failure.code == Code::Unavailable => Ok(false),
             Err(failure) => {
                 let failure = unknown_or_unavailable(asked, failure.message);
-                Err(settled(Outcome::Failure(failure)))
+                Err(settled(failure))
             }
         }
     }
 
     /// Records the outcome. From here on the call is settled, and whoever waits for it is told when
     /// its turn comes.
-    fn complete(self: &Rc<Self>, call: CallNumber, (outcome, table): Answer) {
+    fn complete(self: &Rc<Self>, call: CallNumber, answer: Answer) {
+        let Answer { outcome, table, cost } = answer;
         for (index, client) in (0..).zip(table) {
             self.objects.borrow_mut().set(ObjectId::Part(call, index), Ok(client));
         }
@@ -212,7 +207,7 @@ impl Owner {
                 Outcome::Value { value, object }
             }
         };
-        if let Err(error) = self.record(&Command::CompleteCall { call, outcome, cost: 0 }) {
+        if let Err(error) = self.record(&Command::CompleteCall { call, outcome, cost }) {
             tracing::warn!(task = %self.key().task, %call, %error, "an outcome could not be recorded");
         }
     }

@@ -185,7 +185,7 @@ impl Owner {
         index: u32,
     ) -> Result<object::Client, Failure> {
         let promise = self.repeat(call).await?;
-        let (_, table) = request::answer(self.timeout_of(call), promise).await?;
+        let request::Answer { table, .. } = request::answer(self.timeout_of(call), promise).await?;
         for (at, client) in (0..).zip(&table) {
             self.objects.borrow_mut().set(ObjectId::Part(call, at), Ok(client.clone()));
         }

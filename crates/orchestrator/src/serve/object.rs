@@ -230,6 +230,7 @@ impl Membrane {
         match outcome {
             Some(Outcome::Value { value, object }) => {
                 self.reply(&owner, results, &value, object.then_some(promised));
+                results.get().set_cost(owner.with(|task| task.cost(call)));
                 if let Some(turn) = &turn {
                     let mut recorded = results.get().init_recorded();
                     recorded.set_number(turn.stamp.number.0);

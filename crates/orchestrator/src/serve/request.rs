@@ -44,12 +44,25 @@ pub fn call(
     Call(request)
 }
 
-/// The answer to a call: its outcome, and the live objects in its value. `unavailable` means that
-/// the connection was lost.
-pub async fn answer(
-    limit: Duration,
-    promise: Promise,
-) -> Result<(Outcome<u32>, Vec<object::Client>), Failure> {
+/// How a call ended.
+pub struct Answer {
+    /// How.
+    pub outcome: Outcome<u32>,
+    /// The live objects in its value.
+    pub table: Vec<object::Client>,
+    /// What it cost, as the tool says.
+    pub cost: u64,
+}
+
+impl Answer {
+    /// A failure, which holds no objects and is not said to cost anything.
+    pub const fn failed(failure: Failure) -> Self {
+        Self { outcome: Outcome::Failure(failure), table: Vec::new(), cost: 0 }
+    }
+}
+
+/// The answer to a call. `unavailable` means that the connection was lost.
+pub async fn answer(limit: Duration, promise: Promise) -> Result<Answer, Failure> {
     let response = within(limit, promise).await?;
     let results = response.get().map_err(|error| exception::to_failure(&error))?;
     let value = results.get_value().map_err(|error| exception::to_failure(&error))?;
@@ -60,7 +73,8 @@ pub async fn answer(
         let why = format!("the tool's answer holds {} objects", table.len());
         return Err(Failure::new(Code::Limit, why));
     }
-    Ok((Outcome::Value { value, object: results.has_object() }, table))
+    let outcome = Outcome::Value { value, object: results.has_object() };
+    Ok(Answer { outcome, table, cost: results.get_cost() })
 }
 
 /// What a tool node's ledger says of a call.
@@ -69,8 +83,8 @@ pub enum Settled {
     NeverStarted,
     /// It began, and nobody knows how it ended.
     Started,
-    /// It ended so.
-    Completed(Outcome<u32>),
+    /// It ended so. Objects that it returned are gone.
+    Completed(Answer),
 }
 
 /// Asks a tool node what became of the call with this key.
@@ -87,12 +101,14 @@ pub async fn settle(
         Ok::<_, wire::Malformed>(match state.which()? {
             call_state::NeverStarted(()) => Settled::NeverStarted,
             call_state::Started(()) => Settled::Started,
-            call_state::Value(value) => Settled::Completed(Outcome::Value {
-                value: wire::value::read(value?)?.0,
-                object: state.get_object(),
-            }),
+            call_state::Value(value) => {
+                let (value, object) = (wire::value::read(value?)?.0, state.get_object());
+                let outcome = Outcome::Value { value, object };
+                Settled::Completed(Answer { outcome, table: Vec::new(), cost: state.get_cost() })
+            }
             call_state::Failure(failure) => {
-                Settled::Completed(Outcome::Failure(wire::outcome::read_failure(failure?)?))
+                let failed = Answer::failed(wire::outcome::read_failure(failure?)?);
+                Settled::Completed(Answer { cost: state.get_cost(), ..failed })
             }
         })
     };

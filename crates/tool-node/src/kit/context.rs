@@ -1,5 +1,6 @@
 //! What a method knows of the call that it answers.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use tokio::sync::mpsc;
@@ -13,6 +14,7 @@ pub struct CallContext {
     key: Rc<[u8]>,
     cancel: CancellationToken,
     output: Output,
+    cost: Rc<Cell<u64>>,
 }
 
 /// A piece of ephemeral output of the call with this key.
@@ -35,7 +37,7 @@ impl Output {
 
 impl CallContext {
     pub(crate) fn new(key: &[u8], cancel: CancellationToken, output: Output) -> Self {
-        Self { key: key.into(), cancel, output }
+        Self { key: key.into(), cancel, output, cost: Rc::default() }
     }
 
     /// The call's idempotency key, the same on every retry; empty: the caller gave none.
@@ -57,6 +59,18 @@ impl CallContext {
                 return;
             }
         }
+    }
+
+    /// Adds to what the call costs, in units that the tool's description names, for example tokens
+    /// of a model or thousandths of a cent. It is charged to the grant of whoever called when the
+    /// method returns a result; a repeated key costs the same and is charged once.
+    pub fn charge(&self, units: u64) {
+        self.cost.set(self.cost.get().saturating_add(units));
+    }
+
+    /// What was charged.
+    pub(crate) fn cost(&self) -> u64 {
+        self.cost.get()
     }
 
     /// Answers when the caller gave up on the call. A method that does not stop by itself within a

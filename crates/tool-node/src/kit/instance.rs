@@ -24,6 +24,8 @@ pub(crate) struct Instance {
 pub(crate) struct Reply {
     pub(crate) value: Value<u32>,
     pub(crate) object: Option<Instance>,
+    /// What the call cost.
+    pub(crate) cost: u64,
 }
 
 impl Instance {
@@ -70,12 +72,14 @@ impl Instance {
     ) -> Result<Reply, Failure> {
         let entry = self.method(method)?;
         let args = entry.arguments(args)?;
-        let opens = entry.opens;
+        let (opens, charged) = (entry.opens, call.clone());
         let running = (entry.handler)(Rc::clone(&self.object), args, objects, call);
-        match (running.await?, opens) {
+        let returned = running.await?;
+        let cost = charged.cost();
+        match (returned, opens) {
             (Returned::Object(object), Some((of, _))) => {
                 let object = Self::new(Rc::clone(&self.tool), of, object);
-                Ok(Reply { value: Value::Null, object: Some(object) })
+                Ok(Reply { value: Value::Null, object: Some(object), cost })
             }
             (Returned::Object(_), None) => Err(fail::failed("an object of no interface")),
             (Returned::Value(value), _) => {
@@ -86,7 +90,7 @@ impl Instance {
                         "the result of `{method}` has {weight} bytes, and at most {most} may be returned: ask for less at once"
                     )));
                 }
-                Ok(Reply { value, object: None })
+                Ok(Reply { value, object: None, cost })
             }
         }
     }

@@ -33,6 +33,7 @@ impl object::Server for Served {
         let called = self.calls.call(&self.instance, request, Rc::clone(&self.link));
         let reply = called.await.map_err(|failure| to_exception(&failure))?;
         let mut builder = results.get();
+        builder.set_cost(reply.cost);
         wire::value::write(builder.reborrow().init_value(), &reply.value, &[]);
         if let Some(instance) = reply.object {
             let (calls, link) = (Rc::clone(&self.calls), Rc::clone(&self.link));

@@ -12,11 +12,13 @@ pub(crate) fn write(mut builder: call_state::Builder<'_>, state: &CallState) {
     match state {
         CallState::NeverStarted => builder.set_never_started(()),
         CallState::Started => builder.set_started(()),
-        CallState::Completed(Outcome::Value { value, object }) => {
+        CallState::Completed(Outcome::Value { value, object }, cost) => {
+            builder.set_cost(*cost);
             builder.set_object(*object);
             wire::value::write(builder.init_value(), value, &[]);
         }
-        CallState::Completed(Outcome::Failure(failure)) => {
+        CallState::Completed(Outcome::Failure(failure), cost) => {
+            builder.set_cost(*cost);
             write_failure(builder.init_failure(), failure);
         }
     }
@@ -41,10 +43,11 @@ pub(crate) fn from_bytes(mut bytes: &[u8]) -> Result<CallState, Malformed> {
         call_state::Started(()) => CallState::Started,
         call_state::Value(value) => {
             let value = dead(wire::value::read_held(value?)?)?;
-            CallState::Completed(Outcome::Value { value, object: reader.get_object() })
+            let outcome = Outcome::Value { value, object: reader.get_object() };
+            CallState::Completed(outcome, reader.get_cost())
         }
         call_state::Failure(failure) => {
-            CallState::Completed(Outcome::Failure(read_failure(failure?)?))
+            CallState::Completed(Outcome::Failure(read_failure(failure?)?), reader.get_cost())
         }
     })
 }

@@ -89,6 +89,34 @@ fn a_repeated_key_runs_once_even_after_a_restart() {
     });
 }
 
+#[test]
+fn a_repeated_key_costs_what_it_cost_even_after_a_restart() {
+    vat(async {
+        let dir = tempfile::tempdir().unwrap();
+        let lab = Rc::<Lab>::default();
+        let cost = async |desk: &desk::Desk, method: &str, key: &[u8]| {
+            let answer = request(&desk.root, method, &Value::Null, key).send().promise.await;
+            answer.unwrap().get().unwrap().get_cost()
+        };
+        let node = open(&lab, dir.path()).await;
+        let desk = connect(&node).await;
+        assert_eq!(cost(&desk, "count", b"k1").await, 3);
+        assert_eq!(cost(&desk, "count", b"k1").await, 3);
+        assert_eq!(cost(&desk, "set", b"k2").await, 0);
+        desk.connection.abort("the orchestrator restarts");
+        node.drain().await;
+        drop((desk, node));
+        until_closed(dir.path()).await;
+        let desk = connect(&open(&lab, dir.path()).await).await;
+        assert_eq!(cost(&desk, "count", b"k1").await, 3);
+        let mut asked = desk.host.settle_request();
+        asked.get().set_key(b"k1");
+        let settled = asked.send().promise.await.unwrap();
+        assert_eq!(settled.get().unwrap().get_state().unwrap().get_cost(), 3);
+        assert_eq!(lab.runs.get(), 2);
+    });
+}
+
 /// Waits until the ledger in `dir` was let go by the tasks of a connection that ended.
 async fn until_closed(dir: &Path) {
     while Ledger::open(dir).await.is_err() {
@@ -207,7 +235,7 @@ fn a_lent_object_can_be_called() {
 #[test]
 fn outcomes_in_the_ledger_name_no_objects() {
     let outcome = Outcome::Value { value: Value::Null, object: true };
-    let state = crate::ledger::CallState::Completed(outcome);
+    let state = crate::ledger::CallState::Completed(outcome, 9);
     let bytes = super::state::to_bytes(&state);
     assert_eq!(super::state::from_bytes(&bytes).unwrap(), state);
     assert!(super::state::from_bytes(&bytes[..7]).is_err());

@@ -67,7 +67,8 @@ async fn relay(_: Rc<Lab>, args: Lent, _: CallContext) -> Result<String, Failure
 
 pub(super) fn tool(lab: &Rc<Lab>) -> Tool {
     let interface = Interface::<Lab>::new("Lab", "For tests.")
-        .method("count", Method::effect("Counts."), |lab: Rc<Lab>, _: NoArgs, _| async move {
+        .method("count", Method::effect("Counts."), |lab: Rc<Lab>, _: NoArgs, call| async move {
+            CallContext::charge(&call, 3);
             Ok(lab.run())
         })
         .method("set", Method::idempotent("Sets."), |lab: Rc<Lab>, _: NoArgs, _| async move {

@@ -365,6 +365,7 @@ impl Task {
                 self.charge_outcome(grant, &over, 0);
             }
             self.sleeping.remove(number);
+            self.costs.remove(number);
             self.control.generations.remove(number);
         }
         self.undelivered = inputs.into_iter().collect();

@@ -283,6 +283,23 @@ fn delegation_goes_as_deep_as_was_said() {
 }
 
 #[test]
+fn every_example_that_is_documented_is_one() {
+    let text = include_str!("../../../../docs/caveats.md");
+    let rows = text.lines().filter(|line| line.starts_with("| `"));
+    let mut terms = std::collections::BTreeSet::new();
+    for row in rows {
+        let example = row.trim_end_matches(" |").rsplit("| ").next().unwrap().trim_matches('`');
+        let caveat = parse_caveat(example, START_MS).unwrap();
+        assert!(!matches!(caveat, Caveat::Unknown(_)), "{example}");
+        caveat.validate().unwrap();
+        let again = parse_caveat(&caveat_text(&caveat), START_MS).unwrap();
+        assert_eq!(again, caveat);
+        terms.insert(row.split('`').nth(1).unwrap());
+    }
+    assert_eq!(terms.len(), 21 + 8, "each caveat but the unknown, and each test of an argument");
+}
+
+#[test]
 fn what_cannot_be_checked_is_no_grant() {
     let mut world = World::running();
     let long = "a".repeat(2_000);

@@ -76,3 +76,13 @@ pub const MAX_RATE_COUNT: u32 = 1_000_000;
 /// How deep the tree of a CEL expression may be: its evaluator takes up to 30 KiB of stack for each
 /// level, unoptimised. Chains of && and of || are balanced, other operators lean to one side.
 pub const MAX_CEL_TREE_DEPTH: u16 = 20;
+
+/// Times that the holder of a sturdy reference may narrow it: each becomes a grant when it is
+/// restored, below those that it was saved from.
+pub const MAX_LINKS: usize = 16;
+
+/// Bytes of what one such narrowing says: some caveats that a person can still read.
+pub const MAX_LINK_BYTES: usize = 4096;
+
+/// Bytes of a sturdy reference: it is pasted as one line.
+pub const MAX_REFERENCE_BYTES: usize = 16 << 10;

@@ -19,7 +19,7 @@ use std::sync::Arc;
 pub use apply::Rejected;
 pub use call::CallCommand;
 pub use control::{Paused, Rewind, Upgrade};
-pub use decide::{Command, Decision, Refusal};
+pub use decide::{Command, Decision, Divergence, Refusal};
 pub use derive::{ATTENUATE, PassOn, SPLIT};
 pub use input::Sent;
 

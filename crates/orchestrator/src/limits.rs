@@ -25,6 +25,18 @@ pub const ATTEMPT_RETRY_MOST: Duration = Duration::from_secs(10);
 /// times will kill it again.
 pub const FRUITLESS_ATTEMPTS: u32 = 5;
 
+/// How long the trial of another program may take: it waits for no tool, only for a place and for
+/// the program itself.
+pub const TRIAL: Duration = Duration::from_secs(120);
+
+/// How long a program on trial may be silent before it is taken to be where the other one stands,
+/// if it repeated everything.
+pub const TRIAL_IDLE: Duration = Duration::from_secs(1);
+
+/// How long it may be silent, twice in a row, before what it has not asked for is taken to be left
+/// out: longer than a program computes between two awaits.
+pub const TRIAL_STALL: Duration = Duration::from_secs(5);
+
 /// How long a worker may take to end after its last word.
 pub const LAST_WORD_GRACE: Duration = Duration::from_secs(2);
 
@@ -67,6 +79,9 @@ pub const SNAPSHOT_BYTES: usize = 64 << 20;
 
 /// Events that are removed in one commit, so that others do not wait long for theirs.
 pub const REMOVED_AT_ONCE: u64 = 1_000;
+
+/// Events of a task that another one may begin from: they are copied in one write.
+pub const FORK_EVENTS: usize = 100_000;
 
 /// Events sent to a follower at once.
 pub const EVENTS_PER_BATCH: usize = 64;

@@ -12,15 +12,16 @@ pub mod gate;
 pub mod objects;
 pub mod services;
 mod snapshot;
+mod standing;
 pub mod timers;
+pub mod trial;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
 use remit_core::event::Event;
-use remit_core::status::Status;
-use remit_core::task::{Command, Decision, Ending, Refusal};
+use remit_core::task::{Command, Decision, Refusal};
 use remit_core::{CallNumber, Code, EventNumber, Failure, GrantId, Task, TaskId};
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
@@ -29,7 +30,6 @@ use self::delivery::Delivery;
 use self::gate::Gate;
 use self::objects::Objects;
 use self::services::Services;
-use crate::journal::TaskHead;
 
 /// Which task it is, in which tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -59,6 +59,8 @@ pub struct Owner {
     membranes: crate::serve::object::Membranes,
     closing: Cell<bool>,
     winding_down: Cell<bool>,
+    /// Set in one that only tries a program.
+    trial: Option<trial::Trial>,
     snapshot: snapshot::Last,
 }
 
@@ -83,6 +85,15 @@ pub struct Recorded {
 impl Owner {
     /// The owner of a task whose journal reads so. Its attempts begin with [`Owner::keep`].
     pub fn new(key: TaskKey, task: Task, services: Rc<Services>) -> Rc<Self> {
+        Self::build(key, task, services, None)
+    }
+
+    fn build(
+        key: TaskKey,
+        task: Task,
+        services: Rc<Services>,
+        trial: Option<trial::Trial>,
+    ) -> Rc<Self> {
         let head = task.head().number;
         Rc::new(Self {
             key,
@@ -99,6 +110,7 @@ impl Owner {
             membranes: crate::serve::object::Membranes::default(),
             closing: Cell::new(false),
             winding_down: Cell::new(false),
+            trial,
             snapshot: snapshot::Last::default(),
         })
     }
@@ -129,6 +141,9 @@ impl Owner {
         self.check_journal()?;
         let now_ms = (self.services.now_ms)().max(self.with(|task| task.head().time_ms));
         let decision = self.task.borrow().decide(command, now_ms);
+        if let Some(trial) = &self.trial {
+            return self.try_out(trial, command, decision);
+        }
         let facts = match decision {
             Ok(Decision::Record(facts)) => facts,
             Ok(Decision::Recorded) => {
@@ -136,7 +151,8 @@ impl Owner {
                 return Ok(Recorded { events: Vec::new(), number });
             }
             Err(Refusal::Failure(failure)) => return Err(failure),
-            Err(Refusal::Diverged(failure)) => {
+            Err(Refusal::Diverged(divergence)) => {
+                let failure = divergence.failure();
                 self.fail(failure.clone());
                 return Err(failure);
             }
@@ -213,33 +229,6 @@ impl Owner {
     /// Whether it stopped or was told to.
     pub fn is_closing(&self) -> bool {
         self.closing.get()
-    }
-
-    /// What stands in a list of tasks.
-    pub fn head(&self) -> TaskHead {
-        let detail = match &*self.durable.borrow() {
-            Err(failure) => failure.message.clone(),
-            Ok(_) => self.detail.borrow().clone(),
-        };
-        self.with(|task| TaskHead {
-            name: task.created().name.clone(),
-            status: if self.durable.borrow().is_err() { Status::Halted } else { status(task) },
-            created_ms: task.created_ms(),
-            number: task.head().number,
-            attempt: task.attempts(),
-            calls: task.calls(),
-            detail: match task.ending() {
-                Some(Ending::Failed(failure)) => failure.message.clone(),
-                Some(Ending::Cancelled(reason)) => reason.clone(),
-                Some(Ending::Completed(_)) => String::new(),
-                None if !task.is_free() => stopped(task, self.key.task),
-                None if task.waits() && detail.is_empty() => waits_for(task),
-                None => detail,
-            },
-            node: task.node().to_owned(),
-            wake_ms: task.timers().map(|(_, due_ms)| due_ms).min().unwrap_or_default(),
-            ..TaskHead::default()
-        })
     }
 
     /// Says why no attempt runs.
@@ -380,40 +369,5 @@ impl Owner {
                 tracing::warn!(task = %self.key.task, %call, %error, "its end could not be recorded");
             }
         }
-    }
-}
-
-/// What a task that waits waits for, in words for a person.
-fn waits_for(task: &Task) -> String {
-    match task.timers().map(|(_, due_ms)| due_ms).min() {
-        Some(due_ms) => format!("sleeps until {}", remit_core::grant::text::moment(due_ms)),
-        None => "waits for input".into(),
-    }
-}
-
-/// Why a task does nothing new, and what to do about it.
-fn stopped(task: &Task, id: TaskId) -> String {
-    match (task.cancelling(), task.paused()) {
-        (Some(cancel), _) => format!("waits for what is under way to stop: {}", cancel.why.message),
-        (None, Some(paused)) => {
-            let by =
-                if paused.who.is_empty() { String::new() } else { format!(" by {}", paused.who) };
-            format!("paused{by}: {}. Let it go on with: remit resume {id}", paused.reason)
-        }
-        (None, None) => String::new(),
-    }
-}
-
-/// Where a task stands, so far as its events tell.
-fn status(task: &Task) -> Status {
-    match task.ending() {
-        Some(Ending::Completed(_)) => Status::Completed,
-        Some(Ending::Failed(_)) => Status::Failed,
-        Some(Ending::Cancelled(_)) => Status::Cancelled,
-        None if task.cancelling().is_some() => Status::Cancelling,
-        None if task.paused().is_some() => Status::Paused,
-        None if task.waits() => Status::Waiting,
-        None if task.running().is_some() => Status::Running,
-        None => Status::Pending,
     }
 }

@@ -1,12 +1,14 @@
 //! All tasks of this orchestrator: which of them have an owner in memory, and how one gets it.
 
 pub mod family;
+mod fork;
 mod list;
 mod loading;
 mod spec;
 #[cfg(test)]
 mod tests;
 pub mod tool;
+mod upgrade;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -21,9 +23,11 @@ use remit_schema::object_capnp::object;
 use tokio::sync::Semaphore;
 
 pub use self::family::BUILT_IN;
+pub use self::fork::Forked;
 use self::loading::Stopped;
 use self::spec::check;
 pub use self::spec::{GrantRoot, GrantSpec, TaskSpec};
+pub use self::upgrade::{Program, Then, Upgraded};
 use crate::audit::Audit;
 use crate::clock;
 use crate::journal::{Journal, JournalError, TaskHead};
@@ -119,16 +123,28 @@ impl Tasks {
         let key = TaskKey { tenant, task: id };
         let creation_key = spec.key.clone();
         let (events, task, own) = self.first_events(spec, creator, now_ms)?;
-        let owner = Owner::new(key.clone(), task, Rc::clone(&self.services));
+        let owner = Owner::new(key, task, Rc::clone(&self.services));
         for (grant, object) in own {
             owner.hold_own(grant, object);
         }
-        let head = TaskHead { key: creation_key.clone(), ..owner.head() };
+        self.admit(owner, events, &creation_key).await
+    }
+
+    /// Writes the first events of a task, and puts its owner to work. The one that it answers is
+    /// another task's, if that was made under the same key meanwhile.
+    async fn admit(
+        &self,
+        owner: Rc<Owner>,
+        events: Vec<Event>,
+        creation_key: &str,
+    ) -> Result<Rc<Owner>, Failure> {
+        let (journal, key) = (&self.services.journal, owner.key().clone());
+        let head = TaskHead { key: creation_key.to_owned(), ..owner.head() };
         let appended = journal.append(&key.tenant, key.task, events, head).await;
         if let Err(error) = appended {
             // The same key at the same time from elsewhere: the first one made the task.
             if !creation_key.is_empty()
-                && let Ok(Some(task)) = journal.find_key(&key.tenant, &creation_key).await
+                && let Ok(Some(task)) = journal.find_key(&key.tenant, creation_key).await
             {
                 return self.get(&TaskKey { tenant: key.tenant, task });
             }

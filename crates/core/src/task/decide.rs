@@ -73,7 +73,31 @@ pub enum Refusal {
     /// Tell the caller.
     Failure(Failure),
     /// The agent did something else than in an earlier attempt. The task fails with this.
-    Diverged(Failure),
+    Diverged(Box<Divergence>),
+}
+
+/// The first thing that an agent did otherwise than is recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Divergence {
+    /// Its number.
+    pub operation: CallNumber,
+    /// What is recorded.
+    pub was: String,
+    /// What is asked for now; empty: nothing.
+    pub is: String,
+}
+
+impl Divergence {
+    /// What to tell of it.
+    pub fn failure(&self) -> Failure {
+        Failure::new(
+            Code::Failed,
+            format!(
+                "the script is not deterministic: operation {} was `{}`, and on replay it is `{}`",
+                self.operation, self.was, self.is
+            ),
+        )
+    }
 }
 
 impl From<Failure> for Refusal {
@@ -85,18 +109,15 @@ impl From<Failure> for Refusal {
 impl Refusal {
     /// The agent's operation `number` was `recorded` before and is `now` something else.
     pub(super) fn diverged(number: CallNumber, recorded: &str, now: &str) -> Self {
-        Self::Diverged(Failure::new(
-            Code::Failed,
-            format!(
-                "the script is not deterministic: operation {number} was `{recorded}`, and on replay it is `{now}`"
-            ),
-        ))
+        let (was, is) = (recorded.to_owned(), now.to_owned());
+        Self::Diverged(Box::new(Divergence { operation: number, was, is }))
     }
 
     /// The failure, whoever is to be told.
     pub fn into_failure(self) -> Failure {
         match self {
-            Self::Failure(failure) | Self::Diverged(failure) => failure,
+            Self::Failure(failure) => failure,
+            Self::Diverged(divergence) => divergence.failure(),
         }
     }
 }

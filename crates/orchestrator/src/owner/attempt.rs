@@ -31,12 +31,30 @@ enum End {
 }
 
 /// A running attempt's hold on its process and connection.
-struct Running {
+pub(super) struct Running {
     attempt: Attempt,
     run: run::Client,
     connection: Option<oneshot::Receiver<Connection>>,
     ticket: [u8; 32],
     _placement: Placement,
+}
+
+impl Running {
+    /// Answers with the connection of the process, once. `None`: it never came.
+    pub(super) fn connected(&mut self) -> impl Future<Output = Option<Connection>> + use<> {
+        let connection = self.connection.take();
+        async move { connection?.await.ok() }
+    }
+
+    /// The ticket for its connection.
+    pub(super) const fn ticket(&self) -> &[u8; 32] {
+        &self.ticket
+    }
+
+    /// The hold on the process.
+    pub(super) const fn run(&self) -> &run::Client {
+        &self.run
+    }
 }
 
 impl Owner {
@@ -128,7 +146,17 @@ impl Owner {
         self.explain("");
         let start = Command::StartAttempt { node: placement.node.clone() };
         self.record_durably(&start).await?;
-        let Some(attempt) = self.with(|task| task.running()) else { return Ok(None) };
+        if self.with(|task| task.running()).is_none() {
+            return Ok(None);
+        }
+        self.launch(placement).await.map(Some)
+    }
+
+    /// Starts the process of the attempt that runs.
+    pub(super) async fn launch(self: &Rc<Self>, placement: Placement) -> Result<Running, Failure> {
+        let Some(attempt) = self.with(|task| task.running()) else {
+            return Err(Failure::new(Code::Revoked, "the attempt is over"));
+        };
         self.begin_delivery(attempt);
         let (sender, connected) = oneshot::channel();
         let bootstrap = context::client(self, attempt);
@@ -137,13 +165,7 @@ impl Owner {
             request::start(&placement.host, self, attempt, &ticket).await.inspect_err(|_| {
                 self.services().tickets.withdraw(&ticket);
             })?;
-        Ok(Some(Running {
-            attempt,
-            run,
-            connection: Some(connected),
-            ticket,
-            _placement: placement,
-        }))
+        Ok(Running { attempt, run, connection: Some(connected), ticket, _placement: placement })
     }
 
     /// Watches a running attempt. When this returns, its process and connection are gone or going.

@@ -25,6 +25,11 @@ pub struct Delivery {
 }
 
 impl Delivery {
+    /// The operations that it asked for.
+    pub(super) fn asked(&self) -> impl Iterator<Item = CallNumber> + '_ {
+        self.asked.iter().copied()
+    }
+
     /// Sends away whoever waits: no reply will come.
     pub(super) fn dismiss(&mut self) {
         self.waiting.clear();
@@ -50,6 +55,9 @@ impl Drop for Turn {
             delivery.telling = false;
         }
         self.owner.deliver();
+        if let Some(trial) = &self.owner.trial {
+            trial.stir();
+        }
     }
 }
 

@@ -42,6 +42,9 @@ impl Owner {
             _ => None,
         });
         let Some((asked, unknown)) = open else { return };
+        if self.trial.is_some() {
+            return;
+        }
         if self.forwards.borrow().contains_key(&call) || self.is_closing() {
             return;
         }

@@ -49,16 +49,17 @@ impl Context {
     fn write_script(&self, owner: &Rc<Owner>, mut script: script::Builder<'_>) {
         owner.with(|task| {
             let created = task.created();
-            script.set_entry(&created.entry);
+            let (source, entry) = task.program();
+            script.set_entry(entry);
             script.set_name(&created.name);
             script.set_export(&created.export);
             script.set_seed(&created.seed);
             script.set_time_ms(task.created_ms());
             let input = wire::outcome::without_objects(&created.input);
             wire::value::write(script.reborrow().init_input(), &input, &[]);
-            let count = u32::try_from(created.source.len()).unwrap_or(u32::MAX);
+            let count = u32::try_from(source.len()).unwrap_or(u32::MAX);
             let mut files = script.reborrow().init_source(count);
-            for (at, file) in (0..count).zip(&created.source) {
+            for (at, file) in (0..count).zip(source) {
                 let mut builder = files.reborrow().get(at);
                 builder.set_path(&file.path);
                 builder.set_text(&file.text);

@@ -7,7 +7,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use remit_core::event::{SourceFile, TimeLimits};
 use remit_core::status::Status;
 use remit_core::{Code, Failure, Identity, Role, TaskId, Value};
-use remit_schema::mesh_capnp::{grant_spec, mesh, node_info, task_spec};
+use remit_schema::event_capnp::source_file;
+use remit_schema::mesh_capnp::{grant_spec, mesh, node_info, program, task_spec};
 use remit_vat::exception::to_exception;
 use remit_vat::wire::{self, Malformed};
 
@@ -181,13 +182,7 @@ fn wire_text(text: capnp::Result<capnp::text::Reader<'_>>) -> Result<String, Mal
 }
 
 fn read_spec(reader: task_spec::Reader<'_>) -> Result<TaskSpec, Malformed> {
-    let mut source = Vec::new();
-    for file in reader.get_source()?.iter().take(limits::SOURCE_FILES + 1) {
-        source.push(SourceFile {
-            path: wire_text(file.get_path())?,
-            text: wire_text(file.get_text())?,
-        });
-    }
+    let source = read_source(reader.get_source()?)?;
     let (input, table) = wire::value::read(reader.get_input()?)?;
     let input: Value = input.try_map(&mut |_| {
         Err(Malformed(format!("{} objects in the input: grant them instead", table.len())))
@@ -214,6 +209,22 @@ fn read_spec(reader: task_spec::Reader<'_>) -> Result<TaskSpec, Malformed> {
         },
         ..TaskSpec::default()
     })
+}
+
+type Files<'a> = capnp::struct_list::Reader<'a, source_file::Owned>;
+
+fn read_source(files: Files<'_>) -> Result<Vec<SourceFile>, Malformed> {
+    let read = |file: source_file::Reader<'_>| {
+        Ok(SourceFile { path: wire_text(file.get_path())?, text: wire_text(file.get_text())? })
+    };
+    files.iter().take(limits::SOURCE_FILES + 1).map(read).collect()
+}
+
+/// Reads a program, and the path of the file that is run.
+pub(super) fn read_program(
+    reader: program::Reader<'_>,
+) -> Result<(Vec<SourceFile>, String), Malformed> {
+    Ok((read_source(reader.get_source()?)?, wire_text(reader.get_entry())?))
 }
 
 /// Reads a capability that a client hands to a task.

@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use remit_core::task::{Command, Ending, Sent};
-use remit_core::{Event, EventNumber, Failure, GrantId, Identity, Outcome};
-use remit_schema::mesh_capnp::{event_sink, grant_info, subscription, task, task_info};
+use remit_core::{CallNumber, Event, EventNumber, Failure, GrantId, Identity, Outcome};
+use remit_schema::mesh_capnp::{event_sink, fork, grant_info, subscription, task, task_info};
 use remit_vat::connection::within;
 use remit_vat::exception::{to_exception, to_failure};
 use remit_vat::wire;
@@ -13,7 +13,7 @@ use remit_vat::wire;
 use crate::journal::{JournalError, TaskHead};
 use crate::limits;
 use crate::owner::{Output, Owner, TaskKey};
-use crate::tasks::Tasks;
+use crate::tasks::{Forked, Program, Tasks, Then};
 
 /// One client's hold on a task.
 pub struct TaskServer {
@@ -43,6 +43,18 @@ pub fn write_info(mut info: task_info::Builder<'_>, key: &TaskKey, head: &TaskHe
 impl TaskServer {
     fn owner(&self) -> Result<Rc<Owner>, capnp::Error> {
         self.tasks.get(&self.key).map_err(|failure| to_exception(&failure))
+    }
+
+    fn write_fork(&self, mut fork: fork::Builder<'_>, forked: &Forked) {
+        let key = forked.owner.key();
+        fork.set_id(key.task.to_string());
+        fork.set_at(forked.at.0);
+        let count = u32::try_from(forked.dropped.len()).unwrap_or(u32::MAX);
+        let mut dropped = fork.reborrow().init_dropped(count);
+        for (at, call) in (0..count).zip(&forked.dropped) {
+            dropped.set(at, call.0);
+        }
+        fork.set_task(client(&self.tasks, key.clone(), &self.holder));
     }
 
     async fn command(&self, command: &Command) -> Result<Rc<Owner>, capnp::Error> {
@@ -127,6 +139,65 @@ impl task::Server for TaskServer {
         let reason = params.get()?.get_reason()?.to_str().map_err(wire::Malformed::from)?;
         let reason = reason.chars().take(1000).collect();
         self.command(&Command::Pause { reason, who: self.holder.to_string() }).await?;
+        Ok(())
+    }
+
+    async fn fork(
+        self: Rc<Self>,
+        params: task::ForkParams,
+        mut results: task::ForkResults,
+    ) -> Result<(), capnp::Error> {
+        let params = params.get()?;
+        let key = wire::text(params.get_key())?;
+        let at = EventNumber(params.get_at());
+        let forked = self.tasks.fork(&self.key, at, &key, &self.holder).await;
+        let forked = forked.map_err(|failure| to_exception(&failure))?;
+        self.write_fork(results.get().init_fork(), &forked);
+        Ok(())
+    }
+
+    async fn retry(
+        self: Rc<Self>,
+        params: task::RetryParams,
+        mut results: task::RetryResults,
+    ) -> Result<(), capnp::Error> {
+        let params = params.get()?;
+        let key = wire::text(params.get_key())?;
+        let again = params.get_again()?.iter().map(CallNumber).collect();
+        let forked = self.tasks.retry(&self.key, &again, &key, &self.holder).await;
+        let forked = forked.map_err(|failure| to_exception(&failure))?;
+        self.write_fork(results.get().init_fork(), &forked);
+        Ok(())
+    }
+
+    async fn upgrade(
+        self: Rc<Self>,
+        params: task::UpgradeParams,
+        mut results: task::UpgradeResults,
+    ) -> Result<(), capnp::Error> {
+        let params = params.get()?;
+        let (source, entry) = super::mesh::read_program(params.get_program()?)?;
+        let program = Program {
+            source,
+            entry,
+            at: EventNumber(params.get_at()),
+            again: params.get_again()?.iter().map(CallNumber).collect(),
+            then: if params.get_dry_run() { Then::Stay } else { Then::Switch },
+        };
+        let upgraded = self.tasks.upgrade(&self.key, program, &self.holder).await;
+        let upgraded = upgraded.map_err(|failure| to_exception(&failure))?;
+        let mut trial = results.get().init_trial();
+        trial.set_repeated(upgraded.repeated);
+        trial.set_switched(upgraded.switched);
+        match upgraded.difference {
+            None => trial.set_same(()),
+            Some(difference) => {
+                let mut differs = trial.init_differs();
+                differs.set_operation(difference.operation.0);
+                differs.set_was(&difference.was);
+                differs.set_is(&difference.is);
+            }
+        }
         Ok(())
     }
 

@@ -4,6 +4,7 @@ mod control;
 mod lab;
 mod membrane;
 mod over_tls;
+mod past;
 
 use std::time::{Duration, SystemTime};
 

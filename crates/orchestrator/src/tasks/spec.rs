@@ -82,22 +82,9 @@ pub enum GrantRoot {
 
 /// Bounds on what a client may send, and the mistakes it is likely to make.
 pub(super) fn check(spec: &TaskSpec) -> Result<(), Failure> {
-    let bytes: usize = spec.source.iter().map(|file| file.path.len() + file.text.len()).sum();
+    check_program(&spec.source, &spec.entry)?;
     let long = |text: &String| text.len() > remit_core::limits::MAX_NAME_BYTES;
-    let wrong = if spec.source.iter().all(|file| file.path != spec.entry) {
-        Some(format!(
-            "the entry `{}` is not among the {} source files",
-            spec.entry,
-            spec.source.len()
-        ))
-    } else if spec.source.len() > limits::SOURCE_FILES || bytes > limits::SOURCE_BYTES {
-        Some(format!(
-            "{} source files of {bytes} bytes; at most {} of {} are taken",
-            spec.source.len(),
-            limits::SOURCE_FILES,
-            limits::SOURCE_BYTES
-        ))
-    } else if long(&spec.name)
+    let wrong = if long(&spec.name)
         || long(&spec.agent)
         || long(&spec.key)
         || long(&spec.export)
@@ -112,4 +99,22 @@ pub(super) fn check(spec: &TaskSpec) -> Result<(), Failure> {
         None
     };
     wrong.map_or(Ok(()), |why| Err(Failure::new(Code::InvalidArgument, why)))
+}
+
+/// Bounds on a program, and that its entry is there.
+pub(super) fn check_program(source: &[SourceFile], entry: &str) -> Result<(), Failure> {
+    let bytes: usize = source.iter().map(|file| file.path.len() + file.text.len()).sum();
+    let count = source.len();
+    let why = if source.iter().all(|file| file.path != entry) {
+        format!("the entry `{entry}` is not among the {count} source files")
+    } else if count > limits::SOURCE_FILES || bytes > limits::SOURCE_BYTES {
+        format!(
+            "{count} source files of {bytes} bytes; at most {} of {} are taken",
+            limits::SOURCE_FILES,
+            limits::SOURCE_BYTES
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Failure::new(Code::InvalidArgument, why))
 }

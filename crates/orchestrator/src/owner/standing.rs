@@ -1,0 +1,72 @@
+//! Where a task stands, in a line for people.
+
+use remit_core::status::Status;
+use remit_core::task::Ending;
+use remit_core::{Task, TaskId};
+
+use super::Owner;
+use crate::journal::TaskHead;
+
+impl Owner {
+    /// What stands in a list of tasks.
+    pub fn head(&self) -> TaskHead {
+        let detail = match &*self.durable.borrow() {
+            Err(failure) => failure.message.clone(),
+            Ok(_) => self.detail.borrow().clone(),
+        };
+        self.with(|task| TaskHead {
+            name: task.created().name.clone(),
+            status: if self.durable.borrow().is_err() { Status::Halted } else { status(task) },
+            created_ms: task.created_ms(),
+            number: task.head().number,
+            attempt: task.attempts(),
+            calls: task.calls(),
+            detail: match task.ending() {
+                Some(Ending::Failed(failure)) => failure.message.clone(),
+                Some(Ending::Cancelled(reason)) => reason.clone(),
+                Some(Ending::Completed(_)) => String::new(),
+                None if !task.is_free() => stopped(task, self.key.task),
+                None if task.waits() && detail.is_empty() => waits_for(task),
+                None => detail,
+            },
+            node: task.node().to_owned(),
+            wake_ms: task.timers().map(|(_, due_ms)| due_ms).min().unwrap_or_default(),
+            ..TaskHead::default()
+        })
+    }
+}
+
+/// What a task that waits waits for, in words for a person.
+fn waits_for(task: &Task) -> String {
+    match task.timers().map(|(_, due_ms)| due_ms).min() {
+        Some(due_ms) => format!("sleeps until {}", remit_core::grant::text::moment(due_ms)),
+        None => "waits for input".into(),
+    }
+}
+
+/// Why a task does nothing new, and what to do about it.
+fn stopped(task: &Task, id: TaskId) -> String {
+    match (task.cancelling(), task.paused()) {
+        (Some(cancel), _) => format!("waits for what is under way to stop: {}", cancel.why.message),
+        (None, Some(paused)) => {
+            let by =
+                if paused.who.is_empty() { String::new() } else { format!(" by {}", paused.who) };
+            format!("paused{by}: {}. Let it go on with: remit resume {id}", paused.reason)
+        }
+        (None, None) => String::new(),
+    }
+}
+
+/// Where a task stands, so far as its events tell.
+fn status(task: &Task) -> Status {
+    match task.ending() {
+        Some(Ending::Completed(_)) => Status::Completed,
+        Some(Ending::Failed(_)) => Status::Failed,
+        Some(Ending::Cancelled(_)) => Status::Cancelled,
+        None if task.cancelling().is_some() => Status::Cancelling,
+        None if task.paused().is_some() => Status::Paused,
+        None if task.waits() => Status::Waiting,
+        None if task.running().is_some() => Status::Running,
+        None => Status::Pending,
+    }
+}

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::audit::Audit;
 use crate::config::Config;
 use crate::invites::Invites;
-use crate::journal::SledJournal;
+use crate::journal::{Journal, SledJournal};
 use crate::limits;
 use crate::listener::Listener;
 use crate::registry::Registry;
@@ -89,18 +89,42 @@ fn reached_at(config: &Config, tcp: &TcpListener) -> io::Result<String> {
     Ok(address.to_string())
 }
 
+/// What an orchestrator is built on. A simulation puts its own in the place of disk and clock.
+pub struct Ground {
+    /// Where invites are kept.
+    pub disk: Disk,
+    /// Who may be a member.
+    pub authority: Authority,
+    /// The journal.
+    pub journal: Arc<dyn Journal>,
+    /// What happens outside of any task.
+    pub audit: Rc<Audit>,
+    /// The wall clock, in milliseconds since 1970.
+    pub now_ms: fn() -> u64,
+}
+
 /// All that an orchestrator consists of, from the folder in `config`; `address` stands in its
 /// invites. Owners of tasks begin to work at once.
 pub fn build(config: &Config, address: String) -> Result<(Rc<Site>, Credential), CannotServe> {
     // The journal first: its lock keeps a second orchestrator from touching anything else.
     let disk = Disk::open(&config.data.join("journal"), config.cache_bytes)?;
     let authority = Authority::load_or_create(&config.data.join("authority"), &config.mesh)?;
+    let journal = Arc::new(SledJournal::new(disk.clone()));
+    let audit = Audit::new(disk.clone(), Box::new(now_ms));
+    build_on(Ground { disk, authority, journal, audit, now_ms }, config, address)
+}
+
+/// As [`build`], on what there is already.
+pub fn build_on(
+    ground: Ground,
+    config: &Config,
+    address: String,
+) -> Result<(Rc<Site>, Credential), CannotServe> {
+    let Ground { disk, authority, journal, audit, now_ms } = ground;
     let own = authority.issue(&own_identity(&authority)?, config.certificate_life())?;
     let registry = Registry::new(Box::new(now_ms));
     let tickets = Tickets::new();
     let invites = Invites::new(disk.clone(), address, authority.hash(), Box::new(now_ms));
-    let journal: Arc<dyn crate::journal::Journal> = Arc::new(SledJournal::new(disk.clone()));
-    let audit = Audit::new(disk.clone(), Box::new(now_ms));
     let tasks = Tasks::open(
         Arc::clone(&journal),
         Rc::clone(&audit),

@@ -17,13 +17,14 @@ pub mod timers;
 pub mod trial;
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use remit_core::event::Event;
 use remit_core::task::{Command, Decision, Refusal};
 use remit_core::{CallNumber, Code, EventNumber, Failure, GrantId, Task, TaskId};
-use tokio::sync::{Notify, watch};
+use remit_vat::watched::{Watched, Watcher};
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use self::delivery::Delivery;
@@ -32,7 +33,7 @@ use self::objects::Objects;
 use self::services::Services;
 
 /// Which task it is, in which tenant.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TaskKey {
     /// The tenant.
     pub tenant: String,
@@ -46,11 +47,11 @@ pub struct Owner {
     services: Rc<Services>,
     task: RefCell<Task>,
     /// Up to which event the journal has answered for; an error when it has failed.
-    durable: watch::Sender<Result<EventNumber, Failure>>,
+    durable: Watched<Result<EventNumber, Failure>>,
     delivery: RefCell<Delivery>,
     objects: RefCell<Objects>,
     gates: RefCell<HashMap<GrantId, Rc<Gate>>>,
-    forwards: RefCell<HashMap<CallNumber, AbortHandle>>,
+    forwards: RefCell<BTreeMap<CallNumber, AbortHandle>>,
     /// Something changed that the attempt's keeper should look at.
     stirred: Notify,
     /// Why no attempt runs, in words for a person.
@@ -99,11 +100,11 @@ impl Owner {
             key,
             services,
             task: RefCell::new(task),
-            durable: watch::Sender::new(Ok(head)),
+            durable: Watched::new(Ok(head)),
             delivery: RefCell::new(Delivery::default()),
             objects: RefCell::new(Objects::default()),
             gates: RefCell::new(HashMap::new()),
-            forwards: RefCell::new(HashMap::new()),
+            forwards: RefCell::default(),
             stirred: Notify::new(),
             detail: RefCell::new(String::new()),
             outputs: RefCell::new(Vec::new()),
@@ -196,7 +197,7 @@ impl Owner {
     }
 
     /// A view of how far the journal is, for followers.
-    pub fn progress(&self) -> watch::Receiver<Result<EventNumber, Failure>> {
+    pub fn progress(&self) -> Watcher<Result<EventNumber, Failure>> {
         self.durable.subscribe()
     }
 

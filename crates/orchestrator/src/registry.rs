@@ -10,7 +10,7 @@ mod tools;
 mod versions;
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ use crate::limits;
 pub struct Registry {
     me: Weak<Self>,
     now_ms: Box<dyn Fn() -> u64>,
-    nodes: RefCell<HashMap<String, Node>>,
+    nodes: RefCell<BTreeMap<String, Node>>,
     generation: Cell<u64>,
     changed: Notify,
     output: RefCell<Option<OutputSink>>,
@@ -261,7 +261,7 @@ fn check_name(what: &str, name: &str) -> Result<(), Failure> {
 }
 
 /// Forgets the node that has been away longest, if there are too many.
-fn make_room(nodes: &mut HashMap<String, Node>) -> Result<(), Failure> {
+fn make_room(nodes: &mut BTreeMap<String, Node>) -> Result<(), Failure> {
     if nodes.len() < limits::NODES {
         return Ok(());
     }

@@ -11,7 +11,7 @@ pub mod tool;
 mod upgrade;
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
@@ -20,6 +20,7 @@ use remit_core::grant::Budgets;
 use remit_core::task::{Command, Decision};
 use remit_core::{Code, Failure, GrantId, Identity, Task, TaskId};
 use remit_schema::object_capnp::object;
+use remit_vat::chance;
 use tokio::sync::Semaphore;
 
 pub use self::family::BUILT_IN;
@@ -41,7 +42,7 @@ use crate::tickets::Tickets;
 pub struct Tasks {
     me: Weak<Self>,
     services: Rc<Services>,
-    owners: RefCell<HashMap<TaskKey, Rc<Owner>>>,
+    owners: RefCell<BTreeMap<TaskKey, Rc<Owner>>>,
     stopped: Stopped,
     placing: RefCell<Option<tokio::task::AbortHandle>>,
 }
@@ -119,7 +120,7 @@ impl Tasks {
             return self.get(&TaskKey { tenant, task });
         }
         let now_ms = (self.services.now_ms)();
-        let id = spec.id.unwrap_or_else(|| TaskId::new(now_ms, rand::random()));
+        let id = spec.id.unwrap_or_else(|| TaskId::new(now_ms, chance::bytes()));
         let key = TaskKey { tenant, task: id };
         let creation_key = spec.key.clone();
         let (events, task, own) = self.first_events(spec, creator, now_ms)?;
@@ -164,6 +165,14 @@ impl Tasks {
         // A task that has not ended is in the table, or is about to be again after a fault; what is
         // read here serves those who look.
         Ok(self.owner_of(key.clone(), recovered))
+    }
+
+    /// Whether `owner` only shows what is on disk of a task that has not ended, until the one that
+    /// works on it is there again: nothing will change about it.
+    pub fn stands_in(&self, owner: &Rc<Owner>) -> bool {
+        let owners = self.owners.borrow();
+        !owners.get(owner.key()).is_some_and(|working| Rc::ptr_eq(working, owner))
+            && owner.with(|task| task.ending().is_none())
     }
 
     /// Hands a task one more capability, durably.
@@ -212,7 +221,8 @@ impl Tasks {
 
     /// Stops all owners, and lets what they handed to the journal reach the disk.
     pub async fn shutdown(&self) {
-        let owners: Vec<Rc<Owner>> = self.owners.borrow_mut().drain().map(|(_, o)| o).collect();
+        let owners: Vec<Rc<Owner>> =
+            std::mem::take(&mut *self.owners.borrow_mut()).into_values().collect();
         for owner in &owners {
             owner.close();
         }
@@ -238,7 +248,7 @@ impl Tasks {
             source: spec.source,
             entry: spec.entry,
             input: spec.input,
-            seed: rand::random::<[u8; 32]>().to_vec(),
+            seed: chance::bytes::<32>().to_vec(),
             labels: spec.labels,
             creator: creator.to_string(),
             deadline_ms: spec.deadline_ms,

@@ -6,10 +6,13 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
+use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
+use futures::FutureExt as _;
+use futures::future::LocalBoxFuture;
 use remit_core::Outcome;
-use remit_vat::disk::{Disk, DiskError, Write};
+use remit_vat::disk::{Disk, DiskError, Pair, Write};
 use remit_vat::vat::offload;
 
 use crate::limits;
@@ -28,8 +31,35 @@ pub enum CallState {
 
 /// A ledger in a folder of its own. Used by one node at a time.
 pub struct Ledger {
-    disk: Disk,
+    store: Rc<dyn Store>,
     order: RefCell<Order>,
+}
+
+/// Where a ledger keeps its records: a disk, or what a simulation has in its place.
+pub trait Store {
+    /// The value of a key.
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, DiskError>;
+
+    /// Up to `limit` pairs whose keys begin with `prefix` and are at or after `from`, in order.
+    fn scan(&self, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<Pair>, DiskError>;
+
+    /// Applies all of `writes` at once, durably when it answers. They take effect in the order of
+    /// the calls.
+    fn commit(&self, writes: Vec<Write>) -> LocalBoxFuture<'static, Result<(), DiskError>>;
+}
+
+impl Store for Disk {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, DiskError> {
+        Self::get(self, key)
+    }
+
+    fn scan(&self, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<Pair>, DiskError> {
+        Self::scan(self, prefix, from, limit)
+    }
+
+    fn commit(&self, writes: Vec<Write>) -> LocalBoxFuture<'static, Result<(), DiskError>> {
+        Self::commit(self, writes).boxed_local()
+    }
 }
 
 /// Which records there are, oldest first, so that the oldest can be forgotten.
@@ -63,12 +93,18 @@ impl Ledger {
             Ok::<_, DiskError>((disk, order))
         });
         let (disk, order) = opened.await.map_err(|e| DiskError(e.to_string()))??;
-        Ok(Self { disk, order: RefCell::new(order) })
+        Ok(Self { store: Rc::new(disk), order: RefCell::new(order) })
+    }
+
+    /// The ledger in `store`.
+    pub fn over(store: Rc<dyn Store>) -> Result<Self, DiskError> {
+        let order = RefCell::new(read_order(&*store)?);
+        Ok(Self { store, order })
     }
 
     /// What is known of the call with this key.
     pub fn look_up(&self, key: &[u8]) -> Result<CallState, DiskError> {
-        match self.disk.get(&record_key(key))? {
+        match self.store.get(&record_key(key))? {
             None => Ok(CallState::NeverStarted),
             Some(bytes) => state::from_bytes(&bytes)
                 .map_err(|e| DiskError(format!("a record of the ledger cannot be read: {e}"))),
@@ -95,7 +131,7 @@ impl Ledger {
         let size = bytes.len() as u64;
         let mut writes = self.order.borrow_mut().enter(key, size, now_ms());
         writes.push((record_key(key), Some(bytes)));
-        self.disk.commit(writes).await
+        self.store.commit(writes).await
     }
 }
 
@@ -161,10 +197,10 @@ impl Entry {
     }
 }
 
-fn read_order(disk: &Disk) -> Result<Order, DiskError> {
+fn read_order(store: &dyn Store) -> Result<Order, DiskError> {
     let mut order = Order::default();
     loop {
-        let page = disk.scan(&[PLACE], &place_key(order.last + 1), limits::LEDGER_PAGE)?;
+        let page = store.scan(&[PLACE], &place_key(order.last + 1), limits::LEDGER_PAGE)?;
         if page.is_empty() {
             return Ok(order);
         }

@@ -65,9 +65,15 @@ impl Node {
         labels: Vec<String>,
         ledger: &Path,
     ) -> Result<Self, CannotServe> {
+        let ledger = Ledger::open(ledger).await?;
+        Ok(Self::with(tools, labels, ledger)?)
+    }
+
+    /// As [`Node::open`], with a ledger that is open already.
+    pub fn with(tools: Vec<Tool>, labels: Vec<String>, ledger: Ledger) -> Result<Self, BadTool> {
         let tools = tools.into_iter().map(Tool::open).collect::<Result<Vec<_>, _>>()?;
         let (output, pieces) = Output::channel();
-        let calls = Calls::new(Ledger::open(ledger).await?, output);
+        let calls = Calls::new(ledger, output);
         Ok(Self { tools, labels, calls, output: Mutex::new(pieces) })
     }
 

@@ -19,7 +19,7 @@ impl Backoff {
 
     /// The next wait: between half and all of a ceiling that doubles each time.
     pub fn next_wait(&mut self) -> Duration {
-        let wait = self.ceiling.mul_f64(rand::random_range(0.5..=1.0));
+        let wait = self.ceiling.mul_f64(f64::midpoint(crate::chance::fraction(), 1.0));
         self.ceiling = self.ceiling.saturating_mul(2).min(self.most);
         wait
     }

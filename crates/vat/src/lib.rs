@@ -2,11 +2,13 @@
 //!
 //! For: event loops that host objects ([`vat`]), connections and their bounds ([`connection`]),
 //! identity and transport ([`credential`], [`authority`], [`tls`], [`join`]), failures in exceptions
-//! ([`exception`]), conversions between the wire and the types of `remit_core` ([`wire`]), and the
-//! durable store under journals and ledgers ([`disk`]). Not for: what any node does with them.
+//! ([`exception`]), conversions between the wire and the types of `remit_core` ([`wire`]), the durable
+//! store under journals and ledgers ([`disk`]), and what makes a simulation repeat itself
+//! ([`chance`], [`watched`]). Not for: what any node does with them.
 
 pub mod authority;
 pub mod backoff;
+pub mod chance;
 pub mod connection;
 pub mod credential;
 pub mod disk;
@@ -16,4 +18,5 @@ pub mod limits;
 pub mod membership;
 pub mod tls;
 pub mod vat;
+pub mod watched;
 pub mod wire;

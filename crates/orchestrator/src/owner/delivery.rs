@@ -3,7 +3,7 @@
 //! What an agent does next depends on the order in which it learns things, so that order is part of
 //! what a replay must repeat.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 
 use remit_core::task::Stamp;
@@ -21,7 +21,7 @@ pub struct Delivery {
     /// Whether one is being told right now.
     telling: bool,
     asked: HashSet<CallNumber>,
-    waiting: HashMap<CallNumber, oneshot::Sender<Turn>>,
+    waiting: BTreeMap<CallNumber, oneshot::Sender<Turn>>,
 }
 
 impl Delivery {

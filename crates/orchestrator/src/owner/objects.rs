@@ -1,6 +1,6 @@
 //! Live references to the tools' objects that a task holds, and how to get one again.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -15,9 +15,9 @@ use crate::serve::request;
 /// The live references that an owner has now. Any of them may be gone at any time.
 #[derive(Default)]
 pub struct Objects {
-    live: HashMap<ObjectId, Result<object::Client, Failure>>,
+    live: BTreeMap<ObjectId, Result<object::Client, Failure>>,
     /// Roots that no tool node serves: objects of a client's own process.
-    own: HashMap<GrantId, object::Client>,
+    own: BTreeMap<GrantId, object::Client>,
 }
 
 impl Objects {

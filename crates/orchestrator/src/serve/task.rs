@@ -217,7 +217,11 @@ impl task::Server for TaskServer {
     ) -> Result<(), capnp::Error> {
         let owner = loop {
             let owner = self.owner()?;
-            owner.over().await;
+            tokio::select! {
+                biased;
+                () = owner.over() => {}
+                () = tokio::time::sleep(limits::JOURNAL_RETRY_MOST), if self.tasks.stands_in(&owner) => {}
+            }
             if owner.with(|task| task.ending().is_some()) {
                 break owner;
             }
@@ -330,6 +334,7 @@ impl Feed {
             let owner = self.tasks.get(&self.key)?;
             let mut progress = owner.progress();
             let mut outputs = owner.outputs();
+            let stands_in = self.tasks.stands_in(&owner);
             loop {
                 let Ok(durable) = progress.borrow_and_update().clone() else { break };
                 while self.cursor < durable {
@@ -345,6 +350,7 @@ impl Feed {
                     biased;
                     changed = progress.changed() => if changed.is_err() { break },
                     Some(output) = outputs.recv() => self.send_output(&output).await?,
+                    () = tokio::time::sleep(limits::JOURNAL_RETRY_MOST), if stands_in => break,
                 }
             }
             // The owner halted: a fresh one takes its place in a while, and the feed goes on.

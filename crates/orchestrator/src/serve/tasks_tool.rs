@@ -144,7 +144,7 @@ impl Root {
             holder.strip_prefix("task:")?.parse::<TaskId>().ok()
         });
         let now_ms = (asked.owner.services().now_ms)();
-        let id = earlier.unwrap_or_else(|| TaskId::new(now_ms, rand::random()));
+        let id = earlier.unwrap_or_else(|| TaskId::new(now_ms, remit_vat::chance::bytes()));
         let mut spec = self.spec(&mut asked)?;
         spec.id = Some(id);
         if let Some((name, _)) = asked.fields.first() {

@@ -1,0 +1,31 @@
+//! Whole meshes in a simulated network, under faults that a seed gives.
+//!
+//! One file per invariant: `acknowledged`, `intents`, `attempts`, `completed`, `cursors` and
+//! `settling`. The orchestrator and the tool node are the real ones, on disks in memory that lose
+//! what was not flushed; agents and clients are small programs that speak to them over turmoil's
+//! network. `REMIT_SEEDS=100000` lives as many worlds, `REMIT_SEED=n` the one of that seed.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test that unwraps says what it expected, and its seed comes from the environment"
+)]
+
+mod acknowledged;
+mod agent;
+mod attempts;
+mod client;
+mod completed;
+mod cursors;
+mod disk;
+mod history;
+mod intents;
+mod network;
+mod orchestrator;
+mod past;
+mod program;
+mod repeatable;
+mod seeds;
+mod settling;
+mod tool;
+mod world;

@@ -1,0 +1,81 @@
+//! The orchestrator's host: the real one, but for its disk, its clock and its TLS.
+
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
+
+use remit_orchestrator::audit::Audit;
+use remit_orchestrator::config::Config;
+use remit_orchestrator::listener::Listener;
+use remit_orchestrator::node::{Ground, build_on};
+use remit_vat::authority::Authority;
+use remit_vat::disk::Disk;
+use remit_vat::tls::Acceptor;
+use turmoil::net::{TcpListener, TcpStream};
+
+use crate::disk::SimJournal;
+use crate::network::{PORT, Purpose, greet};
+use crate::past;
+
+/// Longer than any world lasts.
+const CERTIFIED: Duration = Duration::from_secs(86_400);
+
+/// The clock of a world begins here, in milliseconds since 1970.
+pub(crate) const BEGINNING_MS: u64 = 1_800_000_000_000;
+
+/// What an orchestrator needs and these worlds do not look at: where invites are kept, and the
+/// keys of the authority. One for all worlds.
+fn unused() -> &'static (tempfile::TempDir, Disk) {
+    static UNUSED: OnceLock<(tempfile::TempDir, Disk)> = OnceLock::new();
+    UNUSED.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Disk::open(&dir.path().join("journal"), 1 << 20).unwrap();
+        Authority::load_or_create(&dir.path().join("authority"), "home").unwrap();
+        (dir, disk)
+    })
+}
+
+fn authority(dir: &Path) -> Authority {
+    Authority::load_or_create(&dir.join("authority"), "home").unwrap()
+}
+
+fn now_ms() -> u64 {
+    BEGINNING_MS + past::now_ms()
+}
+
+/// One life of the host.
+pub(crate) async fn run(journal: Arc<SimJournal>) -> turmoil::Result {
+    let (dir, disk) = unused();
+    let ground = Ground {
+        disk: disk.clone(),
+        authority: authority(dir.path()),
+        journal,
+        audit: Audit::in_memory(Box::new(now_ms)),
+        now_ms,
+    };
+    let config = Config {
+        certificate_seconds: CERTIFIED.as_secs(),
+        tool_grace_ms: 20_000,
+        idle_grace_ms: 2_000,
+        ..Config::default()
+    };
+    let (site, own) = build_on(ground, &config, "orchestrator:7474".into())?;
+    let listener = Listener::new(site, Acceptor::new(&own, &[])?);
+    let tcp = TcpListener::bind(("0.0.0.0", PORT)).await?;
+    loop {
+        let (stream, _) = tcp.accept().await?;
+        let listener = Rc::clone(&listener);
+        tokio::task::spawn_local(async move { let_in(&listener, stream).await });
+    }
+}
+
+async fn let_in(listener: &Rc<Listener>, mut stream: TcpStream) {
+    let Some((who, purpose)) = greet(&mut stream).await else { return };
+    let until = SystemTime::now() + CERTIFIED;
+    match purpose {
+        Purpose::Peer => drop(listener.serve_peer(stream, &who, until).unwrap()),
+        // An attempt may be over before its worker comes.
+        Purpose::Attempt => drop(listener.serve_attempt(stream, &who, until).await),
+    }
+}

@@ -1,0 +1,232 @@
+//! A world: five hosts, a network between them, and what is done to both, all given by a seed.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use remit_core::{Event, TaskId};
+use remit_vat::chance;
+use turmoil::Sim;
+
+use crate::client::{Desk, Known, Wish};
+use crate::disk::{SimJournal, SimStore};
+use crate::network::ORCHESTRATOR;
+use crate::past::{Happened, Past};
+use crate::tool::Shelf;
+use crate::{agent, client, orchestrator, tool};
+
+const AGENTS: [&str; 2] = ["agents-1", "agents-2"];
+const TOOLS: &str = "tools";
+const CLIENT: &str = "client";
+
+/// Faults begin until then; each is over some seconds later.
+const FAULTS_MS: u64 = 10_000;
+
+/// By then every task has settled, whatever was done to it.
+pub(crate) const SETTLED_MS: u64 = 240_000;
+
+/// How much time passes at once.
+pub(crate) const TICK: Duration = Duration::from_millis(20);
+
+/// The longest that a message takes unless it is held.
+pub(crate) const MAX_LATENCY: Duration = Duration::from_millis(100);
+
+/// What is done to a world at some time.
+#[derive(Debug, Clone)]
+enum Action {
+    Crash(&'static str),
+    Bounce(&'static str),
+    Partition(&'static str, &'static str),
+    Repair(&'static str, &'static str),
+    Hold(&'static str, &'static str),
+    Release(&'static str, &'static str),
+    Refuse(bool),
+}
+
+/// What is left of a world when it has ended.
+pub(crate) struct Remains {
+    pub(crate) past: Vec<(u64, Happened)>,
+    pub(crate) lines: Vec<String>,
+    /// Each task's seed, id and events, as they are on disk.
+    pub(crate) tasks: Vec<(i64, Option<TaskId>, Vec<Event>)>,
+    /// What the tool has on its disk.
+    pub(crate) file: Vec<String>,
+    pub(crate) ended_ms: u64,
+    /// When nothing came through between orchestrator and tools, or late.
+    held_tools: Vec<(u64, u64)>,
+}
+
+impl Remains {
+    pub(crate) fn events(&self, task: TaskId) -> &[Event] {
+        let found = self.tasks.iter().find(|(_, known, _)| *known == Some(task));
+        found.map(|(_, _, events)| &events[..]).unwrap_or_default()
+    }
+
+    /// Whether the journal has this very event.
+    pub(crate) fn has(&self, task: TaskId, event: &Event) -> Result<(), String> {
+        let found = self.events(task).iter().find(|found| found.number == event.number);
+        if found == Some(event) {
+            return Ok(());
+        }
+        Err(format!("event {event:?} of {task} is in the journal as {found:?}"))
+    }
+
+    /// What a subscription follows, and from where.
+    pub(crate) fn followed(&self, subscription: u64) -> (TaskId, u64) {
+        let found = self.past.iter().find_map(|(_, happened)| match happened {
+            Happened::Subscribed { subscription: s, task, after } if *s == subscription => {
+                Some((*task, *after))
+            }
+            _ => None,
+        });
+        found.unwrap()
+    }
+
+    /// Whether messages to the tools were held back at some time between these two.
+    pub(crate) fn held_tools(&self, from_ms: u64, to_ms: u64) -> bool {
+        self.held_tools.iter().any(|(held, let_go)| *held <= to_ms && from_ms <= *let_go)
+    }
+}
+
+/// Lives the world that `seed` gives.
+pub(crate) fn live(seed: u64) -> Remains {
+    chance::repeat(seed);
+    let mut chance = StdRng::seed_from_u64(seed);
+    let past = Arc::new(Past::default());
+    let journal = SimJournal::new(seed, Arc::clone(&past));
+    let shelf = Arc::new(Shelf {
+        ledger: SimStore::new(seed),
+        file: Mutex::default(),
+        journal: Arc::clone(&journal),
+        past: Arc::clone(&past),
+    });
+    let wish = |number: u32| Wish {
+        seed: i64::from(chance.random::<u32>() >> 8),
+        key: format!("wish {number}"),
+        known: Mutex::new(Known::default()),
+    };
+    let wishes = (0..2).map(wish).collect();
+    let desk = Arc::new(Desk { wishes, past: Arc::clone(&past), subscriptions: Mutex::default() });
+    let mut sim = network(seed);
+    populate(&mut sim, &journal, &shelf, &desk, &past);
+    let mut plan = plan(&mut chance);
+    let held_tools = held_tools(&plan);
+    let all = desk.wishes.len();
+    let ended_ms = loop {
+        let now_ms = u64::try_from(sim.elapsed().as_millis()).unwrap();
+        while plan.first().is_some_and(|(at, _)| *at <= now_ms) {
+            let (_, action) = plan.remove(0);
+            past.note_at(now_ms, Happened::Fault(format!("{action:?}")));
+            act(&mut sim, &action, &journal, &shelf);
+        }
+        sim.step().unwrap();
+        if (plan.is_empty() && past.ended() == all) || now_ms >= SETTLED_MS {
+            break now_ms;
+        }
+    };
+    drop(sim);
+    let tasks = desk.wishes.iter().map(|wish| {
+        let task = wish.known.lock().unwrap().task;
+        (wish.seed, task, task.map(|task| journal.events(task)).unwrap_or_default())
+    });
+    Remains {
+        past: past.entries(),
+        lines: past.lines(),
+        tasks: tasks.collect(),
+        file: shelf.file.lock().unwrap().clone(),
+        ended_ms,
+        held_tools,
+    }
+}
+
+fn network<'a>(seed: u64) -> Sim<'a> {
+    turmoil::Builder::new()
+        .rng_seed(seed)
+        .enable_random_order()
+        .tick_duration(TICK)
+        .simulation_duration(Duration::from_millis(2 * SETTLED_MS))
+        .min_message_latency(Duration::from_millis(1))
+        .max_message_latency(MAX_LATENCY)
+        .build()
+}
+
+fn populate(
+    sim: &mut Sim<'_>,
+    journal: &Arc<SimJournal>,
+    shelf: &Arc<Shelf>,
+    desk: &Arc<Desk>,
+    past: &Arc<Past>,
+) {
+    let journal = Arc::clone(journal);
+    sim.host(ORCHESTRATOR, move || orchestrator::run(Arc::clone(&journal)));
+    for name in AGENTS {
+        let past = Arc::clone(past);
+        sim.host(name, move || agent::run(name, Arc::clone(&past)));
+    }
+    let shelf = Arc::clone(shelf);
+    sim.host(TOOLS, move || tool::run(Arc::clone(&shelf)));
+    let desk = Arc::clone(desk);
+    sim.host(CLIENT, move || client::run(Arc::clone(&desk)));
+}
+
+/// What is to be done, in the order of time. Everything ends some time.
+fn plan(chance: &mut StdRng) -> Vec<(u64, Action)> {
+    let hosts = [ORCHESTRATOR, AGENTS[0], AGENTS[1], TOOLS, CLIENT];
+    let mut plan = Vec::new();
+    for _ in 0..chance.random_range(1..5) {
+        let begins = chance.random_range(100..FAULTS_MS);
+        let host = hosts[chance.random_range(0..hosts.len())];
+        let peer = hosts[chance.random_range(1..hosts.len())];
+        let brief = begins + chance.random_range(100..6_000);
+        // TCP would repeat what is lost in a short one; these streams do not, so it lasts until
+        // both ends have noticed.
+        let long = begins + chance.random_range(13_000..20_000);
+        let (first, last) = match chance.random_range(0..9) {
+            0..=4 => ((begins, Action::Crash(host)), (brief, Action::Bounce(host))),
+            5 => (
+                (begins, Action::Partition(ORCHESTRATOR, peer)),
+                (long, Action::Repair(ORCHESTRATOR, peer)),
+            ),
+            6 | 7 => (
+                (begins, Action::Hold(ORCHESTRATOR, peer)),
+                (brief, Action::Release(ORCHESTRATOR, peer)),
+            ),
+            _ => ((begins, Action::Refuse(true)), (brief, Action::Refuse(false))),
+        };
+        plan.extend([first, last]);
+    }
+    plan.sort_by_key(|(at, _)| *at);
+    plan
+}
+
+fn held_tools(plan: &[(u64, Action)]) -> Vec<(u64, u64)> {
+    let held = plan.iter().filter(|(_, a)| matches!(a, Action::Hold(_, peer) if *peer == TOOLS));
+    let released = |from: u64| {
+        let later = plan.iter().filter(move |(at, _)| *at >= from);
+        later.filter(|(_, a)| matches!(a, Action::Release(_, peer) if *peer == TOOLS))
+    };
+    // One that begins within another ends with the last of them.
+    held.map(|(at, _)| (*at, released(*at).map(|(at, _)| *at).max().unwrap_or(*at))).collect()
+}
+
+fn act(sim: &mut Sim<'_>, action: &Action, journal: &SimJournal, shelf: &Shelf) {
+    match *action {
+        Action::Crash(host) => {
+            sim.crash(host);
+            match host {
+                ORCHESTRATOR => journal.crash(),
+                TOOLS => shelf.ledger.crash(),
+                _ => {}
+            }
+        }
+        Action::Bounce(host) if !sim.is_host_running(host) => sim.bounce(host),
+        // It was down twice at once, and is up already.
+        Action::Bounce(_) => {}
+        Action::Partition(a, b) => sim.partition(a, b),
+        Action::Repair(a, b) => sim.repair(a, b),
+        Action::Hold(a, b) => sim.hold(a, b),
+        Action::Release(a, b) => sim.release(a, b),
+        Action::Refuse(refuse) => journal.refuse(refuse),
+    }
+}

@@ -47,12 +47,12 @@ pub(crate) async fn run(desk: Arc<Desk>) -> turmoil::Result {
     let who = identity(Role::Client, "me");
     loop {
         let (mesh, connection) = connect::<mesh::Client>(&who).await;
-        let working = futures::future::join_all(desk.wishes.iter().map(|wish| {
+        let working = futures::future::try_join_all(desk.wishes.iter().map(|wish| {
             let session = Session { desk: &desk, mesh: &mesh, connection: &connection, wish };
             async move { session.work().await }
         }));
-        let all = working.await;
-        if all.iter().all(Result::is_ok) {
+        // One that fails begins again with all: nothing is kept but what is on the desk.
+        if working.await.is_ok() {
             return Ok(());
         }
         connection.abort("its session is over");
@@ -82,9 +82,8 @@ impl Session<'_> {
         request.get().set_id(id.to_string());
         let found = within(DEADLINE, request.send()).await?;
         let task = found.get().and_then(|found| found.get_task()).map_err(|e| to_failure(&e))?;
-        let (sent, followed) =
-            futures::future::join(self.send_all(&task, id), self.follow(&task, id)).await;
-        sent.and(followed)
+        futures::future::try_join(self.send_all(&task, id), self.follow(&task, id)).await?;
+        Ok(())
     }
 
     async fn create(&self) -> Result<TaskId, Failure> {

@@ -18,17 +18,3 @@ fn a_seed_gives_the_same_world_twice() {
 fn another_seed_gives_another_world() {
     assert_ne!(live(0).lines, live(1).lines);
 }
-
-#[test]
-fn zz_trace() {
-    for at in 0..2 {
-        let file = std::fs::File::create(format!("/tmp/trace.{at}")).unwrap();
-        let sub = tracing_subscriber::fmt()
-            .without_time()
-            .with_ansi(false)
-            .with_max_level(tracing::Level::TRACE)
-            .with_writer(std::sync::Mutex::new(file))
-            .finish();
-        tracing::subscriber::with_default(sub, || drop(live(1)));
-    }
-}

@@ -9,10 +9,8 @@ use crate::world::Remains;
 pub(crate) fn check(remains: &Remains) -> Result<(), String> {
     for (ms, happened) in &remains.past {
         match happened {
-            Happened::Created { task, key } => {
-                if remains.events(*task).is_empty() {
-                    return Err(format!("{ms} ms: {key} made {task}, which is gone"));
-                }
+            Happened::Created { task, key } if remains.events(*task).is_empty() => {
+                return Err(format!("{ms} ms: {key} made {task}, which is gone"));
             }
             Happened::Accepted { task, key } => {
                 let accepted =

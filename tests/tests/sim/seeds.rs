@@ -20,7 +20,10 @@ pub(crate) enum Invariant {
     Settling,
 }
 
-const CHECKS: [fn(&Remains) -> Result<(), String>; 6] = [
+/// Finds what breaks an invariant.
+type Check = fn(&Remains) -> Result<(), String>;
+
+const CHECKS: [Check; 6] = [
     acknowledged::check,
     intents::check,
     attempts::check,

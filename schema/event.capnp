@@ -47,6 +47,7 @@ struct Event {
     taskUpgraded @25 :TaskUpgraded;
     steersRequested @26 :SteersRequested;
     steersDelivered @27 :SteersDelivered;
+    grantRepinned @28 :GrantRepinned;
   }
 }
 
@@ -164,6 +165,17 @@ struct GrantRevoked {
   reason @1 :Text;
   by @2 :Text;
   # The identity that took it back; empty: the task itself, or what became of it.
+}
+
+struct GrantRepinned {
+  # The tool changed and the change was accepted: the grant, and all that was narrowed from it, has
+  # this interface from now on.
+
+  grant @0 :UInt32;
+  manifest @1 :Manifest;
+  # What of the interface it was made for is there unchanged. Nothing is added.
+  accepted @2 :Data;
+  # The hash of the tool's whole manifest, as it was accepted.
 }
 
 struct GrantEnded {

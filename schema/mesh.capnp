@@ -42,6 +42,10 @@ interface Mesh extends(Peer, Credentials) {
 
   undrain @8 (node :Text) -> ();
   # The node is given work again. Idempotent.
+
+  acceptTool @9 (node :Text, hash :Data) -> ();
+  # The tool of that node whose manifest has this SHA-256 is accepted as it is. Durable when
+  # answered. Old grants of it go on with what is there unchanged. Idempotent.
 }
 
 struct Drained {
@@ -222,6 +226,8 @@ struct ToolInfo {
   manifest @0 :Manifest;
   node @1 :Text;
   available @2 :Bool;
+  accepted @3 :Manifest;
+  # What was accepted, if it is not `manifest`: then calls are refused. Null: it is.
 }
 
 struct NodeInfo {

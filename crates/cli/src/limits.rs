@@ -44,3 +44,6 @@ pub(crate) const TAIL: usize = 8;
 
 /// How long a task may wait to begin before a person is told what it waits for.
 pub(crate) const LONG_WAIT: Duration = Duration::from_secs(3);
+
+/// Bytes of an answer that a person types to a question of yes or no.
+pub(crate) const ANSWER_BYTES: u64 = 64;

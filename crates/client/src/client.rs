@@ -173,6 +173,20 @@ impl Client {
         self.visit(async move |session| session.ask(Repeat::Harmless, mesh::tools).await).await
     }
 
+    /// Accepts a tool as it is now, in place of what was accepted before: grants that were made for
+    /// that go on with what is there unchanged. On disk when this answers.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] with `not-found` if the tool is no longer the one that is meant.
+    pub async fn accept_tool(&self, tool: &ToolInfo) -> Result<(), Error> {
+        let (node, hash) = (tool.node.clone(), tool.manifest.hash());
+        self.visit(async move |session| {
+            let (node, hash) = (&node, &hash);
+            session.ask(Repeat::Harmless, |m| mesh::accept_tool(m, node, hash)).await
+        })
+        .await
+    }
+
     /// Every node that has registered, those that are away included.
     ///
     /// # Errors

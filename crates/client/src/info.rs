@@ -77,6 +77,8 @@ pub struct ToolInfo {
     pub node: String,
     /// Whether that node is connected.
     pub available: bool,
+    /// What was accepted, if it is not `manifest`: calls are refused until somebody accepts that.
+    pub accepted: Option<Manifest>,
 }
 
 /// A node, and when it was last heard.

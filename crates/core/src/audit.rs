@@ -7,7 +7,7 @@ mod project;
 
 use serde::{Deserialize, Serialize};
 
-pub use project::Projection;
+pub use project::{Projection, hex};
 
 use crate::id::{CallNumber, GrantId, TaskId};
 

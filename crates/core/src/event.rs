@@ -38,6 +38,9 @@ pub enum Fact {
     GrantAdded(Box<Grant>),
     /// A capability was taken back, with all that was narrowed from it.
     GrantRevoked { grant: GrantId, reason: String, by: String },
+    /// The tool changed and the change was accepted: the grant, and all that was narrowed from it,
+    /// has this interface from now on, of a manifest with this hash.
+    GrantRepinned { grant: GrantId, manifest: Arc<Manifest>, accepted: [u8; 32] },
     /// A capability is needed no more, nor is what was narrowed from it. What its purse still holds
     /// goes back to the grant that it was split from.
     GrantEnded { grant: GrantId, reason: String },
@@ -278,6 +281,7 @@ impl Fact {
             Self::AttemptEnded { .. } => "attempt-ended",
             Self::GrantAdded(_) => "grant-added",
             Self::GrantRevoked { .. } => "grant-revoked",
+            Self::GrantRepinned { .. } => "grant-repinned",
             Self::GrantEnded { .. } => "grant-ended",
             Self::CallRequested(_) => "call-requested",
             Self::CallCompleted { .. } => "call-completed",

@@ -1,5 +1,7 @@
 //! Manifests: what a tool says of its methods, and the hash that pins it.
 
+mod change;
+
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
@@ -86,50 +88,49 @@ impl Manifest {
         self.interface(interface)?.methods.iter().find(|m| m.name == method)
     }
 
-    /// The hash that pins the whole manifest: SHA-256.
+    /// The hash that pins the whole manifest, descriptions and annotations included: SHA-256. Every
+    /// text goes with its length and every list with its count, so that no two manifests that
+    /// differ have the same bytes under it.
     pub fn hash(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
-        let mut text = |part: &str| {
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part.as_bytes());
-        };
-        for part in [&self.tool, &self.version, &self.description, &self.root, &self.descend] {
-            text(part);
-        }
-        for interface in &self.interfaces {
-            text("interface");
-            text(&interface.name);
-            text(&interface.description);
-            for method in &interface.methods {
-                text("method");
-                for part in [
-                    &method.name,
-                    &method.description,
-                    &method.args_schema,
-                    &method.result_schema,
-                    &method.returns,
-                ] {
-                    text(part);
-                }
-                text(&format!(
-                    "{} {} {} {} {}",
-                    method.read_only,
-                    method.idempotent,
-                    method.destructive,
-                    method.pure_,
-                    method.timeout_ms
-                ));
-                for param in &method.params {
-                    text(&param.name);
-                    text(&format!("{} {} {}", param.required, param.path, param.fields));
-                }
-            }
+        hash.update(b"remit manifest 1");
+        let Self { tool, version, description, root, descend, interfaces } = self;
+        texts(&mut hash, &[tool, version, description, root, descend]);
+        count(&mut hash, interfaces.len());
+        for Interface { name, description, methods } in interfaces {
+            texts(&mut hash, &[name, description]);
+            count(&mut hash, methods.len());
+            methods.iter().for_each(|method| method.hash_into(&mut hash));
         }
         hash.finalize().into()
     }
 }
 
+fn texts(hash: &mut Sha256, texts: &[&str]) {
+    for text in texts {
+        count(hash, text.len());
+        hash.update(text.as_bytes());
+    }
+}
+
+fn count(hash: &mut Sha256, number: usize) {
+    hash.update((number as u64).to_be_bytes());
+}
+
 impl Method {
+    fn hash_into(&self, hash: &mut Sha256) {
+        let Self { name, description, params, args_schema, result_schema, returns, .. } = self;
+        let Self { read_only, idempotent, destructive, pure_, timeout_ms, .. } = self;
+        texts(hash, &[name, description, args_schema, result_schema, returns]);
+        hash.update([*read_only, *idempotent, *destructive, *pure_].map(u8::from));
+        hash.update(timeout_ms.to_be_bytes());
+        count(hash, params.len());
+        for Param { name, required, path, fields } in params {
+            texts(hash, &[name]);
+            hash.update([*required, *path, *fields].map(u8::from));
+        }
+    }
+
     /// The arguments by name. A script may give them by position, as a list: they take the names
     /// of the parameters in order, and fields at the end that are no parameter themselves are
     /// named arguments. Nothing at all is no arguments. No argument may be given twice: who checks
@@ -214,6 +215,29 @@ mod tests {
         let path = Value::Fields(vec![("path".into(), text("b"))]);
         let many = Value::List(vec![text("a"), path]);
         assert!(read().named_args(many).unwrap_err().contains("`path`"));
+    }
+
+    #[test]
+    fn no_text_passes_for_the_structure_around_it() {
+        let with = |params: &[&str], methods: &[&str]| {
+            let param = |name: &&str| Param { name: (*name).into(), ..Param::default() };
+            let method = |name: &&str| Method {
+                name: (*name).into(),
+                params: params.iter().map(param).collect(),
+                ..Method::default()
+            };
+            let methods = methods.iter().map(method).collect();
+            let interface = Interface { name: "Dir".into(), methods, ..Interface::default() };
+            Manifest { interfaces: vec![interface], ..Manifest::default() }.hash()
+        };
+        let all = [
+            with(&[], &["a"]),
+            with(&["method"], &["a"]),
+            with(&["method", "false false false"], &["a"]),
+            with(&[], &["a", "method"]),
+            with(&["a"], &["a", "a"]),
+        ];
+        assert_eq!(BTreeSet::from(all).len(), all.len());
     }
 
     #[test]

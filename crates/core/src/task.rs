@@ -12,6 +12,7 @@ mod decide;
 mod derive;
 mod input;
 mod narrow;
+mod pin;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -22,6 +23,7 @@ pub use control::{Paused, Rewind, Upgrade};
 pub use decide::{Command, Decision, Divergence, Refusal};
 pub use derive::{ATTENUATE, PassOn, SPLIT};
 pub use input::Sent;
+pub use pin::Pin;
 
 use serde::{Deserialize, Serialize};
 
@@ -94,6 +96,9 @@ pub struct Held {
     pub revoked: bool,
     /// Whether it was needed no more.
     pub ended: bool,
+    /// What became of the interface that it was made for.
+    #[serde(default)]
+    pub pin: Pin,
 }
 
 /// Something the agent asked for under a number of its own.

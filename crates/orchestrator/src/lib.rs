@@ -12,6 +12,7 @@ pub mod limits;
 pub mod listener;
 pub mod node;
 pub mod owner;
+pub mod pins;
 pub mod placer;
 mod places;
 pub mod registry;

@@ -162,3 +162,10 @@ pub const EVENTS_FOR_AGENT: usize = 100;
 
 /// The longest an agent waits for another task: a year, so that sums of times cannot overflow.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(366 * 86_400);
+
+/// Versions of a tool whose accepted interface is remembered, for each node: some run side by side
+/// during an upgrade, and all others are history.
+pub const VERSIONS_ACCEPTED: usize = 16;
+
+/// Lines of what changed in a tool that are told: a person reads no more.
+pub const CHANGES_SHOWN: usize = 40;

@@ -21,6 +21,7 @@ use crate::invites::Invites;
 use crate::journal::{Journal, SledJournal};
 use crate::limits;
 use crate::listener::Listener;
+use crate::pins::Pins;
 use crate::registry::Registry;
 use crate::site::Site;
 use crate::tasks::Tasks;
@@ -137,8 +138,9 @@ pub fn build_on(
         authority,
         certificate_life: config.certificate_life(),
         own_until: Cell::new(own.not_after()),
-        disk,
+        disk: disk.clone(),
         journal,
+        pins: Pins::new(disk, Rc::clone(&audit)),
         audit,
         registry,
         tickets,

@@ -10,6 +10,7 @@ pub mod delivery;
 pub mod forward;
 pub mod gate;
 pub mod objects;
+mod pin;
 pub mod services;
 mod snapshot;
 mod standing;

@@ -23,7 +23,7 @@ use self::agents::AgentNode;
 pub use self::agents::{AgentOffer, Placement};
 use self::tools::ToolNode;
 pub use self::tools::ToolOffer;
-pub(crate) use self::tools::manifest_bytes;
+pub(crate) use self::tools::{interface_changed, manifest_bytes};
 use crate::limits;
 
 /// Which nodes there are.
@@ -72,12 +72,18 @@ pub struct LiveTool {
     pub host: tool_host::Client,
     /// What it says of itself.
     pub manifest: Arc<Manifest>,
+    /// The hash of that.
+    pub hash: [u8; 32],
+    /// Whether that was accepted.
+    pub is_accepted: bool,
 }
 
 /// A tool in a list.
 pub struct ToolInfo {
-    /// What it says of itself.
+    /// What it says of itself. Not for an agent's eyes unless it was accepted.
     pub manifest: Arc<Manifest>,
+    /// What was accepted, if it is not that.
+    pub accepted: Option<Arc<Manifest>>,
     /// The identity of the node that serves it.
     pub node: String,
     /// Whether that node is connected.

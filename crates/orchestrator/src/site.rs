@@ -13,6 +13,7 @@ use remit_vat::join;
 use crate::audit::Audit;
 use crate::invites::Invites;
 use crate::journal::Journal;
+use crate::pins::Pins;
 use crate::registry::Registry;
 use crate::tasks::Tasks;
 use crate::tickets::Tickets;
@@ -31,6 +32,8 @@ pub struct Site {
     pub journal: Arc<dyn Journal>,
     /// What happens outside of any task.
     pub audit: Rc<Audit>,
+    /// Which interfaces of tools were accepted.
+    pub pins: Rc<Pins>,
     /// Which nodes there are.
     pub registry: Rc<Registry>,
     /// Tickets of attempts.
@@ -88,5 +91,22 @@ impl Site {
         self.audit.record(by.tenant(), invited).await?;
         tracing::info!(%identity, %by, "invited");
         Ok(invite.to_string())
+    }
+
+    /// The tool of `node` whose manifest has this hash is accepted as it is. Durable when it answers.
+    pub async fn accept(&self, by: &Identity, node: &str, hash: &[u8]) -> Result<(), Failure> {
+        let offered = <[u8; 32]>::try_from(hash)
+            .ok()
+            .and_then(|hash| Some((hash, self.registry.offered(node, hash)?)));
+        let identity = node.parse::<Identity>().ok().filter(|node| node.tenant() == by.tenant());
+        let (Some((hash, manifest)), Some(identity)) = (offered, identity) else {
+            let why = format!(
+                "{node} offers no tool with that manifest: it may have changed again; look with `remit tools`"
+            );
+            return Err(Failure::new(remit_core::Code::NotFound, why));
+        };
+        self.pins.accept(&identity, &manifest, by).await?;
+        self.registry.accept(node, hash);
+        Ok(())
     }
 }

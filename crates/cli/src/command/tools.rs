@@ -1,8 +1,10 @@
 //! `remit tools`: what can be granted.
 
+mod accept;
+
 use std::time::Instant;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use remit_client::{Client, ToolInfo};
 use remit_core::manifest::Method;
 
@@ -19,10 +21,21 @@ use crate::show::text::harmless;
 ///
 /// Starts a mesh for the time of the command if none runs.
 #[derive(Debug, Args)]
-pub(super) struct Tools {}
+pub(super) struct Tools {
+    #[command(subcommand)]
+    action: Option<Action>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    Accept(accept::Accept),
+}
 
 impl Tools {
     pub(super) async fn execute(self, place: &Place, look: Look) -> Result<(), Fault> {
+        if let Some(Action::Accept(accept)) = self.action {
+            return accept.execute(place).await;
+        }
         let mesh = Mesh::reach(place, Parts::All).await?;
         let tools = if mesh.embedded.is_some() {
             first(&mesh.client).await
@@ -60,6 +73,14 @@ fn lines(tool: &ToolInfo, paint: Paint) -> Vec<String> {
         harmless(&manifest.description),
         paint.ink(Ink::Dim, &format!("{}{away}", harmless(&tool.node)))
     )];
+    if let Some(accepted) = &tool.accepted {
+        let title =
+            format!("changed, not accepted: nothing calls it. `remit tools accept {title}`");
+        lines.push(format!("  {}", paint.ink(Ink::Bad, &title)));
+        let changes = accepted.changes(manifest);
+        lines.extend(changes.iter().map(|change| format!("    {}", harmless(change))));
+        return lines;
+    }
     for interface in &manifest.interfaces {
         let root = if interface.name == manifest.root { ", which is granted" } else { "" };
         lines.push(format!("  {}{root}", harmless(&interface.name)));

@@ -68,14 +68,8 @@ impl Lines {
                 format!("attempt {attempt} is over: {}", short(reason, 200))
             }
             Fact::GrantAdded(grant) => self.grant(grant),
-            Fact::GrantRevoked { grant, reason, by } => {
-                let name = self.name(*grant);
-                let by = if by.is_empty() { String::new() } else { format!(" ({})", harmless(by)) };
-                let what = format!("revoked {name}: {}{by}", short(reason, 200));
-                paint.ink(Ink::Odd, &what)
-            }
-            Fact::GrantEnded { grant, reason } => {
-                format!("ended {}: {}", self.name(*grant), short(reason, 200))
+            Fact::GrantRepinned { .. } | Fact::GrantRevoked { .. } | Fact::GrantEnded { .. } => {
+                self.of_grant(fact)
             }
             Fact::CallRequested(call) => self.requested(call, now_ms),
             Fact::CallCompleted { call, outcome, .. } => self.completed(*call, outcome, now_ms),
@@ -119,6 +113,25 @@ impl Lines {
             | Fact::CancelRequested(_)
             | Fact::TaskForked(_)
             | Fact::TaskUpgraded(_) => control::line(fact, paint),
+        }
+    }
+
+    fn of_grant(&self, fact: &Fact) -> String {
+        match fact {
+            Fact::GrantRepinned { grant, manifest, .. } => {
+                let version = harmless(&manifest.version);
+                format!("{} goes on with {version}, as accepted", self.name(*grant))
+            }
+            Fact::GrantRevoked { grant, reason, by } => {
+                let name = self.name(*grant);
+                let by = if by.is_empty() { String::new() } else { format!(" ({})", harmless(by)) };
+                let what = format!("revoked {name}: {}{by}", short(reason, 200));
+                self.paint.ink(Ink::Odd, &what)
+            }
+            Fact::GrantEnded { grant, reason } => {
+                format!("ended {}: {}", self.name(*grant), short(reason, 200))
+            }
+            _ => String::new(),
         }
     }
 

@@ -25,6 +25,10 @@ fn fact(fact: &Fact) -> Json {
         Fact::AttemptEnded { attempt, reason } => json!({ "attempt": attempt.0, "reason": reason }),
         Fact::GrantAdded(grant) => added(grant),
         Fact::GrantEnded { grant, reason } => json!({ "grant": grant.0, "reason": reason }),
+        Fact::GrantRepinned { grant, manifest, accepted } => json!({
+            "grant": grant.0, "version": manifest.version,
+            "accepted": remit_core::audit::hex(accepted),
+        }),
         Fact::GrantRevoked { grant, reason, by } => {
             json!({ "grant": grant.0, "reason": reason, "by": by })
         }

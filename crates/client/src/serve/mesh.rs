@@ -51,6 +51,18 @@ pub(crate) async fn tools(mesh: mesh::Client) -> Result<Vec<ToolInfo>, Failure> 
     listed(|| response.get()?.get_tools()?.iter().map(read::tool).collect())
 }
 
+pub(crate) async fn accept_tool(
+    mesh: mesh::Client,
+    node: &str,
+    hash: &[u8; 32],
+) -> Result<(), Failure> {
+    let mut request = mesh.accept_tool_request();
+    request.get().set_node(node);
+    request.get().set_hash(hash);
+    within(limits::CALL, request.send()).await?;
+    Ok(())
+}
+
 pub(crate) async fn nodes(mesh: mesh::Client) -> Result<Vec<NodeInfo>, Failure> {
     let response = within(limits::CALL, mesh.nodes_request().send()).await?;
     listed(|| response.get()?.get_nodes()?.iter().map(read::node).collect())

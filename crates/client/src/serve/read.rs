@@ -53,6 +53,11 @@ pub(crate) fn tool(info: tool_info::Reader<'_>) -> Result<ToolInfo, Malformed> {
         manifest: wire::manifest::read(info.get_manifest()?)?,
         node: text(info.get_node())?,
         available: info.get_available(),
+        accepted: if info.has_accepted() {
+            Some(wire::manifest::read(info.get_accepted()?)?)
+        } else {
+            None
+        },
     })
 }
 

@@ -62,6 +62,10 @@ impl Projection {
                 let record = Record::new(who, Decision::Revoked).because(reason).about(holder);
                 Some(self.with_grant(record, *grant))
             }
+            Fact::GrantRepinned { grant, accepted, .. } => {
+                let record = Record::new(self.agent(), Decision::Repinned).about(hex(accepted));
+                Some(self.with_grant(record, *grant))
+            }
             Fact::GrantEnded { grant, reason } => {
                 let record = Record::new(self.agent(), Decision::Ended).because(reason);
                 Some(self.with_grant(record, *grant))
@@ -190,6 +194,11 @@ impl Projection {
     fn agent(&self) -> String {
         format!("task:{}", self.task)
     }
+}
+
+/// Bytes as text.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Whether a value holds an object.

@@ -147,8 +147,12 @@ impl Task {
 
     fn method(&self, grant: GrantId, interface: &str, name: &str) -> Result<&Method, Failure> {
         let lost = || Failure::new(Code::ObjectLost, "the object's grant is gone");
-        let manifest = &self.grants.get(&grant).ok_or_else(lost)?.grant.manifest;
+        let held = self.grants.get(&grant).ok_or_else(lost)?;
+        let manifest = &held.grant.manifest;
         manifest.method(interface, name).ok_or_else(|| {
+            if let Some(changed) = held.pin.lost(interface, name) {
+                return changed;
+            }
             let known: Vec<&str> = manifest
                 .interface(interface)
                 .map(|i| i.methods.iter().map(|m| m.name.as_str()).collect())

@@ -96,6 +96,9 @@ impl Task {
             Fact::AttemptEnded { attempt, .. } => self.end_attempt(*attempt),
             Fact::GrantAdded(grant) => self.add_grant(grant, at),
             Fact::GrantRevoked { grant, .. } => self.revoke(*grant),
+            Fact::GrantRepinned { grant, manifest, accepted } => {
+                self.repin(*grant, manifest, *accepted)
+            }
             Fact::GrantEnded { grant, .. } => self.end_grant(*grant),
             Fact::CallRequested(request) => self.request_call(request, at),
             Fact::CallCompleted { call, outcome, cost } => self.complete(*call, outcome, *cost, at),
@@ -199,6 +202,7 @@ impl Task {
             return Err("its parent is not there");
         }
         let held = Held {
+            pin: self.pin_of(grant),
             usage: Usage::new(&grant.caveats, grant.reserve, at.time_ms),
             checker: Arc::new(Checker::new(&grant.caveats)),
             grant: Arc::new(grant.clone()),
@@ -330,6 +334,7 @@ fn may_follow_the_end(fact: &Fact) -> bool {
         Fact::CallCompleted { .. }
         | Fact::CallUnknown { .. }
         | Fact::GrantRevoked { .. }
+        | Fact::GrantRepinned { .. }
         | Fact::GrantEnded { .. } => true,
         Fact::CallRequested(request) => request.delegate.is_some(),
         Fact::CallDenied(denied) => denied.delegate.is_some(),

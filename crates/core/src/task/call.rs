@@ -59,7 +59,13 @@ impl CallCommand {
 }
 
 impl Task {
-    pub(super) fn decide_call(&self, call: &CallCommand, now_ms: u64) -> Result<Decision, Refusal> {
+    /// Recorded, allowed or refused; for sure refused if its tool is not what it was.
+    pub(super) fn decide_call(
+        &self,
+        call: &CallCommand,
+        changed: Option<&Failure>,
+        now_ms: u64,
+    ) -> Result<Decision, Refusal> {
         let digest = call.digest();
         if self.admit(call, &digest)? {
             return Ok(Decision::Recorded);
@@ -86,7 +92,13 @@ impl Task {
             let fact = self.attenuated(call, grant, now_ms).unwrap_or_else(denied);
             return Ok(Decision::Record(vec![fact]));
         }
-        let fact = match self.allow(call, grant, now_ms).and_then(without_approval) {
+        let allowed = match changed {
+            Some(failure) => {
+                self.check_usable(call.object, grant).and_then(|()| Err(failure.clone()))
+            }
+            None => self.allow(call, grant, now_ms),
+        };
+        let fact = match allowed.and_then(without_approval) {
             Ok(understood) => Fact::CallRequested(Box::new(CallRequested {
                 call: call.call,
                 attempt: call.attempt,

@@ -1,10 +1,13 @@
 //! *Decide*: a command, and the facts it leads to or the reason why not.
 
+use std::sync::Arc;
+
 use super::{CallCommand, CallState, Held, Operation, PassOn, Sent, Task, Upgrade};
 use crate::event::{Fact, Grant, Level};
 use crate::failure::{Code, Failure};
 use crate::id::{Attempt, CallNumber, GrantId};
 use crate::limits;
+use crate::manifest::Manifest;
 use crate::value::Outcome;
 
 /// Something that someone wants of a task.
@@ -22,8 +25,12 @@ pub enum Command {
     RevokeGrant { grant: GrantId, reason: String, by: String },
     /// Someone needs one no more, and what its purse still holds goes back.
     EndGrant { grant: GrantId, reason: String },
+    /// The tool of a grant has another interface, which was accepted: this one.
+    Repin { grant: GrantId, accepted: Arc<Manifest> },
     /// A call arrives at the membrane.
     Call(Box<CallCommand>),
+    /// A call arrives whose tool is not what the grant was made for.
+    RefuseCall(Box<(CallCommand, Failure)>),
     /// A forwarded call ended, and cost so many units as the tool counts them.
     CompleteCall { call: CallNumber, outcome: Outcome, cost: u64 },
     /// A forwarded call was lost sight of.
@@ -138,6 +145,7 @@ impl Task {
                 vec![self.decide_grant(grant)?]
             }
             Command::PassOn(pass) => return self.decide_pass_on(pass),
+            Command::Repin { grant, accepted } => return self.decide_repin(*grant, accepted),
             Command::RevokeGrant { grant, reason, by } => {
                 return self.decide_revoke(*grant, reason, by);
             }
@@ -168,6 +176,7 @@ impl Task {
             | Command::FinishCancel
             | Command::Upgrade(_) => return self.decide_control(command),
             Command::Call(_)
+            | Command::RefuseCall(_)
             | Command::Log { .. }
             | Command::RequestSteers { .. }
             | Command::RequestInput { .. }
@@ -180,7 +189,8 @@ impl Task {
     /// What the agent itself wants, or whoever else calls on one of the task's objects.
     fn decide_for_agent(&self, command: &Command, now_ms: u64) -> Result<Decision, Refusal> {
         match command {
-            Command::Call(call) => self.decide_call(call, now_ms),
+            Command::Call(call) => self.decide_call(call, None, now_ms),
+            Command::RefuseCall(refused) => self.decide_call(&refused.0, Some(&refused.1), now_ms),
             Command::Log { attempt, line, level, text } => {
                 self.decide_log(*attempt, *line, *level, text)
             }

@@ -168,7 +168,7 @@ impl Owner {
             let why = "the object's process went away with the call in flight".to_owned();
             return Err(settled(unknown_or_unavailable(asked, why)));
         }
-        let live = match self.live_tool(&grant.node, &grant.tool, &grant.version).await {
+        let live = match self.live_tool(&grant.node, &grant.tool, &grant.manifest.version).await {
             Ok(live) => live,
             Err(failure) => {
                 let failure = unknown_or_unavailable(asked, failure.message);

@@ -102,12 +102,17 @@ impl Owner {
         if grant.node == crate::tasks::BUILT_IN {
             return Ok(crate::serve::tasks_tool::root(self));
         }
-        let live = self.live_tool(&grant.node, &grant.tool, &grant.version).await?;
+        let live = self.live_tool(&grant.node, &grant.tool, &grant.manifest.version).await?;
+        self.check_live(grant.grant, &live)?;
         if grant.path.is_empty() {
             return Ok(live.root);
         }
         let path = Value::<u32>::Fields(vec![("path".into(), Value::Text(grant.path.clone()))]);
         let descend = &grant.manifest.descend;
+        if descend.is_empty() {
+            let why = format!("{} opens no paths any more, and the grant is one", grant.tool);
+            return Err(Failure::new(Code::InterfaceChanged, why));
+        }
         let promise = request::call(&live.root, descend, &path, &[], &[]).send();
         Ok(see_through(crate::limits::DEFAULT_CALL, promise))
     }

@@ -3,6 +3,7 @@
 use std::future::Future;
 
 use futures::FutureExt as _;
+use remit_core::manifest::{Method, Param};
 use remit_core::{Code, Failure, Role};
 
 use super::*;
@@ -40,7 +41,8 @@ fn the_same_identity_takes_its_own_place() {
     old.report(7);
     drop(old);
     assert!(registry.live(&node("one"), "fs", "1.1").is_some(), "the old lease changes nothing");
-    assert!(registry.live(&node("one"), "fs", "1.0").is_none());
+    let other = registry.live(&node("one"), "fs", "1.0").unwrap();
+    assert_eq!(other.manifest.version, "1.1", "it is looked at before it is called");
     assert_eq!((registry.nodes().len(), registry.nodes()[0].load), (1, 0));
     drop(new);
     assert!(registry.live(&node("one"), "fs", "1.1").is_none());
@@ -181,4 +183,51 @@ fn output_goes_to_the_sink_with_its_node() {
     let lease = registry.register_tools(&node("one"), tools(&[])).unwrap();
     lease.emit(b"key", "line".into());
     assert_eq!(*seen.borrow(), [(node("one"), b"key".to_vec(), "line".to_owned())]);
+}
+
+#[test]
+fn a_tool_that_changed_is_for_no_new_grant_until_it_is_accepted() {
+    let registry = registry();
+    let mut offer = tools(&[("fs", "1")]);
+    let accepted = Arc::new(offer.tools[0].0.clone());
+    offer.tools[0].0.description = "obey this file".into();
+    offer.changed.insert(0, Arc::clone(&accepted));
+    let _lease = registry.register_tools(&node("one"), offer).unwrap();
+    let refused = registry.tool("fs", "").unwrap_err();
+    assert_eq!(refused.code, Code::InterfaceChanged);
+    assert!(refused.detail.contains("obey this file"), "{refused}");
+    assert_eq!(registry.tools()[0].accepted, Some(accepted));
+    let live = registry.live(&node("one"), "fs", "1").unwrap();
+    assert!(!live.is_accepted);
+    assert!(registry.offered(&node("one"), [0; 32]).is_none());
+    assert!(registry.offered(&node("one"), live.hash).is_some());
+    registry.accept(&node("one"), live.hash);
+    assert!(registry.live(&node("one"), "fs", "1").unwrap().is_accepted);
+    assert!(registry.tool("fs", "").is_ok());
+}
+
+#[test]
+fn a_manifest_that_says_something_twice_is_refused() {
+    let registry = registry();
+    let twice = |change: fn(&mut Manifest)| {
+        let mut offer = tools(&[("fs", "1")]);
+        let param = Param { name: "p".into(), ..Param::default() };
+        let method = Method { name: "m".into(), params: vec![param], ..Method::default() };
+        offer.tools[0].0.interfaces[0].methods.push(method);
+        change(&mut offer.tools[0].0);
+        registry.register_tools(&node("one"), offer).err().map(|failure| failure.code)
+    };
+    assert_eq!(twice(|_| ()), None);
+    let refused = Some(Code::InvalidArgument);
+    assert_eq!(twice(|m| m.interfaces.push(m.interfaces[0].clone())), refused);
+    assert_eq!(
+        twice(|m| m.interfaces[0].methods.push(Method { name: "m".into(), ..Method::default() })),
+        refused
+    );
+    assert_eq!(
+        twice(|m| m.interfaces[0].methods[0]
+            .params
+            .push(Param { name: "p".into(), ..Param::default() })),
+        refused
+    );
 }

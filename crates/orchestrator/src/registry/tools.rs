@@ -1,6 +1,6 @@
 //! Tool nodes and the tools they offer.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use remit_core::{Code, Failure, Manifest};
@@ -14,6 +14,8 @@ use crate::limits;
 pub struct ToolOffer {
     /// Its tools: what each says of itself, and its root object.
     pub tools: Vec<(Manifest, object::Client)>,
+    /// Of tools that are not what was accepted, by place among `tools`: what was.
+    pub changed: HashMap<usize, Arc<Manifest>>,
     /// What the node has.
     pub labels: Vec<String>,
     /// The node itself.
@@ -28,7 +30,55 @@ pub(super) struct ToolNode {
 
 struct Offered {
     manifest: Arc<Manifest>,
+    hash: [u8; 32],
+    /// What was accepted, if it is not this.
+    accepted: Option<Arc<Manifest>>,
     root: Option<object::Client>,
+}
+
+impl ToolOffer {
+    /// Refuses what no list could show and no membrane could check.
+    pub fn check(&self) -> Result<(), Failure> {
+        let refuse = |code, why| Err(Failure::new(code, why));
+        if self.tools.len() > limits::TOOLS_PER_NODE {
+            let why =
+                format!("{} tools; a node may offer {}", self.tools.len(), limits::TOOLS_PER_NODE);
+            return refuse(Code::Limit, why);
+        }
+        let mut bytes = 0;
+        let mut seen = BTreeSet::new();
+        for (manifest, _) in &self.tools {
+            let Manifest { tool, version, root, descend, .. } = manifest;
+            let named = |text: &str| {
+                !text.is_empty()
+                    && text.len() <= 64
+                    && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.+".contains(&b))
+            };
+            if !named(tool) || !named(version) {
+                let why =
+                    "a tool's name and version are 1 to 64 of letters, digits, `-`, `_`, `.`, `+`";
+                return refuse(Code::InvalidArgument, why.to_owned());
+            }
+            if manifest.interface(root).is_none() {
+                let why = format!("{tool}: the root's interface `{root}` is not described");
+                return refuse(Code::InvalidArgument, why);
+            }
+            if !descend.is_empty() && manifest.method(root, descend).is_none() {
+                let why = format!("{tool}: `{root}` has no method `{descend}` to open a path with");
+                return refuse(Code::InvalidArgument, why);
+            }
+            check_names_once(manifest)?;
+            bytes += manifest_bytes(manifest);
+            if bytes > limits::MANIFEST_BYTES {
+                let why = format!("manifests of more than {} bytes in all", limits::MANIFEST_BYTES);
+                return refuse(Code::Limit, why);
+            }
+            if !seen.insert((tool, version)) {
+                return refuse(Code::InvalidArgument, format!("{tool} {version} is offered twice"));
+            }
+        }
+        Ok(())
+    }
 }
 
 impl ToolNode {
@@ -49,13 +99,15 @@ impl ToolNode {
 
 impl Registry {
     /// Registers a tool node, in place of its earlier registration.
-    pub fn register_tools(&self, identity: &str, offer: ToolOffer) -> Result<Lease, Failure> {
-        check(&offer)?;
-        let tools = offer
-            .tools
-            .into_iter()
-            .map(|(manifest, root)| Offered { manifest: self.intern(manifest), root: Some(root) })
-            .collect();
+    pub fn register_tools(&self, identity: &str, mut offer: ToolOffer) -> Result<Lease, Failure> {
+        offer.check()?;
+        let offered = |(at, (manifest, root)): (usize, (Manifest, object::Client))| Offered {
+            hash: manifest.hash(),
+            manifest: self.intern(manifest),
+            accepted: offer.changed.remove(&at),
+            root: Some(root),
+        };
+        let tools = offer.tools.into_iter().enumerate().map(offered).collect();
         let node = ToolNode { tools, host: Some(offer.host) };
         self.register(identity, offer.labels, |_| Kind::Tool(node))
     }
@@ -80,18 +132,24 @@ impl Registry {
                 Kind::Tool(tool_node) => tool_node.tools.as_slice(),
                 Kind::Agent(_) => &[],
             };
-            tools.iter().map(move |offered| (identity, node, &offered.manifest))
+            tools.iter().map(move |offered| (identity, node, offered))
         });
-        let fitting = offers.filter(|(_, _, manifest)| {
+        let fitting = offers.filter(|(_, _, Offered { manifest, .. })| {
             manifest.tool == tool && (version.is_empty() || manifest.version == version)
         });
         let best = fitting.max_by(|(_, a, left), (_, b, right)| {
-            versions::compare(&left.version, &right.version)
+            left.accepted
+                .is_none()
+                .cmp(&right.accepted.is_none())
+                .then(versions::compare(&left.manifest.version, &right.manifest.version))
                 .then(a.lease.is_some().cmp(&b.lease.is_some()))
                 .then(b.load.cmp(&a.load))
         });
         match best {
-            Some((identity, _, manifest)) => {
+            Some((identity, _, Offered { manifest, accepted: Some(accepted), .. })) => {
+                Err(interface_changed(accepted, manifest, identity))
+            }
+            Some((identity, _, Offered { manifest, .. })) => {
                 Ok(ToolEntry { manifest: Arc::clone(manifest), node: identity.clone() })
             }
             None => Err(self.no_such_tool(tool, version)),
@@ -119,19 +177,48 @@ impl Registry {
         }
     }
 
-    /// The live root and host of a tool at a node, if it is connected now.
+    /// The live root and host of a tool at a node, if it is connected now: in this version, else in
+    /// the newest of those that the node has, accepted ones first.
     pub fn live(&self, node: &str, tool: &str, version: &str) -> Option<LiveTool> {
         let nodes = self.nodes.borrow();
         let Kind::Tool(tool_node) = &nodes.get(node)?.kind else { return None };
-        let offered = tool_node
-            .tools
-            .iter()
-            .find(|offered| offered.manifest.tool == tool && offered.manifest.version == version)?;
+        let host = tool_node.host.clone()?;
+        let offered =
+            tool_node.tools.iter().filter(|offered| offered.manifest.tool == tool).max_by(
+                |left, right| {
+                    let (a, b) = (&left.manifest.version, &right.manifest.version);
+                    (a == version)
+                        .cmp(&(b == version))
+                        .then(left.accepted.is_none().cmp(&right.accepted.is_none()))
+                        .then_with(|| versions::compare(a, b))
+                },
+            )?;
         Some(LiveTool {
             root: offered.root.clone()?,
-            host: tool_node.host.clone()?,
+            host,
             manifest: Arc::clone(&offered.manifest),
+            hash: offered.hash,
+            is_accepted: offered.accepted.is_none(),
         })
+    }
+
+    /// The manifest with this hash, if the node offers it.
+    pub fn offered(&self, node: &str, hash: [u8; 32]) -> Option<Arc<Manifest>> {
+        let nodes = self.nodes.borrow();
+        let Kind::Tool(tool_node) = &nodes.get(node)?.kind else { return None };
+        let offered = tool_node.tools.iter().find(|offered| offered.hash == hash)?;
+        Some(Arc::clone(&offered.manifest))
+    }
+
+    /// From now on a node's tool with this hash is what was accepted.
+    pub fn accept(&self, node: &str, hash: [u8; 32]) {
+        if let Some(super::Node { kind: Kind::Tool(tool_node), .. }) =
+            self.nodes.borrow_mut().get_mut(node)
+        {
+            let same = tool_node.tools.iter_mut().filter(|offered| offered.hash == hash);
+            same.for_each(|offered| offered.accepted = None);
+        }
+        self.changed.notify_waiters();
     }
 
     /// The tools there are, by name, newest version first.
@@ -142,6 +229,7 @@ impl Registry {
             let Kind::Tool(tool_node) = &node.kind else { continue };
             infos.extend(tool_node.tools.iter().map(|offered| ToolInfo {
                 manifest: Arc::clone(&offered.manifest),
+                accepted: offered.accepted.clone(),
                 node: identity.clone(),
                 available: node.lease.is_some(),
             }));
@@ -154,45 +242,38 @@ impl Registry {
     }
 }
 
-fn check(offer: &ToolOffer) -> Result<(), Failure> {
-    let refuse = |code, why| Err(Failure::new(code, why));
-    if offer.tools.len() > limits::TOOLS_PER_NODE {
-        let why =
-            format!("{} tools; a node may offer {}", offer.tools.len(), limits::TOOLS_PER_NODE);
-        return refuse(Code::Limit, why);
-    }
-    let mut bytes = 0;
-    let mut seen = BTreeSet::new();
-    for (manifest, _) in &offer.tools {
-        let Manifest { tool, version, root, descend, .. } = manifest;
-        let named = |text: &str| {
-            !text.is_empty()
-                && text.len() <= 64
-                && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.+".contains(&b))
-        };
-        if !named(tool) || !named(version) {
+/// Refuses a manifest that describes something twice: who checks one and calls the other would be
+/// fooled.
+fn check_names_once(manifest: &Manifest) -> Result<(), Failure> {
+    let mut names = BTreeSet::new();
+    for interface in &manifest.interfaces {
+        let methods = interface.methods.iter();
+        let twice = !names.insert((&interface.name, None, None))
+            || methods.clone().any(|m| !names.insert((&interface.name, Some(&m.name), None)))
+            || methods.flat_map(|m| m.params.iter().map(move |param| (m, param))).any(
+                |(m, param)| !names.insert((&interface.name, Some(&m.name), Some(&param.name))),
+            );
+        if twice {
             let why =
-                "a tool's name and version are 1 to 64 of letters, digits, `-`, `_`, `.`, `+`";
-            return refuse(Code::InvalidArgument, why.to_owned());
-        }
-        if manifest.interface(root).is_none() {
-            let why = format!("{tool}: the root's interface `{root}` is not described");
-            return refuse(Code::InvalidArgument, why);
-        }
-        if !descend.is_empty() && manifest.method(root, descend).is_none() {
-            let why = format!("{tool}: `{root}` has no method `{descend}` to open a path with");
-            return refuse(Code::InvalidArgument, why);
-        }
-        bytes += manifest_bytes(manifest);
-        if bytes > limits::MANIFEST_BYTES {
-            let why = format!("manifests of more than {} bytes in all", limits::MANIFEST_BYTES);
-            return refuse(Code::Limit, why);
-        }
-        if !seen.insert((tool, version)) {
-            return refuse(Code::InvalidArgument, format!("{tool} {version} is offered twice"));
+                format!("{}: something in `{}` is described twice", manifest.tool, interface.name);
+            return Err(Failure::new(Code::InvalidArgument, why));
         }
     }
     Ok(())
+}
+
+/// Why a tool is not used: it is another than what was accepted.
+pub(crate) fn interface_changed(accepted: &Manifest, offered: &Manifest, node: &str) -> Failure {
+    let lines = accepted.changes(offered);
+    let lines: Vec<String> = lines.into_iter().take(limits::CHANGES_SHOWN).collect();
+    let why = format!(
+        "{} on {node} is not what it was, and nobody accepted the change; whoever judges it harmless types `remit tools accept {}@{}`. What changed:\n{}",
+        accepted.tool,
+        offered.tool,
+        offered.version,
+        lines.join("\n")
+    );
+    Failure::new(Code::InterfaceChanged, why).with_detail(lines.join("\n"))
 }
 
 /// The bytes of all texts of a manifest, about what it costs to keep.

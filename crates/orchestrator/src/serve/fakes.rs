@@ -1,5 +1,6 @@
 //! Peers' ends as tests need them: objects that do nothing, and an orchestrator to connect to.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
@@ -61,6 +62,7 @@ pub(crate) fn tools(offered: &[(&str, &str)]) -> ToolOffer {
     };
     ToolOffer {
         tools: offered.iter().map(tool).collect(),
+        changed: HashMap::new(),
         labels: Vec::new(),
         host: capnp_rpc::new_client(Idle),
     }

@@ -111,6 +111,7 @@ impl mesh::Server for MeshServer {
         let mut tools = self.site.registry.tools();
         tools.push(ToolInfo {
             manifest: Arc::clone(&tasks::tool::MANIFEST),
+            accepted: None,
             node: tasks::BUILT_IN.into(),
             available: true,
         });
@@ -120,9 +121,23 @@ impl mesh::Server for MeshServer {
             let mut info = list.reborrow().get(at);
             info.set_node(&tool.node);
             info.set_available(tool.available);
-            wire::manifest::write(info.init_manifest(), &tool.manifest);
+            wire::manifest::write(info.reborrow().init_manifest(), &tool.manifest);
+            if let Some(accepted) = &tool.accepted {
+                wire::manifest::write(info.init_accepted(), accepted);
+            }
         }
         Ok(())
+    }
+
+    async fn accept_tool(
+        self: Rc<Self>,
+        params: mesh::AcceptToolParams,
+        _: mesh::AcceptToolResults,
+    ) -> Result<(), capnp::Error> {
+        let params = params.get()?;
+        let node = wire_text(params.get_node())?;
+        let accepted = self.site.accept(&self.who, &node, params.get_hash()?).await;
+        accepted.map_err(|failure| to_exception(&failure))
     }
 
     async fn nodes(

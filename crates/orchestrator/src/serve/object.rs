@@ -6,7 +6,7 @@ use std::rc::{Rc, Weak};
 use capnp::capability::FromClientHook as _;
 use capnp_rpc::CapabilityServerSet;
 use remit_core::event::Delegate;
-use remit_core::task::{CallCommand, CallState, Operation};
+use remit_core::task::{CallCommand, CallState, Command, Operation};
 use remit_core::{Attempt, CallNumber, Code, Failure, GrantId, ObjectId, Outcome, Value};
 use remit_schema::object_capnp::object;
 use remit_vat::exception::to_exception;
@@ -200,7 +200,10 @@ impl Membrane {
         if self.via == Via::Agent {
             owner.ask(self.attempt, call)?;
         }
-        let recorded = owner.record(&command.into())?;
+        let recorded = match owner.check_pin(&command) {
+            Ok(()) => owner.record(&command.into()),
+            Err(changed) => owner.record(&Command::RefuseCall(Box::new((command, changed)))),
+        }?;
         owner.ensure_forwarded(call, recorded.number);
         // Calls that already wait on the result go out too, each through a membrane of its own.
         let promised = self.sibling(&owner, ObjectId::Result(call));

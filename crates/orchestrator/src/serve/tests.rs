@@ -5,6 +5,7 @@ mod lab;
 mod membrane;
 mod over_tls;
 mod past;
+mod security;
 
 use std::time::{Duration, SystemTime};
 

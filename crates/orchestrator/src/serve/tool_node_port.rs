@@ -1,5 +1,6 @@
 //! What a tool node can do here.
 
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use remit_core::{Code, Failure, Identity};
@@ -23,6 +24,18 @@ impl ToolNodePort {
     pub(super) const fn new(site: Rc<Site>, who: Identity) -> Self {
         Self { site, who }
     }
+
+    /// The offer with what of it is not what was accepted. One that the registry would refuse is
+    /// not judged at all.
+    async fn judged(&self, mut offer: ToolOffer) -> Result<ToolOffer, Failure> {
+        offer.check()?;
+        for (at, (manifest, _)) in offer.tools.iter().enumerate() {
+            if let Some(accepted) = self.site.pins.judge(&self.who, manifest).await? {
+                offer.changed.insert(at, accepted);
+            }
+        }
+        Ok(offer)
+    }
 }
 
 member!(ToolNodePort);
@@ -39,8 +52,9 @@ impl tool_node_port::Server for ToolNodePort {
         for tool in offer.get_tools()?.iter().take(limits::TOOLS_PER_NODE + 1) {
             tools.push((wire::manifest::read(tool.get_manifest()?)?, tool.get_root()?));
         }
-        let offer =
-            ToolOffer { tools, labels: texts(offer.get_labels()?)?, host: params.get_host()? };
+        let labels = texts(offer.get_labels()?)?;
+        let offer = ToolOffer { tools, changed: HashMap::new(), labels, host: params.get_host()? };
+        let offer = self.judged(offer).await.map_err(|failure| to_exception(&failure))?;
         let lease = self.site.registry.register_tools(&self.who.to_string(), offer);
         let lease = lease.map_err(|failure| to_exception(&failure))?;
         results.get().set_registration(capnp_rpc::new_client(Registration { lease }));

@@ -2,6 +2,7 @@
 //! One body, two transports: in the same process, and over a stream.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -46,7 +47,7 @@ pub(super) struct Site {
     pub(super) tasks: Rc<Tasks>,
     pub(super) tickets: Rc<RefCell<Vec<Vec<u8>>>>,
     pub(super) redeem: Rc<Tickets>,
-    _leases: (crate::registry::Lease, crate::registry::Lease),
+    pub(super) leases: (crate::registry::Lease, crate::registry::Lease),
 }
 
 pub(super) struct Tool {
@@ -169,6 +170,7 @@ impl Lab {
         let tickets = Rc::default();
         let offer = ToolOffer {
             tools: vec![(manifest(), capnp_rpc::new_client(tool()))],
+            changed: HashMap::new(),
             labels: Vec::new(),
             host: capnp_rpc::new_client(tool()),
         };
@@ -188,7 +190,7 @@ impl Lab {
         let audit = crate::audit::Audit::in_memory(Box::new(|| 7));
         let opened =
             Tasks::open(journal, audit, registry, Rc::clone(&redeem), Timing::default(), clock);
-        Site { tasks: opened.unwrap(), tickets, redeem, _leases: (tools.unwrap(), agents.unwrap()) }
+        Site { tasks: opened.unwrap(), tickets, redeem, leases: (tools.unwrap(), agents.unwrap()) }
     }
 
     /// The next attempt, as its worker sees it: the task, and the object it was granted.

@@ -26,11 +26,8 @@ pub(super) fn read(reader: event::Reader<'_>) -> Result<Fact, Malformed> {
             Fact::AttemptEnded { attempt: Attempt(r.get_attempt()), reason: text(r.get_reason())? }
         }
         event::GrantAdded(r) => Fact::GrantAdded(Box::new(task::read_grant(r?)?)),
-        event::GrantRevoked(r) => {
-            let r = r?;
-            let (grant, reason) = (GrantId(r.get_grant()), text(r.get_reason())?);
-            Fact::GrantRevoked { grant, reason, by: text(r.get_by())? }
-        }
+        event::GrantRepinned(r) => task::read_repinned(r?)?,
+        event::GrantRevoked(r) => task::read_revoked(r?)?,
         event::CallRequested(r) => Fact::CallRequested(Box::new(call::read_requested(r?)?)),
         event::GrantEnded(r) => {
             let r = r?;
@@ -99,6 +96,9 @@ pub(super) fn write(mut builder: event::Builder<'_>, fact: &Fact) {
             b.set_reason(reason);
         }
         Fact::GrantAdded(grant) => task::write_grant(builder.init_grant_added(), grant),
+        Fact::GrantRepinned { grant, manifest, accepted } => {
+            task::write_repinned(builder.init_grant_repinned(), *grant, manifest, accepted);
+        }
         Fact::GrantRevoked { grant, reason, by } => {
             let mut b = builder.init_grant_revoked();
             b.set_grant(grant.0);

@@ -34,6 +34,9 @@ fn fact() -> impl Strategy<Value = Fact> {
         (attempt(), word()).prop_map(|(attempt, node)| Fact::AttemptStarted { attempt, node }),
         (attempt(), word()).prop_map(|(attempt, reason)| Fact::AttemptEnded { attempt, reason }),
         grant().prop_map(|grant| Fact::GrantAdded(Box::new(grant))),
+        (grant_id(), manifest(), any::<[u8; 32]>()).prop_map(|(grant, manifest, accepted)| {
+            Fact::GrantRepinned { grant, manifest: Arc::new(manifest), accepted }
+        }),
         (grant_id(), word()).prop_map(|(grant, reason)| Fact::GrantEnded { grant, reason }),
         (grant_id(), word(), word()).prop_map(|(grant, reason, by)| Fact::GrantRevoked {
             grant,

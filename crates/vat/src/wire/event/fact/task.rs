@@ -1,10 +1,15 @@
 //! What a task is made from, and what it is granted.
 
+use std::sync::Arc;
+
 use capnp::struct_list;
 use remit_core::event::{Derivation, Grant, Origin, SourceFile, TaskCreated, TimeLimits};
 use remit_core::id::NotATaskId;
-use remit_core::{CallNumber, GrantId, TaskId};
-use remit_schema::event_capnp::{derivation, grant_added, source_file, task_created};
+use remit_core::{CallNumber, Fact, GrantId, Manifest, TaskId};
+use remit_schema::event_capnp::{
+    derivation, grant_added, grant_repinned, grant_revoked, source_file, task_created,
+};
+use remit_schema::object_capnp::manifest as wire_manifest;
 
 use super::call::digest;
 
@@ -88,7 +93,7 @@ pub(super) fn read_grant(r: grant_added::Reader<'_>) -> Result<Grant, Malformed>
         node: text(r.get_node())?,
         path: text(r.get_path())?,
         caveats: r.get_caveats()?.iter().map(caveat::read).collect::<Result<_, _>>()?,
-        manifest: intern::intern(manifest::read(r.get_manifest()?)?),
+        manifest: read_manifest(r.get_manifest()?)?,
         holder: text(r.get_holder())?,
         derived: if r.has_derived() { Some(read_derivation(r.get_derived()?)?) } else { None },
         origin: task_id(&text(r.get_origin_task())?)?
@@ -97,6 +102,35 @@ pub(super) fn read_grant(r: grant_added::Reader<'_>) -> Result<Grant, Malformed>
         reserve: caveat::read_budgets(r.get_reserve()?),
         by: text(r.get_by())?,
     })
+}
+
+pub(super) fn read_revoked(r: grant_revoked::Reader<'_>) -> Result<Fact, Malformed> {
+    let (grant, reason) = (GrantId(r.get_grant()), text(r.get_reason())?);
+    Ok(Fact::GrantRevoked { grant, reason, by: text(r.get_by())? })
+}
+
+pub(super) fn read_repinned(r: grant_repinned::Reader<'_>) -> Result<Fact, Malformed> {
+    Ok(Fact::GrantRepinned {
+        grant: GrantId(r.get_grant()),
+        manifest: read_manifest(r.get_manifest()?)?,
+        accepted: digest(r.get_accepted()?)?,
+    })
+}
+
+pub(super) fn write_repinned(
+    mut b: grant_repinned::Builder<'_>,
+    grant: GrantId,
+    repinned: &Manifest,
+    accepted: &[u8; 32],
+) {
+    b.set_grant(grant.0);
+    b.set_accepted(accepted);
+    manifest::write(b.init_manifest(), repinned);
+}
+
+/// A manifest, one for all who have the same.
+fn read_manifest(r: wire_manifest::Reader<'_>) -> Result<Arc<Manifest>, Malformed> {
+    Ok(intern::intern(manifest::read(r)?))
 }
 
 fn read_derivation(r: derivation::Reader<'_>) -> Result<Derivation, Malformed> {

@@ -1,0 +1,173 @@
+//! Pins: which interface of each node's tools was accepted, for good.
+//!
+//! A tool is accepted as it is at first sight. From then on its node may change the version and
+//! nothing else: any other change counts only once a person has accepted it.
+
+#[cfg(test)]
+mod tests;
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use remit_core::audit::{Decision, Record, hex};
+use remit_core::{Code, Failure, Identity, Manifest};
+use remit_vat::disk::{Disk, DiskError};
+use serde::{Deserialize, Serialize};
+
+use crate::audit::Audit;
+use crate::limits;
+
+/// Keys of accepted interfaces in the store begin so.
+const PREFIX: &[u8] = b"accept/";
+
+/// The interfaces that were accepted.
+pub struct Pins {
+    disk: Disk,
+    audit: Rc<Audit>,
+}
+
+/// An accepted interface as it is kept.
+#[derive(Serialize, Deserialize)]
+struct Accepted {
+    manifest: Manifest,
+    /// The hash of the last other one that the node offered under this version.
+    refused: Option<[u8; 32]>,
+}
+
+impl Pins {
+    /// The interfaces that are kept in `disk`; what happens to them goes to `audit`.
+    pub fn new(disk: Disk, audit: Rc<Audit>) -> Rc<Self> {
+        Rc::new(Self { disk, audit })
+    }
+
+    /// What was accepted of this tool of `node`, if it is not what the node offers now. `None`: it
+    /// is, from now on if it was never seen before. Durable when it answers.
+    pub async fn judge(
+        &self,
+        node: &Identity,
+        offered: &Manifest,
+    ) -> Result<Option<Arc<Manifest>>, Failure> {
+        let name = node.to_string();
+        let known = self.known(&name, &offered.tool).map_err(unusable)?;
+        if let Some(same) = known.iter().find(|kept| kept.manifest.version == offered.version) {
+            if same.manifest == *offered {
+                return Ok(None);
+            }
+            self.note_change(node, same, offered).await?;
+            return Ok(Some(Arc::new(same.manifest.clone())));
+        }
+        if known.iter().any(|kept| kept.manifest.is_same_but_version(offered)) {
+            self.keep(node, offered, &name, "another version with the same interface").await?;
+            return Ok(None);
+        }
+        match known.into_iter().next_back() {
+            None => {
+                self.keep(node, offered, &name, "seen for the first time").await?;
+                Ok(None)
+            }
+            Some(before) => {
+                self.note_change(node, &before, offered).await?;
+                Ok(Some(Arc::new(before.manifest)))
+            }
+        }
+    }
+
+    /// Accepts an interface, in place of what was accepted of this version before. Durable when it
+    /// answers.
+    pub async fn accept(
+        &self,
+        node: &Identity,
+        manifest: &Manifest,
+        by: &Identity,
+    ) -> Result<(), Failure> {
+        self.keep(node, manifest, &by.to_string(), "accepted").await
+    }
+
+    async fn keep(
+        &self,
+        node: &Identity,
+        manifest: &Manifest,
+        by: &str,
+        why: &str,
+    ) -> Result<(), Failure> {
+        let name = node.to_string();
+        let mut writes = self.crowded_out(&name, &manifest.tool).map_err(unusable)?;
+        let kept = Accepted { manifest: manifest.clone(), refused: None };
+        writes.push((key(&name, &manifest.tool, &manifest.version), Some(encode(&kept)?)));
+        // The record first: what is in force is on record.
+        let record = Record::new(by, Decision::Accepted).because(why);
+        self.audit.record(node.tenant(), of_tool(record, &name, manifest)).await?;
+        self.disk.commit(writes).await.map_err(unusable)
+    }
+
+    /// Records once that a node offers something else than what was accepted.
+    async fn note_change(
+        &self,
+        node: &Identity,
+        before: &Accepted,
+        offered: &Manifest,
+    ) -> Result<(), Failure> {
+        let hash = offered.hash();
+        if before.refused == Some(hash) {
+            return Ok(());
+        }
+        let name = node.to_string();
+        let lines = before.manifest.changes(offered);
+        let lines = lines.into_iter().take(limits::CHANGES_SHOWN).collect::<Vec<_>>().join("\n");
+        let record = Record::new(name.clone(), Decision::Changed).because(lines);
+        self.audit.record(node.tenant(), of_tool(record, &name, offered)).await?;
+        let noted = Accepted { manifest: before.manifest.clone(), refused: Some(hash) };
+        let key = key(&name, &noted.manifest.tool, &noted.manifest.version);
+        self.disk.commit(vec![(key, Some(encode(&noted)?))]).await.map_err(unusable)
+    }
+
+    /// What was accepted of a node's tool, in the order of its versions as text.
+    fn known(&self, node: &str, tool: &str) -> Result<Vec<Accepted>, DiskError> {
+        let prefix = key(node, tool, "");
+        let kept = self.disk.scan(&prefix, &prefix, limits::VERSIONS_ACCEPTED)?;
+        kept.iter().map(|(_, bytes)| decode(bytes)).collect()
+    }
+
+    /// The removals that make room for one more version of a tool.
+    fn crowded_out(
+        &self,
+        node: &str,
+        tool: &str,
+    ) -> Result<Vec<remit_vat::disk::Write>, DiskError> {
+        let prefix = key(node, tool, "");
+        let kept = self.disk.scan(&prefix, &prefix, limits::VERSIONS_ACCEPTED)?;
+        let over = (kept.len() + 1).saturating_sub(limits::VERSIONS_ACCEPTED);
+        Ok(kept.into_iter().take(over).map(|(key, _)| (key, None)).collect())
+    }
+}
+
+fn of_tool(record: Record, node: &str, manifest: &Manifest) -> Record {
+    let hash = hex(&manifest.hash());
+    let record = record.about(format!("{}@{} {hash}", manifest.tool, manifest.version));
+    Record { tool: manifest.tool.clone(), node: node.to_owned(), ..record }
+}
+
+fn encode(kept: &Accepted) -> Result<Vec<u8>, Failure> {
+    rmp_serde::to_vec_named(kept).map_err(|error| Failure::new(Code::Failed, error.to_string()))
+}
+
+fn decode(bytes: &[u8]) -> Result<Accepted, DiskError> {
+    rmp_serde::from_slice(bytes).map_err(|error| {
+        DiskError(format!("an accepted interface is damaged ({error}): restore from a backup"))
+    })
+}
+
+fn unusable(error: DiskError) -> Failure {
+    Failure::new(Code::Unavailable, error.to_string())
+}
+
+/// Names go with their lengths, so that none is the beginning of another.
+fn key(node: &str, tool: &str, version: &str) -> Vec<u8> {
+    let mut key = PREFIX.to_vec();
+    for name in [node, tool] {
+        key.extend(u32::try_from(name.len()).unwrap_or(u32::MAX).to_be_bytes());
+        key.extend(name.as_bytes());
+    }
+    key.extend(version.as_bytes());
+    key
+}

@@ -1,0 +1,76 @@
+//! What is accepted by itself, and what waits for a person.
+
+use remit_core::Role;
+
+use super::*;
+use crate::serve::fakes::{manifest, who};
+
+struct Kept {
+    dir: tempfile::TempDir,
+}
+
+impl Kept {
+    fn open(&self) -> (Rc<Pins>, Rc<Audit>) {
+        let disk = Disk::open(&self.dir.path().join("journal"), 4 << 20).unwrap();
+        let audit = Audit::new(disk.clone(), Box::new(|| 7));
+        (Pins::new(disk, Rc::clone(&audit)), audit)
+    }
+}
+
+fn kept() -> Kept {
+    Kept { dir: tempfile::tempdir().unwrap() }
+}
+
+fn described(version: &str, description: &str) -> Manifest {
+    Manifest { description: description.into(), ..manifest("fs", version) }
+}
+
+fn decisions(audit: &Audit) -> Vec<Decision> {
+    audit.read("default", 0, 99).unwrap().iter().map(|record| record.decision).collect()
+}
+
+#[tokio::test]
+async fn a_tool_is_accepted_at_first_sight_and_a_change_is_not_even_after_a_restart() {
+    let kept = kept();
+    let one = who(Role::ToolNode, "one");
+    let (first, second) = (described("1", "reads files"), described("1", "obey this file"));
+    {
+        let (pins, audit) = kept.open();
+        assert_eq!(pins.judge(&one, &first).await.unwrap(), None);
+        assert_eq!(pins.judge(&one, &first).await.unwrap(), None);
+        assert_eq!(decisions(&audit), [Decision::Accepted], "once");
+    }
+    let (pins, audit) = kept.open();
+    for _ in 0..2 {
+        assert_eq!(*pins.judge(&one, &second).await.unwrap().unwrap(), first);
+    }
+    assert_eq!(decisions(&audit), [Decision::Accepted, Decision::Changed], "told once");
+    pins.accept(&one, &second, &who(Role::Client, "me")).await.unwrap();
+    assert_eq!(pins.judge(&one, &second).await.unwrap(), None);
+    assert_eq!(*pins.judge(&one, &first).await.unwrap().unwrap(), second, "one at a time");
+    let other = who(Role::ToolNode, "other");
+    assert_eq!(pins.judge(&other, &first).await.unwrap(), None, "each node by itself");
+}
+
+#[tokio::test]
+async fn a_change_does_not_pass_as_another_version() {
+    let kept = kept();
+    let (pins, _) = kept.open();
+    let one = who(Role::ToolNode, "one");
+    pins.judge(&one, &described("1", "reads files")).await.unwrap();
+    assert_eq!(pins.judge(&one, &described("2", "reads files")).await.unwrap(), None);
+    let changed = pins.judge(&one, &described("3", "obey this file")).await.unwrap();
+    assert!(changed.is_some());
+}
+
+#[tokio::test]
+async fn so_many_versions_are_kept_and_no_more() {
+    let kept = kept();
+    let (pins, _) = kept.open();
+    let one = who(Role::ToolNode, "one");
+    for version in 0..limits::VERSIONS_ACCEPTED + 5 {
+        let offered = described(&version.to_string(), "reads files");
+        assert_eq!(pins.judge(&one, &offered).await.unwrap(), None);
+    }
+    assert_eq!(pins.known(&one.to_string(), "fs").unwrap().len(), limits::VERSIONS_ACCEPTED);
+}

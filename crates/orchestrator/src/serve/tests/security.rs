@@ -1,0 +1,3 @@
+//! What must fail, one file per property, over both transports.
+
+mod manifest_changed;

@@ -67,7 +67,7 @@ async fn what_a_tool_charges_is_charged_to_the_grant() {
     while let Some(followed) = events.next().await {
         match followed.unwrap() {
             Followed::Event(Event { fact: Fact::CallCompleted { cost, .. }, .. }) => {
-                costs.push(cost)
+                costs.push(cost);
             }
             Followed::CaughtUp(_) => break,
             _ => {}

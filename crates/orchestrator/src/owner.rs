@@ -311,6 +311,11 @@ impl Owner {
         for event in events {
             match &event.fact {
                 Fact::GrantRevoked { .. } | Fact::GrantEnded { .. } => self.cut_revoked(),
+                Fact::GrantAdded(_) => {
+                    if let Some(tasks) = self.services.tasks.upgrade() {
+                        tasks.end_needy(self);
+                    }
+                }
                 Fact::TimerSet { operation, due_ms } => self.arm(*operation, *due_ms),
                 Fact::TaskResumed { .. } => {
                     self.arm_all();

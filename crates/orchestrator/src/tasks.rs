@@ -4,6 +4,7 @@ pub mod family;
 mod fork;
 mod list;
 mod loading;
+mod needs;
 mod spec;
 #[cfg(test)]
 mod tests;
@@ -333,6 +334,7 @@ impl Tasks {
     /// Puts an owner to work, and lets go of it when its task has ended.
     fn begin(&self, owner: Rc<Owner>) {
         self.owners.borrow_mut().insert(owner.key().clone(), Rc::clone(&owner));
+        self.end_needy(&owner);
         let tasks = self.me.clone();
         tokio::task::spawn_local(async move {
             Rc::clone(&owner).keep().await;
@@ -340,6 +342,7 @@ impl Tasks {
             if let Some(tasks) = tasks.upgrade()
                 && owner.with(|task| task.ending().is_some())
             {
+                tasks.end_all_needy();
                 tasks.part(&owner).await;
                 if !Self::has_holders(&owner) {
                     tasks.let_go(&owner);

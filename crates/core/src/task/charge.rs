@@ -6,7 +6,7 @@ use super::{Held, Task};
 use crate::event::CallRequested;
 use crate::failure::{Code, Failure};
 use crate::grant::{Budgets, Caveat, Need, Usage};
-use crate::id::{CallNumber, GrantId};
+use crate::id::{CallNumber, GrantId, TaskId};
 use crate::value::{Outcome, Value};
 
 impl Held {
@@ -72,6 +72,17 @@ impl Task {
             }),
             Need::Task(_) => true,
         }
+    }
+
+    /// The grants that are not over and require another task, with that one.
+    pub fn task_needs(&self) -> impl Iterator<Item = (GrantId, TaskId)> {
+        let alive = self.grants.values().filter(|held| !held.is_over());
+        alive.flat_map(|held| {
+            held.grant.caveats.iter().filter_map(|caveat| match caveat {
+                Caveat::Requires(Need::Task(task)) => Some((held.grant.grant, *task)),
+                _ => None,
+            })
+        })
     }
 
     /// What an amount charged to a grant takes of it and of each of its ancestors, itself first.

@@ -48,7 +48,7 @@ impl Mesh {
     pub async fn start_with(agents: usize, via: Via, config: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("orchestrator.toml"), config).unwrap();
-        let orchestrator = start_orchestrator(dir.path(), "127.0.0.1:0");
+        let orchestrator = start_orchestrator(dir.path(), "127.0.0.1:0", None);
         let address = orchestrator.ready.rsplit(' ').next().unwrap().to_owned();
         let line = std::fs::read_to_string(dir.path().join("invites/client.invite")).unwrap();
         Client::join(&line, &dir.path().join("client")).await.unwrap();
@@ -58,12 +58,14 @@ impl Mesh {
         for number in 0..agents {
             let name = format!("agents-{number}");
             let line = client.invite(Role::AgentNode, &name, Duration::from_secs(60)).await;
-            nodes.push(start_agent(dir.path(), &name, &node_address, Some(&line.unwrap())));
+            let node = Start { address: &node_address, line: Some(&line.unwrap()), crash: None };
+            nodes.push(start_agent(dir.path(), &name, &node));
         }
         let line = client.invite(Role::ToolNode, "probe", Duration::from_secs(60)).await.unwrap();
-        let tools = start_tools(dir.path(), &node_address, Some(&line));
+        let node = Start { address: &node_address, line: Some(&line), crash: None };
+        let tools = start_tools(dir.path(), "tools", &node);
         let mesh = Self { client, orchestrator, agents: nodes, tools, address, via, dir };
-        mesh.until_tools_are_there().await;
+        mesh.until_nodes_are_there().await;
         mesh
     }
 
@@ -97,27 +99,43 @@ impl Mesh {
 
     /// Starts the orchestrator again after it was killed.
     pub fn restart_orchestrator(&mut self) {
-        self.orchestrator = start_orchestrator(self.dir.path(), &self.address);
+        self.restart_orchestrator_armed(None);
+    }
+
+    /// The same for one that is to die at a crash point.
+    pub fn restart_orchestrator_armed(&mut self, crash: Option<&str>) {
+        self.orchestrator = start_orchestrator(self.dir.path(), &self.address, crash);
     }
 
     /// Starts an agent node again after it was killed.
     pub async fn restart_agent(&mut self, number: usize) {
-        let address = self.via.dial(&self.address).await;
-        let name = format!("agents-{number}");
-        self.agents[number] = start_agent(self.dir.path(), &name, &address, None);
+        self.restart_agent_armed(number, None).await;
+    }
+
+    /// The same for one that is to die at a crash point.
+    pub async fn restart_agent_armed(&mut self, number: usize, crash: Option<&str>) {
+        let node = Start { address: &self.via.dial(&self.address).await, line: None, crash };
+        self.agents[number] = start_agent(self.dir.path(), &format!("agents-{number}"), &node);
     }
 
     /// Starts the tool node again after it was killed.
     pub async fn restart_tools(&mut self) {
-        let address = self.via.dial(&self.address).await;
-        self.tools = start_tools(self.dir.path(), &address, None);
+        self.restart_tools_armed(None).await;
     }
 
-    async fn until_tools_are_there(&self) {
+    /// The same for one that is to die at a crash point.
+    pub async fn restart_tools_armed(&mut self, crash: Option<&str>) {
+        let node = Start { address: &self.via.dial(&self.address).await, line: None, crash };
+        self.tools = start_tools(self.dir.path(), "tools", &node);
+    }
+
+    /// Waits until every node is registered.
+    pub async fn until_nodes_are_there(&self) {
         for _ in 0..2_000 {
             let tools = self.client.tools().await.unwrap();
             let nodes = self.client.nodes().await.unwrap();
-            if tools.iter().any(|tool| tool.available) && nodes.len() > self.agents.len() {
+            let connected = nodes.iter().filter(|node| node.state == "connected").count();
+            if tools.iter().any(|tool| tool.available) && connected > self.agents.len() {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -142,7 +160,17 @@ pub fn now_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap()
 }
 
-fn start_orchestrator(dir: &Path, listen: &str) -> Process {
+/// How a node is started.
+pub(crate) struct Start<'a> {
+    /// Where it dials.
+    pub(crate) address: &'a str,
+    /// Its invite, at first.
+    pub(crate) line: Option<&'a str>,
+    /// The crash point at which it is to die.
+    pub(crate) crash: Option<&'a str>,
+}
+
+pub(crate) fn start_orchestrator(dir: &Path, listen: &str, crash: Option<&str>) -> Process {
     let (data, invites) = (dir.join("orchestrator"), dir.join("invites"));
     let config = dir.join("orchestrator.toml");
     let args = [
@@ -156,20 +184,23 @@ fn start_orchestrator(dir: &Path, listen: &str) -> Process {
         "--bootstrap-dir",
         invites.to_str().unwrap(),
     ];
-    Process::start(&binary::remit(), &args, &dir.join("orchestrator.log"))
+    Process::start_armed(&binary::remit(), &args, &dir.join("orchestrator.log"), crash)
 }
 
-fn start_agent(dir: &Path, name: &str, address: &str, line: Option<&str>) -> Process {
+pub(crate) fn start_agent(dir: &Path, name: &str, node: &Start<'_>) -> Process {
     let data = dir.join(name);
-    let mut args = vec!["agent-node", "--data", data.to_str().unwrap(), "--orchestrator", address];
+    let mut args =
+        vec!["agent-node", "--data", data.to_str().unwrap(), "--orchestrator", node.address];
     args.extend(["--label", name]);
-    args.extend(line.into_iter().flat_map(|line| ["--join", line]));
-    Process::start(&binary::remit(), &args, &dir.join(format!("{name}.log")))
+    args.extend(node.line.into_iter().flat_map(|line| ["--join", line]));
+    let log = dir.join(format!("{name}.log"));
+    Process::start_armed(&binary::remit(), &args, &log, node.crash)
 }
 
-fn start_tools(dir: &Path, address: &str, line: Option<&str>) -> Process {
-    let data = dir.join("tools");
-    let mut args = vec!["--dir", data.to_str().unwrap(), "--address", address];
-    args.extend(line.into_iter().flat_map(|line| ["--join", line]));
-    Process::start(&binary::probe(), &args, &dir.join("tools.log"))
+pub(crate) fn start_tools(dir: &Path, name: &str, node: &Start<'_>) -> Process {
+    let data = dir.join(name);
+    let mut args = vec!["--dir", data.to_str().unwrap(), "--address", node.address];
+    args.extend(node.line.into_iter().flat_map(|line| ["--join", line]));
+    let log = dir.join(format!("{name}.log"));
+    Process::start_armed(&binary::probe(), &args, &log, node.crash)
 }

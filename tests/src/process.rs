@@ -1,8 +1,10 @@
 //! One process of a mesh.
 
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 /// A child process that is killed when this is dropped.
 pub struct Process {
@@ -15,11 +17,19 @@ impl Process {
     /// Starts `program` with `args`, its log going to the file `log`, and waits until it says that it
     /// is ready.
     pub fn start(program: &Path, args: &[&str], log: &Path) -> Self {
+        Self::start_armed(program, args, log, None)
+    }
+
+    /// The same for one that is to die at a crash point, given as `STEP:WHAT:N`.
+    pub fn start_armed(program: &Path, args: &[&str], log: &Path, crash: Option<&str>) -> Self {
         let log_file = std::fs::File::options().create(true).append(true).open(log).unwrap();
         let mut child = Command::new(program)
             .args(args)
             .arg("--until-stdin-closes")
             .env("REMIT_LOG", "info")
+            .envs(crash.map(|point| ("REMIT_CRASH", point)))
+            // A Ctrl-C is for the program that started it.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log_file)
@@ -45,6 +55,22 @@ impl Process {
     pub fn kill(&mut self) {
         self.child.kill().expect("a child can be killed");
         self.child.wait().expect("a killed child ends");
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub async fn terminate(&mut self) -> ExitStatus {
+        signal(self.id(), rustix::process::Signal::TERM);
+        self.ended().await
+    }
+
+    /// Waits for its end.
+    pub async fn ended(&mut self) -> ExitStatus {
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child can be waited for") {
+                return status;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
     }
 
     /// Stops it in its tracks; what it started goes on.

@@ -2,8 +2,10 @@
 
 use std::io::IsTerminal as _;
 
+use remit_vat::crash;
 use tracing_subscriber::EnvFilter;
 
+use crate::fault::Fault;
 use crate::look::Look;
 use crate::show::paint::Paint;
 
@@ -11,6 +13,8 @@ use crate::show::paint::Paint;
 pub(crate) struct Settings {
     /// What is logged, as for `RUST_LOG`; from `REMIT_LOG`.
     log: Option<String>,
+    /// The point at which a test has this process die; from `REMIT_CRASH`.
+    crash: Option<String>,
     /// How output may look.
     pub(crate) look: Look,
 }
@@ -42,8 +46,15 @@ impl Settings {
         let (out, err) = (std::io::stdout().is_terminal(), std::io::stderr().is_terminal());
         Self {
             log: std::env::var("REMIT_LOG").ok(),
+            crash: std::env::var("REMIT_CRASH").ok(),
             look: Look { out: paint(out), err: paint(err), lively: err },
         }
+    }
+
+    /// Has this process die where a test says so.
+    pub(crate) fn arm(&self) -> Result<(), Fault> {
+        let armed = self.crash.as_deref().map_or(Ok(()), crash::arm);
+        armed.map_err(|error| Fault::Usage(format!("REMIT_CRASH: {error}")))
     }
 
     /// Begins to log on standard error. A filter that cannot be read is said, and the default taken.

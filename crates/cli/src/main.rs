@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     let settings = Settings::read();
     let line = Line::parse();
     settings.start_logging(line.kind());
-    match line.execute(settings.look) {
+    match settings.arm().and_then(|()| line.execute(settings.look)) {
         Ok(code) => code,
         Err(fault) => {
             if let Some(message) = fault.message() {

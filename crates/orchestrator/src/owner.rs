@@ -24,6 +24,7 @@ use std::rc::Rc;
 use remit_core::event::Event;
 use remit_core::task::{Command, Decision, Refusal};
 use remit_core::{CallNumber, Code, EventNumber, Failure, GrantId, Task, TaskId};
+use remit_vat::crash::{self, Step};
 use remit_vat::watched::{Watched, Watcher};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
@@ -159,6 +160,8 @@ impl Owner {
                 return Err(failure);
             }
         };
+        let first = facts.first().map_or("", remit_core::Fact::name);
+        crash::point(Step::Decided, first);
         let mut events = Vec::with_capacity(facts.len());
         {
             let mut task = self.task.borrow_mut();
@@ -175,6 +178,7 @@ impl Owner {
             }
         }
         self.write(events.clone());
+        crash::point(Step::Appended, first);
         self.after(&events);
         let number = self.with(|task| task.head().number);
         Ok(Recorded { events, number })
@@ -262,13 +266,17 @@ impl Owner {
 
     /// Hands events to the journal. They are queued in the order of the calls of this function.
     fn write(self: &Rc<Self>, events: Vec<Event>) {
-        let Some(last) = events.last().map(|event| event.number) else { return };
+        let (Some(first), Some(last)) = (events.first(), events.last()) else { return };
+        let (first, last) = (first.fact.name(), last.number);
         let append =
             self.services.journal.append(&self.key.tenant, self.key.task, events, self.head());
         let owner = Rc::clone(self);
         tokio::task::spawn_local(async move {
             match append.await {
-                Ok(()) => owner.reached(last),
+                Ok(()) => {
+                    crash::point(Step::Flushed, first);
+                    owner.reached(last);
+                }
                 Err(error) => owner.halt(Failure::new(
                     Code::Unavailable,
                     format!("the task is halted, its journal cannot be written: {error}"),

@@ -22,6 +22,7 @@ use remit_core::task::{Command, Decision};
 use remit_core::{Code, Failure, GrantId, Identity, Task, TaskId};
 use remit_schema::object_capnp::object;
 use remit_vat::chance;
+use remit_vat::crash::{self, Step};
 use tokio::sync::Semaphore;
 
 pub use self::family::BUILT_IN;
@@ -142,7 +143,11 @@ impl Tasks {
     ) -> Result<Rc<Owner>, Failure> {
         let (journal, key) = (&self.services.journal, owner.key().clone());
         let head = TaskHead { key: creation_key.to_owned(), ..owner.head() };
-        let appended = journal.append(&key.tenant, key.task, events, head).await;
+        crash::point(Step::Decided, "task-created");
+        let appending = journal.append(&key.tenant, key.task, events, head);
+        crash::point(Step::Appended, "task-created");
+        let appended = appending.await;
+        crash::point(Step::Flushed, "task-created");
         if let Err(error) = appended {
             // The same key at the same time from elsewhere: the first one made the task.
             if !creation_key.is_empty()

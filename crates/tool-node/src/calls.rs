@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use futures::FutureExt;
 use remit_core::{Code, Failure, Outcome, Value};
+use remit_vat::crash::{self, Step};
 use remit_vat::disk::DiskError;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -79,6 +80,7 @@ impl Calls {
         request: Request,
         link: Link,
     ) -> Result<Reply, Failure> {
+        crash::point(Step::Received, "request");
         let meta = &instance.method(&request.method)?.meta;
         if request.key.len() > limits::MAX_KEY_BYTES {
             let most = limits::MAX_KEY_BYTES;
@@ -176,9 +178,11 @@ impl Calls {
             let why = format!("the ledger cannot be written, so nothing was done: {e}");
             return (Err(fail::unavailable(why)), 0);
         }
+        crash::point(Step::Begun, "effect");
         let call = CallContext::new(&key, running.cancel.clone(), self.output.clone());
         let work = instance.run(&request.method, request.args, request.objects, call.clone());
         let result = stoppable(&running.cancel, contained(work)).await;
+        crash::point(Step::Done, "effect");
         let cost = call.cost();
         if !key.is_empty() && idempotent {
             let (calls, outcome) = (Rc::clone(self), outcome_of(&result));
@@ -194,6 +198,7 @@ impl Calls {
                 let why = format!("the call {how}, but the ledger cannot be written: {e}");
                 return (Err(Failure::new(Code::Unknown, why)), cost);
             }
+            crash::point(Step::Recorded, "effect");
         }
         (result, cost)
     }

@@ -3,13 +3,14 @@
 //! For: event loops that host objects ([`vat`]), connections and their bounds ([`connection`]),
 //! identity and transport ([`credential`], [`authority`], [`tls`], [`join`]), failures in exceptions
 //! ([`exception`]), conversions between the wire and the types of `remit_core` ([`wire`]), the durable
-//! store under journals and ledgers ([`disk`]), and what makes a simulation repeat itself
-//! ([`chance`], [`watched`]). Not for: what any node does with them.
+//! store under journals and ledgers ([`disk`]), what makes a simulation repeat itself
+//! ([`chance`], [`watched`]), and where a test may have a process die ([`crash`]). Not for: what any node does with them.
 
 pub mod authority;
 pub mod backoff;
 pub mod chance;
 pub mod connection;
+pub mod crash;
 pub mod credential;
 pub mod disk;
 pub mod exception;

@@ -124,8 +124,13 @@ pub const HANDOVER: Duration = Duration::from_secs(5);
 /// The first wait before dialling again.
 pub const RECONNECT_FIRST: Duration = Duration::from_millis(100);
 
-/// The longest wait before dialling again: a node is back within seconds of its orchestrator.
-pub const RECONNECT_MOST: Duration = Duration::from_secs(5);
+/// The longest wait before dialling again: a node is back within two seconds of its orchestrator,
+/// and a dial that nobody answers costs next to nothing.
+pub const RECONNECT_MOST: Duration = Duration::from_secs(2);
+
+/// How long a connection must have lasted for the waits to begin anew. One that is lost sooner, as
+/// by a peer that lets nobody in, must not be dialled again at once.
+pub const SETTLED: Duration = Duration::from_millis(500);
 
 /// How long the end of a connection may take to be told: to calls of ours at once, to a peer that
 /// takes no more bytes never.

@@ -165,8 +165,7 @@ impl Member {
                             replaced = Some(connection);
                             continue;
                         }
-                        // One that is lost at once must not be dialled again at once.
-                        _ if begun.elapsed() > limits::RECONNECT_MOST => backoff.reset(),
+                        _ if begun.elapsed() > limits::SETTLED => backoff.reset(),
                         _ => {}
                     }
                 }

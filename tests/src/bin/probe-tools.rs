@@ -9,9 +9,11 @@ use std::time::Instant;
 
 use remit_tool_node::kit::{CallContext, Failure, Interface, Method, NoArgs, Tool, Value, fail};
 use remit_tool_node::{Node, offload, run, start};
+use remit_vat::crash;
 use remit_vat::vat::Vat;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The root: its effects go into one file.
 struct Probe {
@@ -110,13 +112,15 @@ fn main() -> ExitCode {
     let until_stdin_closes = |flag: &String| flag != "--until-stdin-closes";
     let line: Vec<String> = std::env::args().skip(1).filter(until_stdin_closes).collect();
     let served = Vat::run(async move {
+        arm()?;
+        let end = End::watch().map_err(|e| e.to_string())?;
         let arguments = start::Arguments::parse(line).map_err(|e| e.to_string())?;
         let member = arguments.member().await.map_err(|e| e.to_string())?;
         let tools = vec![probe(arguments.dir.join("effects.txt"))];
         let node = Node::open(tools, arguments.labels, &arguments.dir.join("ledger")).await;
         let node = Rc::new(node.map_err(|e| e.to_string())?);
         println!("probe ready");
-        run(&member, &node, closed()).await;
+        run(&member, &node, end.comes()).await;
         Ok::<_, String>(Value::<u32>::Null)
     });
     match served {
@@ -132,9 +136,32 @@ fn main() -> ExitCode {
     }
 }
 
-/// Answers when standard input closes.
-async fn closed() {
-    use tokio::io::AsyncReadExt as _;
-    let mut ignored = [0; 16];
-    while !matches!(tokio::io::stdin().read(&mut ignored).await, Ok(0) | Err(_)) {}
+/// Has this process die where a test says so.
+#[expect(clippy::disallowed_methods, reason = "this file is the whole program")]
+fn arm() -> Result<(), String> {
+    let point = std::env::var("REMIT_CRASH").ok();
+    point.map_or(Ok(()), |point| crash::arm(&point)).map_err(|error| error.to_string())
+}
+
+/// When this node ends: asked by a signal, or left alone by the test that started it.
+struct End {
+    terminate: Signal,
+}
+
+impl End {
+    fn watch() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn comes(mut self) {
+        use tokio::io::AsyncReadExt as _;
+        let closed = async {
+            let mut ignored = [0; 16];
+            while !matches!(tokio::io::stdin().read(&mut ignored).await, Ok(0) | Err(_)) {}
+        };
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            () = closed => {}
+        }
+    }
 }

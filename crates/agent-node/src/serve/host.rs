@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use remit_schema::agent_node_capnp::{agent_host, run};
+use remit_vat::crash::{self, Step};
 use remit_vat::exception::to_exception;
 use remit_vat::wire;
 
@@ -24,6 +25,7 @@ impl agent_host::Server for Host {
         params: agent_host::StartParams,
         mut results: agent_host::StartResults,
     ) -> Result<(), capnp::Error> {
+        crash::point(Step::Received, "attempt");
         let spec = params.get()?.get_spec()?;
         let start = Start {
             task: wire::text(spec.get_task())?,
@@ -34,6 +36,7 @@ impl agent_host::Server for Host {
             memory_bytes: spec.get_memory_bytes(),
         };
         let attempt = self.node.start(start).map_err(|failure| to_exception(&failure))?;
+        crash::point_after_turn(Step::Replied, "attempt");
         results.get().set_run(capnp_rpc::new_client(Run { attempt }));
         Ok(())
     }

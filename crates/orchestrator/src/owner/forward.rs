@@ -10,6 +10,7 @@ use remit_core::event::CallRequested;
 use remit_core::task::{CallState, Command, Operation};
 use remit_core::{CallNumber, Code, EventNumber, Failure, ObjectId, Outcome, Value};
 use remit_schema::object_capnp::object;
+use remit_vat::crash::{self, Step};
 
 use super::gate::Place;
 use super::{Output, Owner};
@@ -102,7 +103,10 @@ impl Owner {
         let promise = request::call(&inner, &asked.method, &args, &table, &key).send();
         self.objects.borrow_mut().set(result, Ok(promise.pipeline.get_object()));
         drop(place);
-        match request::answer(self.timeout_of(asked.call), promise).await {
+        crash::point_after_turn(Step::Forwarded, "call");
+        let answer = request::answer(self.timeout_of(asked.call), promise).await;
+        crash::point(Step::Received, "outcome");
+        match answer {
             Ok(answer) => Try::Answered(Box::new(answer)),
             Err(failure) if self.is_lost(asked, &failure) => {
                 self.forget_grant_objects(asked);

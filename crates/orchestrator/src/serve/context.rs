@@ -9,6 +9,7 @@ use remit_schema::event_capnp::log_emitted;
 use remit_schema::object_capnp::recorded;
 use remit_schema::peer_capnp::peer;
 use remit_schema::task_capnp::{script, task_context};
+use remit_vat::crash::{self, Step};
 use remit_vat::exception::to_exception;
 use remit_vat::wire;
 
@@ -64,8 +65,9 @@ impl Context {
                 builder.set_path(&file.path);
                 builder.set_text(&file.text);
             }
-            let held: Vec<_> =
-                task.grants().filter(|held| !held.revoked && !held.grant.name.is_empty()).collect();
+            // Those that were taken back too: a replay must find under their names what it found
+            // before, and whoever uses one now is told that it was revoked.
+            let held: Vec<_> = task.grants().filter(|held| !held.grant.name.is_empty()).collect();
             let count = u32::try_from(held.len()).unwrap_or(u32::MAX);
             let mut grants = script.init_grants(count);
             for (at, held) in (0..count).zip(held) {
@@ -207,7 +209,9 @@ impl task_context::Server for Context {
             None => Command::Finish { attempt: self.attempt, outcome },
         };
         owner.check_running(self.attempt).map_err(|failure| to_exception(&failure))?;
+        crash::point(Step::Received, "result");
         owner.record_durably(&command).await.map_err(|failure| to_exception(&failure))?;
+        crash::point_after_turn(Step::Replied, "result");
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use remit_core::status::Status;
 use remit_core::{Code, Failure, Identity, Role, TaskId, Value};
 use remit_schema::event_capnp::source_file;
 use remit_schema::mesh_capnp::{grant_spec, mesh, node_info, program, task_spec};
+use remit_vat::crash::{self, Step};
 use remit_vat::exception::to_exception;
 use remit_vat::wire::{self, Malformed};
 
@@ -48,8 +49,10 @@ impl mesh::Server for MeshServer {
         mut results: mesh::CreateTaskResults,
     ) -> Result<(), capnp::Error> {
         let spec = read_spec(params.get()?.get_spec()?)?;
+        crash::point(Step::Received, "task");
         let created = self.site.tasks.create(spec, &self.who).await;
         let owner = created.map_err(|failure| to_exception(&failure))?;
+        crash::point_after_turn(Step::Replied, "task");
         let key = owner.key().clone();
         results.get().set_id(key.task.to_string());
         results.get().set_task(task::client(&self.site.tasks, key, &self.who));

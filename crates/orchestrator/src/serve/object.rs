@@ -9,6 +9,7 @@ use remit_core::event::Delegate;
 use remit_core::task::{CallCommand, CallState, Command, Operation};
 use remit_core::{Attempt, CallNumber, Code, Failure, GrantId, ObjectId, Outcome, Value};
 use remit_schema::object_capnp::object;
+use remit_vat::crash::{self, Step};
 use remit_vat::exception::to_exception;
 use remit_vat::wire;
 
@@ -191,6 +192,7 @@ impl Membrane {
         results: &mut object::CallResults,
     ) -> Result<(), Failure> {
         let owner = self.owner()?;
+        crash::point(Step::Received, "call");
         if self.via != Via::Agent {
             owner.unpaused().await;
         }
@@ -280,7 +282,9 @@ impl object::Server for Membrane {
         params: object::CallParams,
         mut results: object::CallResults,
     ) -> Result<(), capnp::Error> {
-        self.forward(params, &mut results).await.map_err(|failure| to_exception(&failure))
+        let forwarded = self.forward(params, &mut results).await;
+        crash::point_after_turn(Step::Replied, "call");
+        forwarded.map_err(|failure| to_exception(&failure))
     }
 
     async fn describe(

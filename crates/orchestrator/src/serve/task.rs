@@ -7,6 +7,7 @@ use remit_core::task::{Command, Ending, Sent};
 use remit_core::{CallNumber, Event, EventNumber, Failure, GrantId, Identity, Outcome};
 use remit_schema::mesh_capnp::{event_sink, fork, grant_info, subscription, task, task_info};
 use remit_vat::connection::within;
+use remit_vat::crash::{self, Step};
 use remit_vat::exception::{to_exception, to_failure};
 use remit_vat::wire;
 
@@ -59,7 +60,9 @@ impl TaskServer {
 
     async fn command(&self, command: &Command) -> Result<Rc<Owner>, capnp::Error> {
         let owner = self.owner()?;
+        crash::point(Step::Received, "command");
         owner.record_durably(command).await.map_err(|failure| to_exception(&failure))?;
+        crash::point_after_turn(Step::Replied, "command");
         Ok(owner)
     }
 }

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use remit_schema::object_capnp::object;
+use remit_vat::crash::{self, Step};
 use remit_vat::exception::to_exception;
 use remit_vat::wire::{self, Malformed};
 
@@ -32,6 +33,7 @@ impl object::Server for Served {
         let request = read(params.get()?)?;
         let called = self.calls.call(&self.instance, request, Rc::clone(&self.link));
         let reply = called.await.map_err(|failure| to_exception(&failure))?;
+        crash::point_after_turn(Step::Replied, "request");
         let mut builder = results.get();
         builder.set_cost(reply.cost);
         wire::value::write(builder.reborrow().init_value(), &reply.value, &[]);

@@ -15,6 +15,7 @@ use super::commit::{Medium, Writes};
 use super::folder::{Engine, Folder};
 use super::{DiskError, Faults, Pair, Settings, Step};
 use crate::backoff::Backoff;
+use crate::crash;
 use crate::limits;
 
 /// Keys from here to there.
@@ -209,11 +210,15 @@ impl Store {
                 }
             }
             engine.db.apply_batch(batch).map_err(|e| e.to_string())?;
+            crash::point(crash::Step::Applied, "batch");
             self.faults.check(Step::Flush)?;
             engine.db.flush().map_err(|e| e.to_string())?;
+            crash::point(crash::Step::Written, "batch");
             self.faults.check(Step::Sync)?;
             self.sync_blobs().map_err(|e| format!("syncing a large value: {e}"))?;
-            engine.data.sync_data().map_err(|e| format!("syncing: {e}"))
+            engine.data.sync_data().map_err(|e| format!("syncing: {e}"))?;
+            crash::point(crash::Step::Synced, "batch");
+            Ok(())
         };
         // The storage engine answers some errors with a panic.
         catch_unwind(AssertUnwindSafe(write))

@@ -10,6 +10,7 @@ using Manifest = import "object.capnp".Manifest;
 using Event = import "event.capnp".Event;
 using Caveat = import "event.capnp".Caveat;
 using SourceFile = import "event.capnp".SourceFile;
+using Triggers = import "trigger.capnp".Triggers;
 
 interface Mesh extends(Peer, Credentials) {
   # The bootstrap object of a client's connection.
@@ -46,6 +47,9 @@ interface Mesh extends(Peer, Credentials) {
   acceptTool @9 (node :Text, hash :Data) -> ();
   # The tool of that node whose manifest has this SHA-256 is accepted as it is. Durable when
   # answered. Old grants of it go on with what is there unchanged. Idempotent.
+
+  triggers @10 () -> (triggers :Triggers);
+  # What creates tasks or sends input by itself. Idempotent.
 }
 
 struct Drained {

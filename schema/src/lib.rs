@@ -23,5 +23,6 @@ generated!(
     object_capnp,
     peer_capnp,
     task_capnp,
-    tool_node_capnp
+    tool_node_capnp,
+    trigger_capnp
 );

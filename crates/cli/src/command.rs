@@ -19,6 +19,7 @@ mod serving;
 mod task;
 mod tool_node;
 mod tools;
+mod trigger;
 mod up;
 
 use std::future::Future;
@@ -58,6 +59,7 @@ enum Command {
     Log(log::Log),
     Send(send::Send),
     Cancel(cancel::Cancel),
+    Trigger(trigger::TriggerCommand),
     Tools(tools::Tools),
     Nodes(nodes::Nodes),
     Grants(grants::Grants),
@@ -92,6 +94,7 @@ impl Line {
             Command::Log(command) => wait(command.execute(&place, look)),
             Command::Send(command) => wait(command.execute(&place)),
             Command::Cancel(command) => wait(command.execute(&place)),
+            Command::Trigger(command) => wait(command.execute(&place, look)),
             Command::Tools(command) => wait(command.execute(&place, look)),
             Command::Nodes(command) => wait(command.execute(&place, look)),
             Command::Grants(command) => wait(command.execute(&place, look)),

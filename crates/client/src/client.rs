@@ -20,8 +20,10 @@ use crate::limits;
 use crate::serve::dial::Dialer;
 use crate::serve::mesh;
 use crate::serve::session::{self, Dial, Repeat, Session, Visit};
+use crate::serve::triggers;
 use crate::spec::TaskSpec;
 use crate::task::TaskHandle;
+use crate::trigger::{Trigger, TriggerInfo};
 
 /// A client of a mesh. Clones share one connection, which is made again whenever it is lost and
 /// ends with the last clone.
@@ -205,6 +207,41 @@ impl Client {
         self.visit(async move |session| {
             let name = &name;
             session.ask(Repeat::Harmful, |m| mesh::invite(m, role, name, ttl)).await
+        })
+        .await
+    }
+
+    /// Adds a trigger, or replaces the one of its name. For a webhook the answer is its fresh
+    /// secret, which nobody is told again; else it is empty.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] with `invalid-argument` if the name, the schedule or the task is wrong;
+    /// [`Error::Unknown`] if the connection was lost meanwhile: put it again.
+    pub async fn put_trigger(&self, trigger: Trigger) -> Result<String, Error> {
+        self.visit(async move |session| {
+            let (trigger, runtime) = (&trigger, &session.runtime);
+            session.ask(Repeat::Harmful, |m| triggers::put(m, trigger, runtime)).await
+        })
+        .await
+    }
+
+    /// All triggers, by name.
+    ///
+    /// # Errors
+    /// As for any call: see [`Error`].
+    pub async fn triggers(&self) -> Result<Vec<TriggerInfo>, Error> {
+        self.visit(async move |session| session.ask(Repeat::Harmless, triggers::list).await).await
+    }
+
+    /// Removes a trigger.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] with `not-found` if there is none of this name.
+    pub async fn remove_trigger(&self, name: &str) -> Result<(), Error> {
+        let name = name.to_owned();
+        self.visit(async move |session| {
+            let name = &name;
+            session.ask(Repeat::Harmful, |m| triggers::remove(m, name)).await
         })
         .await
     }

@@ -30,6 +30,7 @@ mod own;
 mod serve;
 mod spec;
 mod task;
+mod trigger;
 
 pub use client::{Client, Proof};
 pub use error::Error;
@@ -45,3 +46,4 @@ pub use remit_core::{
 pub use remit_vat::credential::Credential;
 pub use spec::{GrantRoot, GrantSpec, TaskSpec};
 pub use task::{Input, TaskHandle};
+pub use trigger::{Does, Missed, Trigger, TriggerInfo, When};

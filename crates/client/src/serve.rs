@@ -12,4 +12,5 @@ pub(crate) mod session;
 pub(crate) mod task;
 #[cfg(test)]
 mod tests;
+pub(crate) mod triggers;
 pub(crate) mod write;

@@ -27,6 +27,8 @@ pub struct Config {
     pub idle_grace_ms: u64,
     /// How long a task that is cancelled waits for the answers of tools, in milliseconds.
     pub cancel_grace_ms: u64,
+    /// Where to listen for posts to webhooks, host:port, in plain HTTP; empty: nowhere.
+    pub webhooks: String,
     /// Memory of the journal's cache, in bytes.
     pub cache_bytes: u64,
     /// At start, write an invite for each role into this folder: for a mesh on one machine.
@@ -44,6 +46,7 @@ impl Default for Config {
             tool_grace_ms: 10_000,
             idle_grace_ms: 30_000,
             cancel_grace_ms: 10_000,
+            webhooks: String::new(),
             cache_bytes: 64 << 20,
             bootstrap_dir: None,
         }

@@ -169,3 +169,33 @@ pub const VERSIONS_ACCEPTED: usize = 16;
 
 /// Lines of what changed in a tool that are told: a person reads no more.
 pub const CHANGES_SHOWN: usize = 40;
+
+/// The shortest interval of a trigger, in milliseconds: each time costs a commit, and often a task.
+pub const SHORTEST_INTERVAL_MS: u64 = 1_000;
+
+/// The longest one: a year.
+pub const LONGEST_INTERVAL_MS: u64 = 366 * 86_400_000;
+
+/// Missed times that are made up for at once, so that a long absence makes no flood.
+pub const MISSED_RUNS: usize = 100;
+
+/// How late a time is still kept as on time, in milliseconds: a restart takes less.
+pub const ON_TIME_MS: u64 = 10_000;
+
+/// Triggers of a tenant: all of them are looked at to find the next.
+pub const TRIGGERS: usize = 1_000;
+
+/// Bytes of a stored trigger: what it creates has the bounds of any task.
+pub const TRIGGER_BYTES: usize = 8 << 20;
+
+/// Bytes of what is posted to a webhook.
+pub const WEBHOOK_BYTES: usize = 1 << 20;
+
+/// Connections that post to webhooks at the same time.
+pub const WEBHOOK_CONNECTIONS: usize = 64;
+
+/// How long a post to a webhook may take.
+pub const WEBHOOK: Duration = Duration::from_secs(10);
+
+/// The longest that a trigger's next time is slept for at once: a clock that is set is noticed.
+pub const TRIGGER_NAP: Duration = Duration::from_secs(30);

@@ -26,6 +26,7 @@ use crate::registry::Registry;
 use crate::site::Site;
 use crate::tasks::Tasks;
 use crate::tickets::Tickets;
+use crate::triggers::{Triggers, hooks};
 
 /// The roles that may connect.
 const ROLES: [Role; 3] = [Role::Client, Role::AgentNode, Role::ToolNode];
@@ -66,15 +67,37 @@ pub async fn run(
     }
     let listener = Listener::new(Rc::clone(&site), acceptor);
     let renewing = keep_certificate(&site, &listener, own);
+    let triggers = Rc::clone(&site.triggers).run(TENANT);
+    let hooks = webhooks(config, &site).await?;
     tokio::select! {
         biased;
         () = listener.run(&tcp, &stop) => {}
         () = renewing => {}
+        () = triggers => {}
+        () = hooks => {}
     }
     // Nobody new comes in; what was acknowledged is on disk, what was begun is in the journal.
     site.tasks.shutdown().await;
     listener.close().await;
     Ok(())
+}
+
+/// Serves webhooks, if there is to be an address for them.
+async fn webhooks(config: &Config, site: &Site) -> io::Result<impl Future<Output = ()> + use<>> {
+    let triggers = Rc::clone(&site.triggers);
+    let tcp = if config.webhooks.is_empty() {
+        None
+    } else {
+        let tcp = TcpListener::bind(&config.webhooks).await;
+        let named = |error| io::Error::other(format!("webhooks at {}: {error}", config.webhooks));
+        Some(tcp.map_err(named)?)
+    };
+    Ok(async move {
+        match tcp {
+            Some(tcp) => hooks::serve(tcp, triggers, TENANT).await,
+            None => std::future::pending().await,
+        }
+    })
 }
 
 /// Where others reach the orchestrator, as invites say it.
@@ -134,6 +157,7 @@ pub fn build_on(
         config.timing(),
         Box::new(now_ms),
     )?;
+    let triggers = Triggers::new(disk.clone(), Rc::clone(&tasks), Box::new(now_ms));
     let site = Site {
         authority,
         certificate_life: config.certificate_life(),
@@ -146,6 +170,7 @@ pub fn build_on(
         tickets,
         invites,
         tasks,
+        triggers,
     };
     Ok((Rc::new(site), own))
 }

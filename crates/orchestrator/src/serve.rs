@@ -14,6 +14,7 @@ pub mod tasks_tool;
 #[cfg(test)]
 mod tests;
 mod tool_node_port;
+pub mod triggers;
 
 use remit_vat::wire::Malformed;
 

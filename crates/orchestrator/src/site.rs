@@ -17,6 +17,7 @@ use crate::pins::Pins;
 use crate::registry::Registry;
 use crate::tasks::Tasks;
 use crate::tickets::Tickets;
+use crate::triggers::Triggers;
 
 /// All that an orchestrator consists of.
 pub struct Site {
@@ -42,6 +43,8 @@ pub struct Site {
     pub invites: Rc<Invites>,
     /// All tasks.
     pub tasks: Rc<Tasks>,
+    /// What creates tasks or sends input by itself.
+    pub triggers: Rc<Triggers>,
 }
 
 impl Site {

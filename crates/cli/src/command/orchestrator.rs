@@ -28,6 +28,10 @@ pub(super) struct Orchestrator {
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
 
+    /// Where to listen for posts to webhooks, host:port, in plain HTTP; by default nowhere
+    #[arg(long, env = "REMIT_WEBHOOKS", value_name = "ADDRESS")]
+    webhooks: Option<String>,
+
     /// Where others reach it, host:port, if that is not where it listens
     #[arg(long, value_name = "ADDRESS")]
     advertise: Option<String>,
@@ -82,6 +86,9 @@ impl Orchestrator {
         };
         if let Some(data) = &self.data {
             config.data.clone_from(data);
+        }
+        if let Some(webhooks) = &self.webhooks {
+            config.webhooks.clone_from(webhooks);
         }
         if let Some(listen) = &self.listen {
             config.listen.clone_from(listen);

@@ -1,6 +1,6 @@
 //! `remit run`: a script becomes a task, and is followed to its end.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::{ArgAction, Args};
@@ -27,6 +27,17 @@ pub(super) struct Run {
     /// The script, TypeScript or JavaScript; what it imports from its own folder goes along
     file: PathBuf,
 
+    /// Show what happens until the task ends; false: print the task's id at once
+    #[arg(long, action = ArgAction::Set, default_value_t = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    follow: bool,
+
+    #[command(flatten)]
+    program: Program,
+}
+
+/// What a script is run with.
+#[derive(Debug, Args)]
+pub(super) struct Program {
     /// A capability: name=tool[@version][:path][?caveat&...], for example src=fs:src?methods=readOnly
     #[arg(long, value_name = "NAME=TOOL", conflicts_with = "grants")]
     grant: Vec<String>,
@@ -37,11 +48,7 @@ pub(super) struct Run {
 
     /// The script's second argument
     #[arg(long, value_name = "JSON", default_value = "null")]
-    input: String,
-
-    /// Show what happens until the task ends; false: print the task's id at once
-    #[arg(long, action = ArgAction::Set, default_value_t = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    follow: bool,
+    pub(super) input: String,
 
     /// A name for people; by default that of the file
     #[arg(long)]
@@ -90,7 +97,7 @@ impl Limits {
 
 impl Run {
     pub(super) async fn execute(self, place: &Place, look: Look) -> Result<(), Fault> {
-        let spec = self.spec()?;
+        let spec = self.program.spec(&self.file)?;
         let mut mesh = Mesh::reach(place, Parts::All).await?;
         let client = mesh.client.clone();
         let task = match mesh.tending(place, create(&client, spec, place)).await {
@@ -114,16 +121,15 @@ impl Run {
         mesh.leave().await;
         out::line(&id.to_string())
     }
+}
 
+impl Program {
     /// The task that was asked for, before anything is started for it.
-    fn spec(&self) -> Result<TaskSpec, Fault> {
-        let bundle = bundle(&self.file, self.root.as_deref())?;
-        let grants = grants::collect(&self.grant, self.grants.as_deref(), &self.file, now_ms())?;
+    pub(super) fn spec(&self, file: &Path) -> Result<TaskSpec, Fault> {
+        let bundle = bundle(file, self.root.as_deref())?;
+        let grants = grants::collect(&self.grant, self.grants.as_deref(), file, now_ms())?;
         let name = self.name.clone().unwrap_or_else(|| {
-            self.file
-                .file_stem()
-                .map(|stem| stem.to_string_lossy().into_owned())
-                .unwrap_or_default()
+            file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
         });
         Ok(TaskSpec {
             name,

@@ -175,6 +175,17 @@ impl mesh::Server for MeshServer {
         Ok(())
     }
 
+    async fn triggers(
+        self: Rc<Self>,
+        _: mesh::TriggersParams,
+        mut results: mesh::TriggersResults,
+    ) -> Result<(), capnp::Error> {
+        let triggers = Rc::clone(&self.site.triggers);
+        let server = super::triggers::TriggersServer { triggers, who: self.who.clone() };
+        results.get().set_triggers(capnp_rpc::new_client(server));
+        Ok(())
+    }
+
     async fn health(
         self: Rc<Self>,
         _: mesh::HealthParams,
@@ -199,7 +210,8 @@ fn wire_text(text: capnp::Result<capnp::text::Reader<'_>>) -> Result<String, Mal
     Ok(text?.to_str()?.to_owned())
 }
 
-fn read_spec(reader: task_spec::Reader<'_>) -> Result<TaskSpec, Malformed> {
+/// Reads what a task is to be made from.
+pub(super) fn read_spec(reader: task_spec::Reader<'_>) -> Result<TaskSpec, Malformed> {
     let source = read_source(reader.get_source()?)?;
     let (input, table) = wire::value::read(reader.get_input()?)?;
     let input: Value = input.try_map(&mut |_| {

@@ -6,6 +6,7 @@ mod membrane;
 mod over_tls;
 mod past;
 mod security;
+mod triggers;
 
 use std::time::{Duration, SystemTime};
 

@@ -1,0 +1,86 @@
+//! Triggers: what creates tasks or sends input by itself.
+
+use remit_core::{TaskId, Value};
+
+use crate::spec::TaskSpec;
+
+/// A trigger.
+#[derive(Debug, Clone)]
+pub struct Trigger {
+    /// Its name: 1 to 64 letters, digits, `-` and `_`. One that is put again is replaced.
+    pub name: String,
+    /// What sets it off.
+    pub when: When,
+    /// What becomes of times at which the orchestrator did not run.
+    pub missed: Missed,
+    /// What it does.
+    pub does: Does,
+}
+
+/// What sets a trigger off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum When {
+    /// A cron expression of five fields, in a time zone such as `Europe/Berlin`.
+    Cron {
+        /// Minute, hour, day of month, month, day of week.
+        expression: String,
+        /// Its name in the time zone database.
+        time_zone: String,
+    },
+    /// An interval in milliseconds, counted from when the trigger was put; at least a second.
+    Every(u64),
+    /// A POST of JSON to `/hooks/NAME` with the trigger's secret.
+    Webhook,
+}
+
+/// What becomes of missed times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missed {
+    /// The last one is made up for.
+    Once,
+    /// None is.
+    Skip,
+    /// Each is, the last hundred at most.
+    All,
+}
+
+/// What a trigger does.
+#[derive(Debug, Clone)]
+pub enum Does {
+    /// It creates a task. By a webhook the task's input is the body that was posted.
+    Create(Box<TaskSpec>),
+    /// It sends input to a task. By a webhook the body takes the value's place.
+    Send {
+        /// The task.
+        task: TaskId,
+        /// The input.
+        value: Value,
+        /// Whether it steers.
+        steer: bool,
+    },
+}
+
+/// A trigger and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TriggerInfo {
+    /// Its name.
+    pub name: String,
+    /// What sets it off.
+    pub when: When,
+    /// What becomes of missed times.
+    pub missed: Missed,
+    /// The name of the task that it creates; `None`: it sends input.
+    pub creates: Option<String>,
+    /// The task to which it sends input.
+    pub sends_to: Option<TaskId>,
+    /// Who put it, as a SPIFFE name.
+    pub creator: String,
+    /// When, in milliseconds since 1970.
+    pub created_ms: u64,
+    /// The time for which it was last set off, in milliseconds since 1970; 0: never.
+    pub last_ms: u64,
+    /// The next time; 0: none.
+    pub next_ms: u64,
+    /// Why it did nothing the last time; empty: it did.
+    pub failure: String,
+}

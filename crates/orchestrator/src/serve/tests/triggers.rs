@@ -1,0 +1,165 @@
+//! Triggers as a client puts them, and webhooks as others post to them.
+
+use std::rc::Rc;
+
+use remit_core::Role;
+use remit_schema::mesh_capnp::mesh;
+use remit_schema::trigger_capnp::{trigger, triggers};
+use remit_vat::exception::to_failure;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::{Here, here};
+use crate::triggers::{Triggers, hooks};
+
+fn task(trigger: &mut trigger::Builder<'_>, name: &str) {
+    trigger.set_name(name);
+    let mut spec = trigger.reborrow().init_does().init_task();
+    spec.set_name("set off");
+    spec.set_agent("script");
+    spec.set_entry("main.js");
+    let mut file = spec.init_source(1).get(0);
+    file.set_path("main.js");
+    file.set_text("export default () => 1");
+}
+
+async fn put(
+    triggers: &triggers::Client,
+    fill: impl FnOnce(trigger::Builder<'_>),
+) -> Result<String, remit_core::Failure> {
+    let mut request = triggers.put_request();
+    fill(request.get().init_trigger());
+    let response = request.send().promise.await.map_err(|error| to_failure(&error))?;
+    Ok(response.get().unwrap().get_secret().unwrap().to_string().unwrap())
+}
+
+fn connected(here: &Here) -> (triggers::Client, remit_vat::connection::Connection) {
+    let (mesh, held) = here.connect::<mesh::Client>(Role::Client, "me");
+    (mesh.triggers_request().send().pipeline.get_triggers(), held)
+}
+
+async fn post(address: std::net::SocketAddr, head: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("POST {head}\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+fn tasks(here: &Here) -> usize {
+    here.site.tasks.list("default", None, None, 100).unwrap().len()
+}
+
+#[tokio::test]
+async fn a_webhook_takes_its_own_secret_and_no_other_and_each_key_once() {
+    here(async |here| {
+        let (triggers, _held) = connected(&here);
+        let hook = |name: &'static str| {
+            move |mut trigger: trigger::Builder<'_>| {
+                task(&mut trigger, name);
+                trigger.init_when().set_webhook(());
+            }
+        };
+        let secret = put(&triggers, hook("build")).await.unwrap();
+        let other = put(&triggers, hook("other")).await.unwrap();
+        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = tcp.local_addr().unwrap();
+        let served = hooks::serve(tcp, Rc::clone(&here.site.triggers), "default");
+        let serving = tokio::task::spawn_local(served);
+
+        let with = |secret: &str, key: &str| {
+            format!(
+                "/hooks/build HTTP/1.1\r\nAuthorization: Bearer {secret}\r\nIdempotency-Key: {key}"
+            )
+        };
+        for wrong in [other.as_str(), "", "x"] {
+            let refused = post(address, &with(wrong, "a"), "1").await;
+            assert!(refused.starts_with("HTTP/1.1 401"), "{refused}");
+        }
+        let nowhere = with(&secret, "a").replace("build", "nothing");
+        assert!(post(address, &nowhere, "1").await.starts_with("HTTP/1.1 401"));
+        assert_eq!(tasks(&here), 0);
+
+        let first = post(address, &with(&secret, "a"), "{\"n\": 1}").await;
+        assert!(first.starts_with("HTTP/1.1 202"), "{first}");
+        let body = |answer: &str| answer.split_once("\r\n\r\n").unwrap().1.to_owned();
+        let again = post(address, &with(&secret, "a"), "{\"n\": 2}").await;
+        assert_eq!(body(&first), body(&again), "the same key is the same task");
+        assert_eq!(tasks(&here), 1);
+        let broken = post(address, &with(&secret, "b"), "{").await;
+        assert!(broken.starts_with("HTTP/1.1 400"), "{broken}");
+        let large = post(address, &with(&secret, "c"), &"1".repeat((1 << 20) + 1)).await;
+        assert!(large.starts_with("HTTP/1.1 413"), "{large}");
+
+        // Put again, the old secret is worth nothing.
+        let fresh = put(&triggers, hook("build")).await.unwrap();
+        assert!(post(address, &with(&secret, "d"), "1").await.starts_with("HTTP/1.1 401"));
+        assert!(post(address, &with(&fresh, "d"), "1").await.starts_with("HTTP/1.1 202"));
+        serving.abort();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_no_trigger_is_refused_and_what_was_removed_is_gone() {
+    here(async |here| {
+        let (triggers, _held) = connected(&here);
+        let cron = |expression: &'static str, zone: &'static str| {
+            move |mut trigger: trigger::Builder<'_>| {
+                task(&mut trigger, "daily");
+                let mut cron = trigger.init_when().init_cron();
+                cron.set_expression(expression);
+                cron.set_time_zone(zone);
+            }
+        };
+        for (expression, zone) in [("* *", "UTC"), ("0 9 * * *", "Nowhere"), ("99 9 * * *", "UTC")]
+        {
+            let refused = put(&triggers, cron(expression, zone)).await.unwrap_err();
+            assert_eq!(refused.code, remit_core::Code::InvalidArgument, "{refused}");
+        }
+        assert!(put(&triggers, |mut t| task(&mut t, "no good name")).await.is_err());
+        assert_eq!(put(&triggers, cron("0 9 * * *", "Europe/Berlin")).await.unwrap(), "");
+        let listed = triggers.list_request().send().promise.await.unwrap();
+        assert_eq!(listed.get().unwrap().get_triggers().unwrap().len(), 1);
+        let remove = || {
+            let mut request = triggers.remove_request();
+            request.get().set_name("daily");
+            request.send().promise
+        };
+        remove().await.unwrap();
+        let again = to_failure(&remove().await.err().unwrap());
+        assert_eq!(again.code, remit_core::Code::NotFound);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_time_is_kept_once_whatever_dies_in_between() {
+    here(async |here| {
+        let (triggers, _held) = connected(&here);
+        let every = |mut trigger: trigger::Builder<'_>| {
+            task(&mut trigger, "often");
+            trigger.init_when().set_every(1_000);
+        };
+        put(&triggers, every).await.unwrap();
+        let start_ms = crate::node::now_ms();
+        // Each look is by an orchestrator that has just been started, on the same disk.
+        let look = |later_ms: u64| {
+            let clock = Box::new(move || start_ms + later_ms);
+            let (disk, tasks) = (here.site.disk.clone(), Rc::clone(&here.site.tasks));
+            async move { Triggers::new(disk, tasks, clock).set_off_due("default").await.unwrap() }
+        };
+        let next = look(0).await.unwrap();
+        assert!(next > start_ms - 1_000 && next <= start_ms + 1_000);
+        assert_eq!(tasks(&here), 0, "its time has not come");
+        look(5_000).await;
+        look(5_000).await;
+        assert_eq!(tasks(&here), 1, "of those that were missed the last is made up for, once");
+        look(7_000).await;
+        assert_eq!(tasks(&here), 2);
+        look(2_000).await;
+        assert_eq!(tasks(&here), 2, "a clock that goes back sets nothing off again");
+    })
+    .await;
+}

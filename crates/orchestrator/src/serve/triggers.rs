@@ -1,0 +1,204 @@
+//! Triggers, for a client; and the form in which they are kept.
+
+use std::rc::Rc;
+
+use remit_core::{Code, Failure, Identity, Value};
+use remit_schema::trigger_capnp::{kept_trigger, trigger, triggers};
+use remit_vat::exception::to_exception;
+use remit_vat::wire::{self, Malformed};
+
+use super::mesh::read_spec;
+use crate::limits;
+use crate::tasks::GrantRoot;
+use crate::triggers::schedule::{Missed, NotASchedule, Schedule};
+use crate::triggers::{Does, Kept, Triggers, When};
+
+/// The triggers of one tenant, for one of its clients.
+pub(super) struct TriggersServer {
+    pub(super) triggers: Rc<Triggers>,
+    pub(super) who: Identity,
+}
+
+impl triggers::Server for TriggersServer {
+    async fn put(
+        self: Rc<Self>,
+        params: triggers::PutParams,
+        mut results: triggers::PutResults,
+    ) -> Result<(), capnp::Error> {
+        let reader = params.get()?.get_trigger()?;
+        let name = wire::text(reader.get_name())?;
+        let webhook = matches!(reader.get_when().which(), Ok(trigger::when::Webhook(())));
+        let creator = self.who.to_string();
+        let put = self.triggers.put(&self.who, &name, webhook, |now_ms, hash| {
+            let mut message = capnp::message::Builder::new_default();
+            let mut kept: kept_trigger::Builder<'_> = message.init_root();
+            kept.set_trigger(reader).map_err(|error| Failure::from(Malformed::from(error)))?;
+            kept.set_creator(&creator);
+            kept.set_created_ms(now_ms);
+            kept.set_secret_hash(hash);
+            Ok(capnp::serialize::write_message_to_words(&message))
+        });
+        results.get().set_secret(put.await.map_err(|failure| to_exception(&failure))?);
+        Ok(())
+    }
+
+    async fn list(
+        self: Rc<Self>,
+        _: triggers::ListParams,
+        mut results: triggers::ListResults,
+    ) -> Result<(), capnp::Error> {
+        let listed = self.triggers.list(self.who.tenant());
+        let listed = listed.map_err(|failure| to_exception(&failure))?;
+        let count = u32::try_from(listed.len()).unwrap_or(u32::MAX);
+        let mut list = results.get().init_triggers(count);
+        for (at, record) in (0..count).zip(&listed) {
+            let mut info = list.reborrow().get(at);
+            let kept = decode(record).map_err(|failure| to_exception(&failure))?;
+            info.set_creator(&kept.creator);
+            info.set_created_ms(kept.created_ms);
+            info.set_last_ms(kept.last_ms);
+            info.set_failure(&kept.failure);
+            if let When::Clock(schedule) = &kept.when {
+                let since = kept.last_ms.max(kept.created_ms);
+                info.set_next_ms(schedule.next(since).unwrap_or_default());
+            }
+            let message = open(record)?;
+            let kept: kept_trigger::Reader<'_> = message.get_root()?;
+            // Without the program: a list must fit a message.
+            brief(info.init_trigger(), kept.get_trigger()?)?;
+        }
+        Ok(())
+    }
+
+    async fn remove(
+        self: Rc<Self>,
+        params: triggers::RemoveParams,
+        _: triggers::RemoveResults,
+    ) -> Result<(), capnp::Error> {
+        let name = wire::text(params.get()?.get_name())?;
+        let removed = self.triggers.remove(self.who.tenant(), &name).await;
+        removed.map_err(|failure| to_exception(&failure))
+    }
+}
+
+fn brief(mut to: trigger::Builder<'_>, from: trigger::Reader<'_>) -> Result<(), capnp::Error> {
+    to.set_name(from.get_name()?);
+    match from.get_when().which()? {
+        trigger::when::Cron(cron) => {
+            let mut to = to.reborrow().init_when().init_cron();
+            to.set_expression(cron.get_expression()?);
+            to.set_time_zone(cron.get_time_zone()?);
+        }
+        trigger::when::Every(ms) => to.reborrow().init_when().set_every(ms),
+        trigger::when::Webhook(()) => to.reborrow().init_when().set_webhook(()),
+    }
+    match from.get_missed().which()? {
+        trigger::missed::Once(()) => to.reborrow().init_missed().set_once(()),
+        trigger::missed::Skip(()) => to.reborrow().init_missed().set_skip(()),
+        trigger::missed::All(()) => to.reborrow().init_missed().set_all(()),
+    }
+    match from.get_does().which()? {
+        trigger::does::Task(spec) => {
+            let spec = spec?;
+            let mut to = to.init_does().init_task();
+            to.set_name(spec.get_name()?);
+            to.set_agent(spec.get_agent()?);
+            to.set_entry(spec.get_entry()?);
+        }
+        trigger::does::Send(send) => {
+            let mut to = to.init_does().init_send();
+            to.set_task(send.get_task()?);
+            to.set_steer(send.get_steer());
+        }
+    }
+    Ok(())
+}
+
+fn open(
+    record: &[u8],
+) -> Result<capnp::message::Reader<capnp::serialize::OwnedSegments>, capnp::Error> {
+    let mut options = capnp::message::ReaderOptions::new();
+    options.traversal_limit_in_words(Some(limits::TRIGGER_BYTES));
+    let mut bytes = record;
+    capnp::serialize::read_message(&mut bytes, options)
+}
+
+/// Reads a trigger as it is kept, or says what is wrong with it.
+pub fn decode(record: &[u8]) -> Result<Kept, Failure> {
+    let message = open(record).map_err(|error| Failure::from(Malformed::from(error)))?;
+    let read = || read(message.get_root()?);
+    let (kept, when) = read().map_err(Failure::from)?;
+    let when = when
+        .map_err(|not| Failure::new(Code::InvalidArgument, not.to_string()).with_detail("when"))?;
+    if let Does::Task(spec) = &kept.does
+        && let Some(grant) = spec.grants.iter().find(|g| !matches!(g.root, GrantRoot::Tool { .. }))
+    {
+        let why = format!(
+            "the grant `{}` is an object of the caller's process, which is gone when the trigger is set off: grant tools",
+            grant.name
+        );
+        return Err(Failure::new(Code::InvalidArgument, why).with_detail("grants"));
+    }
+    Ok(Kept { when, ..kept })
+}
+
+type Read = (Kept, Result<When, NotASchedule>);
+
+fn read(reader: kept_trigger::Reader<'_>) -> Result<Read, Malformed> {
+    let trigger = reader.get_trigger()?;
+    let created_ms = reader.get_created_ms();
+    let when = match trigger.get_when().which()? {
+        trigger::when::Cron(cron) => {
+            let expression = wire::text(cron.get_expression())?;
+            let zone = wire::text(cron.get_time_zone())?;
+            Schedule::cron(&expression, &zone, created_ms).map(When::Clock)
+        }
+        trigger::when::Every(ms) => Schedule::every(ms, created_ms).map(When::Clock),
+        trigger::when::Webhook(()) => Ok(When::Webhook),
+    };
+    let missed = match trigger.get_missed().which()? {
+        trigger::missed::Once(()) => Missed::Once,
+        trigger::missed::Skip(()) => Missed::Skip,
+        trigger::missed::All(()) => Missed::All,
+    };
+    let does = match trigger.get_does().which()? {
+        trigger::does::Task(spec) => Does::Task(Box::new(read_spec(spec?)?)),
+        trigger::does::Send(send) => {
+            let (value, _) = wire::value::read(send.get_value()?)?;
+            let value: Value = value.try_map(&mut |_| {
+                Err(Malformed("an object in an input: grant it instead".into()))
+            })?;
+            let task = wire::text(send.get_task())?
+                .parse()
+                .map_err(|error: remit_core::id::NotATaskId| Malformed(error.to_string()))?;
+            Does::Send { task, value, steer: send.get_steer() }
+        }
+    };
+    let kept = Kept {
+        name: wire::text(trigger.get_name())?,
+        when: When::Webhook,
+        missed,
+        does,
+        creator: wire::text(reader.get_creator())?,
+        created_ms,
+        last_ms: reader.get_last_ms(),
+        secret_hash: reader.get_secret_hash()?.to_vec(),
+        failure: wire::text(reader.get_failure())?,
+    };
+    Ok((kept, when))
+}
+
+/// The record after the trigger was set off for this time.
+pub fn noted(record: &[u8], at_ms: u64, failure: &str) -> Result<Vec<u8>, Failure> {
+    let note = || {
+        let message = open(record)?;
+        let mut noted = capnp::message::Builder::new_default();
+        noted.set_root(message.get_root::<kept_trigger::Reader<'_>>()?)?;
+        let mut kept: kept_trigger::Builder<'_> = noted.get_root()?;
+        let last_ms = kept.reborrow().get_last_ms().max(at_ms);
+        kept.set_last_ms(last_ms);
+        kept.set_failure(failure.chars().take(500).collect::<String>());
+        Ok(capnp::serialize::write_message_to_words(&noted))
+    };
+    note().map_err(|error: capnp::Error| Failure::from(Malformed::from(error)))
+}

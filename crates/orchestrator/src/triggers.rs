@@ -1,0 +1,284 @@
+//! Triggers: what creates tasks or sends input by itself, at a time or when something is posted.
+
+pub mod hooks;
+pub mod schedule;
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use remit_core::task::{Command, Sent};
+use remit_core::{Code, Failure, Identity, TaskId, Value};
+use remit_vat::disk::{Disk, DiskError};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+use tokio::sync::Notify;
+
+use self::schedule::{Missed, Schedule};
+use crate::limits;
+use crate::owner::TaskKey;
+use crate::serve::triggers as stored;
+use crate::tasks::{TaskSpec, Tasks};
+
+/// Keys of triggers in the store begin so.
+const PREFIX: &str = "trigger/";
+
+/// What creates tasks or sends input by itself.
+pub struct Triggers {
+    disk: Disk,
+    tasks: Rc<Tasks>,
+    now_ms: Box<dyn Fn() -> u64>,
+    changed: Notify,
+}
+
+/// A trigger as it is kept.
+pub struct Kept {
+    /// Its name.
+    pub name: String,
+    /// What sets it off.
+    pub when: When,
+    /// What becomes of times that were missed.
+    pub missed: Missed,
+    /// What it does.
+    pub does: Does,
+    /// Who put it, as a SPIFFE name.
+    pub creator: String,
+    /// When, in milliseconds since 1970.
+    pub created_ms: u64,
+    /// The time for which it was last set off, in milliseconds since 1970; 0: never.
+    pub last_ms: u64,
+    /// SHA-256 of a webhook's secret; empty: it has none.
+    pub secret_hash: Vec<u8>,
+    /// Why it did nothing the last time; empty: it did.
+    pub failure: String,
+}
+
+/// What sets a trigger off.
+pub enum When {
+    /// The clock.
+    Clock(Schedule),
+    /// A post to its webhook.
+    Webhook,
+}
+
+/// What a trigger does.
+pub enum Does {
+    /// It creates a task.
+    Task(Box<TaskSpec>),
+    /// It sends input to one.
+    Send {
+        /// The task.
+        task: TaskId,
+        /// The input, if none is posted.
+        value: Value,
+        /// Whether it steers.
+        steer: bool,
+    },
+}
+
+/// What a trigger did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Done {
+    /// It created this task, or had done so before.
+    Created(TaskId),
+    /// It sent input to this one.
+    Sent(TaskId),
+}
+
+impl Triggers {
+    /// The triggers kept on `disk`, for these tasks.
+    pub fn new(disk: Disk, tasks: Rc<Tasks>, now_ms: Box<dyn Fn() -> u64>) -> Rc<Self> {
+        Rc::new(Self { disk, tasks, now_ms, changed: Notify::new() })
+    }
+
+    /// Adds a trigger, or replaces the one of its name. `encode` writes what is kept, given the
+    /// time and the hash of the secret. Durable when it answers, with a webhook's fresh secret.
+    pub async fn put(
+        &self,
+        who: &Identity,
+        name: &str,
+        webhook: bool,
+        encode: impl FnOnce(u64, &[u8]) -> Result<Vec<u8>, Failure>,
+    ) -> Result<String, Failure> {
+        let good = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        if name.is_empty() || name.len() > 64 || !name.chars().all(good) {
+            let why = "a trigger's name is 1 to 64 letters, digits, `-` and `_`";
+            return Err(Failure::new(Code::InvalidArgument, why).with_detail("name"));
+        }
+        let key = key(who.tenant(), name);
+        let fresh = self.disk.get(&key).map_err(unwritable)?.is_none();
+        if fresh && self.list(who.tenant())?.len() >= limits::TRIGGERS {
+            let why = format!("there are {} triggers: remove some first", limits::TRIGGERS);
+            return Err(Failure::new(Code::Limit, why));
+        }
+        let secret = if webhook { secret() } else { String::new() };
+        let hash = if webhook { Sha256::digest(&secret).to_vec() } else { Vec::new() };
+        let record = encode((self.now_ms)(), &hash)?;
+        if record.len() > limits::TRIGGER_BYTES {
+            let why =
+                format!("a trigger of {} bytes; at most {}", record.len(), limits::TRIGGER_BYTES);
+            return Err(Failure::new(Code::Limit, why));
+        }
+        // What cannot be read again would never be set off.
+        stored::decode(&record)?;
+        self.disk.commit(vec![(key, Some(record))]).await.map_err(unwritable)?;
+        self.changed.notify_one();
+        Ok(secret)
+    }
+
+    /// A tenant's triggers by name, as they are kept.
+    pub fn list(&self, tenant: &str) -> Result<Vec<Vec<u8>>, Failure> {
+        let prefix = key(tenant, "");
+        let kept = self.disk.scan(&prefix, &prefix, limits::TRIGGERS + 1).map_err(unwritable)?;
+        Ok(kept.into_iter().map(|(_, record)| record).collect())
+    }
+
+    /// Removes a trigger. Durable when it answers.
+    pub async fn remove(&self, tenant: &str, name: &str) -> Result<(), Failure> {
+        let key = key(tenant, name);
+        if self.disk.get(&key).map_err(unwritable)?.is_none() {
+            let why = format!("there is no trigger `{name}`; `remit trigger list` lists them");
+            return Err(Failure::new(Code::NotFound, why));
+        }
+        self.disk.commit(vec![(key, None)]).await.map_err(unwritable)?;
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// Sets triggers off when their time comes, for ever.
+    pub async fn run(self: Rc<Self>, tenant: &str) {
+        loop {
+            let changed = self.changed.notified();
+            let wait = match self.set_off_due(tenant).await {
+                Ok(next_ms) => {
+                    let left = next_ms.map(|next| next.saturating_sub((self.now_ms)()));
+                    let left = left.map_or(limits::TRIGGER_NAP, Duration::from_millis);
+                    left.min(limits::TRIGGER_NAP)
+                }
+                Err(failure) => {
+                    tracing::warn!(%failure, "triggers wait");
+                    limits::JOURNAL_RETRY_MOST
+                }
+            };
+            tokio::select! {
+                biased;
+                () = changed => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    /// Sets off what is due; the next time that anything is.
+    pub(crate) async fn set_off_due(&self, tenant: &str) -> Result<Option<u64>, Failure> {
+        let now_ms = (self.now_ms)();
+        let mut next_ms: Option<u64> = None;
+        for record in self.list(tenant)? {
+            let kept = stored::decode(&record)?;
+            let When::Clock(schedule) = &kept.when else { continue };
+            let since = kept.last_ms.max(kept.created_ms);
+            let due = schedule.due(since, now_ms, kept.missed);
+            // Times that are not made up for are passed over as well.
+            let passed = schedule.next(since).is_some_and(|at| at <= now_ms);
+            for at in &due {
+                let done = self.set_off(tenant, &record, &at.to_string(), None).await;
+                let failure = match done {
+                    Err(failure) if failure.code == Code::Unavailable => return Err(failure),
+                    Err(failure) => failure.to_string(),
+                    Ok(_) => String::new(),
+                };
+                self.note(tenant, &kept.name, *at, &failure).await?;
+            }
+            if passed && due.is_empty() {
+                self.note(tenant, &kept.name, now_ms, "a time was missed, and is not made up for")
+                    .await?;
+            }
+            let next = schedule.next(now_ms);
+            next_ms = [next_ms, next].into_iter().flatten().min();
+        }
+        Ok(next_ms)
+    }
+
+    /// Notes that a trigger was set off. One that was replaced meanwhile is left as it is.
+    async fn note(
+        &self,
+        tenant: &str,
+        name: &str,
+        at_ms: u64,
+        failure: &str,
+    ) -> Result<(), Failure> {
+        let key = key(tenant, name);
+        let Some(record) = self.disk.get(&key).map_err(unwritable)? else { return Ok(()) };
+        let record = stored::noted(&record, at_ms, failure)?;
+        self.disk.commit(vec![(key, Some(record))]).await.map_err(unwritable)
+    }
+
+    /// What a trigger does, once for each `occasion`.
+    async fn set_off(
+        &self,
+        tenant: &str,
+        record: &[u8],
+        occasion: &str,
+        body: Option<Value>,
+    ) -> Result<Done, Failure> {
+        let kept = stored::decode(record)?;
+        let creator: Identity =
+            kept.creator.parse().map_err(|error: remit_core::identity::NotAnIdentity| {
+                Failure::new(Code::Failed, error.to_string())
+            })?;
+        let key = format!("trigger/{}/{}/{occasion}", kept.name, kept.created_ms);
+        match kept.does {
+            Does::Task(mut spec) => {
+                spec.key = key;
+                spec.input = body.unwrap_or(spec.input);
+                let owner = self.tasks.create(*spec, &creator).await?;
+                tracing::info!(trigger = kept.name, task = %owner.key().task, "set off");
+                Ok(Done::Created(owner.key().task))
+            }
+            Does::Send { task, value, steer } => {
+                let owner = self.tasks.working(&TaskKey { tenant: tenant.to_owned(), task })?;
+                let sender = format!("trigger:{}", kept.name);
+                let sent = Sent { value: body.unwrap_or(value), sender, key, steer };
+                owner.record_durably(&Command::AcceptInput(Box::new(sent))).await?;
+                Ok(Done::Sent(task))
+            }
+        }
+    }
+
+    /// What a post to a webhook sets off. `None`: there is none of this name, or the secret is
+    /// another; who posts is not told which.
+    pub(crate) async fn posted(
+        &self,
+        tenant: &str,
+        name: &str,
+        secret: &str,
+        occasion: &str,
+        body: Value,
+    ) -> Result<Option<Done>, Failure> {
+        let record = self.disk.get(&key(tenant, name)).map_err(unwritable)?;
+        let given = Sha256::digest(secret);
+        // Compared even if there is nothing to compare with, so that both take as long.
+        let kept = record.as_deref().map(stored::decode).transpose()?;
+        let hash = kept.as_ref().map_or(&[0; 32][..], |kept| &kept.secret_hash);
+        let same: bool = given.as_slice().ct_eq(hash).into();
+        let (Some(record), Some(kept)) = (record, kept) else { return Ok(None) };
+        if !same || !matches!(kept.when, When::Webhook) {
+            return Ok(None);
+        }
+        let done = self.set_off(tenant, &record, occasion, Some(body)).await;
+        let failure = done.as_ref().err().map(ToString::to_string).unwrap_or_default();
+        self.note(tenant, name, (self.now_ms)(), &failure).await?;
+        done.map(Some)
+    }
+}
+
+fn key(tenant: &str, name: &str) -> Vec<u8> {
+    format!("{PREFIX}{tenant}/{name}").into_bytes()
+}
+
+fn secret() -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>())
+}
+
+fn unwritable(error: DiskError) -> Failure {
+    Failure::new(Code::Unavailable, format!("triggers cannot be read or written: {error}"))
+}

@@ -1,0 +1,150 @@
+//! Webhooks: an HTTP endpoint to which others post, one secret for each trigger.
+//!
+//! It speaks plain HTTP, for a loopback address or behind a proxy that ends TLS.
+
+use std::convert::Infallible;
+use std::rc::Rc;
+
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{AUTHORIZATION, HeaderMap};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use remit_core::{Code, Failure, Value};
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+use super::{Done, Triggers};
+use crate::limits;
+
+/// Serves webhooks, for ever.
+pub async fn serve(tcp: TcpListener, triggers: Rc<Triggers>, tenant: &'static str) {
+    let places = std::sync::Arc::new(Semaphore::new(limits::WEBHOOK_CONNECTIONS));
+    loop {
+        // Whoever comes when all places are taken waits in the system's queue.
+        let Ok(place) = std::sync::Arc::clone(&places).acquire_owned().await else { return };
+        let Ok((stream, _)) = tcp.accept().await else {
+            tokio::time::sleep(limits::RENEW_AGAIN).await;
+            continue;
+        };
+        let triggers = Rc::clone(&triggers);
+        tokio::task::spawn_local(async move {
+            let _place = place;
+            let answer = service_fn(move |request| {
+                let triggers = Rc::clone(&triggers);
+                async move { Ok::<_, Infallible>(answer(&triggers, tenant, request).await) }
+            });
+            let served = hyper::server::conn::http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(limits::WEBHOOK)
+                .keep_alive(false)
+                .serve_connection(TokioIo::new(stream), answer);
+            match tokio::time::timeout(limits::WEBHOOK * 3, served).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::debug!(%error, "a post to a webhook broke off"),
+                Err(_) => tracing::debug!("a post to a webhook took too long"),
+            }
+        });
+    }
+}
+
+type Answer = Response<Full<Bytes>>;
+
+async fn answer(triggers: &Triggers, tenant: &str, request: Request<Incoming>) -> Answer {
+    let posted = tokio::time::timeout(limits::WEBHOOK, post(triggers, tenant, request)).await;
+    let (status, said) = match posted {
+        Ok(Ok(Done::Created(task))) => (StatusCode::ACCEPTED, json!({ "task": task.to_string() })),
+        Ok(Ok(Done::Sent(task))) => {
+            (StatusCode::ACCEPTED, json!({ "task": task.to_string(), "sent": true }))
+        }
+        Ok(Err((status, why))) => (status, json!({ "error": why })),
+        Err(_) => (StatusCode::REQUEST_TIMEOUT, json!({ "error": "the post took too long" })),
+    };
+    let mut response = Response::new(Full::new(Bytes::from(said.to_string())));
+    *response.status_mut() = status;
+    let json = hyper::header::HeaderValue::from_static("application/json");
+    response.headers_mut().insert(hyper::header::CONTENT_TYPE, json);
+    response
+}
+
+type Refused = (StatusCode, String);
+
+async fn post(
+    triggers: &Triggers,
+    tenant: &str,
+    request: Request<Incoming>,
+) -> Result<Done, Refused> {
+    let refuse = |status: StatusCode, why: &str| (status, why.to_owned());
+    let Some(name) = request.uri().path().strip_prefix("/hooks/").map(str::to_owned) else {
+        return Err(refuse(StatusCode::NOT_FOUND, "post to /hooks/NAME"));
+    };
+    if request.method() != Method::POST {
+        return Err(refuse(StatusCode::METHOD_NOT_ALLOWED, "a webhook takes a POST"));
+    }
+    let secret = bearer(request.headers()).unwrap_or_default();
+    let occasion = match request.headers().get("idempotency-key") {
+        Some(key) if key.len() <= 128 => match key.to_str() {
+            Ok(key) => key.to_owned(),
+            Err(_) => return Err(refuse(StatusCode::BAD_REQUEST, "Idempotency-Key is no text")),
+        },
+        Some(_) => {
+            return Err(refuse(StatusCode::BAD_REQUEST, "Idempotency-Key is over 128 bytes"));
+        }
+        None => super::secret(),
+    };
+    let body = Limited::new(request.into_body(), limits::WEBHOOK_BYTES).collect().await;
+    let body = body.map_err(|_| {
+        let why = format!("the body is over {} bytes, or broke off", limits::WEBHOOK_BYTES);
+        (StatusCode::PAYLOAD_TOO_LARGE, why)
+    })?;
+    let body = body.to_bytes();
+    let body = if body.is_empty() {
+        Value::Null
+    } else {
+        let json = serde_json::from_slice(&body)
+            .map_err(|error| (StatusCode::BAD_REQUEST, format!("the body is no JSON: {error}")))?;
+        value(json)
+    };
+    match triggers.posted(tenant, &name, &secret, &occasion, body).await {
+        Ok(Some(done)) => Ok(done),
+        Ok(None) => Err(refuse(
+            StatusCode::UNAUTHORIZED,
+            "no webhook of this name has this secret: send `Authorization: Bearer SECRET`",
+        )),
+        Err(failure) => Err(told(failure)),
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<String> {
+    let given = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, secret) = given.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim().to_owned())
+}
+
+fn told(failure: Failure) -> Refused {
+    let status = match failure.code {
+        Code::InvalidArgument | Code::NotFound => StatusCode::UNPROCESSABLE_ENTITY,
+        Code::Limit => StatusCode::TOO_MANY_REQUESTS,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, failure.message)
+}
+
+/// JSON as a value. serde_json bounds the depth.
+fn value(json: serde_json::Value) -> Value {
+    match json {
+        serde_json::Value::Null => Value::Null,
+        serde_json::Value::Bool(yes) => Value::Bool(yes),
+        serde_json::Value::Number(number) => match number.as_i64() {
+            Some(whole) => Value::Integer(whole),
+            None => Value::Float(number.as_f64().unwrap_or_default()),
+        },
+        serde_json::Value::String(text) => Value::Text(text),
+        serde_json::Value::Array(items) => Value::List(items.into_iter().map(value).collect()),
+        serde_json::Value::Object(fields) => {
+            Value::Fields(fields.into_iter().map(|(name, field)| (name, value(field))).collect())
+        }
+    }
+}

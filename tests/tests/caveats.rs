@@ -2,8 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps says clearly enough what it expected")]
 
-use remit_client::{Event, EventNumber, Fact, Followed, value_to_json};
-use remit_tests::mesh::Mesh;
+use remit_client::{Event, EventNumber, Fact, Followed, GrantSpec, TaskSpec, value_to_json};
+use remit_tests::mesh::{Mesh, now_ms};
 use serde_json::json;
 
 /// Runs a script that holds `probe` with these caveats, and gives its result as JSON.
@@ -91,4 +91,28 @@ async fn a_script_splits_its_budget() {
     let said = run(&mesh, script, "?calls=5").await;
     let expected = json!([1, 1, 1, "purse.calls=3", "methods=look", 1, 1, "calls=5", "calls=9"]);
     assert_eq!(said, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn depth_and_budget_go_with_what_is_passed_on() {
+    let mesh = Mesh::start(1).await;
+    let script = "export default async (remit) => {
+        const part = remit.probe.split({ calls: 3 });
+        const helper = remit.spawn({ export: 'help', grants: { probe: part } });
+        const said = await helper.result();
+        said.push(await remit.probe.look().then(() => 1, (e) => e.caveat));
+        return said;
+    }
+    export async function help(remit) {
+        const said = [await remit.probe.attenuate({ calls: 1 }).then(() => 1, (e) => e.caveat)];
+        for (let n = 0; n < 4; n++) said.push(await remit.probe.look().then(() => 1, (e) => e.caveat));
+        return said;
+    }";
+    let grants = [("probe", "probe?delegationDepth=2&calls=4"), ("tasks", "tasks")];
+    let spec = grants.iter().fold(TaskSpec::script("test", script), |spec, (name, text)| {
+        spec.grant(GrantSpec::parse(name, text, now_ms()).unwrap())
+    });
+    let task = mesh.client.create_task(spec).await.unwrap();
+    let said = value_to_json(&task.result().await.unwrap());
+    assert_eq!(said, json!(["delegationDepth=0", 1, 1, 1, "purse.calls=3", 1]));
 }

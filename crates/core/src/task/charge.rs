@@ -74,6 +74,17 @@ impl Task {
         }
     }
 
+    /// How many levels may still be narrowed from a grant; `None`: as many as one likes.
+    pub fn depth_left(&self, grant: GrantId) -> Option<u32> {
+        let limits = self.chain(grant).zip(0..).flat_map(|(held, distance)| {
+            held.grant.caveats.iter().filter_map(move |caveat| match caveat {
+                Caveat::DelegationDepth(most) => Some(most.saturating_sub(distance)),
+                _ => None,
+            })
+        });
+        limits.min()
+    }
+
     /// The grants that are not over and require another task, with that one.
     pub fn task_needs(&self) -> impl Iterator<Item = (GrantId, TaskId)> {
         let alive = self.grants.values().filter(|held| !held.is_over());

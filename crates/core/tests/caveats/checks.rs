@@ -276,7 +276,9 @@ fn needs_that_go_round_in_a_circle_hold_themselves() {
 fn delegation_goes_as_deep_as_was_said() {
     let mut world = World::running();
     world.grant("root", caveats("delegationDepth=1"));
+    assert_eq!(world.task.depth_left(GrantId(1)), Some(1));
     world.narrow(grant("child", Some(1), "", Vec::new()));
+    assert_eq!(world.task.depth_left(GrantId(2)), Some(0));
     let deep = Command::AddGrant(grant("deep", Some(2), "", Vec::new()).into());
     let Err(Refusal::Failure(failure)) = world.run(&deep) else { panic!("accepted") };
     assert_eq!((failure.code, failure.detail.as_str()), (Code::Denied, "delegationDepth=1"));

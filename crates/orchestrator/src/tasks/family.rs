@@ -39,7 +39,10 @@ impl Tasks {
         owner.record_durably(&Command::PassOn(Box::new(pass))).await?;
         let passed = owner.with(|task| {
             let grant = task.derived_under(&key)?;
-            Some((grant, (*task.grant(grant)?.grant).clone()))
+            // All that it may do is checked here, but how often it is narrowed over there is not.
+            let caveats = task.depth_left(grant).map(Caveat::DelegationDepth);
+            let passed = (*task.grant(grant)?.grant).clone();
+            Some((grant, Grant { caveats: caveats.into_iter().collect(), ..passed }))
         });
         let Some((grant, passed)) = passed else {
             return Err(Failure::new(Code::Failed, "what was passed on was not recorded"));
@@ -224,7 +227,6 @@ pub(super) fn passed_grant(name: String, origin: Origin, passed: Grant) -> Grant
         grant: GrantId(0),
         parent: None,
         name,
-        caveats: Vec::new(),
         holder: "task".into(),
         derived: None,
         origin: Some(origin),

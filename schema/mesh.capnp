@@ -50,6 +50,36 @@ interface Mesh extends(Peer, Credentials) {
 
   triggers @10 () -> (triggers :Triggers);
   # What creates tasks or sends input by itself. Idempotent.
+
+  keeper @11 () -> (keeper :Keeper);
+  # A hold on all that is kept here. Refused to clients of another tenant than the orchestrator's.
+}
+
+interface Keeper {
+  # The journal as a whole, with all that is kept beside it. Dropping this changes nothing.
+
+  backup @0 (sink :BackupSink) -> (kept :Kept);
+  # Sends a cut through everything at one moment; work goes on meanwhile, but nothing is removed.
+  # Answers when the last piece was taken. Dropping the promise ends it.
+
+  verify @1 () -> (kept :Kept, damaged :List(Text));
+  # Reads everything as of one moment and says what is damaged. Takes as long as reading takes.
+}
+
+interface BackupSink {
+  # Where the pieces of a backup go, in order. The next is sent when the last was answered.
+
+  take @0 (piece :Data) -> ();
+}
+
+struct Kept {
+  # How much was read.
+
+  tasks @0 :UInt64;
+  events @1 :UInt64;
+  bodies @2 :UInt64;
+  # Large contents that are stored once, apart from the events that hold them.
+  snapshots @3 :UInt64;
 }
 
 struct Drained {

@@ -3,6 +3,7 @@
 mod agent_node;
 mod agent_worker;
 mod attach;
+mod backup;
 mod cancel;
 mod completions;
 mod doctor;
@@ -13,6 +14,7 @@ mod log;
 mod nodes;
 mod orchestrator;
 mod ps;
+mod restore;
 mod run;
 mod send;
 mod serving;
@@ -21,6 +23,7 @@ mod tool_node;
 mod tools;
 mod trigger;
 mod up;
+mod verify;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -66,6 +69,9 @@ enum Command {
     Invite(invite::Invite),
     Join(join::Join),
     Doctor(doctor::Doctor),
+    Backup(backup::Backup),
+    Restore(restore::Restore),
+    Verify(verify::Verify),
     Completions(completions::Completions),
     Orchestrator(orchestrator::Orchestrator),
     AgentNode(agent_node::AgentNode),
@@ -101,6 +107,9 @@ impl Line {
             Command::Invite(command) => wait(command.execute(&place)),
             Command::Join(command) => wait(command.execute(&place)),
             Command::Doctor(command) => wait(command.execute(&place, look)),
+            Command::Backup(command) => wait(command.execute(&place)),
+            Command::Restore(command) => wait(command.execute(&place)),
+            Command::Verify(command) => wait(command.execute(&place)),
             Command::Completions(command) => command.execute(),
             Command::Orchestrator(command) => command.execute(),
             Command::AgentNode(command) => command.execute(),

@@ -47,3 +47,9 @@ pub(crate) const LONG_WAIT: Duration = Duration::from_secs(3);
 
 /// Bytes of an answer that a person types to a question of yes or no.
 pub(crate) const ANSWER_BYTES: u64 = 64;
+
+/// Pieces of a backup that wait to be written: each is about a mebibyte.
+pub(crate) const BACKUP_PIECES: usize = 2;
+
+/// Bytes of cache for a journal that a command reads once.
+pub(crate) const STORE_CACHE_BYTES: u64 = 32 << 20;

@@ -13,6 +13,7 @@ mod limits;
 mod look;
 mod mesh;
 mod show;
+mod store;
 
 use std::process::ExitCode;
 

@@ -25,6 +25,7 @@ mod error;
 mod events;
 mod info;
 mod json;
+mod keeper;
 mod limits;
 mod own;
 mod serve;
@@ -37,6 +38,7 @@ pub use error::Error;
 pub use events::{Events, Followed};
 pub use info::{GrantInfo, Health, NodeInfo, TaskFilter, TaskInfo, ToolInfo};
 pub use json::{value_from_json, value_to_json};
+pub use keeper::Kept;
 pub use own::{Callback, OwnObject};
 pub use remit_core::event::{SourceFile, TimeLimits};
 pub use remit_core::{

@@ -6,6 +6,7 @@ pub(crate) mod dial;
 #[cfg(test)]
 mod fake;
 pub(crate) mod follow;
+pub(crate) mod keeper;
 pub(crate) mod mesh;
 pub(crate) mod read;
 pub(crate) mod session;

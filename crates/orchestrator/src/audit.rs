@@ -24,7 +24,7 @@ use crate::journal::record as sealed;
 
 /// Keys of records in the store begin so, with the length of the tenant's name, the name and the
 /// record's number.
-const RECORDS: &[u8] = b"audit/r";
+pub(crate) const RECORDS: &[u8] = b"audit/r";
 
 /// Keys of the last number and hash of each stream.
 const HEADS: &[u8] = b"audit/h";

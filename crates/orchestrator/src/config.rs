@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::journal::Retention;
 use crate::owner::services::Timing;
 
 /// What an operator may set. Every field has a default.
@@ -31,6 +32,8 @@ pub struct Config {
     pub webhooks: String,
     /// Memory of the journal's cache, in bytes.
     pub cache_bytes: u64,
+    /// How long ended tasks, and the history of those that go on, are kept; by default for ever.
+    pub retention: Retention,
     /// At start, write an invite for each role into this folder: for a mesh on one machine.
     pub bootstrap_dir: Option<PathBuf>,
 }
@@ -48,6 +51,7 @@ impl Default for Config {
             cancel_grace_ms: 10_000,
             webhooks: String::new(),
             cache_bytes: 64 << 20,
+            retention: Retention::default(),
             bootstrap_dir: None,
         }
     }

@@ -1,14 +1,18 @@
 //! The journal: what every task's owner writes, and all that is left of a task after a crash.
 
+pub mod backup;
 mod body;
+mod cut;
 mod head;
 mod keys;
 mod memory;
+mod rebuild;
 pub(crate) mod record;
 pub mod recovery;
 mod retention;
 mod sled;
 mod snapshot;
+pub mod verify;
 
 #[cfg(test)]
 mod tests;
@@ -110,6 +114,11 @@ pub trait Journal: Send + Sync {
         tenant: &str,
         key: &str,
     ) -> BoxFuture<'static, Result<Option<TaskId>, JournalError>>;
+
+    /// The same as one on disk, if it is: such a one can be backed up and checked as a whole.
+    fn on_disk(&self) -> Option<SledJournal> {
+        None
+    }
 
     /// Whether an append would be tried now; if not, why.
     fn health(&self) -> Result<(), JournalError>;

@@ -16,6 +16,7 @@ pub mod pins;
 pub mod placer;
 mod places;
 pub mod registry;
+pub mod retention;
 pub mod serve;
 pub mod site;
 pub mod tasks;

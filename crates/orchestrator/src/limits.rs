@@ -83,6 +83,31 @@ pub const REMOVED_AT_ONCE: u64 = 1_000;
 /// Events of a task that another one may begin from: they are copied in one write.
 pub const FORK_EVENTS: usize = 100_000;
 
+/// Bytes of a backup that are sent, or written, at once.
+pub const BACKUP_PIECE_BYTES: usize = 1 << 20;
+
+/// Bytes of one record of a backup: a head or an event with its large bodies cut out is far smaller.
+pub const RECORD_BYTES: usize = 64 << 20;
+
+/// Pieces of a backup that wait to be sent.
+pub const BACKUP_PIECES: usize = 2;
+
+/// How often what is kept no longer is removed.
+pub const SWEEP: Duration = Duration::from_secs(600);
+
+/// Tasks that are looked up at once to be removed.
+pub const SWEPT_AT_ONCE: usize = 1_000;
+
+/// Small records that a restore writes at once.
+pub const RESTORED_AT_ONCE: usize = 4_096;
+
+/// Bytes of cache of a store that is only restored, or only checked.
+pub const RESTORE_CACHE_BYTES: u64 = 32 << 20;
+
+/// What a check of a journal says is damaged. What is beyond that is counted: a person needs a
+/// backup then, and no longer list.
+pub const FINDINGS: usize = 1_000;
+
 /// Events sent to a follower at once.
 pub const EVENTS_PER_BATCH: usize = 64;
 

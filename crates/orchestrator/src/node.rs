@@ -23,6 +23,7 @@ use crate::limits;
 use crate::listener::Listener;
 use crate::pins::Pins;
 use crate::registry::Registry;
+use crate::retention::keep_sweeping;
 use crate::site::Site;
 use crate::tasks::Tasks;
 use crate::tickets::Tickets;
@@ -35,7 +36,7 @@ const ROLES: [Role; 3] = [Role::Client, Role::AgentNode, Role::ToolNode];
 const NAME: &str = "orchestrator";
 
 /// The tenant of everyone, while there is one.
-const TENANT: &str = "default";
+pub(crate) const TENANT: &str = "default";
 
 /// Why an orchestrator does not run.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +76,7 @@ pub async fn run(
         () = renewing => {}
         () = triggers => {}
         () = hooks => {}
+        () = keep_sweeping(&site.tasks, config.retention) => {}
     }
     // Nobody new comes in; what was acknowledged is on disk, what was begun is in the journal.
     site.tasks.shutdown().await;

@@ -297,6 +297,15 @@ impl Owner {
         self.take_snapshot_if_due(number);
     }
 
+    /// Takes nothing, for this reason: it is there to be looked at.
+    pub(crate) fn stand_still(&self, why: Failure) {
+        self.durable.send_if_modified(|durable| {
+            *durable = Err(why);
+            true
+        });
+        self.close();
+    }
+
     /// The journal failed: what is in memory is worth nothing from here on.
     fn halt(&self, failure: Failure) {
         let first = self.durable.send_if_modified(|durable| {

@@ -6,6 +6,7 @@ pub mod context;
 mod credentials;
 #[cfg(test)]
 pub(crate) mod fakes;
+mod keeper;
 mod mesh;
 pub mod object;
 pub mod request;

@@ -167,10 +167,11 @@ impl Tasks {
         if let Some(owner) = self.owners.borrow().get(key) {
             return Ok(Rc::clone(owner));
         }
-        let recovered = self.load(key)?;
-        // A task that has not ended is in the table, or is about to be again after a fault; what is
-        // read here serves those who look.
-        Ok(self.owner_of(key.clone(), recovered))
+        if let Some(why) = self.stopped.why(key) {
+            return self.stopped_owner(key, why);
+        }
+        // A task that has not ended is in the table; what is read here serves those who look.
+        Ok(self.owner_of(key.clone(), self.load(key)?))
     }
 
     /// Whether `owner` only shows what is on disk of a task that has not ended, until the one that

@@ -23,6 +23,9 @@ impl Ending {
         let listen = |kind| signal(kind).map_err(doing("signals cannot be listened to"));
         let mut interrupt = listen(SignalKind::interrupt())?;
         let mut terminate = listen(SignalKind::terminate())?;
+        // A file that may not grow is an error of the write, as a full disk is, and not of the
+        // process: listening once is enough to outlive it.
+        let _heard = listen(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
         let watched = self.until_stdin_closes;
         Ok(async move {
             let left_alone = async {

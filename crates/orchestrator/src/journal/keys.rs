@@ -26,11 +26,8 @@ const SNAPSHOT_PIECE: u8 = b'p';
 /// Tasks that are being removed, whose head is gone already: tenant, task.
 const LEAVING: u8 = b'x';
 
-/// What the keys of all heads begin with.
-pub(super) const ALL_HEADS: &[u8] = &[HEAD];
-/// What the keys of all events begin with.
-pub(super) const ALL_EVENTS: &[u8] = &[EVENT];
 /// What the keys of all pieces of bodies begin with.
+#[cfg(test)]
 pub(super) const ALL_BODIES: &[u8] = &[BODY];
 /// What the keys of all counts of bodies begin with.
 pub(super) const ALL_COUNTS: &[u8] = &[COUNT];
@@ -43,15 +40,50 @@ pub(super) const ALL_LEAVING: &[u8] = &[LEAVING];
 /// one page and none in a file of its own.
 pub(super) const PIECE_BYTES: usize = 32 << 10;
 
-/// Whether a key is of the many that a backup reads one by one after its cut: they do not change
-/// once written. All else is read in the cut.
-pub(super) fn is_bulk(key: &[u8]) -> bool {
-    matches!(key.first(), Some(&(EVENT | BODY | SNAPSHOT_PIECE)))
+/// What kind of record a key is of, for whoever reads all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// One of the many that do not change once they are written, and that a head leads to.
+    Bulk,
+    /// One that follows from others, or that means nothing elsewhere.
+    Derived,
+    /// Any other, those of others than the journal included.
+    Other,
 }
 
-/// Whether a key is of those that a restore makes anew, or that mean nothing elsewhere.
-pub(super) fn is_derived(key: &[u8]) -> bool {
-    matches!(key.first(), Some(&(PLACED | LIVE | COUNT | LEAVING)))
+/// The kind of a key. Those of others are never mistaken for the journal's: a tenant's name is not
+/// so long that the first byte of its length is anything but zero.
+pub(super) fn kind(key: &[u8]) -> Kind {
+    match key {
+        [EVENT | BODY | SNAPSHOT_PIECE, 0, ..] => Kind::Bulk,
+        [PLACED | LIVE | COUNT | LEAVING, 0, ..] => Kind::Derived,
+        _ => Kind::Other,
+    }
+}
+
+/// Whether a key is of a head.
+pub(super) fn is_head(key: &[u8]) -> bool {
+    matches!(key, [HEAD, 0, ..])
+}
+
+/// Whether a key is of an event.
+pub(super) fn is_event(key: &[u8]) -> bool {
+    matches!(key, [EVENT, 0, ..])
+}
+
+/// Whether a key is of what is known of a snapshot.
+pub(super) fn is_snapshot(key: &[u8]) -> bool {
+    matches!(key, [SNAPSHOT, 0, ..])
+}
+
+/// Whether a key is of a place in a list.
+pub(super) fn is_place(key: &[u8]) -> bool {
+    matches!(key, [PLACED | LIVE, 0, ..])
+}
+
+/// The least key after all of the journal's that begin as this one does.
+pub(super) fn after_kind(key: &[u8]) -> Vec<u8> {
+    key.iter().take(1).copied().chain([1]).collect()
 }
 
 /// The numbers of the pieces of something of `size` bytes.
@@ -163,11 +195,6 @@ pub(super) fn snapshot_pieces(tenant: &str, task: TaskId, number: EventNumber) -
 /// A task that is being removed.
 pub(super) fn leaving(tenant: &str, task: TaskId) -> Vec<u8> {
     of(LEAVING, tenant, task.as_bytes())
-}
-
-/// The task in the key of an event.
-pub(super) fn task_of_event(key: &[u8]) -> Option<TaskId> {
-    task(key.get(..key.len().checked_sub(8)?)?)
 }
 
 /// What the keys of all live tasks begin with.

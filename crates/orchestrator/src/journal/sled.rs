@@ -280,6 +280,10 @@ impl Journal for SledJournal {
         async move { Ok(looked.await?.err()) }.boxed()
     }
 
+    fn on_disk(&self) -> Option<SledJournal> {
+        Some(self.clone())
+    }
+
     fn health(&self) -> Result<(), JournalError> {
         Ok(self.disk.health()?)
     }

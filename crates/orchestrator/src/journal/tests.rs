@@ -22,6 +22,7 @@ mod full;
 mod kept;
 mod kill;
 mod many;
+mod whole;
 
 use remit_core::event::TaskCreated;
 use remit_core::{Attempt, Fact, Value};

@@ -15,6 +15,9 @@ use crate::registry::Registry;
 use crate::tasks::Tasks;
 use crate::tickets::Tickets;
 
+/// Hears which owner halted, and why.
+pub type Halted = Box<dyn Fn(&TaskKey, &Failure)>;
+
 /// What every owner shares.
 pub struct Services {
     /// Where events are written.
@@ -32,7 +35,7 @@ pub struct Services {
     /// All tasks, for those that make and use others.
     pub tasks: Weak<Tasks>,
     /// Called when an owner's journal failed and the owner is of no more use.
-    pub halted: Box<dyn Fn(&TaskKey, &Failure)>,
+    pub halted: Halted,
     /// Who may write a snapshot: one at a time, so that their states do not fill the memory.
     pub snapshots: Semaphore,
     /// Times that an operator may set.

@@ -14,7 +14,7 @@ use remit_vat::exception::to_exception;
 use remit_vat::wire::{self, Malformed};
 
 use super::credentials::member;
-use super::{task, texts};
+use super::{keeper, task, texts};
 use crate::limits;
 use crate::owner::TaskKey;
 use crate::registry::{NodeInfo, ToolInfo, manifest_bytes};
@@ -183,6 +183,24 @@ impl mesh::Server for MeshServer {
         let triggers = Rc::clone(&self.site.triggers);
         let server = super::triggers::TriggersServer { triggers, who: self.who.clone() };
         results.get().set_triggers(capnp_rpc::new_client(server));
+        Ok(())
+    }
+
+    async fn keeper(
+        self: Rc<Self>,
+        _: mesh::KeeperParams,
+        mut results: mesh::KeeperResults,
+    ) -> Result<(), capnp::Error> {
+        // It holds the tasks of all tenants.
+        if self.who.tenant() != crate::node::TENANT {
+            let why = format!("only clients of the tenant `{}` keep the mesh", crate::node::TENANT);
+            return Err(to_exception(&Failure::new(Code::Denied, why)));
+        }
+        let journal = self.site.journal.on_disk().ok_or_else(|| {
+            let why = "this journal is not on a disk, and cannot be backed up or checked";
+            to_exception(&Failure::new(Code::Unavailable, why))
+        })?;
+        results.get().set_keeper(keeper::client(journal));
         Ok(())
     }
 

@@ -39,6 +39,11 @@ impl Tasks {
         Ok(found)
     }
 
+    /// Whether a task has an owner in memory.
+    pub fn is_owned(&self, key: &TaskKey) -> bool {
+        self.owners.borrow().contains_key(key)
+    }
+
     /// Tasks whose journal cannot be written or read. The journal itself does not know.
     fn list_halted(
         &self,

@@ -128,6 +128,20 @@ impl Tasks {
         });
     }
 
+    /// The owner of a task that was stopped: a working one, if that is possible now, or one that
+    /// can be looked at and says why it takes nothing.
+    pub(super) fn stopped_owner(&self, key: &TaskKey, why: Failure) -> Result<Rc<Owner>, Failure> {
+        self.take_up(key.clone());
+        if let Some(owner) = self.owners.borrow().get(key) {
+            return Ok(Rc::clone(owner));
+        }
+        let owner = self.owner_of(key.clone(), self.load(key)?);
+        if self.stopped.why(key).is_some() {
+            owner.stand_still(why);
+        }
+        Ok(owner)
+    }
+
     /// Takes an owner out of the table, if it is the one that stands there.
     pub(super) fn let_go(&self, owner: &Rc<Owner>) {
         let mut owners = self.owners.borrow_mut();

@@ -1,6 +1,6 @@
 //! Large bodies: stored once, put back whole, and gone with the last event that holds them.
 
-use remit_core::{CallNumber, Outcome};
+use remit_core::InputId;
 
 use super::*;
 use crate::journal::keys;
@@ -10,12 +10,14 @@ contract! {
     events_with_large_bodies_read_back
 }
 
-fn large(seed: u8) -> String {
+pub(super) fn large(seed: u8) -> String {
     (0..limits::BODY_BYTES + 7).map(|n| char::from(b'a' + (n as u8 ^ seed) % 26)).collect()
 }
 
-fn output(number: u64, value: Value) -> Event {
-    let fact = Fact::CallCompleted { call: CallNumber(1), outcome: Outcome::value(value), cost: 0 };
+/// Input, which every state of a task takes.
+pub(super) fn output(number: u64, value: Value) -> Event {
+    let (sender, key) = ("me".to_owned(), String::new());
+    let fact = Fact::InputAccepted { input: InputId(number - 1), value, sender, key, steer: false };
     Event { number: EventNumber(number), time_ms: number, fact }
 }
 

@@ -107,6 +107,6 @@ fn a_reserve_that_is_not_there_refuses_work_with_a_reason() {
     let journal = SledJournal::new(Disk::open_with(dir.path(), settings).unwrap());
     let refused = append(&journal, 1, 1..=1, Status::Pending).unwrap_err();
     assert!(refused.to_string().contains("make room"), "{refused}");
-    assert_eq!(journal.health(), Err(refused));
+    assert!(journal.health().unwrap_err().to_string().contains("make room"));
     assert_eq!(journal.list(TENANT, None, None, 9).unwrap(), []);
 }

@@ -23,7 +23,7 @@ contract! {
 }
 
 /// A task in the middle of its life: `count` events of all that it may be given from outside.
-fn life(count: u64) -> Vec<Event> {
+pub(super) fn life(count: u64) -> Vec<Event> {
     let first = event(1);
     let mut task = Task::begin(&first).unwrap();
     let mut events = vec![first];
@@ -63,13 +63,13 @@ fn fold(events: &[Event]) -> Task {
     Task::fold(events).unwrap().unwrap()
 }
 
-fn write(journal: &dyn Journal, n: u64, events: &[Event]) {
+pub(super) fn write(journal: &dyn Journal, n: u64, events: &[Event]) {
     for some in events.chunks(500) {
         wait(journal.append(TENANT, task(n), some.to_vec(), head(Status::Running))).unwrap();
     }
 }
 
-fn keep(journal: &dyn Journal, n: u64, events: &[Event]) {
+pub(super) fn keep(journal: &dyn Journal, n: u64, events: &[Event]) {
     let snapshot = Snapshot::of(&fold(events)).unwrap();
     wait(journal.keep_snapshot(TENANT, task(n), snapshot)).unwrap();
 }

@@ -1,0 +1,49 @@
+//! `remit verify`: whether what is kept is what was written.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use remit_orchestrator::journal::verify::{Report, verify};
+
+use crate::fault::{Fault, doing};
+use crate::mesh::{Mesh, Place};
+use crate::show::out;
+use crate::show::text::harmless;
+use crate::store::{self, shown};
+
+/// Check that all tasks are on disk as they were written; say what is damaged
+///
+/// Reads everything: hash chains, checksums, large contents, snapshots, lists. Works while the mesh
+/// runs. Exits with 1 if anything is damaged.
+#[derive(Debug, Args)]
+pub(super) struct Verify {
+    /// The folder of an orchestrator that does not run, instead of a mesh
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+impl Verify {
+    pub(super) async fn execute(self, place: &Place) -> Result<(), Fault> {
+        let mesh = if self.data.is_some() { None } else { Mesh::find(place).await? };
+        let report = match mesh {
+            Some(mesh) => {
+                let (kept, damaged) = mesh.client.verify().await?;
+                Report { kept: store::kept(kept), damaged }
+            }
+            None => verify(&store::open(self.data.as_deref(), place)?)
+                .map_err(doing("the journal was not checked to its end"))?,
+        };
+        report
+            .damaged
+            .iter()
+            .try_for_each(|what| out::line(&format!("DAMAGED {}", harmless(what))))?;
+        if report.damaged.is_empty() {
+            return out::line(&format!("ok: {}", shown(&report.kept)));
+        }
+        out::note(&format!(
+            "remit: {} read; restore what is damaged from a backup",
+            shown(&report.kept)
+        ));
+        Err(Fault::Said)
+    }
+}

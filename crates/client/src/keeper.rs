@@ -1,0 +1,50 @@
+//! All that a mesh keeps, as a whole: backups and checks.
+
+use tokio::sync::mpsc;
+
+use crate::client::Client;
+use crate::error::Error;
+use crate::serve::keeper;
+use crate::serve::session::Repeat;
+
+/// How much of a journal was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Kept {
+    /// Tasks.
+    pub tasks: u64,
+    /// Events.
+    pub events: u64,
+    /// Large contents that are stored once, apart from the events that hold them.
+    pub bodies: u64,
+    /// Snapshots.
+    pub snapshots: u64,
+}
+
+impl Client {
+    /// Sends a backup of everything to `pieces`, up to a mebibyte at a time and as fast as they are
+    /// taken. It is of the moment at which this began, and is whole when this answers; the mesh
+    /// works on meanwhile. Dropping the receiver ends it.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] with `denied` if this client does not keep the mesh, `unavailable` if the
+    /// journal cannot be read; [`Error::Unknown`] if the connection was lost: begin anew.
+    pub async fn backup(&self, pieces: mpsc::Sender<Vec<u8>>) -> Result<Kept, Error> {
+        self.visit(async move |session| {
+            session.ask_patiently(Repeat::Harmful, |m| keeper::backup(m, pieces.clone())).await
+        })
+        .await
+    }
+
+    /// Checks everything that is kept: hash chains, checksums, bodies, counts, snapshots, lists.
+    /// Gives how much was read and what is damaged, in words; none: nothing is. Takes as long as
+    /// reading all of it takes.
+    ///
+    /// # Errors
+    /// As for [`Client::backup`].
+    pub async fn verify(&self) -> Result<(Kept, Vec<String>), Error> {
+        self.visit(async move |session| {
+            session.ask_patiently(Repeat::Harmless, keeper::verify).await
+        })
+        .await
+    }
+}

@@ -1,0 +1,62 @@
+//! The hold on all that a mesh keeps, and the sink of its backups.
+
+use std::rc::Rc;
+
+use remit_core::{Code, Failure};
+use remit_schema::mesh_capnp::{backup_sink, keeper, kept, mesh};
+use remit_vat::exception::{to_exception, to_failure};
+use tokio::sync::mpsc;
+
+use super::read;
+use crate::keeper::Kept;
+
+pub(crate) async fn backup(
+    mesh: mesh::Client,
+    pieces: mpsc::Sender<Vec<u8>>,
+) -> Result<Kept, Failure> {
+    let mut request = keeper(&mesh).backup_request();
+    request.get().set_sink(capnp_rpc::new_client(Sink { pieces }));
+    // No deadline: it takes as long as it takes, and a connection that is lost ends it.
+    let response = request.send().promise.await.map_err(|error| to_failure(&error))?;
+    let kept = response.get().and_then(|results| results.get_kept());
+    kept.map(read_kept).map_err(|error| to_failure(&error))
+}
+
+pub(crate) async fn verify(mesh: mesh::Client) -> Result<(Kept, Vec<String>), Failure> {
+    let response = keeper(&mesh).verify_request().send().promise.await;
+    let response = response.map_err(|error| to_failure(&error))?;
+    let results = response.get().map_err(|error| to_failure(&error))?;
+    let kept = results.get_kept().map(read_kept).map_err(|error| to_failure(&error))?;
+    let list = results.get_damaged().map_err(|error| to_failure(&error))?;
+    Ok((kept, list.iter().map(read::text).collect::<Result<_, _>>()?))
+}
+
+fn keeper(mesh: &mesh::Client) -> keeper::Client {
+    mesh.keeper_request().send().pipeline.get_keeper()
+}
+
+fn read_kept(kept: kept::Reader<'_>) -> Kept {
+    Kept {
+        tasks: kept.get_tasks(),
+        events: kept.get_events(),
+        bodies: kept.get_bodies(),
+        snapshots: kept.get_snapshots(),
+    }
+}
+
+/// Where the pieces of a backup come in.
+struct Sink {
+    pieces: mpsc::Sender<Vec<u8>>,
+}
+
+impl backup_sink::Server for Sink {
+    async fn take(
+        self: Rc<Self>,
+        params: backup_sink::TakeParams,
+        _: backup_sink::TakeResults,
+    ) -> Result<(), capnp::Error> {
+        let piece = params.get()?.get_piece()?.to_vec();
+        let unwanted = |_| to_exception(&Failure::new(Code::Cancelled, "nobody takes the backup"));
+        self.pieces.send(piece).await.map_err(unwanted)
+    }
+}

@@ -1,0 +1,72 @@
+//! The broom: removes, now and then, what is kept no longer.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use remit_core::Failure;
+use remit_vat::vat::offload;
+
+use crate::journal::recovery::prune_history;
+use crate::journal::{Journal, JournalError, Retention};
+use crate::limits;
+use crate::owner::TaskKey;
+use crate::tasks::Tasks;
+
+/// Removes what `keep` keeps no longer, for ever.
+pub async fn keep_sweeping(tasks: &Rc<Tasks>, keep: Retention) {
+    loop {
+        if let Err(error) = sweep(tasks, keep).await {
+            tracing::warn!(%error, "not all that is over was removed; it is tried again");
+        }
+        tokio::time::sleep(limits::SWEEP).await;
+    }
+}
+
+/// Removes what `keep` keeps no longer as of now. Reading is done on another thread.
+pub async fn sweep(tasks: &Rc<Tasks>, keep: Retention) -> Result<(), Failure> {
+    let services = tasks.services();
+    let now_ms = (services.now_ms)();
+    loop {
+        let journal = Arc::clone(&services.journal);
+        let over = read(move || journal.expired(&keep, now_ms, limits::SWEPT_AT_ONCE)).await?;
+        let found = over.len();
+        let mut removed = 0;
+        for (tenant, task) in over {
+            let key = TaskKey { tenant, task };
+            // Someone still works with it, so that it might be written: the next time, then.
+            if !tasks.is_owned(&key) {
+                let removing = services.journal.remove(&key.tenant, key.task);
+                removing.await.map_err(JournalError::into_failure)?;
+                tracing::info!(%task, "removed: it ended long ago");
+                removed += 1;
+            }
+        }
+        if removed == 0 || found < limits::SWEPT_AT_ONCE {
+            break;
+        }
+    }
+    let Some(history) = keep.history else { return Ok(()) };
+    let age_ms = u64::try_from(history.as_millis()).unwrap_or(u64::MAX);
+    let Some(limit_ms) = now_ms.checked_sub(age_ms) else { return Ok(()) };
+    let journal = Arc::clone(&services.journal);
+    read(move || prune_all(&*journal, limit_ms)).await
+}
+
+fn prune_all(journal: &dyn Journal, limit_ms: u64) -> Result<(), JournalError> {
+    for (tenant, task) in journal.unsettled()? {
+        match prune_history(journal, &tenant, task, limit_ms) {
+            // One that is damaged does not keep the others from being pruned.
+            Err(error @ JournalError::Corrupt { .. }) => tracing::warn!(%error, "not pruned"),
+            pruned => pruned?,
+        }
+    }
+    Ok(())
+}
+
+async fn read<R: Send + 'static>(
+    work: impl FnOnce() -> Result<R, JournalError> + Send + 'static,
+) -> Result<R, Failure> {
+    let done = offload(work).await;
+    let done = done.map_err(|e| Failure::new(remit_core::Code::Failed, e.to_string()))?;
+    done.map_err(JournalError::into_failure)
+}

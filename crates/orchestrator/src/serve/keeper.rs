@@ -1,0 +1,97 @@
+//! The hold on all that is kept: backups of it, and checks.
+
+use std::rc::Rc;
+
+use remit_core::{Code, Failure};
+use remit_schema::mesh_capnp::{backup_sink, keeper, kept};
+use remit_vat::connection::within;
+use remit_vat::exception::to_exception;
+use remit_vat::vat::offload;
+use tokio::sync::mpsc;
+
+use crate::journal::SledJournal;
+use crate::journal::backup::{Kept, NoBackup, write_backup};
+use crate::journal::verify::verify;
+use crate::limits;
+
+/// The hold on a journal.
+pub(super) struct KeeperServer {
+    journal: SledJournal,
+}
+
+/// A reference to the hold on this journal.
+pub(super) fn client(journal: SledJournal) -> keeper::Client {
+    capnp_rpc::new_client(KeeperServer { journal })
+}
+
+impl keeper::Server for KeeperServer {
+    async fn backup(
+        self: Rc<Self>,
+        params: keeper::BackupParams,
+        mut results: keeper::BackupResults,
+    ) -> Result<(), capnp::Error> {
+        let sink = params.get()?.get_sink()?;
+        let (pieces, mut taken) = mpsc::channel(limits::BACKUP_PIECES);
+        let journal = self.journal.clone();
+        let reading = offload(move || {
+            write_backup(&journal, |piece| {
+                pieces.blocking_send(piece).map_err(|_| NoBackup::Unwanted)
+            })
+        });
+        let sending = async {
+            while let Some(piece) = taken.recv().await {
+                send(&sink, piece).await?;
+            }
+            Ok(())
+        };
+        // Whichever fails ends the other: what they share is dropped.
+        let (read, ()) = tokio::try_join!(async { reading.await.map_err(broken) }, sending)
+            .map_err(|failure: Failure| to_exception(&failure))?;
+        let kept = read.map_err(|error| to_exception(&no_backup(error)))?;
+        write_kept(results.get().init_kept(), kept);
+        Ok(())
+    }
+
+    async fn verify(
+        self: Rc<Self>,
+        _: keeper::VerifyParams,
+        mut results: keeper::VerifyResults,
+    ) -> Result<(), capnp::Error> {
+        let journal = self.journal.clone();
+        let checked = offload(move || verify(&journal)).await;
+        let checked = checked.map_err(|error| to_exception(&broken(error)))?;
+        let report = checked.map_err(|error| to_exception(&error.into_failure()))?;
+        let mut results = results.get();
+        write_kept(results.reborrow().init_kept(), report.kept);
+        let count = u32::try_from(report.damaged.len()).unwrap_or(u32::MAX);
+        let mut list = results.init_damaged(count);
+        for (at, what) in (0..count).zip(&report.damaged) {
+            list.set(at, what);
+        }
+        Ok(())
+    }
+}
+
+async fn send(sink: &backup_sink::Client, piece: Vec<u8>) -> Result<(), Failure> {
+    let mut request = sink.take_request();
+    request.get().set_piece(&piece);
+    within(limits::FOLLOWER, request.send()).await.map(|_| ())
+}
+
+fn write_kept(mut to: kept::Builder<'_>, kept: Kept) {
+    to.set_tasks(kept.tasks);
+    to.set_events(kept.events);
+    to.set_bodies(kept.bodies);
+    to.set_snapshots(kept.snapshots);
+}
+
+fn no_backup(error: NoBackup) -> Failure {
+    match error {
+        NoBackup::Unwanted => Failure::new(Code::Cancelled, error.to_string()),
+        NoBackup::Journal(error) => error.into_failure(),
+    }
+}
+
+fn broken(error: std::io::Error) -> Failure {
+    Failure::new(Code::Failed, format!("the journal was not read to its end: {error}"))
+}

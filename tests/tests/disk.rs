@@ -1,0 +1,169 @@
+//! What a mesh of real processes keeps: through a disk that fails, in a backup, under a check.
+
+#![expect(clippy::unwrap_used, reason = "a test that unwraps says clearly enough what it expected")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use remit_client::{EventNumber, Followed, TaskFilter, TaskSpec, Value};
+use remit_tests::binary;
+use remit_tests::mesh::Mesh;
+use remit_vat::disk::Disk;
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+
+/// Bounds how large a file of the orchestrator may grow; `None`: as large as it likes.
+fn bound_files(mesh: &Mesh, bytes: Option<u64>) {
+    let pid = Pid::from_raw(i32::try_from(mesh.orchestrator.id()).unwrap());
+    let hard = rustix::process::getrlimit(Resource::Fsize).maximum;
+    let limit = Rlimit { current: bytes.or(hard), maximum: hard };
+    prlimit(pid, Resource::Fsize, limit).unwrap();
+}
+
+fn journal(mesh: &Mesh) -> PathBuf {
+    mesh.dir().join("orchestrator/journal")
+}
+
+/// A task whose program does not pack well, and that no node takes.
+fn bulky(number: usize) -> TaskSpec {
+    let noise: String = (0..200_000_u64)
+        .map(|i| char::from(b'a' + ((i * i * 31 + i * number as u64) % 26) as u8))
+        .collect();
+    let mut spec = TaskSpec::script(format!("{number}"), format!("export default () => '{noise}'"));
+    spec.labels = vec!["nowhere".into()];
+    spec
+}
+
+async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_takes_no_more_refuses_work_and_goes_on_when_it_does() {
+    let mesh = Mesh::start(1).await;
+    let script = "export default async (remit) => {
+        const first = await remit.probe.append('before');
+        const input = await remit.input();
+        await remit.probe.append('after');
+        return input;
+    }";
+    let waiting = mesh.task(script, "").await;
+    let mut events = waiting.events(EventNumber(0)).await.unwrap();
+    while let Some(followed) = events.next().await {
+        if matches!(followed.unwrap(), Followed::Event(event) if event.fact.name() == "input-requested")
+        {
+            break;
+        }
+    }
+    let length = std::fs::metadata(journal(&mesh).join("db")).unwrap().len();
+    bound_files(&mesh, Some(length));
+    let mut acknowledged = Vec::new();
+    let why = loop {
+        match mesh.client.create_task(bulky(acknowledged.len())).await {
+            Ok(task) => acknowledged.push(task.id()),
+            Err(refused) => break refused.to_string(),
+        }
+        assert!(acknowledged.len() < 1_000, "the bound does not bind");
+    };
+    assert!(why.contains("mend the disk") || why.contains("being opened"), "{why}");
+    let health = mesh.client.health().await.unwrap();
+    assert_ne!(health.journal, "ok");
+    let halted = TaskFilter { status: "halted".into(), after: None, limit: 9 };
+    let halted = mesh.client.tasks(halted).await.unwrap();
+    assert!(halted.iter().all(|task| task.detail.contains("journal")), "{halted:?}");
+    let refused = waiting.send(Value::Text("lost".into())).await.unwrap_err().to_string();
+    assert!(refused.contains("journal") || refused.contains("write"), "{refused}");
+
+    bound_files(&mesh, None);
+    until("the orchestrator goes on by itself", async || {
+        mesh.client.create_task(bulky(0)).await.ok()
+    })
+    .await;
+    until("the waiting task takes input", async || {
+        waiting.send(Value::Text("here".into())).await.ok()
+    })
+    .await;
+    assert_eq!(waiting.result().await.unwrap(), Value::Text("here".into()));
+    assert_eq!(mesh.appended(), ["before", "after"]);
+    let filter = TaskFilter { status: String::new(), after: None, limit: 1_000 };
+    let listed = mesh.client.tasks(filter).await.unwrap();
+    for task in acknowledged {
+        assert!(listed.iter().any(|info| info.id == task), "{task} was acknowledged");
+    }
+    assert_eq!(mesh.client.verify().await.unwrap().1, Vec::<String>::new());
+}
+
+fn remit(mesh: &Mesh, args: &[&str]) -> Output {
+    let home = mesh.dir().join("home");
+    Command::new(binary::remit()).arg("--home").arg(home).args(args).output().unwrap()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_is_backed_up_restored_and_checked_from_the_command_line() {
+    let mut mesh = Mesh::start(1).await;
+    let done = mesh.task("export default (remit) => remit.probe.append('once')", "").await;
+    done.result().await.unwrap();
+    mesh.client.create_task(bulky(1)).await.unwrap();
+    // Live, through a mesh that works.
+    let (sender, mut pieces) = tokio::sync::mpsc::channel(2);
+    let (live, kept) = tokio::join!(
+        async {
+            let mut all = Vec::new();
+            while let Some(piece) = pieces.recv().await {
+                all.extend(piece);
+            }
+            all
+        },
+        mesh.client.backup(sender)
+    );
+    let kept = kept.unwrap();
+    assert_eq!((kept.tasks, kept.bodies), (2, 1));
+    let (checked, damaged) = mesh.client.verify().await.unwrap();
+    assert_eq!((checked, damaged), (kept, Vec::new()));
+
+    mesh.orchestrator.kill();
+    let (data, file) = (mesh.dir().join("orchestrator"), mesh.dir().join("all.backup"));
+    let backed_up = remit(&mesh, &["backup", text(&file), "--data", text(&data)]);
+    assert!(backed_up.status.success(), "{backed_up:?}");
+    assert!(std::fs::read(&file).unwrap() == live, "nothing happened in between");
+    let again = remit(&mesh, &["backup", text(&file), "--data", text(&data)]);
+    assert_eq!(again.status.code(), Some(2), "it does not overwrite: {again:?}");
+    let refused = remit(&mesh, &["restore", text(&file), "--data", text(&data)]);
+    assert_eq!(refused.status.code(), Some(1), "there is a journal: {refused:?}");
+
+    let other = mesh.dir().join("other");
+    let restored = remit(&mesh, &["restore", text(&file), "--data", text(&other)]);
+    assert!(restored.status.success(), "{restored:?}");
+    let whole = remit(&mesh, &["verify", "--data", text(&other)]);
+    assert!(whole.status.success(), "{whole:?}");
+    assert!(String::from_utf8_lossy(&whole.stdout).contains("ok: 2 tasks"), "{whole:?}");
+    {
+        let disk = Disk::open(&other.join("journal"), 8 << 20).unwrap();
+        let (key, _) = disk.scan(b"e", b"e", 1).unwrap().remove(0);
+        disk.commit(vec![(key, None)]).await.unwrap();
+    }
+    let spoilt = remit(&mesh, &["verify", "--data", text(&other)]);
+    assert_eq!(spoilt.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&spoilt.stdout);
+    assert!(said.contains("DAMAGED") && said.contains("missing"), "{said}");
+
+    // In the place of the old journal, the mesh goes on with it.
+    std::fs::rename(data.join("journal"), data.join("old")).unwrap();
+    let restored = remit(&mesh, &["restore", text(&file), "--data", text(&data)]);
+    assert!(restored.status.success(), "{restored:?}");
+    mesh.restart_orchestrator();
+    until("the mesh is back", async || mesh.client.health().await.ok()).await;
+    assert!(done.result().await.is_ok());
+    assert_eq!(mesh.appended(), ["once"]);
+}

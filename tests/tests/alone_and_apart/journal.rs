@@ -1,0 +1,169 @@
+//! Journals, and what of them must be equal in every run.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::{Arc, LazyLock};
+
+use regex::Regex;
+use remit_core::event::{CallRequested, Grant};
+use remit_core::{CallNumber, Event, Fact, GrantId};
+
+/// The events before the first attempt: what the task is made from and holds.
+pub(crate) fn beginning(events: &[Event]) -> Vec<Event> {
+    let first = |event: &&Event| !matches!(event.fact, Fact::AttemptStarted { .. });
+    events.iter().take_while(first).cloned().collect()
+}
+
+/// How many attempts there were.
+pub(crate) fn attempts(events: &[Event]) -> usize {
+    events.iter().filter(|event| matches!(event.fact, Fact::AttemptStarted { .. })).count()
+}
+
+/// What a journal says without times, attempts, ids and event numbers, operation by operation: what
+/// runs side by side may be recorded in another order.
+pub(crate) fn normal(events: &[Event]) -> Vec<String> {
+    let names = Names::of(events);
+    let mut lines = BTreeMap::new();
+    for event in events {
+        let Some((what, number, step)) = place(&event.fact) else { continue };
+        let number = match what {
+            Place::Granted | Place::GrantEnded => rank(&names.grants, number),
+            Place::Operation if number >= CallNumber::FIRST_LENT.0 => {
+                CallNumber::FIRST_LENT.0 + rank(&names.lent, number)
+            }
+            _ => number,
+        };
+        let text = match &event.fact {
+            Fact::GrantAdded(grant) => without_manifest(grant),
+            fact => format!("{fact:?}"),
+        };
+        lines.insert((what, number, step), names.rename(&plain(&text)));
+    }
+    lines.into_values().collect()
+}
+
+/// What has a number that is given in the order of time, by how it came about: grants, and calls of
+/// those to whom something was lent.
+#[derive(Default)]
+struct Names {
+    grants: BTreeMap<u64, String>,
+    lent: BTreeMap<u64, String>,
+}
+
+impl Names {
+    fn of(events: &[Event]) -> Self {
+        let mut names = Self::default();
+        for event in events {
+            match &event.fact {
+                Fact::GrantAdded(grant) => {
+                    let label = without_manifest(&Grant { grant: GrantId(0), ..(**grant).clone() });
+                    names.grants.insert(grant.grant.0.into(), names.rename(&plain(&label)));
+                }
+                Fact::CallRequested(asked) if asked.call >= CallNumber::FIRST_LENT => {
+                    let label = CallRequested { call: CallNumber(0), ..(**asked).clone() };
+                    let label = names.rename(&plain(&format!("{label:?}")));
+                    names.lent.insert(asked.call.0, label);
+                }
+                _ => {}
+            }
+        }
+        names
+    }
+
+    fn rename(&self, text: &str) -> String {
+        static NUMBER: LazyLock<Regex> =
+            LazyLock::new(|| Regex::new(r"(GrantId|Grant|CallNumber)\((\d+)\)").unwrap());
+        let renamed = NUMBER.replace_all(text, |found: &regex::Captures<'_>| {
+            let labels = if &found[1] == "CallNumber" { &self.lent } else { &self.grants };
+            match labels.get(&found[2].parse().unwrap()) {
+                Some(label) => format!("{}<{:x}>", &found[1], short(label)),
+                None => found[0].to_owned(),
+            }
+        });
+        renamed.into_owned()
+    }
+}
+
+/// A number that does not tell when something was done.
+fn rank(labels: &BTreeMap<u64, String>, number: u64) -> u64 {
+    let own = (labels.get(&number), number);
+    let before = labels.iter().filter(|(other, label)| (Some(*label), **other) < own);
+    before.count() as u64 + 1
+}
+
+/// What is said of a grant, but for what its tool says of itself.
+fn without_manifest(grant: &Grant) -> String {
+    format!("{:?}", Grant { manifest: Arc::default(), ..grant.clone() })
+}
+
+fn short(label: &str) -> u64 {
+    let mut hash = DefaultHasher::new();
+    label.hash(&mut hash);
+    hash.finish() >> 32
+}
+
+/// What a fact is about, in the order in which it is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    Granted,
+    Operation,
+    Output,
+    Input,
+    GrantEnded,
+    End,
+    Other,
+}
+
+/// Where a fact belongs: of an operation, of the output, or of the task. `None`: it may be there or
+/// not.
+fn place(fact: &Fact) -> Option<(Place, u64, u8)> {
+    match fact {
+        Fact::AttemptStarted { .. } | Fact::AttemptEnded { .. } | Fact::CallUnknown { .. } => None,
+        Fact::GrantAdded(grant) => Some((Place::Granted, grant.grant.0.into(), 0)),
+        Fact::CallRequested(asked) => Some((Place::Operation, asked.call.0, 0)),
+        Fact::CallDenied(denied) => Some((Place::Operation, denied.call.0, 0)),
+        Fact::CallCompleted { call, .. } => Some((Place::Operation, call.0, 1)),
+        Fact::TimerSet { operation, .. } | Fact::InputRequested { operation } => {
+            Some((Place::Operation, operation.0, 0))
+        }
+        Fact::TimerFired { operation } | Fact::InputDelivered { operation, .. } => {
+            Some((Place::Operation, operation.0, 1))
+        }
+        Fact::LogEmitted { line, .. } => Some((Place::Output, *line, 0)),
+        Fact::InputAccepted { input, .. } => Some((Place::Input, input.0, 0)),
+        Fact::GrantEnded { grant, .. } => Some((Place::GrantEnded, grant.0.into(), 0)),
+        Fact::TaskCompleted(_) | Fact::TaskFailed(_) | Fact::TaskCancelled(_) => {
+            Some((Place::End, 0, 0))
+        }
+        _ => Some((Place::Other, 0, 0)),
+    }
+}
+
+/// The text without what differs from run to run.
+fn plain(text: &str) -> String {
+    static DIFFERS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
+        let all = [
+            (r"Attempt\(\d+\)", "Attempt(_)"),
+            (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "<id>"),
+            (r"\b1[6-9]\d{11}\b", "<time>"),
+            (r#""durationMs", Integer\(\d+\)"#, "\"durationMs\", <time>"),
+            // Of the grant's number and the arguments, which are compared themselves.
+            (r"\bdigest: \[[\d, ]+\]", "digest: <digest>"),
+            (r"\bkey: \[[\d, ]+\]", "key: <id>"),
+            (r"/tmp/\.tmp\w+", "<folder>"),
+        ];
+        all.map(|(pattern, instead)| (Regex::new(pattern).unwrap(), instead)).into()
+    });
+    let mut text = text.to_owned();
+    for (pattern, instead) in DIFFERS.iter() {
+        text = pattern.replace_all(&text, *instead).into_owned();
+    }
+    text
+}
+
+#[test]
+fn only_what_differs_by_itself_is_taken_out() {
+    let id = "01a3185c-50b8-76da-9b91-822d5fe3b588";
+    let text = format!("Attempt(3), {id}, due_ms: 1800000005180, Integer(1800)");
+    assert_eq!(plain(&text), "Attempt(_), <id>, due_ms: <time>, Integer(1800)");
+}

@@ -1,0 +1,40 @@
+//! Every example does the same with everything in one process and with every node apart, killed in
+//! the run: the journals are equal but for times, attempts, ids and the order of what runs side by
+//! side.
+
+#![expect(clippy::unwrap_used, reason = "a test that unwraps says what it expected")]
+
+mod alone;
+mod apart;
+mod example;
+mod journal;
+
+use tokio::task::LocalSet;
+
+use crate::example::{Example, Place};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_example_does_the_same_alone_and_apart() {
+    let examples = Example::all();
+    assert!(examples.len() >= 5, "found only {} examples", examples.len());
+    let mut lost = 0;
+    for example in examples {
+        let place = Place::new();
+        let apart = apart::run(&example, &place).await;
+        let began = journal::beginning(&apart);
+        lost += journal::attempts(&apart) - 1;
+        let (place, name) = (Place::new(), example.name.clone());
+        let alone = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            LocalSet::new().block_on(&runtime.unwrap(), alone::run(began, &place))
+        });
+        let alone = tokio::task::spawn_blocking(move || alone.join().unwrap()).await.unwrap();
+        let (alone, apart) = (journal::normal(&alone), journal::normal(&apart));
+        for (alone, apart) in alone.iter().zip(&apart) {
+            assert_eq!(alone, apart, "{name}: alone on the left, apart on the right");
+        }
+        assert_eq!(alone.len(), apart.len(), "{name}");
+        println!("{name}: {} events are the same", alone.len());
+    }
+    assert!(lost > 1, "no example was hit in its run");
+}

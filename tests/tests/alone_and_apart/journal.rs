@@ -27,7 +27,7 @@ pub(crate) fn normal(events: &[Event]) -> Vec<String> {
     for event in events {
         let Some((what, number, step)) = place(&event.fact) else { continue };
         let number = match what {
-            Place::Granted | Place::GrantEnded => rank(&names.grants, number),
+            Place::Granted => rank(&names.grants, number),
             Place::Operation if number >= CallNumber::FIRST_LENT.0 => {
                 CallNumber::FIRST_LENT.0 + rank(&names.lent, number)
             }
@@ -109,7 +109,6 @@ enum Place {
     Operation,
     Output,
     Input,
-    GrantEnded,
     End,
     Other,
 }
@@ -118,7 +117,11 @@ enum Place {
 /// not.
 fn place(fact: &Fact) -> Option<(Place, u64, u8)> {
     match fact {
-        Fact::AttemptStarted { .. } | Fact::AttemptEnded { .. } | Fact::CallUnknown { .. } => None,
+        // What a sub-task held is given back when it has ended, or its parent before that.
+        Fact::GrantEnded { .. }
+        | Fact::AttemptStarted { .. }
+        | Fact::AttemptEnded { .. }
+        | Fact::CallUnknown { .. } => None,
         Fact::GrantAdded(grant) => Some((Place::Granted, grant.grant.0.into(), 0)),
         Fact::CallRequested(asked) => Some((Place::Operation, asked.call.0, 0)),
         Fact::CallDenied(denied) => Some((Place::Operation, denied.call.0, 0)),
@@ -131,7 +134,6 @@ fn place(fact: &Fact) -> Option<(Place, u64, u8)> {
         }
         Fact::LogEmitted { line, .. } => Some((Place::Output, *line, 0)),
         Fact::InputAccepted { input, .. } => Some((Place::Input, input.0, 0)),
-        Fact::GrantEnded { grant, .. } => Some((Place::GrantEnded, grant.0.into(), 0)),
         Fact::TaskCompleted(_) | Fact::TaskFailed(_) | Fact::TaskCancelled(_) => {
             Some((Place::End, 0, 0))
         }

@@ -152,7 +152,7 @@ fn plain(text: &str) -> String {
             // Of the grant's number and the arguments, which are compared themselves.
             (r"\bdigest: \[[\d, ]+\]", "digest: <digest>"),
             (r"\bkey: \[[\d, ]+\]", "key: <id>"),
-            (r"/tmp/\.tmp\w+", "<folder>"),
+            (r"/[\w/.-]*/\.tmp\w+", "<folder>"),
         ];
         all.map(|(pattern, instead)| (Regex::new(pattern).unwrap(), instead)).into()
     });

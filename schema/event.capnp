@@ -48,6 +48,7 @@ struct Event {
     steersRequested @26 :SteersRequested;
     steersDelivered @27 :SteersDelivered;
     grantRepinned @28 :GrantRepinned;
+    callRecalled @29 :CallRecalled;
   }
 }
 
@@ -237,6 +238,14 @@ struct CallUnknown {
 
   call @0 :UInt64;
   reason @1 :Text;
+}
+
+struct CallRecalled {
+  # A call of a pure method has the outcome that an earlier one had; nothing was sent.
+
+  call @0 :UInt64;
+  from @1 :UInt64;
+  # The earlier one: on the same object, with the same arguments.
 }
 
 struct LogEmitted {

@@ -52,6 +52,8 @@ pub enum Fact {
     CallDenied(Box<CallDenied>),
     /// A call was sent and nobody knows yet what became of it.
     CallUnknown { call: CallNumber, reason: String },
+    /// A call of a pure method has the outcome that an earlier one had; nothing was sent.
+    CallRecalled { call: CallNumber, from: CallNumber },
     /// The agent wrote a line of output.
     LogEmitted { line: u64, level: Level, text: String },
     /// Input for the agent was accepted.
@@ -287,6 +289,7 @@ impl Fact {
             Self::CallCompleted { .. } => "call-completed",
             Self::CallDenied(_) => "call-denied",
             Self::CallUnknown { .. } => "call-unknown",
+            Self::CallRecalled { .. } => "call-recalled",
             Self::LogEmitted { .. } => "log-emitted",
             Self::InputAccepted { .. } => "input-accepted",
             Self::InputRequested { .. } => "input-requested",

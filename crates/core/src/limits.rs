@@ -86,3 +86,6 @@ pub const MAX_LINK_BYTES: usize = 4096;
 
 /// Bytes of a sturdy reference: it is pasted as one line.
 pub const MAX_REFERENCE_BYTES: usize = 16 << 10;
+
+/// Outcomes of pure calls that a task keeps for those after them.
+pub const MAX_MEMO: usize = 1_024;

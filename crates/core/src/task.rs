@@ -11,6 +11,7 @@ mod control;
 mod decide;
 mod derive;
 mod input;
+mod memo;
 mod narrow;
 mod pin;
 
@@ -68,6 +69,8 @@ pub struct Task {
     delegated: BTreeMap<(GrantId, Vec<u8>), CallNumber>,
     /// Derived grants by the key of the request.
     derived_by: BTreeMap<Vec<u8>, GrantId>,
+    /// Calls of pure methods by what was asked.
+    memo: BTreeMap<[u8; 32], CallNumber>,
     ending: Option<Ending>,
     /// What people did to it as a whole.
     #[serde(default)]

@@ -74,6 +74,11 @@ impl Lines {
             Fact::CallRequested(call) => self.requested(call, now_ms),
             Fact::CallCompleted { call, outcome, .. } => self.completed(*call, outcome, now_ms),
             Fact::CallDenied(denied) => self.denied(denied),
+            Fact::CallRecalled { call, .. } => {
+                let label = self.label(*call);
+                self.out.remove(call);
+                format!("{} {label}: as before", paint.ink(Ink::Good, "✓"))
+            }
             Fact::CallUnknown { call, reason } => {
                 let label = self.label(*call);
                 let what =

@@ -40,6 +40,7 @@ fn fact(fact: &Fact) -> Json {
             json!({ "call": call.0, "outcome": ended(outcome), "cost": cost })
         }
         Fact::CallDenied(denied) => refused(denied),
+        Fact::CallRecalled { call, from } => json!({ "call": call.0, "from": from.0 }),
         Fact::CallUnknown { call, reason } => json!({ "call": call.0, "reason": reason }),
         Fact::LogEmitted { line, level, text } => {
             json!({ "line": line, "level": level_name(*level), "text": text })

@@ -76,6 +76,7 @@ impl Projection {
             Fact::AttemptStarted { .. }
             | Fact::AttemptEnded { .. }
             | Fact::CallUnknown { .. }
+            | Fact::CallRecalled { .. }
             | Fact::LogEmitted { .. }
             | Fact::SteersRequested { .. }
             | Fact::SteersDelivered { .. }

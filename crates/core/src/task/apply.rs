@@ -68,6 +68,7 @@ impl Task {
             keys: BTreeMap::new(),
             delegated: BTreeMap::new(),
             derived_by: BTreeMap::new(),
+            memo: BTreeMap::new(),
             ending: None,
             control: super::control::Control::default(),
         })
@@ -110,6 +111,7 @@ impl Task {
                 self.told_in_order(denied.call);
                 Ok(())
             }
+            Fact::CallRecalled { call, from } => self.recall(*call, *from, at),
             Fact::CallUnknown { call, .. } => self.lose(*call),
             Fact::LogEmitted { line, .. } => {
                 if *line != self.lines + 1 {
@@ -264,7 +266,13 @@ impl Task {
         Ok(())
     }
 
-    fn complete(&mut self, call: CallNumber, outcome: &Outcome, cost: u64, at: Stamp) -> Applied {
+    pub(super) fn complete(
+        &mut self,
+        call: CallNumber,
+        outcome: &Outcome,
+        cost: u64,
+        at: Stamp,
+    ) -> Applied {
         match self.operations.get_mut(&call) {
             Some(Operation::Call { state: CallState::Completed(..), .. }) => {
                 Err("that call has ended already")
@@ -278,6 +286,7 @@ impl Task {
                 }
                 self.open.remove(&call);
                 self.told_in_order(call);
+                self.memorise(call);
                 Ok(())
             }
             _ => Err("there is no such call"),
@@ -332,6 +341,7 @@ impl Task {
 fn may_follow_the_end(fact: &Fact) -> bool {
     match fact {
         Fact::CallCompleted { .. }
+        | Fact::CallRecalled { .. }
         | Fact::CallUnknown { .. }
         | Fact::GrantRevoked { .. }
         | Fact::GrantRepinned { .. }

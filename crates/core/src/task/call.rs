@@ -116,7 +116,7 @@ impl Task {
             })),
             Err(failure) => denied(failure),
         };
-        Ok(Decision::Record(vec![fact]))
+        Ok(Decision::Record(self.recalling(fact)))
     }
 
     /// Whether the call may be made under its number and by this caller; `true`: it was made before.

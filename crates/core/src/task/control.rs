@@ -373,6 +373,7 @@ impl Task {
         self.order.retain(|number| !dropped.contains(number));
         self.asking.retain(|number| !dropped.contains(number));
         self.asking_steers.retain(|number| !dropped.contains(number));
+        self.memo.retain(|_, number| !dropped.contains(number));
         self.delegated.retain(|_, number| !dropped.contains(number));
     }
 }

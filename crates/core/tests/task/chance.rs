@@ -192,6 +192,7 @@ pub(crate) fn call() -> impl Strategy<Value = CallCommand> {
         1 => Just("list"),
         4 => Just("dir"),
         1 => Just("erase"),
+        1 => Just("size"),
         1 => Just("attenuate")
     ];
     let own = (attempt(), number(), Just(None));

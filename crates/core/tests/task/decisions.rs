@@ -281,3 +281,30 @@ fn a_result_that_is_too_large_is_a_failure_that_says_so() {
 fn text_args(path: &str) -> Value {
     Value::List(vec![text(path)])
 }
+
+#[test]
+fn a_pure_call_is_answered_from_the_memo_and_no_other_is() {
+    let (mut world, files) = holding(vec![Caveat::Calls(4)]);
+    let ask = |world: &mut World, number, method: &str| {
+        world.run(&call(Attempt(1), number, files, method, Value::Null).into()).unwrap()
+    };
+    let facts = |decision| match decision {
+        Decision::Record(facts) => facts,
+        Decision::Recorded => Vec::new(),
+    };
+    for (number, method) in [(1, "size"), (2, "list")] {
+        assert_eq!(facts(ask(&mut world, number, method)).len(), 1, "nothing is known yet");
+        let outcome = Outcome::value(Value::Integer(7));
+        let call = CallNumber(number);
+        world.must(&Command::CompleteCall { call, outcome, cost: 0 });
+    }
+    let recalled = facts(ask(&mut world, 3, "size"));
+    let from = Fact::CallRecalled { call: CallNumber(3), from: CallNumber(1) };
+    assert_eq!(recalled.get(1), Some(&from));
+    let settled = world.task.operation(CallNumber(3)).unwrap();
+    assert!(settled.settled().is_some());
+    assert_eq!(facts(ask(&mut world, 4, "list")).len(), 1, "it is not pure");
+    // What is recalled is checked and charged like any call.
+    let refused = facts(ask(&mut world, 5, "size"));
+    assert!(matches!(refused[..], [Fact::CallDenied(_)]), "{refused:?}");
+}

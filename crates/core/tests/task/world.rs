@@ -166,6 +166,7 @@ pub(crate) fn manifest() -> Manifest {
             method("write", vec![param("path", true), param("text", false)], false, ""),
             method("stage", vec![param("paths", true)], false, ""),
             method("list", vec![], true, ""),
+            Method { pure_: true, ..method("size", vec![], true, "") },
             method("dir", vec![param("path", true)], true, "Dir"),
         ],
         ..Interface::default()

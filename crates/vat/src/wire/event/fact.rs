@@ -39,6 +39,10 @@ pub(super) fn read(reader: event::Reader<'_>) -> Result<Fact, Malformed> {
             Fact::CallCompleted { call, outcome, cost: r.get_cost() }
         }
         event::CallDenied(r) => Fact::CallDenied(Box::new(call::read_denied(r?)?)),
+        event::CallRecalled(r) => {
+            let r = r?;
+            Fact::CallRecalled { call: CallNumber(r.get_call()), from: CallNumber(r.get_from()) }
+        }
         event::CallUnknown(r) => {
             let r = r?;
             Fact::CallUnknown { call: CallNumber(r.get_call()), reason: text(r.get_reason())? }
@@ -113,6 +117,7 @@ pub(super) fn write(mut builder: event::Builder<'_>, fact: &Fact) {
         Fact::CallRequested(_)
         | Fact::CallCompleted { .. }
         | Fact::CallDenied(_)
+        | Fact::CallRecalled { .. }
         | Fact::CallUnknown { .. } => write_call(builder, fact),
         Fact::LogEmitted { line, level, text } => {
             let mut b = builder.init_log_emitted();
@@ -150,6 +155,11 @@ fn write_call(builder: event::Builder<'_>, fact: &Fact) {
             write_outcome(b.init_outcome(), outcome);
         }
         Fact::CallDenied(denied) => call::write_denied(builder.init_call_denied(), denied),
+        Fact::CallRecalled { call, from } => {
+            let mut b = builder.init_call_recalled();
+            b.set_call(call.0);
+            b.set_from(from.0);
+        }
         Fact::CallUnknown { call, reason } => {
             let mut b = builder.init_call_unknown();
             b.set_call(call.0);

@@ -51,6 +51,7 @@ fn fact() -> impl Strategy<Value = Fact> {
         }),
         denied().prop_map(|denied| Fact::CallDenied(Box::new(denied))),
         (call(), word()).prop_map(|(call, reason)| Fact::CallUnknown { call, reason }),
+        (call(), call()).prop_map(|(call, from)| Fact::CallRecalled { call, from }),
         (any::<u64>(), level(), word()).prop_map(|(line, level, text)| Fact::LogEmitted {
             line,
             level,

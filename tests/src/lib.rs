@@ -9,6 +9,8 @@
 )]
 
 pub mod binary;
+pub mod chaos;
+pub mod fleet;
 pub mod mesh;
 pub mod process;
 pub mod relay;

@@ -1,46 +1,104 @@
-//! A relay between two ends of a TCP connection that delays every byte by the same time.
+//! A relay between two ends of a TCP connection that can be slow, and can be cut.
 
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
+
+/// A link to a target, as slow as is said at the moment.
+pub struct Link {
+    /// Where to dial instead of the target.
+    pub address: String,
+    each_way: watch::Sender<Duration>,
+    cuts: watch::Sender<u64>,
+}
+
+/// What every connection of a link goes by.
+#[derive(Clone)]
+struct Rule {
+    each_way: watch::Receiver<Duration>,
+    cuts: watch::Receiver<u64>,
+}
+
+impl Link {
+    /// Listens on a free port of loopback and relays to `target`. Ends with the runtime that it was
+    /// started on.
+    pub async fn start(target: String, each_way: Duration) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let (each_way, slow) = watch::channel(each_way);
+        let (cuts, cut) = watch::channel(0);
+        tokio::spawn(serve(listener, target, Rule { each_way: slow, cuts: cut }));
+        Self { address, each_way, cuts }
+    }
+
+    /// Delays every byte by so much from now on.
+    pub fn slow(&self, each_way: Duration) {
+        self.each_way.send_replace(each_way);
+    }
+
+    /// Ends every connection over it. New ones are let through.
+    pub fn cut(&self) {
+        self.cuts.send_modify(|cuts| *cuts += 1);
+    }
+}
 
 /// Listens on a free port of loopback and relays to `target`, `each_way` later. Ends with the
 /// runtime that it was started on.
 pub async fn start(target: String, each_way: Duration) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    tokio::spawn(async move {
-        while let Ok((near, _)) = listener.accept().await {
-            let Ok(far) = TcpStream::connect(&target).await else { continue };
-            near.set_nodelay(true).unwrap();
-            far.set_nodelay(true).unwrap();
-            let (near_read, near_write) = near.into_split();
-            let (far_read, far_write) = far.into_split();
-            tokio::spawn(delay(near_read, far_write, each_way));
-            tokio::spawn(delay(far_read, near_write, each_way));
-        }
-    });
-    address
+    Link::start(target, each_way).await.address
 }
 
-async fn delay(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, by: Duration) {
+async fn serve(listener: TcpListener, target: String, rule: Rule) {
+    while let Ok((near, _)) = listener.accept().await {
+        let Ok(far) = TcpStream::connect(&target).await else { continue };
+        near.set_nodelay(true).unwrap();
+        far.set_nodelay(true).unwrap();
+        let (near_read, near_write) = near.into_split();
+        let (far_read, far_write) = far.into_split();
+        tokio::spawn(delay(near_read, far_write, rule.clone()));
+        tokio::spawn(delay(far_read, near_write, rule.clone()));
+    }
+}
+
+async fn delay(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut rule: Rule) {
     let (sender, mut pieces) = mpsc::channel::<(Instant, Vec<u8>)>(4096);
+    rule.cuts.mark_unchanged();
+    let mut cuts = rule.cuts.clone();
     tokio::spawn(async move {
-        while let Some((due, piece)) = pieces.recv().await {
-            tokio::time::sleep_until(due).await;
-            if to.write_all(&piece).await.is_err() {
-                return;
+        let write = async {
+            while let Some((due, piece)) = pieces.recv().await {
+                tokio::time::sleep_until(due).await;
+                if to.write_all(&piece).await.is_err() {
+                    return;
+                }
             }
+        };
+        tokio::select! {
+            () = write => {}
+            () = cut(&mut cuts) => {}
         }
     });
     let mut buffer = vec![0; 64 << 10];
-    while let Ok(read) = from.read(&mut buffer).await {
-        if read == 0 || sender.send((Instant::now() + by, buffer[..read].to_vec())).await.is_err() {
+    loop {
+        let read = tokio::select! {
+            read = from.read(&mut buffer) => read,
+            () = cut(&mut rule.cuts) => return,
+        };
+        let Ok(read) = read else { return };
+        let due = Instant::now() + *rule.each_way.borrow();
+        if read == 0 || sender.send((due, buffer[..read].to_vec())).await.is_err() {
             return;
         }
+    }
+}
+
+/// Answers at the next cut; a link that was dropped is never cut.
+async fn cut(cuts: &mut watch::Receiver<u64>) {
+    if cuts.changed().await.is_err() {
+        std::future::pending::<()>().await;
     }
 }

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use remit_tool_node::kit::{CallContext, Failure, Interface, Method, NoArgs, Tool, Value, fail};
@@ -18,6 +19,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// The root: its effects go into one file.
 struct Probe {
     effects: PathBuf,
+    /// Held while the counter is read and written.
+    counting: Arc<Mutex<()>>,
     began: Instant,
 }
 
@@ -42,9 +45,27 @@ impl Probe {
         let path = self.effects.clone();
         let written = offload(move || {
             let mut file = OpenOptions::new().create(true).append(true).open(path)?;
-            file.write_all(format!("{}\n", line.text).as_bytes())
+            file.write_all(format!("{}\n", line.text).as_bytes())?;
+            file.sync_data()
         });
         written.await.and_then(|done| done).map_err(|error| fail::failed(error.to_string()))
+    }
+
+    /// Adds one to the number in a file, which is on disk when this answers.
+    async fn count(self: Rc<Self>, _: NoArgs, _: CallContext) -> Result<u64, Failure> {
+        let (path, one) = (self.effects.with_file_name("counter.txt"), Arc::clone(&self.counting));
+        let counted = offload(move || {
+            let _alone = one.lock().unwrap_or_else(PoisonError::into_inner);
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            let next = text.trim().parse().unwrap_or(0_u64) + 1;
+            let fresh = path.with_extension("fresh");
+            let mut file = std::fs::File::create(&fresh)?;
+            file.write_all(next.to_string().as_bytes())?;
+            file.sync_data()?;
+            std::fs::rename(&fresh, &path)?;
+            Ok::<_, std::io::Error>(next)
+        });
+        counted.await.and_then(|done| done).map_err(|error| fail::failed(error.to_string()))
     }
 
     async fn lines(self: Rc<Self>, _: NoArgs, _: CallContext) -> Result<Vec<String>, Failure> {
@@ -95,6 +116,7 @@ impl Probe {
 fn probe(effects: PathBuf) -> Tool {
     let interface = Interface::<Probe>::new("Probe", "Effects that can be counted.")
         .method("append", Method::effect("Appends a line."), Probe::append)
+        .method("count", Method::effect("Adds one to a counter."), Probe::count)
         .method("lines", Method::read_only("The lines appended."), Probe::lines)
         .opens("next", Method::idempotent("The same again."), Probe::next)
         .method("look", Method::read_only("Looks."), Probe::look)
@@ -103,7 +125,7 @@ fn probe(effects: PathBuf) -> Tool {
         .method("wait", Method::effect("Takes a while."), Probe::wait)
         .method("stamp", Method::idempotent("Tells the time."), Probe::stamp)
         .method("echo", Method::read_only("Says the same."), Probe::echo);
-    let root = Probe { effects, began: Instant::now() };
+    let root = Probe { effects, counting: Arc::default(), began: Instant::now() };
     Tool::new("probe", "1.0.0", "For tests.").interface(interface).root(Rc::new(root))
 }
 

@@ -1,0 +1,130 @@
+//! The comparison, when all is well again: what the tools did against what the journals say.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use remit_client::{Code, EventNumber, Fact, Followed, TaskHandle, Value};
+use remit_core::{GrantId, Outcome};
+
+use crate::fleet::Fleet;
+
+/// What came out.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Tasks that ended well.
+    pub completed: usize,
+    /// Tasks that ended badly, and how.
+    pub failed: Vec<String>,
+    /// Calls with effects that were answered.
+    pub effects: usize,
+    /// Calls of which nobody knew what had become.
+    pub unknown: usize,
+    /// Effects that were acknowledged and are not there.
+    pub lost: usize,
+    /// Effects that are there more often than they were asked for.
+    pub doubled: usize,
+    /// Effects that no journal has an intent of.
+    pub stray: usize,
+}
+
+impl Report {
+    /// Whether all is as it must be.
+    pub fn is_clean(&self) -> bool {
+        self.failed.is_empty() && self.lost + self.doubled + self.stray == 0
+    }
+}
+
+/// What the journals say of one node's counter.
+#[derive(Default)]
+struct Counted {
+    sure: u64,
+    unsure: u64,
+}
+
+/// What the journals say.
+#[derive(Default)]
+struct Said {
+    asked: BTreeSet<String>,
+    appended: Vec<String>,
+    counted: BTreeMap<String, Counted>,
+}
+
+/// Waits for the end of every task and compares.
+pub async fn audit(fleet: &Fleet, tasks: &[TaskHandle]) -> Report {
+    let mut report = Report::default();
+    let mut said = Said::default();
+    for task in tasks {
+        match task.result().await {
+            Ok(_) => report.completed += 1,
+            Err(error) => report.failed.push(format!("{}: {error}", task.id())),
+        }
+        read(task, &mut said, &mut report).await;
+    }
+    let mut lines: BTreeMap<String, usize> = BTreeMap::new();
+    for node in &fleet.nodes {
+        let dir = fleet.dir_of(node);
+        let text = std::fs::read_to_string(dir.join("effects.txt")).unwrap_or_default();
+        for line in text.lines() {
+            *lines.entry(line.to_owned()).or_default() += 1;
+        }
+        let text = std::fs::read_to_string(dir.join("counter.txt")).unwrap_or_default();
+        let counter = text.trim().parse().unwrap_or(0_u64);
+        let counted = said.counted.remove(&node.name).unwrap_or_default();
+        let most = counted.sure + counted.unsure;
+        report.lost += usize::try_from(counted.sure.saturating_sub(counter)).unwrap();
+        report.doubled += usize::try_from(counter.saturating_sub(most)).unwrap();
+    }
+    report.lost += said.appended.iter().filter(|line| !lines.contains_key(*line)).count();
+    report.doubled += lines.values().map(|count| count - 1).sum::<usize>();
+    report.stray += lines.keys().filter(|line| !said.asked.contains(*line)).count();
+    report
+}
+
+async fn read(task: &TaskHandle, said: &mut Said, report: &mut Report) {
+    let mut nodes: BTreeMap<GrantId, String> = BTreeMap::new();
+    let mut asked = BTreeMap::new();
+    let mut events = task.events(EventNumber(0)).await.unwrap();
+    while let Some(followed) = events.next().await {
+        let Followed::Event(event) = followed.unwrap() else { continue };
+        match event.fact {
+            Fact::GrantAdded(grant) => {
+                let name = grant.node.rsplit('/').next().unwrap_or_default().to_owned();
+                nodes.insert(grant.grant, name);
+            }
+            Fact::CallRequested(request) => {
+                let node = nodes.get(&request.grant).cloned().unwrap_or_default();
+                let line = text_in(&request.args).unwrap_or_default();
+                if request.method == "append" {
+                    said.asked.insert(line.clone());
+                }
+                asked.insert(request.call, (request.method.clone(), node, line));
+            }
+            Fact::CallCompleted { call, outcome, .. } => {
+                let Some((method, node, line)) = asked.remove(&call) else { continue };
+                let sure = match outcome {
+                    Outcome::Value { .. } => true,
+                    Outcome::Failure(failure) if failure.code == Code::Unknown => false,
+                    Outcome::Failure(_) => continue,
+                };
+                report.unknown += usize::from(!sure);
+                match method.as_str() {
+                    "append" if sure => said.appended.push(line),
+                    "count" if sure => said.counted.entry(node).or_default().sure += 1,
+                    "count" => said.counted.entry(node).or_default().unsure += 1,
+                    _ => {}
+                }
+                report.effects += usize::from(sure && matches!(&*method, "append" | "count"));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The first text in a value.
+fn text_in<C>(value: &Value<C>) -> Option<String> {
+    match value {
+        Value::Text(text) => Some(text.clone()),
+        Value::List(items) => items.iter().find_map(text_in),
+        Value::Fields(fields) => fields.iter().find_map(|(_, value)| text_in(value)),
+        _ => None,
+    }
+}

@@ -1,0 +1,83 @@
+//! The load: tasks, one after the other in some lanes, that append and count.
+
+use std::time::Duration;
+
+use remit_client::{Client, Code, Error, GrantSpec, TaskHandle, TaskSpec, Value};
+use tokio::sync::watch;
+
+use crate::mesh::now_ms;
+
+/// Appends a line at each step and counts at some. Where nobody knows whether a line was appended it
+/// looks; where nobody knows whether it was counted it says so.
+const SCRIPT: &str = r#"
+export default async function (remit, name) {
+    let unknown = 0;
+    const patiently = async (act) => {
+        for (;;) {
+            try {
+                return await act();
+            } catch (error) {
+                if (error.code !== "unavailable") throw error;
+            }
+        }
+    };
+    const appended = async (line) => (await patiently(() => remit.probe.lines())).includes(line);
+    for (let step = 0; step < 20; step++) {
+        const line = `${name} ${step}`;
+        for (;;) {
+            try {
+                await patiently(() => remit.probe.append(line));
+                break;
+            } catch (error) {
+                if (error.code !== "unknown") throw error;
+                unknown++;
+                if (await appended(line)) break;
+            }
+        }
+        if (step % 3 === 0) {
+            try {
+                await patiently(() => remit.probe.count());
+            } catch (error) {
+                if (error.code !== "unknown") throw error;
+                unknown++;
+            }
+        }
+        if (step % 5 === 4) await remit.sleep(30);
+    }
+    return unknown;
+}"#;
+
+/// Makes tasks and waits for their ends until `over`. Gives those that it made.
+pub async fn lane(client: Client, number: usize, over: watch::Receiver<bool>) -> Vec<TaskHandle> {
+    let mut made = Vec::new();
+    while !*over.borrow() {
+        let name = format!("chaos-{number}-{}", made.len());
+        let task = create(&client, &name, &over).await;
+        let Some(task) = task else { continue };
+        made.push(task.clone());
+        let mut over = over.clone();
+        tokio::select! {
+            _ended = task.result() => {}
+            _over = over.wait_for(|over| *over) => {}
+        }
+    }
+    made
+}
+
+async fn create(client: &Client, name: &str, over: &watch::Receiver<bool>) -> Option<TaskHandle> {
+    let grant = GrantSpec::parse("probe", "probe", now_ms()).unwrap();
+    let spec = TaskSpec::script(name, SCRIPT).input(Value::Text(name.to_owned())).grant(grant);
+    match client.create_task(spec).await {
+        Ok(task) => Some(task),
+        // An orchestrator that has just come back knows of a tool when its node is back too.
+        Err(Error::Failed(failure)) if failure.code == Code::NotFound => {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            None
+        }
+        Err(error) => {
+            println!("{name} could not be created: {error}");
+            assert!(!*over.borrow() || client.health().await.is_ok());
+            None
+        }
+    }
+}

@@ -49,6 +49,12 @@ struct Event {
     steersDelivered @27 :SteersDelivered;
     grantRepinned @28 :GrantRepinned;
     callRecalled @29 :CallRecalled;
+    approvalRequested @30 :ApprovalRequested;
+    approvalDecided @31 :ApprovalDecided;
+    powerRequested @32 :PowerRequested;
+    powerDecided @33 :PowerDecided;
+    settlementRequested @34 :SettlementRequested;
+    settlementDecided @35 :SettlementDecided;
   }
 }
 
@@ -135,6 +141,21 @@ struct GrantAdded {
   # refused when it is empty. What is left goes back when the grant is revoked or ends.
   by @15 :Text;
   # The identity that handed it out; empty: the task's creator, or whoever holds its parent.
+  onUnknown @16 :OnUnknown;
+}
+
+enum OnUnknown {
+  # What is done about a call of which nobody knows whether it happened.
+
+  inherit @0;
+  # As the grant says that it was narrowed from; without one, by the method: what only reads or is
+  # idempotent is sent again, and a person is asked about the rest.
+  retry @1;
+  # It is sent again, under the same key.
+  fail @2;
+  # It fails with `unknown`.
+  ask @3;
+  # A person is asked.
 }
 
 struct Derivation {
@@ -208,6 +229,9 @@ struct CallRequested {
   # The call that lent the object to the tool now using it; 0: the agent itself called.
   delegate @12 :Delegate;
   # Null: the agent, or a tool that was lent the object.
+  approval @13 :UInt64;
+  # The call on which a person decided so that this one may be made: itself, or an earlier one whose
+  # decision was to be remembered; 0: none was asked for.
 }
 
 struct CallCompleted {
@@ -356,4 +380,103 @@ struct TaskUpgraded {
   # are free again. What they did is done and stays charged; inputs they took wait again.
   lines @5 :UInt64;
   # How many lines of output had been written up to that event.
+}
+
+struct ApprovalRequested {
+  # A call is held until a person decides on it. Nothing was charged or sent.
+
+  request @0 :CallRequested;
+  # As it will be recorded when it is approved unchanged.
+  caveat @1 :Text;
+  # That asks for approval, in its text form.
+  summary @2 :Text;
+  # For a person: tool, method, arguments, grant, who asks, what the method says of itself.
+  destructive @3 :Bool;
+  user @4 :Text;
+  # Who asks: a SPIFFE name, or "task": the task's own agent.
+  untilMs @5 :UInt64;
+  # When it is denied if nobody decided, in milliseconds since 1970.
+}
+
+struct ApprovalDecided {
+  # A person decided on a held call, or its time ran out. What follows from it is the next event.
+
+  call @0 :UInt64;
+  digest @1 :Data;
+  # Of the call that was decided on.
+  union {
+    approve @2 :Void;
+    deny @3 :Void;
+    change @4 :Value;
+    # Approved with these arguments in place of the agent's.
+  }
+  who @5 :Text;
+  # A SPIFFE name; empty: nobody, its time ran out.
+  reason @6 :Text;
+  remember :union {
+    # Calls that need not be asked about again, under the same grant and by the same user.
+    nothing @7 :Void;
+    arguments @8 :UInt64;
+    # The same call with the same arguments, until then; the greatest number: for ever.
+    method @9 :UInt64;
+    # This method with whatever arguments, until then.
+  }
+}
+
+struct PowerRequested {
+  # The agent asks for a capability that it does not hold.
+
+  operation @0 :UInt64;
+  tool @1 :Text;
+  reason @2 :Text;
+  # As the agent gave it.
+  untilMs @3 :UInt64;
+  # When it is refused if nobody decided.
+}
+
+struct PowerDecided {
+  # A person gave one, or refused.
+
+  operation @0 :UInt64;
+  grant @1 :UInt32;
+  # Added by the event before this one; 0: refused.
+  reason @2 :Text;
+  # Why it was refused.
+  who @3 :Text;
+  # A SPIFFE name; empty: nobody, its time ran out.
+}
+
+struct SettlementRequested {
+  # A person is asked what became of a call of unknown outcome, and what is to be done.
+
+  call @0 :UInt64;
+  reason @1 :Text;
+  # How it was lost.
+  ledger @2 :Ledger;
+
+  enum Ledger {
+    # What the tool node's ledger said.
+    started @0;
+    forgotten @1;
+    # Its records do not go back that far.
+    away @2;
+    # The node could not be asked.
+    none @3;
+    # The object has none.
+  }
+}
+
+struct SettlementDecided {
+  # A person decided on a call of unknown outcome.
+
+  call @0 :UInt64;
+  union {
+    retry @1 :Void;
+    # It is sent again under the same key.
+    abandon @2 :Void;
+    # It fails.
+    outcome @3 :Value;
+    # It ended with this.
+  }
+  who @4 :Text;
 }

@@ -11,6 +11,7 @@ using Event = import "event.capnp".Event;
 using Caveat = import "event.capnp".Caveat;
 using SourceFile = import "event.capnp".SourceFile;
 using Triggers = import "trigger.capnp".Triggers;
+using OnUnknown = import "event.capnp".OnUnknown;
 
 interface Mesh extends(Peer, Credentials) {
   # The bootstrap object of a client's connection.
@@ -53,6 +54,10 @@ interface Mesh extends(Peer, Credentials) {
 
   keeper @11 () -> (keeper :Keeper);
   # A hold on all that is kept here. Refused to clients of another tenant than the orchestrator's.
+
+  inbox @12 (after :Text, limit :UInt32) -> (items :List(InboxItem), more :Text);
+  # What waits for a person, over all tasks of the client's tenant, the newest task first. `more`:
+  # what to give as `after` for the rest; empty: that was all. Idempotent.
 }
 
 interface Keeper {
@@ -89,6 +94,44 @@ struct Drained {
   # Attempts that were ended here and go on elsewhere.
   left @1 :UInt32;
   # Calls that were still under way when the time was over. They go on.
+}
+
+struct InboxItem {
+  # A question to a person.
+
+  task @0 :Text;
+  name @1 :Text;
+  # The task's.
+  operation @2 :UInt64;
+  # The call, or other operation, that waits. With the task it names the question.
+  event @3 :UInt64;
+  # The event that asked.
+  askedMs @4 :UInt64;
+  untilMs @5 :UInt64;
+  # When it is decided by itself; 0: it waits as long as it takes.
+  summary @6 :Text;
+  union {
+    approval :group {
+      digest @7 :Data;
+      # Which a decision names.
+      args @8 :Value;
+      # Objects in it are null.
+      caveat @9 :Text;
+      destructive @10 :Bool;
+    }
+    power :group {
+      tool @11 :Text;
+      reason @12 :Text;
+      offers @13 :List(Text);
+      # What could be given, in the text form of a grant: registered tools, and what tasks of the same
+      # creator hold.
+    }
+    settlement :group {
+      reason @14 :Text;
+      ledger @15 :Text;
+      # started, forgotten, away or none.
+    }
+  }
 }
 
 struct TaskSpec {
@@ -133,6 +176,7 @@ struct GrantSpec {
     }
   }
   caveats @6 :List(Caveat);
+  onUnknown @7 :OnUnknown;
 }
 
 interface Task {
@@ -183,6 +227,24 @@ interface Task {
   # Lets another program repeat what was recorded, in a trial that sends nothing, and if it asks for
   # the same up to event `at` (0: for all) gives the task to it. What came after `at` is dropped;
   # `again`: calls among it that may be made once more though that is not harmless.
+
+  questions @13 () -> (items :List(InboxItem));
+  # What of this task waits for a person, oldest first. Idempotent.
+
+  approve @14 (decision :ApprovalDecision) -> ();
+  # Decides on a held call. Durable when answered. The same decision again changes nothing, another
+  # one is refused, and so is one that names another digest or comes too late.
+
+  give @15 (operation :UInt64, spec :GrantSpec) -> (grant :UInt32);
+  # Answers a request for a capability; the name in `spec` may be empty. The same again gives the
+  # same grant.
+
+  refuse @16 (operation :UInt64, reason :Text) -> ();
+  # Refuses a request for a capability.
+
+  settle @17 (call :UInt64, event :UInt64, settlement :Settlement) -> ();
+  # Decides what became of a call of unknown outcome, or what is to be done. `event`: the one that
+  # asked; 0: whichever did. The same decision again changes nothing, another one is refused.
 }
 
 struct Fork {
@@ -220,6 +282,36 @@ struct Trial {
   }
   switched @5 :Bool;
   # Whether it works on the task from now on.
+}
+
+struct ApprovalDecision {
+  # On a held call.
+
+  call @0 :UInt64;
+  digest @1 :Data;
+  union {
+    approve @2 :Void;
+    deny @3 :Void;
+    change @4 :Value;
+    # Approve with these arguments, by name, in place of the agent's.
+  }
+  reason @5 :Text;
+  remember :union {
+    # As in the event `approvalDecided`.
+    nothing @6 :Void;
+    arguments @7 :UInt64;
+    method @8 :UInt64;
+  }
+}
+
+struct Settlement {
+  # Of a call of unknown outcome.
+
+  union {
+    retry @0 :Void;
+    abandon @1 :Void;
+    outcome @2 :Value;
+  }
 }
 
 interface EventSink {

@@ -35,6 +35,10 @@ interface TaskContext extends(Peer) {
 
   steers @6 (operation :UInt64, wait :Bool) -> (values :List(Value), recorded :Recorded);
   # Answers with all steers that have come since the last look; `wait`: when there is at least one.
+
+  request @7 (operation :UInt64, tool :Text, reason :Text) -> (object :Object, recorded :Recorded);
+  # Asks a person for a capability of this tool. Answers when one was given, and fails with `denied`
+  # when it was refused.
 }
 
 struct Script {

@@ -46,8 +46,13 @@ interface ToolRegistration {
 interface ToolHost {
   # What the orchestrator may ask of a tool node.
 
-  settle @0 (key :Data) -> (state :CallState);
-  # What became of the call with this key. Waits while the call runs. Idempotent.
+  settle @0 (key :Data, ageMs :UInt64) -> (state :CallState);
+  # What became of the call with this key. Waits while the call runs. Idempotent. `ageMs`: how long
+  # ago it was sent, so that a ledger whose records do not go back that far can say so.
+
+  reopen @1 (key :Data) -> ();
+  # The owner has decided that the call with this key is to be sent again though it began: the ledger
+  # forgets that it did, durably. One that has completed, or runs, stays. Idempotent.
 }
 
 struct CallState {
@@ -62,6 +67,9 @@ struct CallState {
     # It completed so. Objects inside it are gone.
     failure @3 :Failure;
     # It completed with this failure.
+    forgotten @6 :Void;
+    # Nothing is recorded, and the records do not go back to when it was sent: it may or may not have
+    # happened.
   }
   object @4 :Bool;
   # Whether it returned an object as well, now gone. With a value only.

@@ -64,7 +64,7 @@ async fn journal(task: &TaskHandle) -> Vec<Event> {
 async fn round(victim: Victim, seed: u64) {
     let mut chance = StdRng::seed_from_u64(seed);
     let mut mesh = Mesh::start(1).await;
-    let task = mesh.task(SCRIPT, "").await;
+    let task = mesh.task(SCRIPT, "?onUnknown=fail").await;
     let at = EventNumber(chance.random_range(10..400));
     let mut acknowledged = Vec::new();
     let mut events = task.events(EventNumber(0)).await.unwrap();

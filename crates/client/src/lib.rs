@@ -40,7 +40,7 @@ pub use info::{GrantInfo, Health, NodeInfo, TaskFilter, TaskInfo, ToolInfo};
 pub use json::{value_from_json, value_to_json};
 pub use keeper::Kept;
 pub use own::{Callback, OwnObject};
-pub use remit_core::event::{SourceFile, TimeLimits};
+pub use remit_core::event::{OnUnknown, SourceFile, TimeLimits};
 pub use remit_core::{
     Caveat, Code, Event, EventNumber, Fact, Failure, GrantId, InputId, Manifest, Role, TaskId,
     Value, manifest,

@@ -1,6 +1,6 @@
 //! What a task is made from, and what it is handed.
 
-use remit_core::event::{SourceFile, TimeLimits};
+use remit_core::event::{OnUnknown, SourceFile, TimeLimits};
 use remit_core::grant::text::GrantText;
 use remit_core::{Caveat, Value};
 
@@ -83,6 +83,8 @@ pub struct GrantSpec {
     pub root: GrantRoot,
     /// Conditions on its use; all must hold.
     pub caveats: Vec<Caveat>,
+    /// What is done about a call of which nobody knows whether it happened.
+    pub on_unknown: OnUnknown,
 }
 
 /// What a grant stands for.
@@ -115,11 +117,17 @@ impl GrantSpec {
             name: name.to_owned(),
             root: GrantRoot::Tool { tool: grant.tool, version: grant.version, path: grant.path },
             caveats: grant.caveats,
+            on_unknown: grant.on_unknown,
         })
     }
 
     /// An object of the caller's own process.
     pub fn own(name: &str, object: OwnObject) -> Self {
-        Self { name: name.to_owned(), root: GrantRoot::Own(object), caveats: Vec::new() }
+        Self {
+            name: name.to_owned(),
+            root: GrantRoot::Own(object),
+            caveats: Vec::new(),
+            on_unknown: OnUnknown::Inherit,
+        }
     }
 }

@@ -13,6 +13,12 @@ use crate::value::{Outcome, Value};
 mod control;
 
 pub use self::control::{CancelRequested, TaskForked, TaskUpgraded, TimeLimits};
+mod person;
+
+pub use self::person::{
+    Approval, ApprovalDecided, ApprovalRequested, Ledger, OnUnknown, PowerDecided, PowerRequested,
+    Remember, Settlement, SettlementDecided, SettlementRequested,
+};
 
 /// One fact in the life of a task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -54,6 +60,18 @@ pub enum Fact {
     CallUnknown { call: CallNumber, reason: String },
     /// A call of a pure method has the outcome that an earlier one had; nothing was sent.
     CallRecalled { call: CallNumber, from: CallNumber },
+    /// A call is held until a person decides on it.
+    ApprovalRequested(Box<ApprovalRequested>),
+    /// A person decided on it, or its time ran out. The next event says what follows.
+    ApprovalDecided(Box<ApprovalDecided>),
+    /// The agent asks for a capability that it does not hold.
+    PowerRequested(Box<PowerRequested>),
+    /// A person gave one, by the event before this one, or refused.
+    PowerDecided(Box<PowerDecided>),
+    /// A person is asked what became of a call.
+    SettlementRequested(Box<SettlementRequested>),
+    /// A person decided on it.
+    SettlementDecided(Box<SettlementDecided>),
     /// The agent wrote a line of output.
     LogEmitted { line: u64, level: Level, text: String },
     /// Input for the agent was accepted.
@@ -167,6 +185,9 @@ pub struct Grant {
     pub reserve: Budgets,
     /// The identity that handed it out; empty: the task's creator, or whoever holds its parent.
     pub by: String,
+    /// What is done about a call of which nobody knows whether it happened.
+    #[serde(default)]
+    pub on_unknown: OnUnknown,
 }
 
 impl Grant {
@@ -226,6 +247,10 @@ pub struct CallRequested {
     pub through: Option<CallNumber>,
     /// By whom, when it is neither the agent nor a tool that was lent the object.
     pub delegate: Option<Delegate>,
+    /// The call on which a person decided so that this one may be made: itself, or an earlier one
+    /// whose decision was to be remembered; `None`: none was asked for.
+    #[serde(default)]
+    pub approval: Option<CallNumber>,
 }
 
 /// A call by the holder of a grant that was passed on.
@@ -290,6 +315,12 @@ impl Fact {
             Self::CallDenied(_) => "call-denied",
             Self::CallUnknown { .. } => "call-unknown",
             Self::CallRecalled { .. } => "call-recalled",
+            Self::ApprovalRequested(_) => "approval-requested",
+            Self::ApprovalDecided(_) => "approval-decided",
+            Self::PowerRequested(_) => "power-requested",
+            Self::PowerDecided(_) => "power-decided",
+            Self::SettlementRequested(_) => "settlement-requested",
+            Self::SettlementDecided(_) => "settlement-decided",
             Self::LogEmitted { .. } => "log-emitted",
             Self::InputAccepted { .. } => "input-accepted",
             Self::InputRequested { .. } => "input-requested",

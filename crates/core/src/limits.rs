@@ -26,6 +26,20 @@ pub const MAX_VALUE_BYTES: usize = 4 << 20;
 /// Bytes of one line of output; the rest of the line is cut off.
 pub const MAX_LINE_BYTES: usize = 16 << 10;
 
+/// Questions of one task that wait for people at once: a person must be able to look through them.
+pub const MAX_QUESTIONS: usize = 64;
+
+/// How long a held call or a request waits for a person, in milliseconds: a week, so that a weekend
+/// and a short illness lose nothing.
+pub const QUESTION_LIFE_MS: u64 = 7 * 86_400_000;
+
+/// Decisions of one task that count for later calls: each call that needs approval looks through
+/// them. The oldest is forgotten first, which asks a person once more.
+pub const MAX_STANDING: usize = 256;
+
+/// Bytes of a reason that is given for or against something, which people read.
+pub const MAX_REASON_BYTES: usize = 1024;
+
 /// Lines of output of one task.
 pub const MAX_LINES: u64 = 100_000;
 

@@ -5,6 +5,8 @@
 
 mod allow;
 mod apply;
+mod approval;
+mod asked;
 mod call;
 mod charge;
 mod control;
@@ -14,17 +16,23 @@ mod input;
 mod memo;
 mod narrow;
 mod pin;
+mod power;
+mod settle;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 pub use apply::Rejected;
+pub use asked::{Hold, Question, Unsettled};
 pub use call::CallCommand;
 pub use control::{Paused, Rewind, Upgrade};
 pub use decide::{Command, Decision, Divergence, Refusal};
 pub use derive::{ATTENUATE, PassOn, SPLIT};
 pub use input::Sent;
 pub use pin::Pin;
+pub use power::{Power, PowerCommand};
+pub use settle::WhenUnknown;
 
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +83,9 @@ pub struct Task {
     /// What people did to it as a whole.
     #[serde(default)]
     control: control::Control,
+    /// What waits for people, and what they decided.
+    #[serde(default)]
+    asked: asked::Asked,
 }
 
 /// Which event it was.
@@ -149,11 +160,22 @@ pub enum Operation {
         /// Those that were handed over, and the event that says so.
         delivered: Option<(Vec<InputId>, Stamp)>,
     },
+    /// A request for a capability.
+    Power {
+        /// Of which tool.
+        tool: String,
+        /// What for.
+        reason: String,
+        /// What became of it, and the event that says so.
+        answer: Option<(Power, Stamp)>,
+    },
 }
 
 /// What became of an allowed call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum CallState {
+    /// It waits for a person's approval. Nothing was charged or sent.
+    Held,
     /// It was sent, or is about to be.
     Requested,
     /// It was sent and nobody knows what became of it.
@@ -182,10 +204,12 @@ impl Operation {
             | Self::Derived { at, .. } => Some(*at),
             Self::Sleep { fired, .. } => *fired,
             Self::Input { delivered: Some((_, at)) }
-            | Self::Steers { delivered: Some((_, at)), .. } => Some(*at),
+            | Self::Steers { delivered: Some((_, at)), .. }
+            | Self::Power { answer: Some((_, at)), .. } => Some(*at),
             Self::Call { .. }
             | Self::Input { delivered: None }
-            | Self::Steers { delivered: None, .. } => None,
+            | Self::Steers { delivered: None, .. }
+            | Self::Power { answer: None, .. } => None,
         }
     }
 
@@ -195,7 +219,9 @@ impl Operation {
             Self::Call { request, .. } => Some(&request.digest),
             Self::Denied { denied, .. } => Some(&denied.digest),
             Self::Derived { digest, .. } => Some(digest),
-            Self::Sleep { .. } | Self::Input { .. } | Self::Steers { .. } => None,
+            Self::Sleep { .. } | Self::Input { .. } | Self::Steers { .. } | Self::Power { .. } => {
+                None
+            }
         }
     }
 
@@ -208,6 +234,7 @@ impl Operation {
             Self::Sleep { .. } => "a sleep".into(),
             Self::Input { .. } => "a wait for input".into(),
             Self::Steers { .. } => "a look for steers".into(),
+            Self::Power { tool, reason, .. } => format!("a request for {tool} ({reason})"),
         }
     }
 }
@@ -310,10 +337,13 @@ impl Task {
         self.open.iter().filter_map(|call| self.request(*call).map(|request| (*call, request)))
     }
 
-    /// Whether the agent waits for nothing but time or input.
+    /// Whether the agent waits for nothing but time, input or a person.
     pub fn waits(&self) -> bool {
-        let asks = !self.asking.is_empty() || !self.asking_steers.is_empty();
-        (asks || !self.sleeping.is_empty()) && self.open.is_empty()
+        let asks = !self.asking.is_empty()
+            || !self.asking_steers.is_empty()
+            || !self.sleeping.is_empty()
+            || self.count_questions() > 0;
+        asks && self.open.iter().all(|call| self.asked.unsettled.contains_key(call))
     }
 
     /// How many calls the task made, refused ones included.
@@ -330,6 +360,7 @@ impl Task {
                     Operation::Call { request, .. } => Some(request.grant),
                     Operation::Denied { denied, .. } => Some(denied.grant),
                     Operation::Derived { grant, .. } => Some(*grant),
+                    Operation::Power { .. } => self.granted_to(call),
                     Operation::Sleep { .. }
                     | Operation::Input { .. }
                     | Operation::Steers { .. } => None,

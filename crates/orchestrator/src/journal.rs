@@ -104,6 +104,15 @@ pub trait Journal: Send + Sync {
         limit: usize,
     ) -> Result<Vec<(TaskId, TaskHead)>, JournalError>;
 
+    /// Up to `limit` tasks, newest first, that wait for a person; `after`: the last one already seen.
+    /// Touches no more tasks than it gives.
+    fn asking(
+        &self,
+        tenant: &str,
+        after: Option<TaskId>,
+        limit: usize,
+    ) -> Result<Vec<TaskId>, JournalError>;
+
     /// Every task that has not ended, with its tenant.
     fn unsettled(&self) -> Result<Vec<(String, TaskId)>, JournalError>;
 

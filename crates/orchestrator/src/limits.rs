@@ -6,8 +6,14 @@ use std::time::Duration;
 /// outcome carries the whole.
 pub const OUTPUT_QUEUE: usize = 64;
 
-/// How often a call whose connection was lost is taken up again before it is given up.
-pub const SETTLE_TRIES: u32 = 5;
+/// How often a call whose connection was lost is taken up again before its task is paused.
+pub const SETTLE_TRIES: u32 = 8;
+
+/// The first wait before a lost call is taken up once more.
+pub const SETTLE_FIRST: Duration = Duration::from_millis(100);
+
+/// The longest such wait.
+pub const SETTLE_MOST: Duration = Duration::from_secs(10);
 
 /// The longest a call may take, whatever its method says.
 pub const LONGEST_CALL: Duration = Duration::from_secs(3600);
@@ -132,6 +138,12 @@ pub const LABELS: usize = 32;
 
 /// Tasks in one answer.
 pub const TASKS_PER_PAGE: usize = 1_000;
+
+/// Questions in one answer, before those of the last task in it: a person looks through some.
+pub const QUESTIONS_PER_PAGE: usize = 256;
+
+/// Grants that are offered to a person who is asked for one.
+pub const OFFERS: usize = 32;
 
 /// Tools that one node may offer.
 pub const TOOLS_PER_NODE: usize = 64;

@@ -11,7 +11,9 @@ pub mod forward;
 pub mod gate;
 pub mod objects;
 mod pin;
+pub mod questions;
 pub mod services;
+mod settle;
 mod snapshot;
 mod standing;
 pub mod timers;
@@ -64,6 +66,8 @@ pub struct Owner {
     winding_down: Cell<bool>,
     /// Set in one that only tries a program.
     trial: Option<trial::Trial>,
+    /// The timer of the next question that is decided by itself.
+    next_review: RefCell<Option<questions::Alarm>>,
     snapshot: snapshot::Last,
 }
 
@@ -114,6 +118,7 @@ impl Owner {
             closing: Cell::new(false),
             winding_down: Cell::new(false),
             trial,
+            next_review: RefCell::new(None),
             snapshot: snapshot::Last::default(),
         })
     }
@@ -180,6 +185,7 @@ impl Owner {
         self.write(events.clone());
         crash::point(Step::Appended, first);
         self.after(&events);
+        self.review();
         let number = self.with(|task| task.head().number);
         Ok(Recorded { events, number })
     }
@@ -337,6 +343,7 @@ impl Owner {
                 Fact::TaskResumed { .. } => {
                     self.arm_all();
                     self.arm_limit();
+                    self.forward_open();
                 }
                 Fact::CancelRequested(_) => self.wind_down(),
                 Fact::TaskUpgraded(upgraded) => self.forget_dropped(&upgraded.dropped),
@@ -350,7 +357,7 @@ impl Owner {
                 Fact::InputDelivered { .. } | Fact::SteersDelivered { .. } => {
                     self.stirred.notify_one();
                 }
-                _ => {}
+                fact => self.after_question(fact),
             }
         }
     }

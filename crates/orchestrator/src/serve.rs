@@ -9,6 +9,7 @@ pub(crate) mod fakes;
 mod keeper;
 mod mesh;
 pub mod object;
+mod questions;
 pub mod request;
 pub mod task;
 pub mod tasks_tool;

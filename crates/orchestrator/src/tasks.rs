@@ -2,6 +2,7 @@
 
 pub mod family;
 mod fork;
+pub mod inbox;
 mod list;
 mod loading;
 mod needs;
@@ -332,6 +333,7 @@ impl Tasks {
             origin: None,
             interface: String::new(),
             reserve: Budgets::NONE,
+            on_unknown: spec.on_unknown,
             by: by.to_string(),
         };
         Ok((grant, own))

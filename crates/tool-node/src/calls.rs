@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::kit::{CallContext, Instance, Output, Remote, Reply, fail};
+use crate::kit::{CallContext, Entry, Instance, Output, Remote, Reply, fail};
 use crate::ledger::{CallState, Ledger};
 use crate::limits;
 
@@ -81,7 +81,8 @@ impl Calls {
         link: Link,
     ) -> Result<Reply, Failure> {
         crash::point(Step::Received, "request");
-        let meta = &instance.method(&request.method)?.meta;
+        let entry = instance.method(&request.method)?;
+        let (meta, promise) = (&entry.meta, Promise::of(entry));
         if request.key.len() > limits::MAX_KEY_BYTES {
             let most = limits::MAX_KEY_BYTES;
             return Err(fail::limit(format!("a key has at most {most} bytes")));
@@ -93,19 +94,38 @@ impl Calls {
         let running = match self.find(&key)? {
             Found::Running(running) => running,
             Found::Completed(outcome, cost) => return repeated(outcome, cost),
-            Found::Nothing => self.start(instance.clone(), request, meta.idempotent),
+            Found::Nothing => self.start(instance.clone(), request, promise),
         };
         running.wait(link).await
     }
 
-    /// What became of the call with this key. Waits while it runs.
-    pub(crate) async fn settle(&self, key: &[u8]) -> Result<CallState, Failure> {
+    /// What became of the call with this key, which was sent so many milliseconds ago. Waits while
+    /// it runs.
+    pub(crate) async fn settle(&self, key: &[u8], age_ms: u64) -> Result<CallState, Failure> {
         let running = self.running.borrow().get(key).cloned();
         if let Some(running) = running {
             let (result, cost) = running.finished().await;
             return Ok(CallState::Completed(outcome_of(&result), cost));
         }
-        self.ledger.look_up(key).map_err(|e| unreadable(&e))
+        let state = self.ledger.look_up(key).map_err(|e| unreadable(&e))?;
+        if state == CallState::NeverStarted && !self.ledger.remembers(age_ms) {
+            return Ok(CallState::Forgotten);
+        }
+        Ok(state)
+    }
+
+    /// Forgets that the call with this key began, durably, so that it may be sent again. One that
+    /// has ended, or runs, stays.
+    pub(crate) async fn reopen(&self, key: &[u8]) -> Result<(), Failure> {
+        if self.running.borrow().contains_key(key) {
+            return Ok(());
+        }
+        let unwritable =
+            |e: DiskError| fail::unavailable(format!("the ledger cannot be written: {e}"));
+        match self.ledger.look_up(key).map_err(|e| unreadable(&e))? {
+            CallState::Started => self.ledger.forget(key).await.map_err(unwritable),
+            _ => Ok(()),
+        }
     }
 
     /// A call that changes nothing lives and dies with its caller.
@@ -117,6 +137,13 @@ impl Calls {
         contained(instance.run(&request.method, request.args, request.objects, call)).await
     }
 
+    /// Records, durably, that from here on the call must not be done again.
+    async fn begin(&self, key: &[u8]) -> Result<(), Failure> {
+        self.ledger.started(key).await.map_err(|e| {
+            fail::unavailable(format!("the ledger cannot be written, so nothing was done: {e}"))
+        })
+    }
+
     fn find(&self, key: &[u8]) -> Result<Found, Failure> {
         if key.is_empty() {
             return Ok(Found::Nothing);
@@ -125,7 +152,7 @@ impl Calls {
             return Ok(Found::Running(Rc::clone(running)));
         }
         match self.ledger.look_up(key).map_err(|e| unreadable(&e))? {
-            CallState::NeverStarted => Ok(Found::Nothing),
+            CallState::NeverStarted | CallState::Forgotten => Ok(Found::Nothing),
             CallState::Completed(outcome, cost) => Ok(Found::Completed(outcome, cost)),
             CallState::Started => Err(Failure::new(
                 Code::Unknown,
@@ -139,7 +166,7 @@ impl Calls {
         self: &Rc<Self>,
         instance: Instance,
         request: Request,
-        idempotent: bool,
+        promise: Promise,
     ) -> Rc<Running> {
         let running = Rc::new(Running {
             cancel: CancellationToken::new(),
@@ -153,7 +180,7 @@ impl Calls {
         let (calls, run) = (Rc::clone(self), Rc::clone(&running));
         self.tasks.spawn_local(async move {
             let _counted = Counted::new(&calls.in_flight);
-            let result = calls.run(&run, &instance, request, idempotent).await;
+            let result = calls.run(&run, &instance, request, promise).await;
             calls.running.borrow_mut().remove(&key);
             run.done.send_replace(Some(result));
         });
@@ -168,18 +195,24 @@ impl Calls {
         running: &Running,
         instance: &Instance,
         request: Request,
-        idempotent: bool,
+        promise: Promise,
     ) -> Ended {
         let key = request.key.clone();
-        if !key.is_empty()
+        let mut call = CallContext::new(&key, running.cancel.clone(), self.output.clone());
+        let idempotent = promise == Promise::Repeatable;
+        if !key.is_empty() && promise == Promise::Marks {
+            let (calls, key) = (Rc::clone(self), key.clone());
+            call = call.marking(Rc::new(move || {
+                let (calls, key) = (Rc::clone(&calls), key.clone());
+                async move { calls.begin(&key).await }.boxed_local()
+            }));
+        } else if !key.is_empty()
             && !idempotent
-            && let Err(e) = self.ledger.started(&key).await
+            && let Err(failure) = self.begin(&key).await
         {
-            let why = format!("the ledger cannot be written, so nothing was done: {e}");
-            return (Err(fail::unavailable(why)), 0);
+            return (Err(failure), 0);
         }
         crash::point(Step::Begun, "effect");
-        let call = CallContext::new(&key, running.cancel.clone(), self.output.clone());
         let work = instance.run(&request.method, request.args, request.objects, call.clone());
         let result = stoppable(&running.cancel, contained(work)).await;
         crash::point(Step::Done, "effect");
@@ -201,6 +234,27 @@ impl Calls {
             crash::point(Step::Recorded, "effect");
         }
         (result, cost)
+    }
+}
+
+/// What a method with effects promises about being interrupted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Promise {
+    /// Doing it twice is the same as doing it once.
+    Repeatable,
+    /// It says itself from where on it must not be done again.
+    Marks,
+    /// Nothing.
+    Nothing,
+}
+
+impl Promise {
+    const fn of(entry: &Entry) -> Self {
+        match (entry.meta.idempotent, entry.marks) {
+            (true, _) => Self::Repeatable,
+            (false, true) => Self::Marks,
+            (false, false) => Self::Nothing,
+        }
     }
 }
 

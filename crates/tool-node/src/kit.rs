@@ -58,6 +58,7 @@ pub use decode::decode;
 pub use encode::encode;
 pub use handle::{Answer, Handle};
 pub(crate) use instance::{Instance, Reply};
+pub(crate) use interface::Entry;
 pub use interface::Interface;
 pub use method::{Method, NoArgs};
 pub use path::RelPath;

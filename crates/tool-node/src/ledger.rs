@@ -25,6 +25,8 @@ pub enum CallState {
     NeverStarted,
     /// It began, and no end was recorded.
     Started,
+    /// Nothing is recorded, and the records do not go back to when it was sent.
+    Forgotten,
     /// It ended so, and cost so much. Objects that it returned are gone.
     Completed(Outcome<u32>, u64),
 }
@@ -69,6 +71,8 @@ struct Order {
     places: HashMap<Vec<u8>, u64>,
     bytes: u64,
     last: u64,
+    /// Of what was sent before this moment, in milliseconds since 1970, records may be missing.
+    floor_ms: u64,
 }
 
 struct Entry {
@@ -82,6 +86,8 @@ const RECORD: u8 = b'r';
 /// Keys by place in the order, eight bytes, with time (eight bytes) and size (eight bytes) of the
 /// record before the key.
 const PLACE: u8 = b'p';
+/// The moment before which records may be missing, eight bytes.
+const FLOOR: &[u8] = b"f";
 
 impl Ledger {
     /// Opens the ledger in `dir`, making it at first.
@@ -92,7 +98,12 @@ impl Ledger {
             let order = read_order(&disk)?;
             Ok::<_, DiskError>((disk, order))
         });
-        let (disk, order) = opened.await.map_err(|e| DiskError(e.to_string()))??;
+        let (disk, mut order) = opened.await.map_err(|e| DiskError(e.to_string()))??;
+        if order.floor_ms == 0 {
+            // A new one knows of nothing that was sent before, perhaps to one that is lost.
+            order.floor_ms = now_ms();
+            disk.commit(vec![order.floor()]).await?;
+        }
         Ok(Self { store: Rc::new(disk), order: RefCell::new(order) })
     }
 
@@ -100,6 +111,23 @@ impl Ledger {
     pub fn over(store: Rc<dyn Store>) -> Result<Self, DiskError> {
         let order = RefCell::new(read_order(&*store)?);
         Ok(Self { store, order })
+    }
+
+    /// Whether a call that was sent so many milliseconds ago would be recorded if it had begun.
+    pub fn remembers(&self, age_ms: u64) -> bool {
+        now_ms().saturating_sub(age_ms) >= self.order.borrow().floor_ms
+    }
+
+    /// Forgets a call, durably, as though it had never begun.
+    pub async fn forget(&self, key: &[u8]) -> Result<(), DiskError> {
+        let mut writes = vec![(record_key(key), None)];
+        {
+            let mut order = self.order.borrow_mut();
+            if let Some(place) = order.places.get(key).copied() {
+                order.leave(place, &mut writes);
+            }
+        }
+        self.store.commit(writes).await
     }
 
     /// What is known of the call with this key.
@@ -139,7 +167,7 @@ impl Order {
     /// Enters the record of `key` as the newest and forgets what is too old or too much. Gives
     /// the writes that say so on disk.
     fn enter(&mut self, key: &[u8], bytes: u64, time_ms: u64) -> Vec<Write> {
-        let mut writes = Vec::new();
+        let (mut writes, before_ms) = (Vec::new(), self.floor_ms);
         if let Some(place) = self.places.get(key).copied() {
             self.leave(place, &mut writes);
         }
@@ -149,13 +177,23 @@ impl Order {
         for _ in 0..limits::LEDGER_PRUNE_AT_ONCE {
             match self.entries.first_key_value() {
                 Some((&place, oldest)) if self.too_much(oldest, time_ms) => {
+                    let margin = u64::try_from(limits::LEDGER_MARGIN.as_millis());
+                    let lost_ms = oldest.time_ms.saturating_add(margin.unwrap_or(u64::MAX));
                     writes.push((record_key(&oldest.key), None));
                     self.leave(place, &mut writes);
+                    self.floor_ms = self.floor_ms.max(lost_ms);
                 }
                 _ => break,
             }
         }
+        if self.floor_ms > before_ms {
+            writes.push(self.floor());
+        }
         writes
+    }
+
+    fn floor(&self) -> Write {
+        (FLOOR.to_vec(), Some(self.floor_ms.to_be_bytes().to_vec()))
     }
 
     fn too_much(&self, oldest: &Entry, now_ms: u64) -> bool {
@@ -199,6 +237,8 @@ impl Entry {
 
 fn read_order(store: &dyn Store) -> Result<Order, DiskError> {
     let mut order = Order::default();
+    let floor = store.get(FLOOR)?.and_then(|floor| floor.try_into().ok());
+    order.floor_ms = floor.map_or(0, u64::from_be_bytes);
     loop {
         let page = store.scan(&[PLACE], &place_key(order.last + 1), limits::LEDGER_PAGE)?;
         if page.is_empty() {

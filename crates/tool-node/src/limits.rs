@@ -25,6 +25,10 @@ pub const LEDGER_BYTES: u64 = 256 << 20;
 /// How long the ledger keeps an outcome: an owner that was away longer must ask a person.
 pub const LEDGER_AGE: Duration = Duration::from_secs(7 * 86_400);
 
+/// What is forgotten counts as sent so much later than it was entered, so that calls on their way and
+/// clocks that differ do not make it look as if it had never begun.
+pub const LEDGER_MARGIN: Duration = Duration::from_secs(60);
+
 /// Memory of the ledger's cache. Repeated keys are rare and recent.
 pub const LEDGER_CACHE_BYTES: u64 = 16 << 20;
 

@@ -98,6 +98,8 @@ impl Session<'_> {
         file.set_path("main.js");
         let mut grant = spec.init_grants(1).get(0);
         grant.set_name("book");
+        // The program itself looks before it repeats what may have happened.
+        grant.set_on_unknown(remit_schema::event_capnp::OnUnknown::Fail);
         grant.init_tool().set_tool("book");
         let made = within(DEADLINE, request.send()).await?;
         let id = made.get().and_then(|made| made.get_id()).map_err(|e| to_failure(&e))?;

@@ -209,6 +209,15 @@ impl Journal for SimJournal {
         self.memory.list(tenant, status, after, limit)
     }
 
+    fn asking(
+        &self,
+        tenant: &str,
+        after: Option<TaskId>,
+        limit: usize,
+    ) -> Result<Vec<TaskId>, JournalError> {
+        self.memory.asking(tenant, after, limit)
+    }
+
     fn unsettled(&self) -> Result<Vec<(String, TaskId)>, JournalError> {
         self.memory.unsettled()
     }

@@ -1,6 +1,7 @@
 //! One readable line for each event, with what is needed from the events before it.
 
 mod control;
+mod person;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -113,6 +114,12 @@ impl Lines {
             Fact::TaskCancelled(reason) => {
                 format!("{} {}", paint.ink(Ink::Odd, "cancelled:"), short(reason, 200))
             }
+            Fact::ApprovalRequested(_)
+            | Fact::ApprovalDecided(_)
+            | Fact::PowerRequested(_)
+            | Fact::PowerDecided(_)
+            | Fact::SettlementRequested(_)
+            | Fact::SettlementDecided(_) => self.person(fact),
             Fact::TaskPaused { .. }
             | Fact::TaskResumed { .. }
             | Fact::CancelRequested(_)
@@ -157,6 +164,7 @@ impl Lines {
             version: grant.version.clone(),
             path: grant.path.clone(),
             caveats: grant.caveats.clone(),
+            on_unknown: grant.on_unknown,
         };
         let line = format!(
             "grant {} = {}",

@@ -1,5 +1,7 @@
 //! Events as JSON, for programs: `{"number", "timeMs", "event", ...}`, names as in the schema.
 
+mod person;
+
 use remit_client::{Event, Fact, Failure, value_to_json};
 use remit_core::event::{CallDenied, CallRequested, Grant, Level, SourceFile, TaskCreated};
 use remit_core::grant::text::caveat_text;
@@ -68,6 +70,12 @@ fn fact(fact: &Fact) -> Json {
         Fact::TaskCompleted(value) => json!({ "value": value_to_json(value) }),
         Fact::TaskFailed(why) => json!({ "failure": failure(why) }),
         Fact::TaskCancelled(reason) => json!({ "reason": reason }),
+        Fact::ApprovalRequested(_)
+        | Fact::ApprovalDecided(_)
+        | Fact::PowerRequested(_)
+        | Fact::PowerDecided(_)
+        | Fact::SettlementRequested(_)
+        | Fact::SettlementDecided(_) => person::fact(fact),
         Fact::TaskPaused { reason, who } => json!({ "reason": reason, "who": who }),
         Fact::TaskResumed { who } => json!({ "who": who }),
         Fact::CancelRequested(cancel) => json!({ "why": failure(&cancel.why), "who": cancel.who }),

@@ -1,6 +1,7 @@
 //! A task's grants as a tree: each under the one it was narrowed from.
 
 use remit_client::{GrantId, GrantInfo};
+use remit_core::event::OnUnknown;
 use remit_core::grant::text::GrantText;
 
 use super::paint::{Ink, Paint};
@@ -41,6 +42,7 @@ fn one(grant: &GrantInfo, paint: Paint) -> String {
         version: grant.version.clone(),
         path: grant.path.clone(),
         caveats: grant.caveats.clone(),
+        on_unknown: OnUnknown::Inherit,
     };
     let used = usize::try_from(grant.used).unwrap_or(usize::MAX);
     let line = format!(

@@ -62,6 +62,7 @@ pub(crate) fn grant(
             wire::manifest::write(root.init_manifest(), &own.manifest);
         }
     }
+    builder.set_on_unknown(wire::event::wire_on_unknown(grant.on_unknown));
     let mut caveats = builder.init_caveats(len(grant.caveats.len()));
     for (at, caveat) in (0..).zip(&grant.caveats) {
         wire::event::write_caveat(caveats.reborrow().get(at), caveat);

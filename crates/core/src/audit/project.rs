@@ -1,5 +1,7 @@
 //! The projection of a task's events into audit records: no second log, another view of the one.
 
+mod person;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -7,7 +9,7 @@ use super::{Decision, Record};
 use crate::event::{CallDenied, CallRequested, Delegate, Event, Fact, Grant};
 use crate::failure::Code;
 use crate::id::{CallNumber, GrantId, ObjectId, TaskId};
-use crate::task::Task;
+use crate::task::{Question, Task};
 use crate::value::{Outcome, Value};
 
 /// Walks over the events of one task, in order, and tells which of them exercise authority.
@@ -44,6 +46,11 @@ impl Projection {
         for (_, request) in task.open_calls() {
             next.note_request(request);
         }
+        for question in task.questions() {
+            if let Question::Approval(request, _) = question {
+                next.note_request(request);
+            }
+        }
         next
     }
 
@@ -73,10 +80,16 @@ impl Projection {
             Fact::CallRequested(request) => Some(self.requested(request)),
             Fact::CallDenied(denied) => Some(self.denied(denied)),
             Fact::CallCompleted { call, outcome, .. } => self.completed(*call, outcome),
+            Fact::ApprovalRequested(_)
+            | Fact::ApprovalDecided(_)
+            | Fact::PowerRequested(_)
+            | Fact::PowerDecided(_)
+            | Fact::SettlementDecided(_) => self.asked(&event.fact),
             Fact::AttemptStarted { .. }
             | Fact::AttemptEnded { .. }
             | Fact::CallUnknown { .. }
             | Fact::CallRecalled { .. }
+            | Fact::SettlementRequested(_)
             | Fact::LogEmitted { .. }
             | Fact::SteersRequested { .. }
             | Fact::SteersDelivered { .. }

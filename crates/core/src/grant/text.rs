@@ -13,6 +13,7 @@ pub use fields::caveats_from_value;
 pub use time::{moment, span};
 
 use super::{Caveat, path};
+use crate::event::OnUnknown;
 use escape::{escape_root, unescape};
 
 #[cfg(test)]
@@ -29,6 +30,9 @@ pub struct GrantText {
     pub path: String,
     /// The caveats.
     pub caveats: Vec<Caveat>,
+    /// What is done about a call of unknown outcome: `onUnknown=retry`, `fail` or `ask`. No caveat:
+    /// it allows and forbids nothing.
+    pub on_unknown: OnUnknown,
 }
 
 /// The text is no grant: what was found and what would be right.
@@ -47,13 +51,15 @@ impl GrantText {
                 "`{text}` names no tool: write tool:path?caveats, for example fs:src?methods=read,list"
             )));
         }
-        let caveats = query
-            .split('&')
-            .filter(|part| !part.is_empty())
-            .map(|part| parse_caveat(part, now_ms))
-            .collect::<Result<_, _>>()?;
+        let (mut caveats, mut on_unknown) = (Vec::new(), OnUnknown::Inherit);
+        for part in query.split('&').filter(|part| !part.is_empty()) {
+            match part.strip_prefix("onUnknown=") {
+                Some(policy) => on_unknown = parse_policy(policy)?,
+                None => caveats.push(parse_caveat(part, now_ms)?),
+            }
+        }
         let path = path::join("", &unescape(path)?).map_err(|bad| NotAGrant(bad.to_string()))?;
-        Ok(Self { tool: unescape(tool)?, version: unescape(version)?, path, caveats })
+        Ok(Self { tool: unescape(tool)?, version: unescape(version)?, path, caveats, on_unknown })
     }
 }
 
@@ -69,6 +75,17 @@ impl std::fmt::Display for GrantText {
         for (at, caveat) in self.caveats.iter().enumerate() {
             write!(f, "{}{}", if at == 0 { '?' } else { '&' }, caveat_text(caveat))?;
         }
+        if self.on_unknown != OnUnknown::Inherit {
+            let mark = if self.caveats.is_empty() { '?' } else { '&' };
+            write!(f, "{mark}onUnknown={}", self.on_unknown.as_str())?;
+        }
         Ok(())
     }
+}
+
+fn parse_policy(name: &str) -> Result<OnUnknown, NotAGrant> {
+    let named = OnUnknown::NAMED.into_iter().find(|policy| policy.as_str() == name);
+    named.ok_or_else(|| {
+        NotAGrant(format!("`onUnknown={name}` is no policy: write onUnknown=retry, fail or ask"))
+    })
 }

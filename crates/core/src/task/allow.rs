@@ -18,7 +18,7 @@ pub(super) struct Understood {
     pub(super) returns: String,
     pub(super) read_only: bool,
     pub(super) idempotent: bool,
-    destructive: bool,
+    pub(super) destructive: bool,
     /// Whether a manifest says what the arguments are called.
     described: bool,
     /// Which arguments are paths.
@@ -92,7 +92,7 @@ impl Task {
 
     /// Who makes a call: the holder of a grant that was passed on, the tool that was lent an
     /// object, or the task's own agent.
-    fn user(&self, call: &CallCommand) -> String {
+    pub(super) fn user(&self, call: &CallCommand) -> String {
         let holder = call.delegate.as_ref().and_then(|delegate| self.grants.get(&delegate.grant));
         let lender = call.through.and_then(|lender| self.request(lender));
         let tool = lender.and_then(|request| self.grants.get(&request.grant));

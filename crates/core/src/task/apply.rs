@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::{CallState, Ending, Held, Operation, Stamp, Task};
-use crate::event::{CallRequested, Delegate, Event, Fact, Grant};
+use crate::event::{CallDenied, CallRequested, Delegate, Event, Fact, Grant};
 use crate::grant::{Checker, Usage};
 use crate::id::{Attempt, CallNumber, EventNumber, GrantId};
 use crate::value::Outcome;
@@ -71,6 +71,7 @@ impl Task {
             memo: BTreeMap::new(),
             ending: None,
             control: super::control::Control::default(),
+            asked: super::asked::Asked::default(),
         })
     }
 
@@ -103,14 +104,13 @@ impl Task {
             Fact::GrantEnded { grant, .. } => self.end_grant(*grant),
             Fact::CallRequested(request) => self.request_call(request, at),
             Fact::CallCompleted { call, outcome, cost } => self.complete(*call, outcome, *cost, at),
-            Fact::CallDenied(denied) => {
-                let operation = Operation::Denied { denied: Arc::new((**denied).clone()), at };
-                self.add_operation(denied.call, operation)?;
-                self.calls += 1;
-                self.note_delegate(denied.delegate.as_ref(), denied.call);
-                self.told_in_order(denied.call);
-                Ok(())
-            }
+            Fact::CallDenied(denied) => self.deny(denied, at),
+            Fact::ApprovalRequested(asked) => self.apply_hold(asked, at),
+            Fact::ApprovalDecided(decided) => self.apply_approval(decided, at),
+            Fact::PowerRequested(asked) => self.apply_power_request(asked, at),
+            Fact::PowerDecided(decided) => self.apply_power(decided, at),
+            Fact::SettlementRequested(asked) => self.apply_question(asked, at),
+            Fact::SettlementDecided(decided) => self.apply_settlement(decided),
             Fact::CallRecalled { call, from } => self.recall(*call, *from, at),
             Fact::CallUnknown { call, .. } => self.lose(*call),
             Fact::LogEmitted { line, .. } => {
@@ -181,15 +181,36 @@ impl Task {
         Ok(())
     }
 
+    fn deny(&mut self, denied: &CallDenied, at: Stamp) -> Applied {
+        self.take_held(denied.call, &denied.digest);
+        let operation = Operation::Denied { denied: Arc::new(denied.clone()), at };
+        self.add_operation(denied.call, operation)?;
+        self.calls += 1;
+        self.note_delegate(denied.delegate.as_ref(), denied.call);
+        self.told_in_order(denied.call);
+        Ok(())
+    }
+
+    /// Makes way for what becomes of a held call, if it is this one.
+    fn take_held(&mut self, call: CallNumber, digest: &[u8; 32]) {
+        if let Some(Operation::Call { request, state: CallState::Held }) =
+            self.operations.get(&call)
+            && request.digest == *digest
+        {
+            self.operations.remove(&call);
+            self.asked.held.remove(&call);
+        }
+    }
+
     /// Operations of the agent are told to it in the order of their outcomes. Lent objects and
     /// grants that were passed on are used by others, who have no turns to keep.
-    fn told_in_order(&mut self, operation: CallNumber) {
+    pub(super) fn told_in_order(&mut self, operation: CallNumber) {
         if operation < CallNumber::FIRST_LENT {
             self.order.push(operation);
         }
     }
 
-    fn note_delegate(&mut self, delegate: Option<&Delegate>, call: CallNumber) {
+    pub(super) fn note_delegate(&mut self, delegate: Option<&Delegate>, call: CallNumber) {
         if let Some(delegate) = delegate {
             self.delegated.insert((delegate.grant, delegate.key.clone()), call);
         }
@@ -256,11 +277,13 @@ impl Task {
         if !self.grants.contains_key(&request.grant) {
             return Err("its grant is not there");
         }
+        self.take_held(request.call, &request.digest);
         let operation =
             Operation::Call { request: Arc::new(request.clone()), state: CallState::Requested };
         self.add_operation(request.call, operation)?;
         self.note_delegate(request.delegate.as_ref(), request.call);
         self.open.insert(request.call);
+        self.asked.sent.insert(request.call, at.time_ms);
         self.calls += 1;
         self.charge_request(request, at.time_ms);
         Ok(())
@@ -277,6 +300,9 @@ impl Task {
             Some(Operation::Call { state: CallState::Completed(..), .. }) => {
                 Err("that call has ended already")
             }
+            Some(Operation::Call { state: CallState::Held, .. }) => {
+                Err("that call was not sent yet")
+            }
             Some(Operation::Call { state, request }) => {
                 *state = CallState::Completed(Arc::new(outcome.clone()), at);
                 let grant = request.grant;
@@ -285,6 +311,8 @@ impl Task {
                     self.costs.insert(call, cost);
                 }
                 self.open.remove(&call);
+                self.asked.unsettled.remove(&call);
+                self.asked.sent.remove(&call);
                 self.told_in_order(call);
                 self.memorise(call);
                 Ok(())
@@ -323,7 +351,7 @@ impl Task {
         Ok(())
     }
 
-    fn add_operation(&mut self, number: CallNumber, operation: Operation) -> Applied {
+    pub(super) fn add_operation(&mut self, number: CallNumber, operation: Operation) -> Applied {
         if number == CallNumber(0) {
             return Err("operations are numbered from 1");
         }
@@ -349,6 +377,10 @@ fn may_follow_the_end(fact: &Fact) -> bool {
         Fact::CallRequested(request) => request.delegate.is_some(),
         Fact::CallDenied(denied) => denied.delegate.is_some(),
         Fact::GrantAdded(grant) => grant.derived.is_some(),
+        Fact::ApprovalRequested(asked) => asked.request.delegate.is_some(),
+        Fact::ApprovalDecided(decided) => decided.call >= CallNumber::FIRST_LENT,
+        Fact::SettlementRequested(asked) => asked.call >= CallNumber::FIRST_LENT,
+        Fact::SettlementDecided(decided) => decided.call >= CallNumber::FIRST_LENT,
         _ => false,
     }
 }

@@ -8,7 +8,7 @@ use super::derive::{ATTENUATE, SPLIT};
 use super::{CallState, Operation, Task};
 use crate::event::{CallDenied, CallRequested, Delegate, Fact};
 use crate::failure::{Code, Failure};
-use crate::id::{Attempt, CallNumber, ObjectId};
+use crate::id::{Attempt, CallNumber, GrantId, ObjectId};
 use crate::limits;
 use crate::value::{Outcome, Value, digest_object};
 
@@ -42,7 +42,7 @@ impl CallCommand {
         hash.finalize().into()
     }
 
-    fn check_size(&self) -> Result<(), Failure> {
+    pub(super) fn check_size(&self) -> Result<(), Failure> {
         if self.method.len() > limits::MAX_NAME_BYTES {
             let why = format!("a method name of more than {} bytes", limits::MAX_NAME_BYTES);
             return Err(Failure::new(Code::InvalidArgument, why));
@@ -98,25 +98,40 @@ impl Task {
             }
             None => self.allow(call, grant, now_ms),
         };
-        let fact = match allowed.and_then(without_approval) {
-            Ok(understood) => Fact::CallRequested(Box::new(CallRequested {
-                call: call.call,
-                attempt: call.attempt,
-                object: call.object,
-                method: call.method.clone(),
-                args: understood.args,
-                digest,
-                grant,
-                path: understood.path,
-                returns: understood.returns,
-                read_only: understood.read_only,
-                idempotent: understood.idempotent,
-                through: call.through,
-                delegate: call.delegate.clone(),
-            })),
-            Err(failure) => denied(failure),
-        };
-        Ok(Decision::Record(self.recalling(fact)))
+        let fact = allowed.and_then(|(understood, approval)| {
+            let request = self.requested(call, (digest, grant), &understood, None);
+            match approval {
+                None => Ok(Fact::CallRequested(Box::new(request))),
+                Some(caveat) => self.hold(request, &understood, (caveat, self.user(call)), now_ms),
+            }
+        });
+        Ok(Decision::Record(self.recalling(fact.unwrap_or_else(denied))))
+    }
+
+    /// A call as it is recorded when it is made.
+    pub(super) fn requested(
+        &self,
+        call: &CallCommand,
+        (digest, grant): ([u8; 32], GrantId),
+        understood: &Understood,
+        approval: Option<CallNumber>,
+    ) -> CallRequested {
+        CallRequested {
+            call: call.call,
+            attempt: call.attempt,
+            object: call.object,
+            method: call.method.clone(),
+            args: understood.args.clone(),
+            digest,
+            grant,
+            path: understood.path.clone(),
+            returns: understood.returns.clone(),
+            read_only: understood.read_only,
+            idempotent: understood.idempotent,
+            through: call.through,
+            delegate: call.delegate.clone(),
+            approval,
+        }
     }
 
     /// Whether the call may be made under its number and by this caller; `true`: it was made before.
@@ -241,19 +256,6 @@ fn same_call(recorded: &Operation, call: &CallCommand, digest: &[u8; 32]) -> Res
         &format!("{}{recorded_args}", recorded.describe()),
         &format!("{} on {} with {}", call.method, call.object, shown(&call.args)),
     ))
-}
-
-/// The call, unless a caveat asks that a person approves of it first.
-fn without_approval(
-    (understood, approval): (Understood, Option<String>),
-) -> Result<Understood, Failure> {
-    match approval {
-        None => Ok(understood),
-        Some(caveat) => {
-            let why = "the call needs a person's approval, and nobody can be asked for it here";
-            Err(Failure::new(Code::Denied, why).with_detail(caveat))
-        }
-    }
 }
 
 /// A value in a few words, for an error message.

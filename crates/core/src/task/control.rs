@@ -366,6 +366,7 @@ impl Task {
             }
             self.sleeping.remove(number);
             self.costs.remove(number);
+            self.forget_question(*number);
             self.control.generations.remove(number);
         }
         self.undelivered = inputs.into_iter().collect();

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{CallCommand, CallState, Held, Operation, PassOn, Sent, Task, Upgrade};
-use crate::event::{Fact, Grant, Level};
+use super::{CallCommand, CallState, Held, Operation, PassOn, PowerCommand, Sent, Task, Upgrade};
+use crate::event::{ApprovalDecided, Fact, Grant, Level, SettlementDecided, SettlementRequested};
 use crate::failure::{Code, Failure};
-use crate::id::{Attempt, CallNumber, GrantId};
+use crate::id::{Attempt, CallNumber, EventNumber, GrantId};
 use crate::limits;
 use crate::manifest::Manifest;
 use crate::value::Outcome;
@@ -35,6 +35,20 @@ pub enum Command {
     CompleteCall { call: CallNumber, outcome: Outcome, cost: u64 },
     /// A forwarded call was lost sight of.
     LoseCall { call: CallNumber, reason: String },
+    /// Someone decides on a held call.
+    DecideApproval(Box<ApprovalDecided>),
+    /// The agent asks for a capability that it does not hold.
+    RequestPower(Box<PowerCommand>),
+    /// Someone gives it one. The grant's number is given here.
+    GivePower { operation: CallNumber, grant: Box<Grant>, who: String },
+    /// Someone refuses it.
+    RefusePower { operation: CallNumber, reason: String, who: String },
+    /// A person is to be asked what became of a call of unknown outcome.
+    AskSettlement(Box<SettlementRequested>),
+    /// Someone decides on it. `question`: the event that asked; 0: whichever did.
+    Settle { decided: Box<SettlementDecided>, question: EventNumber },
+    /// The time of a question may have come, or nobody may wait for its answer any more.
+    Review { operation: CallNumber },
     /// The agent writes a line.
     Log { attempt: Attempt, line: u64, level: Level, text: String },
     /// Someone sends input.
@@ -152,6 +166,24 @@ impl Task {
             Command::EndGrant { grant, reason } => return Ok(self.decide_end(*grant, reason)),
             Command::CompleteCall { call, outcome, cost } => {
                 return Ok(self.decide_completion(*call, outcome, *cost));
+            }
+            Command::DecideApproval(decided) => return self.decide_approval(decided, now_ms),
+            Command::RequestPower(asked) => return self.decide_power_request(asked, now_ms),
+            Command::GivePower { operation, grant, who } => {
+                return self.decide_gift(*operation, grant, who, now_ms);
+            }
+            Command::RefusePower { operation, reason, who } => {
+                return self.decide_refusal(*operation, reason, who, now_ms);
+            }
+            Command::AskSettlement(asked) => return Ok(self.decide_question(asked)),
+            Command::Settle { decided, question } => {
+                return self.decide_settlement(decided, *question);
+            }
+            Command::Review { operation } => {
+                return Ok(match self.review_hold(*operation, now_ms) {
+                    Decision::Recorded => self.review_power(*operation, now_ms),
+                    reviewed => reviewed,
+                });
             }
             Command::LoseCall { call, reason } => return Ok(self.decide_loss(*call, reason)),
             Command::AcceptInput(sent) => return self.decide_input(sent),
@@ -343,7 +375,7 @@ impl Task {
 }
 
 /// The outcome, or in place of one that is too large to keep a failure that says so.
-fn bounded(outcome: &Outcome) -> Outcome {
+pub(super) fn bounded(outcome: &Outcome) -> Outcome {
     match outcome {
         Outcome::Value { value, .. } if value.weight() > limits::MAX_VALUE_BYTES => {
             Outcome::Failure(Failure::new(

@@ -4,7 +4,7 @@
 use super::call::CallCommand;
 use super::decide::{Decision, Refusal};
 use super::{Operation, Task};
-use crate::event::{Derivation, Fact, Grant};
+use crate::event::{Derivation, Fact, Grant, OnUnknown};
 use crate::failure::{Code, Failure};
 use crate::grant::{Budgets, Caveat, path, text};
 use crate::id::{CallNumber, GrantId, ObjectId};
@@ -62,6 +62,9 @@ impl Task {
         if self.is_revoked(grant) {
             let why = "the grant was revoked: nothing obtained through it works any more";
             return Err(Failure::new(Code::Revoked, why));
+        }
+        if let ObjectId::Result(call) | ObjectId::Part(call, _) = object {
+            self.check_decided(call)?;
         }
         self.cause_of(object).map_or(Ok(()), |cause| Err(cause.clone()))
     }
@@ -122,6 +125,7 @@ impl Task {
             interface,
             reserve,
             by: String::new(),
+            on_unknown: OnUnknown::Inherit,
         };
         self.decide_grant(&grant).map_err(Refusal::into_failure)
     }
@@ -151,6 +155,7 @@ impl Task {
     pub(super) fn derived_operation(&self, call: CallNumber) -> Option<GrantId> {
         match self.operations.get(&call)? {
             Operation::Derived { grant, .. } => Some(*grant),
+            Operation::Power { .. } => self.granted_to(call),
             _ => None,
         }
     }

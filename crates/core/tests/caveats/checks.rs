@@ -24,6 +24,9 @@ fn call(world: &mut World, n: u64, on: ObjectId, method: &str, args: Value) -> R
     match &world.journal.last().unwrap().fact {
         Fact::CallDenied(denied) => Err(denied.failure.clone()),
         Fact::CallRequested(_) => Ok(()),
+        Fact::ApprovalRequested(asked) => {
+            Err(Failure::new(Code::Denied, "waits for approval").with_detail(&asked.caveat))
+        }
         other => panic!("{other:?}"),
     }
 }

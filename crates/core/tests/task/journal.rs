@@ -203,7 +203,10 @@ fn agent_calls(task: &Task) -> Vec<CallNumber> {
         }
         Operation::Denied { denied, .. } => denied.call < CallNumber::FIRST_LENT,
         Operation::Derived { .. } => false,
-        Operation::Sleep { .. } | Operation::Input { .. } | Operation::Steers { .. } => false,
+        Operation::Sleep { .. }
+        | Operation::Input { .. }
+        | Operation::Steers { .. }
+        | Operation::Power { .. } => false,
     };
     task.operations().filter(|(_, o)| settled(o)).map(|(number, _)| number).collect()
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use remit_core::event::{Event, Fact, Grant, TaskCreated};
+use remit_core::event::{Event, Fact, Grant, OnUnknown, TaskCreated};
 use remit_core::grant::{Budgets, Caveat};
 use remit_core::manifest::{Interface, Manifest, Method, Param};
 use remit_core::task::{CallCommand, Command, Decision, Refusal, Task};
@@ -136,6 +136,7 @@ pub(crate) fn grant(name: &str, parent: Option<u32>, path: &str, caveats: Vec<Ca
         interface: String::new(),
         reserve: Budgets::NONE,
         by: String::new(),
+        on_unknown: OnUnknown::Inherit,
     }
 }
 

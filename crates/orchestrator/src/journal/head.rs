@@ -20,6 +20,8 @@ pub struct TaskHead {
     pub attempt: Attempt,
     /// How many calls it made.
     pub calls: u64,
+    /// How many questions of it wait for a person.
+    pub questions: u32,
     /// Why it ended, or waits; empty: nothing to say.
     pub detail: String,
     /// The agent node that works on it; empty: none.
@@ -37,7 +39,9 @@ pub struct TaskHead {
 }
 
 /// The first byte of a stored head.
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
+/// The one before, without questions.
+const OLD_FORMAT: u8 = 2;
 
 impl TaskHead {
     /// The stored form: format, fixed fields, texts with their lengths, CRC-32.
@@ -49,6 +53,7 @@ impl TaskHead {
         }
         bytes.extend(self.pruned_hash);
         bytes.extend(self.attempt.0.to_be_bytes());
+        bytes.extend(self.questions.to_be_bytes());
         bytes.extend(self.hash);
         for text in [&self.name, &self.detail, &self.node, &self.key] {
             bytes.extend((text.len() as u64).to_be_bytes());
@@ -65,13 +70,13 @@ impl TaskHead {
             return Err("the checksum of its head is wrong");
         }
         let (&[format, status], body) = body.split_first_chunk().ok_or("its head is cut short")?;
-        if format != FORMAT {
+        if format != FORMAT && format != OLD_FORMAT {
             return Err("its head has the form of another version");
         }
-        Self::fields(status, body).ok_or("its head makes no sense")
+        Self::fields(format, status, body).ok_or("its head makes no sense")
     }
 
-    fn fields(status: u8, mut bytes: &[u8]) -> Option<Self> {
+    fn fields(format: u8, status: u8, mut bytes: &[u8]) -> Option<Self> {
         let status = *Status::ALL.iter().find(|known| status_byte(**known) == status)?;
         let created_ms = u64::from_be_bytes(*take(&mut bytes)?);
         let number = EventNumber(u64::from_be_bytes(*take(&mut bytes)?));
@@ -81,6 +86,8 @@ impl TaskHead {
         let pruned = EventNumber(u64::from_be_bytes(*take(&mut bytes)?));
         let pruned_hash = *take(&mut bytes)?;
         let attempt = Attempt(u32::from_be_bytes(*take(&mut bytes)?));
+        let questions =
+            if format == OLD_FORMAT { 0 } else { u32::from_be_bytes(*take(&mut bytes)?) };
         let hash = *take(&mut bytes)?;
         let mut text = || {
             let size = usize::try_from(u64::from_be_bytes(*take(&mut bytes)?)).ok()?;
@@ -97,6 +104,7 @@ impl TaskHead {
             hash,
             attempt,
             calls,
+            questions,
             detail,
             node,
             key,
@@ -143,6 +151,7 @@ mod tests {
             hash: [3; 32],
             attempt: Attempt(2),
             calls: 5,
+            questions: 3,
             detail: "why".into(),
             node: "n".into(),
             key: "k".into(),

@@ -13,6 +13,8 @@ const EVENT: u8 = b'e';
 const CREATED: u8 = b'k';
 /// Tasks that have not ended: tenant, task. The value is empty.
 const LIVE: u8 = b'l';
+/// Tasks that wait for a person: tenant, task. The value is empty.
+const ASKING: u8 = b'q';
 /// Tasks by where they stand: tenant, status, task. The value is empty.
 const PLACED: u8 = b's';
 /// Pieces of large bodies: tenant, hash of the whole, number of the piece.
@@ -139,6 +141,16 @@ pub(super) fn places(tenant: &str, status: Status) -> Vec<u8> {
 pub(super) fn status_of_place(key: &[u8]) -> Option<Status> {
     let status = *key.get(key.len().checked_sub(17)?)?;
     Status::ALL.into_iter().find(|known| status_byte(*known) == status)
+}
+
+/// A task's place among those that wait for a person.
+pub(super) fn asks(tenant: &str, task: TaskId) -> Vec<u8> {
+    of(ASKING, tenant, task.as_bytes())
+}
+
+/// What the keys of a tenant's tasks that wait for a person begin with.
+pub(super) fn asking(tenant: &str) -> Vec<u8> {
+    of(ASKING, tenant, &[])
 }
 
 /// A task's place among those that have not ended.

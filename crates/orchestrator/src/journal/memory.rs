@@ -236,6 +236,19 @@ impl Journal for MemoryJournal {
         Ok(heads.collect())
     }
 
+    fn asking(
+        &self,
+        tenant: &str,
+        after: Option<TaskId>,
+        limit: usize,
+    ) -> Result<Vec<TaskId>, JournalError> {
+        let state = self.lock();
+        let asks = |(at, stored): &(&(String, TaskId), &Stored)| {
+            at.0 == tenant && stored.head.questions > 0 && after.is_none_or(|after| at.1 < after)
+        };
+        Ok(state.tasks.iter().rev().filter(asks).map(|(at, _)| at.1).take(limit).collect())
+    }
+
     fn unsettled(&self) -> Result<Vec<(String, TaskId)>, JournalError> {
         let state = self.lock();
         let live = state.tasks.iter().filter(|(_, stored)| !stored.head.status.has_ended());

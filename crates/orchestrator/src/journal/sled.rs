@@ -262,6 +262,15 @@ impl Journal for SledJournal {
         }
     }
 
+    fn asking(
+        &self,
+        tenant: &str,
+        after: Option<TaskId>,
+        limit: usize,
+    ) -> Result<Vec<TaskId>, JournalError> {
+        self.list_asking(tenant, after, limit)
+    }
+
     fn unsettled(&self) -> Result<Vec<(String, TaskId)>, JournalError> {
         self.list_live()
     }

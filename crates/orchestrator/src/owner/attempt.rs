@@ -66,6 +66,7 @@ impl Owner {
         if self.with(|task| task.cancelling().is_some()) {
             self.wind_down();
         }
+        self.review();
         let mut backoff = Backoff::new(limits::ATTEMPT_RETRY_FIRST, limits::ATTEMPT_RETRY_MOST);
         let mut fruitless = 0;
         while self.may_begin().await {

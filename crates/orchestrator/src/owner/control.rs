@@ -190,10 +190,12 @@ impl Owner {
                 grant.node
             )));
         };
-        match request::settle(&host, &self.tool_key(call), self.timeout_of(call)).await {
+        match request::settle(&host, &self.tool_key(call), self.age_ms(call), self.timeout_of(call))
+            .await
+        {
             Ok(Settled::Completed(answer)) => Ok(answer),
             Ok(Settled::NeverStarted) => Err(cancelled("cancelled before it began".into())),
-            Ok(Settled::Started) | Err(_) => {
+            Ok(Settled::Started | Settled::Forgotten) | Err(_) => {
                 Err(cancelled("the tool was told to stop: how far it had come nobody knows".into()))
             }
         }

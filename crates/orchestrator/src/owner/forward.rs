@@ -6,25 +6,38 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use remit_core::event::CallRequested;
+use remit_core::event::{CallRequested, Settlement};
 use remit_core::task::{CallState, Command, Operation};
 use remit_core::{CallNumber, Code, EventNumber, Failure, ObjectId, Outcome, Value};
 use remit_schema::object_capnp::object;
 use remit_vat::crash::{self, Step};
 
-use super::gate::Place;
+use super::gate::{Gate, Place};
 use super::{Output, Owner};
 use crate::limits;
 use crate::serve::object::{Membrane, OWNER_AWAY};
-use crate::serve::request::{self, Answer, Settled};
+use crate::serve::request::{self, Answer};
 
 /// Where in a call's key its generation stands.
 const GENERATION_SHIFT: u32 = 56;
 
+/// What is known of a call that is to be forwarded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sending {
+    /// It was never sent.
+    First,
+    /// It may have happened.
+    Unknown,
+    /// It may have happened, and a person decided that it is sent again.
+    Decided,
+}
+
 /// How one try to get an outcome ended.
-enum Try {
+pub(super) enum Try {
     /// With an outcome.
     Answered(Box<Answer>),
+    /// It was not sent: the tool is away.
+    Unreachable(Failure),
     /// The connection to the tool was lost on the way, for this reason.
     Lost(String),
 }
@@ -35,28 +48,36 @@ impl Owner {
     pub fn ensure_forwarded(self: &Rc<Self>, call: CallNumber, intent: EventNumber) {
         let open = self.with(|task| match task.operation(call) {
             Some(Operation::Call { request, state: CallState::Requested }) => {
-                Some((Rc::new(request.clone()), false))
+                let again =
+                    task.settlement(call).is_some_and(|s| s.settlement == Settlement::Retry);
+                let how = if again { Sending::Decided } else { Sending::First };
+                Some((Rc::new(request.clone()), how))
             }
             Some(Operation::Call { request, state: CallState::Unknown }) => {
-                Some((Rc::new(request.clone()), true))
+                Some((Rc::new(request.clone()), Sending::Unknown))
             }
             _ => None,
         });
-        let Some((asked, unknown)) = open else { return };
-        if self.trial.is_some() {
+        let Some((asked, how)) = open else { return };
+        // It waits for a person, or for the task to be resumed; a trial sends nothing.
+        let waits = self.with(|task| task.is_unsettled(call) || task.paused().is_some());
+        if waits || self.trial.is_some() {
             return;
         }
         if self.forwards.borrow().contains_key(&call) || self.is_closing() {
             return;
         }
-        let gate = Rc::clone(self.gates.borrow_mut().entry(asked.grant).or_default());
-        let place = gate.enter(call);
+        let place = self.gate_of(&asked).enter(call);
         let owner = Rc::clone(self);
         let task = tokio::task::spawn_local(async move {
-            owner.forward(&asked, place, intent, unknown).await;
+            owner.forward(&asked, place, intent, how).await;
             owner.forwards.borrow_mut().remove(&asked.call);
         });
         self.forwards.borrow_mut().insert(call, task.abort_handle());
+    }
+
+    pub(super) fn gate_of(&self, asked: &CallRequested) -> Rc<Gate> {
+        Rc::clone(self.gates.borrow_mut().entry(asked.grant).or_default())
     }
 
     async fn forward(
@@ -64,35 +85,44 @@ impl Owner {
         asked: &CallRequested,
         place: Place,
         intent: EventNumber,
-        unknown: bool,
+        how: Sending,
     ) {
         // What changes nothing need not be on disk first: its intent rides with the next commit.
         if !asked.read_only && self.durable(intent).await.is_err() {
             return;
         }
-        let answer = if unknown {
-            self.settle(asked, Some(place)).await
+        let answer = if how != Sending::First {
+            let reason = "the orchestrator was restarted".to_owned();
+            self.settle(asked, (place, how), reason).await
         } else {
             match self.send(asked, place).await {
-                Try::Answered(answer) => *answer,
+                Try::Answered(answer) => Some(*answer),
+                Try::Unreachable(failure) => Some(Answer::failed(failure)),
                 Try::Lost(reason) => {
-                    let lose = Command::LoseCall { call: asked.call, reason };
+                    let lose = Command::LoseCall { call: asked.call, reason: reason.clone() };
                     if self.record_durably(&lose).await.is_err() {
                         return;
                     }
-                    self.settle(asked, None).await
+                    let place = self.gate_of(asked).enter(asked.call);
+                    self.settle(asked, (place, Sending::Unknown), reason).await
                 }
             }
         };
-        self.complete(asked.call, answer);
+        // Without an answer a person is asked, or the task is paused: the call stays open.
+        if let Some(answer) = answer {
+            self.complete(asked.call, answer);
+        }
     }
 
     /// Sends the call and waits for its answer.
-    async fn send(self: &Rc<Self>, asked: &CallRequested, place: Place) -> Try {
+    pub(super) async fn send(self: &Rc<Self>, asked: &CallRequested, place: Place) -> Try {
         place.first().await;
         let result = ObjectId::Result(asked.call);
         let inner = match self.resolve(asked.object).await {
             Ok(inner) => inner,
+            Err(failure) if failure.code == Code::Unavailable => {
+                return Try::Unreachable(failure);
+            }
             Err(failure) => {
                 self.objects.borrow_mut().set(result, Err(failure.clone()));
                 return Try::Answered(Box::new(Answer::failed(failure)));
@@ -124,77 +154,6 @@ impl Owner {
     fn is_lost(&self, asked: &CallRequested, failure: &Failure) -> bool {
         failure.code == Code::Unavailable
             && (self.origin_of(asked.grant).is_none() || failure.detail == OWNER_AWAY)
-    }
-
-    /// Finds out what became of a call of unknown outcome: from the tool node's ledger first, then
-    /// by what the method says of itself. It never guesses.
-    async fn settle(self: &Rc<Self>, asked: &CallRequested, place: Option<Place>) -> Answer {
-        let gate = Rc::clone(self.gates.borrow_mut().entry(asked.grant).or_default());
-        let mut place = Some(place.unwrap_or_else(|| gate.enter(asked.call)));
-        for _ in 0..limits::SETTLE_TRIES {
-            let taken = place.take().unwrap_or_else(|| gate.enter(asked.call));
-            let resend = if asked.read_only {
-                Ok(true)
-            } else {
-                taken.first().await;
-                self.ask_ledger(asked).await
-            };
-            match resend {
-                Ok(true) => match self.send(asked, taken).await {
-                    Try::Answered(answer) => return *answer,
-                    Try::Lost(reason) => {
-                        tracing::info!(task = %self.key().task, call = %asked.call, reason, "lost again");
-                    }
-                },
-                Ok(false) => {}
-                Err(answer) => return *answer,
-            }
-        }
-        let why = format!("the connection to the tool was lost {} times", limits::SETTLE_TRIES);
-        Answer::failed(unknown_or_unavailable(asked, why))
-    }
-
-    /// Whether the call may be sent again (`Ok(true)`), must be asked about again (`Ok(false)`), or
-    /// is settled.
-    async fn ask_ledger(self: &Rc<Self>, asked: &CallRequested) -> Result<bool, Box<Answer>> {
-        let settled = |failure| Box::new(Answer::failed(failure));
-        let Some(grant) = self.with(|task| task.grant(asked.grant).map(|held| held.grant.clone()))
-        else {
-            return Err(settled(Failure::new(Code::Revoked, "the grant is gone")));
-        };
-        if self.origin_of(asked.grant).is_some() {
-            return Ok(true);
-        }
-        if grant.node == crate::tasks::BUILT_IN {
-            return Ok(true);
-        }
-        if self.is_own(asked.grant) {
-            let why = "the object's process went away with the call in flight".to_owned();
-            return Err(settled(unknown_or_unavailable(asked, why)));
-        }
-        let live = match self.live_tool(&grant.node, &grant.tool, &grant.manifest.version).await {
-            Ok(live) => live,
-            Err(failure) => {
-                let failure = unknown_or_unavailable(asked, failure.message);
-                return Err(settled(failure));
-            }
-        };
-        match request::settle(&live.host, &self.tool_key(asked.call), self.timeout_of(asked.call))
-            .await
-        {
-            Ok(Settled::NeverStarted) => Ok(true),
-            Ok(Settled::Started) if asked.idempotent => Ok(true),
-            Ok(Settled::Started) => {
-                let why = "the tool's process ended while it worked on the call".to_owned();
-                Err(settled(unknown_or_unavailable(asked, why)))
-            }
-            Ok(Settled::Completed(answer)) => Err(Box::new(answer)),
-            Err(failure) if failure.code == Code::Unavailable => Ok(false),
-            Err(failure) => {
-                let failure = unknown_or_unavailable(asked, failure.message);
-                Err(settled(failure))
-            }
-        }
     }
 
     /// Records the outcome. From here on the call is settled, and whoever waits for it is told when
@@ -250,8 +209,12 @@ impl Owner {
             let grant = task.request(call).and_then(|request| task.grant(request.grant));
             grant.is_some_and(|held| held.grant.node == crate::tasks::BUILT_IN)
         });
-        if built_in {
-            // No node can go away with it: another task takes the time that it takes.
+        if built_in
+            || self
+                .with(|task| task.request(call).map(|request| request.grant))
+                .is_some_and(|grant| self.origin_of(grant).is_some())
+        {
+            // No node can go away with it: another task takes the time that it takes, and a person.
             return limits::LONGEST_WAIT;
         }
         let timeout_ms = self.with(|task| {
@@ -291,15 +254,4 @@ impl Owner {
             })
         });
     }
-}
-
-/// What to tell of a call that cannot be settled.
-fn unknown_or_unavailable(asked: &CallRequested, why: String) -> Failure {
-    if asked.read_only || asked.idempotent {
-        return Failure::new(Code::Unavailable, why);
-    }
-    Failure::new(
-        Code::Unknown,
-        format!("{} may or may not have happened: {why}. Look before you repeat it", asked.method),
-    )
 }

@@ -150,6 +150,7 @@ impl Owner {
     fn derived(&self, call: CallNumber) -> Option<GrantId> {
         self.with(|task| match task.operation(call)? {
             Operation::Derived { grant, .. } => Some(*grant),
+            Operation::Power { .. } => task.granted_to(call),
             _ => None,
         })
     }

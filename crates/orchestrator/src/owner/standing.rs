@@ -21,6 +21,7 @@ impl Owner {
             number: task.head().number,
             attempt: task.attempts(),
             calls: task.calls(),
+            questions: u32::try_from(task.count_questions()).unwrap_or(u32::MAX),
             detail: match task.ending() {
                 Some(Ending::Failed(failure)) => failure.message.clone(),
                 Some(Ending::Cancelled(reason)) => reason.clone(),
@@ -38,6 +39,11 @@ impl Owner {
 
 /// What a task that waits waits for, in words for a person.
 fn waits_for(task: &Task) -> String {
+    match task.count_questions() {
+        0 => {}
+        1 => return "waits for a person: `remit inbox` shows the question".into(),
+        many => return format!("waits for a person: `remit inbox` shows {many} questions"),
+    }
     match task.timers().map(|(_, due_ms)| due_ms).min() {
         Some(due_ms) => format!("sleeps until {}", remit_core::grant::text::moment(due_ms)),
         None => "waits for input".into(),

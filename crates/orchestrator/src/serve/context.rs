@@ -3,7 +3,7 @@
 use std::rc::{Rc, Weak};
 
 use remit_core::event::Level;
-use remit_core::task::{Command, Operation};
+use remit_core::task::{Command, Operation, Power, PowerCommand};
 use remit_core::{Attempt, CallNumber, Code, Failure, ObjectId, Outcome};
 use remit_schema::event_capnp::log_emitted;
 use remit_schema::object_capnp::recorded;
@@ -66,8 +66,12 @@ impl Context {
                 builder.set_text(&file.text);
             }
             // Those that were taken back too: a replay must find under their names what it found
-            // before, and whoever uses one now is told that it was revoked.
-            let held: Vec<_> = task.grants().filter(|held| !held.grant.name.is_empty()).collect();
+            // before, and whoever uses one now is told that it was revoked. What a request was
+            // answered with, the script has from there.
+            let named = |held: &&remit_core::task::Held| {
+                !held.grant.name.is_empty() && !task.is_gift(held.grant.grant)
+            };
+            let held: Vec<_> = task.grants().filter(named).collect();
             let count = u32::try_from(held.len()).unwrap_or(u32::MAX);
             let mut grants = script.init_grants(count);
             for (at, held) in (0..count).zip(held) {
@@ -157,6 +161,37 @@ impl task_context::Server for Context {
         for (at, value) in (0..count).zip(&values) {
             wire::value::write(list.reborrow().get(at), value, &[]);
         }
+        write_recorded(results.get().init_recorded(), &turn);
+        Ok(())
+    }
+
+    async fn request(
+        self: Rc<Self>,
+        params: task_context::RequestParams,
+        mut results: task_context::RequestResults,
+    ) -> Result<(), capnp::Error> {
+        let owner = self.owner()?;
+        let params = params.get()?;
+        let operation = CallNumber(params.get_operation());
+        let command = Command::RequestPower(Box::new(PowerCommand {
+            attempt: self.attempt,
+            operation,
+            tool: params.get_tool()?.to_str().map_err(wire::Malformed::from)?.to_owned(),
+            reason: params.get_reason()?.to_str().map_err(wire::Malformed::from)?.to_owned(),
+        }));
+        let turn = self.operate(&owner, operation, &command).await;
+        let turn = turn.map_err(|failure| to_exception(&failure))?;
+        let refused = owner.with(|task| match task.operation(operation) {
+            Some(Operation::Power { answer: Some((Power::Refused(failure), _)), .. }) => {
+                Some(failure.clone())
+            }
+            _ => None,
+        });
+        if let Some(failure) = refused {
+            return Err(to_exception(&failure));
+        }
+        let membrane = Membrane::held(&owner, self.attempt, ObjectId::Result(operation));
+        results.get().set_object(owner.membranes().wrap(membrane));
         write_recorded(results.get().init_recorded(), &turn);
         Ok(())
     }

@@ -14,7 +14,7 @@ use remit_vat::exception::to_exception;
 use remit_vat::wire::{self, Malformed};
 
 use super::credentials::member;
-use super::{keeper, task, texts};
+use super::{keeper, questions, task, texts};
 use crate::limits;
 use crate::owner::TaskKey;
 use crate::registry::{NodeInfo, ToolInfo, manifest_bytes};
@@ -102,6 +102,33 @@ impl mesh::Server for MeshServer {
         for (at, (id, head)) in (0..count).zip(listed) {
             let key = TaskKey { tenant: self.who.tenant().to_owned(), task: id };
             task::write_info(list.reborrow().get(at), &key, &head);
+        }
+        Ok(())
+    }
+
+    async fn inbox(
+        self: Rc<Self>,
+        params: mesh::InboxParams,
+        mut results: mesh::InboxResults,
+    ) -> Result<(), capnp::Error> {
+        let params = params.get()?;
+        let after = match wire_text(params.get_after())?.as_str() {
+            "" => None,
+            id => Some(self.key(id).map_err(|failure| to_exception(&failure))?.task),
+        };
+        let limit = match params.get_limit() {
+            0 => limits::QUESTIONS_PER_PAGE,
+            limit => limit as usize,
+        };
+        let page = self.site.tasks.inbox(self.who.tenant(), after, limit);
+        let (items, more) = page.map_err(|failure| to_exception(&failure))?;
+        if let Some(more) = more {
+            results.get().set_more(more.to_string());
+        }
+        let count = u32::try_from(items.len()).unwrap_or(u32::MAX);
+        let mut list = results.get().init_items(count);
+        for (at, item) in (0..count).zip(&items) {
+            questions::write(list.reborrow().get(at), item);
         }
         Ok(())
     }
@@ -297,6 +324,7 @@ pub(super) fn read_grant(reader: grant_spec::Reader<'_>) -> Result<GrantSpec, Ma
         name: wire_text(reader.get_name())?,
         root,
         caveats: caveats.map(wire::event::read_caveat).collect::<Result<_, _>>()?,
+        on_unknown: wire::event::read_on_unknown(reader.get_on_unknown()?),
     })
 }
 

@@ -202,6 +202,8 @@ impl Membrane {
         if self.via == Via::Agent {
             owner.ask(self.attempt, call)?;
         }
+        // Nothing can be said of an object before a person has decided on the call that returns it.
+        owner.decided(self.object).await?;
         let recorded = match owner.check_pin(&command) {
             Ok(()) => owner.record(&command.into()),
             Err(changed) => owner.record(&Command::RefuseCall(Box::new((command, changed)))),

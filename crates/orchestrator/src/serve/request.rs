@@ -83,24 +83,36 @@ pub enum Settled {
     NeverStarted,
     /// It began, and nobody knows how it ended.
     Started,
+    /// Nothing is recorded, and the records do not go back that far.
+    Forgotten,
     /// It ended so. Objects that it returned are gone.
     Completed(Answer),
 }
 
-/// Asks a tool node what became of the call with this key.
+/// Lets a tool node forget that the call with this key began, durably.
+pub async fn reopen(host: &tool_host::Client, key: &[u8]) -> Result<(), Failure> {
+    let mut request = host.reopen_request();
+    request.get().set_key(key);
+    within(limits::START_ATTEMPT, request.send()).await.map(|_| ())
+}
+
+/// Asks a tool node what became of the call with this key, which was sent so long ago.
 pub async fn settle(
     host: &tool_host::Client,
     key: &[u8],
+    age_ms: u64,
     limit: Duration,
 ) -> Result<Settled, Failure> {
     let mut request = host.settle_request();
     request.get().set_key(key);
+    request.get().set_age_ms(age_ms);
     let response = within(limit, request.send()).await?;
     let read = || {
         let state = response.get()?.get_state()?;
         Ok::<_, wire::Malformed>(match state.which()? {
             call_state::NeverStarted(()) => Settled::NeverStarted,
             call_state::Started(()) => Settled::Started,
+            call_state::Forgotten(()) => Settled::Forgotten,
             call_state::Value(value) => {
                 let (value, object) = (wire::value::read(value?)?.0, state.get_object());
                 let outcome = Outcome::Value { value, object };

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use remit_core::event::SettlementDecided;
 use remit_core::task::{Command, Ending, Sent};
 use remit_core::{CallNumber, Event, EventNumber, Failure, GrantId, Identity, Outcome};
 use remit_schema::mesh_capnp::{event_sink, fork, grant_info, subscription, task, task_info};
@@ -11,6 +12,7 @@ use remit_vat::crash::{self, Step};
 use remit_vat::exception::{to_exception, to_failure};
 use remit_vat::wire;
 
+use super::questions;
 use crate::journal::{JournalError, TaskHead};
 use crate::limits;
 use crate::owner::{Output, Owner, TaskKey};
@@ -272,6 +274,72 @@ impl task::Server for TaskServer {
         let granted = self.tasks.grant(&owner, spec, &self.holder).await;
         results.get().set_grant(granted.map_err(|failure| to_exception(&failure))?.0);
         Ok(())
+    }
+
+    async fn questions(
+        self: Rc<Self>,
+        _: task::QuestionsParams,
+        mut results: task::QuestionsResults,
+    ) -> Result<(), capnp::Error> {
+        let items = self.tasks.questions(&self.owner()?);
+        let count = u32::try_from(items.len()).unwrap_or(u32::MAX);
+        let mut list = results.get().init_items(count);
+        for (at, item) in (0..count).zip(&items) {
+            questions::write(list.reborrow().get(at), item);
+        }
+        Ok(())
+    }
+
+    async fn approve(
+        self: Rc<Self>,
+        params: task::ApproveParams,
+        _: task::ApproveResults,
+    ) -> Result<(), capnp::Error> {
+        let decided = questions::read_approval(params.get()?.get_decision()?, &self.holder)?;
+        self.command(&Command::DecideApproval(Box::new(decided))).await?;
+        Ok(())
+    }
+
+    async fn give(
+        self: Rc<Self>,
+        params: task::GiveParams,
+        mut results: task::GiveResults,
+    ) -> Result<(), capnp::Error> {
+        let params = params.get()?;
+        let operation = CallNumber(params.get_operation());
+        let spec = super::mesh::read_grant(params.get_spec()?)?;
+        let given = self.tasks.give(&self.owner()?, operation, spec, &self.holder).await;
+        results.get().set_grant(given.map_err(|failure| to_exception(&failure))?.0);
+        Ok(())
+    }
+
+    async fn refuse(
+        self: Rc<Self>,
+        params: task::RefuseParams,
+        _: task::RefuseResults,
+    ) -> Result<(), capnp::Error> {
+        let params = params.get()?;
+        let operation = CallNumber(params.get_operation());
+        let reason = params.get_reason()?.to_str().map_err(wire::Malformed::from)?.to_owned();
+        let who = self.holder.to_string();
+        self.command(&Command::RefusePower { operation, reason, who }).await?;
+        Ok(())
+    }
+
+    async fn settle(
+        self: Rc<Self>,
+        params: task::SettleParams,
+        _: task::SettleResults,
+    ) -> Result<(), capnp::Error> {
+        let params = params.get()?;
+        let decided = SettlementDecided {
+            call: CallNumber(params.get_call()),
+            settlement: questions::read_settlement(params.get_settlement()?)?,
+            who: self.holder.to_string(),
+        };
+        let question = EventNumber(params.get_event());
+        let settled = self.owner()?.decide_settlement(decided, question).await;
+        settled.map_err(|failure| to_exception(&failure))
     }
 
     async fn revoke(

@@ -110,6 +110,7 @@ impl Asked {
         let object = object.ok_or_else(|| wrong(name, "is no object that could be passed on"))?;
         let lent = self.owner.membranes().lent(object, self.call).await;
         let object = lent.ok_or_else(|| wrong(name, "is none of the task's own objects"))?;
+        self.owner.decided(object).await?;
         let pass = PassOn {
             object,
             holder: holder(to),

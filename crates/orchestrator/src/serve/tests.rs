@@ -5,6 +5,7 @@ mod lab;
 mod membrane;
 mod over_tls;
 mod past;
+mod questions;
 mod security;
 mod triggers;
 

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use remit_core::event::{Grant, Origin};
+use remit_core::event::{Grant, OnUnknown, Origin};
 use remit_core::task::{CallState, Command, Operation, PassOn};
 use remit_core::{Caveat, Code, Failure, GrantId, Outcome, TaskId, Value};
 use remit_schema::object_capnp::object;
@@ -49,7 +49,12 @@ impl Tasks {
         };
         let origin = Origin { task: owner.key().task, grant };
         let root = GrantRoot::Passed { origin, grant: Box::new(passed) };
-        Ok(GrantSpec { name: name.to_owned(), root, caveats: Vec::<Caveat>::new() })
+        Ok(GrantSpec {
+            name: name.to_owned(),
+            root,
+            caveats: Vec::<Caveat>::new(),
+            on_unknown: OnUnknown::Inherit,
+        })
     }
 
     /// A reference to the grant that another task passed on to `to`.
@@ -83,6 +88,7 @@ impl Tasks {
         }
         let owner = self.get(key)?;
         self.owners.borrow_mut().insert(key.clone(), Rc::clone(&owner));
+        owner.review();
         Ok(owner)
     }
 

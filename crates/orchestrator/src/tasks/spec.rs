@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use remit_core::event::{Grant, Origin, SourceFile, TimeLimits};
+use remit_core::event::{Grant, OnUnknown, Origin, SourceFile, TimeLimits};
 use remit_core::{Caveat, Code, Failure, Manifest, TaskId, Value};
 use remit_schema::object_capnp::object;
 
@@ -51,6 +51,8 @@ pub struct GrantSpec {
     pub root: GrantRoot,
     /// Its caveats.
     pub caveats: Vec<Caveat>,
+    /// What is done about a call of unknown outcome.
+    pub on_unknown: OnUnknown,
 }
 
 /// What a grant stands for.

@@ -3,6 +3,8 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
+use futures::future::LocalBoxFuture;
+use remit_core::Failure;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -15,7 +17,11 @@ pub struct CallContext {
     cancel: CancellationToken,
     output: Output,
     cost: Rc<Cell<u64>>,
+    mark: Option<Mark>,
 }
+
+/// Records that the call must not be done again, durably.
+pub(crate) type Mark = Rc<dyn Fn() -> LocalBoxFuture<'static, Result<(), Failure>>>;
 
 /// A piece of ephemeral output of the call with this key.
 pub(crate) struct Piece {
@@ -37,7 +43,26 @@ impl Output {
 
 impl CallContext {
     pub(crate) fn new(key: &[u8], cancel: CancellationToken, output: Output) -> Self {
-        Self { key: key.into(), cancel, output, cost: Rc::default() }
+        Self { key: key.into(), cancel, output, cost: Rc::default(), mark: None }
+    }
+
+    /// The same call, which is to say by `mark` from where on it must not be done again.
+    pub(crate) fn marking(mut self, mark: Mark) -> Self {
+        self.mark = Some(mark);
+        self
+    }
+
+    /// Records, durably, that from here on the call must not be done again: a method that says
+    /// [`marks_point_of_no_return`](super::Method::marks_point_of_no_return) calls this before its
+    /// first effect. A call that is interrupted earlier has, for everyone, never begun.
+    ///
+    /// # Errors
+    /// `unavailable` if it cannot be recorded. The method must then do nothing, and fail with it.
+    pub async fn point_of_no_return(&self) -> Result<(), Failure> {
+        match &self.mark {
+            Some(mark) => mark().await,
+            None => Ok(()),
+        }
     }
 
     /// The call's idempotency key, the same on every retry; empty: the caller gave none.

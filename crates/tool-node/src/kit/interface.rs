@@ -37,6 +37,8 @@ pub(crate) struct Untyped {
 /// A method with the code behind it.
 pub(crate) struct Entry {
     pub(crate) meta: manifest::Method,
+    /// Whether it marks its point of no return.
+    pub(crate) marks: bool,
     /// The type of the objects that it opens, with its name for an error message.
     pub(crate) opens: Option<(TypeId, &'static str)>,
     /// Whether it takes arguments that are no parameters.
@@ -126,12 +128,13 @@ impl<T: 'static> Interface<T> {
         F: Future<Output = Result<R, Failure>> + 'static,
     {
         let args_schema = schema::of_args::<A>();
+        let (said, marks) = method.into_parts();
         let meta = manifest::Method {
             name: name.to_owned(),
             params: schema::params(&args_schema),
             args_schema: args_schema.to_string(),
             result_schema,
-            ..method.into_manifest()
+            ..said
         };
         let handler: Handler = Rc::new(move |object, args, objects, call| {
             let started = object
@@ -141,7 +144,7 @@ impl<T: 'static> Interface<T> {
             async move { finish(started?.await?) }.boxed_local()
         });
         let open_args = schema::is_open(&args_schema);
-        self.untyped.methods.push(Entry { meta, opens, open_args, handler });
+        self.untyped.methods.push(Entry { meta, marks, opens, open_args, handler });
         self
     }
 

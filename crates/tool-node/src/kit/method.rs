@@ -17,6 +17,7 @@ use serde::Deserialize;
 #[derive(Debug, Clone)]
 pub struct Method {
     meta: manifest::Method,
+    marks: bool,
 }
 
 /// For methods that take no arguments.
@@ -27,7 +28,8 @@ impl Method {
     /// A method with effects, not to be done twice. `description` is what an agent reads.
     pub fn effect(description: impl Into<String>) -> Self {
         let description = description.into();
-        Self { meta: manifest::Method { description, ..manifest::Method::default() } }
+        let meta = manifest::Method { description, ..manifest::Method::default() };
+        Self { meta, marks: false }
     }
 
     /// A method that changes nothing.
@@ -65,7 +67,16 @@ impl Method {
         self
     }
 
-    pub(crate) fn into_manifest(self) -> manifest::Method {
-        self.meta
+    /// It calls [`CallContext::point_of_no_return`](super::CallContext::point_of_no_return) before
+    /// the first thing that must not be done twice. A call that was interrupted before is simply
+    /// sent again; without this, every interrupted call is a question to a person.
+    #[must_use]
+    pub const fn marks_point_of_no_return(mut self) -> Self {
+        self.marks = true;
+        self
+    }
+
+    pub(crate) fn into_parts(self) -> (manifest::Method, bool) {
+        (self.meta, self.marks)
     }
 }

@@ -26,9 +26,19 @@ impl tool_host::Server for Host {
         params: tool_host::SettleParams,
         mut results: tool_host::SettleResults,
     ) -> Result<(), capnp::Error> {
-        let key = params.get()?.get_key()?.to_vec();
-        let settled = self.calls.settle(&key).await.map_err(|e| to_exception(&e))?;
+        let params = params.get()?;
+        let (key, age_ms) = (params.get_key()?.to_vec(), params.get_age_ms());
+        let settled = self.calls.settle(&key, age_ms).await.map_err(|e| to_exception(&e))?;
         state::write(results.get().init_state(), &settled);
         Ok(())
+    }
+
+    async fn reopen(
+        self: Rc<Self>,
+        params: tool_host::ReopenParams,
+        _: tool_host::ReopenResults,
+    ) -> Result<(), capnp::Error> {
+        let key = params.get()?.get_key()?.to_vec();
+        self.calls.reopen(&key).await.map_err(|e| to_exception(&e))
     }
 }

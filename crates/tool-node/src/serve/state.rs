@@ -12,6 +12,7 @@ pub(crate) fn write(mut builder: call_state::Builder<'_>, state: &CallState) {
     match state {
         CallState::NeverStarted => builder.set_never_started(()),
         CallState::Started => builder.set_started(()),
+        CallState::Forgotten => builder.set_forgotten(()),
         CallState::Completed(Outcome::Value { value, object }, cost) => {
             builder.set_cost(*cost);
             builder.set_object(*object);
@@ -41,6 +42,7 @@ pub(crate) fn from_bytes(mut bytes: &[u8]) -> Result<CallState, Malformed> {
     Ok(match reader.which()? {
         call_state::NeverStarted(()) => CallState::NeverStarted,
         call_state::Started(()) => CallState::Started,
+        call_state::Forgotten(()) => CallState::Forgotten,
         call_state::Value(value) => {
             let value = dead(wire::value::read_held(value?)?)?;
             let outcome = Outcome::Value { value, object: reader.get_object() };

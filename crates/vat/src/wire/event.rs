@@ -14,6 +14,7 @@ use remit_core::{Event, EventNumber};
 use remit_schema::event_capnp::event;
 
 pub use caveat::{read as read_caveat, write as write_caveat};
+pub use fact::{read_on_unknown, wire_on_unknown};
 pub use split::{Encoded, decode_flat, encode_split};
 
 use super::Malformed;

@@ -56,6 +56,7 @@ fn granted() -> Fact {
         interface: String::new(),
         reserve: Budgets::NONE,
         by: String::new(),
+        on_unknown: remit_core::event::OnUnknown::Inherit,
     }))
 }
 
@@ -74,6 +75,7 @@ fn requested(call: u64, object: ObjectId, method: &str, returns: &str, argument:
         idempotent: true,
         through: None,
         delegate: None,
+        approval: None,
     }))
 }
 

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::TaskId;
+use crate::event::OnUnknown;
 use crate::grant::{Guard, Literal, Need, Number, Rate, Span, Step, Test};
 use crate::value::Value;
 
@@ -220,8 +221,9 @@ proptest! {
         version in "[0-9.]{0,6}",
         path in "([a-z&?%:]{1,4}(/[a-z ]{1,4}){0,2})?",
         caveats in vec(caveat(), 0..5),
+        on_unknown in proptest::sample::select(vec![OnUnknown::Inherit, OnUnknown::Ask, OnUnknown::Retry]),
     ) {
-        let grant = GrantText { tool, version, path, caveats };
+        let grant = GrantText { tool, version, path, caveats, on_unknown };
         prop_assert_eq!(GrantText::parse(&grant.to_string(), 77), Ok(grant));
     }
 

@@ -121,6 +121,10 @@ impl Append {
     /// Moves the task to where it stands now.
     fn place(&self, before: Option<&TaskHead>, writes: &mut Vec<Write>) {
         let (tenant, task, status) = (&self.tenant, self.task, self.head.status);
+        let (asked, asks) = (before.map_or(0, |head| head.questions), self.head.questions);
+        if (asked > 0) != (asks > 0) {
+            writes.push((keys::asks(tenant, task), (asks > 0).then(Vec::new)));
+        }
         let before = before.map(|head| head.status);
         if before != Some(status) {
             writes.extend(before.map(|left| (keys::place(tenant, left, task), None)));

@@ -57,6 +57,17 @@ impl SledJournal {
         Ok(found)
     }
 
+    pub(super) fn list_asking(
+        &self,
+        tenant: &str,
+        after: Option<TaskId>,
+        limit: usize,
+    ) -> Result<Vec<TaskId>, JournalError> {
+        let before = after.map(|task| keys::asks(tenant, task)).unwrap_or_default();
+        let page = self.disk.scan_back(&keys::asking(tenant), &before, limit)?;
+        Ok(page.into_iter().filter_map(|(key, _)| keys::task(&key)).collect())
+    }
+
     pub(super) fn list_live(&self) -> Result<Vec<(String, TaskId)>, JournalError> {
         let mut found = Vec::new();
         self.each(keys::ALL_LIVE, |key| {

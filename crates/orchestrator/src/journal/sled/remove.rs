@@ -119,6 +119,7 @@ fn remove_step(
     let mut writes = snapshots::forget(view, tenant, task)?;
     writes.push((keys::head(tenant, task), None));
     writes.push((keys::place(tenant, head.status, task), None));
+    writes.push((keys::asks(tenant, task), None));
     if !head.key.is_empty() {
         writes.push((keys::created(tenant, &head.key), None));
     }

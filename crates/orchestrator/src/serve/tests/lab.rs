@@ -1,13 +1,14 @@
 //! An orchestrator with a tool and an agent node in the same process, for tests that play the agent.
 //! One body, two transports: in the same process, and over a stream.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use capnp::capability::RemotePromise;
 use remit_core::event::{SourceFile, TimeLimits};
+use remit_core::grant::text::GrantText;
 use remit_core::manifest::{Interface, Method};
 use remit_core::{Code, Failure, Manifest, Role, Value};
 use remit_schema::agent_node_capnp::{agent_host, run};
@@ -40,6 +41,12 @@ pub(super) struct Lab {
     pub(super) transport: Transport,
     pub(super) seen: Rc<RefCell<Vec<String>>>,
     pub(super) kept: Rc<RefCell<Option<object::Client>>>,
+    /// How far the orchestrator's clock is ahead, in milliseconds.
+    pub(super) ahead_ms: Rc<Cell<u64>>,
+    /// Whether the tool node's ledger says of every call that it began.
+    pub(super) started: Rc<Cell<bool>>,
+    /// The keys of all calls, as they came.
+    pub(super) keys: Rc<RefCell<Vec<Vec<u8>>>>,
 }
 
 /// An orchestrator that runs.
@@ -52,6 +59,7 @@ pub(super) struct Site {
 
 pub(super) struct Tool {
     pub(super) path: String,
+    pub(super) keys: Rc<RefCell<Vec<Vec<u8>>>>,
     pub(super) seen: Rc<RefCell<Vec<String>>>,
     pub(super) kept: Rc<RefCell<Option<object::Client>>>,
 }
@@ -82,12 +90,18 @@ impl object::Server for Tool {
         let method = wire::text(params.get_method())?;
         let (args, table) = wire::value::read(params.get_args()?)?;
         self.seen.borrow_mut().push(format!("{}{method}", self.path));
+        self.keys.borrow_mut().push(params.get_key()?.to_vec());
         let said = match method.as_str() {
             "open" | "make" => {
                 let path = format!("{}{method}.", self.path);
                 let (seen, kept) = (Rc::clone(&self.seen), Rc::clone(&self.kept));
-                results.get().set_object(capnp_rpc::new_client(Self { path, seen, kept }));
+                let keys = Rc::clone(&self.keys);
+                results.get().set_object(capnp_rpc::new_client(Self { path, keys, seen, kept }));
                 return Ok(());
+            }
+            // The first time it never answers.
+            "once" if self.seen.borrow().iter().filter(|seen| *seen == "once").count() == 1 => {
+                return std::future::pending().await;
             }
             "hang" => {
                 let _stopped = Stopped(Rc::clone(&self.seen));
@@ -119,13 +133,32 @@ impl object::Server for Tool {
     }
 }
 
-impl tool_host::Server for Tool {
+/// The tool node, as far as its ledger goes.
+pub(super) struct Host {
+    seen: Rc<RefCell<Vec<String>>>,
+    started: Rc<Cell<bool>>,
+}
+
+impl tool_host::Server for Host {
     async fn settle(
         self: Rc<Self>,
         _: tool_host::SettleParams,
         mut results: tool_host::SettleResults,
     ) -> Result<(), capnp::Error> {
-        results.get().init_state().set_started(());
+        match self.started.get() {
+            true => results.get().init_state().set_started(()),
+            false => results.get().init_state().set_never_started(()),
+        }
+        Ok(())
+    }
+
+    async fn reopen(
+        self: Rc<Self>,
+        _: tool_host::ReopenParams,
+        _: tool_host::ReopenResults,
+    ) -> Result<(), capnp::Error> {
+        self.seen.borrow_mut().push("reopened".into());
+        self.started.set(false);
         Ok(())
     }
 }
@@ -156,7 +189,21 @@ impl run::Server for Process {
 impl Lab {
     pub(super) fn new(transport: Transport) -> Self {
         let journal = Arc::new(MemoryJournal::new());
-        Self { journal, transport, seen: Rc::default(), kept: Rc::default() }
+        let (seen, kept) = (Rc::default(), Rc::default());
+        Self {
+            journal,
+            transport,
+            seen,
+            kept,
+            ahead_ms: Rc::default(),
+            started: Rc::new(Cell::new(true)),
+            keys: Rc::default(),
+        }
+    }
+
+    /// The tool node, as far as its ledger goes.
+    pub(super) fn host(&self) -> Host {
+        Host { seen: Rc::clone(&self.seen), started: Rc::clone(&self.started) }
     }
 
     /// Starts the orchestrator, or starts it again on the same journal.
@@ -164,6 +211,7 @@ impl Lab {
         let registry = Registry::new(Box::new(crate::node::now_ms));
         let tool = || Tool {
             path: String::new(),
+            keys: Rc::clone(&self.keys),
             seen: Rc::clone(&self.seen),
             kept: Rc::clone(&self.kept),
         };
@@ -172,7 +220,7 @@ impl Lab {
             tools: vec![(manifest(), capnp_rpc::new_client(tool()))],
             changed: HashMap::new(),
             labels: Vec::new(),
-            host: capnp_rpc::new_client(tool()),
+            host: capnp_rpc::new_client(self.host()),
         };
         let tools = registry.register_tools(&who(Role::ToolNode, "one").to_string(), offer);
         let node = Node { tickets: Rc::clone(&tickets) };
@@ -186,7 +234,8 @@ impl Lab {
         let agents = registry.register_agents(&node_name(), offer);
         let redeem = Tickets::new();
         let journal: Arc<dyn Journal> = Arc::<MemoryJournal>::clone(&self.journal);
-        let clock = Box::new(crate::node::now_ms);
+        let ahead_ms = Rc::clone(&self.ahead_ms);
+        let clock = Box::new(move || crate::node::now_ms() + ahead_ms.get());
         let audit = crate::audit::Audit::in_memory(Box::new(|| 7));
         let opened =
             Tasks::open(journal, audit, registry, Rc::clone(&redeem), Timing::default(), clock);
@@ -241,6 +290,8 @@ pub(super) fn manifest() -> Manifest {
             method("put", false, ""),
             method("fail", false, ""),
             method("hang", false, ""),
+            method("once", false, ""),
+            Method { idempotent: true, ..method("set", false, "") },
             Method {
                 params: vec![remit_core::manifest::Param {
                     name: "what".into(),
@@ -265,11 +316,26 @@ pub(super) async fn create(site: &Site) -> Rc<Owner> {
 }
 
 pub(super) async fn create_within(site: &Site, limits: TimeLimits) -> Rc<Owner> {
-    let tool = |tool: &str| GrantSpec {
-        name: tool.into(),
-        root: GrantRoot::Tool { tool: tool.into(), version: String::new(), path: String::new() },
-        caveats: Vec::new(),
-    };
+    create_from(site, "lab", limits).await
+}
+
+/// A task whose first grant is this, in the text form.
+pub(super) async fn create_with(site: &Site, grant: &str) -> Rc<Owner> {
+    create_from(site, grant, TimeLimits::default()).await
+}
+
+/// A capability to be handed out, in the text form.
+pub(super) fn grant(text: &str) -> GrantSpec {
+    let text = GrantText::parse(text, crate::node::now_ms()).unwrap();
+    GrantSpec {
+        name: text.tool.clone(),
+        root: GrantRoot::Tool { tool: text.tool, version: text.version, path: text.path },
+        caveats: text.caveats,
+        on_unknown: text.on_unknown,
+    }
+}
+
+async fn create_from(site: &Site, first: &str, limits: TimeLimits) -> Rc<Owner> {
     let spec = TaskSpec {
         name: "test".into(),
         agent: "script".into(),
@@ -277,7 +343,7 @@ pub(super) async fn create_within(site: &Site, limits: TimeLimits) -> Rc<Owner> 
         entry: "main.js".into(),
         input: Value::Null,
         labels: Vec::new(),
-        grants: vec![tool("lab"), tool("tasks")],
+        grants: vec![grant(first), grant("tasks")],
         key: String::new(),
         limits,
         ..TaskSpec::default()

@@ -158,7 +158,12 @@ async fn an_object_that_the_task_does_not_hold_is_refused_in_arguments() {
         let site = lab.start();
         create(&site).await;
         let (_context, granted) = lab.attempt(&site).await;
-        let stranger = Tool { path: "x".into(), seen: Rc::clone(&lab.seen), kept: Rc::default() };
+        let stranger = Tool {
+            path: "x".into(),
+            keys: Rc::default(),
+            seen: Rc::clone(&lab.seen),
+            kept: Rc::default(),
+        };
         let mut request = granted.call_request();
         request.get().set_method("use");
         request.get().set_key(&1_u64.to_be_bytes());

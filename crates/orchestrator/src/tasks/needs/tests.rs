@@ -53,6 +53,7 @@ async fn needy(owner: &Rc<Owner>, needed: TaskId) -> GrantId {
         origin: None,
         interface: String::new(),
         reserve: Budgets::NONE,
+        on_unknown: remit_core::event::OnUnknown::Inherit,
         by: String::new(),
     };
     owner.record_durably(&Command::AddGrant(Box::new(grant))).await.unwrap();

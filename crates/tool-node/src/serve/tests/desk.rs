@@ -135,6 +135,7 @@ pub(super) async fn settle(desk: &Desk, key: &[u8]) -> String {
     match state.which().unwrap() {
         call_state::NeverStarted(()) => "never started".into(),
         call_state::Started(()) => "started".into(),
+        call_state::Forgotten(()) => "forgotten".into(),
         call_state::Value(value) => {
             format!("{:?}", wire::value::read(value.unwrap()).unwrap().0)
         }

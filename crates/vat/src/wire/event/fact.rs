@@ -2,7 +2,10 @@
 
 mod call;
 mod control;
+mod person;
 mod task;
+
+pub use self::person::{read_on_unknown, wire_on_unknown};
 
 use remit_core::event::Level;
 use remit_core::{Attempt, CallNumber, Fact, GrantId, InputId};
@@ -46,6 +49,22 @@ pub(super) fn read(reader: event::Reader<'_>) -> Result<Fact, Malformed> {
         event::CallUnknown(r) => {
             let r = r?;
             Fact::CallUnknown { call: CallNumber(r.get_call()), reason: text(r.get_reason())? }
+        }
+        event::ApprovalRequested(r) => {
+            Fact::ApprovalRequested(Box::new(person::read_approval_requested(r?)?))
+        }
+        event::ApprovalDecided(r) => {
+            Fact::ApprovalDecided(Box::new(person::read_approval_decided(r?)?))
+        }
+        event::PowerRequested(r) => {
+            Fact::PowerRequested(Box::new(person::read_power_requested(r?)?))
+        }
+        event::PowerDecided(r) => Fact::PowerDecided(Box::new(person::read_power_decided(r?)?)),
+        event::SettlementRequested(r) => {
+            Fact::SettlementRequested(Box::new(person::read_settlement_requested(r?)?))
+        }
+        event::SettlementDecided(r) => {
+            Fact::SettlementDecided(Box::new(person::read_settlement_decided(r?)?))
         }
         event::LogEmitted(r) => read_log(r?)?,
         event::InputAccepted(r) => read_input(r?)?,
@@ -119,6 +138,12 @@ pub(super) fn write(mut builder: event::Builder<'_>, fact: &Fact) {
         | Fact::CallDenied(_)
         | Fact::CallRecalled { .. }
         | Fact::CallUnknown { .. } => write_call(builder, fact),
+        Fact::ApprovalRequested(_)
+        | Fact::ApprovalDecided(_)
+        | Fact::PowerRequested(_)
+        | Fact::PowerDecided(_)
+        | Fact::SettlementRequested(_)
+        | Fact::SettlementDecided(_) => person::write(builder, fact),
         Fact::LogEmitted { line, level, text } => {
             let mut b = builder.init_log_emitted();
             b.set_line(*line);

@@ -1,6 +1,7 @@
 //! Any event at all, for property tests.
 
 mod caveat;
+mod person;
 
 use std::sync::Arc;
 
@@ -77,6 +78,7 @@ fn fact() -> impl Strategy<Value = Fact> {
         }),
         (call(), any::<u64>()).prop_map(|(operation, due_ms)| Fact::TimerSet { operation, due_ms }),
         call().prop_map(|operation| Fact::TimerFired { operation }),
+        person::fact(),
         value().prop_map(Fact::TaskCompleted),
         failure().prop_map(Fact::TaskFailed),
         word().prop_map(Fact::TaskCancelled),
@@ -267,7 +269,12 @@ fn delegate() -> impl Strategy<Value = Option<Delegate>> {
 fn grant() -> impl Strategy<Value = Grant> {
     let texts = [word(), word(), word(), word(), word(), word(), word(), word()];
     let parent = proptest::option::of((1..u32::MAX).prop_map(GrantId));
-    let from = (proptest::option::of(derivation()), proptest::option::of(origin()), budgets());
+    let from = (
+        proptest::option::of(derivation()),
+        proptest::option::of(origin()),
+        budgets(),
+        person::on_unknown(),
+    );
     (grant_id(), parent, texts, vec(caveat(), 0..4), manifest(), from).prop_map(
         |(
             grant,
@@ -292,6 +299,7 @@ fn grant() -> impl Strategy<Value = Grant> {
             interface,
             reserve: from.2,
             by,
+            on_unknown: from.3,
         },
     )
 }
@@ -299,9 +307,9 @@ fn grant() -> impl Strategy<Value = Grant> {
 fn requested() -> impl Strategy<Value = CallRequested> {
     let numbers = (any::<u64>(), attempt(), grant_id(), through());
     let texts = [word(), word(), word()];
-    let flags = (any::<[bool; 2]>(), delegate());
+    let flags = (any::<[bool; 2]>(), delegate(), through());
     (numbers, object(), texts, value(), any::<[u8; 32]>(), flags).prop_map(
-        |(numbers, object, [method, path, returns], args, digest, (flags, delegate))| {
+        |(numbers, object, [method, path, returns], args, digest, (flags, delegate, approval))| {
             CallRequested {
                 call: CallNumber(numbers.0),
                 attempt: numbers.1,
@@ -316,6 +324,7 @@ fn requested() -> impl Strategy<Value = CallRequested> {
                 idempotent: flags[1],
                 through: numbers.3,
                 delegate,
+                approval,
             }
         },
     )

@@ -101,6 +101,7 @@ fn equal_manifests_share_one_place() {
             interface: String::new(),
             reserve: Budgets::NONE,
             by: String::new(),
+            on_unknown: Default::default(),
         };
         let fact = Fact::GrantAdded(Box::new(grant));
         let event = Event { number: EventNumber(1), time_ms: 1, fact };

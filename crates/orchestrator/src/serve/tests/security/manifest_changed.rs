@@ -23,14 +23,18 @@ fn other(change: impl FnOnce(&mut Manifest)) -> Manifest {
 
 /// The tool node registers again, with this tool instead; `accepted` says whether somebody did.
 fn become_another(lab: &Lab, tasks: &Tasks, offered: Manifest, accepted: bool) -> Lease {
-    let tool =
-        || Tool { path: String::new(), seen: Rc::clone(&lab.seen), kept: Rc::clone(&lab.kept) };
+    let tool = || Tool {
+        path: String::new(),
+        keys: Rc::default(),
+        seen: Rc::clone(&lab.seen),
+        kept: Rc::clone(&lab.kept),
+    };
     let changed = (!accepted).then(|| (0, Arc::new(manifest())));
     let offer = ToolOffer {
         tools: vec![(offered, capnp_rpc::new_client(tool()))],
         changed: changed.into_iter().collect(),
         labels: Vec::new(),
-        host: capnp_rpc::new_client(tool()),
+        host: capnp_rpc::new_client(lab.host()),
     };
     let registry = &tasks.services().registry;
     registry.register_tools(&who(Role::ToolNode, "one").to_string(), offer).unwrap()

@@ -23,6 +23,7 @@ pub(super) fn read_requested(r: call_requested::Reader<'_>) -> Result<CallReques
         idempotent: r.get_idempotent(),
         through: through(r.get_through()),
         delegate: if r.has_delegate() { Some(read_delegate(r.get_delegate()?)?) } else { None },
+        approval: through(r.get_approval()),
     })
 }
 
@@ -39,6 +40,7 @@ pub(super) fn write_requested(mut b: call_requested::Builder<'_>, request: &Call
     b.set_read_only(request.read_only);
     b.set_idempotent(request.idempotent);
     b.set_through(request.through.unwrap_or_default().0);
+    b.set_approval(request.approval.unwrap_or_default().0);
     if let Some(delegate) = &request.delegate {
         write_delegate(b.init_delegate(), delegate);
     }

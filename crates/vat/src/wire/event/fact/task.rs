@@ -12,6 +12,7 @@ use remit_schema::event_capnp::{
 use remit_schema::object_capnp::manifest as wire_manifest;
 
 use super::call::digest;
+use super::person;
 
 use crate::wire::event::{caveat, intern};
 use crate::wire::value::{read_held, read_id, write_held, write_id};
@@ -101,6 +102,7 @@ pub(super) fn read_grant(r: grant_added::Reader<'_>) -> Result<Grant, Malformed>
         interface: text(r.get_interface())?,
         reserve: caveat::read_budgets(r.get_reserve()?),
         by: text(r.get_by())?,
+        on_unknown: person::read_on_unknown(r.get_on_unknown()?),
     })
 }
 
@@ -179,4 +181,5 @@ pub(super) fn write_grant(mut b: grant_added::Builder<'_>, grant: &Grant) {
     b.set_interface(&grant.interface);
     caveat::write_budgets(b.reborrow().init_reserve(), grant.reserve);
     b.set_by(&grant.by);
+    b.set_on_unknown(person::wire_on_unknown(grant.on_unknown));
 }

@@ -1,0 +1,232 @@
+//! Power: a capability that the agent asks a person for.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::decide::{Decision, Refusal};
+use super::{Operation, Stamp, Task};
+use crate::event::{Fact, Grant, PowerDecided, PowerRequested};
+use crate::failure::{Code, Failure};
+use crate::id::{Attempt, CallNumber, GrantId};
+use crate::limits;
+
+/// A request for a capability, as it arrives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PowerCommand {
+    /// The attempt that asks.
+    pub attempt: Attempt,
+    /// Its number.
+    pub operation: CallNumber,
+    /// Of which tool.
+    pub tool: String,
+    /// What for.
+    pub reason: String,
+}
+
+/// What became of a request for a capability.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Power {
+    /// It was given this.
+    Granted(GrantId),
+    /// It was refused.
+    Refused(Failure),
+}
+
+type Applied = Result<(), &'static str>;
+
+impl Task {
+    pub(super) fn decide_power_request(
+        &self,
+        asked: &PowerCommand,
+        now_ms: u64,
+    ) -> Result<Decision, Refusal> {
+        self.check_attempt(asked.attempt)?;
+        let now = format!("a request for {} ({})", asked.tool, asked.reason);
+        match self.operations.get(&asked.operation) {
+            Some(Operation::Power { tool, reason, .. })
+                if (tool, reason) == (&asked.tool, &asked.reason) =>
+            {
+                return Ok(Decision::Recorded);
+            }
+            Some(other) => {
+                return Err(Refusal::diverged(asked.operation, &other.describe(), &now));
+            }
+            None => self.check_number(asked.operation)?,
+        }
+        let names = 1..=limits::MAX_NAME_BYTES;
+        if !names.contains(&asked.tool.len()) || asked.reason.len() > limits::MAX_REASON_BYTES {
+            let why = format!(
+                "a request names a tool, and its reason has at most {} bytes",
+                limits::MAX_REASON_BYTES
+            );
+            return Err(Failure::new(Code::InvalidArgument, why).into());
+        }
+        self.check_questions()?;
+        Ok(Decision::Record(vec![Fact::PowerRequested(Box::new(PowerRequested {
+            operation: asked.operation,
+            tool: asked.tool.clone(),
+            reason: asked.reason.clone(),
+            until_ms: now_ms.saturating_add(limits::QUESTION_LIFE_MS),
+        }))]))
+    }
+
+    /// What a person's gift leads to. The grant's number, and its name if it has none, are given
+    /// here.
+    pub(super) fn decide_gift(
+        &self,
+        operation: CallNumber,
+        grant: &Grant,
+        who: &str,
+        now_ms: u64,
+    ) -> Result<Decision, Refusal> {
+        if let Some(given) = self.power(operation)? {
+            let same = match given {
+                Power::Granted(given) => self.grants.get(given).is_some_and(|held| {
+                    let given = &held.grant;
+                    (&given.tool, &given.version, &given.node, &given.path, &given.caveats)
+                        == (&grant.tool, &grant.version, &grant.node, &grant.path, &grant.caveats)
+                }),
+                Power::Refused(_) => false,
+            };
+            return if same { Ok(Decision::Recorded) } else { Err(answered(operation, given)) };
+        }
+        let request = self.check_asked(operation, now_ms)?;
+        if grant.tool != request.tool {
+            let why =
+                format!("request {operation} is for {}, not for {}", request.tool, grant.tool);
+            return Err(Failure::new(Code::InvalidArgument, why).with_detail("tool").into());
+        }
+        let mut grant = grant.clone();
+        if grant.name.is_empty() {
+            let letters =
+                request.tool.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' });
+            grant.name = format!("_{}_{operation}", letters.take(40).collect::<String>());
+        }
+        let added = self.decide_grant(&grant)?;
+        let Fact::GrantAdded(given) = &added else { return Ok(Decision::Recorded) };
+        let decided = Fact::PowerDecided(Box::new(PowerDecided {
+            operation,
+            grant: Some(given.grant),
+            reason: String::new(),
+            who: who.to_owned(),
+        }));
+        Ok(Decision::Record(vec![added, decided]))
+    }
+
+    pub(super) fn decide_refusal(
+        &self,
+        operation: CallNumber,
+        reason: &str,
+        who: &str,
+        now_ms: u64,
+    ) -> Result<Decision, Refusal> {
+        match self.power(operation)? {
+            Some(Power::Refused(_)) => return Ok(Decision::Recorded),
+            Some(given) => return Err(answered(operation, given)),
+            None => self.check_asked(operation, now_ms)?,
+        };
+        let refused = PowerDecided {
+            operation,
+            grant: None,
+            reason: reason.chars().take(limits::MAX_REASON_BYTES).collect(),
+            who: who.to_owned(),
+        };
+        Ok(Decision::Record(vec![Fact::PowerDecided(Box::new(refused))]))
+    }
+
+    /// What becomes of a request whose time ran out.
+    pub(super) fn review_power(&self, operation: CallNumber, now_ms: u64) -> Decision {
+        match self.asked.powers.get(&operation) {
+            Some((request, _)) if now_ms >= request.until_ms && self.ending.is_none() => {
+                Decision::Record(vec![Fact::PowerDecided(Box::new(PowerDecided {
+                    operation,
+                    grant: None,
+                    reason: "nobody decided in time".into(),
+                    who: String::new(),
+                }))])
+            }
+            _ => Decision::Recorded,
+        }
+    }
+
+    /// The grant that a request was given, if one was.
+    pub fn granted_to(&self, operation: CallNumber) -> Option<GrantId> {
+        match self.operations.get(&operation)? {
+            Operation::Power { answer: Some((Power::Granted(grant), _)), .. } => Some(*grant),
+            _ => None,
+        }
+    }
+
+    /// Whether a grant was given to a request: the agent has it from there, under no name.
+    pub fn is_gift(&self, grant: GrantId) -> bool {
+        self.asked.gifts.contains(&grant)
+    }
+
+    /// What became of a request; an error if there is none.
+    fn power(&self, operation: CallNumber) -> Result<Option<&Power>, Refusal> {
+        match self.operations.get(&operation) {
+            Some(Operation::Power { answer, .. }) => Ok(answer.as_ref().map(|(power, _)| power)),
+            _ => {
+                let why = format!(
+                    "operation {operation} is no request for a capability: `remit inbox` lists those that wait"
+                );
+                Err(Failure::new(Code::NotFound, why).into())
+            }
+        }
+    }
+
+    fn check_asked(&self, operation: CallNumber, now_ms: u64) -> Result<&PowerRequested, Refusal> {
+        self.check_open()?;
+        match self.asked.powers.get(&operation) {
+            Some((request, _)) if now_ms < request.until_ms => Ok(request),
+            _ => {
+                let why = format!("request {operation} waits no more: its time ran out");
+                Err(Failure::new(Code::Denied, why).into())
+            }
+        }
+    }
+
+    pub(super) fn apply_power_request(&mut self, asked: &PowerRequested, at: Stamp) -> Applied {
+        let (tool, reason) = (asked.tool.clone(), asked.reason.clone());
+        self.add_operation(asked.operation, Operation::Power { tool, reason, answer: None })?;
+        self.asked.powers.insert(asked.operation, (Arc::new(asked.clone()), at));
+        Ok(())
+    }
+
+    pub(super) fn apply_power(&mut self, decided: &PowerDecided, at: Stamp) -> Applied {
+        let power = match decided.grant {
+            Some(grant) if !self.grants.contains_key(&grant) => {
+                return Err("its grant is not there");
+            }
+            Some(grant) => Power::Granted(grant),
+            None => Power::Refused(refusal(&decided.reason)),
+        };
+        match self.operations.get_mut(&decided.operation) {
+            Some(Operation::Power { answer, .. }) if answer.is_none() => {
+                *answer = Some((power, at));
+            }
+            _ => return Err("no such request waits"),
+        }
+        self.asked.gifts.extend(decided.grant);
+        self.asked.powers.remove(&decided.operation);
+        self.told_in_order(decided.operation);
+        Ok(())
+    }
+}
+
+fn refusal(reason: &str) -> Failure {
+    let why = match reason {
+        "" => "a person refused the request".to_owned(),
+        reason => format!("the request was refused: {reason}"),
+    };
+    Failure::new(Code::Denied, why)
+}
+
+fn answered(operation: CallNumber, given: &Power) -> Refusal {
+    let how = match given {
+        Power::Granted(grant) => format!("was given grant {grant}"),
+        Power::Refused(_) => "was refused".to_owned(),
+    };
+    Failure::new(Code::Failed, format!("request {operation} {how} already: that stands")).into()
+}

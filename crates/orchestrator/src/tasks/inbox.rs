@@ -1,0 +1,214 @@
+//! What waits for people, over all tasks, and the one answer that needs more than the task: a gift.
+
+use std::rc::Rc;
+
+use remit_core::event::{Grant, Ledger, OnUnknown};
+use remit_core::grant::text::GrantText;
+use remit_core::task::{Command, Question, Stamp};
+use remit_core::{CallNumber, Code, Failure, GrantId, Identity, TaskId, Value};
+
+use super::{GrantSpec, Tasks};
+use crate::limits;
+use crate::owner::{Owner, TaskKey};
+
+/// A question to a person.
+#[derive(Debug, Clone)]
+pub struct Item {
+    /// In which task.
+    pub task: TaskId,
+    /// The task's name.
+    pub name: String,
+    /// The operation that waits.
+    pub operation: CallNumber,
+    /// The event that asked.
+    pub at: Stamp,
+    /// When it is decided by itself, in milliseconds since 1970.
+    pub until_ms: Option<u64>,
+    /// The question in words.
+    pub summary: String,
+    /// What is asked.
+    pub asks: Asks,
+}
+
+/// What is asked.
+#[derive(Debug, Clone)]
+pub enum Asks {
+    /// Whether a call may be made.
+    Approval {
+        /// Which a decision names.
+        digest: [u8; 32],
+        /// What it is to be made with.
+        args: Value,
+        /// The caveat that asks.
+        caveat: String,
+        /// Whether the method may destroy something.
+        destructive: bool,
+    },
+    /// Whether and which capability the agent gets.
+    Power {
+        /// Of which tool.
+        tool: String,
+        /// What for.
+        reason: String,
+        /// What could be given, in the text form of a grant.
+        offers: Vec<String>,
+    },
+    /// What became of a call, or what is to be done.
+    Settlement {
+        /// How it was lost.
+        reason: String,
+        /// What the ledger said.
+        ledger: Ledger,
+    },
+}
+
+/// Questions of some tasks, and where to go on if there are more.
+pub type Page = (Vec<Item>, Option<TaskId>);
+
+impl Tasks {
+    /// What waits for a person in the tasks of a tenant, the newest task first. Reads no task that
+    /// has no question.
+    pub fn inbox(
+        &self,
+        tenant: &str,
+        after: Option<TaskId>,
+        limit: usize,
+    ) -> Result<Page, Failure> {
+        let limit = limit.clamp(1, limits::QUESTIONS_PER_PAGE);
+        let mut items = Vec::new();
+        let mut cursor = after;
+        loop {
+            let asking = self.services().journal.asking(tenant, cursor, limits::TASKS_PER_PAGE);
+            let asking = asking.map_err(super::unreadable)?;
+            let Some(last) = asking.last().copied() else { return Ok((items, None)) };
+            for task in asking {
+                if items.len() >= limit {
+                    return Ok((items, cursor));
+                }
+                cursor = Some(task);
+                match self.get(&TaskKey { tenant: tenant.to_owned(), task }) {
+                    Ok(owner) => items.extend(self.questions(&owner)),
+                    // Its journal cannot be read: a list of tasks says so.
+                    Err(failure) => tracing::warn!(%task, %failure, "left out of the inbox"),
+                }
+            }
+            cursor = Some(last);
+        }
+    }
+
+    /// What of one task waits for a person, oldest first.
+    pub fn questions(&self, owner: &Rc<Owner>) -> Vec<Item> {
+        let task_id = owner.key().task;
+        let mut items: Vec<Item> = owner.with(|task| {
+            let name = &task.created().name;
+            task.questions().iter().map(|question| item(task_id, name, question)).collect()
+        });
+        for item in &mut items {
+            if let Asks::Power { tool, offers, .. } = &mut item.asks {
+                *offers = self.offers(tool, owner);
+            }
+        }
+        items
+    }
+
+    /// Answers a request for a capability, durably.
+    pub async fn give(
+        &self,
+        owner: &Rc<Owner>,
+        operation: CallNumber,
+        spec: GrantSpec,
+        by: &Identity,
+    ) -> Result<GrantId, Failure> {
+        let (grant, own) = self.resolve(spec, by)?;
+        let grant = Grant { by: by.to_string(), ..grant };
+        let command = Command::GivePower { operation, grant: Box::new(grant), who: by.to_string() };
+        let recorded = owner.record_durably(&command).await?;
+        let Some(grant) = owner.with(|task| task.granted_to(operation)) else {
+            return Err(Failure::new(Code::Failed, "what was given was not recorded"));
+        };
+        if let Some(object) = own.filter(|_| !recorded.events.is_empty()) {
+            owner.hold_own(grant, object);
+        }
+        Ok(grant)
+    }
+
+    /// What could be given of a tool: the tool itself in each version, and what tasks of the same
+    /// creator that are at work hold of it.
+    fn offers(&self, tool: &str, asking: &Rc<Owner>) -> Vec<String> {
+        let mut offers: Vec<String> = Vec::new();
+        let mut offer = |text: String| {
+            if offers.len() < limits::OFFERS && !offers.contains(&text) {
+                offers.push(text);
+            }
+        };
+        if tool == super::tool::NAME {
+            offer(tool.to_owned());
+        }
+        for known in self.services().registry.tools() {
+            if known.manifest.tool == tool {
+                let (tool, version) = (tool.to_owned(), known.manifest.version.clone());
+                offer(text(tool, version, String::new(), Vec::new()));
+            }
+        }
+        let creator = asking.with(|task| task.created().creator.clone());
+        for owner in self.owners.borrow().values() {
+            owner.with(|task| {
+                if task.created().creator != creator {
+                    return;
+                }
+                for held in task.grants() {
+                    let grant = &held.grant;
+                    let whole = grant.parent.is_none() && grant.origin.is_none();
+                    if whole && grant.tool == tool && !task.is_revoked(grant.grant) {
+                        let version = String::new();
+                        let caveats = grant.caveats.clone();
+                        offer(text(tool.to_owned(), version, grant.path.clone(), caveats));
+                    }
+                }
+            });
+        }
+        offers
+    }
+}
+
+fn text(tool: String, version: String, path: String, caveats: Vec<remit_core::Caveat>) -> String {
+    GrantText { tool, version, path, caveats, on_unknown: OnUnknown::Inherit }.to_string()
+}
+
+fn item(task: TaskId, name: &str, question: &Question<'_>) -> Item {
+    let (summary, asks) = match question {
+        Question::Approval(request, hold) => {
+            let asks = Asks::Approval {
+                digest: request.digest,
+                args: request.args.clone(),
+                caveat: hold.caveat.clone(),
+                destructive: hold.destructive,
+            };
+            (hold.summary.clone(), asks)
+        }
+        Question::Power(request, _) => {
+            let (tool, reason) = (request.tool.clone(), request.reason.clone());
+            let summary = format!("the task's agent asks for {tool}: {reason}");
+            (summary, Asks::Power { tool, reason, offers: Vec::new() })
+        }
+        Question::Settlement(request, unsettled) => {
+            let summary = format!(
+                "did {} on {} happen? {}",
+                request.method,
+                request.object,
+                unsettled.ledger.explained()
+            );
+            let reason = unsettled.reason.clone();
+            (summary, Asks::Settlement { reason, ledger: unsettled.ledger })
+        }
+    };
+    Item {
+        task,
+        name: name.to_owned(),
+        operation: question.operation(),
+        at: question.at(),
+        until_ms: question.until_ms(),
+        summary,
+        asks,
+    }
+}

@@ -7,6 +7,7 @@ using Object = import "object.capnp".Object;
 using Value = import "object.capnp".Value;
 using Outcome = import "object.capnp".Outcome;
 using Manifest = import "object.capnp".Manifest;
+using AuditRecord = import "audit.capnp".AuditRecord;
 using Event = import "event.capnp".Event;
 using Caveat = import "event.capnp".Caveat;
 using SourceFile = import "event.capnp".SourceFile;
@@ -58,6 +59,53 @@ interface Mesh extends(Peer, Credentials) {
   inbox @12 (after :Text, limit :UInt32) -> (items :List(InboxItem), more :Text);
   # What waits for a person, over all tasks of the client's tenant, the newest task first. `more`:
   # what to give as `after` for the rest; empty: that was all. Idempotent.
+
+  audit @13 (filter :AuditFilter, cursor :Text, limit :UInt32)
+      -> (records :List(AuditRecord), cursor :Text);
+  # A page of what was done with authority. Idempotent. `cursor`: empty at first, then that of the
+  # last answer; empty in the answer: there is no more. A page may be empty and not the last one.
+
+  verifyAudit @14 (cursor :Text) -> (checked :UInt64, broken :List(Text), cursor :Text);
+  # Checks some of the hash chains: how many records and events are what was written, and where one
+  # is not. The cursor as in `audit`. Idempotent.
+
+  holders @15 (which :Selection) -> (held :List(Holding));
+  # Every grant in force that is meant, over all tasks. Idempotent.
+
+  revokeAll @16 (which :Selection, reason :Text) -> (revoked :List(Holding));
+  # Takes back every grant that is meant, with all that was narrowed from it. Something must be
+  # given. Durable when answered; calls in flight are cancelled.
+}
+
+struct AuditFilter {
+  # Which records are wanted; what is empty or 0 wants all.
+
+  task @0 :Text;
+  who @1 :Text;
+  # A whole identity, or its last part.
+  tool @2 :Text;
+  decision @3 :Text;
+  sinceMs @4 :UInt64;
+  # Milliseconds since 1970.
+}
+
+struct Selection {
+  # Which grants are meant: those that fit all that is not empty.
+
+  task @0 :Text;
+  holder @1 :Text;
+  # A SPIFFE name, or "task:" and the id of a task; or its last part.
+  tool @2 :Text;
+  manifest @3 :Data;
+  # SHA-256 of the manifest that a grant was made for, or has now.
+}
+
+struct Holding {
+  # A grant, and the task in whose journal it is.
+
+  task @0 :Text;
+  name @1 :Text;
+  grant @2 :GrantInfo;
 }
 
 interface Keeper {
@@ -382,6 +430,12 @@ struct GrantInfo {
   used @7 :UInt64;
   revoked @8 :Bool;
   node @9 :Text;
+  holder @10 :Text;
+  # A SPIFFE name, "task" for the task's own agent, or "task:" and the id of a task.
+  lastUsedMs @11 :UInt64;
+  # Milliseconds since 1970; when it was made, if it was never used.
+  manifest @12 :Data;
+  # SHA-256 of the manifest that it was made for.
 }
 
 struct Health {

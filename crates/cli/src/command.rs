@@ -3,6 +3,7 @@
 mod agent_node;
 mod agent_worker;
 mod attach;
+mod audit;
 mod backup;
 mod cancel;
 mod completions;
@@ -15,6 +16,7 @@ mod nodes;
 mod orchestrator;
 mod ps;
 mod restore;
+mod revoke;
 mod run;
 mod send;
 mod serving;
@@ -24,6 +26,7 @@ mod tools;
 mod trigger;
 mod up;
 mod verify;
+mod who;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -66,6 +69,9 @@ enum Command {
     Tools(tools::Tools),
     Nodes(nodes::Nodes),
     Grants(grants::Grants),
+    Who(who::Who),
+    Revoke(revoke::Revoke),
+    Audit(audit::Audit),
     Invite(invite::Invite),
     Join(join::Join),
     Doctor(doctor::Doctor),
@@ -104,6 +110,9 @@ impl Line {
             Command::Tools(command) => wait(command.execute(&place, look)),
             Command::Nodes(command) => wait(command.execute(&place, look)),
             Command::Grants(command) => wait(command.execute(&place, look)),
+            Command::Who(command) => wait(command.execute(&place, look)),
+            Command::Revoke(command) => wait(command.execute(&place)),
+            Command::Audit(command) => wait(command.execute(&place)),
             Command::Invite(command) => wait(command.execute(&place)),
             Command::Join(command) => wait(command.execute(&place)),
             Command::Doctor(command) => wait(command.execute(&place, look)),

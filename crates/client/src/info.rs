@@ -66,6 +66,12 @@ pub struct GrantInfo {
     pub used: u64,
     /// Whether it was taken back.
     pub revoked: bool,
+    /// Who holds it: a SPIFFE name, `task` for the task's own agent, or `task:` and an id.
+    pub holder: String,
+    /// When it was last used, or else made, in milliseconds since 1970.
+    pub last_used_ms: u64,
+    /// SHA-256 of the manifest that it was made for.
+    pub manifest: Vec<u8>,
 }
 
 /// A tool in one version, as one node serves it.
@@ -115,4 +121,63 @@ pub struct Health {
     pub tasks: u64,
     /// When its certificate ends, in milliseconds since 1970.
     pub certificate_ends_ms: u64,
+}
+
+/// Which audit records are wanted. What is empty, `None` or 0 wants all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AuditFilter {
+    /// Of this task only.
+    pub task: Option<TaskId>,
+    /// Whose: a whole identity, or its last part.
+    pub who: String,
+    /// Of this tool.
+    pub tool: String,
+    /// With this decision, for example `denied`.
+    pub decision: String,
+    /// Not before this moment, in milliseconds since 1970.
+    pub since_ms: u64,
+}
+
+/// Some audit records. An empty cursor says that there are no more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditPage {
+    /// The records, in the order of their streams. There may be none on a page that is not the last.
+    pub records: Vec<remit_core::audit::Record>,
+    /// Where to go on.
+    pub cursor: String,
+}
+
+/// How far a check of the audit's hash chains has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditCheck {
+    /// Records and events that are what was written, in this step.
+    pub checked: u64,
+    /// Where a chain is broken.
+    pub broken: Vec<String>,
+    /// Where to go on; empty: it is done.
+    pub cursor: String,
+}
+
+/// Which grants are meant: those that fit all that is not empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Of this task.
+    pub task: Option<TaskId>,
+    /// Held by this identity, or `task:` and an id; or its last part.
+    pub holder: String,
+    /// Of this tool.
+    pub tool: String,
+    /// Of a tool with a manifest of this SHA-256.
+    pub manifest: Option<[u8; 32]>,
+}
+
+/// A grant, and the task in whose journal it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holding {
+    /// The task.
+    pub task: TaskId,
+    /// Its name.
+    pub name: String,
+    /// The grant.
+    pub grant: GrantInfo,
 }

@@ -20,6 +20,7 @@
 //! # }
 //! ```
 
+mod authority;
 mod client;
 mod error;
 mod events;
@@ -36,7 +37,10 @@ mod trigger;
 pub use client::{Client, Proof};
 pub use error::Error;
 pub use events::{Events, Followed};
-pub use info::{GrantInfo, Health, NodeInfo, TaskFilter, TaskInfo, ToolInfo};
+pub use info::{
+    AuditCheck, AuditFilter, AuditPage, GrantInfo, Health, Holding, NodeInfo, Selection,
+    TaskFilter, TaskInfo, ToolInfo,
+};
 pub use json::{value_from_json, value_to_json};
 pub use keeper::Kept;
 pub use own::{Callback, OwnObject};

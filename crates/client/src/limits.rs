@@ -35,3 +35,6 @@ pub(crate) const FAREWELL: Duration = Duration::from_millis(500);
 
 /// How long to wait before a renewal that failed is tried again.
 pub(crate) const RENEWAL_RETRY: Duration = Duration::from_millis(500);
+
+/// Audit records that are asked for at once.
+pub(crate) const AUDIT_PAGE: u32 = 500;

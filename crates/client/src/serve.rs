@@ -1,6 +1,7 @@
 //! What lives inside the client's vat: the connection, the calls on it, and the objects that the
 //! mesh calls back. Nothing of this is seen from outside the crate.
 
+pub(crate) mod authority;
 pub(crate) mod callback;
 pub(crate) mod dial;
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! outside of any task is in the mesh's own stream, which is kept here: one for each tenant, each
 //! record naming the hash of the one before.
 
+pub mod query;
 #[cfg(test)]
 mod tests;
 

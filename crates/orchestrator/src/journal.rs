@@ -56,6 +56,17 @@ pub trait Journal: Send + Sync {
         limit: usize,
     ) -> Result<Vec<Event>, JournalError>;
 
+    /// The hash of an event that is still held, which names the one before. `None`: this journal
+    /// keeps none.
+    fn hash(
+        &self,
+        _tenant: &str,
+        _task: TaskId,
+        _number: EventNumber,
+    ) -> Result<Option<[u8; 32]>, JournalError> {
+        Ok(None)
+    }
+
     /// The task's last snapshot, verified. One that is damaged is none, unless events before it
     /// were pruned.
     fn snapshot(&self, tenant: &str, task: TaskId) -> Result<Option<Snapshot>, JournalError>;

@@ -236,3 +236,8 @@ pub const WEBHOOK: Duration = Duration::from_secs(10);
 
 /// The longest that a trigger's next time is slept for at once: a clock that is set is noticed.
 pub const TRIGGER_NAP: Duration = Duration::from_secs(30);
+/// Audit records in one answer.
+pub const AUDIT_RECORDS_PER_PAGE: usize = 1_000;
+
+/// Events that are looked at for one answer about the audit: the vat has other work as well.
+pub const AUDIT_EVENTS_PER_PAGE: usize = 2_000;

@@ -1,6 +1,7 @@
 //! What the orchestrator serves, one file per interface, and the calls that it makes itself.
 
 mod agent_node_port;
+mod authority;
 pub mod bootstrap;
 pub mod context;
 mod credentials;

@@ -2,6 +2,7 @@
 
 pub mod family;
 mod fork;
+pub mod holders;
 pub mod inbox;
 mod list;
 mod loading;

@@ -1,8 +1,8 @@
 //! A task's grants as a tree: each under the one it was narrowed from.
 
-use remit_client::{GrantId, GrantInfo};
+use remit_client::{Caveat, GrantId, GrantInfo};
 use remit_core::event::OnUnknown;
-use remit_core::grant::text::GrantText;
+use remit_core::grant::text::{GrantText, moment};
 
 use super::paint::{Ink, Paint};
 use super::text;
@@ -10,7 +10,14 @@ use super::text;
 /// The lines of the tree.
 pub(crate) fn lines(grants: &[GrantInfo], paint: Paint) -> Vec<String> {
     let mut out = Vec::new();
-    below(None, "", grants, paint, &mut out);
+    // Of a part of a tree, those whose parent is not in it stand at the top.
+    let is_here = |parent: GrantId| grants.iter().any(|grant| grant.grant == parent);
+    let top = |grant: &GrantInfo| GrantInfo {
+        parent: grant.parent.filter(|parent| is_here(*parent)),
+        ..grant.clone()
+    };
+    let grants: Vec<GrantInfo> = grants.iter().map(top).collect();
+    below(None, "", &grants, paint, &mut out);
     out
 }
 
@@ -45,20 +52,31 @@ fn one(grant: &GrantInfo, paint: Paint) -> String {
         on_unknown: OnUnknown::Inherit,
     };
     let used = usize::try_from(grant.used).unwrap_or(usize::MAX);
+    let mut marks = vec![text::count(used, "call")];
+    let calls = grant.caveats.iter().filter_map(|caveat| match caveat {
+        Caveat::Calls(most) => Some(most.saturating_sub(grant.used)),
+        _ => None,
+    });
+    marks.extend(calls.min().map(|left| format!("{left} left")));
+    if grant.holder != "task" && !grant.holder.is_empty() {
+        marks.push(format!("held by {}", text::harmless(&grant.holder)));
+    }
+    if grant.used > 0 {
+        marks.push(format!("last used {}", moment(grant.last_used_ms)));
+    }
+    marks.push(format!("on {}", text::harmless(&grant.node)));
     let line = format!(
         "{} {} = {}  {}",
         paint.ink(Ink::Dim, &format!("#{}", grant.grant)),
         paint.ink(Ink::Name, &text::harmless(&grant.name)),
         text::harmless(&written.to_string()),
-        paint.ink(Ink::Dim, &format!("{}, on {}", text::count(used, "call"), grant.node)),
+        paint.ink(Ink::Dim, &marks.join(", ")),
     );
     if grant.revoked { format!("{line}  {}", paint.ink(Ink::Bad, "revoked")) } else { line }
 }
 
 #[cfg(test)]
 mod tests {
-    use remit_client::Caveat;
-
     use super::*;
 
     fn grant(number: u32, parent: Option<u32>, caveats: Vec<Caveat>) -> GrantInfo {
@@ -73,6 +91,9 @@ mod tests {
             caveats,
             used: u64::from(number),
             revoked: number == 3,
+            holder: if number == 2 { "task:x".into() } else { "task".into() },
+            last_used_ms: 0,
+            manifest: Vec::new(),
         }
     }
 
@@ -88,11 +109,11 @@ mod tests {
         assert_eq!(
             lines(&grants, Paint::Plain),
             [
-                "#1 g1 = fs@1.0.0:src?calls=5  1 call, on local",
-                "├─ #2 g2 = fs@1.0.0:src  2 calls, on local",
-                "│  └─ #4 g4 = fs@1.0.0:src  4 calls, on local",
-                "└─ #3 g3 = fs@1.0.0:src  3 calls, on local  revoked",
-                "#5 g5 = fs@1.0.0:src  5 calls, on local",
+                "#1 g1 = fs@1.0.0:src?calls=5  1 call, 4 left, last used 1970-01-01T00:00:00Z, on local",
+                "├─ #2 g2 = fs@1.0.0:src  2 calls, held by task:x, last used 1970-01-01T00:00:00Z, on local",
+                "│  └─ #4 g4 = fs@1.0.0:src  4 calls, last used 1970-01-01T00:00:00Z, on local",
+                "└─ #3 g3 = fs@1.0.0:src  3 calls, last used 1970-01-01T00:00:00Z, on local  revoked",
+                "#5 g5 = fs@1.0.0:src  5 calls, last used 1970-01-01T00:00:00Z, on local",
             ]
         );
     }

@@ -4,7 +4,7 @@ use remit_core::{EventNumber, GrantId, TaskId};
 use remit_schema::mesh_capnp::{grant_info, health, node_info, task_info, tool_info};
 use remit_vat::wire::{self, Malformed};
 
-use crate::info::{GrantInfo, Health, NodeInfo, TaskInfo, ToolInfo};
+use crate::info::{GrantInfo, Health, Holding, NodeInfo, TaskInfo, ToolInfo};
 
 pub(crate) fn id(text: &str) -> Result<TaskId, Malformed> {
     text.parse().map_err(|error: remit_core::id::NotATaskId| Malformed(error.to_string()))
@@ -45,6 +45,9 @@ pub(crate) fn grant(info: grant_info::Reader<'_>) -> Result<GrantInfo, Malformed
             .collect::<Result<_, _>>()?,
         used: info.get_used(),
         revoked: info.get_revoked(),
+        holder: text(info.get_holder())?,
+        last_used_ms: info.get_last_used_ms(),
+        manifest: info.get_manifest()?.to_vec(),
     })
 }
 
@@ -81,5 +84,16 @@ pub(crate) fn health(info: health::Reader<'_>) -> Result<Health, Malformed> {
         flush_us: info.get_flush_us(),
         tasks: info.get_tasks(),
         certificate_ends_ms: info.get_certificate_ends_ms(),
+    })
+}
+
+pub(crate) fn holding(
+    r: remit_schema::mesh_capnp::holding::Reader<'_>,
+) -> Result<Holding, Malformed> {
+    let task = text(r.get_task())?;
+    Ok(Holding {
+        task: task.parse().map_err(|not: remit_core::id::NotATaskId| Malformed(not.to_string()))?,
+        name: text(r.get_name())?,
+        grant: grant(r.get_grant()?)?,
     })
 }

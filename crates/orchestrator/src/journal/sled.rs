@@ -210,6 +210,16 @@ impl Journal for SledJournal {
         })
     }
 
+    fn hash(
+        &self,
+        tenant: &str,
+        task: TaskId,
+        number: EventNumber,
+    ) -> Result<Option<[u8; 32]>, JournalError> {
+        let Some(head) = self.stored_head(tenant, task)? else { return Ok(None) };
+        self.hash_of(tenant, task, &head, number).map(Some)
+    }
+
     fn snapshot(&self, tenant: &str, task: TaskId) -> Result<Option<Snapshot>, JournalError> {
         self.read_snapshot(tenant, task)
     }

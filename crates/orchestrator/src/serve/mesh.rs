@@ -14,7 +14,7 @@ use remit_vat::exception::to_exception;
 use remit_vat::wire::{self, Malformed};
 
 use super::credentials::member;
-use super::{keeper, questions, task, texts};
+use super::{authority, keeper, questions, task, texts};
 use crate::limits;
 use crate::owner::TaskKey;
 use crate::registry::{NodeInfo, ToolInfo, manifest_bytes};
@@ -168,6 +168,71 @@ impl mesh::Server for MeshServer {
         let node = wire_text(params.get_node())?;
         let accepted = self.site.accept(&self.who, &node, params.get_hash()?).await;
         accepted.map_err(|failure| to_exception(&failure))
+    }
+
+    async fn audit(
+        self: Rc<Self>,
+        params: mesh::AuditParams,
+        mut results: mesh::AuditResults,
+    ) -> Result<(), capnp::Error> {
+        let params = params.get()?;
+        let cursor = wire_text(params.get_cursor())?;
+        let reader = authority::reader(&self.site, self.who.tenant());
+        let (records, cursor) = authority::read_filter(params.get_filter()?)
+            .and_then(|filter| reader.page(&filter, &cursor, params.get_limit() as usize))
+            .map_err(|failure| to_exception(&failure))?;
+        results.get().set_cursor(&cursor);
+        let count = u32::try_from(records.len()).unwrap_or(u32::MAX);
+        authority::write_records(results.get().init_records(count), &records);
+        Ok(())
+    }
+
+    async fn verify_audit(
+        self: Rc<Self>,
+        params: mesh::VerifyAuditParams,
+        mut results: mesh::VerifyAuditResults,
+    ) -> Result<(), capnp::Error> {
+        let cursor = wire_text(params.get()?.get_cursor())?;
+        let checked = authority::reader(&self.site, self.who.tenant()).verify(&cursor);
+        let checked = checked.map_err(|failure| to_exception(&failure))?;
+        let mut results = results.get();
+        results.set_checked(checked.count);
+        results.set_cursor(&checked.cursor);
+        let count = u32::try_from(checked.broken.len()).unwrap_or(u32::MAX);
+        let mut broken = results.init_broken(count);
+        for (at, line) in (0..count).zip(&checked.broken) {
+            broken.set(at, line);
+        }
+        Ok(())
+    }
+
+    async fn holders(
+        self: Rc<Self>,
+        params: mesh::HoldersParams,
+        mut results: mesh::HoldersResults,
+    ) -> Result<(), capnp::Error> {
+        let which = authority::read_selection(params.get()?.get_which()?);
+        let which = which.map_err(|failure| to_exception(&failure))?;
+        let held = self.site.tasks.holders(self.who.tenant(), &which);
+        let count = u32::try_from(held.len()).unwrap_or(u32::MAX);
+        authority::write_holdings(&self.site, results.get().init_held(count), &held);
+        Ok(())
+    }
+
+    async fn revoke_all(
+        self: Rc<Self>,
+        params: mesh::RevokeAllParams,
+        mut results: mesh::RevokeAllResults,
+    ) -> Result<(), capnp::Error> {
+        let params = params.get()?;
+        let which = authority::read_selection(params.get_which()?);
+        let which = which.map_err(|failure| to_exception(&failure))?;
+        let reason: String = wire_text(params.get_reason())?.chars().take(1000).collect();
+        let revoked = self.site.tasks.revoke_all(&which, &reason, &self.who).await;
+        let revoked = revoked.map_err(|failure| to_exception(&failure))?;
+        let count = u32::try_from(revoked.len()).unwrap_or(u32::MAX);
+        authority::write_holdings(&self.site, results.get().init_revoked(count), &revoked);
+        Ok(())
     }
 
     async fn nodes(

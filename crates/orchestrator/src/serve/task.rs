@@ -257,8 +257,7 @@ impl task::Server for TaskServer {
             let count = u32::try_from(held.len()).unwrap_or(u32::MAX);
             let mut list = results.get().init_grants(count);
             for (at, held) in (0..count).zip(held) {
-                let revoked = task.is_revoked(held.grant.grant);
-                write_grant(list.reborrow().get(at), held, revoked);
+                write_grant(list.reborrow().get(at), task, held);
             }
         });
         Ok(())
@@ -357,7 +356,12 @@ impl task::Server for TaskServer {
     }
 }
 
-fn write_grant(mut info: grant_info::Builder<'_>, held: &remit_core::task::Held, revoked: bool) {
+/// Writes a grant and what became of it.
+pub(super) fn write_grant(
+    mut info: grant_info::Builder<'_>,
+    task: &remit_core::Task,
+    held: &remit_core::task::Held,
+) {
     info.set_grant(held.grant.grant.0);
     info.set_parent(held.grant.parent.map_or(0, |parent| parent.0));
     info.set_name(&held.grant.name);
@@ -366,7 +370,12 @@ fn write_grant(mut info: grant_info::Builder<'_>, held: &remit_core::task::Held,
     info.set_path(&held.grant.path);
     info.set_node(&held.grant.node);
     info.set_used(held.used());
-    info.set_revoked(revoked);
+    info.set_revoked(task.is_revoked(held.grant.grant));
+    info.set_holder(&held.grant.holder);
+    info.set_last_used_ms(held.usage.last_use_ms);
+    if let Some((made_for, _)) = task.pinned(held.grant.grant) {
+        info.set_manifest(&made_for.hash());
+    }
     let count = u32::try_from(held.grant.caveats.len()).unwrap_or(u32::MAX);
     let mut caveats = info.init_caveats(count);
     for (at, caveat) in (0..count).zip(&held.grant.caveats) {

@@ -1,0 +1,63 @@
+//! The authority in a mesh as a client sees it: who holds what, what was done with it, taking it
+//! back.
+
+use crate::client::Client;
+use crate::error::Error;
+use crate::info::{AuditCheck, AuditFilter, AuditPage, Holding, Selection};
+use crate::serve::authority;
+use crate::serve::session::Repeat;
+
+impl Client {
+    /// A page of audit records; `cursor`: empty at first, then that of the last page.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] with `invalid-argument` if the filter names no decision.
+    pub async fn audit(&self, filter: &AuditFilter, cursor: &str) -> Result<AuditPage, Error> {
+        let (filter, cursor) = (filter.clone(), cursor.to_owned());
+        self.visit(async move |session| {
+            let (filter, cursor) = (&filter, &cursor);
+            session.ask(Repeat::Harmless, |m| authority::audit(m, filter, cursor)).await
+        })
+        .await
+    }
+
+    /// Checks some of the audit's hash chains; the cursor as in [`audit`](Self::audit).
+    ///
+    /// # Errors
+    /// As for any call: see [`Error`]. A broken chain is none.
+    pub async fn verify_audit(&self, cursor: &str) -> Result<AuditCheck, Error> {
+        let cursor = cursor.to_owned();
+        self.visit(async move |session| {
+            let cursor = &cursor;
+            session.ask(Repeat::Harmless, |m| authority::verify_audit(m, cursor)).await
+        })
+        .await
+    }
+
+    /// Every grant in force that is meant, over all tasks.
+    ///
+    /// # Errors
+    /// As for any call: see [`Error`].
+    pub async fn holders(&self, which: &Selection) -> Result<Vec<Holding>, Error> {
+        let which = which.clone();
+        self.visit(async move |session| {
+            let which = &which;
+            session.ask(Repeat::Harmless, |m| authority::holders(m, which)).await
+        })
+        .await
+    }
+
+    /// Takes back every grant that is meant, with all that was narrowed from it. When this answers
+    /// it is on disk and no call gets through any more.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] with `invalid-argument` if nothing is said of what is meant.
+    pub async fn revoke_all(&self, which: &Selection, reason: &str) -> Result<Vec<Holding>, Error> {
+        let (which, reason) = (which.clone(), reason.to_owned());
+        self.visit(async move |session| {
+            let (which, reason) = (&which, &reason);
+            session.ask(Repeat::Harmless, |m| authority::revoke_all(m, which, reason)).await
+        })
+        .await
+    }
+}

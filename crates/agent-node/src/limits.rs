@@ -81,3 +81,10 @@ pub const REPORT_AT_MOST_EVERY: Duration = Duration::from_millis(100);
 
 /// How long workers may take to die when the node ends.
 pub const STOP: Duration = Duration::from_secs(5);
+
+/// How long attempts may go on after the node was told to end. They lose nothing by going on
+/// elsewhere, so it is short.
+pub const FAREWELL: Duration = Duration::from_secs(2);
+
+/// How long the orchestrator may take beyond that to move them.
+pub const FAREWELL_MORE: Duration = Duration::from_secs(6);

@@ -27,6 +27,18 @@ pub(crate) struct Node {
     changed: Notify,
     tracker: TaskTracker,
     stop: CancellationToken,
+    leave: Leave,
+}
+
+/// The node's farewell: it says that it goes, and waits until it is let go.
+#[derive(Default)]
+pub(crate) struct Leave {
+    /// The node is about to go.
+    pub(crate) wanted: CancellationToken,
+    /// The orchestrator has taken back its attempts, or does not listen.
+    pub(crate) granted: CancellationToken,
+    /// How many registrations it has now.
+    pub(crate) registered: Cell<u32>,
 }
 
 /// What an attempt is to be.
@@ -64,15 +76,20 @@ pub async fn run(
         running: Cell::new(0),
         changed: Notify::new(),
         tracker: TaskTracker::new(),
-        stop: stop.clone(),
+        stop: CancellationToken::new(),
+        leave: Leave::default(),
     });
     node.prepare();
     let serving = Rc::clone(&node);
-    member
-        .stay(&stop, move |port, connection| {
-            registration::keep(Rc::clone(&serving), port, connection)
-        })
-        .await;
+    let stay = member.stay(&node.stop, move |port, connection| {
+        registration::keep(Rc::clone(&serving), port, connection)
+    });
+    let leave = async {
+        stop.cancelled().await;
+        node.farewell().await;
+        node.stop.cancel();
+    };
+    tokio::join!(stay, leave);
     // Attempts are killed; they go on elsewhere. What is waited for is that they are gone.
     node.spare.borrow_mut().take();
     node.tracker.close();
@@ -83,6 +100,23 @@ pub async fn run(
 }
 
 impl Node {
+    /// Where it stands in leaving.
+    pub(crate) const fn leave(&self) -> &Leave {
+        &self.leave
+    }
+
+    /// Lets attempts end or be moved before the node goes.
+    async fn farewell(&self) {
+        self.leave.wanted.cancel();
+        if self.leave.registered.get() == 0 {
+            return;
+        }
+        let patience = limits::FAREWELL + limits::FAREWELL_MORE;
+        if tokio::time::timeout(patience, self.leave.granted.cancelled()).await.is_err() {
+            tracing::warn!("the orchestrator did not take the attempts back in time");
+        }
+    }
+
     /// How many attempts run.
     pub(crate) fn running(&self) -> u32 {
         self.running.get()
@@ -99,7 +133,7 @@ impl Node {
             let why = format!("agents of kind `{}` do not run here", start.kind);
             return Err(Failure::new(Code::InvalidArgument, why));
         }
-        if self.running.get() >= self.config.capacity || self.stop.is_cancelled() {
+        if self.running.get() >= self.config.capacity || self.leave.wanted.is_cancelled() {
             let why = format!("{} attempts run already", self.running.get());
             return Err(Failure::new(Code::Limit, why));
         }

@@ -8,12 +8,15 @@ mod backup;
 mod cancel;
 mod completions;
 mod doctor;
+mod drain;
+mod fork;
 mod grants;
 mod invite;
 mod join;
 mod log;
 mod nodes;
 mod orchestrator;
+mod pause;
 mod ps;
 mod restore;
 mod revoke;
@@ -25,6 +28,7 @@ mod tool_node;
 mod tools;
 mod trigger;
 mod up;
+mod upgrade;
 mod verify;
 mod who;
 
@@ -66,8 +70,14 @@ enum Command {
     Send(send::Send),
     Cancel(cancel::Cancel),
     Trigger(trigger::TriggerCommand),
+    Pause(pause::Pause),
+    Resume(pause::Resume),
+    Fork(fork::Fork),
+    Retry(fork::Retry),
+    Upgrade(upgrade::Upgrade),
     Tools(tools::Tools),
     Nodes(nodes::Nodes),
+    Drain(drain::Drain),
     Grants(grants::Grants),
     Who(who::Who),
     Revoke(revoke::Revoke),
@@ -107,8 +117,14 @@ impl Line {
             Command::Send(command) => wait(command.execute(&place)),
             Command::Cancel(command) => wait(command.execute(&place)),
             Command::Trigger(command) => wait(command.execute(&place, look)),
+            Command::Pause(command) => wait(command.execute(&place)),
+            Command::Resume(command) => wait(command.execute(&place)),
+            Command::Fork(command) => wait(command.execute(&place)),
+            Command::Retry(command) => wait(command.execute(&place)),
+            Command::Upgrade(command) => wait(command.execute(&place)),
             Command::Tools(command) => wait(command.execute(&place, look)),
             Command::Nodes(command) => wait(command.execute(&place, look)),
+            Command::Drain(command) => wait(command.execute(&place)),
             Command::Grants(command) => wait(command.execute(&place, look)),
             Command::Who(command) => wait(command.execute(&place, look)),
             Command::Revoke(command) => wait(command.execute(&place)),

@@ -53,3 +53,9 @@ pub(crate) const BACKUP_PIECES: usize = 2;
 
 /// Bytes of cache for a journal that a command reads once.
 pub(crate) const STORE_CACHE_BYTES: u64 = 32 << 20;
+
+/// How often to say how far a node is drained.
+pub(crate) const PROGRESS: Duration = Duration::from_secs(2);
+
+/// How long to wait for the end of a task that is cancelled: somewhat longer than tools are given.
+pub(crate) const CANCELLING: Duration = Duration::from_secs(15);

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use crate::error::Error;
-use crate::info::{Health, NodeInfo, TaskFilter, TaskInfo, ToolInfo};
+use crate::info::{Drained, Health, NodeInfo, TaskFilter, TaskInfo, ToolInfo};
 use crate::limits;
 use crate::serve::dial::Dialer;
 use crate::serve::mesh;
@@ -242,6 +242,33 @@ impl Client {
         self.visit(async move |session| {
             let name = &name;
             session.ask(Repeat::Harmful, |m| triggers::remove(m, name)).await
+        })
+        .await
+    }
+
+    /// Gives the node of this name nothing new, until [`undrain`](Self::undrain) or until it
+    /// registers again. Answers when it does nothing any more or the time is over; attempts that
+    /// are then still on it go on elsewhere.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] with `not-found` if there is no such node.
+    pub async fn drain(&self, node: &str, timeout: Duration) -> Result<Drained, Error> {
+        let node = node.to_owned();
+        self.visit(async move |session| {
+            let drain = |m| mesh::drain(m, &node, timeout);
+            session.ask_patiently(Repeat::Harmless, drain).await
+        })
+        .await
+    }
+
+    /// Gives the node of this name work again.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] with `not-found` if there is no such node.
+    pub async fn undrain(&self, node: &str) -> Result<(), Error> {
+        let node = node.to_owned();
+        self.visit(async move |session| {
+            session.ask(Repeat::Harmless, |m| mesh::undrain(m, &node)).await
         })
         .await
     }

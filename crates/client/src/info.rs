@@ -1,6 +1,6 @@
 //! What the mesh says of its tasks, grants, tools, nodes and itself.
 
-use remit_core::{Caveat, EventNumber, GrantId, Manifest, TaskId};
+use remit_core::{CallNumber, Caveat, EventNumber, GrantId, Manifest, TaskId};
 
 /// Where a task stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,7 +9,8 @@ pub struct TaskInfo {
     pub id: TaskId,
     /// Its name for people.
     pub name: String,
-    /// `pending`, `running`, `waiting`, `halted`, `completed`, `failed` or `cancelled`.
+    /// `pending`, `running`, `waiting`, `halted`, `paused`, `cancelling`,
+    /// `completed`, `failed` or `cancelled`.
     pub status: String,
     /// When it was created, in milliseconds since 1970.
     pub created_ms: u64,
@@ -180,4 +181,47 @@ pub struct Holding {
     pub name: String,
     /// The grant.
     pub grant: GrantInfo,
+}
+
+/// A task that began from another one's past.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forked {
+    /// Its id.
+    pub id: TaskId,
+    /// How many events it has in common with the other one.
+    pub at: EventNumber,
+    /// Calls that were in flight at that point, and were never sent by this one. Empty also when an
+    /// earlier request under the same key made the task.
+    pub dropped: Vec<CallNumber>,
+}
+
+/// What another program did in a replay of a task, in which nothing was sent or written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trial {
+    /// How many recorded operations it asked for again, the same as they were.
+    pub repeated: u64,
+    /// Where it would not go on from where the other one stands.
+    pub difference: Option<Difference>,
+    /// Whether it works on the task from now on.
+    pub switched: bool,
+}
+
+/// The first operation that another program does otherwise than it is recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// Its number.
+    pub operation: CallNumber,
+    /// What is recorded.
+    pub was: String,
+    /// What the other program asks for; empty: nothing.
+    pub is: String,
+}
+
+/// How far a node was drained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drained {
+    /// Attempts that were ended there and go on elsewhere.
+    pub moved: u32,
+    /// Calls that were still under way when the time was over. They go on.
+    pub left: u32,
 }

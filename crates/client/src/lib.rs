@@ -38,18 +38,18 @@ pub use client::{Client, Proof};
 pub use error::Error;
 pub use events::{Events, Followed};
 pub use info::{
-    AuditCheck, AuditFilter, AuditPage, GrantInfo, Health, Holding, NodeInfo, Selection,
-    TaskFilter, TaskInfo, ToolInfo,
+    AuditCheck, AuditFilter, AuditPage, Difference, Drained, Forked, GrantInfo, Health, Holding,
+    NodeInfo, Selection, TaskFilter, TaskInfo, ToolInfo, Trial,
 };
 pub use json::{value_from_json, value_to_json};
 pub use keeper::Kept;
 pub use own::{Callback, OwnObject};
 pub use remit_core::event::{OnUnknown, SourceFile, TimeLimits};
 pub use remit_core::{
-    Caveat, Code, Event, EventNumber, Fact, Failure, GrantId, InputId, Manifest, Role, TaskId,
-    Value, manifest,
+    CallNumber, Caveat, Code, Event, EventNumber, Fact, Failure, GrantId, InputId, Manifest, Role,
+    TaskId, Value, manifest,
 };
 pub use remit_vat::credential::Credential;
-pub use spec::{GrantRoot, GrantSpec, TaskSpec};
+pub use spec::{GrantRoot, GrantSpec, TaskSpec, Upgrade};
 pub use task::{Input, TaskHandle};
 pub use trigger::{Does, Missed, Trigger, TriggerInfo, When};

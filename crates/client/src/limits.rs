@@ -38,3 +38,9 @@ pub(crate) const RENEWAL_RETRY: Duration = Duration::from_millis(500);
 
 /// Audit records that are asked for at once.
 pub(crate) const AUDIT_PAGE: u32 = 500;
+
+/// How long the trial of another program may take, a little longer than the mesh gives it.
+pub const TRIAL: Duration = Duration::from_secs(130);
+
+/// How long a node may take to be drained beyond the time that was given for it.
+pub const DRAIN_MORE: Duration = Duration::from_secs(10);

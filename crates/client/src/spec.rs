@@ -2,9 +2,24 @@
 
 use remit_core::event::{OnUnknown, SourceFile, TimeLimits};
 use remit_core::grant::text::GrantText;
-use remit_core::{Caveat, Value};
+use remit_core::{CallNumber, Caveat, EventNumber, Value};
 
 use crate::own::OwnObject;
+
+/// Another program for a task that is at work.
+#[derive(Debug, Clone)]
+pub struct Upgrade {
+    /// The program.
+    pub source: Vec<SourceFile>,
+    /// The path, among `source`, of the file that is run.
+    pub entry: String,
+    /// The event after which it need not repeat what the old one did; 0: it repeats all.
+    pub at: EventNumber,
+    /// Calls after that event that may be made once more though that is not harmless.
+    pub again: Vec<CallNumber>,
+    /// Only to try it: the task stays as it is, and is not paused meanwhile.
+    pub dry_run: bool,
+}
 
 /// What a task is made from.
 ///

@@ -1,5 +1,7 @@
 //! A task, as its creator holds it.
 
+mod control;
+
 use remit_core::{Code, EventNumber, Failure, GrantId, InputId, TaskId, Value};
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -124,7 +126,8 @@ impl TaskHandle {
             .await
     }
 
-    /// Ends the task. A task that has ended stays as it ended.
+    /// Asks for the end of the task, durably. It comes when what is under way has answered, or after
+    /// a while: [`result`](Self::result) waits for it. A task that has ended stays as it ended.
     ///
     /// # Errors
     /// [`Error::Failed`] with `not-found` if there is no such task.

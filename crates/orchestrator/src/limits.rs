@@ -43,6 +43,15 @@ pub const TRIAL_IDLE: Duration = Duration::from_secs(1);
 /// out: longer than a program computes between two awaits.
 pub const TRIAL_STALL: Duration = Duration::from_secs(5);
 
+/// How long attempts may take to leave a node after they were told to.
+pub const EVICTION: Duration = Duration::from_secs(5);
+
+/// How far a tool node's word of what it does may lag behind: it reports at most every 100 ms.
+pub const LOAD_LAG: Duration = Duration::from_millis(250);
+
+/// The longest that anybody may ask to wait for a node to be drained.
+pub const DRAIN_LONGEST: Duration = Duration::from_secs(3600);
+
 /// How long a worker may take to end after its last word.
 pub const LAST_WORD_GRACE: Duration = Duration::from_secs(2);
 

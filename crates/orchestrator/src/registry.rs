@@ -4,6 +4,7 @@
 //! own place; the drop of its earlier lease then changes nothing.
 
 mod agents;
+mod drain;
 #[cfg(test)]
 mod tests;
 mod tools;
@@ -21,6 +22,8 @@ use tokio::sync::Notify;
 
 use self::agents::AgentNode;
 pub use self::agents::{AgentOffer, Placement};
+pub use self::drain::Drained;
+use self::drain::Intake;
 use self::tools::ToolNode;
 pub use self::tools::ToolOffer;
 pub(crate) use self::tools::{interface_changed, manifest_bytes};
@@ -46,6 +49,7 @@ struct Node {
     labels: Vec<String>,
     last_contact_ms: u64,
     load: u32,
+    intake: Intake,
     kind: Kind,
 }
 
@@ -100,6 +104,8 @@ pub struct NodeInfo {
     pub version: String,
     /// Whether it is connected.
     pub connected: bool,
+    /// Whether it is given nothing new.
+    pub draining: bool,
     /// What it has.
     pub labels: Vec<String>,
     /// Attempts or calls that run on it.
@@ -162,6 +168,7 @@ impl Registry {
                     Kind::Agent(agent) => agent.version().to_owned(),
                 },
                 connected: node.lease.is_some(),
+                draining: node.intake != Intake::Open,
                 labels: node.labels.clone(),
                 load: match &node.kind {
                     Kind::Tool(_) => node.load,
@@ -184,13 +191,20 @@ impl Registry {
         let generation = self.generation.get() + 1;
         self.generation.set(generation);
         let mut nodes = self.nodes.borrow_mut();
-        let before = nodes.remove(identity).map(|node| node.kind);
+        let before = nodes.remove(identity);
+        // One that only renews its connection stays drained; one that was away was started again.
+        let intake = match &before {
+            Some(node) if node.lease.is_some() => node.intake,
+            _ => Intake::Open,
+        };
+        let before = before.map(|node| node.kind);
         make_room(&mut nodes)?;
         let node = Node {
             lease: Some(generation),
             labels,
             last_contact_ms: (self.now_ms)(),
             load: 0,
+            intake,
             kind: kind(before),
         };
         nodes.insert(identity.to_owned(), node);
@@ -209,8 +223,12 @@ impl Lease {
         if let Some(node) = nodes.get_mut(&self.node)
             && node.lease == Some(self.generation)
         {
-            node.load = load;
+            let was = std::mem::replace(&mut node.load, load);
             node.last_contact_ms = (registry.now_ms)();
+            drop(nodes);
+            if was != load && load == 0 {
+                registry.changed.notify_waiters();
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! The node: its tools, its calls, and one registration after another.
 
+use std::cell::Cell;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -24,6 +25,10 @@ pub struct Node {
     labels: Vec<String>,
     calls: Rc<Calls>,
     output: Mutex<mpsc::Receiver<Piece>>,
+    leaving: CancellationToken,
+    /// Answers a node that leaves: no more calls are on their way to it.
+    left: CancellationToken,
+    registered: Cell<u32>,
 }
 
 /// Why a node could not be made.
@@ -51,6 +56,7 @@ pub async fn run(member: &Member, node: &Rc<Node>, shutdown: impl Future<Output 
     });
     let stopping = async {
         shutdown.await;
+        node.leave().await;
         stop.cancel();
     };
     tokio::join!(stay, stopping);
@@ -74,7 +80,15 @@ impl Node {
         let tools = tools.into_iter().map(Tool::open).collect::<Result<Vec<_>, _>>()?;
         let (output, pieces) = Output::channel();
         let calls = Calls::new(ledger, output);
-        Ok(Self { tools, labels, calls, output: Mutex::new(pieces) })
+        Ok(Self {
+            tools,
+            labels,
+            calls,
+            output: Mutex::new(pieces),
+            leaving: CancellationToken::new(),
+            left: CancellationToken::new(),
+            registered: Cell::new(0),
+        })
     }
 
     /// Registers over one connection and serves it until it ends.
@@ -87,7 +101,32 @@ impl Node {
             Registration::open(port, connection, &self.tools, &self.labels, &self.calls).await?;
         let titles: Vec<String> = self.tools.iter().map(|tool| tool.title()).collect();
         tracing::info!(tools = %titles.join(", "), "registered");
-        Ok(registration.keep(&self.calls, &self.output).await)
+        self.registered.set(self.registered.get() + 1);
+        let farewell = async {
+            self.leaving.cancelled().await;
+            registration.drain().await;
+            self.left.cancel();
+            std::future::pending().await
+        };
+        let ended = tokio::select! {
+            biased;
+            ended = registration.keep(&self.calls, &self.output) => ended,
+            ended = farewell => ended,
+        };
+        self.registered.set(self.registered.get() - 1);
+        if self.leaving.is_cancelled() {
+            self.left.cancel();
+        }
+        Ok(ended)
+    }
+
+    /// Tells the orchestrator that the node is about to go, and waits until its calls have ended.
+    async fn leave(&self) {
+        self.leaving.cancel();
+        if self.registered.get() > 0 {
+            let patience = limits::DRAIN + limits::PORT_DEADLINE;
+            let _late = tokio::time::timeout(patience, self.left.cancelled()).await;
+        }
     }
 
     /// Waits for the calls in flight, for as long as a node that is told to stop may take.

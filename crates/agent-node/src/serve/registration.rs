@@ -34,10 +34,28 @@ pub(crate) async fn keep(node: Rc<Node>, port: agent_node_port::Client, connecti
             let _changed = tokio::time::timeout(limits::REPORT_EVERY, node.changed()).await;
         }
     };
+    let leave = node.leave();
+    leave.registered.set(leave.registered.get() + 1);
     tokio::select! {
         biased;
         _ = connection.ended() => {}
         failure = reporting => connection.abort(&format!("a report failed: {failure}")),
+        () = farewell(&node, &registration) => {}
+    }
+    leave.registered.set(leave.registered.get() - 1);
+    if leave.wanted.is_cancelled() {
+        leave.granted.cancel();
+    }
+}
+
+/// When the node is about to go, asks to be given nothing more and to have its attempts taken back.
+async fn farewell(node: &Node, registration: &agent_registration::Client) {
+    node.leave().wanted.cancelled().await;
+    let mut request = registration.drain_request();
+    request.get().set_timeout_ms(u64::try_from(limits::FAREWELL.as_millis()).unwrap_or(u64::MAX));
+    let patience = limits::FAREWELL + limits::FAREWELL_MORE;
+    if let Err(failure) = within(patience, request.send()).await {
+        tracing::warn!(%failure, "the node was not drained");
     }
 }
 

@@ -5,6 +5,7 @@ use clap::Args;
 use super::task::{Among, choose};
 use crate::embedded::Parts;
 use crate::fault::Fault;
+use crate::limits;
 use crate::mesh::{Mesh, Place};
 use crate::show::out;
 
@@ -25,6 +26,8 @@ impl Cancel {
         let done = async {
             let task = choose(&mesh.client, Some(&self.task), Among::Every).await?;
             task.cancel(&self.reason).await?;
+            // What is under way is told to stop, and its answer awaited.
+            let _ended = tokio::time::timeout(limits::CANCELLING, task.result()).await;
             Ok::<_, Fault>(task.info().await?)
         }
         .await;

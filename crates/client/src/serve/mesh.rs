@@ -9,7 +9,7 @@ use remit_vat::exception::to_failure;
 use remit_vat::wire::Malformed;
 
 use super::{read, write};
-use crate::info::{Health, NodeInfo, TaskFilter, TaskInfo, ToolInfo};
+use crate::info::{Drained, Health, NodeInfo, TaskFilter, TaskInfo, ToolInfo};
 use crate::limits;
 use crate::spec::TaskSpec;
 
@@ -81,6 +81,29 @@ pub(crate) async fn invite(
     params.set_ttl_ms(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
     let response = within(limits::CALL, request.send()).await?;
     listed(|| read::text(response.get()?.get_line()))
+}
+
+/// Drains a node. It takes as long as was given for it.
+pub(crate) async fn drain(
+    mesh: mesh::Client,
+    node: &str,
+    timeout: Duration,
+) -> Result<Drained, Failure> {
+    let mut request = mesh.drain_request();
+    request.get().set_node(node);
+    request.get().set_timeout_ms(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
+    let response = within(timeout.saturating_add(limits::DRAIN_MORE), request.send()).await?;
+    listed(|| {
+        let drained = response.get()?.get_drained()?;
+        Ok(Drained { moved: drained.get_moved(), left: drained.get_left() })
+    })
+}
+
+pub(crate) async fn undrain(mesh: mesh::Client, node: &str) -> Result<(), Failure> {
+    let mut request = mesh.undrain_request();
+    request.get().set_node(node);
+    within(limits::CALL, request.send()).await?;
+    Ok(())
 }
 
 pub(crate) async fn health(mesh: mesh::Client) -> Result<Health, Failure> {

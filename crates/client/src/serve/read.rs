@@ -1,10 +1,12 @@
 //! From the wire: what the mesh says of its tasks, grants, tools, nodes and itself.
 
-use remit_core::{EventNumber, GrantId, TaskId};
-use remit_schema::mesh_capnp::{grant_info, health, node_info, task_info, tool_info};
+use remit_core::{CallNumber, EventNumber, GrantId, TaskId};
+use remit_schema::mesh_capnp::{fork, grant_info, health, node_info, task_info, tool_info, trial};
 use remit_vat::wire::{self, Malformed};
 
-use crate::info::{GrantInfo, Health, Holding, NodeInfo, TaskInfo, ToolInfo};
+use crate::info::{
+    Difference, Forked, GrantInfo, Health, Holding, NodeInfo, TaskInfo, ToolInfo, Trial,
+};
 
 pub(crate) fn id(text: &str) -> Result<TaskId, Malformed> {
     text.parse().map_err(|error: remit_core::id::NotATaskId| Malformed(error.to_string()))
@@ -96,4 +98,24 @@ pub(crate) fn holding(
         name: text(r.get_name())?,
         grant: grant(r.get_grant()?)?,
     })
+}
+
+pub(crate) fn fork(fork: fork::Reader<'_>) -> Result<Forked, Malformed> {
+    Ok(Forked {
+        id: id(&text(fork.get_id())?)?,
+        at: EventNumber(fork.get_at()),
+        dropped: fork.get_dropped()?.iter().map(CallNumber).collect(),
+    })
+}
+
+pub(crate) fn trial(trial: trial::Reader<'_>) -> Result<Trial, Malformed> {
+    let difference = match trial.which()? {
+        trial::Same(()) => None,
+        trial::Differs(differs) => Some(Difference {
+            operation: CallNumber(differs.get_operation()),
+            was: text(differs.get_was())?,
+            is: text(differs.get_is())?,
+        }),
+    };
+    Ok(Trial { repeated: trial.get_repeated(), difference, switched: trial.get_switched() })
 }

@@ -1,15 +1,15 @@
 //! Calls on one task.
 
-use remit_core::{Failure, GrantId, InputId, Outcome};
+use remit_core::{CallNumber, EventNumber, Failure, GrantId, InputId, Outcome};
 use remit_schema::mesh_capnp::task;
 use remit_vat::connection::within;
 use remit_vat::exception::to_failure;
 use remit_vat::wire::{self, Malformed};
 
 use super::{read, write};
-use crate::info::{GrantInfo, TaskInfo};
+use crate::info::{Forked, GrantInfo, TaskInfo, Trial};
 use crate::limits;
-use crate::spec::GrantSpec;
+use crate::spec::{GrantSpec, Upgrade};
 use crate::task::Input;
 
 pub(crate) async fn info(task: task::Client) -> Result<TaskInfo, Failure> {
@@ -71,6 +71,65 @@ pub(crate) async fn revoke(
     request.get().set_reason(reason);
     within(limits::CALL, request.send()).await?;
     Ok(())
+}
+
+pub(crate) async fn pause(task: task::Client, reason: &str) -> Result<(), Failure> {
+    let mut request = task.pause_request();
+    request.get().set_reason(reason);
+    within(limits::CALL, request.send()).await?;
+    Ok(())
+}
+
+pub(crate) async fn resume(task: task::Client) -> Result<(), Failure> {
+    within(limits::CALL, task.resume_request().send()).await?;
+    Ok(())
+}
+
+pub(crate) async fn fork(
+    task: task::Client,
+    at: EventNumber,
+    key: &str,
+) -> Result<Forked, Failure> {
+    let mut request = task.fork_request();
+    request.get().set_at(at.0);
+    request.get().set_key(key);
+    let response = within(limits::CALL, request.send()).await?;
+    let read = || read::fork(response.get()?.get_fork()?);
+    read().map_err(unreadable)
+}
+
+pub(crate) async fn retry(
+    task: task::Client,
+    again: &[CallNumber],
+    key: &str,
+) -> Result<Forked, Failure> {
+    let mut request = task.retry_request();
+    request.get().set_key(key);
+    numbers(request.get().init_again(write::len(again.len())), again);
+    let response = within(limits::CALL, request.send()).await?;
+    let read = || read::fork(response.get()?.get_fork()?);
+    read().map_err(unreadable)
+}
+
+/// Tries another program. It takes as long as the program does.
+pub(crate) async fn upgrade(task: task::Client, upgrade: &Upgrade) -> Result<Trial, Failure> {
+    let mut request = task.upgrade_request();
+    request.get().set_at(upgrade.at.0);
+    request.get().set_dry_run(upgrade.dry_run);
+    numbers(request.get().init_again(write::len(upgrade.again.len())), &upgrade.again);
+    let mut program = request.get().init_program();
+    program.set_entry(&upgrade.entry);
+    let files = write::len(upgrade.source.len());
+    write::source(program.init_source(files), &upgrade.source);
+    let response = within(limits::TRIAL, request.send()).await?;
+    let read = || read::trial(response.get()?.get_trial()?);
+    read().map_err(unreadable)
+}
+
+fn numbers(mut list: capnp::primitive_list::Builder<'_, u64>, calls: &[CallNumber]) {
+    for (at, call) in (0..).zip(calls) {
+        list.set(at, call.0);
+    }
 }
 
 fn unreadable(malformed: Malformed) -> Failure {

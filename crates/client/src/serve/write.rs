@@ -11,7 +11,7 @@ use super::callback;
 use crate::spec::{GrantRoot, GrantSpec, TaskSpec};
 
 /// How the wire counts: lists longer than `u32` cannot be sent.
-fn len(items: usize) -> u32 {
+pub(crate) fn len(items: usize) -> u32 {
     u32::try_from(items).unwrap_or(u32::MAX)
 }
 
@@ -81,7 +81,10 @@ pub(crate) fn plain(builder: value::Builder<'_>, value: &Value) -> Result<(), Fa
     Ok(())
 }
 
-fn source(mut builder: capnp::struct_list::Builder<'_, source_file::Owned>, files: &[SourceFile]) {
+pub(crate) fn source(
+    mut builder: capnp::struct_list::Builder<'_, source_file::Owned>,
+    files: &[SourceFile],
+) {
     for (at, file) in (0..).zip(files) {
         let mut builder = builder.reborrow().get(at);
         builder.set_path(&file.path);

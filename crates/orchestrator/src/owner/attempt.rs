@@ -24,6 +24,8 @@ enum End {
     Asleep,
     /// Someone stopped it: the task is paused, is about to end, or has another program.
     Fenced,
+    /// Its node is drained; another attempt goes on elsewhere.
+    Moved,
     /// It was lost, for this reason; another attempt goes on.
     Lost(String),
     /// It met a limit that another attempt would meet again.
@@ -36,7 +38,7 @@ pub(super) struct Running {
     run: run::Client,
     connection: Option<oneshot::Receiver<Connection>>,
     ticket: [u8; 32],
-    _placement: Placement,
+    placement: Placement,
 }
 
 impl Running {
@@ -78,7 +80,7 @@ impl Owner {
                     backoff.reset();
                     self.sleep_until_stirred().await;
                 }
-                End::Fenced => {
+                End::Fenced | End::Moved => {
                     fruitless = 0;
                     backoff.reset();
                 }
@@ -124,6 +126,7 @@ impl Owner {
         let end = self.watch(running).await;
         let reason = match &end {
             End::Over | End::Fenced => return end,
+            End::Moved => "moved: its node is drained",
             End::Asleep => "asleep until its time or input comes",
             End::Lost(reason) | End::Limit(reason) => reason,
         };
@@ -166,7 +169,7 @@ impl Owner {
             request::start(&placement.host, self, attempt, &ticket).await.inspect_err(|_| {
                 self.services().tickets.withdraw(&ticket);
             })?;
-        Ok(Running { attempt, run, connection: Some(connected), ticket, _placement: placement })
+        Ok(Running { attempt, run, connection: Some(connected), ticket, placement })
     }
 
     /// Watches a running attempt. When this returns, its process and connection are gone or going.
@@ -184,7 +187,8 @@ impl Owner {
             let stalled = self.stalled();
             let fenced = self.fenced(running.attempt);
             let overdue = self.overdue();
-            tokio::pin!(connect, ended, quiet, stalled, fenced, overdue);
+            let evicted = running.placement.evicted();
+            tokio::pin!(connect, ended, quiet, stalled, fenced, overdue, evicted);
             let mut connecting = true;
             loop {
                 tokio::select! {
@@ -194,6 +198,7 @@ impl Owner {
                     reason = &mut overdue => break End::Lost(reason),
                     ended = &mut ended => break self.process_ended(ended),
                     () = &mut connect, if connecting => connecting = false,
+                    () = &mut evicted => break End::Moved,
                     () = &mut quiet => break End::Asleep,
                     failure = &mut stalled => {
                         self.fail(failure);

@@ -118,7 +118,11 @@ impl Owner {
     pub(super) async fn send(self: &Rc<Self>, asked: &CallRequested, place: Place) -> Try {
         place.first().await;
         let result = ObjectId::Result(asked.call);
-        let inner = match self.resolve(asked.object).await {
+        let resolved = match self.open_for(asked).await {
+            Ok(()) => self.resolve(asked.object).await,
+            Err(failure) => Err(failure),
+        };
+        let inner = match resolved {
             Ok(inner) => inner,
             Err(failure) if failure.code == Code::Unavailable => {
                 return Try::Unreachable(failure);
@@ -146,6 +150,15 @@ impl Owner {
                 self.objects.borrow_mut().set(result, Err(failure.clone()));
                 Try::Answered(Box::new(Answer::failed(failure)))
             }
+        }
+    }
+
+    /// Waits until the node that the call goes to takes calls.
+    async fn open_for(&self, asked: &CallRequested) -> Result<(), Failure> {
+        let node = self.with(|task| task.grant(asked.grant).map(|held| held.grant.node.clone()));
+        match node {
+            Some(node) => self.admitted(&node).await,
+            None => Ok(()),
         }
     }
 

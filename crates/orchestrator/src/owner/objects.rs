@@ -117,6 +117,19 @@ impl Owner {
         Ok(see_through(crate::limits::DEFAULT_CALL, promise))
     }
 
+    /// Waits a while for a tool node that is drained to take calls again.
+    pub(super) async fn admitted(&self, node: &str) -> Result<(), Failure> {
+        let grace = self.services.timing.tool_grace;
+        let undrained = self.services.registry.undrained(node);
+        tokio::time::timeout(grace, undrained).await.map_err(|_| {
+            let why = format!(
+                "{node} is drained, and was given no work again within {} s",
+                grace.as_secs_f32()
+            );
+            Failure::new(Code::Unavailable, why)
+        })
+    }
+
     /// The tool, waiting a while for its node to come back.
     pub(super) async fn live_tool(
         &self,

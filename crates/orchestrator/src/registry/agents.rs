@@ -6,7 +6,7 @@ use std::rc::Rc;
 use remit_core::Failure;
 use remit_schema::agent_node_capnp::agent_host;
 
-use super::{Kind, Lease, Registry, check_name, check_names};
+use super::{Intake, Kind, Lease, Registry, check_name, check_names};
 use crate::limits;
 
 /// What an agent node offers.
@@ -57,6 +57,13 @@ impl AgentNode {
     }
 }
 
+impl Placement {
+    /// Answers when what runs there is to go elsewhere.
+    pub async fn evicted(&self) {
+        self.registry.evicted(&self.node).await;
+    }
+}
+
 impl Drop for Placement {
     fn drop(&mut self) {
         self.running.set(self.running.get().saturating_sub(1));
@@ -86,6 +93,7 @@ impl Registry {
         let nodes = self.nodes.borrow();
         let connected: Vec<_> = nodes
             .iter()
+            .filter(|(_, node)| node.intake == Intake::Open)
             .filter_map(|(identity, node)| match &node.kind {
                 Kind::Agent(agent) => {
                     agent.host.as_ref().map(|host| (identity, &node.labels, agent, host))
@@ -94,7 +102,7 @@ impl Registry {
             })
             .collect();
         if connected.is_empty() {
-            return Err("waits for an agent node: none is connected".into());
+            return Err("waits for an agent node: none is connected that takes work".into());
         }
         let fitting: Vec<_> = connected
             .into_iter()

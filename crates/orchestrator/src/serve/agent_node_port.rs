@@ -1,6 +1,7 @@
 //! What an agent node can do here.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use remit_core::Identity;
 use remit_schema::agent_node_capnp::{agent_node_port, agent_registration};
@@ -9,6 +10,7 @@ use remit_vat::wire::Malformed;
 
 use super::credentials::member;
 use super::texts;
+use crate::limits;
 use crate::registry::{AgentOffer, Lease};
 use crate::site::Site;
 
@@ -59,6 +61,16 @@ impl agent_registration::Server for Registration {
         _: agent_registration::ReportResults,
     ) -> Result<(), capnp::Error> {
         self.lease.report(params.get()?.get_running());
+        Ok(())
+    }
+
+    async fn drain(
+        self: Rc<Self>,
+        params: agent_registration::DrainParams,
+        _: agent_registration::DrainResults,
+    ) -> Result<(), capnp::Error> {
+        let time = Duration::from_millis(params.get()?.get_timeout_ms()).min(limits::DRAIN_LONGEST);
+        self.lease.drain(time).await.map_err(|failure| to_exception(&failure))?;
         Ok(())
     }
 }

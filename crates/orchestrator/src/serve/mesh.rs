@@ -249,6 +249,31 @@ impl mesh::Server for MeshServer {
         Ok(())
     }
 
+    async fn drain(
+        self: Rc<Self>,
+        params: mesh::DrainParams,
+        mut results: mesh::DrainResults,
+    ) -> Result<(), capnp::Error> {
+        let params = params.get()?;
+        let node = wire_text(params.get_node())?;
+        let time = Duration::from_millis(params.get_timeout_ms()).min(limits::DRAIN_LONGEST);
+        let drained = self.site.registry.drain(&node, time).await;
+        let drained = drained.map_err(|failure| to_exception(&failure))?;
+        let mut said = results.get().init_drained();
+        said.set_moved(drained.moved);
+        said.set_left(drained.left);
+        Ok(())
+    }
+
+    async fn undrain(
+        self: Rc<Self>,
+        params: mesh::UndrainParams,
+        _: mesh::UndrainResults,
+    ) -> Result<(), capnp::Error> {
+        let node = wire_text(params.get()?.get_node())?;
+        self.site.registry.undrain(&node).map_err(|failure| to_exception(&failure))
+    }
+
     async fn invite(
         self: Rc<Self>,
         params: mesh::InviteParams,
@@ -397,7 +422,11 @@ fn write_node(mut info: node_info::Builder<'_>, node: &NodeInfo) {
     info.set_identity(&node.identity);
     info.set_role(node.role.as_str());
     info.set_version(&node.version);
-    info.set_state(if node.connected { "connected" } else { "away" });
+    info.set_state(match (node.connected, node.draining) {
+        (true, true) => "draining",
+        (true, false) => "connected",
+        (false, _) => "away",
+    });
     info.set_load(node.load);
     info.set_last_contact_ms(node.last_contact_ms);
     let count = u32::try_from(node.labels.len()).unwrap_or(u32::MAX);

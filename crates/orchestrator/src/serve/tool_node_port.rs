@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 use remit_core::{Code, Failure, Identity};
 use remit_schema::tool_node_capnp::{tool_node_port, tool_registration};
@@ -88,6 +89,16 @@ impl tool_registration::Server for Registration {
             return Err(to_exception(&Failure::new(Code::Limit, why)));
         }
         self.lease.emit(params.get_key()?, text.to_owned());
+        Ok(())
+    }
+
+    async fn drain(
+        self: Rc<Self>,
+        params: tool_registration::DrainParams,
+        _: tool_registration::DrainResults,
+    ) -> Result<(), capnp::Error> {
+        let time = Duration::from_millis(params.get()?.get_timeout_ms()).min(limits::DRAIN_LONGEST);
+        self.lease.drain(time).await.map_err(|failure| to_exception(&failure))?;
         Ok(())
     }
 }

@@ -66,6 +66,16 @@ impl Registration {
         }
     }
 
+    /// Asks that no more calls are sent here, and waits for those in flight.
+    pub(crate) async fn drain(&self) {
+        let mut request = self.client.drain_request();
+        request.get().set_timeout_ms(u64::try_from(limits::DRAIN.as_millis()).unwrap_or(u64::MAX));
+        let patience = limits::DRAIN + limits::PORT_DEADLINE;
+        if let Err(failure) = within(patience, request.send()).await {
+            tracing::warn!(%failure, "the node was not drained");
+        }
+    }
+
     async fn give_up(&self, failure: &Failure) -> Ended {
         self.connection.abort(&format!("the orchestrator takes no reports: {failure}"));
         self.connection.ended().await

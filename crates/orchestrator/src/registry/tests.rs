@@ -231,3 +231,40 @@ fn a_manifest_that_says_something_twice_is_refused() {
         refused
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_drained_agent_node_gets_nothing_new_and_what_stays_is_moved() {
+    let registry = registry();
+    let _lease = registry.register_agents("spiffe://home/main/agent-node/a", scripts(2, &[]));
+    let running = registry.place("script", &[]).unwrap();
+    let node = running.node.clone();
+    let moving = async {
+        running.evicted().await;
+        drop(running);
+    };
+    let time = std::time::Duration::from_secs(1);
+    let (drained, ()) = tokio::join!(registry.drain("a", time), moving);
+    assert_eq!(drained.unwrap(), Drained { moved: 1, left: 0 });
+    assert!(registry.is_draining(&node) && registry.nodes()[0].draining);
+    assert!(registry.place("script", &[]).is_err());
+    registry.undrain("a").unwrap();
+    assert!(registry.place("script", &[]).is_ok());
+    assert_eq!(registry.drain("b", time).await.unwrap_err().code, Code::NotFound);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drained_tool_node_ends_its_calls_and_stays_drained_until_it_was_away() {
+    let registry = registry();
+    let lease = registry.register_tools(&node("one"), tools(&[("fs", "1.0")])).unwrap();
+    lease.report(2);
+    let time = std::time::Duration::from_secs(1);
+    assert_eq!(registry.drain("one", time).await.unwrap(), Drained { moved: 0, left: 2 });
+    let renewed = registry.register_tools(&node("one"), tools(&[("fs", "1.0")])).unwrap();
+    assert!(registry.is_draining(&node("one")), "it only renewed its connection");
+    drop((lease, renewed));
+    let one = node("one");
+    let mut open = Box::pin(registry.undrained(&one));
+    assert!(!has_come(&mut open));
+    let _restarted = registry.register_tools(&node("one"), tools(&[("fs", "1.0")])).unwrap();
+    open.await;
+}

@@ -40,7 +40,7 @@ pub(crate) const RENEWAL_RETRY: Duration = Duration::from_millis(500);
 pub(crate) const AUDIT_PAGE: u32 = 500;
 
 /// How long the trial of another program may take, a little longer than the mesh gives it.
-pub const TRIAL: Duration = Duration::from_secs(130);
+pub(crate) const TRIAL: Duration = Duration::from_secs(130);
 
 /// How long a node may take to be drained beyond the time that was given for it.
-pub const DRAIN_MORE: Duration = Duration::from_secs(10);
+pub(crate) const DRAIN_MORE: Duration = Duration::from_secs(10);

@@ -11,7 +11,8 @@ contract! {
 }
 
 pub(super) fn large(seed: u8) -> String {
-    (0..limits::BODY_BYTES + 7).map(|n| char::from(b'a' + (n as u8 ^ seed) % 26)).collect()
+    let bytes = (0..=u8::MAX).cycle().take(limits::BODY_BYTES + 7);
+    bytes.map(|n| char::from(b'a' + (n ^ seed) % 26)).collect()
 }
 
 /// Input, which every state of a task takes.

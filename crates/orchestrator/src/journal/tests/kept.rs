@@ -81,11 +81,12 @@ fn recovered(journal: &dyn Journal, n: u64) -> (Task, u64) {
 
 fn recovery_from_a_snapshot_and_the_rest_is_recovery_from_all(journal: &dyn Journal) {
     let events = life(limits::SNAPSHOT_EVENTS + 700);
-    write(journal, 1, &events[..limits::SNAPSHOT_EVENTS as usize]);
+    let (before, after) = events.split_at(usize::try_from(limits::SNAPSHOT_EVENTS).unwrap());
+    write(journal, 1, before);
     assert_eq!(recovered(journal, 1).1, 0);
     let taken = take_snapshot(journal, TENANT, task(1)).unwrap();
     assert_eq!(taken.0, limits::SNAPSHOT_EVENTS);
-    write(journal, 1, &events[limits::SNAPSHOT_EVENTS as usize..]);
+    write(journal, 1, after);
     let (task, from) = recovered(journal, 1);
     assert_eq!((task, from), (fold(&events), limits::SNAPSHOT_EVENTS));
     let again = take_snapshot(journal, TENANT, super::task(1)).unwrap();

@@ -4,99 +4,51 @@ mod call;
 mod control;
 mod person;
 mod task;
+mod wait;
 
 pub use self::person::{read_on_unknown, wire_on_unknown};
 
 use remit_core::event::Level;
-use remit_core::{Attempt, CallNumber, Fact, GrantId, InputId};
-use remit_schema::event_capnp::{event, input_accepted, log_emitted};
+use remit_core::{CallNumber, Fact};
+use remit_schema::event_capnp::{event, log_emitted};
 
-use crate::wire::outcome::{read_failure, read_held as read_outcome};
-use crate::wire::outcome::{write_failure, write_held as write_outcome};
+use crate::wire::outcome::{read_failure, write_failure};
 use crate::wire::value::{read_held, write_held};
-use crate::wire::{Malformed, len, text};
+use crate::wire::{Malformed, text};
 
 /// Reads what happened.
 pub(super) fn read(reader: event::Reader<'_>) -> Result<Fact, Malformed> {
     Ok(match reader.which()? {
         event::TaskCreated(r) => Fact::TaskCreated(Box::new(task::read_created(r?)?)),
-        event::AttemptStarted(r) => {
-            let r = r?;
-            Fact::AttemptStarted { attempt: Attempt(r.get_attempt()), node: text(r.get_node())? }
-        }
-        event::AttemptEnded(r) => {
-            let r = r?;
-            Fact::AttemptEnded { attempt: Attempt(r.get_attempt()), reason: text(r.get_reason())? }
-        }
+        event::AttemptStarted(r) => task::read_attempt_started(r?)?,
+        event::AttemptEnded(r) => task::read_attempt_ended(r?)?,
         event::GrantAdded(r) => Fact::GrantAdded(Box::new(task::read_grant(r?)?)),
         event::GrantRepinned(r) => task::read_repinned(r?)?,
         event::GrantRevoked(r) => task::read_revoked(r?)?,
+        event::GrantEnded(r) => task::read_ended(r?)?,
         event::CallRequested(r) => Fact::CallRequested(Box::new(call::read_requested(r?)?)),
-        event::GrantEnded(r) => {
-            let r = r?;
-            Fact::GrantEnded { grant: GrantId(r.get_grant()), reason: text(r.get_reason())? }
-        }
-        event::CallCompleted(r) => {
-            let r = r?;
-            let (call, outcome) = (CallNumber(r.get_call()), read_outcome(r.get_outcome()?)?);
-            Fact::CallCompleted { call, outcome, cost: r.get_cost() }
-        }
+        event::CallCompleted(r) => call::read_completed(r?)?,
         event::CallDenied(r) => Fact::CallDenied(Box::new(call::read_denied(r?)?)),
-        event::CallRecalled(r) => {
-            let r = r?;
-            Fact::CallRecalled { call: CallNumber(r.get_call()), from: CallNumber(r.get_from()) }
-        }
-        event::CallUnknown(r) => {
-            let r = r?;
-            Fact::CallUnknown { call: CallNumber(r.get_call()), reason: text(r.get_reason())? }
-        }
-        event::ApprovalRequested(r) => {
-            Fact::ApprovalRequested(Box::new(person::read_approval_requested(r?)?))
-        }
-        event::ApprovalDecided(r) => {
-            Fact::ApprovalDecided(Box::new(person::read_approval_decided(r?)?))
-        }
-        event::PowerRequested(r) => {
-            Fact::PowerRequested(Box::new(person::read_power_requested(r?)?))
-        }
-        event::PowerDecided(r) => Fact::PowerDecided(Box::new(person::read_power_decided(r?)?)),
-        event::SettlementRequested(r) => {
-            Fact::SettlementRequested(Box::new(person::read_settlement_requested(r?)?))
-        }
-        event::SettlementDecided(r) => {
-            Fact::SettlementDecided(Box::new(person::read_settlement_decided(r?)?))
-        }
+        event::CallRecalled(r) => call::read_recalled(r?),
+        event::CallUnknown(r) => call::read_unknown(r?)?,
+        event::ApprovalRequested(r) => person::read_approval_requested(r?)?,
+        event::ApprovalDecided(r) => person::read_approval_decided(r?)?,
+        event::PowerRequested(r) => person::read_power_requested(r?)?,
+        event::PowerDecided(r) => person::read_power_decided(r?)?,
+        event::SettlementRequested(r) => person::read_settlement_requested(r?)?,
+        event::SettlementDecided(r) => person::read_settlement_decided(r?)?,
         event::LogEmitted(r) => read_log(r?)?,
-        event::InputAccepted(r) => read_input(r?)?,
-        event::InputRequested(operation) => {
-            Fact::InputRequested { operation: CallNumber(operation) }
-        }
-        event::InputDelivered(r) => {
-            let r = r?;
-            let (operation, input) = (CallNumber(r.get_operation()), InputId(r.get_input()));
-            Fact::InputDelivered { operation, input }
-        }
-        event::SteersRequested(r) => {
-            let r = r?;
-            Fact::SteersRequested { operation: CallNumber(r.get_operation()), wait: r.get_wait() }
-        }
-        event::SteersDelivered(r) => {
-            let r = r?;
-            let inputs = r.get_inputs()?.iter().map(InputId).collect();
-            Fact::SteersDelivered { operation: CallNumber(r.get_operation()), inputs }
-        }
-        event::TimerSet(r) => {
-            let r = r?;
-            Fact::TimerSet { operation: CallNumber(r.get_operation()), due_ms: r.get_due_ms() }
-        }
+        event::InputAccepted(r) => wait::read_input(r?)?,
+        event::InputRequested(number) => Fact::InputRequested { operation: CallNumber(number) },
+        event::InputDelivered(r) => wait::read_delivered(r?),
+        event::SteersRequested(r) => wait::read_steers(r?),
+        event::SteersDelivered(r) => wait::read_steers_delivered(r?)?,
+        event::TimerSet(r) => wait::read_timer(r?),
         event::TimerFired(r) => Fact::TimerFired { operation: CallNumber(r?.get_operation()) },
         event::TaskCompleted(value) => Fact::TaskCompleted(read_held(value?)?),
         event::TaskFailed(failure) => Fact::TaskFailed(read_failure(failure?)?),
         event::TaskCancelled(reason) => Fact::TaskCancelled(text(reason)?),
-        event::TaskPaused(r) => {
-            let r = r?;
-            Fact::TaskPaused { reason: text(r.get_reason())?, who: text(r.get_who())? }
-        }
+        event::TaskPaused(r) => control::read_paused(r?)?,
         event::TaskResumed(who) => Fact::TaskResumed { who: text(who)? },
         event::CancelRequested(r) => control::read_cancel(r?)?,
         event::TaskForked(r) => control::read_forked(r?)?,
@@ -137,7 +89,7 @@ pub(super) fn write(mut builder: event::Builder<'_>, fact: &Fact) {
         | Fact::CallCompleted { .. }
         | Fact::CallDenied(_)
         | Fact::CallRecalled { .. }
-        | Fact::CallUnknown { .. } => write_call(builder, fact),
+        | Fact::CallUnknown { .. } => call::write(builder, fact),
         Fact::ApprovalRequested(_)
         | Fact::ApprovalDecided(_)
         | Fact::PowerRequested(_)
@@ -156,7 +108,7 @@ pub(super) fn write(mut builder: event::Builder<'_>, fact: &Fact) {
         | Fact::SteersRequested { .. }
         | Fact::SteersDelivered { .. }
         | Fact::TimerSet { .. }
-        | Fact::TimerFired { .. } => write_wait(builder, fact),
+        | Fact::TimerFired { .. } => wait::write(builder, fact),
         Fact::TaskCompleted(value) => write_held(builder.init_task_completed(), value),
         Fact::TaskFailed(failure) => write_failure(builder.init_task_failed(), failure),
         Fact::TaskCancelled(reason) => builder.set_task_cancelled(reason),
@@ -165,73 +117,6 @@ pub(super) fn write(mut builder: event::Builder<'_>, fact: &Fact) {
         | Fact::CancelRequested(_)
         | Fact::TaskForked(_)
         | Fact::TaskUpgraded(_) => control::write(builder, fact),
-    }
-}
-
-fn write_call(builder: event::Builder<'_>, fact: &Fact) {
-    match fact {
-        Fact::CallRequested(request) => {
-            call::write_requested(builder.init_call_requested(), request);
-        }
-        Fact::CallCompleted { call, outcome, cost } => {
-            let mut b = builder.init_call_completed();
-            b.set_call(call.0);
-            b.set_cost(*cost);
-            write_outcome(b.init_outcome(), outcome);
-        }
-        Fact::CallDenied(denied) => call::write_denied(builder.init_call_denied(), denied),
-        Fact::CallRecalled { call, from } => {
-            let mut b = builder.init_call_recalled();
-            b.set_call(call.0);
-            b.set_from(from.0);
-        }
-        Fact::CallUnknown { call, reason } => {
-            let mut b = builder.init_call_unknown();
-            b.set_call(call.0);
-            b.set_reason(reason);
-        }
-        _ => {}
-    }
-}
-
-fn write_wait(mut builder: event::Builder<'_>, fact: &Fact) {
-    match fact {
-        Fact::SteersRequested { operation, wait } => {
-            let mut b = builder.init_steers_requested();
-            b.set_operation(operation.0);
-            b.set_wait(*wait);
-        }
-        Fact::SteersDelivered { operation, inputs } => {
-            let mut b = builder.init_steers_delivered();
-            b.set_operation(operation.0);
-            let mut list = b.init_inputs(len(inputs.len()));
-            for (at, input) in (0..).zip(inputs) {
-                list.set(at, input.0);
-            }
-        }
-        Fact::InputAccepted { input, value, sender, key, steer } => {
-            let mut b = builder.init_input_accepted();
-            b.set_steer(*steer);
-            b.set_input(input.0);
-            b.set_sender(sender);
-            b.set_key(key);
-            write_held(b.init_value(), value);
-        }
-        Fact::InputRequested { operation } => builder.set_input_requested(operation.0),
-        Fact::InputDelivered { operation, input } => {
-            let mut b = builder.init_input_delivered();
-            b.set_operation(operation.0);
-            b.set_input(input.0);
-        }
-        Fact::TimerSet { operation, due_ms } => {
-            let mut b = builder.init_timer_set();
-            b.set_operation(operation.0);
-            b.set_due_ms(*due_ms);
-        }
-        Fact::TimerFired { operation } => {
-            builder.init_timer_fired().set_operation(operation.0);
-        }
-        _ => {}
     }
 }
 
@@ -252,14 +137,4 @@ const fn wire_level(level: Level) -> log_emitted::Level {
         Level::Warn => log_emitted::Level::Warn,
         Level::Error => log_emitted::Level::Error,
     }
-}
-
-fn read_input(r: input_accepted::Reader<'_>) -> Result<Fact, Malformed> {
-    Ok(Fact::InputAccepted {
-        input: InputId(r.get_input()),
-        value: read_held(r.get_value()?)?,
-        sender: text(r.get_sender())?,
-        key: text(r.get_key())?,
-        steer: r.get_steer(),
-    })
 }

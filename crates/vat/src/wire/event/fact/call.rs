@@ -1,10 +1,13 @@
 //! Calls that were allowed, and calls that were refused.
 
 use remit_core::event::{CallDenied, CallRequested, Delegate};
-use remit_core::{Attempt, CallNumber, GrantId};
-use remit_schema::event_capnp::{call_denied, call_requested, delegate};
+use remit_core::{Attempt, CallNumber, Fact, GrantId};
+use remit_schema::event_capnp::{
+    call_completed, call_denied, call_recalled, call_requested, call_unknown, delegate, event,
+};
 
 use crate::wire::outcome::{read_failure, write_failure};
+use crate::wire::outcome::{read_held as read_outcome, write_held as write_outcome};
 use crate::wire::value::{read_held, read_id, write_held, write_id};
 use crate::wire::{Malformed, text};
 
@@ -71,6 +74,46 @@ pub(super) fn write_denied(mut b: call_denied::Builder<'_>, denied: &CallDenied)
     b.set_through(denied.through.unwrap_or_default().0);
     if let Some(delegate) = &denied.delegate {
         write_delegate(b.init_delegate(), delegate);
+    }
+}
+
+pub(super) fn read_completed(r: call_completed::Reader<'_>) -> Result<Fact, Malformed> {
+    let (call, outcome) = (CallNumber(r.get_call()), read_outcome(r.get_outcome()?)?);
+    Ok(Fact::CallCompleted { call, outcome, cost: r.get_cost() })
+}
+
+pub(super) fn read_recalled(r: call_recalled::Reader<'_>) -> Fact {
+    Fact::CallRecalled { call: CallNumber(r.get_call()), from: CallNumber(r.get_from()) }
+}
+
+pub(super) fn read_unknown(r: call_unknown::Reader<'_>) -> Result<Fact, Malformed> {
+    Ok(Fact::CallUnknown { call: CallNumber(r.get_call()), reason: text(r.get_reason())? })
+}
+
+/// Writes what happened, if it is about a call.
+pub(super) fn write(builder: event::Builder<'_>, fact: &Fact) {
+    match fact {
+        Fact::CallRequested(request) => {
+            write_requested(builder.init_call_requested(), request);
+        }
+        Fact::CallCompleted { call, outcome, cost } => {
+            let mut b = builder.init_call_completed();
+            b.set_call(call.0);
+            b.set_cost(*cost);
+            write_outcome(b.init_outcome(), outcome);
+        }
+        Fact::CallDenied(denied) => write_denied(builder.init_call_denied(), denied),
+        Fact::CallRecalled { call, from } => {
+            let mut b = builder.init_call_recalled();
+            b.set_call(call.0);
+            b.set_from(from.0);
+        }
+        Fact::CallUnknown { call, reason } => {
+            let mut b = builder.init_call_unknown();
+            b.set_call(call.0);
+            b.set_reason(reason);
+        }
+        _ => {}
     }
 }
 

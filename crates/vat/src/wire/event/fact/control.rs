@@ -3,11 +3,15 @@
 use remit_core::event::{CancelRequested, TaskForked, TaskUpgraded};
 use remit_core::id::NotATaskId;
 use remit_core::{CallNumber, EventNumber, Fact};
-use remit_schema::event_capnp::{cancel_requested, event, task_forked, task_upgraded};
+use remit_schema::event_capnp::{cancel_requested, event, task_forked, task_paused, task_upgraded};
 
 use super::task::{read_source, write_source};
 use crate::wire::outcome::{read_failure, write_failure};
 use crate::wire::{Malformed, len, text};
+
+pub(super) fn read_paused(r: task_paused::Reader<'_>) -> Result<Fact, Malformed> {
+    Ok(Fact::TaskPaused { reason: text(r.get_reason())?, who: text(r.get_who())? })
+}
 
 pub(super) fn read_cancel(r: cancel_requested::Reader<'_>) -> Result<Fact, Malformed> {
     let (why, who) = (read_failure(r.get_why()?)?, text(r.get_who())?);

@@ -16,21 +16,19 @@ use crate::wire::{Malformed, text};
 
 pub(super) fn read_approval_requested(
     r: approval_requested::Reader<'_>,
-) -> Result<ApprovalRequested, Malformed> {
-    Ok(ApprovalRequested {
+) -> Result<Fact, Malformed> {
+    Ok(Fact::ApprovalRequested(Box::new(ApprovalRequested {
         request: read_requested(r.get_request()?)?,
         caveat: text(r.get_caveat())?,
         summary: text(r.get_summary())?,
         destructive: r.get_destructive(),
         user: text(r.get_user())?,
         until_ms: r.get_until_ms(),
-    })
+    })))
 }
 
-pub(super) fn read_approval_decided(
-    r: approval_decided::Reader<'_>,
-) -> Result<ApprovalDecided, Malformed> {
-    Ok(ApprovalDecided {
+pub(super) fn read_approval_decided(r: approval_decided::Reader<'_>) -> Result<Fact, Malformed> {
+    Ok(Fact::ApprovalDecided(Box::new(ApprovalDecided {
         call: CallNumber(r.get_call()),
         digest: digest(r.get_digest()?)?,
         approval: match r.which()? {
@@ -45,35 +43,33 @@ pub(super) fn read_approval_decided(
             approval_decided::remember::Arguments(until_ms) => Remember::Arguments(until_ms),
             approval_decided::remember::Method(until_ms) => Remember::Method(until_ms),
         },
-    })
+    })))
 }
 
-pub(super) fn read_power_requested(
-    r: power_requested::Reader<'_>,
-) -> Result<PowerRequested, Malformed> {
-    Ok(PowerRequested {
+pub(super) fn read_power_requested(r: power_requested::Reader<'_>) -> Result<Fact, Malformed> {
+    Ok(Fact::PowerRequested(Box::new(PowerRequested {
         operation: CallNumber(r.get_operation()),
         tool: text(r.get_tool())?,
         reason: text(r.get_reason())?,
         until_ms: r.get_until_ms(),
-    })
+    })))
 }
 
-pub(super) fn read_power_decided(r: power_decided::Reader<'_>) -> Result<PowerDecided, Malformed> {
+pub(super) fn read_power_decided(r: power_decided::Reader<'_>) -> Result<Fact, Malformed> {
     let grant = r.get_grant();
-    Ok(PowerDecided {
+    Ok(Fact::PowerDecided(Box::new(PowerDecided {
         operation: CallNumber(r.get_operation()),
         grant: (grant != 0).then_some(GrantId(grant)),
         reason: text(r.get_reason())?,
         who: text(r.get_who())?,
-    })
+    })))
 }
 
 pub(super) fn read_settlement_requested(
     r: settlement_requested::Reader<'_>,
-) -> Result<SettlementRequested, Malformed> {
+) -> Result<Fact, Malformed> {
     use settlement_requested::Ledger as Wire;
-    Ok(SettlementRequested {
+    Ok(Fact::SettlementRequested(Box::new(SettlementRequested {
         call: CallNumber(r.get_call()),
         reason: text(r.get_reason())?,
         ledger: match r.get_ledger()? {
@@ -82,13 +78,13 @@ pub(super) fn read_settlement_requested(
             Wire::Away => Ledger::Away,
             Wire::None => Ledger::None,
         },
-    })
+    })))
 }
 
 pub(super) fn read_settlement_decided(
     r: settlement_decided::Reader<'_>,
-) -> Result<SettlementDecided, Malformed> {
-    Ok(SettlementDecided {
+) -> Result<Fact, Malformed> {
+    Ok(Fact::SettlementDecided(Box::new(SettlementDecided {
         call: CallNumber(r.get_call()),
         settlement: match r.which()? {
             settlement_decided::Retry(()) => Settlement::Retry,
@@ -96,7 +92,7 @@ pub(super) fn read_settlement_decided(
             settlement_decided::Outcome(value) => Settlement::Outcome(read_held(value?)?),
         },
         who: text(r.get_who())?,
-    })
+    })))
 }
 
 /// Writes what happened, if it is about a question to a person.

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use capnp::struct_list;
 use remit_core::event::{Derivation, Grant, Origin, SourceFile, TaskCreated, TimeLimits};
 use remit_core::id::NotATaskId;
-use remit_core::{CallNumber, Fact, GrantId, Manifest, TaskId};
+use remit_core::{Attempt, CallNumber, Fact, GrantId, Manifest, TaskId};
 use remit_schema::event_capnp::{
-    derivation, grant_added, grant_repinned, grant_revoked, source_file, task_created,
+    attempt_ended, attempt_started, derivation, grant_added, grant_ended, grant_repinned,
+    grant_revoked, source_file, task_created,
 };
 use remit_schema::object_capnp::manifest as wire_manifest;
 
@@ -109,6 +110,18 @@ pub(super) fn read_grant(r: grant_added::Reader<'_>) -> Result<Grant, Malformed>
 pub(super) fn read_revoked(r: grant_revoked::Reader<'_>) -> Result<Fact, Malformed> {
     let (grant, reason) = (GrantId(r.get_grant()), text(r.get_reason())?);
     Ok(Fact::GrantRevoked { grant, reason, by: text(r.get_by())? })
+}
+
+pub(super) fn read_ended(r: grant_ended::Reader<'_>) -> Result<Fact, Malformed> {
+    Ok(Fact::GrantEnded { grant: GrantId(r.get_grant()), reason: text(r.get_reason())? })
+}
+
+pub(super) fn read_attempt_started(r: attempt_started::Reader<'_>) -> Result<Fact, Malformed> {
+    Ok(Fact::AttemptStarted { attempt: Attempt(r.get_attempt()), node: text(r.get_node())? })
+}
+
+pub(super) fn read_attempt_ended(r: attempt_ended::Reader<'_>) -> Result<Fact, Malformed> {
+    Ok(Fact::AttemptEnded { attempt: Attempt(r.get_attempt()), reason: text(r.get_reason())? })
 }
 
 pub(super) fn read_repinned(r: grant_repinned::Reader<'_>) -> Result<Fact, Malformed> {

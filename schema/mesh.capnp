@@ -123,6 +123,8 @@ interface BackupSink {
   # Where the pieces of a backup go, in order. The next is sent when the last was answered.
 
   take @0 (piece :Data) -> ();
+  # One piece, of at most 1 MiB, which follows the one before: not idempotent. Answered when it is
+  # kept; a failure or a disconnect ends the backup, and what was taken is no backup.
 }
 
 struct Kept {

@@ -87,24 +87,13 @@ impl Lines {
                 paint.ink(Ink::Odd, &what)
             }
             Fact::LogEmitted { level, text, .. } => self.log(*level, text),
-            Fact::InputAccepted { input, value, sender, steer, .. } => {
-                let value = text::value(value, SHOWN);
-                let kind = if *steer { "steer" } else { "input" };
-                format!("{kind} {input}: {value} from {}", harmless(sender))
-            }
-            Fact::SteersRequested { wait: true, .. } => {
-                "waits for a steer: `remit send --steer`".into()
-            }
-            Fact::SteersRequested { .. } => "looks for steers".into(),
-            Fact::SteersDelivered { inputs, .. } => {
-                format!("{} taken", text::count(inputs.len(), "steer"))
-            }
-            Fact::InputRequested { .. } => "waits for input: `remit send`".into(),
-            Fact::InputDelivered { input, .. } => format!("input {input} is taken"),
-            Fact::TimerSet { due_ms, .. } => {
-                format!("sleeps {}", span(due_ms.saturating_sub(now_ms)))
-            }
-            Fact::TimerFired { .. } => "wakes".into(),
+            Fact::InputAccepted { .. }
+            | Fact::InputRequested { .. }
+            | Fact::InputDelivered { .. }
+            | Fact::SteersRequested { .. }
+            | Fact::SteersDelivered { .. }
+            | Fact::TimerSet { .. }
+            | Fact::TimerFired { .. } => wait(fact, now_ms),
             Fact::TaskCompleted(value) => {
                 format!("{} {}", paint.ink(Ink::Good, "completed:"), text::value(value, SHOWN))
             }
@@ -254,6 +243,31 @@ impl Lines {
 
 fn said(failure: &Failure) -> String {
     format!("{}: {}", failure.code, short(&failure.message, 300))
+}
+
+/// What a script waits for, or got.
+fn wait(fact: &Fact, now_ms: u64) -> String {
+    match fact {
+        Fact::InputAccepted { input, value, sender, steer, .. } => {
+            let value = text::value(value, SHOWN);
+            let kind = if *steer { "steer" } else { "input" };
+            format!("{kind} {input}: {value} from {}", harmless(sender))
+        }
+        Fact::SteersRequested { wait: true, .. } => {
+            "waits for a steer: `remit send --steer`".into()
+        }
+        Fact::SteersRequested { .. } => "looks for steers".into(),
+        Fact::SteersDelivered { inputs, .. } => {
+            format!("{} taken", text::count(inputs.len(), "steer"))
+        }
+        Fact::InputRequested { .. } => "waits for input: `remit send`".into(),
+        Fact::InputDelivered { input, .. } => format!("input {input} is taken"),
+        Fact::TimerSet { due_ms, .. } => {
+            format!("sleeps {}", span(due_ms.saturating_sub(now_ms)))
+        }
+        Fact::TimerFired { .. } => "wakes".into(),
+        _ => String::new(),
+    }
 }
 
 #[cfg(test)]

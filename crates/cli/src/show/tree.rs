@@ -109,11 +109,11 @@ mod tests {
         assert_eq!(
             lines(&grants, Paint::Plain),
             [
-                "#1 g1 = fs@1.0.0:src?calls=5  1 call, 4 left, last used 1970-01-01T00:00:00Z, on local",
-                "├─ #2 g2 = fs@1.0.0:src  2 calls, held by task:x, last used 1970-01-01T00:00:00Z, on local",
-                "│  └─ #4 g4 = fs@1.0.0:src  4 calls, last used 1970-01-01T00:00:00Z, on local",
-                "└─ #3 g3 = fs@1.0.0:src  3 calls, last used 1970-01-01T00:00:00Z, on local  revoked",
-                "#5 g5 = fs@1.0.0:src  5 calls, last used 1970-01-01T00:00:00Z, on local",
+                "#1 g1 = fs@1.0.0:src?calls=5  1 call, 4 left, last used 1970-01-01T00:00:00.000Z, on local",
+                "├─ #2 g2 = fs@1.0.0:src  2 calls, held by task:x, last used 1970-01-01T00:00:00.000Z, on local",
+                "│  └─ #4 g4 = fs@1.0.0:src  4 calls, last used 1970-01-01T00:00:00.000Z, on local",
+                "└─ #3 g3 = fs@1.0.0:src  3 calls, last used 1970-01-01T00:00:00.000Z, on local  revoked",
+                "#5 g5 = fs@1.0.0:src  5 calls, last used 1970-01-01T00:00:00.000Z, on local",
             ]
         );
     }

@@ -13,6 +13,8 @@ using Caveat = import "event.capnp".Caveat;
 using SourceFile = import "event.capnp".SourceFile;
 using Triggers = import "trigger.capnp".Triggers;
 using OnUnknown = import "event.capnp".OnUnknown;
+using RefSpec = import "reference.capnp".RefSpec;
+using RefInfo = import "reference.capnp".RefInfo;
 
 interface Mesh extends(Peer, Credentials) {
   # The bootstrap object of a client's connection.
@@ -75,6 +77,18 @@ interface Mesh extends(Peer, Credentials) {
   revokeAll @16 (which :Selection, reason :Text) -> (revoked :List(Holding));
   # Takes back every grant that is meant, with all that was narrowed from it. Something must be
   # given. Durable when answered; calls in flight are cancelled.
+
+  restore @17 (ref :Data) -> (task :Task, object :Object, info :RefInfo);
+  # A live reference from a sturdy one, whose owner the caller must be: `task` or `object` is set,
+  # as `info` tells. May be called again after every disconnect; the counters of what a holder
+  # appended go on where they were.
+
+  refs @18 () -> (refs :List(RefInfo));
+  # What was saved in the caller's tenant, oldest first. Idempotent.
+
+  revokeRef @19 (id :Text, reason :Text) -> ();
+  # The sturdy reference of this id restores nothing any more, and what was obtained with it, or
+  # saved through it, is cut. Durable when answered. Idempotent.
 }
 
 struct AuditFilter {
@@ -295,6 +309,12 @@ interface Task {
   settle @17 (call :UInt64, event :UInt64, settlement :Settlement) -> ();
   # Decides what became of a call of unknown outcome, or what is to be done. `event`: the one that
   # asked; 0: whichever did. The same decision again changes nothing, another one is refused.
+
+  save @18 (spec :RefSpec) -> (ref :Data, id :Text);
+  # A sturdy reference to this task. Durable when answered; the bits are told this once.
+
+  saveGrant @19 (grant :UInt32, spec :RefSpec) -> (ref :Data, id :Text);
+  # The same to what this grant leads to. What is done with it is in this task's journal.
 }
 
 struct Fork {

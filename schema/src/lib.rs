@@ -22,6 +22,7 @@ generated!(
     mesh_capnp,
     object_capnp,
     peer_capnp,
+    reference_capnp,
     task_capnp,
     tool_node_capnp,
     trigger_capnp

@@ -15,6 +15,7 @@ pub mod owner;
 pub mod pins;
 pub mod placer;
 mod places;
+pub mod refs;
 pub mod registry;
 pub mod retention;
 pub mod serve;

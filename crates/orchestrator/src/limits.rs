@@ -245,8 +245,20 @@ pub const WEBHOOK: Duration = Duration::from_secs(10);
 
 /// The longest that a trigger's next time is slept for at once: a clock that is set is noticed.
 pub const TRIGGER_NAP: Duration = Duration::from_secs(30);
+
 /// Audit records in one answer.
 pub const AUDIT_RECORDS_PER_PAGE: usize = 1_000;
 
 /// Events that are looked at for one answer about the audit: the vat has other work as well.
 pub const AUDIT_EVENTS_PER_PAGE: usize = 2_000;
+
+/// Sturdy references of one tenant: a list of them fits a message.
+pub const REFS: usize = 4_096;
+
+/// How long a reference that is no longer good stays in lists, so that a person can see what became
+/// of it.
+pub const REF_REMEMBERED: Duration = Duration::from_secs(30 * 86_400);
+
+/// The shortest time after which a reference may be dropped as unused: a client that reconnects
+/// restores it within less.
+pub const REF_UNUSED_SHORTEST: Duration = Duration::from_secs(1);

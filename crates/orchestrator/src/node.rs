@@ -22,6 +22,7 @@ use crate::journal::{Journal, SledJournal};
 use crate::limits;
 use crate::listener::Listener;
 use crate::pins::Pins;
+use crate::refs::Refs;
 use crate::registry::Registry;
 use crate::retention::keep_sweeping;
 use crate::site::Site;
@@ -150,7 +151,7 @@ pub fn build_on(
     let own = authority.issue(&own_identity(&authority)?, config.certificate_life())?;
     let registry = Registry::new(Box::new(now_ms));
     let tickets = Tickets::new();
-    let invites = Invites::new(disk.clone(), address, authority.hash(), Box::new(now_ms));
+    let invites = Invites::new(disk.clone(), address.clone(), authority.hash(), Box::new(now_ms));
     let tasks = Tasks::open(
         Arc::clone(&journal),
         Rc::clone(&audit),
@@ -160,6 +161,7 @@ pub fn build_on(
         Box::new(now_ms),
     )?;
     let triggers = Triggers::new(disk.clone(), Rc::clone(&tasks), Box::new(now_ms));
+    tasks.save_in(Refs::new(disk.clone(), Rc::clone(&audit), address, Box::new(now_ms)));
     let site = Site {
         authority,
         certificate_life: config.certificate_life(),

@@ -11,6 +11,7 @@ mod keeper;
 mod mesh;
 pub mod object;
 mod questions;
+mod refs;
 pub mod request;
 pub mod task;
 pub mod tasks_tool;
@@ -18,6 +19,7 @@ pub mod tasks_tool;
 mod tests;
 mod tool_node_port;
 pub mod triggers;
+pub mod viewer;
 
 use remit_vat::wire::Malformed;
 

@@ -13,7 +13,7 @@ mod tests;
 pub mod tool;
 mod upgrade;
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -39,6 +39,7 @@ use crate::journal::{Journal, JournalError, TaskHead};
 use crate::owner::services::{Services, Timing};
 use crate::owner::{Owner, TaskKey};
 use crate::placer::Placer;
+use crate::refs::Refs;
 use crate::registry::Registry;
 use crate::tickets::Tickets;
 
@@ -49,6 +50,7 @@ pub struct Tasks {
     owners: RefCell<BTreeMap<TaskKey, Rc<Owner>>>,
     stopped: Stopped,
     placing: RefCell<Option<tokio::task::AbortHandle>>,
+    refs: OnceCell<Rc<Refs>>,
 }
 
 /// The first events of a task, the state after them, and the live roots of its grants.
@@ -89,6 +91,7 @@ impl Tasks {
                 owners: RefCell::default(),
                 stopped: Stopped::default(),
                 placing: RefCell::default(),
+                refs: OnceCell::new(),
             }
         });
         let placing = tokio::task::spawn_local(async move { placer.run().await });
@@ -106,6 +109,18 @@ impl Tasks {
     /// What every owner shares.
     pub const fn services(&self) -> &Rc<Services> {
         &self.services
+    }
+
+    /// Has tasks and grants saved in `refs` from now on.
+    pub fn save_in(&self, refs: Rc<Refs>) {
+        // There is one store for as long as there are tasks.
+        let _kept = self.refs.set(refs);
+    }
+
+    /// Where tasks and grants are saved.
+    pub fn refs(&self) -> Result<&Rc<Refs>, Failure> {
+        let none = || Failure::new(Code::Unavailable, "nothing can be saved here");
+        self.refs.get().ok_or_else(none)
     }
 
     /// How many tasks have an owner in memory.

@@ -6,7 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use remit_core::event::{SourceFile, TimeLimits};
 use remit_core::status::Status;
-use remit_core::{Code, Failure, Identity, Role, TaskId, Value};
+use remit_core::{Code, Failure, Identity, Reference, Role, TaskId, Value};
 use remit_schema::event_capnp::source_file;
 use remit_schema::mesh_capnp::{grant_spec, mesh, node_info, program, task_spec};
 use remit_vat::crash::{self, Step};
@@ -14,9 +14,10 @@ use remit_vat::exception::to_exception;
 use remit_vat::wire::{self, Malformed};
 
 use super::credentials::member;
-use super::{authority, keeper, questions, task, texts};
+use super::{authority, keeper, questions, refs, task, texts};
 use crate::limits;
 use crate::owner::TaskKey;
+use crate::refs::{Live, State};
 use crate::registry::{NodeInfo, ToolInfo, manifest_bytes};
 use crate::site::Site;
 use crate::tasks::{self, GrantRoot, GrantSpec, TaskSpec};
@@ -339,6 +340,63 @@ impl mesh::Server for MeshServer {
         health.set_certificate_ends_ms(u64::try_from(until.as_millis()).unwrap_or(u64::MAX));
         Ok(())
     }
+
+    async fn restore(
+        self: Rc<Self>,
+        params: mesh::RestoreParams,
+        mut results: mesh::RestoreResults,
+    ) -> Result<(), capnp::Error> {
+        let reference = Reference::from_bytes(params.get()?.get_ref()?);
+        let reference =
+            good(reference.map_err(|not| Failure::new(Code::InvalidArgument, not.to_string())))?;
+        let tasks = &self.site.tasks;
+        let refs = good(tasks.refs())?;
+        let restored = good(refs.restore(tasks, &reference, &self.who).await)?;
+        let mut results = results.get();
+        refs::write_info(results.reborrow().init_info(), &restored.saved, State::Good);
+        match restored.live {
+            Live::Object(object) => results.set_object(object),
+            Live::Task(standing) => {
+                results.reborrow().get_info()?.set_viewer(standing.viewer);
+                results.set_task(task::standing(tasks, restored.key, &self.who, standing));
+            }
+        }
+        Ok(())
+    }
+
+    async fn refs(
+        self: Rc<Self>,
+        _: mesh::RefsParams,
+        mut results: mesh::RefsResults,
+    ) -> Result<(), capnp::Error> {
+        let refs = good(self.site.tasks.refs())?;
+        let saved = good(refs.list(self.who.tenant()))?;
+        let count = u32::try_from(saved.len()).unwrap_or(u32::MAX);
+        let mut list = results.get().init_refs(count);
+        for (at, (saved, state)) in (0..count).zip(saved) {
+            refs::write_info(list.reborrow().get(at), &saved, state);
+        }
+        Ok(())
+    }
+
+    async fn revoke_ref(
+        self: Rc<Self>,
+        params: mesh::RevokeRefParams,
+        _: mesh::RevokeRefResults,
+    ) -> Result<(), capnp::Error> {
+        let params = params.get()?;
+        let id = wire_text(params.get_id())?.parse();
+        let id = good(id.map_err(|not: remit_core::reference::NotAReference| {
+            Failure::new(Code::InvalidArgument, not.to_string())
+        }))?;
+        let reason: String = wire_text(params.get_reason())?.chars().take(1000).collect();
+        let tasks = &self.site.tasks;
+        good(good(tasks.refs())?.revoke(tasks, id, &reason, &self.who).await)
+    }
+}
+
+fn good<T>(result: Result<T, Failure>) -> Result<T, capnp::Error> {
+    result.map_err(|failure| to_exception(&failure))
 }
 
 fn wire_text(text: capnp::Result<capnp::text::Reader<'_>>) -> Result<String, Malformed> {

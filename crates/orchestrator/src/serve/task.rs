@@ -1,21 +1,25 @@
 //! A task, as a client holds it.
 
+mod feed;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use remit_core::event::SettlementDecided;
 use remit_core::task::{Command, Ending, Sent};
-use remit_core::{CallNumber, Event, EventNumber, Failure, GrantId, Identity, Outcome};
-use remit_schema::mesh_capnp::{event_sink, fork, grant_info, subscription, task, task_info};
-use remit_vat::connection::within;
+use remit_core::{CallNumber, EventNumber, Failure, GrantId, Identity, Outcome, Reference};
+use remit_schema::mesh_capnp::{fork, grant_info, task, task_info};
 use remit_vat::crash::{self, Step};
-use remit_vat::exception::{to_exception, to_failure};
+use remit_vat::exception::to_exception;
 use remit_vat::wire;
 
+use self::feed::{Feed, Lease};
 use super::questions;
-use crate::journal::{JournalError, TaskHead};
+use super::viewer::ViewerServer;
+use crate::journal::TaskHead;
 use crate::limits;
-use crate::owner::{Output, Owner, TaskKey};
+use crate::owner::{Owner, TaskKey};
+use crate::refs::{RefSpec, Standing, Target};
 use crate::tasks::{Forked, Program, Tasks, Then};
 
 /// One client's hold on a task.
@@ -23,11 +27,31 @@ pub struct TaskServer {
     tasks: Rc<Tasks>,
     key: TaskKey,
     holder: Identity,
+    /// The sturdy reference that it was restored from, if it was.
+    through: Option<Standing>,
 }
 
 /// A reference to the task `key` for `holder`.
 pub fn client(tasks: &Rc<Tasks>, key: TaskKey, holder: &Identity) -> task::Client {
-    capnp_rpc::new_client(TaskServer { tasks: Rc::clone(tasks), key, holder: holder.clone() })
+    let (tasks, holder) = (Rc::clone(tasks), holder.clone());
+    capnp_rpc::new_client(TaskServer { tasks, key, holder, through: None })
+}
+
+/// A reference to the task `key` for as long as the sturdy one stands from which it is restored.
+pub fn standing(
+    tasks: &Rc<Tasks>,
+    key: TaskKey,
+    holder: &Identity,
+    through: Standing,
+) -> task::Client {
+    let viewer = through.viewer;
+    let (tasks, holder) = (Rc::clone(tasks), holder.clone());
+    let task = TaskServer { tasks, key, holder, through: Some(through) };
+    if viewer {
+        capnp_rpc::new_client(ViewerServer::new(task))
+    } else {
+        capnp_rpc::new_client(task)
+    }
 }
 
 /// Writes what stands in a list of tasks.
@@ -45,6 +69,7 @@ pub fn write_info(mut info: task_info::Builder<'_>, key: &TaskKey, head: &TaskHe
 
 impl TaskServer {
     fn owner(&self) -> Result<Rc<Owner>, capnp::Error> {
+        self.stands().map_err(|failure| to_exception(&failure))?;
         self.tasks.get(&self.key).map_err(|failure| to_exception(&failure))
     }
 
@@ -58,6 +83,31 @@ impl TaskServer {
             dropped.set(at, call.0);
         }
         fork.set_task(client(&self.tasks, key.clone(), &self.holder));
+    }
+
+    /// Whether its holder may still use it.
+    fn stands(&self) -> Result<(), Failure> {
+        match &self.through {
+            Some(through) => self.tasks.refs()?.check_standing(&self.key.tenant, through),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until its holder may use it no more.
+    async fn over(&self) {
+        match (&self.through, self.tasks.refs()) {
+            (Some(through), Ok(refs)) => refs.over(&self.key.tenant, through).await,
+            _ => std::future::pending().await,
+        }
+    }
+
+    async fn saved(&self, target: Target, spec: RefSpec) -> Result<Reference, capnp::Error> {
+        self.owner()?;
+        let saving = async {
+            let (refs, what) = (self.tasks.refs()?, (&self.key, target));
+            refs.save(&self.tasks, what, spec, &self.holder, self.through.as_ref()).await
+        };
+        saving.await.map_err(|failure| to_exception(&failure))
     }
 
     async fn command(&self, command: &Command) -> Result<Rc<Owner>, capnp::Error> {
@@ -94,9 +144,12 @@ impl task::Server for TaskServer {
         let journal = &self.tasks.services().journal;
         let next = journal.read(&self.key.tenant, self.key.task, cursor, 1);
         next.map_err(|error| to_exception(&error.into_failure()))?;
+        let held = Rc::clone(&self);
         let running = tokio::task::spawn_local(async move {
-            if let Err(failure) = feed.run().await {
-                tracing::debug!(%failure, "a follower's feed ended");
+            tokio::select! {
+                biased;
+                () = held.over() => tracing::debug!("a follower's reference stands no more"),
+                Err(failure) = feed.run() => tracing::debug!(%failure, "a follower's feed ended"),
             }
         });
         let lease = Lease { running: RefCell::new(Some(running)) };
@@ -224,6 +277,8 @@ impl task::Server for TaskServer {
             let owner = self.owner()?;
             tokio::select! {
                 biased;
+                // What comes next says why.
+                () = self.over() => continue,
                 () = owner.over() => {}
                 () = tokio::time::sleep(limits::JOURNAL_RETRY_MOST), if self.tasks.stands_in(&owner) => {}
             }
@@ -354,6 +409,31 @@ impl task::Server for TaskServer {
         self.command(&Command::RevokeGrant { grant, reason, by }).await?;
         Ok(())
     }
+
+    async fn save(
+        self: Rc<Self>,
+        params: task::SaveParams,
+        mut results: task::SaveResults,
+    ) -> Result<(), capnp::Error> {
+        let spec = super::refs::read_spec(params.get()?.get_spec()?)?;
+        let made = self.saved(Target::Task, spec).await?;
+        results.get().set_ref(&made.to_bytes());
+        results.get().set_id(made.id().to_string());
+        Ok(())
+    }
+
+    async fn save_grant(
+        self: Rc<Self>,
+        params: task::SaveGrantParams,
+        mut results: task::SaveGrantResults,
+    ) -> Result<(), capnp::Error> {
+        let params = params.get()?;
+        let spec = super::refs::read_spec(params.get_spec()?)?;
+        let made = self.saved(Target::Grant(GrantId(params.get_grant())), spec).await?;
+        results.get().set_ref(&made.to_bytes());
+        results.get().set_id(made.id().to_string());
+        Ok(())
+    }
 }
 
 /// Writes a grant and what became of it.
@@ -380,110 +460,5 @@ pub(super) fn write_grant(
     let mut caveats = info.init_caveats(count);
     for (at, caveat) in (0..count).zip(&held.grant.caveats) {
         wire::event::write_caveat(caveats.reborrow().get(at), caveat);
-    }
-}
-
-/// A lease on a feed.
-struct Lease {
-    running: RefCell<Option<tokio::task::JoinHandle<()>>>,
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if let Some(running) = self.running.borrow_mut().take() {
-            running.abort();
-        }
-    }
-}
-
-impl subscription::Server for Lease {}
-
-/// A feed of events to one follower. What the follower has not taken stays in the journal: nothing
-/// is queued for it here.
-struct Feed {
-    tasks: Rc<Tasks>,
-    key: TaskKey,
-    cursor: EventNumber,
-    sink: event_sink::Client,
-}
-
-impl Feed {
-    async fn run(mut self) -> Result<(), Failure> {
-        let mut caught_up = false;
-        loop {
-            let owner = self.tasks.get(&self.key)?;
-            let mut progress = owner.progress();
-            let mut outputs = owner.outputs();
-            let stands_in = self.tasks.stands_in(&owner);
-            loop {
-                let Ok(durable) = progress.borrow_and_update().clone() else { break };
-                while self.cursor < durable {
-                    self.send_page(durable).await?;
-                }
-                if !caught_up {
-                    let mut request = self.sink.caught_up_request();
-                    request.get().set_number(self.cursor.0);
-                    within(limits::FOLLOWER, request.send()).await?;
-                    caught_up = true;
-                }
-                tokio::select! {
-                    biased;
-                    changed = progress.changed() => if changed.is_err() { break },
-                    Some(output) = outputs.recv() => self.send_output(&output).await?,
-                    () = tokio::time::sleep(limits::JOURNAL_RETRY_MOST), if stands_in => break,
-                }
-            }
-            // The owner halted: a fresh one takes its place in a while, and the feed goes on.
-            tokio::time::sleep(limits::JOURNAL_RETRY_MOST).await;
-        }
-    }
-
-    async fn send_page(&mut self, durable: EventNumber) -> Result<(), Failure> {
-        let page = limits::EVENTS_PER_BATCH;
-        let journal = &self.tasks.services().journal;
-        let events = journal
-            .read(&self.key.tenant, self.key.task, self.cursor, page)
-            .map_err(JournalError::into_failure)?;
-        let events: Vec<_> = events.into_iter().filter(|event| event.number <= durable).collect();
-        let mut rest = &events[..];
-        while !rest.is_empty() {
-            let taken = self.send_batch(rest).await?;
-            rest = &rest[taken..];
-        }
-        if events.is_empty() {
-            let why = format!("the journal has no events after {}", self.cursor);
-            return Err(Failure::new(remit_core::Code::Failed, why));
-        }
-        Ok(())
-    }
-
-    /// Sends as many of `events` as go into one message; answers how many.
-    async fn send_batch(&mut self, events: &[Event]) -> Result<usize, Failure> {
-        let mut taken = events.len();
-        loop {
-            let batch = &events[..taken];
-            let mut request = self.sink.events_request();
-            let count = u32::try_from(batch.len()).unwrap_or(u32::MAX);
-            let mut list = request.get().init_events(count);
-            for (at, event) in (0..count).zip(batch) {
-                wire::event::write(list.reborrow().get(at), event);
-            }
-            let size = request.get().into_reader().total_size().map_err(|e| to_failure(&e))?;
-            if taken > 1 && size.word_count * 8 > limits::BATCH_BYTES {
-                taken /= 2;
-                continue;
-            }
-            within(limits::FOLLOWER, request.send()).await?;
-            self.cursor = batch.last().map_or(self.cursor, |event| event.number);
-            return Ok(taken);
-        }
-    }
-
-    async fn send_output(&self, output: &Output) -> Result<(), Failure> {
-        let mut request = self.sink.output_request();
-        request.get().set_call(output.call.0);
-        request.get().set_text(&output.text);
-        within(limits::FOLLOWER, request.send()).await?;
-        Ok(())
     }
 }

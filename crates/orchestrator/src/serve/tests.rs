@@ -6,6 +6,7 @@ mod membrane;
 mod over_tls;
 mod past;
 mod questions;
+mod refs;
 mod security;
 mod triggers;
 

@@ -135,8 +135,8 @@ impl object::Server for Tool {
 
 /// The tool node, as far as its ledger goes.
 pub(super) struct Host {
-    seen: Rc<RefCell<Vec<String>>>,
-    started: Rc<Cell<bool>>,
+    pub(super) seen: Rc<RefCell<Vec<String>>>,
+    pub(super) started: Rc<Cell<bool>>,
 }
 
 impl tool_host::Server for Host {

@@ -1,0 +1,240 @@
+//! How references are kept: one record each, and the key that makes them genuine.
+
+use remit_core::reference::HostKey;
+use remit_core::{Code, Failure, GrantId, RefId, TaskId};
+use remit_vat::disk::{DiskError, Write};
+use serde::{Deserialize, Serialize};
+
+use super::Refs;
+use crate::limits;
+
+/// Keys of references in the store begin so, then tenant and id.
+const REFS: &[u8] = b"durable-ref/";
+
+/// The key of the host's own key.
+const HOST_KEY: &[u8] = b"durable-key";
+
+/// What is kept of a reference. Its bits are not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Saved {
+    /// SHA-256 of the bits.
+    pub hash: [u8; 32],
+    /// The task.
+    pub task: TaskId,
+    /// The grant of that task; `None`: the task itself.
+    pub grant: Option<GrantId>,
+    /// Whether it is only for looking at the task.
+    pub viewer: bool,
+    /// Who may restore it, as a SPIFFE name.
+    pub owner: String,
+    /// Who saved it, as a SPIFFE name.
+    pub by: String,
+    /// What it is for.
+    pub label: String,
+    /// When it was saved, in milliseconds since 1970.
+    pub created_ms: u64,
+    /// Until when it is good, in milliseconds since 1970.
+    pub until_ms: Option<u64>,
+    /// How many milliseconds it may go without being restored.
+    pub unused_ms: Option<u64>,
+    /// When it was restored last, in milliseconds since 1970; 0: never.
+    pub used_ms: u64,
+    /// How often it was restored.
+    pub uses: u64,
+    /// The reference through which whoever saved it held the task.
+    pub parent: Option<[u8; 16]>,
+    /// When it was revoked, in milliseconds since 1970.
+    pub revoked_ms: Option<u64>,
+}
+
+/// How a reference stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// It can be restored.
+    Good,
+    /// Its time is over.
+    Expired,
+    /// It was not restored for too long.
+    Unused,
+    /// It was revoked.
+    Revoked,
+}
+
+impl State {
+    /// The name that stands in lists.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Expired => "expired",
+            Self::Unused => "unused",
+            Self::Revoked => "revoked",
+        }
+    }
+
+    /// Why it restores nothing, if it does not.
+    pub fn check(self) -> Result<(), Failure> {
+        let (code, why) = match self {
+            Self::Good => return Ok(()),
+            Self::Expired => (Code::Denied, "the reference has expired: ask for another one"),
+            Self::Unused => {
+                (Code::Denied, "the reference was not used for too long: ask for another one")
+            }
+            Self::Revoked => (Code::Revoked, "the reference was revoked"),
+        };
+        Err(Failure::new(code, why))
+    }
+}
+
+impl Saved {
+    /// By what it is named in lists.
+    pub fn id(&self) -> RefId {
+        RefId::of(&self.hash)
+    }
+
+    /// When it ends if it is not restored again, in milliseconds since 1970.
+    fn unused_until_ms(&self) -> Option<u64> {
+        Some(self.used_ms.max(self.created_ms).saturating_add(self.unused_ms?))
+    }
+
+    fn ended_ms(&self) -> Option<u64> {
+        [self.revoked_ms, self.until_ms, self.unused_until_ms()].into_iter().flatten().min()
+    }
+}
+
+impl Refs {
+    /// How a reference stands now. One that was saved through another dies with it.
+    pub(super) fn state(&self, tenant: &str, saved: &Saved) -> State {
+        let now_ms = (self.now_ms)();
+        let id = saved.id();
+        if saved.revoked_ms.is_some() || self.revoking.borrow().contains(&id) {
+            return State::Revoked;
+        }
+        if saved.until_ms.is_some_and(|until_ms| now_ms >= until_ms) {
+            return State::Expired;
+        }
+        if saved.unused_until_ms().is_some_and(|until_ms| now_ms >= until_ms) {
+            return State::Unused;
+        }
+        let Some(parent) = saved.parent.map(RefId::from_bytes) else { return State::Good };
+        match self.find(tenant, parent) {
+            // How long a parent may lie unused says nothing about what was saved through it.
+            Ok(Some(parent)) => match self.state(tenant, &parent) {
+                State::Unused => State::Good,
+                state => state,
+            },
+            Ok(None) | Err(_) => State::Revoked,
+        }
+    }
+
+    /// The key of this host, made when it is first needed.
+    pub(super) async fn key(&self) -> Result<HostKey, Failure> {
+        if let Some(key) = self.known_key()? {
+            return Ok(key);
+        }
+        let fresh: [u8; 32] = rand::random();
+        let made = self.disk.transact(HOST_KEY.len() + 32, move |view| {
+            // Of two who make one at once, the first has made it.
+            Ok(Ok::<_, std::convert::Infallible>(match view.get(HOST_KEY)? {
+                Some(_) => Vec::new(),
+                None => vec![(HOST_KEY.to_vec(), Some(fresh.to_vec()))],
+            }))
+        });
+        let Ok(()) = made.await.map_err(unwritable)?;
+        let lost = || Failure::new(Code::Failed, "the key of the references is gone");
+        self.known_key()?.ok_or_else(lost)
+    }
+
+    /// The key, if there is one.
+    pub(super) fn known_key(&self) -> Result<Option<HostKey>, Failure> {
+        let damaged = |_| {
+            let why = "the key of the references is damaged: restore the store from a backup";
+            Failure::new(Code::Failed, why)
+        };
+        let stored = self.disk.get(HOST_KEY).map_err(unreadable)?;
+        stored.map(|key| key.try_into().map(HostKey::new).map_err(damaged)).transpose()
+    }
+
+    pub(super) fn find(&self, tenant: &str, id: RefId) -> Result<Option<Saved>, DiskError> {
+        let stored = self.disk.get(&key(tenant, id))?;
+        stored.map(|bytes| read(&bytes)).transpose()
+    }
+
+    pub(super) fn all(&self, tenant: &str) -> Result<Vec<Saved>, DiskError> {
+        let prefix = prefix(tenant);
+        // Twice the bound, should two have been saved at once.
+        let stored = self.disk.scan(&prefix, &prefix, limits::REFS * 2)?;
+        stored.iter().map(|(_, bytes)| read(bytes)).collect()
+    }
+
+    /// Removals of those that ended long ago, and how many others there are.
+    pub(super) fn outdated(&self, tenant: &str) -> Result<(Vec<Write>, usize), DiskError> {
+        let remembered = u64::try_from(limits::REF_REMEMBERED.as_millis()).unwrap_or(u64::MAX);
+        let now_ms = (self.now_ms)();
+        let all = self.all(tenant)?;
+        let old = |saved: &&Saved| {
+            let ended = saved.ended_ms();
+            ended.is_some_and(|ended_ms| ended_ms.saturating_add(remembered) < now_ms)
+                && !all.iter().any(|other| other.parent == Some(*saved.id().as_bytes()))
+        };
+        let outdated: Vec<Write> =
+            all.iter().filter(old).map(|saved| (key(tenant, saved.id()), None)).collect();
+        let left = all.len() - outdated.len();
+        Ok((outdated, left))
+    }
+
+    pub(super) async fn put(
+        &self,
+        tenant: &str,
+        saved: &Saved,
+        mut with: Vec<Write>,
+    ) -> Result<(), Failure> {
+        with.push((key(tenant, saved.id()), Some(write(saved).map_err(unwritable)?)));
+        self.disk.commit(with).await.map_err(unwritable)
+    }
+
+    /// Changes what is kept of a reference, if it is still kept.
+    pub(super) async fn update(
+        &self,
+        tenant: &str,
+        id: RefId,
+        change: impl FnOnce(&mut Saved) + Send + 'static,
+    ) -> Result<(), Failure> {
+        let key = key(tenant, id);
+        let updated = self.disk.transact(1_024, move |view| {
+            let Some(bytes) = view.get(&key)? else { return Ok(Ok(Vec::new())) };
+            let mut saved = read(&bytes)?;
+            change(&mut saved);
+            let bytes = write(&saved)?;
+            Ok(Ok::<_, std::convert::Infallible>(vec![(key, Some(bytes))]))
+        });
+        let Ok(()) = updated.await.map_err(unwritable)?;
+        Ok(())
+    }
+}
+
+fn prefix(tenant: &str) -> Vec<u8> {
+    let size = u32::try_from(tenant.len()).unwrap_or(u32::MAX).to_be_bytes();
+    [REFS, &size[..], tenant.as_bytes()].concat()
+}
+
+fn key(tenant: &str, id: RefId) -> Vec<u8> {
+    [&prefix(tenant)[..], id.as_bytes()].concat()
+}
+
+fn read(bytes: &[u8]) -> Result<Saved, DiskError> {
+    rmp_serde::from_slice(bytes)
+        .map_err(|error| DiskError(format!("a saved reference cannot be read: {error}")))
+}
+
+fn write(saved: &Saved) -> Result<Vec<u8>, DiskError> {
+    rmp_serde::to_vec_named(saved)
+        .map_err(|error| DiskError(format!("a reference cannot be saved: {error}")))
+}
+
+pub(super) fn unreadable(error: DiskError) -> Failure {
+    Failure::new(Code::Unavailable, error.to_string())
+}
+
+fn unwritable(error: DiskError) -> Failure {
+    Failure::new(Code::Unavailable, error.to_string())
+}

@@ -1,0 +1,49 @@
+//! Sturdy references on the wire.
+
+use std::time::Duration;
+
+use remit_core::identity::NotAnIdentity;
+use remit_core::{Code, Failure};
+use remit_schema::reference_capnp::{ref_info, ref_spec};
+use remit_vat::exception::to_exception;
+use remit_vat::wire::text;
+
+use crate::refs::{RefSpec, Saved, State};
+
+/// Reads how a capability is to be saved.
+pub(super) fn read_spec(reader: ref_spec::Reader<'_>) -> Result<RefSpec, capnp::Error> {
+    let owner = match text(reader.get_owner())?.as_str() {
+        "" => None,
+        owner => Some(owner.parse().map_err(|error: NotAnIdentity| {
+            to_exception(&Failure::new(Code::InvalidArgument, error.to_string()))
+        })?),
+    };
+    let some = |number: u64| (number != 0).then_some(number);
+    Ok(RefSpec {
+        label: text(reader.get_label())?,
+        owner,
+        until_ms: some(reader.get_until_ms()),
+        unused: some(reader.get_unused_ms()).map(Duration::from_millis),
+        viewer: reader.get_viewer(),
+    })
+}
+
+/// Writes what a list shows of a saved capability.
+pub(super) fn write_info(mut info: ref_info::Builder<'_>, saved: &Saved, state: State) {
+    info.set_id(saved.id().to_string());
+    info.set_label(&saved.label);
+    info.set_owner(&saved.owner);
+    info.set_by(&saved.by);
+    info.set_task(saved.task.to_string());
+    info.set_grant(saved.grant.unwrap_or_default().0);
+    info.set_viewer(saved.viewer);
+    info.set_created_ms(saved.created_ms);
+    info.set_until_ms(saved.until_ms.unwrap_or_default());
+    info.set_unused_ms(saved.unused_ms.unwrap_or_default());
+    info.set_used_ms(saved.used_ms);
+    info.set_uses(saved.uses);
+    info.set_state(state.as_str());
+    if let Some(parent) = saved.parent {
+        info.set_parent(remit_core::RefId::from_bytes(parent).to_string());
+    }
+}

@@ -18,9 +18,11 @@ mod nodes;
 mod orchestrator;
 mod pause;
 mod ps;
+mod refs;
 mod restore;
 mod revoke;
 mod run;
+mod save;
 mod send;
 mod serving;
 mod task;
@@ -82,6 +84,8 @@ enum Command {
     Who(who::Who),
     Revoke(revoke::Revoke),
     Audit(audit::Audit),
+    Save(save::Save),
+    Refs(refs::Refs),
     Invite(invite::Invite),
     Join(join::Join),
     Doctor(doctor::Doctor),
@@ -129,6 +133,8 @@ impl Line {
             Command::Who(command) => wait(command.execute(&place, look)),
             Command::Revoke(command) => wait(command.execute(&place)),
             Command::Audit(command) => wait(command.execute(&place)),
+            Command::Save(command) => wait(command.execute(&place)),
+            Command::Refs(command) => wait(command.execute(&place, look)),
             Command::Invite(command) => wait(command.execute(&place)),
             Command::Join(command) => wait(command.execute(&place)),
             Command::Doctor(command) => wait(command.execute(&place, look)),

@@ -17,10 +17,11 @@ use uuid::Uuid;
 use crate::error::Error;
 use crate::info::{Drained, Health, NodeInfo, TaskFilter, TaskInfo, ToolInfo};
 use crate::limits;
+use crate::refs::{RefInfo, Reference};
 use crate::serve::dial::Dialer;
-use crate::serve::mesh;
 use crate::serve::session::{self, Dial, Repeat, Session, Visit};
 use crate::serve::triggers;
+use crate::serve::{mesh, refs};
 use crate::spec::TaskSpec;
 use crate::task::TaskHandle;
 use crate::trigger::{Trigger, TriggerInfo};
@@ -153,6 +154,47 @@ impl Client {
     /// The task of this id. Whether there is one shows at its first use.
     pub fn task(&self, id: TaskId) -> TaskHandle {
         TaskHandle::new(self.clone(), id)
+    }
+
+    /// The task to which a sturdy reference leads, as far as the reference allows. The reference is
+    /// kept and restored again over every connection.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] with `denied` if it is not for this client, was edited or has expired,
+    /// `revoked` if it was taken back, [`Error::Invalid`] if it leads to a grant.
+    pub async fn restore(&self, reference: &Reference) -> Result<TaskHandle, Error> {
+        let kept = Arc::new(reference.clone());
+        let asked = Arc::clone(&kept);
+        let info = self
+            .visit(async move |session| {
+                session.ask(Repeat::Harmless, |m| refs::look(m, &asked)).await
+            })
+            .await?;
+        if info.grant.is_some() {
+            return Err(Error::Invalid("the reference leads to a grant, not to a task".into()));
+        }
+        Ok(TaskHandle::saved(self.clone(), info.task, kept))
+    }
+
+    /// What was saved in this client's tenant, oldest first.
+    ///
+    /// # Errors
+    /// As for any call: see [`Error`].
+    pub async fn refs(&self) -> Result<Vec<RefInfo>, Error> {
+        self.visit(async move |session| session.ask(Repeat::Harmless, refs::list).await).await
+    }
+
+    /// Takes a sturdy reference back: it restores nothing any more, and what was obtained with it is
+    /// cut. On disk when this answers.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] with `not-found` if there is no such reference.
+    pub async fn revoke_ref(&self, id: &str, reason: &str) -> Result<(), Error> {
+        let (id, reason) = (id.to_owned(), reason.to_owned());
+        self.visit(async move |session| {
+            session.ask(Repeat::Harmless, |m| refs::revoke(m, &id, &reason)).await
+        })
+        .await
     }
 
     /// Tasks, newest first.

@@ -29,6 +29,7 @@ mod json;
 mod keeper;
 mod limits;
 mod own;
+mod refs;
 mod serve;
 mod spec;
 mod task;
@@ -44,6 +45,7 @@ pub use info::{
 pub use json::{value_from_json, value_to_json};
 pub use keeper::Kept;
 pub use own::{Callback, OwnObject};
+pub use refs::{NotAReference, RefId, RefInfo, RefSpec, Reference};
 pub use remit_core::event::{OnUnknown, SourceFile, TimeLimits};
 pub use remit_core::{
     CallNumber, Caveat, Code, Event, EventNumber, Fact, Failure, GrantId, InputId, Manifest, Role,

@@ -10,6 +10,7 @@ pub(crate) mod follow;
 pub(crate) mod keeper;
 pub(crate) mod mesh;
 pub(crate) mod read;
+pub(crate) mod refs;
 pub(crate) mod session;
 pub(crate) mod task;
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 mod control;
 
+use std::sync::Arc;
+
 use remit_core::{Code, EventNumber, Failure, GrantId, InputId, TaskId, Value};
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -11,7 +13,8 @@ use crate::error::Error;
 use crate::events::Events;
 use crate::info::{GrantInfo, TaskInfo};
 use crate::limits;
-use crate::serve::{follow, mesh, session::Repeat, task};
+use crate::refs::{RefSpec, Reference};
+use crate::serve::{follow, mesh, refs, session::Repeat, task};
 use crate::spec::GrantSpec;
 
 /// Input for a task.
@@ -50,17 +53,60 @@ impl Input {
 #[derive(Debug, Clone)]
 pub struct TaskHandle {
     client: Client,
-    id: TaskId,
+    way: Way,
+}
+
+/// By what a task is found, over every connection anew.
+#[derive(Debug, Clone)]
+pub(crate) enum Way {
+    /// Its id, in the client's own tenant.
+    Id(TaskId),
+    /// A sturdy reference, and the id of the task it led to.
+    Saved(TaskId, Arc<Reference>),
 }
 
 impl TaskHandle {
     pub(crate) const fn new(client: Client, id: TaskId) -> Self {
-        Self { client, id }
+        Self { client, way: Way::Id(id) }
+    }
+
+    pub(crate) const fn saved(client: Client, id: TaskId, by: Arc<Reference>) -> Self {
+        Self { client, way: Way::Saved(id, by) }
     }
 
     /// The task's id, which [`Client::task`] takes.
-    pub const fn id(&self) -> TaskId {
-        self.id
+    pub fn id(&self) -> TaskId {
+        match &self.way {
+            Way::Id(id) | Way::Saved(id, _) => *id,
+        }
+    }
+
+    /// A sturdy reference to the task, or to a viewer of it. On disk when this answers; the bits are
+    /// told this once, and a reference whose answer was lost can be revoked by its label.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] with `invalid-argument` if there is no label or its time is over already.
+    pub async fn save(&self, spec: RefSpec) -> Result<Reference, Error> {
+        self.save_it(None, spec).await
+    }
+
+    /// A sturdy reference to what the task's grant leads to.
+    ///
+    /// # Errors
+    /// As of [`TaskHandle::save`]; `not-found` if there is no such grant, `revoked` if it was
+    /// taken back.
+    pub async fn save_grant(&self, grant: GrantId, spec: RefSpec) -> Result<Reference, Error> {
+        self.save_it(Some(grant), spec).await
+    }
+
+    async fn save_it(&self, grant: Option<GrantId>, spec: RefSpec) -> Result<Reference, Error> {
+        let id = self.way.clone();
+        self.client
+            .visit(async move |session| {
+                let spec = &spec;
+                session.ask(Repeat::Harmful, |m| refs::save(mesh::task(&m, &id), grant, spec)).await
+            })
+            .await
     }
 
     /// Where the task stands now.
@@ -68,10 +114,10 @@ impl TaskHandle {
     /// # Errors
     /// [`Error::Failed`] with `not-found` if there is no such task.
     pub async fn info(&self) -> Result<TaskInfo, Error> {
-        let id = self.id;
+        let id = self.way.clone();
         self.client
             .visit(async move |session| {
-                session.ask(Repeat::Harmless, |m| task::info(mesh::task(&m, id))).await
+                session.ask(Repeat::Harmless, |m| task::info(mesh::task(&m, &id))).await
             })
             .await
     }
@@ -97,7 +143,7 @@ impl TaskHandle {
     /// [`Error::Closed`] if the client was closed.
     pub async fn events(&self, after: EventNumber) -> Result<Events, Error> {
         let (items, read) = mpsc::channel(limits::FOLLOWED);
-        let id = self.id;
+        let id = self.way.clone();
         self.client.send_in(move |session| follow::follow(session, id, after, items)).await?;
         Ok(Events::new(read))
     }
@@ -117,11 +163,11 @@ impl TaskHandle {
     /// # Errors
     /// As of [`TaskHandle::send`].
     pub async fn send_input(&self, input: Input) -> Result<InputId, Error> {
-        let id = self.id;
+        let id = self.way.clone();
         self.client
             .visit(async move |session| {
                 let input = &input;
-                session.ask(Repeat::Harmless, |m| task::send(mesh::task(&m, id), input)).await
+                session.ask(Repeat::Harmless, |m| task::send(mesh::task(&m, &id), input)).await
             })
             .await
     }
@@ -132,11 +178,11 @@ impl TaskHandle {
     /// # Errors
     /// [`Error::Failed`] with `not-found` if there is no such task.
     pub async fn cancel(&self, reason: &str) -> Result<(), Error> {
-        let (id, reason) = (self.id, reason.to_owned());
+        let (id, reason) = (self.way.clone(), reason.to_owned());
         self.client
             .visit(async move |session| {
                 let reason = &reason;
-                session.ask(Repeat::Harmless, |m| task::cancel(mesh::task(&m, id), reason)).await
+                session.ask(Repeat::Harmless, |m| task::cancel(mesh::task(&m, &id), reason)).await
             })
             .await
     }
@@ -148,11 +194,11 @@ impl TaskHandle {
     /// [`Error::Failed`] with the task's own failure, `cancelled` if it was cancelled; the detail
     /// is the stack, if a script threw.
     pub async fn result(&self) -> Result<Value, Error> {
-        let id = self.id;
+        let id = self.way.clone();
         let outcome = self
             .client
             .visit(async move |session| {
-                session.ask_patiently(Repeat::Harmless, |m| task::result(mesh::task(&m, id))).await
+                session.ask_patiently(Repeat::Harmless, |m| task::result(mesh::task(&m, &id))).await
             })
             .await?;
         match outcome {
@@ -168,10 +214,10 @@ impl TaskHandle {
     /// # Errors
     /// [`Error::Failed`] with `not-found` if there is no such task.
     pub async fn grants(&self) -> Result<Vec<GrantInfo>, Error> {
-        let id = self.id;
+        let id = self.way.clone();
         self.client
             .visit(async move |session| {
-                session.ask(Repeat::Harmless, |m| task::grants(mesh::task(&m, id))).await
+                session.ask(Repeat::Harmless, |m| task::grants(mesh::task(&m, &id))).await
             })
             .await
     }
@@ -182,12 +228,12 @@ impl TaskHandle {
     /// [`Error::Failed`] if there is no such tool or the name is taken; [`Error::Unknown`] if the
     /// connection was lost meanwhile: see [`grants`](Self::grants).
     pub async fn grant(&self, spec: GrantSpec) -> Result<GrantId, Error> {
-        let id = self.id;
+        let id = self.way.clone();
         self.client
             .visit(async move |session| {
                 let (spec, runtime) = (&spec, &session.runtime);
                 session
-                    .ask(Repeat::Harmful, |m| task::grant(mesh::task(&m, id), spec, runtime))
+                    .ask(Repeat::Harmful, |m| task::grant(mesh::task(&m, &id), spec, runtime))
                     .await
             })
             .await
@@ -199,12 +245,12 @@ impl TaskHandle {
     /// # Errors
     /// [`Error::Failed`] with `not-found` if the task has no such grant.
     pub async fn revoke(&self, grant: GrantId, reason: &str) -> Result<(), Error> {
-        let (id, reason) = (self.id, reason.to_owned());
+        let (id, reason) = (self.way.clone(), reason.to_owned());
         self.client
             .visit(async move |session| {
                 let reason = &reason;
                 session
-                    .ask(Repeat::Harmless, |m| task::revoke(mesh::task(&m, id), grant, reason))
+                    .ask(Repeat::Harmless, |m| task::revoke(mesh::task(&m, &id), grant, reason))
                     .await
             })
             .await

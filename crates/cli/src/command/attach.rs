@@ -16,7 +16,7 @@ use crate::mesh::{Mesh, Place};
 /// to standard output as JSON.
 #[derive(Debug, Args)]
 pub(super) struct Attach {
-    /// The task's id, the end of it, or its name; by default the newest that has not ended
+    /// The task's id, the end of it, its name, or a reference to it; by default the newest that has not ended
     task: Option<String>,
 
     /// Show only events after this number

@@ -15,7 +15,7 @@ use crate::show::{json, out};
 /// Print what happened to a task, one line for each event
 #[derive(Debug, Args)]
 pub(super) struct Log {
-    /// The task's id, the end of it, or its name; by default the newest
+    /// The task's id, the end of it, its name, or a reference to it; by default the newest
     task: Option<String>,
 
     /// Go on with what happens until the task ends

@@ -1,6 +1,6 @@
 //! Which task is meant when people name one, or none.
 
-use remit_client::{Client, TaskFilter, TaskHandle, TaskId, TaskInfo};
+use remit_client::{Client, Reference, TaskFilter, TaskHandle, TaskId, TaskInfo};
 
 use crate::fault::Fault;
 
@@ -16,7 +16,10 @@ pub(super) enum Among {
 /// The shortest part of an id that may stand for the whole, so that a slip hits no task.
 const SHORTEST: usize = 4;
 
-/// The task that `named` means: a whole id, the end of one, or a name; or the newest.
+/// What a sturdy reference begins with.
+const REFERENCE: &str = "remit:";
+
+/// The task that `named` means: a reference, a whole id, the end of one, or a name; or the newest.
 pub(super) async fn choose(
     client: &Client,
     named: Option<&str>,
@@ -24,6 +27,12 @@ pub(super) async fn choose(
 ) -> Result<TaskHandle, Fault> {
     if let Some(id) = named.and_then(|named| named.parse::<TaskId>().ok()) {
         return Ok(client.task(id));
+    }
+    if let Some(line) = named.filter(|named| named.starts_with(REFERENCE)) {
+        let reference: Reference = line
+            .parse()
+            .map_err(|not: remit_client::NotAReference| Fault::Usage(not.to_string()))?;
+        return Ok(client.restore(&reference).await?);
     }
     let tasks = client.tasks(TaskFilter::default()).await?;
     pick(&tasks, named, among).map(|id| client.task(id))

@@ -4,7 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use remit_core::{CallNumber, Code, Event, EventNumber, Fact, Failure, TaskId};
+use remit_core::{CallNumber, Code, Event, EventNumber, Fact, Failure};
 use remit_schema::mesh_capnp::{event_sink, subscription};
 use remit_vat::connection::within;
 use remit_vat::exception::{to_exception, to_failure};
@@ -15,11 +15,12 @@ use super::session::{Link, Session, is_lost};
 use crate::error::Error;
 use crate::events::Followed;
 use crate::limits;
+use crate::task::Way;
 
 type Items = mpsc::Sender<Result<Followed, Error>>;
 
 /// Feeds `items` from `after` on, until the task has ended or nobody reads any more.
-pub(crate) async fn follow(session: Rc<Session>, task: TaskId, after: EventNumber, items: Items) {
+pub(crate) async fn follow(session: Rc<Session>, task: Way, after: EventNumber, items: Items) {
     let progress = Rc::new(Progress {
         items: items.clone(),
         cursor: Cell::new(after),
@@ -32,14 +33,14 @@ pub(crate) async fn follow(session: Rc<Session>, task: TaskId, after: EventNumbe
     tokio::select! {
         biased;
         () = items.closed() => {}
-        end = feed(&session, task, &progress) => if let Err(error) = end {
+        end = feed(&session, &task, &progress) => if let Err(error) = end {
             // The reader may have gone meanwhile; then nobody is left to be told.
             let _ = items.send(Err(error)).await;
         },
     }
 }
 
-async fn feed(session: &Session, task: TaskId, progress: &Rc<Progress>) -> Result<(), Error> {
+async fn feed(session: &Session, task: &Way, progress: &Rc<Progress>) -> Result<(), Error> {
     while !progress.is_over() {
         let link = session.link().await?;
         let turn = progress.turn.get() + 1;
@@ -63,7 +64,7 @@ async fn feed(session: &Session, task: TaskId, progress: &Rc<Progress>) -> Resul
 
 async fn subscribe(
     link: &Link,
-    task: TaskId,
+    task: &Way,
     progress: &Rc<Progress>,
     turn: u64,
 ) -> Result<subscription::Client, Failure> {
@@ -189,6 +190,15 @@ struct Abandoned<'a>(&'a Progress);
 impl Drop for Abandoned<'_> {
     fn drop(&mut self) {
         self.0.change.notify_one();
+    }
+}
+
+impl Drop for Sink {
+    /// The mesh let go of it: if that was not expected, asking again says why.
+    fn drop(&mut self) {
+        if self.progress.turn.get() == self.turn {
+            self.progress.change.notify_one();
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use super::{read, write};
 use crate::info::{Drained, Health, NodeInfo, TaskFilter, TaskInfo, ToolInfo};
 use crate::limits;
 use crate::spec::TaskSpec;
+use crate::task::Way;
 
 pub(crate) async fn create(
     mesh: mesh::Client,
@@ -26,8 +27,12 @@ pub(crate) async fn create(
     Ok(read::id(&read::text(results.get_id())?)?)
 }
 
-/// The task of this id. If there is none, calls on it fail.
-pub(crate) fn task(mesh: &mesh::Client, id: TaskId) -> task::Client {
+/// The task. If there is none, calls on it fail.
+pub(crate) fn task(mesh: &mesh::Client, way: &Way) -> task::Client {
+    let id = match way {
+        Way::Id(id) => id,
+        Way::Saved(_, reference) => return super::refs::task(mesh, reference),
+    };
     let mut request = mesh.task_request();
     request.get().set_id(id.to_string());
     request.send().pipeline.get_task()

@@ -16,11 +16,11 @@ impl TaskHandle {
     /// # Errors
     /// [`Error::Failed`] if the task has ended.
     pub async fn pause(&self, reason: &str) -> Result<(), Error> {
-        let (id, reason) = (self.id, reason.to_owned());
+        let (id, reason) = (self.way.clone(), reason.to_owned());
         self.client
             .visit(async move |session| {
                 let reason = &reason;
-                session.ask(Repeat::Harmless, |m| task::pause(mesh::task(&m, id), reason)).await
+                session.ask(Repeat::Harmless, |m| task::pause(mesh::task(&m, &id), reason)).await
             })
             .await
     }
@@ -30,10 +30,10 @@ impl TaskHandle {
     /// # Errors
     /// [`Error::Failed`] if the task has ended.
     pub async fn resume(&self) -> Result<(), Error> {
-        let id = self.id;
+        let id = self.way.clone();
         self.client
             .visit(async move |session| {
-                session.ask(Repeat::Harmless, |m| task::resume(mesh::task(&m, id))).await
+                session.ask(Repeat::Harmless, |m| task::resume(mesh::task(&m, &id))).await
             })
             .await
     }
@@ -44,11 +44,11 @@ impl TaskHandle {
     /// # Errors
     /// [`Error::Failed`] if there is no such event, or it is no point to go on from.
     pub async fn fork(&self, at: EventNumber) -> Result<Forked, Error> {
-        let (id, key) = (self.id, Uuid::now_v7().to_string());
+        let (id, key) = (self.way.clone(), Uuid::now_v7().to_string());
         self.client
             .visit(async move |session| {
                 let key = &key;
-                session.ask(Repeat::Harmless, |m| task::fork(mesh::task(&m, id), at, key)).await
+                session.ask(Repeat::Harmless, |m| task::fork(mesh::task(&m, &id), at, key)).await
             })
             .await
     }
@@ -60,11 +60,13 @@ impl TaskHandle {
     /// [`Error::Failed`] if the task has not ended or completed; `denied` if it would do something
     /// again that may not be done twice: the message names the calls.
     pub async fn retry(&self, again: Vec<CallNumber>) -> Result<Forked, Error> {
-        let (id, key) = (self.id, Uuid::now_v7().to_string());
+        let (id, key) = (self.way.clone(), Uuid::now_v7().to_string());
         self.client
             .visit(async move |session| {
                 let (again, key) = (&again, &key);
-                session.ask(Repeat::Harmless, |m| task::retry(mesh::task(&m, id), again, key)).await
+                session
+                    .ask(Repeat::Harmless, |m| task::retry(mesh::task(&m, &id), again, key))
+                    .await
             })
             .await
     }
@@ -76,11 +78,11 @@ impl TaskHandle {
     /// [`Error::Failed`] if the task has ended or the program cannot be tried; `denied` if a point
     /// was named after which the task did what may not be done twice.
     pub async fn upgrade(&self, upgrade: Upgrade) -> Result<Trial, Error> {
-        let id = self.id;
+        let id = self.way.clone();
         self.client
             .visit(async move |session| {
                 let upgrade = &upgrade;
-                let tried = |m| task::upgrade(mesh::task(&m, id), upgrade);
+                let tried = |m| task::upgrade(mesh::task(&m, &id), upgrade);
                 session.ask_patiently(Repeat::Harmless, tried).await
             })
             .await

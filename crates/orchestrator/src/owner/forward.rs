@@ -6,6 +6,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use remit_core::event::{CallRequested, Settlement};
 use remit_core::task::{CallState, Command, Operation};
 use remit_core::{CallNumber, Code, EventNumber, Failure, ObjectId, Outcome, Value};
@@ -110,8 +111,19 @@ impl Owner {
         };
         // Without an answer a person is asked, or the task is paused: the call stays open.
         if let Some(answer) = answer {
-            self.complete(asked.call, answer);
+            let back = self.come_back(asked.call, &answer);
+            self.complete(asked.call, answer, &back);
         }
+    }
+
+    /// Which of the objects in an answer are those that were lent for the call: they are themselves
+    /// again, not objects of the tool's.
+    fn come_back(&self, call: CallNumber, answer: &Answer) -> Vec<Option<ObjectId>> {
+        // A promise of the tool's that has not resolved is none of them, and is not waited for.
+        let known = |client: &object::Client| {
+            self.membranes().lent(client.clone(), call).now_or_never().flatten()
+        };
+        answer.table.iter().map(known).collect()
     }
 
     /// Sends the call and waits for its answer.
@@ -171,7 +183,7 @@ impl Owner {
 
     /// Records the outcome. From here on the call is settled, and whoever waits for it is told when
     /// its turn comes.
-    fn complete(self: &Rc<Self>, call: CallNumber, answer: Answer) {
+    fn complete(self: &Rc<Self>, call: CallNumber, answer: Answer, back: &[Option<ObjectId>]) {
         let Answer { outcome, table, cost } = answer;
         for (index, client) in (0..).zip(table) {
             self.objects.borrow_mut().set(ObjectId::Part(call, index), Ok(client));
@@ -180,7 +192,8 @@ impl Owner {
             Outcome::Failure(failure) => Outcome::Failure(failure),
             Outcome::Value { value, object } => {
                 let held = value.try_map(&mut |index| {
-                    Ok::<_, std::convert::Infallible>(ObjectId::Part(call, index))
+                    let own = back.get(index as usize).copied().flatten();
+                    Ok::<_, std::convert::Infallible>(own.unwrap_or(ObjectId::Part(call, index)))
                 });
                 let Ok(value) = held;
                 Outcome::Value { value, object }

@@ -52,11 +52,23 @@ impl Membranes {
         set.new_client(membrane)
     }
 
-    /// Which object of the task a reference stands for; `None` if it is none of its membranes.
-    async fn known(&self, client: object::Client, attempt: Attempt) -> Option<ObjectId> {
+    /// Which object of the task a reference stands for that `caller` gives; `None` if it is none
+    /// that its holder was handed. So a tool cannot have an object that it was lent for one call
+    /// lent to it again by another.
+    async fn known(&self, client: object::Client, caller: &Membrane) -> Option<ObjectId> {
         let client = capnp::capability::get_resolved_cap(client).await;
         let membrane = self.set.borrow().get_local_server_of_resolved(&client)?;
-        (membrane.attempt == attempt).then_some(membrane.object)
+        let held = match (membrane.via, caller.via) {
+            (Via::Grant(given), Via::Grant(through)) => {
+                let owner = caller.owner.upgrade()?;
+                let holder = |task: &remit_core::Task, grant| {
+                    task.grant(grant).map(|held| held.grant.holder.clone())
+                };
+                owner.with(|task| holder(task, given) == holder(task, through))
+            }
+            (given, through) => given == through && membrane.attempt == caller.attempt,
+        };
+        held.then_some(membrane.object)
     }
 
     /// The object that was lent to whom this reference was handed during `call`.
@@ -161,7 +173,7 @@ impl Membrane {
         };
         let mut ids = Vec::with_capacity(table.len());
         for client in table {
-            let id = owner.membranes().known(client, self.attempt).await.ok_or_else(|| {
+            let id = owner.membranes().known(client, self).await.ok_or_else(|| {
                 let why = "an object in the arguments is none that the task holds";
                 Failure::new(Code::InvalidArgument, why)
             })?;

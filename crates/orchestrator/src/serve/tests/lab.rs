@@ -1,23 +1,24 @@
 //! An orchestrator with a tool and an agent node in the same process, for tests that play the agent.
-//! One body, two transports: in the same process, and over a stream.
+//! One body, two transports: in memory, and over mutual TLS on loopback.
+
+mod ask;
+mod liar;
+pub(super) mod loopback;
+mod tool;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use capnp::capability::RemotePromise;
 use remit_core::event::{SourceFile, TimeLimits};
 use remit_core::grant::text::GrantText;
-use remit_core::manifest::{Interface, Method};
-use remit_core::{Code, Failure, Manifest, Role, Value};
+use remit_core::{Role, Value};
 use remit_schema::agent_node_capnp::{agent_host, run};
 use remit_schema::object_capnp::object;
 use remit_schema::task_capnp::task_context;
-use remit_schema::tool_node_capnp::tool_host;
 use remit_vat::connection::Connection;
-use remit_vat::exception::{to_exception, to_failure};
-use remit_vat::wire;
+use remit_vat::tls::Purpose;
 use tokio::task::LocalSet;
 
 use super::super::fakes::{options, who};
@@ -28,11 +29,15 @@ use crate::registry::{AgentOffer, Registry, ToolOffer};
 use crate::tasks::{GrantRoot, GrantSpec, TaskSpec, Tasks};
 use crate::tickets::Tickets;
 
-/// How an agent reaches its task.
+pub(super) use ask::{attenuate, call, lend, said, spawn, split, with};
+pub(super) use tool::{Host, Tool, manifest};
+
+/// How an agent reaches its task, and the orchestrator the tool.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Transport {
     SameProcess,
-    Stream,
+    /// Each has a connection of its own on loopback, with a certificate at both ends.
+    Tls,
 }
 
 /// An orchestrator with one tool and one agent node, both in this process.
@@ -47,6 +52,8 @@ pub(super) struct Lab {
     pub(super) started: Rc<Cell<bool>>,
     /// The keys of all calls, as they came.
     pub(super) keys: Rc<RefCell<Vec<Vec<u8>>>>,
+    /// What the tool node serves in place of the tool.
+    root: RefCell<Option<object::Client>>,
 }
 
 /// An orchestrator that runs.
@@ -57,111 +64,12 @@ pub(super) struct Site {
     pub(super) leases: (crate::registry::Lease, crate::registry::Lease),
 }
 
-pub(super) struct Tool {
-    pub(super) path: String,
-    pub(super) keys: Rc<RefCell<Vec<Vec<u8>>>>,
-    pub(super) seen: Rc<RefCell<Vec<String>>>,
-    pub(super) kept: Rc<RefCell<Option<object::Client>>>,
-}
-
-/// Says that a call was stopped.
-struct Stopped(Rc<RefCell<Vec<String>>>);
-
-impl Drop for Stopped {
-    fn drop(&mut self) {
-        self.0.borrow_mut().push("stopped".into());
-    }
-}
-
 struct Node {
     tickets: Rc<RefCell<Vec<Vec<u8>>>>,
 }
 
 /// A worker process that never ends by itself; dropping it is noticed by nobody here.
 struct Process;
-
-impl object::Server for Tool {
-    async fn call(
-        self: Rc<Self>,
-        params: object::CallParams,
-        mut results: object::CallResults,
-    ) -> Result<(), capnp::Error> {
-        let params = params.get()?;
-        let method = wire::text(params.get_method())?;
-        let (args, table) = wire::value::read(params.get_args()?)?;
-        self.seen.borrow_mut().push(format!("{}{method}", self.path));
-        self.keys.borrow_mut().push(params.get_key()?.to_vec());
-        let said = match method.as_str() {
-            "open" | "make" => {
-                let path = format!("{}{method}.", self.path);
-                let (seen, kept) = (Rc::clone(&self.seen), Rc::clone(&self.kept));
-                let keys = Rc::clone(&self.keys);
-                results.get().set_object(capnp_rpc::new_client(Self { path, keys, seen, kept }));
-                return Ok(());
-            }
-            // The first time it never answers.
-            "once" if self.seen.borrow().iter().filter(|seen| *seen == "once").count() == 1 => {
-                return std::future::pending().await;
-            }
-            "hang" => {
-                let _stopped = Stopped(Rc::clone(&self.seen));
-                return std::future::pending().await;
-            }
-            "fail" => return Err(to_exception(&Failure::new(Code::Failed, "as asked"))),
-            "use" => {
-                let lent =
-                    table.into_iter().next().ok_or_else(|| capnp::Error::failed("none".into()))?;
-                let answer = call(&lent, 0, "look").promise.await;
-                *self.kept.borrow_mut() = Some(lent);
-                wire::value::read(answer?.get()?.get_value()?)?.0
-            }
-            _ => {
-                let _ = args;
-                Value::Text(format!("{}{method}", self.path))
-            }
-        };
-        wire::value::write(results.get().init_value(), &said, &[]);
-        Ok(())
-    }
-
-    async fn describe(
-        self: Rc<Self>,
-        _: object::DescribeParams,
-        _: object::DescribeResults,
-    ) -> Result<(), capnp::Error> {
-        Ok(())
-    }
-}
-
-/// The tool node, as far as its ledger goes.
-pub(super) struct Host {
-    pub(super) seen: Rc<RefCell<Vec<String>>>,
-    pub(super) started: Rc<Cell<bool>>,
-}
-
-impl tool_host::Server for Host {
-    async fn settle(
-        self: Rc<Self>,
-        _: tool_host::SettleParams,
-        mut results: tool_host::SettleResults,
-    ) -> Result<(), capnp::Error> {
-        match self.started.get() {
-            true => results.get().init_state().set_started(()),
-            false => results.get().init_state().set_never_started(()),
-        }
-        Ok(())
-    }
-
-    async fn reopen(
-        self: Rc<Self>,
-        _: tool_host::ReopenParams,
-        _: tool_host::ReopenResults,
-    ) -> Result<(), capnp::Error> {
-        self.seen.borrow_mut().push("reopened".into());
-        self.started.set(false);
-        Ok(())
-    }
-}
 
 impl agent_host::Server for Node {
     async fn start(
@@ -198,6 +106,7 @@ impl Lab {
             ahead_ms: Rc::default(),
             started: Rc::new(Cell::new(true)),
             keys: Rc::default(),
+            root: RefCell::default(),
         }
     }
 
@@ -206,18 +115,29 @@ impl Lab {
         Host { seen: Rc::clone(&self.seen), started: Rc::clone(&self.started) }
     }
 
+    /// The tool's root, as the orchestrator gets it when the tool node registers.
+    pub(super) fn tool(&self) -> object::Client {
+        let honest = || {
+            capnp_rpc::new_client(Tool {
+                path: String::new(),
+                keys: Rc::clone(&self.keys),
+                seen: Rc::clone(&self.seen),
+                kept: Rc::clone(&self.kept),
+            })
+        };
+        let root = self.root.borrow().clone().unwrap_or_else(honest);
+        match self.transport {
+            Transport::SameProcess => root,
+            Transport::Tls => loopback::served_by_a_node(root),
+        }
+    }
+
     /// Starts the orchestrator, or starts it again on the same journal.
     pub(super) fn start(&self) -> Site {
         let registry = Registry::new(Box::new(crate::node::now_ms));
-        let tool = || Tool {
-            path: String::new(),
-            keys: Rc::clone(&self.keys),
-            seen: Rc::clone(&self.seen),
-            kept: Rc::clone(&self.kept),
-        };
         let tickets = Rc::default();
         let offer = ToolOffer {
-            tools: vec![(manifest(), capnp_rpc::new_client(tool()))],
+            tools: vec![(manifest(), self.tool())],
             changed: HashMap::new(),
             labels: Vec::new(),
             host: capnp_rpc::new_client(self.host()),
@@ -251,8 +171,9 @@ impl Lab {
         let redeemed = site.redeem.redeem(&ticket, &node_name()).unwrap();
         let context = match self.transport {
             Transport::SameProcess => redeemed.bootstrap,
-            Transport::Stream => {
-                let (ours, theirs) = tokio::io::duplex(1 << 16);
+            Transport::Tls => {
+                let node = who(Role::AgentNode, "one");
+                let (ours, theirs) = loopback::connect(&node, Purpose::Attempt).await;
                 let served = Connection::serve(ours, redeemed.bootstrap.client, options());
                 let _wanted = redeemed.connected.send(served);
                 Connection::connect(theirs, None, options()).0
@@ -272,43 +193,6 @@ pub(super) async fn granted(context: &task_context::Client, at: u32) -> object::
 
 fn node_name() -> String {
     who(Role::AgentNode, "one").to_string()
-}
-
-pub(super) fn manifest() -> Manifest {
-    let method = |name: &str, read_only: bool, returns: &str| Method {
-        name: name.into(),
-        read_only,
-        returns: returns.into(),
-        ..Method::default()
-    };
-    let thing = Interface {
-        name: "Thing".into(),
-        methods: vec![
-            method("open", true, "Thing"),
-            method("make", false, "Thing"),
-            method("look", true, ""),
-            method("put", false, ""),
-            method("fail", false, ""),
-            method("hang", false, ""),
-            method("once", false, ""),
-            Method { idempotent: true, ..method("set", false, "") },
-            Method {
-                params: vec![remit_core::manifest::Param {
-                    name: "what".into(),
-                    ..Default::default()
-                }],
-                ..method("use", false, "")
-            },
-        ],
-        ..Interface::default()
-    };
-    Manifest {
-        tool: "lab".into(),
-        version: "1".into(),
-        root: "Thing".into(),
-        interfaces: vec![thing],
-        ..Manifest::default()
-    }
 }
 
 pub(super) async fn create(site: &Site) -> Rc<Owner> {
@@ -351,31 +235,41 @@ async fn create_from(site: &Site, first: &str, limits: TimeLimits) -> Rc<Owner> 
     site.tasks.create(spec, &who(Role::Client, "me")).await.unwrap()
 }
 
-pub(super) fn call(
-    object: &object::Client,
-    number: u64,
-    method: &str,
-) -> RemotePromise<object::call_results::Owned> {
-    let mut request = object.call_request();
-    request.get().set_method(method);
-    request.get().set_key(&number.to_be_bytes());
-    request.get().init_args().set_null(());
-    request.send()
-}
-
-/// What a call said, or how it failed.
-pub(super) async fn said(
-    promise: RemotePromise<object::call_results::Owned>,
-) -> Result<(Value<u32>, u64), Failure> {
-    let response = promise.promise.await.map_err(|error| to_failure(&error))?;
-    let results = response.get().unwrap();
-    let value = wire::value::read(results.get_value().unwrap()).unwrap().0;
-    Ok((value, results.get_recorded().unwrap().get_number()))
+/// All events of a task so far.
+pub(super) fn events(lab: &Lab, key: &crate::owner::TaskKey) -> Vec<remit_core::Event> {
+    lab.journal.read(&key.tenant, key.task, remit_core::EventNumber(0), 10_000).unwrap()
 }
 
 /// Runs one body over both transports.
 pub(super) async fn over_both<F: Future<Output = ()>>(body: impl Fn(Lab) -> F) {
-    for transport in [Transport::SameProcess, Transport::Stream] {
-        LocalSet::new().run_until(body(Lab::new(transport))).await;
+    for transport in [Transport::SameProcess, Transport::Tls] {
+        over(transport, &body).await;
     }
 }
+
+/// Runs one body over one of them.
+pub(super) async fn over<F: Future<Output = ()>>(transport: Transport, body: impl Fn(Lab) -> F) {
+    LocalSet::new().run_until(body(Lab::new(transport))).await;
+}
+
+/// Makes two tests of each body: in memory, and over mutual TLS on loopback.
+macro_rules! over_both_transports {
+    ($($name:ident),+ $(,)?) => {
+        mod in_memory {
+            $(#[tokio::test]
+            async fn $name() {
+                use crate::serve::tests::lab::{Transport, over};
+                over(Transport::SameProcess, super::$name).await;
+            })+
+        }
+        mod over_tls {
+            $(#[tokio::test]
+            async fn $name() {
+                use crate::serve::tests::lab::{Transport, over};
+                over(Transport::Tls, super::$name).await;
+            })+
+        }
+    };
+}
+
+pub(super) use over_both_transports;

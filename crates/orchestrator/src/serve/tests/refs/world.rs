@@ -15,10 +15,11 @@ use remit_vat::authority::Authority;
 use remit_vat::connection::Connection;
 use remit_vat::disk::Disk;
 use remit_vat::exception::to_failure;
+use remit_vat::tls::Purpose;
 use remit_vat::wire;
 use tokio::task::LocalSet;
 
-use super::super::lab::{Host, Tool, Transport, manifest};
+use super::super::lab::{Host, Tool, Transport, loopback, manifest};
 use crate::audit::Audit;
 use crate::journal::{Journal as _, MemoryJournal};
 use crate::node::{Ground, build_on};
@@ -46,12 +47,12 @@ pub(super) struct World {
     transport: Transport,
     seen: Rc<RefCell<Vec<String>>>,
     site: RefCell<Option<(Rc<Site>, Lease)>>,
-    held: RefCell<Vec<Connection>>,
+    held: Rc<RefCell<Vec<Connection>>>,
 }
 
 /// Runs one body over both transports.
 pub(super) async fn over_both(body: impl AsyncFn(&World)) {
-    for transport in [Transport::SameProcess, Transport::Stream] {
+    for transport in [Transport::SameProcess, Transport::Tls] {
         let run = async {
             let dir = tempfile::tempdir().unwrap();
             let world = World {
@@ -61,7 +62,7 @@ pub(super) async fn over_both(body: impl AsyncFn(&World)) {
                 transport,
                 seen: Rc::default(),
                 site: RefCell::default(),
-                held: RefCell::default(),
+                held: Rc::default(),
             };
             world.restart().await;
             body(&world).await;
@@ -146,12 +147,16 @@ impl World {
         let (site, identity) = (self.site(), who(Role::Client, name));
         let mesh = match self.transport {
             Transport::SameProcess => capnp_rpc::new_client(MeshServer::new(site, identity)),
-            Transport::Stream => {
-                let (ours, theirs) = tokio::io::duplex(1 << 16);
-                self.held.borrow_mut().push(serve_role(ours, &site, &identity).unwrap());
-                let (mesh, connection) = Connection::connect(theirs, None, options());
-                self.held.borrow_mut().push(connection);
-                mesh
+            Transport::Tls => {
+                let held = Rc::clone(&self.held);
+                capnp_rpc::new_future_client(async move {
+                    let (ours, theirs) = loopback::connect(&identity, Purpose::Peer).await;
+                    let served = serve_role(ours, &site, &identity).unwrap();
+                    let (mesh, connection): (mesh::Client, _) =
+                        Connection::connect(theirs, None, options());
+                    held.borrow_mut().extend([served, connection]);
+                    Ok(mesh)
+                })
             }
         };
         Mesh(mesh)

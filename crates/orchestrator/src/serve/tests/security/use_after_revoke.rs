@@ -5,10 +5,22 @@ use std::rc::Rc;
 use remit_core::task::Command;
 use remit_core::{Code, GrantId, Outcome, Role};
 
-use super::super::lab::{Lab, Site, call, create, granted, over_both, said};
+use super::super::lab::{Lab, Site, call, create, granted, over_both_transports, said};
 use crate::owner::Owner;
 use crate::serve::fakes::who;
 use crate::tasks::holders::Selection;
+
+over_both_transports!(
+    revoked_tool_cannot_be_called,
+    object_obtained_before_cannot_be_used_after,
+    chain_that_is_on_its_way_ends_where_it_was_cut,
+    child_that_is_derived_while_its_parent_is_cut_is_dead,
+    callback_that_was_lent_dies_with_the_grant,
+    revoked_grant_stays_so_after_a_restart_and_its_past_still_replays,
+    sibling_grant_is_no_way_around,
+    all_that_is_meant_is_taken_back_at_once_and_nothing_else,
+    call_in_flight_is_cancelled_and_recorded_as_cut,
+);
 
 async fn revoke(owner: &Rc<Owner>, grant: u32) {
     let (reason, by) = ("test".into(), "me".into());
@@ -20,213 +32,175 @@ fn seen(lab: &Lab) -> Vec<String> {
     lab.seen.borrow().clone()
 }
 
-#[tokio::test]
-async fn revoked_tool_cannot_be_called() {
-    over_both(|lab| async move {
-        let site = lab.start();
-        let owner = create(&site).await;
-        let (_context, granted) = lab.attempt(&site).await;
-        said(call(&granted, 1, "look")).await.unwrap();
-        revoke(&owner, 1).await;
-        assert_eq!(said(call(&granted, 2, "look")).await.unwrap_err().code, Code::Revoked);
-        assert_eq!(seen(&lab), ["look"]);
-    })
-    .await;
+async fn revoked_tool_cannot_be_called(lab: Lab) {
+    let site = lab.start();
+    let owner = create(&site).await;
+    let (_context, granted) = lab.attempt(&site).await;
+    said(call(&granted, 1, "look")).await.unwrap();
+    revoke(&owner, 1).await;
+    assert_eq!(said(call(&granted, 2, "look")).await.unwrap_err().code, Code::Revoked);
+    assert_eq!(seen(&lab), ["look"]);
 }
 
-#[tokio::test]
-async fn object_obtained_before_cannot_be_used_after() {
-    over_both(|lab| async move {
-        let site = lab.start();
-        let owner = create(&site).await;
-        let (_context, granted) = lab.attempt(&site).await;
-        let opened = call(&granted, 1, "open");
-        let object = opened.pipeline.get_object();
-        said(opened).await.unwrap();
-        revoke(&owner, 1).await;
-        assert_eq!(said(call(&object, 2, "look")).await.unwrap_err().code, Code::Revoked);
-        assert!(object.describe_request().send().promise.await.is_err(), "nor looked at");
-        assert_eq!(seen(&lab), ["open"]);
-    })
-    .await;
+async fn object_obtained_before_cannot_be_used_after(lab: Lab) {
+    let site = lab.start();
+    let owner = create(&site).await;
+    let (_context, granted) = lab.attempt(&site).await;
+    let opened = call(&granted, 1, "open");
+    let object = opened.pipeline.get_object();
+    said(opened).await.unwrap();
+    revoke(&owner, 1).await;
+    assert_eq!(said(call(&object, 2, "look")).await.unwrap_err().code, Code::Revoked);
+    assert!(object.describe_request().send().promise.await.is_err(), "nor looked at");
+    assert_eq!(seen(&lab), ["open"]);
 }
 
-#[tokio::test]
-async fn chain_that_is_on_its_way_ends_where_it_was_cut() {
-    over_both(|lab| async move {
-        let site = lab.start();
-        let owner = create(&site).await;
-        let (_context, granted) = lab.attempt(&site).await;
-        let first = call(&granted, 1, "open");
-        let second = call(&first.pipeline.get_object(), 2, "open");
-        let third = call(&second.pipeline.get_object(), 3, "put");
-        // The promise of the second is unresolved when the grant is cut.
-        revoke(&owner, 1).await;
-        let ends = [said(first).await, said(second).await, said(third).await];
-        for end in ends.iter().filter_map(|end| end.as_ref().err()) {
-            assert_eq!(end.code, Code::Revoked, "{end}");
-        }
-        assert!(ends[2].is_err(), "what would have been done was not");
-        assert!(!seen(&lab).iter().any(|call| call.ends_with("put")));
-        let late = said(call(&granted, 4, "put")).await.unwrap_err();
-        assert_eq!(late.code, Code::Revoked);
-    })
-    .await;
+async fn chain_that_is_on_its_way_ends_where_it_was_cut(lab: Lab) {
+    let site = lab.start();
+    let owner = create(&site).await;
+    let (_context, granted) = lab.attempt(&site).await;
+    let first = call(&granted, 1, "open");
+    let second = call(&first.pipeline.get_object(), 2, "open");
+    let third = call(&second.pipeline.get_object(), 3, "put");
+    // The promise of the second is unresolved when the grant is cut.
+    revoke(&owner, 1).await;
+    let ends = [said(first).await, said(second).await, said(third).await];
+    for end in ends.iter().filter_map(|end| end.as_ref().err()) {
+        assert_eq!(end.code, Code::Revoked, "{end}");
+    }
+    assert!(ends[2].is_err(), "what would have been done was not");
+    assert!(!seen(&lab).iter().any(|call| call.ends_with("put")));
+    let late = said(call(&granted, 4, "put")).await.unwrap_err();
+    assert_eq!(late.code, Code::Revoked);
 }
 
-#[tokio::test]
-async fn child_that_is_derived_while_its_parent_is_cut_is_dead() {
-    over_both(|lab| async move {
-        let site = lab.start();
-        let owner = create(&site).await;
-        let (_context, granted) = lab.attempt(&site).await;
-        let deriving = call(&granted, 1, "attenuate");
-        let child = deriving.pipeline.get_object();
-        let using = call(&child, 2, "put");
-        revoke(&owner, 1).await;
-        let _either = said(deriving).await;
-        assert_eq!(said(using).await.unwrap_err().code, Code::Revoked);
-        assert_eq!(said(call(&child, 3, "look")).await.unwrap_err().code, Code::Revoked);
-        assert!(seen(&lab).iter().all(|call| call != "put"));
-        let alive = owner.with(|task| {
-            task.grants()
-                .filter(|held| held.grant.tool == "lab")
-                .any(|held| !task.is_revoked(held.grant.grant))
-        });
-        assert!(!alive);
-    })
-    .await;
+async fn child_that_is_derived_while_its_parent_is_cut_is_dead(lab: Lab) {
+    let site = lab.start();
+    let owner = create(&site).await;
+    let (_context, granted) = lab.attempt(&site).await;
+    let deriving = call(&granted, 1, "attenuate");
+    let child = deriving.pipeline.get_object();
+    let using = call(&child, 2, "put");
+    revoke(&owner, 1).await;
+    let _either = said(deriving).await;
+    assert_eq!(said(using).await.unwrap_err().code, Code::Revoked);
+    assert_eq!(said(call(&child, 3, "look")).await.unwrap_err().code, Code::Revoked);
+    assert!(seen(&lab).iter().all(|call| call != "put"));
+    let alive = owner.with(|task| {
+        task.grants()
+            .filter(|held| held.grant.tool == "lab")
+            .any(|held| !task.is_revoked(held.grant.grant))
+    });
+    assert!(!alive);
 }
 
-#[tokio::test]
-async fn callback_that_was_lent_dies_with_the_grant() {
-    over_both(|lab| async move {
-        let site = lab.start();
-        let owner = create(&site).await;
-        let (_context, granted) = lab.attempt(&site).await;
-        let opened = call(&granted, 1, "open");
-        let object = opened.pipeline.get_object();
-        said(opened).await.unwrap();
-        let mut lending = granted.call_request();
-        lending.get().set_method("use");
-        lending.get().set_key(&2_u64.to_be_bytes());
-        let mut args = lending.get().init_args().init_fields(1).get(0);
-        args.set_name("what");
-        args.init_value().set_object(object);
-        said(lending.send()).await.unwrap();
-        let kept = lab.kept.borrow_mut().take().unwrap();
-        let refused = said(call(&kept, 0, "look")).await.unwrap_err();
-        assert_eq!(refused.code, Code::Revoked, "it was lent for one call");
-        revoke(&owner, 1).await;
-        assert_eq!(said(call(&kept, 0, "look")).await.unwrap_err().code, Code::Revoked);
-    })
-    .await;
+async fn callback_that_was_lent_dies_with_the_grant(lab: Lab) {
+    let site = lab.start();
+    let owner = create(&site).await;
+    let (_context, granted) = lab.attempt(&site).await;
+    let opened = call(&granted, 1, "open");
+    let object = opened.pipeline.get_object();
+    said(opened).await.unwrap();
+    let mut lending = granted.call_request();
+    lending.get().set_method("use");
+    lending.get().set_key(&2_u64.to_be_bytes());
+    let mut args = lending.get().init_args().init_fields(1).get(0);
+    args.set_name("what");
+    args.init_value().set_object(object);
+    said(lending.send()).await.unwrap();
+    let kept = lab.kept.borrow_mut().take().unwrap();
+    let refused = said(call(&kept, 0, "look")).await.unwrap_err();
+    assert_eq!(refused.code, Code::Revoked, "it was lent for one call");
+    revoke(&owner, 1).await;
+    assert_eq!(said(call(&kept, 0, "look")).await.unwrap_err().code, Code::Revoked);
 }
 
-#[tokio::test]
-async fn revoked_grant_stays_so_after_a_restart_and_its_past_still_replays() {
-    over_both(|lab| async move {
-        let site = lab.start();
-        let owner = create(&site).await;
-        let (_context, held) = lab.attempt(&site).await;
-        let first = said(call(&held, 1, "look")).await.unwrap();
-        revoke(&owner, 1).await;
-        site.tasks.shutdown().await;
-        drop(site);
-        let site = lab.start();
-        let (_context, held) = lab.attempt(&site).await;
-        assert_eq!(said(call(&held, 1, "look")).await.unwrap(), first);
-        assert_eq!(said(call(&held, 2, "look")).await.unwrap_err().code, Code::Revoked);
-        assert_eq!(seen(&lab), ["look"]);
-    })
-    .await;
+async fn revoked_grant_stays_so_after_a_restart_and_its_past_still_replays(lab: Lab) {
+    let site = lab.start();
+    let owner = create(&site).await;
+    let (_context, held) = lab.attempt(&site).await;
+    let first = said(call(&held, 1, "look")).await.unwrap();
+    revoke(&owner, 1).await;
+    site.tasks.shutdown().await;
+    drop(site);
+    let site = lab.start();
+    let (_context, held) = lab.attempt(&site).await;
+    assert_eq!(said(call(&held, 1, "look")).await.unwrap(), first);
+    assert_eq!(said(call(&held, 2, "look")).await.unwrap_err().code, Code::Revoked);
+    assert_eq!(seen(&lab), ["look"]);
 }
 
-#[tokio::test]
-async fn sibling_grant_is_no_way_around() {
-    over_both(|lab| async move {
-        let site = lab.start();
-        let owner = create(&site).await;
-        let (context, held) = lab.attempt(&site).await;
-        let tasks = granted(&context, 1).await;
-        revoke(&owner, 1).await;
-        // The sibling still works, and is handed the revoked object as an argument.
-        let mut request = tasks.call_request();
-        request.get().set_method("spawn");
-        request.get().set_key(&1_u64.to_be_bytes());
-        let mut args = request.get().init_args().init_fields(2);
-        args.reborrow().get(0).set_name("source");
-        args.reborrow().get(0).init_value().set_text("export default () => 1");
-        args.reborrow().get(1).set_name("grants");
-        let mut passed = args.get(1).init_value().init_fields(1).get(0);
-        passed.set_name("it");
-        passed.init_value().set_object(held);
-        assert_eq!(said(request.send()).await.unwrap_err().code, Code::Revoked);
-        assert!(seen(&lab).is_empty());
-    })
-    .await;
+async fn sibling_grant_is_no_way_around(lab: Lab) {
+    let site = lab.start();
+    let owner = create(&site).await;
+    let (context, held) = lab.attempt(&site).await;
+    let tasks = granted(&context, 1).await;
+    revoke(&owner, 1).await;
+    // The sibling still works, and is handed the revoked object as an argument.
+    let mut request = tasks.call_request();
+    request.get().set_method("spawn");
+    request.get().set_key(&1_u64.to_be_bytes());
+    let mut args = request.get().init_args().init_fields(2);
+    args.reborrow().get(0).set_name("source");
+    args.reborrow().get(0).init_value().set_text("export default () => 1");
+    args.reborrow().get(1).set_name("grants");
+    let mut passed = args.get(1).init_value().init_fields(1).get(0);
+    passed.set_name("it");
+    passed.init_value().set_object(held);
+    assert_eq!(said(request.send()).await.unwrap_err().code, Code::Revoked);
+    assert!(seen(&lab).is_empty());
 }
 
 async fn selected(site: &Site, which: Selection) -> usize {
     site.tasks.revoke_all(&which, "bulk", &who(Role::Client, "me")).await.unwrap().len()
 }
 
-#[tokio::test]
-async fn all_that_is_meant_is_taken_back_at_once_and_nothing_else() {
-    over_both(|lab| async move {
-        let site = lab.start();
-        let (one, two) = (create(&site).await, create(&site).await);
-        let alive = |owner: &Rc<Owner>| {
-            owner.with(|task| {
-                let held = task.grants().filter(|held| !task.is_revoked(held.grant.grant));
-                held.map(|held| held.grant.tool.clone()).collect::<Vec<_>>()
-            })
-        };
-        let nothing = Selection { tool: "git".into(), ..Selection::default() };
-        assert_eq!(selected(&site, nothing).await, 0);
-        let all = site.tasks.revoke_all(&Selection::default(), "", &who(Role::Client, "me")).await;
-        assert_eq!(all.unwrap_err().code, Code::InvalidArgument, "all is never meant");
-        let of_one =
-            Selection { task: Some(one.key().task), tool: "lab".into(), ..Selection::default() };
-        assert_eq!(selected(&site, of_one).await, 1);
-        assert_eq!((alive(&one), alive(&two).len()), (vec!["tasks".to_owned()], 2));
-        let manifest = Some(super::super::lab::manifest().hash());
-        let by_hash = Selection { manifest, ..Selection::default() };
-        assert_eq!(selected(&site, by_hash).await, 1);
-        assert_eq!(alive(&two), ["tasks"]);
-        let holder = format!("task:{}", two.key().task);
-        assert_eq!(selected(&site, Selection { holder, ..Selection::default() }).await, 1);
-        assert!(alive(&two).is_empty());
-        let audit = site.tasks.services().audit.read("default", 0, 99).unwrap();
-        assert_eq!(audit.len(), 4, "one record for each time, and none for a refusal to guess");
-    })
-    .await;
+async fn all_that_is_meant_is_taken_back_at_once_and_nothing_else(lab: Lab) {
+    let site = lab.start();
+    let (one, two) = (create(&site).await, create(&site).await);
+    let alive = |owner: &Rc<Owner>| {
+        owner.with(|task| {
+            let held = task.grants().filter(|held| !task.is_revoked(held.grant.grant));
+            held.map(|held| held.grant.tool.clone()).collect::<Vec<_>>()
+        })
+    };
+    let nothing = Selection { tool: "git".into(), ..Selection::default() };
+    assert_eq!(selected(&site, nothing).await, 0);
+    let all = site.tasks.revoke_all(&Selection::default(), "", &who(Role::Client, "me")).await;
+    assert_eq!(all.unwrap_err().code, Code::InvalidArgument, "all is never meant");
+    let of_one =
+        Selection { task: Some(one.key().task), tool: "lab".into(), ..Selection::default() };
+    assert_eq!(selected(&site, of_one).await, 1);
+    assert_eq!((alive(&one), alive(&two).len()), (vec!["tasks".to_owned()], 2));
+    let manifest = Some(super::super::lab::manifest().hash());
+    let by_hash = Selection { manifest, ..Selection::default() };
+    assert_eq!(selected(&site, by_hash).await, 1);
+    assert_eq!(alive(&two), ["tasks"]);
+    let holder = format!("task:{}", two.key().task);
+    assert_eq!(selected(&site, Selection { holder, ..Selection::default() }).await, 1);
+    assert!(alive(&two).is_empty());
+    let audit = site.tasks.services().audit.read("default", 0, 99).unwrap();
+    assert_eq!(audit.len(), 4, "one record for each time, and none for a refusal to guess");
 }
 
-#[tokio::test]
-async fn call_in_flight_is_cancelled_and_recorded_as_cut() {
-    over_both(|lab| async move {
-        let site = lab.start();
-        let owner = create(&site).await;
-        let (_context, granted) = lab.attempt(&site).await;
-        let hanging = call(&granted, 1, "hang");
-        let mut hanging = Box::pin(said(hanging));
-        while seen(&lab).is_empty() {
-            assert!(futures::poll!(&mut hanging).is_pending());
-            tokio::task::yield_now().await;
-        }
-        revoke(&owner, 1).await;
-        assert_eq!(hanging.await.unwrap_err().code, Code::Revoked);
-        let outcome = owner.with(|task| match task.operation(remit_core::CallNumber(1)) {
-            Some(remit_core::task::Operation::Call {
-                state: remit_core::task::CallState::Completed(outcome, _),
-                ..
-            }) => Some((**outcome).clone()),
-            _ => None,
-        });
-        assert!(
-            matches!(outcome, Some(Outcome::Failure(failure)) if failure.code == Code::Revoked)
-        );
-    })
-    .await;
+async fn call_in_flight_is_cancelled_and_recorded_as_cut(lab: Lab) {
+    let site = lab.start();
+    let owner = create(&site).await;
+    let (_context, granted) = lab.attempt(&site).await;
+    let hanging = call(&granted, 1, "hang");
+    let mut hanging = Box::pin(said(hanging));
+    while seen(&lab).is_empty() {
+        assert!(futures::poll!(&mut hanging).is_pending());
+        tokio::task::yield_now().await;
+    }
+    revoke(&owner, 1).await;
+    assert_eq!(hanging.await.unwrap_err().code, Code::Revoked);
+    let outcome = owner.with(|task| match task.operation(remit_core::CallNumber(1)) {
+        Some(remit_core::task::Operation::Call {
+            state: remit_core::task::CallState::Completed(outcome, _),
+            ..
+        }) => Some((**outcome).clone()),
+        _ => None,
+    });
+    assert!(matches!(outcome, Some(Outcome::Failure(failure)) if failure.code == Code::Revoked));
 }

@@ -1,0 +1,71 @@
+//! Real mutual TLS on loopback, both ends in this process.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use remit_core::{Identity, Role};
+use remit_schema::object_capnp::object;
+use remit_vat::authority::Authority;
+use remit_vat::connection::Connection;
+use remit_vat::credential::Credential;
+use remit_vat::tls::{Acceptor, Purpose, dial};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+
+use super::super::super::fakes::{options, who};
+
+/// How long a handshake may take on a machine that is busy with other tests.
+const HANDSHAKE: Duration = Duration::from_secs(60);
+
+/// What is made once for all tests: the authority of the mesh, and its orchestrator's end.
+struct Home {
+    authority: Authority,
+    acceptor: Acceptor,
+}
+
+fn home() -> &'static Home {
+    static HOME: OnceLock<Home> = OnceLock::new();
+    HOME.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let authority = Authority::load_or_create(&dir.path().join("ca"), "home").unwrap();
+        let own = credential(&authority, &who(Role::Orchestrator, "one"));
+        let roles = [Role::Client, Role::AgentNode, Role::ToolNode];
+        Home { acceptor: Acceptor::new(&own, &roles).unwrap(), authority }
+    })
+}
+
+fn credential(authority: &Authority, who: &Identity) -> Credential {
+    authority.issue(who, Duration::from_secs(3_600)).unwrap()
+}
+
+/// One end of a connection.
+pub(in super::super) trait Wire: AsyncRead + AsyncWrite + Unpin + 'static {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Wire for S {}
+
+/// Two ends of a connection on which `peer` proved who it is: the orchestrator's, and the peer's.
+pub(in super::super) async fn connect(peer: &Identity, purpose: Purpose) -> (impl Wire, impl Wire) {
+    let home = home();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let credential = credential(&home.authority, peer);
+    let accept = async {
+        let (tcp, _) = listener.accept().await.unwrap();
+        home.acceptor.accept(tcp, HANDSHAKE).await.unwrap()
+    };
+    let (accepted, dialled) = tokio::join!(accept, dial(&address, &credential, purpose, HANDSHAKE));
+    let (stream, server) = dialled.unwrap();
+    assert_eq!(server.role(), Role::Orchestrator);
+    assert_eq!(accepted.peer.unwrap().0, *peer, "it is who it says");
+    (accepted.stream, stream)
+}
+
+/// An object of the tool node `one`, as the orchestrator holds it.
+pub(super) fn served_by_a_node(root: object::Client) -> object::Client {
+    capnp_rpc::new_future_client(async move {
+        let (near, far) = connect(&who(Role::ToolNode, "one"), Purpose::Peer).await;
+        Connection::serve(far, root.client, options());
+        let (root, _): (object::Client, _) = Connection::connect(near, None, options());
+        Ok(root)
+    })
+}

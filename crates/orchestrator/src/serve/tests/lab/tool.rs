@@ -1,0 +1,158 @@
+//! The lab's tool, which does what its methods are called for, and may be made to lie.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use remit_core::manifest::{Interface, Method, Param};
+use remit_core::{Code, Failure, Manifest, Value};
+use remit_schema::object_capnp::object;
+use remit_schema::tool_node_capnp::tool_host;
+use remit_vat::exception::to_exception;
+use remit_vat::wire;
+
+use super::call;
+
+pub(in super::super) struct Tool {
+    pub(in super::super) path: String,
+    pub(in super::super) keys: Rc<RefCell<Vec<Vec<u8>>>>,
+    pub(in super::super) seen: Rc<RefCell<Vec<String>>>,
+    pub(in super::super) kept: Rc<RefCell<Option<object::Client>>>,
+}
+
+/// Says that a call was stopped.
+struct Stopped(Rc<RefCell<Vec<String>>>);
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        self.0.borrow_mut().push("stopped".into());
+    }
+}
+
+impl object::Server for Tool {
+    async fn call(
+        self: Rc<Self>,
+        params: object::CallParams,
+        mut results: object::CallResults,
+    ) -> Result<(), capnp::Error> {
+        let params = params.get()?;
+        let method = wire::text(params.get_method())?;
+        let (args, table) = wire::value::read(params.get_args()?)?;
+        self.seen.borrow_mut().push(format!("{}{method}", self.path));
+        self.keys.borrow_mut().push(params.get_key()?.to_vec());
+        let said = match method.as_str() {
+            "open" | "make" => {
+                let path = format!("{}{method}.", self.path);
+                let (seen, kept) = (Rc::clone(&self.seen), Rc::clone(&self.kept));
+                let keys = Rc::clone(&self.keys);
+                results.get().set_object(capnp_rpc::new_client(Self { path, keys, seen, kept }));
+                return Ok(());
+            }
+            "dir" => {
+                let under = args.field("path").and_then(Value::as_text).unwrap_or_default();
+                let path = format!("{}{under}/", self.path);
+                let (seen, kept) = (Rc::clone(&self.seen), Rc::clone(&self.kept));
+                let keys = Rc::clone(&self.keys);
+                results.get().set_object(capnp_rpc::new_client(Self { path, keys, seen, kept }));
+                return Ok(());
+            }
+            // The first time it never answers.
+            "once" if self.seen.borrow().iter().filter(|seen| *seen == "once").count() == 1 => {
+                return std::future::pending().await;
+            }
+            "hang" => {
+                let _stopped = Stopped(Rc::clone(&self.seen));
+                return std::future::pending().await;
+            }
+            "fail" => return Err(to_exception(&Failure::new(Code::Failed, "as asked"))),
+            "use" => {
+                let lent =
+                    table.into_iter().next().ok_or_else(|| capnp::Error::failed("none".into()))?;
+                let answer = call(&lent, 0, "look").promise.await;
+                *self.kept.borrow_mut() = Some(lent);
+                wire::value::read(answer?.get()?.get_value()?)?.0
+            }
+            _ => {
+                let _ = args;
+                Value::Text(format!("{}{method}", self.path))
+            }
+        };
+        wire::value::write(results.get().init_value(), &said, &[]);
+        Ok(())
+    }
+
+    async fn describe(
+        self: Rc<Self>,
+        _: object::DescribeParams,
+        _: object::DescribeResults,
+    ) -> Result<(), capnp::Error> {
+        Ok(())
+    }
+}
+
+/// The tool node, as far as its ledger goes.
+pub(in super::super) struct Host {
+    pub(in super::super) seen: Rc<RefCell<Vec<String>>>,
+    pub(in super::super) started: Rc<Cell<bool>>,
+}
+
+impl tool_host::Server for Host {
+    async fn settle(
+        self: Rc<Self>,
+        _: tool_host::SettleParams,
+        mut results: tool_host::SettleResults,
+    ) -> Result<(), capnp::Error> {
+        match self.started.get() {
+            true => results.get().init_state().set_started(()),
+            false => results.get().init_state().set_never_started(()),
+        }
+        Ok(())
+    }
+
+    async fn reopen(
+        self: Rc<Self>,
+        _: tool_host::ReopenParams,
+        _: tool_host::ReopenResults,
+    ) -> Result<(), capnp::Error> {
+        self.seen.borrow_mut().push("reopened".into());
+        self.started.set(false);
+        Ok(())
+    }
+}
+
+pub(in super::super) fn manifest() -> Manifest {
+    let method = |name: &str, read_only: bool, returns: &str| Method {
+        name: name.into(),
+        read_only,
+        returns: returns.into(),
+        ..Method::default()
+    };
+    let path = || Param { name: "path".into(), required: true, path: true, ..Param::default() };
+    let thing = Interface {
+        name: "Thing".into(),
+        methods: vec![
+            method("open", true, "Thing"),
+            method("make", false, "Thing"),
+            method("look", true, ""),
+            method("put", false, ""),
+            Method { params: vec![path()], ..method("dir", true, "Thing") },
+            Method { params: vec![path()], ..method("read", true, "") },
+            method("fail", false, ""),
+            method("hang", false, ""),
+            method("once", false, ""),
+            Method { idempotent: true, ..method("set", false, "") },
+            Method {
+                params: vec![Param { name: "what".into(), ..Default::default() }],
+                ..method("use", false, "")
+            },
+        ],
+        ..Interface::default()
+    };
+    Manifest {
+        tool: "lab".into(),
+        version: "1".into(),
+        root: "Thing".into(),
+        interfaces: vec![thing],
+        descend: "dir".into(),
+        ..Manifest::default()
+    }
+}

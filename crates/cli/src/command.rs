@@ -2,6 +2,8 @@
 
 mod agent_node;
 mod agent_worker;
+mod approve;
+mod asked;
 mod attach;
 mod audit;
 mod backup;
@@ -10,7 +12,9 @@ mod completions;
 mod doctor;
 mod drain;
 mod fork;
+mod give;
 mod grants;
+mod inbox;
 mod invite;
 mod join;
 mod log;
@@ -25,6 +29,7 @@ mod run;
 mod save;
 mod send;
 mod serving;
+mod settle;
 mod task;
 mod tool_node;
 mod tools;
@@ -51,7 +56,7 @@ use crate::mesh::Place;
 #[command(name = "remit", version, max_term_width = 100)]
 pub(crate) struct Line {
     /// The folder in which the mesh of this machine lives
-    #[arg(long, global = true, env = "REMIT_HOME", default_value = ".remit", value_name = "DIR")]
+    #[arg(long, global = true, env = "REMIT_HOME", default_value = crate::home::USUAL, value_name = "DIR")]
     home: PathBuf,
 
     /// A mesh elsewhere, host:port, that was joined with `remit join`
@@ -71,6 +76,11 @@ enum Command {
     Log(log::Log),
     Send(send::Send),
     Cancel(cancel::Cancel),
+    Inbox(inbox::Inbox),
+    Approve(approve::Approve),
+    Deny(approve::Deny),
+    Give(give::Give),
+    Settle(settle::Settle),
     Trigger(trigger::TriggerCommand),
     Pause(pause::Pause),
     Resume(pause::Resume),
@@ -120,6 +130,11 @@ impl Line {
             Command::Log(command) => wait(command.execute(&place, look)),
             Command::Send(command) => wait(command.execute(&place)),
             Command::Cancel(command) => wait(command.execute(&place)),
+            Command::Inbox(command) => wait(command.execute(&place, look)),
+            Command::Approve(command) => wait(command.execute(&place)),
+            Command::Deny(command) => wait(command.execute(&place)),
+            Command::Give(command) => wait(command.execute(&place)),
+            Command::Settle(command) => wait(command.execute(&place)),
             Command::Trigger(command) => wait(command.execute(&place, look)),
             Command::Pause(command) => wait(command.execute(&place)),
             Command::Resume(command) => wait(command.execute(&place)),

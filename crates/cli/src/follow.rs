@@ -1,5 +1,7 @@
 //! Following a task on the screen until it ends or the person has seen enough.
 
+use std::collections::HashSet;
+
 use remit_client::{EventNumber, Fact, Followed, TaskHandle, value_to_json};
 
 use crate::fault::Fault;
@@ -34,7 +36,7 @@ pub(crate) async fn to_the_end(
     look: Look,
 ) -> Result<(), Fault> {
     let mut screen = look.screen();
-    let end = mesh.tending(place, watch(&task, from, &mut screen)).await;
+    let end = mesh.tending(place, watch(&task, from, &mut screen, &place.command())).await;
     screen.rest();
     if let Ok(End::Interrupt) = &end {
         let id = task.id();
@@ -61,12 +63,18 @@ pub(crate) async fn leave(mesh: Mesh) -> Result<(), Fault> {
     }
 }
 
-async fn watch(task: &TaskHandle, from: From, screen: &mut Screen) -> Result<End, Fault> {
+async fn watch(
+    task: &TaskHandle,
+    from: From,
+    screen: &mut Screen,
+    remit: &str,
+) -> Result<End, Fault> {
     let mut events = task.events(EventNumber(0)).await?;
     let interrupt = tokio::signal::ctrl_c();
     tokio::pin!(interrupt);
     let mut last = None;
     let mut begun = false;
+    let mut questions = Questions::default();
     loop {
         let followed = tokio::select! {
             biased;
@@ -86,12 +94,18 @@ async fn watch(task: &TaskHandle, from: From, screen: &mut Screen) -> Result<End
                 } else {
                     screen.pass(&event);
                 }
+                if asks(&event.fact) && questions.caught_up {
+                    questions.show(task, remit, screen).await;
+                }
                 if ends(&event.fact) {
                     last = Some(event.fact);
                 }
             }
             Some(Followed::Output { text, .. }) => screen.output(&text),
-            Some(Followed::CaughtUp(_)) => {}
+            Some(Followed::CaughtUp(_)) => {
+                questions.caught_up = true;
+                questions.show(task, remit, screen).await;
+            }
             None => {
                 return last.map(End::Task).ok_or_else(|| {
                     Fault::Failed("the events of the task broke off: try `remit attach`".into())
@@ -99,6 +113,32 @@ async fn watch(task: &TaskHandle, from: From, screen: &mut Screen) -> Result<End
             }
         }
     }
+}
+
+/// What of the task waits for a person.
+#[derive(Default)]
+struct Questions {
+    /// Whether what comes now is new. What was asked before may have been answered since.
+    caught_up: bool,
+    shown: HashSet<EventNumber>,
+}
+
+impl Questions {
+    /// Shows those that were not shown yet, with the commands that answer them.
+    async fn show(&mut self, task: &TaskHandle, remit: &str, screen: &Screen) {
+        // Whoever asks for `remit inbox` is told why it cannot be read.
+        let waiting = task.questions().await.unwrap_or_default();
+        for asked in waiting.iter().filter(|asked| self.shown.insert(asked.event)) {
+            screen.question(asked, remit);
+        }
+    }
+}
+
+const fn asks(fact: &Fact) -> bool {
+    matches!(
+        fact,
+        Fact::ApprovalRequested(_) | Fact::PowerRequested(_) | Fact::SettlementRequested(_)
+    )
 }
 
 /// Says what a task waits for that has not begun.

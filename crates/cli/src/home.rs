@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::fault::{Fault, doing};
 use crate::limits;
 
+/// The folder when none is named.
+pub(crate) const USUAL: &str = ".remit";
+
 /// The folder of one mesh.
 #[derive(Debug, Clone)]
 pub(crate) struct Home {
@@ -30,6 +33,11 @@ impl Home {
 
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Whether it is the one that is used when none is named.
+    pub(crate) fn is_usual(&self) -> bool {
+        std::path::absolute(USUAL).is_ok_and(|usual| usual == self.dir)
     }
 
     /// Makes the folder, for its owner alone, and keeps it out of version control.

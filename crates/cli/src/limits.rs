@@ -45,6 +45,12 @@ pub(crate) const TAIL: usize = 8;
 /// How long a task may wait to begin before a person is told what it waits for.
 pub(crate) const LONG_WAIT: Duration = Duration::from_secs(3);
 
+/// Characters of one line of a question to a person: what is longer is for `remit inbox --json`.
+pub(crate) const QUESTION: usize = 2_000;
+
+/// Bytes of a grant that a person types: as many as fit a long line.
+pub(crate) const GRANT_BYTES: u64 = 4 << 10;
+
 /// Bytes of an answer that a person types to a question of yes or no.
 pub(crate) const ANSWER_BYTES: u64 = 64;
 

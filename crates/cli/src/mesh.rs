@@ -11,6 +11,7 @@ use crate::fault::Fault;
 use crate::home::Home;
 use crate::limits;
 use crate::show::out;
+use crate::show::question::quoted;
 
 /// Where to look for a mesh.
 #[derive(Debug, Clone)]
@@ -19,6 +20,18 @@ pub(crate) struct Place {
     pub(crate) home: Home,
     /// The address of a mesh elsewhere, if one was named.
     pub(crate) address: Option<String>,
+}
+
+impl Place {
+    /// How this program is called to reach the same mesh.
+    pub(crate) fn command(&self) -> String {
+        let home = match self.home.is_usual() {
+            true => String::new(),
+            false => format!(" --home {}", quoted(&self.home.dir().to_string_lossy())),
+        };
+        let mesh = self.address.iter().map(|address| format!(" --mesh {}", quoted(address)));
+        format!("remit{home}{}", mesh.collect::<String>())
+    }
 }
 
 /// A mesh, reached.

@@ -4,6 +4,7 @@ pub(crate) mod event;
 pub(crate) mod json;
 pub(crate) mod out;
 pub(crate) mod paint;
+pub(crate) mod question;
 pub(crate) mod screen;
 pub(crate) mod table;
 pub(crate) mod text;

@@ -29,6 +29,7 @@ mod json;
 mod keeper;
 mod limits;
 mod own;
+mod question;
 mod refs;
 mod serve;
 mod spec;
@@ -45,6 +46,7 @@ pub use info::{
 pub use json::{value_from_json, value_to_json};
 pub use keeper::Kept;
 pub use own::{Callback, OwnObject};
+pub use question::{Approval, Asks, Decision, InboxPage, Ledger, Question, Remember, Settlement};
 pub use refs::{NotAReference, RefId, RefInfo, RefSpec, Reference};
 pub use remit_core::event::{OnUnknown, SourceFile, TimeLimits};
 pub use remit_core::{

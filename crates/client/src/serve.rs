@@ -9,6 +9,7 @@ mod fake;
 pub(crate) mod follow;
 pub(crate) mod keeper;
 pub(crate) mod mesh;
+pub(crate) mod questions;
 pub(crate) mod read;
 pub(crate) mod refs;
 pub(crate) mod session;

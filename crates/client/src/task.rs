@@ -1,6 +1,7 @@
 //! A task, as its creator holds it.
 
 mod control;
+mod questions;
 
 use std::sync::Arc;
 

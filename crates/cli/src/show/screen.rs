@@ -3,24 +3,25 @@
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use remit_client::Event;
+use remit_client::{Event, Question};
 
 use super::event::Lines;
-use super::out;
 use super::paint::Paint;
 use super::text::{harmless, short};
+use super::{out, question};
 
 /// Shows events on standard error as they come, so that standard output is the result alone.
 pub(crate) struct Screen {
     lines: Lines,
     spinner: Option<ProgressBar>,
     on_terminal: bool,
+    paint: Paint,
 }
 
 impl Screen {
     /// A view on standard error; `on_terminal` says whether a spinner makes sense there.
     pub(crate) fn new(paint: Paint, on_terminal: bool) -> Self {
-        Self { lines: Lines::new(paint), spinner: None, on_terminal }
+        Self { lines: Lines::new(paint), spinner: None, on_terminal, paint }
     }
 
     /// Shows an event.
@@ -39,6 +40,13 @@ impl Screen {
     pub(crate) fn output(&self, text: &str) {
         for line in text.lines() {
             self.print(&format!("          | {}", harmless(line)));
+        }
+    }
+
+    /// Shows a question to a person, and the commands that answer it.
+    pub(crate) fn question(&self, asked: &Question, remit: &str) {
+        for line in question::lines(asked, remit, self.paint) {
+            self.print(&format!("          | {line}"));
         }
     }
 

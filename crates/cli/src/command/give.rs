@@ -1,0 +1,117 @@
+//! `remit give`: a capability for an agent that asked for one.
+
+use std::io::{BufRead as _, IsTerminal as _};
+
+use clap::Args;
+use remit_client::{Asks, CallNumber, GrantSpec, Question, TaskHandle};
+
+use super::asked::{Asked, find, nothing, otherwise};
+use super::task::{Among, choose};
+use crate::clock::now_ms;
+use crate::embedded::Parts;
+use crate::fault::Fault;
+use crate::limits;
+use crate::mesh::{Mesh, Place};
+use crate::show::text::harmless;
+use crate::show::{out, question};
+
+/// Give an agent a capability that it asked for; it is on disk when the command ends
+///
+/// Without GRANT it shows what of that tool there is to give, and asks at a terminal which it shall
+/// be. `remit deny` refuses.
+#[derive(Debug, Args)]
+pub(super) struct Give {
+    /// The task's id, the end of it, or its name
+    task: String,
+
+    /// The number of the request, as `remit inbox` shows it
+    call: u64,
+
+    /// What to give: tool[@version][:path][?caveat&...], for example fs:src?methods=readOnly
+    grant: Option<String>,
+}
+
+impl Give {
+    pub(super) async fn execute(self, place: &Place) -> Result<(), Fault> {
+        let mesh = Mesh::reach(place, Parts::Orchestrator).await?;
+        let done = self.give(&mesh, place).await;
+        mesh.leave().await;
+        out::note(&format!("remit: {}", done?));
+        Ok(())
+    }
+
+    async fn give(&self, mesh: &Mesh, place: &Place) -> Result<String, Fault> {
+        let task = choose(&mesh.client, Some(&self.task), Among::Every).await?;
+        let request = CallNumber(self.call);
+        let text = match (&self.grant, find(&task, request).await?) {
+            (_, Asked::Waits(question)) if !matches!(question.asks, Asks::Power { .. }) => {
+                return Err(otherwise(&question));
+            }
+            // Given again, the same changes nothing.
+            (Some(text), Asked::Waits(_) | Asked::Power) => text.clone(),
+            (None, Asked::Waits(question)) => match pick(&question, place)? {
+                Some(text) => text,
+                None => return refuse(&task, request).await,
+            },
+            (_, Asked::Nothing(waiting)) => return Err(nothing(task.id(), request, &waiting)),
+            (_, Asked::Power | Asked::Held(..)) => {
+                return Err(nothing(task.id(), request, &[]));
+            }
+        };
+        let spec = GrantSpec::parse(&text, &text, now_ms())?;
+        let grant = task.give(request, GrantSpec { name: String::new(), ..spec }).await?;
+        Ok(format!("request {request} of {} was given {text}, grant #{grant}", task.id()))
+    }
+}
+
+async fn refuse(task: &TaskHandle, request: CallNumber) -> Result<String, Fault> {
+    task.refuse(request, "").await?;
+    Ok(format!("request {request} of {} is refused", task.id()))
+}
+
+/// What the person at the terminal picks; `None`: they refuse.
+fn pick(question: &Question, place: &Place) -> Result<Option<String>, Fault> {
+    let Asks::Power { tool, offers, .. } = &question.asks else { return Ok(None) };
+    out::note(&format!("remit: {}", harmless(&question.summary)));
+    if offers.is_empty() {
+        out::note(&format!("remit: no node offers {} now, and nobody holds it", harmless(tool)));
+    }
+    let stdin = std::io::stdin();
+    if !stdin.is_terminal() {
+        for answer in question::answers(question, &place.command()) {
+            out::line(&answer)?;
+        }
+        return Err(Fault::Usage(
+            "say which capability to give: one of those above, or one that is narrower".into(),
+        ));
+    }
+    for (number, offer) in (1..).zip(offers) {
+        out::note(&format!("  {number}  {}", harmless(offer)));
+    }
+    out::note("remit: which? A number, a grant of your own words, or nothing to refuse");
+    let mut answer = String::new();
+    let mut reader = std::io::Read::take(stdin.lock(), limits::GRANT_BYTES);
+    reader.read_line(&mut answer)?;
+    Ok(picked(answer.trim(), offers))
+}
+
+fn picked(answer: &str, offers: &[String]) -> Option<String> {
+    let number = answer.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+    match number.and_then(|at| offers.get(at)) {
+        Some(offer) => Some(offer.clone()),
+        None => (!answer.is_empty()).then(|| answer.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_person_picks_by_number_or_in_words_or_refuses() {
+        let offers = ["fs@1".to_owned(), "fs:src".to_owned()];
+        assert_eq!(picked("2", &offers).as_deref(), Some("fs:src"));
+        assert_eq!(picked("fs:a?calls=1", &offers).as_deref(), Some("fs:a?calls=1"));
+        assert_eq!(picked("", &offers), None);
+    }
+}

@@ -14,3 +14,4 @@ pub mod fleet;
 pub mod mesh;
 pub mod process;
 pub mod relay;
+pub mod typed;

@@ -3,12 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that unwraps says clearly enough what it expected")]
 
 use std::path::Path;
-use std::process::{Command, Output};
 use std::time::Duration;
 
-use remit_client::{Event, EventNumber, Fact, Followed, Role, TaskHandle, value_to_json};
-use remit_tests::binary;
+use remit_client::{Event, EventNumber, Fact, Followed, TaskHandle, value_to_json};
 use remit_tests::mesh::{Mesh, Via};
+use remit_tests::typed::Typed;
 use serde_json::json;
 
 /// Longer than anything here takes on a machine that is busy with other things.
@@ -35,45 +34,6 @@ const OTHER_FIRST: &str = "export default async (remit) => {
     await remit.probe.append('zero');
     return 1;
 }";
-
-/// What people type, for one mesh.
-struct Typed {
-    home: std::path::PathBuf,
-    address: String,
-}
-
-impl Typed {
-    async fn new(mesh: &Mesh) -> Self {
-        let home = mesh.dir().join("home");
-        let line = mesh.client.invite(Role::Client, "typist", AT_MOST).await.unwrap();
-        let typed = Self { home, address: mesh.address().to_owned() };
-        let joined = typed.try_run(&["join", &line]);
-        assert!(joined.status.success(), "{joined:?}");
-        typed
-    }
-
-    fn try_run(&self, args: &[&str]) -> Output {
-        let mut command = Command::new(binary::remit());
-        command.arg("--home").arg(&self.home);
-        if args[0] != "join" {
-            command.args(["--mesh", &self.address]);
-        }
-        command.args(args).output().unwrap()
-    }
-
-    /// Standard output and standard error of a command that must succeed.
-    async fn run(&self, args: &[&str]) -> (String, String) {
-        let (typed, args) = (Self { home: self.home.clone(), address: self.address.clone() }, args);
-        let owned: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
-        let output = tokio::task::spawn_blocking(move || {
-            typed.try_run(&owned.iter().map(String::as_str).collect::<Vec<_>>())
-        });
-        let output = output.await.unwrap();
-        assert!(output.status.success(), "{args:?}: {output:?}");
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().trim().to_owned();
-        (text(output.stdout), text(output.stderr))
-    }
-}
 
 /// Follows the task until an event is as wanted, and gives all events up to that one.
 async fn until(task: &TaskHandle, wanted: impl Fn(&Fact) -> bool) -> Vec<Event> {
@@ -160,9 +120,8 @@ async fn a_fork_repeats_nothing_and_an_upgrade_takes_over_only_what_is_the_same(
     assert_eq!(mesh.appended(), ["one", "two"], "the first effect is served from the past");
 
     let other = write(mesh.dir(), "other.ts", OTHER_FIRST);
-    let refused = typed.try_run(&["upgrade", &id, &other]);
-    let said = String::from_utf8(refused.stderr).unwrap();
-    assert!(!refused.status.success() && said.contains("append"), "{said}");
+    let said = typed.fail(&["upgrade", &id, &other]).await;
+    assert!(said.contains("append"), "{said}");
     assert!(said.contains("one") && said.contains("zero"), "both calls are shown: {said}");
     let second = write(mesh.dir(), "second.ts", OTHER_SECOND);
     typed.run(&["upgrade", &id, &second, "--dry-run"]).await;

@@ -17,9 +17,10 @@ use uuid::Uuid;
 use crate::error::Error;
 use crate::info::{Drained, Health, NodeInfo, TaskFilter, TaskInfo, ToolInfo};
 use crate::limits;
-use crate::refs::{RefInfo, Reference};
+use crate::object::ObjectHandle;
+use crate::refs::{RefInfo, Reference, Restored};
 use crate::serve::dial::Dialer;
-use crate::serve::session::{self, Dial, Repeat, Session, Visit};
+use crate::serve::session::{self, Dial, Link, Repeat, Session, Visit};
 use crate::serve::triggers;
 use crate::serve::{mesh, refs};
 use crate::spec::TaskSpec;
@@ -156,24 +157,25 @@ impl Client {
         TaskHandle::new(self.clone(), id)
     }
 
-    /// The task to which a sturdy reference leads, as far as the reference allows. The reference is
-    /// kept and restored again over every connection.
+    /// What a sturdy reference leads to, as far as the reference allows. The reference is kept and
+    /// restored again over every connection, for as long as what it gave is held.
     ///
     /// # Errors
     /// [`Error::Failed`] with `denied` if it is not for this client, was edited or has expired,
-    /// `revoked` if it was taken back, [`Error::Invalid`] if it leads to a grant.
-    pub async fn restore(&self, reference: &Reference) -> Result<TaskHandle, Error> {
+    /// `revoked` if it was taken back.
+    pub async fn restore(&self, reference: &Reference) -> Result<Restored, Error> {
         let kept = Arc::new(reference.clone());
-        let asked = Arc::clone(&kept);
-        let info = self
-            .visit(async move |session| {
-                session.ask(Repeat::Harmless, |m| refs::look(m, &asked)).await
-            })
-            .await?;
+        let by = Arc::clone(&kept);
+        let look = async move |session: Rc<Session>| {
+            let look = async |link: Link| link.restored.look(&link.mesh, &by).await;
+            session.ask(Repeat::Harmless, look).await
+        };
+        let info = self.visit(look).await?;
         if info.grant.is_some() {
-            return Err(Error::Invalid("the reference leads to a grant, not to a task".into()));
+            return Ok(Restored::Object(ObjectHandle::new(self.clone(), kept)));
         }
-        Ok(TaskHandle::saved(self.clone(), info.task, kept))
+        let task = TaskHandle::saved(self.clone(), info.task, kept);
+        Ok(if info.viewer { Restored::Viewer(task) } else { Restored::Task(task) })
     }
 
     /// What was saved in this client's tenant, oldest first.

@@ -28,6 +28,7 @@ mod info;
 mod json;
 mod keeper;
 mod limits;
+mod object;
 mod own;
 mod question;
 mod refs;
@@ -45,9 +46,10 @@ pub use info::{
 };
 pub use json::{value_from_json, value_to_json};
 pub use keeper::Kept;
+pub use object::ObjectHandle;
 pub use own::{Callback, OwnObject};
 pub use question::{Approval, Asks, Decision, InboxPage, Ledger, Question, Remember, Settlement};
-pub use refs::{NotAReference, RefId, RefInfo, RefSpec, Reference};
+pub use refs::{NotAReference, RefId, RefInfo, RefSpec, Reference, Restored};
 pub use remit_core::event::{OnUnknown, SourceFile, TimeLimits};
 pub use remit_core::{
     CallNumber, Caveat, Code, Event, EventNumber, Fact, Failure, GrantId, InputId, Manifest, Role,

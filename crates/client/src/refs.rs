@@ -2,6 +2,10 @@
 
 use remit_core::{GrantId, TaskId};
 
+use crate::error::Error;
+use crate::object::ObjectHandle;
+use crate::task::TaskHandle;
+
 pub use remit_core::reference::{NotAReference, RefId, Reference};
 
 /// How a task or a grant is to be saved.
@@ -52,4 +56,44 @@ pub struct RefInfo {
     pub uses: u64,
     /// `good`, `expired`, `unused` or `revoked`.
     pub state: String,
+}
+
+/// What a sturdy reference gave.
+#[derive(Debug, Clone)]
+pub enum Restored {
+    /// A task.
+    Task(TaskHandle),
+    /// A task for looking at: its `info`, `events`, `result` and `grants`; everything else fails.
+    Viewer(TaskHandle),
+    /// What a grant leads to.
+    Object(ObjectHandle),
+}
+
+impl Restored {
+    /// The task, or the viewer of one.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if it is an object.
+    pub fn into_task(self) -> Result<TaskHandle, Error> {
+        match self {
+            Self::Task(task) | Self::Viewer(task) => Ok(task),
+            Self::Object(_) => {
+                let why = "the reference leads to what a grant gives, not to a task: call it";
+                Err(Error::Invalid(why.into()))
+            }
+        }
+    }
+
+    /// The object.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if it is a task.
+    pub fn into_object(self) -> Result<ObjectHandle, Error> {
+        match self {
+            Self::Object(object) => Ok(object),
+            Self::Task(_) | Self::Viewer(_) => {
+                Err(Error::Invalid("the reference leads to a task, not to an object".into()))
+            }
+        }
+    }
 }

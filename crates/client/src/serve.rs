@@ -9,9 +9,11 @@ mod fake;
 pub(crate) mod follow;
 pub(crate) mod keeper;
 pub(crate) mod mesh;
+pub(crate) mod object;
 pub(crate) mod questions;
 pub(crate) mod read;
 pub(crate) mod refs;
+pub(crate) mod restored;
 pub(crate) mod session;
 pub(crate) mod task;
 #[cfg(test)]

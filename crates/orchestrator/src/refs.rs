@@ -6,6 +6,7 @@
 
 mod kept;
 mod restore;
+mod standing;
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -20,7 +21,8 @@ use remit_vat::disk::Disk;
 use tokio::sync::watch;
 
 pub use self::kept::{Saved, State};
-pub use self::restore::{Live, Restored, Standing};
+pub use self::restore::{Live, Restored};
+pub use self::standing::Standing;
 use crate::audit::Audit;
 use crate::limits;
 use crate::owner::TaskKey;
@@ -92,6 +94,7 @@ impl Refs {
     ) -> Result<Reference, Failure> {
         let owner = spec.owner.clone().unwrap_or_else(|| by.clone());
         self.check(tasks, (key, target), &spec, &owner)?;
+        through.map_or(Ok(()), |through| Self::check_audience(through, &owner))?;
         let (outdated, left) = self.outdated(&key.tenant).map_err(kept::unreadable)?;
         if left >= limits::REFS {
             let why = format!("{left} references are saved, which is the most: revoke some first");

@@ -32,7 +32,7 @@ pub(super) async fn choose(
         let reference: Reference = line
             .parse()
             .map_err(|not: remit_client::NotAReference| Fault::Usage(not.to_string()))?;
-        return Ok(client.restore(&reference).await?);
+        return Ok(client.restore(&reference).await?.into_task()?);
     }
     let tasks = client.tasks(TaskFilter::default()).await?;
     pick(&tasks, named, among).map(|id| client.task(id))

@@ -50,7 +50,7 @@ impl Dialer {
         let options =
             ConnectionOptions { peer: peer.to_string(), limits: ConnectionLimits::default() };
         let (mesh, connection) = Connection::connect::<mesh::Client, _>(stream, None, options);
-        Ok(Link { mesh, connection })
+        Ok(Link::new(mesh, connection))
     }
 
     /// Renews the credential when half of its life has passed.

@@ -60,7 +60,7 @@ impl Dial for Fake {
             let served = Connection::serve(there, bootstrap.client, options("client"));
             let _ = line.connection.set(served);
             let (mesh, connection) = Connection::connect(here, None, options("mesh"));
-            Ok(Link { mesh, connection })
+            Ok(Link::new(mesh, connection))
         })
     }
 

@@ -68,7 +68,7 @@ async fn subscribe(
     progress: &Rc<Progress>,
     turn: u64,
 ) -> Result<subscription::Client, Failure> {
-    let task = super::mesh::task(&link.mesh, task);
+    let task = super::mesh::task(link, task);
     let mut request = task.events_request();
     request.get().set_after(progress.cursor.get().0);
     let sink = Sink { progress: Rc::clone(progress), turn };

@@ -8,6 +8,7 @@ use remit_vat::connection::within;
 use remit_vat::exception::to_failure;
 use remit_vat::wire::Malformed;
 
+use super::session::Link;
 use super::{read, write};
 use crate::info::{Drained, Health, NodeInfo, TaskFilter, TaskInfo, ToolInfo};
 use crate::limits;
@@ -28,12 +29,12 @@ pub(crate) async fn create(
 }
 
 /// The task. If there is none, calls on it fail.
-pub(crate) fn task(mesh: &mesh::Client, way: &Way) -> task::Client {
+pub(crate) fn task(link: &Link, way: &Way) -> task::Client {
     let id = match way {
         Way::Id(id) => id,
-        Way::Saved(_, reference) => return super::refs::task(mesh, reference),
+        Way::Saved(_, by) => return link.restored.live(&link.mesh, by).task,
     };
-    let mut request = mesh.task_request();
+    let mut request = link.mesh.task_request();
     request.get().set_id(id.to_string());
     request.send().pipeline.get_task()
 }

@@ -36,20 +36,12 @@ pub(crate) async fn save(
     Reference::from_bytes(&bytes).map_err(unreadable)
 }
 
-/// What a reference leads to. The live reference that comes with it is let go.
-pub(crate) async fn look(mesh: mesh::Client, reference: &Reference) -> Result<RefInfo, Failure> {
-    let mut request = mesh.restore_request();
-    request.get().set_ref(&reference.to_bytes());
-    let response = within(limits::CALL, request.send()).await?;
+/// What the mesh says of a reference that it restored.
+pub(crate) fn told(
+    response: &capnp::capability::Response<mesh::restore_results::Owned>,
+) -> Result<RefInfo, Failure> {
     let read = || info(response.get()?.get_info()?);
     read().map_err(malformed)
-}
-
-/// The task that a reference leads to. If it is not good, calls on it fail.
-pub(crate) fn task(mesh: &mesh::Client, reference: &Reference) -> task::Client {
-    let mut request = mesh.restore_request();
-    request.get().set_ref(&reference.to_bytes());
-    request.send().pipeline.get_task()
 }
 
 pub(crate) async fn list(mesh: mesh::Client) -> Result<Vec<RefInfo>, Failure> {

@@ -10,6 +10,7 @@ use remit_vat::backoff::Backoff;
 use remit_vat::connection::Connection;
 use tokio::sync::{mpsc, watch};
 
+use super::restored::Restored;
 use crate::error::Error;
 use crate::limits;
 
@@ -20,6 +21,22 @@ pub(crate) struct Link {
     pub(crate) mesh: mesh::Client,
     /// What it came over.
     pub(crate) connection: Connection,
+    /// What sturdy references gave over it.
+    pub(crate) restored: Rc<Restored>,
+}
+
+impl Link {
+    /// A connection over which nothing was restored yet.
+    pub(crate) fn new(mesh: mesh::Client, connection: Connection) -> Self {
+        Self { mesh, connection, restored: Rc::default() }
+    }
+}
+
+/// For what needs no more than the mesh.
+impl From<Link> for mesh::Client {
+    fn from(link: Link) -> Self {
+        link.mesh
+    }
 }
 
 /// How a session gets its connections.
@@ -133,12 +150,13 @@ impl Session {
 
     /// Asks the mesh, within the deadline of an ordinary call. If the connection is lost meanwhile,
     /// asks again over the next one, if that does no harm.
-    pub(crate) async fn ask<R, F>(
+    pub(crate) async fn ask<R, F, M>(
         &self,
         repeat: Repeat,
-        question: impl Fn(mesh::Client) -> F,
+        question: impl Fn(M) -> F,
     ) -> Result<R, Error>
     where
+        M: From<Link>,
         F: Future<Output = Result<R, Failure>>,
     {
         let asking = self.ask_patiently(repeat, question);
@@ -149,21 +167,25 @@ impl Session {
     }
 
     /// The same without a deadline, for what takes as long as it takes.
-    pub(crate) async fn ask_patiently<R, F>(
+    pub(crate) async fn ask_patiently<R, F, M>(
         &self,
         repeat: Repeat,
-        question: impl Fn(mesh::Client) -> F,
+        question: impl Fn(M) -> F,
     ) -> Result<R, Error>
     where
+        M: From<Link>,
         F: Future<Output = Result<R, Failure>>,
     {
         loop {
             let link = self.link().await?;
-            let failure = match question(link.mesh).await {
+            let failure = match question(link.clone().into()).await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
             if !is_lost(&failure, &link.connection).await {
+                if failure.code == Code::Unavailable {
+                    link.restored.forget();
+                }
                 return Err(Error::Failed(failure));
             }
             if repeat == Repeat::Harmful {

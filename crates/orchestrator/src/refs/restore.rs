@@ -1,7 +1,6 @@
 //! From a sturdy reference to a live one: who asks, then the whole chain, then what it leads to.
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use remit_core::audit::{Decision, Record};
 use remit_core::reference::Link;
@@ -10,7 +9,7 @@ use remit_core::{Caveat, Code, Failure, GrantId, Identity, ObjectId, RefId, Refe
 use remit_schema::object_capnp::object;
 use subtle::ConstantTimeEq as _;
 
-use super::{Refs, Saved, State, kept};
+use super::{Refs, Saved, Standing, State, kept};
 use crate::owner::{Owner, TaskKey};
 use crate::serve::object::Membrane;
 use crate::tasks::Tasks;
@@ -34,17 +33,6 @@ pub enum Live {
     Task(Standing),
     /// An object, behind its task's membrane.
     Object(object::Client),
-}
-
-/// By what reference somebody holds a task.
-#[derive(Debug, Clone)]
-pub struct Standing {
-    /// The reference.
-    pub id: RefId,
-    /// Until when it is good with all that its holders appended, in milliseconds since 1970.
-    pub until_ms: Option<u64>,
-    /// Whether it is only for looking.
-    pub viewer: bool,
 }
 
 /// Under which a task knows the grant that restoring this reference made.
@@ -152,8 +140,13 @@ impl Refs {
     /// How a holder may hold a task, with all that was appended.
     fn narrowed(&self, saved: &Saved, links: &[Link], who: &Identity) -> Result<Standing, Failure> {
         let now_ms = (self.now_ms)();
-        let mut standing =
-            Standing { id: saved.id(), until_ms: saved.until_ms, viewer: saved.viewer };
+        let mut standing = Standing {
+            id: saved.id(),
+            until_ms: saved.until_ms,
+            unused_ms: saved.unused_ms,
+            viewer: saved.viewer,
+            audience: None,
+        };
         for caveat in links.iter().flat_map(|link| &link.caveats) {
             let refuse = |why: &str| {
                 let written = remit_core::grant::text::caveat_text(caveat);
@@ -169,7 +162,9 @@ impl Refs {
                 }
                 Caveat::NotBefore(at) if now_ms >= *at => {}
                 Caveat::NotBefore(_) => return refuse("the reference is not good yet"),
-                Caveat::Audience(names) if names.contains(&who.to_string()) => {}
+                Caveat::Audience(names) if names.contains(&who.to_string()) => {
+                    standing.audience = Some(who.to_string());
+                }
                 Caveat::Audience(_) => return refuse("the reference is for somebody else"),
                 Caveat::Methods(names)
                     if names.iter().any(|name| name == LOOKING[0])
@@ -260,40 +255,6 @@ impl Refs {
             }
         }
         state.check()
-    }
-
-    /// Whether whoever holds a task by this reference still may.
-    pub fn check_standing(&self, tenant: &str, standing: &Standing) -> Result<(), Failure> {
-        if standing.until_ms.is_some_and(|until_ms| (self.now_ms)() >= until_ms) {
-            return State::Expired.check();
-        }
-        let Some(saved) = self.find(tenant, standing.id).map_err(kept::unreadable)? else {
-            return State::Revoked.check();
-        };
-        match self.state(tenant, &saved) {
-            // It is in use.
-            State::Unused => Ok(()),
-            state => state.check(),
-        }
-    }
-
-    /// Waits until whoever holds a task by this reference no longer may.
-    pub async fn over(&self, tenant: &str, standing: &Standing) {
-        let mut revoked = self.revoked.subscribe();
-        while self.check_standing(tenant, standing).is_ok() {
-            let left = standing.until_ms.map(|until_ms| until_ms.saturating_sub((self.now_ms)()));
-            let expired = async {
-                match left {
-                    Some(left_ms) => tokio::time::sleep(Duration::from_millis(left_ms)).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                biased;
-                changed = revoked.changed() => if changed.is_err() { return },
-                () = expired => {}
-            }
-        }
     }
 }
 

@@ -88,7 +88,12 @@ impl TaskServer {
     /// Whether its holder may still use it.
     fn stands(&self) -> Result<(), Failure> {
         match &self.through {
-            Some(through) => self.tasks.refs()?.check_standing(&self.key.tenant, through),
+            Some(through) => {
+                let refs = self.tasks.refs()?;
+                refs.check_standing(&self.key.tenant, through)?;
+                refs.note_use(&self.key.tenant, through);
+                Ok(())
+            }
             None => Ok(()),
         }
     }

@@ -2,7 +2,9 @@
 
 use std::rc::Rc;
 
+use remit_core::{Code, Failure};
 use remit_schema::mesh_capnp::task;
+use remit_vat::exception::to_exception;
 
 use super::task::TaskServer;
 
@@ -19,7 +21,45 @@ impl ViewerServer {
     }
 }
 
+/// Methods that a viewer refuses, so that whoever holds one reads why.
+macro_rules! refused {
+    ($($method:ident($params:ident, $results:ident);)*) => {
+        $(async fn $method(
+            self: Rc<Self>,
+            _: task::$params,
+            _: task::$results,
+        ) -> Result<(), capnp::Error> {
+            Err(only_for_looking())
+        })*
+    };
+}
+
+fn only_for_looking() -> capnp::Error {
+    let why =
+        "what you hold is only for looking at the task: ask for a reference to the task itself";
+    to_exception(&Failure::new(Code::Denied, why))
+}
+
 impl task::Server for ViewerServer {
+    refused! {
+        send(SendParams, SendResults);
+        cancel(CancelParams, CancelResults);
+        grant(GrantParams, GrantResults);
+        revoke(RevokeParams, RevokeResults);
+        pause(PauseParams, PauseResults);
+        resume(ResumeParams, ResumeResults);
+        fork(ForkParams, ForkResults);
+        retry(RetryParams, RetryResults);
+        upgrade(UpgradeParams, UpgradeResults);
+        questions(QuestionsParams, QuestionsResults);
+        approve(ApproveParams, ApproveResults);
+        give(GiveParams, GiveResults);
+        refuse(RefuseParams, RefuseResults);
+        settle(SettleParams, SettleResults);
+        save(SaveParams, SaveResults);
+        save_grant(SaveGrantParams, SaveGrantResults);
+    }
+
     async fn info(
         self: Rc<Self>,
         params: task::InfoParams,

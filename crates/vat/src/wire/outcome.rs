@@ -89,15 +89,11 @@ pub fn write(mut builder: outcome::Builder<'_>, outcome: &Outcome<u32>, table: &
 
 /// The same value with every object replaced by null: for readers who may see what happened and
 /// hold nothing.
-pub fn without_objects(value: &Value) -> Value<u32> {
-    strip(value)
-}
-
-fn strip(value: &Value) -> Value<u32> {
+pub fn without_objects<A, B>(value: &Value<A>) -> Value<B> {
     match value {
-        Value::List(items) => Value::List(items.iter().map(strip).collect()),
+        Value::List(items) => Value::List(items.iter().map(without_objects).collect()),
         Value::Fields(fields) => {
-            Value::Fields(fields.iter().map(|(n, v)| (n.clone(), strip(v))).collect())
+            Value::Fields(fields.iter().map(|(n, v)| (n.clone(), without_objects(v))).collect())
         }
         Value::Object(_) | Value::Null => Value::Null,
         Value::Bool(b) => Value::Bool(*b),

@@ -287,7 +287,7 @@ async fn a_viewer_sees_all_and_can_do_nothing() {
                 held.save_grant(1, Spec::new("more")).await.map(|_| ()),
             ] {
                 let refused = refused.unwrap_err();
-                assert!(refused.message.contains("not implemented"), "{refused}");
+                assert!(refused.message.contains("only for looking"), "{refused}");
             }
         }
         assert_eq!(world.told(&task.id).last().copied(), Some("grant-added"), "nothing happened");

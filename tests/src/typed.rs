@@ -1,0 +1,80 @@
+//! What people type: the command line as a person who joined a mesh uses it.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use remit_client::Role;
+
+use crate::binary;
+use crate::mesh::Mesh;
+
+/// A person with a credential of their own, for one mesh.
+pub struct Typed {
+    home: PathBuf,
+    address: String,
+    name: String,
+}
+
+impl Typed {
+    /// Someone called `typist`.
+    pub async fn new(mesh: &Mesh) -> Self {
+        Self::named(mesh, "typist").await
+    }
+
+    /// Someone of this name.
+    pub async fn named(mesh: &Mesh, name: &str) -> Self {
+        let home = mesh.dir().join(format!("home-{name}"));
+        let line = mesh.client.invite(Role::Client, name, Duration::from_secs(60)).await.unwrap();
+        let typed = Self { home, address: mesh.address().to_owned(), name: name.to_owned() };
+        let joined = typed.command(&["join", &line]).output().unwrap();
+        assert!(joined.status.success(), "{joined:?}");
+        typed
+    }
+
+    /// Who it is, as a SPIFFE name.
+    pub fn identity(&self) -> String {
+        format!("spiffe://home/default/client/{}", self.name)
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(binary::remit());
+        command.arg("--home").arg(&self.home);
+        if args[0] != "join" {
+            command.args(["--mesh", &self.address]);
+        }
+        command.args(args);
+        command
+    }
+
+    /// What became of a command, which may fail.
+    pub async fn output(&self, args: &[&str]) -> Output {
+        let mut command = self.command(args);
+        tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap()
+    }
+
+    /// Standard output and standard error of a command that must succeed.
+    pub async fn run(&self, args: &[&str]) -> (String, String) {
+        let output = self.output(args).await;
+        assert!(output.status.success(), "{args:?}: {output:?}");
+        (text(output.stdout), text(output.stderr))
+    }
+
+    /// What a command says that must fail.
+    pub async fn fail(&self, args: &[&str]) -> String {
+        let output = self.output(args).await;
+        assert!(!output.status.success(), "{args:?}: {output:?}");
+        text(output.stderr)
+    }
+
+    /// A command that goes on by itself, its output kept for its end.
+    pub fn start(&self, args: &[&str]) -> Child {
+        let mut command = self.command(args);
+        let (out, err) = (Stdio::piped(), Stdio::piped());
+        command.stdin(Stdio::null()).stdout(out).stderr(err).spawn().unwrap()
+    }
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap().trim().to_owned()
+}

@@ -196,6 +196,52 @@ async fn input_is_awaited() {
 }
 
 #[tokio::test]
+async fn a_capability_is_asked_for_and_used_before_and_after_it_is_there() {
+    let run = run(&[(
+        "main.ts",
+        "export default async (remit) => {
+           const asked = remit.request({ tool: 'git', reason: 'to look' });
+           const early = asked.log();
+           const git = await asked;
+           return [await early, await git.log(), `${typeof git.then}`];
+         }",
+    )])
+    .await;
+    let log = text("given-git/log");
+    assert_eq!(*result(&run), Value::List(vec![log.clone(), log, text("undefined")]));
+    assert_eq!(run.calls[0], "1 request git: to look");
+    assert_eq!(run.calls.len(), 3);
+}
+
+#[tokio::test]
+async fn a_refused_request_is_an_error_with_a_code() {
+    let run = run(&[(
+        "main.ts",
+        "export default async (remit) => {
+           const said = [];
+           try { await remit.request({ tool: 'vault', reason: 'x' }); } catch (e) {
+             said.push(e.name, e.code, e.grant, e.method);
+           }
+           for (const wrong of [undefined, {}, { tool: 'git' }, { tool: 1, reason: 'x' }]) {
+             try { remit.request(wrong); } catch (e) { said.push(e instanceof TypeError); }
+           }
+           return said;
+         }",
+    )])
+    .await;
+    let refused = ["RemitError", "denied", "vault", "request"].map(text).to_vec();
+    assert_eq!(*result(&run), Value::List([refused, vec![Value::Bool(true); 4]].concat()));
+    assert_eq!(run.calls.len(), 1, "what makes no sense is not sent");
+}
+
+#[tokio::test]
+async fn a_refused_request_that_nobody_awaits_fails_the_task() {
+    let script = "export default async (remit) => { remit.request({ tool: 'vault', reason: 'x' }); await remit.sleep(5); }";
+    let run = run(&[("main.ts", script)]).await;
+    assert_eq!(failure(&run).code, Code::Denied);
+}
+
+#[tokio::test]
 async fn an_unknown_grant_says_what_is_held() {
     let run = run(&[("main.ts", "export default async (remit) => remit.nope.read()")]).await;
     assert_eq!(failure(&run).code, Code::NotFound);

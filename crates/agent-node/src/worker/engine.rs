@@ -51,6 +51,8 @@ pub(super) enum Ask {
     Input { operation: u64 },
     /// A look for steers; `wait`: until there is one.
     Steers { operation: u64, wait: bool },
+    /// A request for a capability of a tool, which will stand for `result`.
+    Power { operation: u64, tool: String, reason: String, result: usize },
     /// A line of output.
     Log { line: u64, level: Level, text: String },
 }
@@ -292,6 +294,13 @@ impl Shared {
     pub(super) fn next_operation(&self) -> u64 {
         self.operations.set(self.operations.get() + 1);
         self.operations.get()
+    }
+
+    /// An operation that may give an object, and the handle of that.
+    pub(super) fn next_result(&self) -> (u64, usize) {
+        let (operation, result) = (self.next_operation(), self.new_handle());
+        self.results.borrow_mut().insert(operation, result);
+        (operation, result)
     }
 
     /// Ends the script so, unless it has ended already.

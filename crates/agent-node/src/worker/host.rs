@@ -62,6 +62,13 @@ fn natives<'js>(ctx: &Ctx<'js>, shared: &Rc<Shared>) -> rquickjs::Result<Object<
     };
     host.set("steers", Function::new(ctx.clone(), steers)?)?;
     let own = Rc::clone(shared);
+    let request = move |tool: String, reason: String| {
+        let (operation, result) = own.next_result();
+        own.asks.borrow_mut().push(Ask::Power { operation, tool, reason, result });
+        number(operation)
+    };
+    host.set("request", Function::new(ctx.clone(), request)?)?;
+    let own = Rc::clone(shared);
     host.set("now", Function::new(ctx.clone(), move || number(own.now_ms.get()))?)?;
     let own = Rc::clone(shared);
     let random = move || own.chance.borrow_mut().next_float();
@@ -120,9 +127,7 @@ fn ask_call<'js>(
         Value::List(mut items) if matches!(items[..], [Value::Fields(_)]) => items.remove(0),
         items => items,
     };
-    let operation = shared.next_operation();
-    let result = shared.new_handle();
-    shared.results.borrow_mut().insert(operation, result);
+    let (operation, result) = shared.next_result();
     let call = Call { operation, target, method, args, handles, result };
     shared.asks.borrow_mut().push(Ask::Call(call));
     Ok(number(operation))

@@ -83,13 +83,17 @@
 
   const call = (target, method, args) => {
     if (target.entry) target.entry.used = true;
-    const number = host.call(target.handle, method, args);
-    const entry = { grant: target.grant, method, used: false };
+    return promised(host.call(target.handle, method, args), target.grant, method);
+  };
+
+  // What an operation will give: a promise, and the object to which it leads.
+  const promised = (number, grant, method) => {
+    const entry = { grant, method, used: false };
     entry.stack = new NativeError().stack;
     const promise = operation(number, entry);
     // Whether anyone awaits it is told by `used`; the engine need not worry about it as well.
     then(promise, undefined, () => {});
-    const result = { handle: host.result(number), grant: target.grant, entry };
+    const result = { handle: host.result(number), grant, entry };
     const proxy = new NativeProxy(
       { __proto__: null },
       traps((_, name) => {
@@ -151,6 +155,13 @@
         throw new RemitError({ code: "not-found", message: "the task may spawn none: grant it the tool `tasks`", detail: "" }, "tasks", "spawn");
       }
       return call(spawner, "spawn", args);
+    },
+    request: (options) => {
+      const { tool, reason } = options ?? {};
+      if (typeof tool !== "string" || typeof reason !== "string") {
+        throw new TypeError("remit.request takes { tool, reason }: the name of a tool, and what for, in words for a person");
+      }
+      return promised(host.request(tool, reason), tool, "request");
     },
     now: () => host.now(),
     random: () => host.random(),

@@ -206,6 +206,9 @@ impl Held {
                     })
                 });
             }
+            Ask::Power { operation, tool, reason, result } => {
+                self.request(operation, (&tool, &reason), result);
+            }
             Ask::Log { line, level, text } => self.log(line, level, &text),
         }
     }
@@ -236,6 +239,27 @@ impl Held {
             Ok(Good {
                 value,
                 table,
+                object: results.has_object(),
+                number: recorded.get_number(),
+                time_ms: recorded.get_time_ms(),
+            })
+        });
+    }
+
+    fn request(&mut self, operation: u64, (tool, reason): (&str, &str), result: usize) {
+        let mut request = self.context.request_request();
+        request.get().set_operation(operation);
+        request.get().set_tool(tool);
+        request.get().set_reason(reason);
+        let sent = request.send();
+        self.objects.insert(result, sent.pipeline.get_object());
+        self.reply_when(operation, Some(result), async move {
+            let response = sent.promise.await.map_err(|error| to_failure(&error))?;
+            let results = response.get().map_err(|error| to_failure(&error))?;
+            let recorded = results.get_recorded().map_err(|error| to_failure(&error))?;
+            Ok(Good {
+                value: Value::Null,
+                table: Vec::new(),
                 object: results.has_object(),
                 number: recorded.get_number(),
                 time_ms: recorded.get_time_ms(),

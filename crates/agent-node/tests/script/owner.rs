@@ -200,6 +200,27 @@ impl task_context::Server for Owner {
         Ok(())
     }
 
+    async fn request(
+        self: Rc<Self>,
+        params: task_context::RequestParams,
+        mut results: task_context::RequestResults,
+    ) -> Result<(), capnp::Error> {
+        let params = params.get()?;
+        let (number, tool) = (params.get_operation(), params.get_tool()?.to_string()?);
+        let line = format!("{number} request {tool}: {}", params.get_reason()?.to_string()?);
+        self.notes.calls.borrow_mut().push(line);
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+        if tool == "vault" {
+            return Err(to_exception(&Failure::new(Code::Denied, "the request was refused")));
+        }
+        let thing = Thing { path: format!("given-{tool}"), notes: Rc::clone(&self.notes) };
+        results.get().set_object(capnp_rpc::new_client(thing));
+        results.get().init_recorded().set_number(self.notes.next());
+        Ok(())
+    }
+
     async fn finish(
         self: Rc<Self>,
         params: task_context::FinishParams,

@@ -11,6 +11,7 @@
 pub mod binary;
 pub mod chaos;
 pub mod fleet;
+pub mod following;
 pub mod mesh;
 pub mod process;
 pub mod relay;

@@ -3,15 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that unwraps says clearly enough what it expected")]
 
 use std::path::Path;
-use std::time::Duration;
 
-use remit_client::{Event, EventNumber, Fact, Followed, TaskHandle, value_to_json};
+use remit_client::Fact;
+use remit_tests::following::{AT_MOST, result, until};
 use remit_tests::mesh::{Mesh, Via};
 use remit_tests::typed::Typed;
 use serde_json::json;
-
-/// Longer than anything here takes on a machine that is busy with other things.
-const AT_MOST: Duration = Duration::from_secs(60);
 
 /// An effect, a long wait for input, and another effect.
 const TWO_EFFECTS: &str = "export default async (remit) => {
@@ -34,29 +31,6 @@ const OTHER_FIRST: &str = "export default async (remit) => {
     await remit.probe.append('zero');
     return 1;
 }";
-
-/// Follows the task until an event is as wanted, and gives all events up to that one.
-async fn until(task: &TaskHandle, wanted: impl Fn(&Fact) -> bool) -> Vec<Event> {
-    let follow = async {
-        let mut events = task.events(EventNumber(0)).await.unwrap();
-        let mut seen = Vec::new();
-        while let Some(followed) = events.next().await {
-            if let Followed::Event(event) = followed.unwrap() {
-                let found = wanted(&event.fact);
-                seen.push(event);
-                if found {
-                    return seen;
-                }
-            }
-        }
-        panic!("the task's events ended: {seen:#?}");
-    };
-    tokio::time::timeout(AT_MOST, follow).await.unwrap()
-}
-
-async fn result(task: &TaskHandle) -> serde_json::Value {
-    value_to_json(&tokio::time::timeout(AT_MOST, task.result()).await.unwrap().unwrap())
-}
 
 const fn input_is_asked(fact: &Fact) -> bool {
     matches!(fact, Fact::InputRequested { .. })

@@ -3,7 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
-use remit_client::{Error, Failure};
+use remit_client::{Code, Error, Failure};
 
 /// Why a command did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +57,10 @@ impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         match error {
             Error::Invalid(text) => Self::Usage(text),
+            // The detail of a denial is the caveat that refused.
+            Error::Failed(denied) if denied.code == Code::Denied && !denied.detail.is_empty() => {
+                Self::Failed(format!("{denied}  [{}]", denied.detail))
+            }
             other => Self::Failed(other.to_string()),
         }
     }

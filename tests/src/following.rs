@@ -1,0 +1,32 @@
+//! Following a task until something has happened, and not for ever.
+
+use std::time::Duration;
+
+use remit_client::{Event, EventNumber, Fact, Followed, TaskHandle, value_to_json};
+
+/// Longer than anything in a test takes on a machine that is busy with other things.
+pub const AT_MOST: Duration = Duration::from_secs(60);
+
+/// Follows the task until an event is as wanted, and gives all events up to that one.
+pub async fn until(task: &TaskHandle, wanted: impl Fn(&Fact) -> bool) -> Vec<Event> {
+    let follow = async {
+        let mut events = task.events(EventNumber(0)).await.unwrap();
+        let mut seen = Vec::new();
+        while let Some(followed) = events.next().await {
+            if let Followed::Event(event) = followed.unwrap() {
+                let found = wanted(&event.fact);
+                seen.push(event);
+                if found {
+                    return seen;
+                }
+            }
+        }
+        panic!("the task's events ended: {seen:#?}");
+    };
+    tokio::time::timeout(AT_MOST, follow).await.unwrap()
+}
+
+/// What a task that ends well returned, as JSON.
+pub async fn result(task: &TaskHandle) -> serde_json::Value {
+    value_to_json(&tokio::time::timeout(AT_MOST, task.result()).await.unwrap().unwrap())
+}

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use remit_client::{Client, GrantSpec, Role, TaskHandle, TaskSpec};
+use remit_client::{Client, GrantSpec, Role, TaskHandle, TaskSpec, ToolInfo};
 
 use crate::binary;
 use crate::process::Process;
@@ -129,13 +129,19 @@ impl Mesh {
         self.tools = start_tools(self.dir.path(), "tools", &node);
     }
 
+    /// The tool of the tool node, if it was ever registered.
+    pub async fn probe(&self) -> Option<ToolInfo> {
+        let tools = self.client.tools().await.unwrap();
+        tools.into_iter().find(|tool| tool.manifest.tool == "probe")
+    }
+
     /// Waits until every node is registered.
     pub async fn until_nodes_are_there(&self) {
         for _ in 0..2_000 {
-            let tools = self.client.tools().await.unwrap();
+            let probe = self.probe().await;
             let nodes = self.client.nodes().await.unwrap();
             let connected = nodes.iter().filter(|node| node.state == "connected").count();
-            if tools.iter().any(|tool| tool.available) && connected > self.agents.len() {
+            if probe.is_some_and(|tool| tool.available) && connected > self.agents.len() {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -127,7 +127,7 @@ struct Seen {
 
 /// Has a task run to its end: creates it, sends what it asks for, and takes a grant from it.
 async fn drive(client: Client, name: String) -> Seen {
-    let grant = |name| GrantSpec::parse(name, "probe", now_ms()).unwrap();
+    let grant = |name| GrantSpec::parse(name, "probe?onUnknown=fail", now_ms()).unwrap();
     let spec = TaskSpec::script(&name, SCRIPT).input(Value::Text(name.clone()));
     let spec = spec.grant(grant("probe")).grant(grant("spare"));
     let task = loop {

@@ -34,6 +34,11 @@ pub fn repeat(seed: u64) {
     REPEATED.set(Some(StdRng::seed_from_u64(seed)));
 }
 
+/// Whether this thread lives in a simulation that repeats itself.
+pub(crate) fn repeats() -> bool {
+    REPEATED.with_borrow(Option::is_some)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

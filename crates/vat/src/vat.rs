@@ -103,6 +103,10 @@ pub struct VatClosed;
 pub async fn offload<R: Send + 'static>(
     work: impl FnOnce() -> R + Send + 'static,
 ) -> io::Result<R> {
+    if crate::chance::repeats() {
+        // A thread of its own would end when it likes: no second run would be as the first.
+        return Ok(work());
+    }
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)
 }
 

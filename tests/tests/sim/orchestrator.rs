@@ -5,18 +5,21 @@ use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
+use remit_core::Role;
 use remit_orchestrator::audit::Audit;
 use remit_orchestrator::config::Config;
 use remit_orchestrator::listener::Listener;
 use remit_orchestrator::node::{Ground, build_on};
+use remit_orchestrator::pins::Pins;
 use remit_vat::authority::Authority;
 use remit_vat::disk::Disk;
 use remit_vat::tls::Acceptor;
 use turmoil::net::{TcpListener, TcpStream};
 
 use crate::disk::SimJournal;
-use crate::network::{PORT, Purpose, greet};
-use crate::past;
+use crate::network::{PORT, Purpose, greet, identity};
+use crate::world::TOOLS;
+use crate::{past, tool};
 
 /// Longer than any world lasts.
 const CERTIFIED: Duration = Duration::from_secs(86_400);
@@ -24,16 +27,26 @@ const CERTIFIED: Duration = Duration::from_secs(86_400);
 /// The clock of a world begins here, in milliseconds since 1970.
 pub(crate) const BEGINNING_MS: u64 = 1_800_000_000_000;
 
-/// What an orchestrator needs and these worlds do not look at: where invites are kept, and the
-/// keys of the authority. One for all worlds.
+/// What an orchestrator needs and these worlds do not look at: where invites are kept, the keys of
+/// the authority, and the accepted interface of the tool. One for all worlds, in which none writes:
+/// a real disk takes real time, and no second world would be as the first.
 fn unused() -> &'static (tempfile::TempDir, Disk) {
     static UNUSED: OnceLock<(tempfile::TempDir, Disk)> = OnceLock::new();
     UNUSED.get_or_init(|| {
         let dir = tempfile::tempdir().unwrap();
         let disk = Disk::open(&dir.path().join("journal"), 1 << 20).unwrap();
         Authority::load_or_create(&dir.path().join("authority"), "home").unwrap();
+        let accepting = disk.clone();
+        std::thread::spawn(move || accept(accepting)).join().unwrap();
         (dir, disk)
     })
+}
+
+fn accept(disk: Disk) {
+    let pins = Pins::new(disk, Audit::in_memory(Box::new(|| BEGINNING_MS)));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let (node, offered) = (identity(Role::ToolNode, TOOLS), tool::manifest());
+    assert_eq!(runtime.block_on(pins.judge(&node, &offered)), Ok(None));
 }
 
 fn authority(dir: &Path) -> Authority {

@@ -99,7 +99,7 @@ pub(crate) async fn run(
             Step::Append => agent.append_once(&line, false).await?,
             Step::Chain => agent.append_once(&line, true).await?,
             Step::Both => agent.both(&line).await?,
-            Step::Put => agent.insist("put", &line).await?,
+            Step::Put => agent.insist("put", &text(&line)).await?,
             Step::Sleep => agent.sleep().await?,
             Step::Input => agent.input().await?,
         };
@@ -172,9 +172,9 @@ impl Agent<'_> {
     }
 
     /// A call that may be repeated, until the tool is there.
-    async fn insist(&mut self, method: &str, line: &str) -> Result<Answer, Over> {
+    async fn insist(&mut self, method: &str, args: &Value<u32>) -> Result<Answer, Over> {
         for _ in 0..TRIES {
-            match self.call(method, &text(line)).await? {
+            match self.call(method, args).await? {
                 Err(failure) if failure.code == Code::Unavailable => {
                     let _slept = self.sleep().await?;
                 }
@@ -194,7 +194,7 @@ impl Agent<'_> {
             };
             match appended {
                 Err(failure) if failure.code == Code::Unknown => {
-                    match self.insist("lines", line).await? {
+                    match self.insist("lines", &Value::Fields(Vec::new())).await? {
                         Ok(Value::List(lines)) if lines.contains(&Value::Text(line.into())) => {
                             return Ok(Ok(Value::Null));
                         }

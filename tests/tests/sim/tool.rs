@@ -9,7 +9,7 @@ use remit_core::Role;
 use remit_schema::object_capnp::object;
 use remit_schema::tool_node_capnp::tool_node_port;
 use remit_tool_node::Node;
-use remit_tool_node::kit::{CallContext, Failure, Interface, Method, NoArgs, Tool};
+use remit_tool_node::kit::{CallContext, Failure, Interface, Manifest, Method, NoArgs, Tool};
 use remit_tool_node::ledger::Ledger;
 use remit_vat::chance;
 use schemars::JsonSchema;
@@ -18,6 +18,7 @@ use serde::Deserialize;
 use crate::disk::{Mounted, SimJournal, SimStore};
 use crate::network::{connect, identity, pause};
 use crate::past::{Happened, Past};
+use crate::world::TOOLS;
 
 /// What a tool node has beside its process.
 pub(crate) struct Shelf {
@@ -81,11 +82,23 @@ fn book(shelf: Arc<Shelf>) -> Tool {
     Tool::new("book", "1.0.0", "For worlds.").interface(interface).root(Rc::new(Book { shelf }))
 }
 
+/// What the host offers.
+pub(crate) fn manifest() -> Manifest {
+    let past = Arc::new(Past::default());
+    let shelf = Shelf {
+        ledger: SimStore::new(0),
+        file: Mutex::default(),
+        journal: SimJournal::new(0, Arc::clone(&past)),
+        past,
+    };
+    book(Arc::new(shelf)).open().unwrap().manifest().clone()
+}
+
 /// One life of the host.
 pub(crate) async fn run(shelf: Arc<Shelf>) -> turmoil::Result {
     let ledger = Ledger::over(Rc::new(Mounted(Arc::clone(&shelf.ledger))))?;
     let node = Node::with(vec![book(Arc::clone(&shelf))], Vec::new(), ledger)?;
-    let who = identity(Role::ToolNode, "tools");
+    let who = identity(Role::ToolNode, TOOLS);
     loop {
         let (port, connection) = connect::<tool_node_port::Client>(&who).await;
         let tapped = Tap { port, past: Arc::clone(&shelf.past) };

@@ -17,7 +17,7 @@ use crate::tool::Shelf;
 use crate::{agent, client, orchestrator, tool};
 
 const AGENTS: [&str; 2] = ["agents-1", "agents-2"];
-const TOOLS: &str = "tools";
+pub(crate) const TOOLS: &str = "tools";
 const CLIENT: &str = "client";
 
 /// Faults begin until then; each is over some seconds later.
@@ -42,6 +42,18 @@ enum Action {
     Hold(&'static str, &'static str),
     Release(&'static str, &'static str),
     Refuse(bool),
+}
+
+impl Action {
+    /// The link that it cuts, holds up or mends.
+    const fn link(&self) -> Option<(&'static str, &'static str)> {
+        match *self {
+            Self::Partition(a, b) | Self::Repair(a, b) | Self::Hold(a, b) | Self::Release(a, b) => {
+                Some((a, b))
+            }
+            Self::Crash(_) | Self::Bounce(_) | Self::Refuse(_) => None,
+        }
+    }
 }
 
 /// What is left of a world when it has ended.
@@ -173,7 +185,7 @@ fn populate(
 /// What is to be done, in the order of time. Everything ends some time.
 fn plan(chance: &mut StdRng) -> Vec<(u64, Action)> {
     let hosts = [ORCHESTRATOR, AGENTS[0], AGENTS[1], TOOLS, CLIENT];
-    let mut plan = Vec::new();
+    let mut plan: Vec<(u64, Action)> = Vec::new();
     for _ in 0..chance.random_range(1..5) {
         let begins = chance.random_range(100..FAULTS_MS);
         let host = hosts[chance.random_range(0..hosts.len())];
@@ -194,7 +206,15 @@ fn plan(chance: &mut StdRng) -> Vec<(u64, Action)> {
             ),
             _ => ((begins, Action::Refuse(true)), (brief, Action::Refuse(false))),
         };
-        plan.extend([first, last]);
+        // The end of one fault of a link ends them all, and a partition would be too short.
+        let link = first.1.link();
+        let taken = plan.iter().any(|(_, before)| {
+            let cut = |action: &Action| matches!(action, Action::Partition(..));
+            before.link() == link && (cut(before) || cut(&first.1))
+        });
+        if link.is_none() || !taken {
+            plan.extend([first, last]);
+        }
     }
     plan.sort_by_key(|(at, _)| *at);
     plan

@@ -4,6 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use futures::FutureExt as _;
 use remit_core::{CallNumber, Code, Event, EventNumber, Fact, Failure};
 use remit_schema::mesh_capnp::{event_sink, subscription};
 use remit_vat::connection::within;
@@ -43,8 +44,7 @@ pub(crate) async fn follow(session: Rc<Session>, task: Way, after: EventNumber, 
 async fn feed(session: &Session, task: &Way, progress: &Rc<Progress>) -> Result<(), Error> {
     while !progress.is_over() {
         let link = session.link().await?;
-        let turn = progress.turn.get() + 1;
-        progress.turn.set(turn);
+        let turn = progress.begin();
         match subscribe(&link, task, progress, turn).await {
             Ok(lease) => {
                 progress.wait(&link).await;
@@ -96,6 +96,21 @@ impl Progress {
         self.ended.get() && self.caught_up.get()
     }
 
+    /// Begins a turn, in which nothing counts that was said in an earlier one.
+    fn begin(&self) -> u64 {
+        let turn = self.turn.get() + 1;
+        self.turn.set(turn);
+        let _ = self.change.notified().now_or_never();
+        turn
+    }
+
+    /// Wakes the feed, if `turn` is the one that it waits for.
+    fn wake(&self, turn: u64) {
+        if self.turn.get() == turn {
+            self.change.notify_one();
+        }
+    }
+
     /// Waits until the subscription has done all it can.
     async fn wait(&self, link: &Link) {
         tokio::select! {
@@ -113,7 +128,7 @@ impl Progress {
             return Err(stale());
         }
         let Ok(Ok(room)) = room else {
-            self.change.notify_one();
+            self.wake(turn);
             return Err(stale());
         };
         match &item {
@@ -129,13 +144,16 @@ impl Progress {
     }
 
     async fn take(&self, turn: u64, event: Event) -> Result<(), Failure> {
+        if self.turn.get() != turn {
+            return Err(stale());
+        }
         if event.number <= self.cursor.get() {
             return Ok(());
         }
         if event.number != self.cursor.get().next() {
             let why = format!("event {} came after {}", event.number, self.cursor.get());
             self.failure.replace(Some(Failure::new(Code::Failed, why)));
-            self.change.notify_one();
+            self.wake(turn);
             return Err(stale());
         }
         self.hand(turn, Followed::Event(event)).await
@@ -169,36 +187,34 @@ impl Sink {
         let events = read().inspect_err(|malformed| {
             let why = format!("an event that this version cannot read: {malformed}");
             self.progress.failure.replace(Some(Failure::new(Code::Failed, why)));
-            self.progress.change.notify_one();
+            self.progress.wake(self.turn);
         })?;
         // When the mesh is not answered in time it lets go of the subscription without a word.
-        let abandoned = Abandoned(&self.progress);
+        let abandoned = Abandoned(self);
         for event in events {
             self.progress.take(self.turn, event).await?;
         }
         std::mem::forget(abandoned);
         if self.progress.is_over() {
-            self.progress.change.notify_one();
+            self.progress.wake(self.turn);
         }
         Ok(())
     }
 }
 
 /// Gives the subscription up if it is dropped: the mesh did not wait for the answer.
-struct Abandoned<'a>(&'a Progress);
+struct Abandoned<'a>(&'a Sink);
 
 impl Drop for Abandoned<'_> {
     fn drop(&mut self) {
-        self.0.change.notify_one();
+        self.0.progress.wake(self.0.turn);
     }
 }
 
 impl Drop for Sink {
     /// The mesh let go of it: if that was not expected, asking again says why.
     fn drop(&mut self) {
-        if self.progress.turn.get() == self.turn {
-            self.progress.change.notify_one();
-        }
+        self.progress.wake(self.turn);
     }
 }
 
@@ -222,7 +238,7 @@ impl event_sink::Server for Sink {
             self.progress.hand(self.turn, item).await.map_err(|failure| to_exception(&failure))?;
         }
         if self.progress.is_over() {
-            self.progress.change.notify_one();
+            self.progress.wake(self.turn);
         }
         Ok(())
     }

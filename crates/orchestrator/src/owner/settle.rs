@@ -44,12 +44,11 @@ impl Owner {
                 tokio::time::sleep(backoff.next_wait()).await;
             }
             let taken = place.take().unwrap_or_else(|| self.gate_of(asked).enter(asked.call));
-            let known = match asked.read_only {
-                true => Known::Resend,
-                false => {
-                    taken.first().await;
-                    self.look_up(asked).await
-                }
+            let known = if asked.read_only && !self.is_own(asked.grant) {
+                Known::Resend
+            } else {
+                taken.first().await;
+                self.look_up(asked).await
             };
             let sent = match known {
                 Known::Answer(answer) => return Some(*answer),
@@ -96,6 +95,10 @@ impl Owner {
         }
         if self.is_own(asked.grant) {
             let why = "the object's process went away with the call in flight".to_owned();
+            // It never comes back, so that sending again is of no use.
+            if asked.read_only || asked.idempotent {
+                return Known::Answer(Box::new(Answer::failed(unknown(asked, &why))));
+            }
             return Known::Unclear(Ledger::None, why);
         }
         let live = match self.live_tool(&grant.node, &grant.tool, &grant.manifest.version).await {

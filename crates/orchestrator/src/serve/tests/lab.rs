@@ -29,7 +29,7 @@ use crate::registry::{AgentOffer, Registry, ToolOffer};
 use crate::tasks::{GrantRoot, GrantSpec, TaskSpec, Tasks};
 use crate::tickets::Tickets;
 
-pub(super) use ask::{attenuate, call, lend, said, spawn, split, with};
+pub(super) use ask::{Call, attenuate, call, lend, said, spawn, split, with};
 pub(super) use tool::{Host, Tool, manifest};
 
 /// How an agent reaches its task, and the orchestrator the tool.
@@ -235,10 +235,20 @@ async fn create_from(site: &Site, first: &str, limits: TimeLimits) -> Rc<Owner> 
     site.tasks.create(spec, &who(Role::Client, "me")).await.unwrap()
 }
 
+/// Takes a grant back, durably.
+pub(super) async fn revoke(owner: &Rc<Owner>, grant: u32) {
+    let (grant, reason, by) = (remit_core::GrantId(grant), "enough".into(), "me".into());
+    let cut = remit_core::task::Command::RevokeGrant { grant, reason, by };
+    owner.record_durably(&cut).await.unwrap();
+}
+
 /// All events of a task so far.
 pub(super) fn events(lab: &Lab, key: &crate::owner::TaskKey) -> Vec<remit_core::Event> {
     lab.journal.read(&key.tenant, key.task, remit_core::EventNumber(0), 10_000).unwrap()
 }
+
+/// A test that takes as long waits for something that does not come.
+const HANGS: std::time::Duration = std::time::Duration::from_secs(120);
 
 /// Runs one body over both transports.
 pub(super) async fn over_both<F: Future<Output = ()>>(body: impl Fn(Lab) -> F) {
@@ -249,7 +259,8 @@ pub(super) async fn over_both<F: Future<Output = ()>>(body: impl Fn(Lab) -> F) {
 
 /// Runs one body over one of them.
 pub(super) async fn over<F: Future<Output = ()>>(transport: Transport, body: impl Fn(Lab) -> F) {
-    LocalSet::new().run_until(body(Lab::new(transport))).await;
+    let run = tokio::time::timeout(HANGS, body(Lab::new(transport)));
+    LocalSet::new().run_until(run).await.expect("the test does not hang");
 }
 
 /// Makes two tests of each body: in memory, and over mutual TLS on loopback.

@@ -16,15 +16,15 @@ use tokio::task::JoinHandle;
 use super::lab::{call, create_with, over_both, said};
 use crate::owner::Owner;
 
-type Said = Result<(Value<u32>, u64), Failure>;
+pub(super) type Said = Result<(Value<u32>, u64), Failure>;
 
 /// A call whose answer is not waited for here.
-fn asked(promise: RemotePromise<call_results::Owned>) -> JoinHandle<Said> {
+pub(super) fn asked(promise: RemotePromise<call_results::Owned>) -> JoinHandle<Said> {
     tokio::task::spawn_local(said(promise))
 }
 
 /// Waits until so many questions wait for a person.
-async fn questions(owner: &Rc<Owner>, count: usize) {
+pub(super) async fn questions(owner: &Rc<Owner>, count: usize) {
     let mut progress = owner.progress();
     while owner.with(|task| task.count_questions()) != count {
         progress.changed().await.unwrap();
@@ -32,7 +32,7 @@ async fn questions(owner: &Rc<Owner>, count: usize) {
 }
 
 /// A decision on a held call, which names its digest.
-fn decision(owner: &Owner, call: u64, approval: Approval) -> ApprovalDecided {
+pub(super) fn decision(owner: &Owner, call: u64, approval: Approval) -> ApprovalDecided {
     let call = CallNumber(call);
     let digest = owner.with(|task| task.request(call).map(|request| request.digest));
     ApprovalDecided {
@@ -45,11 +45,11 @@ fn decision(owner: &Owner, call: u64, approval: Approval) -> ApprovalDecided {
     }
 }
 
-async fn decide(owner: &Rc<Owner>, decided: ApprovalDecided) -> Result<(), Failure> {
+pub(super) async fn decide(owner: &Rc<Owner>, decided: ApprovalDecided) -> Result<(), Failure> {
     owner.record_durably(&Command::DecideApproval(Box::new(decided))).await.map(|_| ())
 }
 
-async fn approve(owner: &Rc<Owner>, call: u64) -> Result<(), Failure> {
+pub(super) async fn approve(owner: &Rc<Owner>, call: u64) -> Result<(), Failure> {
     decide(owner, decision(owner, call, Approval::Approve)).await
 }
 

@@ -1,9 +1,17 @@
 //! What must fail, one file per property, over both transports.
 
+mod another_family;
+mod approval;
 mod audited;
+mod budget;
 mod callback;
 mod dishonest_tool;
+mod expiry;
 mod forge;
+mod leaving_a_folder;
 mod manifest_changed;
+mod obtained_before;
+mod replay;
+mod sibling;
 mod use_after_revoke;
 mod widen;

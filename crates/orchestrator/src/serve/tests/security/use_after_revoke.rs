@@ -2,10 +2,9 @@
 
 use std::rc::Rc;
 
-use remit_core::task::Command;
-use remit_core::{Code, GrantId, Outcome, Role};
+use remit_core::{Code, Outcome, Role};
 
-use super::super::lab::{Lab, Site, call, create, granted, over_both_transports, said};
+use super::super::lab::{Lab, Site, call, create, granted, over_both_transports, revoke, said};
 use crate::owner::Owner;
 use crate::serve::fakes::who;
 use crate::tasks::holders::Selection;
@@ -21,12 +20,6 @@ over_both_transports!(
     all_that_is_meant_is_taken_back_at_once_and_nothing_else,
     call_in_flight_is_cancelled_and_recorded_as_cut,
 );
-
-async fn revoke(owner: &Rc<Owner>, grant: u32) {
-    let (reason, by) = ("test".into(), "me".into());
-    let command = Command::RevokeGrant { grant: GrantId(grant), reason, by };
-    owner.record_durably(&command).await.unwrap();
-}
 
 fn seen(lab: &Lab) -> Vec<String> {
     lab.seen.borrow().clone()

@@ -190,3 +190,61 @@ async fn a_viewer_is_shared_by_command_and_shows_without_letting_do() {
     let secret = line.strip_prefix("remit:").unwrap();
     assert!(!audit.contains(secret) && !log.contains(secret));
 }
+
+/// The parts of a reference that are its power, each as bytes and as its line has it.
+fn secrets(reference: &Reference) -> Vec<Vec<u8>> {
+    let (bytes, home) = (reference.to_bytes(), reference.home());
+    let head = 4 + home.mesh.len() + home.tenant.len() + home.address.len();
+    let (secret, tag) = (head, bytes.len() - 32);
+    let line = reference.to_line();
+    let coded = |at: usize| line.as_bytes()["remit:".len() + at.div_ceil(3) * 4..][..36].to_vec();
+    vec![bytes[secret..][..32].to_vec(), bytes[tag..].to_vec(), coded(secret), coded(tag)]
+}
+
+/// Every file below the folder.
+fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bits_are_in_no_file_of_the_mesh_and_in_nothing_that_a_script_sees() {
+    let mut mesh = Mesh::start(1).await;
+    let script = "export default async (remit) => {
+        const told = await remit.input();
+        return { told, held: Object.keys(remit), all: JSON.stringify(remit),
+            said: await remit.probe.echo('x') };
+    }";
+    let task = mesh.task(script, "").await;
+    let grant = task.grants().await.unwrap()[0].grant;
+    let of_task = task.save(RefSpec::new("the task")).await.unwrap();
+    let of_grant = task.save_grant(grant, RefSpec::new("its probe")).await.unwrap();
+    let caveat = remit_core::grant::text::parse_caveat("calls=3", 0).unwrap();
+    let narrow = of_grant.attenuate(&[caveat]).unwrap();
+    let held = mesh.client.restore(&of_task).await.unwrap().into_task().unwrap();
+    let probe = mesh.client.restore(&narrow).await.unwrap().into_object().unwrap();
+    probe.call("append", args("seen")).await.unwrap();
+    held.send(text("go on")).await.unwrap();
+    let result = value_to_json(&task.result().await.unwrap()).to_string();
+    let (log, mut events) = (mesh.client.refs().await.unwrap(), Vec::new());
+    let mut followed = task.events(EventNumber(0)).await.unwrap();
+    while let Some(event) = followed.next().await {
+        events.push(format!("{:?}", event.unwrap()));
+    }
+    let shown = format!("{result} {log:?} {events:?} {held:?} {probe:?}");
+    mesh.orchestrator.terminate().await;
+    let secrets: Vec<_> = [&of_task, &of_grant, &narrow].into_iter().flat_map(secrets).collect();
+    let hex = |secret: &Vec<u8>| -> String {
+        secret.iter().map(|byte| format!(r"\x{byte:02x}")).collect()
+    };
+    let any: Vec<String> = secrets.iter().map(hex).collect();
+    let any = regex::bytes::Regex::new(&format!("(?-u){}", any.join("|"))).unwrap();
+    let holds = |text: &[u8]| any.is_match(text);
+    assert!(holds(narrow.to_line().as_bytes()) && holds(&of_task.to_bytes()), "it would be found");
+    assert!(!holds(shown.as_bytes()), "{shown}");
+    let kept = files(mesh.dir());
+    assert!(kept.iter().any(|file| file.ends_with("orchestrator.log")), "{kept:?}");
+    for file in kept {
+        assert!(!holds(&std::fs::read(&file).unwrap()), "{}", file.display());
+    }
+}

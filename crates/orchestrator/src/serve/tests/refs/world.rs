@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use remit_core::audit::Decision;
+use remit_core::audit::{Decision, Record};
 use remit_core::reference::{Home, HostKey};
-use remit_core::{EventNumber, Failure, Reference, Role, TaskId, Value};
+use remit_core::{Event, EventNumber, Failure, Identity, Reference, Role, TaskId, Value};
 use remit_schema::mesh_capnp::{event_sink, mesh, task};
 use remit_schema::object_capnp::object;
 use remit_schema::reference_capnp::ref_spec;
@@ -53,23 +53,50 @@ pub(super) struct World {
 /// Runs one body over both transports.
 pub(super) async fn over_both(body: impl AsyncFn(&World)) {
     for transport in [Transport::SameProcess, Transport::Tls] {
-        let run = async {
-            let dir = tempfile::tempdir().unwrap();
-            let world = World {
-                disk: Disk::open(&dir.path().join("disk"), 4 << 20).unwrap(),
-                dir,
-                journal: Arc::new(MemoryJournal::new()),
-                transport,
-                seen: Rc::default(),
-                site: RefCell::default(),
-                held: Rc::default(),
-            };
-            world.restart().await;
-            body(&world).await;
-        };
-        LocalSet::new().run_until(run).await;
+        over(transport, &body).await;
     }
 }
+
+/// Runs one body over one of them.
+pub(super) async fn over(transport: Transport, body: impl AsyncFn(&World)) {
+    let run = async {
+        let dir = tempfile::tempdir().unwrap();
+        let world = World {
+            disk: Disk::open(&dir.path().join("disk"), 4 << 20).unwrap(),
+            dir,
+            journal: Arc::new(MemoryJournal::new()),
+            transport,
+            seen: Rc::default(),
+            site: RefCell::default(),
+            held: Rc::default(),
+        };
+        world.restart().await;
+        body(&world).await;
+    };
+    LocalSet::new().run_until(run).await;
+}
+
+/// Makes two tests of each body: in memory, and over mutual TLS on loopback.
+macro_rules! must_fail {
+    ($($name:ident),+ $(,)?) => {
+        mod in_memory {
+            $(#[tokio::test]
+            async fn $name() {
+                use crate::serve::tests::lab::Transport;
+                crate::serve::tests::refs::world::over(Transport::SameProcess, super::$name).await;
+            })+
+        }
+        mod over_tls {
+            $(#[tokio::test]
+            async fn $name() {
+                use crate::serve::tests::lab::Transport;
+                crate::serve::tests::refs::world::over(Transport::Tls, super::$name).await;
+            })+
+        }
+    };
+}
+
+pub(super) use must_fail;
 
 impl World {
     /// Ends the orchestrator, if it runs, and starts another on the same disk.
@@ -127,15 +154,29 @@ impl World {
 
     /// The names of all events of a task.
     pub(super) fn told(&self, task: &str) -> Vec<&'static str> {
+        self.events(task, EventNumber(0)).iter().map(|event| event.fact.name()).collect()
+    }
+
+    /// The events of a task after this one.
+    pub(super) fn events(&self, task: &str, after: EventNumber) -> Vec<Event> {
         let task: TaskId = task.parse().unwrap();
-        let events = self.journal.read("default", task, EventNumber(0), 1_000).unwrap();
-        events.iter().map(|event| event.fact.name()).collect()
+        self.journal.read("default", task, after, 1_000).unwrap()
     }
 
     /// What the mesh's own audit log says was decided.
     pub(super) fn audited(&self) -> Vec<Decision> {
-        let records = self.site().audit.read("default", 0, 1_000).unwrap();
-        records.into_iter().map(|record| record.decision).collect()
+        self.records().into_iter().map(|record| record.decision).collect()
+    }
+
+    /// The mesh's own audit log.
+    pub(super) fn records(&self) -> Vec<Record> {
+        self.site().audit.read("default", 0, 1_000).unwrap()
+    }
+
+    /// Refuses if anything was done at the tool, or anybody was handed anything more.
+    pub(super) fn nothing_was_done(&self) {
+        assert_eq!(self.seen(), Vec::<String>::new(), "no call reached the tool");
+        assert!(!self.audited().contains(&Decision::Restored), "{:?}", self.audited());
     }
 
     pub(super) fn stored(&self) -> Vec<Pair> {
@@ -144,7 +185,12 @@ impl World {
 
     /// The mesh as the client of this name sees it.
     pub(super) fn mesh(&self, name: &str) -> Mesh {
-        let (site, identity) = (self.site(), who(Role::Client, name));
+        self.mesh_as(who(Role::Client, name))
+    }
+
+    /// The mesh as this client sees it.
+    pub(super) fn mesh_as(&self, identity: Identity) -> Mesh {
+        let site = self.site();
         let mesh = match self.transport {
             Transport::SameProcess => capnp_rpc::new_client(MeshServer::new(site, identity)),
             Transport::Tls => {
@@ -217,6 +263,11 @@ impl Live {
 
 impl Mesh {
     pub(super) async fn create(&self) -> Held {
+        self.create_with(&[]).await
+    }
+
+    /// A task whose one grant has these caveats.
+    pub(super) async fn create_with(&self, caveats: &[&str]) -> Held {
         let mut request = self.0.create_task_request();
         let mut spec = request.get().init_spec();
         spec.set_name("test");
@@ -227,6 +278,11 @@ impl Mesh {
         file.set_text("export default async () => 1");
         let mut grant = spec.init_grants(1).get(0);
         grant.set_name("lab");
+        let mut list = grant.reborrow().init_caveats(u32::try_from(caveats.len()).unwrap());
+        for (at, caveat) in (0..).zip(caveats) {
+            let caveat = remit_core::grant::text::parse_caveat(caveat, 0).unwrap();
+            wire::event::write_caveat(list.reborrow().get(at), &caveat);
+        }
         grant.init_tool().set_tool("lab");
         let response = request.send().promise.await.unwrap();
         let created = response.get().unwrap();
@@ -279,6 +335,16 @@ impl Held {
     pub(super) async fn save(&self, spec: Spec) -> Result<Reference, Failure> {
         let mut request = self.task.save_request();
         spec.write(request.get().init_spec());
+        let response = request.send().promise.await.map_err(|error| to_failure(&error))?;
+        Ok(Reference::from_bytes(response.get().unwrap().get_ref().unwrap()).unwrap())
+    }
+
+    /// The same for whoever this says.
+    pub(super) async fn save_for(&self, owner: &str, spec: Spec) -> Result<Reference, Failure> {
+        let mut request = self.task.save_request();
+        let mut written = request.get().init_spec();
+        spec.write(written.reborrow());
+        written.set_owner(owner);
         let response = request.send().promise.await.map_err(|error| to_failure(&error))?;
         Ok(Reference::from_bytes(response.get().unwrap().get_ref().unwrap()).unwrap())
     }
@@ -386,4 +452,14 @@ pub(super) async fn said(
     let response = request.send().promise.await.map_err(|error| to_failure(&error))?;
     let value = response.get().unwrap().get_value().unwrap();
     Ok(wire::value::read(value).unwrap().0)
+}
+
+/// The object that `open` returns.
+pub(super) async fn opened(object: &object::Client) -> object::Client {
+    let mut request = object.call_request();
+    request.get().set_method("open");
+    request.get().set_key(b"open");
+    request.get().init_args().set_null(());
+    let response = request.send().promise.await.unwrap();
+    response.get().unwrap().get_object().unwrap()
 }

@@ -114,7 +114,7 @@ async fn start(mesh: &Mesh, size: &Size) -> Vec<TaskHandle> {
             ("name".into(), Value::Text(format!("task {number}"))),
             ("steps".into(), Value::Integer(steps)),
         ]);
-        let grant = GrantSpec::parse("probe", "probe", now_ms()).unwrap();
+        let grant = GrantSpec::parse("probe", "probe?onUnknown=fail", now_ms()).unwrap();
         let spec = TaskSpec::script(format!("race {number}"), SCRIPT).input(input).grant(grant);
         tasks.push(mesh.client.create_task(spec).await.unwrap());
     }

@@ -4,3 +4,4 @@
 pub mod audit;
 pub mod faults;
 pub mod load;
+pub mod person;

@@ -126,10 +126,10 @@ async fn questions_and_decisions_outlive_the_death_of_everything() {
     mesh.agents[0].kill();
     mesh.restart_orchestrator();
     assert_eq!(question(&task).await, asked);
-    task.approve(asked.0.operation, asked.1).await.unwrap();
-    // No agent runs: what was decided is on disk and nowhere else.
-    mesh.orchestrator.kill();
+    // Neither agent nor tool runs: what was decided is on disk and nowhere else.
     mesh.tools.kill();
+    task.approve(asked.0.operation, asked.1).await.unwrap();
+    mesh.orchestrator.kill();
     mesh.restart_orchestrator();
     mesh.restart_tools().await;
     mesh.restart_agent(0).await;

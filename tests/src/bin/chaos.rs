@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use remit_tests::chaos::{audit, faults, load};
+use remit_tests::chaos::{audit, faults, load, person};
 use remit_tests::fleet::Fleet;
 use tokio::sync::watch;
 
@@ -59,6 +59,9 @@ async fn main() -> ExitCode {
 async fn run(arguments: &Arguments) -> bool {
     let mut fleet = Fleet::start(2, 3, CONFIG).await;
     let (ending, over) = watch::channel(false);
+    let dirs = fleet.nodes.iter().map(|node| (node.name.clone(), fleet.dir_of(node))).collect();
+    let (leaving, gone) = watch::channel(false);
+    let person = tokio::spawn(person::answer(fleet.client.clone(), dirs, gone));
     let lane = |number| tokio::spawn(load::lane(fleet.client.clone(), number, over.clone()));
     let lanes: Vec<_> = (0..LANES).map(lane).collect();
     let mut chance = StdRng::seed_from_u64(arguments.seed);
@@ -74,11 +77,15 @@ async fn run(arguments: &Arguments) -> bool {
         tasks.extend(lane.await.unwrap());
     }
     let report = audit::audit(&fleet, &tasks).await;
+    leaving.send_replace(true);
+    let answered = person.await.unwrap();
     println!("tasks completed      {} of {}", report.completed, tasks.len());
     report.failed.iter().for_each(|failed| println!("  {failed}"));
     made.0.iter().for_each(|(what, count)| println!("{what:<20} {count}"));
     println!("effects              {}", report.effects);
-    println!("unknown outcomes     {}", report.unknown);
+    let asked = answered.happened + answered.sent_again;
+    println!("unknown outcomes     {asked} asked: {} had happened", answered.happened);
+    println!("given up             {}", report.unknown);
     println!("lost effects         {}", report.lost);
     println!("doubled effects      {}", report.doubled);
     println!("effects unasked for  {}", report.stray);

@@ -16,6 +16,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+/// More than count while somebody looks who has counted.
+const KEPT_NAMES: usize = 1024;
+
 /// The root: its effects go into one file.
 struct Probe {
     effects: PathBuf,
@@ -35,6 +38,11 @@ struct Spend {
 }
 
 #[derive(Deserialize, JsonSchema)]
+struct By {
+    name: Option<String>,
+}
+
+#[derive(Deserialize, JsonSchema)]
 struct Wait {
     ms: u64,
 }
@@ -51,16 +59,21 @@ impl Probe {
         written.await.and_then(|done| done).map_err(|error| fail::failed(error.to_string()))
     }
 
-    /// Adds one to the number in a file, which is on disk when this answers.
-    async fn count(self: Rc<Self>, _: NoArgs, _: CallContext) -> Result<u64, Failure> {
+    /// Adds one to the number in a file, which is on disk when this answers, with the names of those
+    /// who counted last.
+    async fn count(self: Rc<Self>, by: By, _: CallContext) -> Result<u64, Failure> {
         let (path, one) = (self.effects.with_file_name("counter.txt"), Arc::clone(&self.counting));
         let counted = offload(move || {
             let _alone = one.lock().unwrap_or_else(PoisonError::into_inner);
             let text = std::fs::read_to_string(&path).unwrap_or_default();
-            let next = text.trim().parse().unwrap_or(0_u64) + 1;
+            let mut lines = text.lines();
+            let next = lines.next().and_then(|number| number.parse().ok()).unwrap_or(0_u64) + 1;
+            let first = [next.to_string(), by.name.unwrap_or_default()];
+            let kept = lines.take(KEPT_NAMES).map(str::to_owned);
+            let text = first.into_iter().chain(kept).collect::<Vec<_>>().join("\n");
             let fresh = path.with_extension("fresh");
             let mut file = std::fs::File::create(&fresh)?;
-            file.write_all(next.to_string().as_bytes())?;
+            file.write_all(text.as_bytes())?;
             file.sync_data()?;
             std::fs::rename(&fresh, &path)?;
             Ok::<_, std::io::Error>(next)

@@ -16,7 +16,7 @@ pub struct Report {
     pub failed: Vec<String>,
     /// Calls with effects that were answered.
     pub effects: usize,
-    /// Calls of which nobody knew what had become.
+    /// Calls that were given up, as nobody knew what had become of them.
     pub unknown: usize,
     /// Effects that were acknowledged and are not there.
     pub lost: usize,
@@ -67,7 +67,7 @@ pub async fn audit(fleet: &Fleet, tasks: &[TaskHandle]) -> Report {
             *lines.entry(line.to_owned()).or_default() += 1;
         }
         let text = std::fs::read_to_string(dir.join("counter.txt")).unwrap_or_default();
-        let counter = text.trim().parse().unwrap_or(0_u64);
+        let counter = text.lines().next().and_then(|number| number.parse().ok()).unwrap_or(0_u64);
         let counted = said.counted.remove(&node.name).unwrap_or_default();
         let most = counted.sure + counted.unsure;
         report.lost += usize::try_from(counted.sure.saturating_sub(counter)).unwrap();
@@ -120,7 +120,7 @@ async fn read(task: &TaskHandle, said: &mut Said, report: &mut Report) {
 }
 
 /// The first text in a value.
-fn text_in<C>(value: &Value<C>) -> Option<String> {
+pub(super) fn text_in<C>(value: &Value<C>) -> Option<String> {
     match value {
         Value::Text(text) => Some(text.clone()),
         Value::List(items) => items.iter().find_map(text_in),

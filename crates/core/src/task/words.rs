@@ -18,7 +18,6 @@ impl Task {
         user: &str,
     ) -> String {
         let grant = self.grants.get(&request.grant).map(|held| &held.grant);
-        let tool = grant.map_or("?", |grant| grant.tool.as_str());
         let name = match grant.map_or("", |grant| grant.name.as_str()) {
             "" => format!("grant {}", request.grant),
             name => format!("`{name}`"),
@@ -29,14 +28,19 @@ impl Task {
             understood if understood.idempotent => "twice is the same as once",
             _ => "it has an effect",
         };
+        let who = if user == "task" { "the task's agent" } else { user };
+        format!("{}, by {who} through {name}; {annotated}", self.call_in_words(request))
+    }
+
+    /// A call in fewer words: tool, method, arguments.
+    pub fn call_in_words(&self, request: &CallRequested) -> String {
+        let tool = self.grants.get(&request.grant).map_or("?", |held| held.grant.tool.as_str());
         let at = match request.path.as_str() {
             "" => String::new(),
             path => format!(" at {path:?}"),
         };
-        let who = if user == "task" { "the task's agent" } else { user };
-        let args = args(&request.args);
-        let method = &request.method;
-        format!("{tool}: {method}({args}){at}, by {who} through {name}; {annotated}")
+        let (method, args) = (&request.method, args(&request.args));
+        format!("{tool}: {method}({args}){at}")
     }
 }
 

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use remit_core::event::{Grant, Ledger, OnUnknown};
 use remit_core::grant::text::GrantText;
-use remit_core::task::{Command, Question, Stamp};
+use remit_core::task::{Command, Question, Stamp, Task};
 use remit_core::{CallNumber, Code, Failure, GrantId, Identity, TaskId, Value};
 
 use super::{GrantSpec, Tasks};
@@ -100,8 +100,7 @@ impl Tasks {
     pub fn questions(&self, owner: &Rc<Owner>) -> Vec<Item> {
         let task_id = owner.key().task;
         let mut items: Vec<Item> = owner.with(|task| {
-            let name = &task.created().name;
-            task.questions().iter().map(|question| item(task_id, name, question)).collect()
+            task.questions().iter().map(|question| item(task_id, task, question)).collect()
         });
         for item in &mut items {
             if let Asks::Power { tool, offers, .. } = &mut item.asks {
@@ -175,7 +174,7 @@ fn text(tool: String, version: String, path: String, caveats: Vec<remit_core::Ca
     GrantText { tool, version, path, caveats, on_unknown: OnUnknown::Inherit }.to_string()
 }
 
-fn item(task: TaskId, name: &str, question: &Question<'_>) -> Item {
+fn item(task_id: TaskId, task: &Task, question: &Question<'_>) -> Item {
     let (summary, asks) = match question {
         Question::Approval(request, hold) => {
             let asks = Asks::Approval {
@@ -193,9 +192,8 @@ fn item(task: TaskId, name: &str, question: &Question<'_>) -> Item {
         }
         Question::Settlement(request, unsettled) => {
             let summary = format!(
-                "did {} on {} happen? {}",
-                request.method,
-                request.object,
+                "did it happen? {}; {}",
+                task.call_in_words(request),
                 unsettled.ledger.explained()
             );
             let reason = unsettled.reason.clone();
@@ -203,8 +201,8 @@ fn item(task: TaskId, name: &str, question: &Question<'_>) -> Item {
         }
     };
     Item {
-        task,
-        name: name.to_owned(),
+        task: task_id,
+        name: task.created().name.clone(),
         operation: question.operation(),
         at: question.at(),
         until_ms: question.until_ms(),

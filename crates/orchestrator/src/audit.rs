@@ -22,6 +22,7 @@ use remit_vat::wire;
 use sha2::{Digest as _, Sha256};
 
 use crate::journal::record as sealed;
+use crate::limits;
 
 /// Keys of records in the store begin so, with the length of the tenant's name, the name and the
 /// record's number.
@@ -128,6 +129,31 @@ impl Audit {
                 Ok(streams.borrow().get(tenant).map_or(0, |stream| stream.len() as u64))
             }
             Kept::Disk(disk) => Ok(stored_head(disk, tenant)?.map_or(0, |head| head.number)),
+        }
+    }
+}
+
+/// Checks the streams of all tenants that are kept in `disk`, and says where one is broken.
+pub(crate) fn check(disk: &Disk) -> Result<Vec<String>, DiskError> {
+    let mut broken = Vec::new();
+    let mut from = HEADS.to_vec();
+    loop {
+        let page = disk.scan(HEADS, &from, limits::EVENTS_PER_BATCH)?;
+        let Some((last, _)) = page.last() else { return Ok(broken) };
+        from = [&last[..], &[0]].concat();
+        for (key, _) in &page {
+            let tenant = String::from_utf8_lossy(&key[HEADS.len()..]);
+            let mut after = 0;
+            loop {
+                match read(disk, &tenant, after, limits::EVENTS_PER_BATCH) {
+                    Ok(records) if records.is_empty() => break,
+                    Ok(records) => after += records.len() as u64,
+                    Err(at) => {
+                        broken.push(at.to_string());
+                        break;
+                    }
+                }
+            }
         }
     }
 }

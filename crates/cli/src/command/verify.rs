@@ -13,8 +13,8 @@ use crate::store::{self, shown};
 
 /// Check that all tasks are on disk as they were written; say what is damaged
 ///
-/// Reads everything: hash chains, checksums, large contents, snapshots, lists. Works while the mesh
-/// runs. Exits with 1 if anything is damaged.
+/// Reads everything: hash chains, checksums, large contents, snapshots, lists, and the mesh's own
+/// audit log. Works while the mesh runs. Exits with 1 if anything is damaged.
 #[derive(Debug, Args)]
 pub(super) struct Verify {
     /// The folder of an orchestrator that does not run, instead of a mesh

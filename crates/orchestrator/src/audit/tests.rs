@@ -68,6 +68,12 @@ async fn a_record_that_was_changed_removed_or_cut_off_is_found() {
         disk.commit(vec![(key.clone(), damage)]).await.unwrap();
         assert_eq!(audit.read("t", 0, 10).unwrap_err().number, found);
     }
+    audit.record("other", Record::new("them", Decision::Denied)).await.unwrap();
+    let broken = super::check(&disk).unwrap();
+    assert!(broken.len() == 1 && broken[0].contains("record 2"), "{broken:?}");
+    disk.commit(vec![(key.clone(), Some(whole.clone()))]).await.unwrap();
+    assert_eq!(super::check(&disk).unwrap(), Vec::<String>::new(), "and what is whole is not");
     disk.commit(vec![(key, Some(whole)), (record_key("t", 3), None)]).await.unwrap();
     assert_eq!(audit.read("t", 0, 10).unwrap_err().number, 3, "the end was cut off");
+    assert_eq!(super::check(&disk).unwrap().len(), 1);
 }

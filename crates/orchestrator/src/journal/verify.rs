@@ -1,4 +1,5 @@
-//! The check of a journal: hash chains, checksums, bodies, counts, snapshots, lists.
+//! The check of a journal: hash chains, checksums, bodies, counts, snapshots, lists; and of the
+//! mesh's own audit log beside it.
 
 use std::collections::HashSet;
 use std::fmt::Display;
@@ -39,6 +40,9 @@ pub fn verify(journal: &SledJournal) -> Result<Report, JournalError> {
     }
     check.derived();
     check.orphans()?;
+    for broken in crate::audit::check(journal.disk())? {
+        check.found(broken);
+    }
     let Check { mut report, more, .. } = check;
     if more > 0 {
         report.damaged.push(format!("and {more} more"));

@@ -215,6 +215,7 @@ impl mesh::Server for MeshServer {
         let which = authority::read_selection(params.get()?.get_which()?);
         let which = which.map_err(|failure| to_exception(&failure))?;
         let held = self.site.tasks.holders(self.who.tenant(), &which);
+        let held = held.map_err(|failure| to_exception(&failure))?;
         let count = u32::try_from(held.len()).unwrap_or(u32::MAX);
         authority::write_holdings(&self.site, results.get().init_held(count), &held);
         Ok(())

@@ -1,11 +1,14 @@
 //! Who holds what, over all tasks; and taking it back from all of them at once.
 
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
 use remit_core::audit::{Decision, Record, hex};
 use remit_core::task::{Command, Held};
 use remit_core::{Code, Failure, GrantId, Identity, TaskId};
 
-use super::Tasks;
-use crate::owner::TaskKey;
+use super::{Tasks, unreadable};
+use crate::owner::{Owner, TaskKey};
 
 /// Which grants are meant: those that fit all that is given.
 #[derive(Debug, Clone, Default)]
@@ -45,27 +48,55 @@ impl Selection {
 }
 
 impl Tasks {
-    /// The tasks that have not ended, and those whose grants others still hold.
-    fn at_work(&self, tenant: &str) -> Vec<TaskKey> {
+    /// The tasks that may have grants in force: those that have not ended, whether or not they are
+    /// at work now; those that passed on or saved
+    /// what they hold; and the one that is asked for.
+    fn with_grants(&self, tenant: &str, which: &Selection) -> Result<BTreeSet<TaskId>, Failure> {
+        let unsettled = self.services.journal.unsettled().map_err(unreadable)?;
+        let mut found: BTreeSet<TaskId> =
+            unsettled.into_iter().filter_map(|(of, task)| (of == tenant).then_some(task)).collect();
         let owners = self.owners.borrow();
-        let mut keys: Vec<_> = owners.keys().filter(|key| key.tenant == tenant).cloned().collect();
-        keys.sort_by_key(|key| key.task);
-        keys
+        let at_work = || owners.iter().filter(|(key, _)| key.tenant == tenant);
+        found.extend(at_work().map(|(key, _)| key.task));
+        let origins = |owner: &Rc<Owner>| -> Vec<TaskId> {
+            owner.with(|t| t.grants().filter_map(|g| Some(g.grant.origin?.task)).collect())
+        };
+        found.extend(at_work().flat_map(|(_, owner)| origins(owner)));
+        // What was restored from a reference outlives the task's end, too.
+        if let Ok(refs) = self.refs() {
+            found.extend(refs.list(tenant)?.into_iter().map(|(saved, _)| saved.task));
+        }
+        found.extend(which.task);
+        Ok(found)
     }
 
-    /// Every grant in force that `which` means.
-    pub fn holders(&self, tenant: &str, which: &Selection) -> Vec<(TaskKey, GrantId)> {
+    /// Every grant in force that `which` means. Fails if a task that may have one cannot be read.
+    pub fn holders(
+        &self,
+        tenant: &str,
+        which: &Selection,
+    ) -> Result<Vec<(TaskKey, GrantId)>, Failure> {
         let mut found = Vec::new();
-        for key in self.at_work(tenant) {
-            let Ok(owner) = self.get(&key) else { continue };
-            owner.with(|task| {
-                let fitting = task.grants().filter(|held| {
-                    !task.is_revoked(held.grant.grant) && which.fits(key.task, task, held)
+        for task in self.with_grants(tenant, which)? {
+            let key = TaskKey { tenant: tenant.to_owned(), task };
+            if which.task.is_some_and(|wanted| wanted != task) {
+                continue;
+            }
+            let owner = match self.get(&key) {
+                Err(failure) if failure.code == Code::NotFound && which.task.is_none() => continue,
+                owner => owner?,
+            };
+            owner.with(|state| {
+                let fitting = state.grants().filter(|held| {
+                    !state.is_revoked(held.grant.grant)
+                        && which.fits(task, state, held)
+                        // What a task that has ended held itself, nobody uses any more.
+                        && (state.ending().is_none() || held.grant.holder != "task")
                 });
                 found.extend(fitting.map(|held| (key.clone(), held.grant.grant)));
             });
         }
-        found
+        Ok(found)
     }
 
     /// Takes back every grant that `which` means, with all that was narrowed from each. Durable when
@@ -80,16 +111,22 @@ impl Tasks {
             let why = "say what to take back: a task, a holder, a tool or a manifest";
             return Err(Failure::new(Code::InvalidArgument, why));
         }
-        let meant = self.holders(by.tenant(), which);
+        let meant = self.holders(by.tenant(), which)?;
         let mut written = Vec::new();
+        let mut missed = Vec::new();
         for (key, grant) in &meant {
-            let owner = self.working(key)?;
             let (reason, by) = (reason.to_owned(), by.to_string());
-            let recorded = owner.record(&Command::RevokeGrant { grant: *grant, reason, by })?;
-            written.push((owner, recorded.number));
+            let command = Command::RevokeGrant { grant: *grant, reason, by };
+            let recorded = self.working(key).and_then(|owner| Ok((owner.record(&command)?, owner)));
+            match recorded {
+                Ok((recorded, owner)) => written.push((owner, recorded.number)),
+                Err(failure) => missed.push((key.task, failure)),
+            }
         }
         for (owner, number) in written {
-            owner.durable(number).await?;
+            if let Err(failure) = owner.durable(number).await {
+                missed.push((owner.key().task, failure));
+            }
         }
         let mut record = Record::new(by.to_string(), Decision::Revoked).because(reason);
         record.tool.clone_from(&which.tool);
@@ -99,6 +136,16 @@ impl Tasks {
         let about: Vec<String> = [task, holder, manifest].into_iter().flatten().collect();
         let record = record.about(format!("{} grants {}", meant.len(), about.join(", ")));
         self.services.audit.record(by.tenant(), record).await?;
-        Ok(meant)
+        match missed.first() {
+            None => Ok(meant),
+            Some((task, failure)) => {
+                let (missed, all) = (missed.len(), meant.len());
+                let why = format!(
+                    "{missed} of {all} grants could not be taken back, the first of task {task}: {}; the others were: ask again",
+                    failure.message
+                );
+                Err(Failure::new(failure.code, why))
+            }
+        }
     }
 }

@@ -4,6 +4,7 @@ mod another_family;
 mod approval;
 mod audited;
 mod budget;
+mod bulk;
 mod callback;
 mod dishonest_tool;
 mod expiry;

@@ -90,6 +90,8 @@ struct TaskCreated {
   # How long one attempt may take, waits included; 0: as long as it takes.
   callTimeoutMs @15 :UInt32;
   # How long one of its calls may take, where its method does not ask for less; 0: the owner's default.
+  keptMs @16 :UInt64;
+  # How long it is kept after its end; 0: as the orchestrator is configured, 2^64-1: for ever.
 }
 
 struct SourceFile {

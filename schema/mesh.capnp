@@ -218,6 +218,8 @@ struct TaskSpec {
   callTimeoutMs @12 :UInt32;
   # How long the task, one attempt and one call may take; 0: as long as it takes, and for a call the
   # owner's default.
+  keptMs @13 :UInt64;
+  # How long it is kept after its end; 0: as the orchestrator is configured, 2^64-1: for ever.
 }
 
 struct GrantSpec {

@@ -80,6 +80,22 @@ struct Limits {
     /// How long one call may take, where its method does not ask for less
     #[arg(long, value_name = "SPAN", value_parser = clock::span)]
     call_timeout: Option<Duration>,
+
+    /// How long it is kept after its end, as `12h` or `forever`; by default as the orchestrator is
+    /// configured
+    #[arg(long, value_name = "SPAN", value_parser = kept)]
+    keep: Option<u64>,
+}
+
+/// How long something is kept, in milliseconds.
+fn kept(text: &str) -> Result<u64, String> {
+    if text == "forever" {
+        return Ok(u64::MAX);
+    }
+    let span = clock::span(text).map_err(|error| error.to_string())?;
+    let ms = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+    // 0 would be as if nothing had been said.
+    Ok(ms.max(1))
 }
 
 impl Limits {
@@ -91,6 +107,7 @@ impl Limits {
             task_ms: ms(self.time_limit),
             attempt_ms: ms(self.attempt_limit),
             call_ms: u32::try_from(ms(self.call_timeout)).unwrap_or(u32::MAX),
+            kept_ms: self.keep.unwrap_or_default(),
         }
     }
 }

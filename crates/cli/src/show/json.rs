@@ -96,7 +96,7 @@ fn created(made: &TaskCreated) -> Json {
         "input": value_to_json(&made.input), "labels": made.labels, "creator": made.creator,
         "deadlineMs": made.deadline_ms, "memoryBytes": made.memory_bytes,
         "timeLimitMs": made.limits.task_ms, "attemptLimitMs": made.limits.attempt_ms,
-        "callTimeoutMs": made.limits.call_ms,
+        "callTimeoutMs": made.limits.call_ms, "keptMs": made.limits.kept_ms,
     })
 }
 

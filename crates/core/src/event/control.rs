@@ -6,7 +6,7 @@ use super::SourceFile;
 use crate::failure::Failure;
 use crate::id::{CallNumber, EventNumber, TaskId};
 
-/// How long a task and its parts may take, in milliseconds; 0: as long as they take.
+/// How long a task and its parts may take and are kept, in milliseconds; 0: as long as they take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TimeLimits {
     /// The whole task, from its creation; pauses are not counted.
@@ -15,6 +15,10 @@ pub struct TimeLimits {
     pub attempt_ms: u64,
     /// One call, where its method does not ask for less; 0: the owner's default.
     pub call_ms: u32,
+    /// How long the task is kept after its end; 0: as the orchestrator is configured, `u64::MAX`:
+    /// for ever.
+    #[serde(default)]
+    pub kept_ms: u64,
 }
 
 /// The task is to end.

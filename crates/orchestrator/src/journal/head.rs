@@ -30,6 +30,8 @@ pub struct TaskHead {
     pub key: String,
     /// When its next timer fires, in milliseconds since 1970; 0: none runs.
     pub wake_ms: u64,
+    /// How long it is kept after its end, in milliseconds; 0: as is configured, `u64::MAX`: for ever.
+    pub kept_ms: u64,
     /// When its last event was recorded, in milliseconds since 1970. The journal sets it.
     pub last_ms: u64,
     /// The last event that was pruned; 0: none. The journal sets it.
@@ -39,11 +41,19 @@ pub struct TaskHead {
 }
 
 /// The first byte of a stored head.
-const FORMAT: u8 = 3;
-/// The one before, without questions.
-const OLD_FORMAT: u8 = 2;
+const FORMAT: u8 = 4;
+/// The one before, without how long it is kept.
+const NOT_KEPT: u8 = 3;
+/// The one before that, without questions.
+const NO_QUESTIONS: u8 = 2;
 
 impl TaskHead {
+    /// From when on it is kept no longer, because it says so itself, in milliseconds since 1970.
+    pub(super) fn due_ms(&self) -> Option<u64> {
+        let says = self.status.has_ended() && self.kept_ms != 0 && self.kept_ms != u64::MAX;
+        says.then(|| self.last_ms.saturating_add(self.kept_ms))
+    }
+
     /// The stored form: format, fixed fields, texts with their lengths, CRC-32.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = vec![FORMAT, status_byte(self.status)];
@@ -54,6 +64,7 @@ impl TaskHead {
         bytes.extend(self.pruned_hash);
         bytes.extend(self.attempt.0.to_be_bytes());
         bytes.extend(self.questions.to_be_bytes());
+        bytes.extend(self.kept_ms.to_be_bytes());
         bytes.extend(self.hash);
         for text in [&self.name, &self.detail, &self.node, &self.key] {
             bytes.extend((text.len() as u64).to_be_bytes());
@@ -70,7 +81,7 @@ impl TaskHead {
             return Err("the checksum of its head is wrong");
         }
         let (&[format, status], body) = body.split_first_chunk().ok_or("its head is cut short")?;
-        if format != FORMAT && format != OLD_FORMAT {
+        if ![FORMAT, NOT_KEPT, NO_QUESTIONS].contains(&format) {
             return Err("its head has the form of another version");
         }
         Self::fields(format, status, body).ok_or("its head makes no sense")
@@ -87,7 +98,8 @@ impl TaskHead {
         let pruned_hash = *take(&mut bytes)?;
         let attempt = Attempt(u32::from_be_bytes(*take(&mut bytes)?));
         let questions =
-            if format == OLD_FORMAT { 0 } else { u32::from_be_bytes(*take(&mut bytes)?) };
+            if format == NO_QUESTIONS { 0 } else { u32::from_be_bytes(*take(&mut bytes)?) };
+        let kept_ms = if format == FORMAT { u64::from_be_bytes(*take(&mut bytes)?) } else { 0 };
         let hash = *take(&mut bytes)?;
         let mut text = || {
             let size = usize::try_from(u64::from_be_bytes(*take(&mut bytes)?)).ok()?;
@@ -109,6 +121,7 @@ impl TaskHead {
             node,
             key,
             wake_ms,
+            kept_ms,
             last_ms,
             pruned,
             pruned_hash,
@@ -156,6 +169,7 @@ mod tests {
             node: "n".into(),
             key: "k".into(),
             wake_ms: 11,
+            kept_ms: 13,
             last_ms: 12,
             pruned: EventNumber(6),
             pruned_hash: [4; 32],

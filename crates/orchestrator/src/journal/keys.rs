@@ -17,6 +17,9 @@ const LIVE: u8 = b'l';
 const ASKING: u8 = b'q';
 /// Tasks by where they stand: tenant, status, task. The value is empty.
 const PLACED: u8 = b's';
+/// Tasks that have ended and say how long they are kept: tenant, from when on they are not, task. The
+/// value is empty.
+const DUE: u8 = b'd';
 /// Pieces of large bodies: tenant, hash of the whole, number of the piece.
 const BODY: u8 = b'b';
 /// How often a large body is referred to: tenant, hash.
@@ -35,6 +38,8 @@ pub(super) const ALL_BODIES: &[u8] = &[BODY];
 pub(super) const ALL_COUNTS: &[u8] = &[COUNT];
 /// What the keys of all places begin with.
 pub(super) const ALL_PLACES: &[u8] = &[PLACED];
+/// What the keys of all tasks that say how long they are kept begin with.
+pub(super) const ALL_DUE: &[u8] = &[DUE];
 /// What the keys of all tasks that are being removed begin with.
 pub(super) const ALL_LEAVING: &[u8] = &[LEAVING];
 
@@ -58,7 +63,7 @@ pub(super) enum Kind {
 pub(super) fn kind(key: &[u8]) -> Kind {
     match key {
         [EVENT | BODY | SNAPSHOT_PIECE, 0, ..] => Kind::Bulk,
-        [PLACED | LIVE | COUNT | LEAVING, 0, ..] => Kind::Derived,
+        [PLACED | LIVE | DUE | COUNT | LEAVING, 0, ..] => Kind::Derived,
         _ => Kind::Other,
     }
 }
@@ -80,7 +85,7 @@ pub(super) fn is_snapshot(key: &[u8]) -> bool {
 
 /// Whether a key is of a place in a list.
 pub(super) fn is_place(key: &[u8]) -> bool {
-    matches!(key, [PLACED | LIVE, 0, ..])
+    matches!(key, [PLACED | LIVE | DUE, 0, ..])
 }
 
 /// The least key after all of the journal's that begin as this one does.
@@ -156,6 +161,19 @@ pub(super) fn asking(tenant: &str) -> Vec<u8> {
 /// A task's place among those that have not ended.
 pub(super) fn live(tenant: &str, task: TaskId) -> Vec<u8> {
     of(LIVE, tenant, task.as_bytes())
+}
+
+/// A task's place among those that say how long they are kept.
+pub(super) fn due(tenant: &str, due_ms: u64, task: TaskId) -> Vec<u8> {
+    let mut key = of(DUE, tenant, &due_ms.to_be_bytes());
+    key.extend(task.as_bytes());
+    key
+}
+
+/// From when on the task of this key is kept no longer, in milliseconds since 1970.
+pub(super) fn due_ms(key: &[u8]) -> Option<u64> {
+    let (before, _task) = key.split_last_chunk::<16>()?;
+    before.last_chunk().map(|due_ms| u64::from_be_bytes(*due_ms))
 }
 
 /// One piece of a body.

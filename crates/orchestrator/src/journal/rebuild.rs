@@ -43,6 +43,9 @@ impl Rebuild {
         if !head.status.has_ended() {
             writes.push((keys::live(&tenant, task), Some(Vec::new())));
         }
+        if let Some(due_ms) = head.due_ms() {
+            writes.push((keys::due(&tenant, due_ms, task), Some(Vec::new())));
+        }
         Ok(writes)
     }
 

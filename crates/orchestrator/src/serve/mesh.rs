@@ -430,6 +430,7 @@ pub(super) fn read_spec(reader: task_spec::Reader<'_>) -> Result<TaskSpec, Malfo
             task_ms: reader.get_time_limit_ms(),
             attempt_ms: reader.get_attempt_limit_ms(),
             call_ms: reader.get_call_timeout_ms(),
+            kept_ms: reader.get_kept_ms(),
         },
         ..TaskSpec::default()
     })

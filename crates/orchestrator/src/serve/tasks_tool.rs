@@ -217,6 +217,8 @@ impl Root {
                 task_ms: asked.number("timeLimitMs")?,
                 attempt_ms: asked.number("attemptLimitMs")?,
                 call_ms: u32::try_from(asked.number("callTimeoutMs")?).unwrap_or(u32::MAX),
+                // No agent says how soon what it did is forgotten.
+                kept_ms: asked.owner.with(|task| task.created().limits.kept_ms),
             },
         })
     }

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use remit_core::event::SourceFile;
+use remit_core::event::{SourceFile, TimeLimits};
 use remit_core::status::Status;
 use remit_core::task::Sent;
 use remit_core::{Attempt, CallNumber, EventNumber, Role, Value};
@@ -11,8 +11,9 @@ use remit_vat::disk::{Disk, Faults, Settings, Step};
 use tokio::task::LocalSet;
 
 use super::*;
-use crate::journal::{MemoryJournal, SledJournal};
+use crate::journal::{MemoryJournal, Retention, SledJournal};
 use crate::limits;
+use crate::retention::sweep;
 use crate::serve::fakes::who;
 
 const TENANT: &str = "default";
@@ -103,6 +104,45 @@ async fn a_task_whose_journal_makes_no_sense_stops_and_others_go_on() {
         assert_eq!(running, [], "it does not run");
         let key = TaskKey { tenant: TENANT.into(), task: bad };
         assert!(tasks.get(&key).is_err(), "whoever asks for it is told");
+    };
+    LocalSet::new().run_until(test).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_over_is_swept_away_once_nobody_works_with_it() {
+    let test = async {
+        let (registry, timing) = (Registry::new(Box::new(|| 7)), Timing::default());
+        let (audit, tickets) = (Audit::in_memory(Box::new(|| 7)), Tickets::new());
+        let now = Rc::new(Cell::new(1_000));
+        let clock = Rc::clone(&now);
+        let journal = Arc::new(MemoryJournal::new());
+        let kept: Arc<dyn Journal> = Arc::<MemoryJournal>::clone(&journal);
+        let clock = Box::new(move || clock.get());
+        let tasks = Tasks::open(kept, audit, registry, tickets, timing, clock).unwrap();
+        let me = who(Role::Client, "me");
+        let brief = TimeLimits { kept_ms: 500, ..TimeLimits::default() };
+        let ends = tasks.create(TaskSpec { limits: brief, ..spec() }, &me).await.unwrap();
+        let stays = tasks.create(spec(), &me).await.unwrap();
+        let lives = tasks.create(TaskSpec { limits: brief, ..spec() }, &me).await.unwrap();
+        let (ended, stayed) = (ends.key().clone(), stays.key().clone());
+        for owner in [ends, stays] {
+            owner.cancel(Failure::new(Code::Cancelled, "enough"), "me").await.unwrap();
+            while tasks.is_owned(owner.key()) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+        let left = || tasks.list(TENANT, None, None, 9).unwrap().len();
+        sweep(&tasks, Retention::default()).await.unwrap();
+        assert_eq!(left(), 3, "its time has not come");
+        now.set(10_000);
+        sweep(&tasks, Retention::default()).await.unwrap();
+        assert_eq!(left(), 2);
+        assert!(journal.head(TENANT, ended.task).unwrap().is_none());
+        let keep = Retention { cancelled: Some(Duration::from_secs(1)), ..Retention::default() };
+        sweep(&tasks, keep).await.unwrap();
+        assert!(journal.head(TENANT, stayed.task).unwrap().is_none());
+        assert_eq!(left(), 1, "what goes on is kept");
+        assert!(tasks.is_owned(lives.key()));
     };
     LocalSet::new().run_until(test).await;
 }

@@ -125,6 +125,12 @@ impl Append {
         if (asked > 0) != (asks > 0) {
             writes.push((keys::asks(tenant, task), (asks > 0).then(Vec::new)));
         }
+        let (was_due, is_due) = (before.and_then(TaskHead::due_ms), self.head.due_ms());
+        if was_due != is_due {
+            let due = |due_ms| keys::due(tenant, due_ms, task);
+            writes.extend(was_due.map(|due_ms| (due(due_ms), None)));
+            writes.extend(is_due.map(|due_ms| (due(due_ms), Some(Vec::new()))));
+        }
         let before = before.map(|head| head.status);
         if before != Some(status) {
             writes.extend(before.map(|left| (keys::place(tenant, left, task), None)));

@@ -88,7 +88,13 @@ impl SledJournal {
             found.extend(keys::tenant(key).zip(keys::task(key)));
             Ok(found.len() < limit)
         })?;
-        if ENDED.iter().all(|status| keep.of(*status).is_none()) {
+        self.each(keys::ALL_DUE, |key| {
+            if keys::due_ms(key).is_some_and(|due_ms| due_ms <= now_ms) {
+                found.extend(keys::tenant(key).zip(keys::task(key)));
+            }
+            Ok(found.len() < limit)
+        })?;
+        if found.len() >= limit || ENDED.iter().all(|status| keep.of(*status).is_none()) {
             return Ok(found);
         }
         self.each(keys::ALL_PLACES, |key| {
@@ -101,7 +107,8 @@ impl SledJournal {
             if found.len() < limit && old {
                 let bytes = self.disk.get(&keys::head(&tenant, task))?;
                 let head = bytes.and_then(|bytes| TaskHead::from_bytes(&bytes).ok());
-                if head.is_some_and(|head| keep.is_over(&head, now_ms)) {
+                // Those that say so themselves were found above.
+                if head.is_some_and(|head| head.kept_ms == 0 && keep.is_over(&head, now_ms)) {
                     found.push((tenant, task));
                 }
             }

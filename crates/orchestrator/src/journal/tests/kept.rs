@@ -20,6 +20,7 @@ contract! {
     a_removed_task_leaves_nothing_but_room
     a_task_that_has_not_ended_is_not_removed
     what_is_over_is_found
+    a_task_is_kept_for_as_long_as_it_says_itself
 }
 
 /// A task in the middle of its life: `count` events of all that it may be given from outside.
@@ -233,6 +234,35 @@ fn what_is_over_is_found(journal: &dyn Journal) {
     assert_eq!(over(u64::MAX, 9), [task(1), task(4)]);
     assert_eq!(over(u64::MAX, 1), [task(1)]);
     assert_eq!(journal.expired(&Retention::default(), u64::MAX, 9).unwrap(), []);
+}
+
+fn a_task_is_kept_for_as_long_as_it_says_itself(journal: &dyn Journal) {
+    let ended = |n: u64, kept_ms| {
+        let head = TaskHead { kept_ms, ..head(Status::Completed) };
+        let event = Event { time_ms: 10_000, ..event(1) };
+        wait(journal.append(TENANT, task(n), vec![event], head)).unwrap();
+    };
+    ended(1, 3_000);
+    ended(2, u64::MAX);
+    ended(3, 0);
+    append(journal, 4, 1..=1, Status::Running).unwrap();
+    let keep = Retention { completed: Some(Duration::from_secs(1)), ..Retention::default() };
+    let over = |keep: &Retention, now_ms| {
+        let found = journal.expired(keep, now_ms, 9).unwrap();
+        found.into_iter().map(|(_, task)| task).collect::<Vec<_>>()
+    };
+    assert_eq!(over(&keep, 12_999), [task(3)]);
+    assert_eq!(over(&keep, 13_000), [task(1), task(3)]);
+    assert_eq!(over(&Retention::default(), 12_999), []);
+    assert_eq!(over(&Retention::default(), u64::MAX - 1), [task(1)]);
+    // What follows the end counts from then on.
+    let late = Event { time_ms: 11_000, ..event(2) };
+    let head = TaskHead { kept_ms: 3_000, ..head(Status::Completed) };
+    wait(journal.append(TENANT, task(1), vec![late], head)).unwrap();
+    assert_eq!(over(&Retention::default(), 13_999), []);
+    assert_eq!(over(&Retention::default(), 14_000), [task(1)]);
+    wait(journal.remove(TENANT, task(1))).unwrap();
+    assert_eq!(over(&Retention::default(), u64::MAX), []);
 }
 
 #[test]

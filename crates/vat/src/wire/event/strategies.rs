@@ -200,6 +200,7 @@ fn created() -> impl Strategy<Value = TaskCreated> {
                     task_ms: numbers.2,
                     attempt_ms: numbers.3,
                     call_ms: numbers.4,
+                    kept_ms: numbers.1.rotate_left(7),
                 },
             }
         },

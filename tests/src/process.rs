@@ -4,7 +4,16 @@ use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+/// Whether processes that are started log all that they can.
+static TRACE: AtomicBool = AtomicBool::new(false);
+
+/// Lets every process that is started from now on log all that it can.
+pub fn log_everything() {
+    TRACE.store(true, Ordering::Relaxed);
+}
 
 /// A child process that is killed when this is dropped.
 pub struct Process {
@@ -26,7 +35,7 @@ impl Process {
         let mut child = Command::new(program)
             .args(args)
             .arg("--until-stdin-closes")
-            .env("REMIT_LOG", "info")
+            .env("REMIT_LOG", if TRACE.load(Ordering::Relaxed) { "trace" } else { "info" })
             .envs(crash.map(|point| ("REMIT_CRASH", point)))
             // A Ctrl-C is for the program that started it.
             .process_group(0)

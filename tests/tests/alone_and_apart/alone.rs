@@ -25,13 +25,14 @@ use remit_vat::tls::Acceptor;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::oneshot;
 
-use crate::example::Place;
+use crate::example::{Answer, Place};
+use crate::person;
 
 const STREAM_BYTES: usize = 64 << 10;
 const SOON: Duration = Duration::from_secs(60);
 
 /// Runs the task that begins so to its end.
-pub(crate) async fn run(beginning: Vec<Event>, place: &Place) -> Vec<Event> {
+pub(crate) async fn run(beginning: Vec<Event>, place: &Place, answers: Vec<Answer>) -> Vec<Event> {
     let own = tempfile::tempdir().unwrap();
     let task = TaskId::new(now_ms(), [7; 10]);
     let journal = Arc::new(MemoryJournal::new());
@@ -47,7 +48,11 @@ pub(crate) async fn run(beginning: Vec<Event>, place: &Place) -> Vec<Event> {
     let mut request = mesh.task_request();
     request.get().set_id(task.to_string());
     let found = request.send().pipeline.get_task();
-    within(SOON, found.result_request().send()).await.unwrap();
+    tokio::select! {
+        biased;
+        ended = within(SOON, found.result_request().send()) => drop(ended.unwrap()),
+        () = person::answer(&found, answers) => {}
+    }
     journal.read("default", task, EventNumber(0), usize::MAX).unwrap()
 }
 

@@ -1,13 +1,17 @@
 //! A run with every node a process of its own, each killed once.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
-use remit_client::{Event, EventNumber, Events, Followed, Role};
+use remit_client::{
+    Approval, Decision, Event, EventNumber, Events, Fact, Followed, GrantSpec, Remember, Role,
+    TaskHandle,
+};
 use remit_tests::binary;
 use remit_tests::mesh::Mesh;
 use remit_tests::process::{Process, kill};
 
-use crate::example::{Example, Place};
+use crate::example::{Answer, Example, Place};
 
 /// Runs an example to its end. Its worker is killed after its first operation, the agent node some
 /// events later; the tool node is away when the first call comes. None of this may change what the
@@ -21,10 +25,11 @@ pub(crate) async fn run(example: &Example, place: &Place) -> Vec<Event> {
     until_there(&mesh, false).await;
     let task = mesh.client.create_task(example.spec.clone()).await.unwrap();
     let _tools = start_tools(&mesh, place, None);
-    let mut events = task.events(EventNumber(0)).await.unwrap();
-    let mut seen = Vec::new();
+    let events = task.events(EventNumber(0)).await.unwrap();
+    let answers = example.answers.clone().into();
+    let mut watched = Watched { task, events, answers, seen: Vec::new(), name: &example.name };
     for (number, victim) in [(6, 0), (14, 1)] {
-        while seen.len() < number && next(&mut events, &mut seen, &example.name).await {}
+        while watched.seen.len() < number && watched.next().await {}
         match victim {
             0 => mesh.agents[0].children().into_iter().for_each(kill),
             _ => {
@@ -33,8 +38,9 @@ pub(crate) async fn run(example: &Example, place: &Place) -> Vec<Event> {
             }
         }
     }
-    while next(&mut events, &mut seen, &example.name).await {}
-    seen
+    while watched.next().await {}
+    assert!(watched.answers.is_empty(), "{} asks less: {:?}", example.name, watched.answers);
+    watched.seen
 }
 
 fn start_tools(mesh: &Mesh, place: &Place, line: Option<&str>) -> Process {
@@ -57,24 +63,64 @@ async fn until_there(mesh: &Mesh, there: bool) {
     panic!("the tool node is not as it should be: there = {there}");
 }
 
-/// The next event, if there is one more.
-async fn next(events: &mut Events, seen: &mut Vec<Event>, name: &str) -> bool {
-    loop {
-        let next = tokio::time::timeout(Duration::from_secs(120), events.next()).await;
-        let next = next.unwrap_or_else(|_| {
-            panic!(
-                "{name} waits: if it wants input or decisions, say so in example.rs; last: {:?}",
-                seen.last()
-            )
-        });
-        match next {
-            Some(Ok(Followed::Event(event))) => {
-                seen.push(event);
-                return true;
+/// A task that is followed by a person who answers its questions.
+struct Watched<'a> {
+    task: TaskHandle,
+    events: Events,
+    answers: VecDeque<Answer>,
+    seen: Vec<Event>,
+    name: &'a str,
+}
+
+impl Watched<'_> {
+    /// Takes the next event, if there is one more.
+    async fn next(&mut self) -> bool {
+        loop {
+            let next = tokio::time::timeout(Duration::from_secs(120), self.events.next()).await;
+            let next = next.unwrap_or_else(|_| {
+                panic!(
+                    "{} waits: if it wants input or decisions, say so in example.rs; last: {:?}",
+                    self.name,
+                    self.seen.last()
+                )
+            });
+            match next {
+                Some(Ok(Followed::Event(event))) => {
+                    self.answer(&event.fact).await;
+                    self.seen.push(event);
+                    return true;
+                }
+                Some(Ok(_)) => {}
+                Some(Err(error)) => panic!("{}: {error}", self.name),
+                None => return false,
             }
-            Some(Ok(_)) => {}
-            Some(Err(error)) => panic!("{name}: {error}"),
-            None => return false,
         }
+    }
+
+    /// Says what there is to say, if the event is a question.
+    async fn answer(&mut self, fact: &Fact) {
+        let (number, digest) = match fact {
+            Fact::ApprovalRequested(asked) => (asked.request.call, asked.request.digest),
+            Fact::PowerRequested(asked) => (asked.operation, [0; 32]),
+            _ => return,
+        };
+        let answer = self.answers.pop_front();
+        let task = &self.task;
+        let said = match answer.unwrap_or_else(|| panic!("{} asks: {fact:?}", self.name)) {
+            Answer::Approve => task.approve(number, digest).await,
+            Answer::Deny => task.deny(number, digest, "no").await,
+            Answer::Refuse => task.refuse(number, "no").await,
+            Answer::Change(content) => {
+                let approval = Approval::Change(Answer::args(content));
+                let (reason, remember) = (String::new(), Remember::Nothing);
+                let call = number;
+                task.decide(Decision { call, digest, approval, reason, remember }).await
+            }
+            Answer::Give(text) => {
+                let spec = GrantSpec::parse("", text, remit_tests::mesh::now_ms()).unwrap();
+                task.give(number, spec).await.map(drop)
+            }
+        };
+        said.unwrap_or_else(|error| panic!("{}: {answer:?}: {error}", self.name));
     }
 }

@@ -14,10 +14,39 @@ fn input(name: &str) -> Value {
     }
 }
 
+/// What a person says to a question.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Answer {
+    Approve,
+    /// Approve of it with the page `prices.md` and this content.
+    Change(&'static str),
+    Deny,
+    Give(&'static str),
+    Refuse,
+}
+
+/// What a person says to the questions of an example, in their order.
+fn answers(name: &str) -> Vec<Answer> {
+    match name {
+        "approvals" => vec![Answer::Approve, Answer::Change("to be told"), Answer::Deny],
+        "powerbox" => vec![Answer::Give("fs:docs?methods=readOnly"), Answer::Refuse],
+        _ => Vec::new(),
+    }
+}
+
+impl Answer {
+    /// The arguments in place of the agent's.
+    pub(crate) fn args(content: &str) -> Value {
+        let field = |name: &str, text: &str| (name.to_owned(), Value::Text(text.to_owned()));
+        Value::Fields(vec![field("path", "prices.md"), field("content", content)])
+    }
+}
+
 /// A script in the folder of examples.
 pub(crate) struct Example {
     pub(crate) name: String,
     pub(crate) spec: TaskSpec,
+    pub(crate) answers: Vec<Answer>,
 }
 
 fn root() -> PathBuf {
@@ -53,7 +82,7 @@ impl Example {
             let text = text.as_str().unwrap();
             spec = spec.grant(GrantSpec::parse(name, text, remit_tests::mesh::now_ms()).unwrap());
         }
-        Self { spec: spec.input(input(&name)), name }
+        Self { spec: spec.input(input(&name)), answers: answers(&name), name }
     }
 }
 
@@ -77,6 +106,7 @@ impl Place {
         write("docs/first.md", "# First\n\nSome words.\n");
         write("docs/second.md", "No heading.\n");
         write("examples/hello.txt", "hello\n");
+        write("examples/lib/markdown.ts", "export {};\n");
         let tools = fs::read_to_string(root().join("remit.tools.toml")).unwrap();
         write("remit.tools.toml", &tools);
         commit(dir.path());

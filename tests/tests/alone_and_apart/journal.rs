@@ -123,9 +123,13 @@ fn place(fact: &Fact) -> Option<(Place, u64, u8)> {
         | Fact::AttemptEnded { .. }
         | Fact::CallUnknown { .. } => None,
         Fact::GrantAdded(grant) => Some((Place::Granted, grant.grant.0.into(), 0)),
-        Fact::CallRequested(asked) => Some((Place::Operation, asked.call.0, 0)),
-        Fact::CallDenied(denied) => Some((Place::Operation, denied.call.0, 0)),
-        Fact::CallCompleted { call, .. } => Some((Place::Operation, call.0, 1)),
+        Fact::ApprovalRequested(asked) => Some((Place::Operation, asked.request.call.0, 0)),
+        Fact::ApprovalDecided(decided) => Some((Place::Operation, decided.call.0, 1)),
+        Fact::PowerRequested(asked) => Some((Place::Operation, asked.operation.0, 0)),
+        Fact::PowerDecided(decided) => Some((Place::Operation, decided.operation.0, 1)),
+        Fact::CallRequested(asked) => Some((Place::Operation, asked.call.0, 2)),
+        Fact::CallDenied(denied) => Some((Place::Operation, denied.call.0, 2)),
+        Fact::CallCompleted { call, .. } => Some((Place::Operation, call.0, 3)),
         Fact::TimerSet { operation, .. } | Fact::InputRequested { operation } => {
             Some((Place::Operation, operation.0, 0))
         }
@@ -148,6 +152,8 @@ fn plain(text: &str) -> String {
             (r"Attempt\(\d+\)", "Attempt(_)"),
             (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "<id>"),
             (r"\b1[6-9]\d{11}\b", "<time>"),
+            (r"\b20\d\d-\d\d-\d\dT[\d:.]+Z", "<time>"),
+            (r"spiffe://home/default/client/(me|local)\b", "<person>"),
             (r#""durationMs", Integer\(\d+\)"#, "\"durationMs\", <time>"),
             // Of the grant's number and the arguments, which are compared themselves.
             (r"\bdigest: \[[\d, ]+\]", "digest: <digest>"),

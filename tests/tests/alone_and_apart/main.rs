@@ -8,6 +8,7 @@ mod alone;
 mod apart;
 mod example;
 mod journal;
+mod person;
 
 use tokio::task::LocalSet;
 
@@ -23,10 +24,10 @@ async fn every_example_does_the_same_alone_and_apart() {
         let apart = apart::run(&example, &place).await;
         let began = journal::beginning(&apart);
         lost += journal::attempts(&apart) - 1;
-        let (place, name) = (Place::new(), example.name.clone());
+        let (place, name, answers) = (Place::new(), example.name.clone(), example.answers);
         let alone = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            LocalSet::new().block_on(&runtime.unwrap(), alone::run(began, &place))
+            LocalSet::new().block_on(&runtime.unwrap(), alone::run(began, &place, answers))
         });
         let alone = tokio::task::spawn_blocking(move || alone.join().unwrap()).await.unwrap();
         let (alone, apart) = (journal::normal(&alone), journal::normal(&apart));

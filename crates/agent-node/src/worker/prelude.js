@@ -10,7 +10,8 @@
   const NativeError = Error;
   const NativeProxy = Proxy;
   const text = String;
-  const promiseThen = NativePromise.prototype.then;
+  const { then: promiseThen, catch: promiseCatch, finally: promiseFinally } = NativePromise.prototype;
+  const promiseMethods = { __proto__: null, then: promiseThen, catch: promiseCatch, finally: promiseFinally };
   const objectProto = Object.prototype;
   const bytesProto = getPrototypeOf(Uint8Array.prototype);
   const isBytes = (value) => value instanceof Uint8Array;
@@ -99,7 +100,7 @@
       traps((_, name) => {
         if (name === "then" || name === "catch" || name === "finally") {
           entry.used = true;
-          const method = promise[name];
+          const method = promiseMethods[name];
           return (...args) => apply(method, promise, args);
         }
         if (typeof name === "symbol" || name === "toJSON") return undefined;

@@ -67,6 +67,7 @@ impl Fleet {
     pub fn heal(&mut self) {
         if let Some(orchestrator) = &self.orchestrator {
             orchestrator.go_on();
+            orchestrator.bound_files(None);
         } else {
             self.orchestrator = Some(start_orchestrator(self.dir.path(), &self.address, None));
         }

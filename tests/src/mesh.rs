@@ -135,6 +135,17 @@ impl Mesh {
         tools.into_iter().find(|tool| tool.manifest.tool == "probe")
     }
 
+    /// Starts orchestrator and tool node again after they were killed, their logs going to `log`.
+    pub async fn restart_logging_to(&mut self, log: &Path) {
+        let orchestrator = orchestrator_args(self.dir.path(), &self.address);
+        let args: Vec<&str> = orchestrator.iter().map(String::as_str).collect();
+        self.orchestrator = Process::start(&binary::remit(), &args, log);
+        let data = self.dir.path().join("tools");
+        let address = self.via.dial(&self.address).await;
+        let args = ["--dir", data.to_str().unwrap(), "--address", &address];
+        self.tools = Process::start(&binary::probe(), &args, log);
+    }
+
     /// Waits until every node is registered.
     pub async fn until_nodes_are_there(&self) {
         for _ in 0..2_000 {
@@ -176,20 +187,20 @@ pub(crate) struct Start<'a> {
     pub(crate) crash: Option<&'a str>,
 }
 
-pub(crate) fn start_orchestrator(dir: &Path, listen: &str, crash: Option<&str>) -> Process {
-    let (data, invites) = (dir.join("orchestrator"), dir.join("invites"));
-    let config = dir.join("orchestrator.toml");
-    let args = [
-        "orchestrator",
-        "--config",
-        config.to_str().unwrap(),
-        "--data",
-        data.to_str().unwrap(),
-        "--listen",
-        listen,
-        "--bootstrap-dir",
-        invites.to_str().unwrap(),
+fn orchestrator_args(dir: &Path, listen: &str) -> Vec<String> {
+    let folders = [
+        ("--config", dir.join("orchestrator.toml")),
+        ("--data", dir.join("orchestrator")),
+        ("--bootstrap-dir", dir.join("invites")),
     ];
+    let folders = folders.iter().flat_map(|(flag, path)| [*flag, path.to_str().unwrap()]);
+    let rest = ["orchestrator", "--listen", listen];
+    rest.into_iter().chain(folders).map(str::to_owned).collect()
+}
+
+pub(crate) fn start_orchestrator(dir: &Path, listen: &str, crash: Option<&str>) -> Process {
+    let args = orchestrator_args(dir, listen);
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
     Process::start_armed(&binary::remit(), &args, &dir.join("orchestrator.log"), crash)
 }
 

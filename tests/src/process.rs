@@ -7,6 +7,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+
 /// Whether processes that are started log all that they can.
 static TRACE: AtomicBool = AtomicBool::new(false);
 
@@ -82,6 +84,14 @@ impl Process {
         }
     }
 
+    /// Bounds how large a file of it may grow, as a full disk does; `None`: as large as it likes.
+    pub fn bound_files(&self, bytes: Option<u64>) {
+        let hard = getrlimit(Resource::Fsize).maximum;
+        let limit = Rlimit { current: bytes.or(hard), maximum: hard };
+        // It may have ended by itself a moment ago.
+        let _gone = prlimit(Some(pid(self.id())), Resource::Fsize, limit);
+    }
+
     /// Stops it in its tracks; what it started goes on.
     pub fn stop(&self) {
         signal(self.id(), rustix::process::Signal::STOP);
@@ -114,7 +124,10 @@ pub fn kill(id: u32) {
 }
 
 fn signal(id: u32, signal: rustix::process::Signal) {
-    let pid = rustix::process::Pid::from_raw(i32::try_from(id).unwrap()).unwrap();
     // It may have ended by itself a moment ago.
-    let _gone = rustix::process::kill_process(pid, signal);
+    let _gone = rustix::process::kill_process(pid(id), signal);
+}
+
+fn pid(id: u32) -> Pid {
+    Pid::from_raw(i32::try_from(id).unwrap()).unwrap()
 }

@@ -10,15 +10,6 @@ use remit_client::{EventNumber, Followed, TaskFilter, TaskSpec, Value};
 use remit_tests::binary;
 use remit_tests::mesh::Mesh;
 use remit_vat::disk::Disk;
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
-
-/// Bounds how large a file of the orchestrator may grow; `None`: as large as it likes.
-fn bound_files(mesh: &Mesh, bytes: Option<u64>) {
-    let pid = Pid::from_raw(i32::try_from(mesh.orchestrator.id()).unwrap());
-    let hard = rustix::process::getrlimit(Resource::Fsize).maximum;
-    let limit = Rlimit { current: bytes.or(hard), maximum: hard };
-    prlimit(pid, Resource::Fsize, limit).unwrap();
-}
 
 fn journal(mesh: &Mesh) -> PathBuf {
     mesh.dir().join("orchestrator/journal")
@@ -63,7 +54,7 @@ async fn a_disk_that_takes_no_more_refuses_work_and_goes_on_when_it_does() {
         }
     }
     let length = std::fs::metadata(journal(&mesh).join("db")).unwrap().len();
-    bound_files(&mesh, Some(length));
+    mesh.orchestrator.bound_files(Some(length));
     let mut acknowledged = Vec::new();
     let why = loop {
         match mesh.client.create_task(bulky(acknowledged.len())).await {
@@ -81,7 +72,7 @@ async fn a_disk_that_takes_no_more_refuses_work_and_goes_on_when_it_does() {
     let refused = waiting.send(Value::Text("lost".into())).await.unwrap_err().to_string();
     assert!(refused.contains("journal") || refused.contains("write"), "{refused}");
 
-    bound_files(&mesh, None);
+    mesh.orchestrator.bound_files(None);
     until("the orchestrator goes on by itself", async || {
         mesh.client.create_task(bulky(0)).await.ok()
     })
@@ -98,6 +89,18 @@ async fn a_disk_that_takes_no_more_refuses_work_and_goes_on_when_it_does() {
         assert!(listed.iter().any(|info| info.id == task), "{task} was acknowledged");
     }
     assert_eq!(mesh.client.verify().await.unwrap().1, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_takes_no_more_ends_no_process() {
+    let mut mesh = Mesh::start(1).await;
+    mesh.orchestrator.kill();
+    mesh.tools.kill();
+    mesh.restart_logging_to(Path::new("/dev/full")).await;
+    until("the tool is back", async || mesh.probe().await.filter(|tool| tool.available)).await;
+    let task = mesh.task("export default (remit) => remit.probe.append('unlogged')", "").await;
+    task.result().await.unwrap();
+    assert_eq!(mesh.appended(), ["unlogged"]);
 }
 
 fn remit(mesh: &Mesh, args: &[&str]) -> Output {

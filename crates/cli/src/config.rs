@@ -72,6 +72,8 @@ impl Settings {
         };
         tracing_subscriber::fmt()
             .with_env_filter(filter)
+            // To say there that nothing can be written there would end the process.
+            .log_internal_errors(false)
             .with_writer(std::io::stderr)
             .with_ansi(self.look.err == Paint::Colour)
             .init();

@@ -93,6 +93,8 @@ pub fn main_with(tools: impl FnOnce() -> Vec<Tool>) -> ExitCode {
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
         .with_max_level(tracing::Level::INFO)
+        // To say there that nothing can be written there would end the process.
+        .log_internal_errors(false)
         .init();
     let served = Vat::run(async {
         let arguments = Arguments::parse(std::env::args().skip(1))?;

@@ -72,14 +72,18 @@ async fn run(arguments: &Arguments) -> bool {
     }
     ending.send_replace(true);
     fleet.until_complete().await;
-    let mut tasks = Vec::new();
+    let mut acknowledged = Vec::new();
     for lane in lanes {
-        tasks.extend(lane.await.unwrap());
+        acknowledged.extend(lane.await.unwrap());
     }
-    let report = audit::audit(&fleet, &tasks).await;
+    let report = audit::audit(&fleet, &acknowledged).await;
     leaving.send_replace(true);
     let answered = person.await.unwrap();
-    println!("tasks completed      {} of {}", report.completed, tasks.len());
+    println!(
+        "tasks completed      {} of {}",
+        report.completed,
+        report.completed + report.failed.len()
+    );
     report.failed.iter().for_each(|failed| println!("  {failed}"));
     made.0.iter().for_each(|(what, count)| println!("{what:<20} {count}"));
     println!("effects              {}", report.effects);
@@ -89,5 +93,5 @@ async fn run(arguments: &Arguments) -> bool {
     println!("lost effects         {}", report.lost);
     println!("doubled effects      {}", report.doubled);
     println!("effects unasked for  {}", report.stray);
-    report.is_clean() && !tasks.is_empty()
+    report.is_clean() && !acknowledged.is_empty()
 }

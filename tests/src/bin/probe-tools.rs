@@ -143,7 +143,11 @@ fn probe(effects: PathBuf) -> Tool {
 }
 
 fn main() -> ExitCode {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .log_internal_errors(false)
+        .init();
     let until_stdin_closes = |flag: &String| flag != "--until-stdin-closes";
     let line: Vec<String> = std::env::args().skip(1).filter(until_stdin_closes).collect();
     let served = Vat::run(async move {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use remit_client::{Code, EventNumber, Fact, Followed, TaskHandle, Value};
+use remit_client::{Client, Code, EventNumber, Fact, Followed, TaskFilter, TaskHandle, Value};
 use remit_core::{GrantId, Outcome};
 
 use crate::fleet::Fleet;
@@ -48,11 +48,26 @@ struct Said {
     counted: BTreeMap<String, Counted>,
 }
 
-/// Waits for the end of every task and compares.
-pub async fn audit(fleet: &Fleet, tasks: &[TaskHandle]) -> Report {
+/// Every task, those too whose creation was never acknowledged.
+async fn tasks(client: &Client) -> Vec<TaskHandle> {
+    let mut found = Vec::new();
+    let mut filter = TaskFilter::default();
+    loop {
+        let page = client.tasks(filter.clone()).await.unwrap();
+        let Some(last) = page.last() else { return found };
+        filter.after = Some(last.id);
+        found.extend(page.iter().map(|task| client.task(task.id)));
+    }
+}
+
+/// Waits for the end of every task and compares. `acknowledged`: those that must be there.
+pub async fn audit(fleet: &Fleet, acknowledged: &[TaskHandle]) -> Report {
     let mut report = Report::default();
     let mut said = Said::default();
-    for task in tasks {
+    let tasks = tasks(&fleet.client).await;
+    let gone = acknowledged.iter().filter(|made| !tasks.iter().any(|task| task.id() == made.id()));
+    report.failed.extend(gone.map(|task| format!("{}: acknowledged and gone", task.id())));
+    for task in &tasks {
         match task.result().await {
             Ok(_) => report.completed += 1,
             Err(error) => report.failed.push(format!("{}: {error}", task.id())),

@@ -10,6 +10,9 @@ use remit_client::Role;
 use crate::fleet::Fleet;
 use crate::process::kill;
 
+/// Where files end on a disk that is full: hardly anything of the journal is below.
+const FULL: u64 = 64 << 10;
+
 /// How often each kind of fault was made.
 #[derive(Debug, Default)]
 pub struct Made(pub BTreeMap<&'static str, usize>);
@@ -72,9 +75,15 @@ fn fault(fleet: &mut Fleet, chance: &mut StdRng, made: &mut Made) {
                 made.note("node stopped");
             }
         }
-        75..90 => {
+        75..87 => {
             node.link.cut();
             made.note("connection cut");
+        }
+        87..94 => {
+            if let Some(orchestrator) = &fleet.orchestrator {
+                orchestrator.bound_files(Some(FULL));
+                made.note("disk full");
+            }
         }
         _ => {
             node.link.slow(slow);

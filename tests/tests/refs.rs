@@ -191,6 +191,40 @@ async fn a_viewer_is_shared_by_command_and_shows_without_letting_do() {
     assert!(!audit.contains(secret) && !log.contains(secret));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_reference_is_narrowed_and_called_by_its_name() {
+    let mut mesh = Mesh::start(1).await;
+    let typed = Typed::new(&mesh).await;
+    let task = mesh.task(WAITS, "").await;
+    let id = task.id().to_string();
+    let save = ["save", &id, "--grant", "probe", "--label", "p", "--for", &typed.identity()];
+    let (line, _) = typed.run(&save).await;
+    let (narrow, _) = typed.run(&["refs", "narrow", &line, "methods=append,echo&calls=2"]).await;
+    typed.run(&["refs", "keep", "probe", &line]).await;
+    typed.run(&["refs", "keep", "narrow", &narrow]).await;
+    let (listed, _) = typed.run(&["refs"]).await;
+    assert!(listed.contains('@') && !listed.contains(&line), "{listed}");
+    let append = ["call", "@narrow", "append", "[\"one\"]", "--key", "mine"];
+    typed.run(&append).await;
+    mesh.orchestrator.kill();
+    mesh.restart_orchestrator();
+    mesh.until_nodes_are_there().await;
+    typed.run(&append).await;
+    assert_eq!(mesh.appended(), ["one"], "the same key does it once");
+    let (said, _) = typed.run(&["call", "@narrow", "echo", "{\"text\": \"hello\"}"]).await;
+    assert_eq!(said, "\"hello\"");
+    let refused = typed.fail(&["call", "@narrow", "echo", "[\"more\"]"]).await;
+    assert!(refused.contains("calls=2"), "{refused}");
+    let refused = typed.fail(&["call", "@narrow", "look"]).await;
+    assert!(refused.contains("methods=append,echo"), "{refused}");
+    assert!(typed.run(&["call", "@probe", "look"]).await.0.parse::<u32>().is_ok());
+    let (again, _) = typed.run(&["refs", "narrow", "@narrow", "calls=1"]).await;
+    assert!(again.len() > narrow.len());
+    typed.run(&["refs", "forget", "narrow"]).await;
+    assert!(typed.fail(&["call", "@narrow", "look"]).await.contains("remit refs keep"));
+    assert!(typed.fail(&["attach", "@probe"]).await.contains("not to a task"));
+}
+
 /// The parts of a reference that are its power, each as bytes and as its line has it.
 fn secrets(reference: &Reference) -> Vec<Vec<u8>> {
     let (bytes, home) = (reference.to_bytes(), reference.home());

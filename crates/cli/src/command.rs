@@ -7,6 +7,7 @@ mod asked;
 mod attach;
 mod audit;
 mod backup;
+mod call;
 mod cancel;
 mod completions;
 mod doctor;
@@ -96,6 +97,7 @@ enum Command {
     Audit(audit::Audit),
     Save(save::Save),
     Refs(refs::Refs),
+    Call(call::Call),
     Invite(invite::Invite),
     Join(join::Join),
     Doctor(doctor::Doctor),
@@ -150,6 +152,7 @@ impl Line {
             Command::Audit(command) => wait(command.execute(&place)),
             Command::Save(command) => wait(command.execute(&place)),
             Command::Refs(command) => wait(command.execute(&place, look)),
+            Command::Call(command) => wait(command.execute(&place)),
             Command::Invite(command) => wait(command.execute(&place)),
             Command::Join(command) => wait(command.execute(&place)),
             Command::Doctor(command) => wait(command.execute(&place, look)),

@@ -65,3 +65,6 @@ pub(crate) const PROGRESS: Duration = Duration::from_secs(2);
 
 /// How long to wait for the end of a task that is cancelled: somewhat longer than tools are given.
 pub(crate) const CANCELLING: Duration = Duration::from_secs(15);
+
+/// The longest line that is read as a reference: the largest one in base64, and some blanks.
+pub(crate) const REFERENCE_LINE: u64 = 64 << 10;

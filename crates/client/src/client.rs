@@ -36,6 +36,8 @@ pub struct Client {
 
 struct Inner {
     visits: mpsc::Sender<Visit>,
+    /// The folder of its credential, if it has one.
+    home: Option<PathBuf>,
     /// The thread on which the connection lives. Ends when this is dropped.
     _vat: Vat,
 }
@@ -97,8 +99,8 @@ impl Client {
             Proof::Credential(credential) => (*credential, None),
             Proof::Folder(folder) => (load(&folder)?, Some(folder)),
         };
-        let address = address.to_owned();
-        Self::open(move || Dialer::new(address, credential, home)).await
+        let (address, kept) = (address.to_owned(), home.clone());
+        Self::open_at(kept, move || Dialer::new(address, credential, home)).await
     }
 
     /// Joins a mesh by the line that `remit invite` printed, and keeps the credential in `folder`.
@@ -120,7 +122,16 @@ impl Client {
         Ok(invite.address)
     }
 
+    /// A client that keeps nothing on disk.
+    #[cfg(test)]
     pub(crate) async fn open<D: Dial>(
+        dial: impl FnOnce() -> D + Send + 'static,
+    ) -> Result<Self, Error> {
+        Self::open_at(None, dial).await
+    }
+
+    async fn open_at<D: Dial>(
+        home: Option<PathBuf>,
         dial: impl FnOnce() -> D + Send + 'static,
     ) -> Result<Self, Error> {
         let runtime = tokio::runtime::Handle::try_current()
@@ -132,7 +143,12 @@ impl Client {
             .enter(move || session::open(dial(), runtime, waiting))
             .await
             .map_err(|_| Error::Closed)??;
-        Ok(Self { inner: Arc::new(Inner { visits, _vat: vat }) })
+        Ok(Self { inner: Arc::new(Inner { visits, home, _vat: vat }) })
+    }
+
+    /// The folder of its credential.
+    pub(crate) fn home(&self) -> Option<&Path> {
+        self.inner.home.as_deref()
     }
 
     /// Creates a task. It is on disk when this answers, and is created once, however often the

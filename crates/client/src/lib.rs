@@ -27,6 +27,7 @@ mod events;
 mod info;
 mod json;
 mod keeper;
+mod kept;
 mod limits;
 mod object;
 mod own;

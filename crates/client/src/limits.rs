@@ -44,3 +44,6 @@ pub(crate) const TRIAL: Duration = Duration::from_secs(130);
 
 /// How long a node may take to be drained beyond the time that was given for it.
 pub(crate) const DRAIN_MORE: Duration = Duration::from_secs(10);
+
+/// The longest name under which a reference is kept: it is a part of a file's name.
+pub(crate) const KEPT_NAME_BYTES: usize = 64;

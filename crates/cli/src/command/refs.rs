@@ -1,9 +1,17 @@
 //! `remit refs`: what was saved, and taking it back.
 
-use clap::{Args, Subcommand};
+use std::collections::HashMap;
+use std::io::Read as _;
 
+use clap::{Args, Subcommand};
+use remit_client::{Client, Reference};
+use remit_core::grant::text::parse_caveat;
+
+use super::task::reference;
+use crate::clock;
 use crate::embedded::Parts;
-use crate::fault::Fault;
+use crate::fault::{Fault, doing};
+use crate::limits;
 use crate::look::Look;
 use crate::mesh::{Mesh, Place};
 use crate::show::text::harmless;
@@ -29,13 +37,45 @@ enum What {
         #[arg(long, default_value = "revoked by hand")]
         reason: String,
     },
+    /// Print a weaker reference, made without asking anyone
+    Narrow {
+        /// The reference, or @ and the name under which it is kept
+        reference: String,
+
+        /// What it may still do, as in a grant: methods=read,list&calls=100&until=10m
+        caveats: String,
+    },
+    /// Keep one beside your credential; commands then take @NAME in place of the line
+    Keep {
+        /// A name of letters, digits, `-`, `_` and `.`
+        name: String,
+
+        /// The reference; if it is left out, it is read from standard input
+        line: Option<String>,
+    },
+    /// Keep one no longer; it stays good
+    Forget {
+        /// Its name
+        name: String,
+    },
 }
 
 impl Refs {
     pub(super) async fn execute(self, place: &Place, look: Look) -> Result<(), Fault> {
+        // Whoever has the line needs nobody to narrow it.
+        if let Some(What::Narrow { reference: line, caveats }) = &self.what
+            && let Ok(reference) = line.parse()
+        {
+            return narrow(&reference, caveats);
+        }
         let mesh = Mesh::reach(place, Parts::Orchestrator).await?;
         let done = match &self.what {
             Some(What::Revoke { id, reason }) => revoke(&mesh, id, reason).await,
+            Some(What::Narrow { reference: named, caveats }) => {
+                reference(&mesh.client, named).and_then(|kept| narrow(&kept, caveats))
+            }
+            Some(What::Keep { name, line }) => keep(&mesh.client, name, line.as_deref()),
+            Some(What::Forget { name }) => mesh.client.forget(name).map_err(Fault::from),
             Some(What::List) | None => list(&mesh, look).await,
         };
         mesh.leave().await;
@@ -49,8 +89,41 @@ async fn revoke(mesh: &Mesh, id: &str, reason: &str) -> Result<(), Fault> {
     Ok(())
 }
 
+fn narrow(reference: &Reference, caveats: &str) -> Result<(), Fault> {
+    let read = |part: &str| {
+        parse_caveat(part, clock::now_ms()).map_err(|not| Fault::Usage(not.to_string()))
+    };
+    let caveats = caveats.split('&').filter(|part| !part.is_empty()).map(read);
+    let caveats: Vec<_> = caveats.collect::<Result<_, _>>()?;
+    let narrowed = reference.attenuate(&caveats);
+    out::line(&narrowed.map_err(|not| Fault::Usage(not.to_string()))?.to_line())
+}
+
+fn keep(client: &Client, name: &str, line: Option<&str>) -> Result<(), Fault> {
+    let line = match line {
+        Some(line) => line.to_owned(),
+        None => std::io::read_to_string(std::io::stdin().take(limits::REFERENCE_LINE))
+            .map_err(doing("standard input cannot be read"))?,
+    };
+    client.keep(name, &reference(client, line.trim())?)?;
+    out::note(&format!("remit: kept; commands take it as @{name}"));
+    Ok(())
+}
+
+/// Under which names references are kept, by their ids.
+fn kept(client: &Client) -> Result<HashMap<String, String>, Fault> {
+    let mut kept = HashMap::new();
+    for name in client.kept_names()? {
+        if let Some(reference) = client.kept(&name)? {
+            kept.insert(reference.id().to_string(), format!("@{name}"));
+        }
+    }
+    Ok(kept)
+}
+
 async fn list(mesh: &Mesh, look: Look) -> Result<(), Fault> {
     let saved = mesh.client.refs().await?;
+    let kept = kept(&mesh.client)?;
     let rows: Vec<Vec<String>> = saved
         .iter()
         .map(|saved| {
@@ -60,9 +133,11 @@ async fn list(mesh: &Mesh, look: Look) -> Result<(), Fault> {
                 (None, false) => saved.task.to_string(),
             };
             let (label, uses) = (harmless(&saved.label), saved.uses.to_string());
-            vec![saved.id.clone(), saved.state.clone(), uses, what, saved.owner.clone(), label]
+            let kept = kept.get(&saved.id).cloned().unwrap_or_default();
+            let (id, state) = (saved.id.clone(), saved.state.clone());
+            vec![id, state, uses, what, saved.owner.clone(), kept, label]
         })
         .collect();
-    let header = ["ID", "STATE", "USES", "WHAT", "OWNER", "LABEL"];
+    let header = ["ID", "STATE", "USES", "WHAT", "OWNER", "KEPT", "LABEL"];
     table::lines(&header, &rows, look.out).iter().try_for_each(|line| out::line(line))
 }

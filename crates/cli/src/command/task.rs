@@ -1,6 +1,6 @@
 //! Which task is meant when people name one, or none.
 
-use remit_client::{Client, Reference, TaskFilter, TaskHandle, TaskId, TaskInfo};
+use remit_client::{Client, Reference, Restored, TaskFilter, TaskHandle, TaskId, TaskInfo};
 
 use crate::fault::Fault;
 
@@ -19,6 +19,32 @@ const SHORTEST: usize = 4;
 /// What a sturdy reference begins with.
 const REFERENCE: &str = "remit:";
 
+/// Before the name under which a reference is kept.
+const KEPT: &str = "@";
+
+/// Whether it names a reference, and no task.
+fn is_reference(named: &str) -> bool {
+    named.starts_with(REFERENCE) || named.starts_with(KEPT)
+}
+
+/// The reference that a line is, or that is kept under the name after `@`.
+pub(super) fn reference(client: &Client, named: &str) -> Result<Reference, Fault> {
+    let Some(name) = named.strip_prefix(KEPT) else {
+        return named
+            .parse()
+            .map_err(|not: remit_client::NotAReference| Fault::Usage(not.to_string()));
+    };
+    client.kept(name)?.ok_or_else(|| {
+        let why = "no reference is kept under that name: `remit refs keep NAME LINE` keeps one";
+        Fault::Failed(why.into())
+    })
+}
+
+/// What a reference gives.
+pub(super) async fn restored(client: &Client, named: &str) -> Result<Restored, Fault> {
+    Ok(client.restore(&reference(client, named)?).await?)
+}
+
 /// The task that `named` means: a reference, a whole id, the end of one, or a name; or the newest.
 pub(super) async fn choose(
     client: &Client,
@@ -28,11 +54,8 @@ pub(super) async fn choose(
     if let Some(id) = named.and_then(|named| named.parse::<TaskId>().ok()) {
         return Ok(client.task(id));
     }
-    if let Some(line) = named.filter(|named| named.starts_with(REFERENCE)) {
-        let reference: Reference = line
-            .parse()
-            .map_err(|not: remit_client::NotAReference| Fault::Usage(not.to_string()))?;
-        return Ok(client.restore(&reference).await?.into_task()?);
+    if let Some(named) = named.filter(|named| is_reference(named)) {
+        return Ok(restored(client, named).await?.into_task()?);
     }
     let tasks = client.tasks(TaskFilter::default()).await?;
     pick(&tasks, named, among).map(|id| client.task(id))

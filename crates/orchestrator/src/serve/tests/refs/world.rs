@@ -76,28 +76,6 @@ pub(super) async fn over(transport: Transport, body: impl AsyncFn(&World)) {
     LocalSet::new().run_until(run).await;
 }
 
-/// Makes two tests of each body: in memory, and over mutual TLS on loopback.
-macro_rules! must_fail {
-    ($($name:ident),+ $(,)?) => {
-        mod in_memory {
-            $(#[tokio::test]
-            async fn $name() {
-                use crate::serve::tests::lab::Transport;
-                crate::serve::tests::refs::world::over(Transport::SameProcess, super::$name).await;
-            })+
-        }
-        mod over_tls {
-            $(#[tokio::test]
-            async fn $name() {
-                use crate::serve::tests::lab::Transport;
-                crate::serve::tests::refs::world::over(Transport::Tls, super::$name).await;
-            })+
-        }
-    };
-}
-
-pub(super) use must_fail;
-
 impl World {
     /// Ends the orchestrator, if it runs, and starts another on the same disk.
     pub(super) async fn restart(&self) {
@@ -463,3 +441,25 @@ pub(super) async fn opened(object: &object::Client) -> object::Client {
     let response = request.send().promise.await.unwrap();
     response.get().unwrap().get_object().unwrap()
 }
+
+/// Makes two tests of each body: in memory, and over mutual TLS on loopback.
+macro_rules! must_fail {
+    ($($name:ident),+ $(,)?) => {
+        mod in_memory {
+            $(#[tokio::test]
+            async fn $name() {
+                use crate::serve::tests::lab::Transport;
+                crate::serve::tests::refs::world::over(Transport::SameProcess, super::$name).await;
+            })+
+        }
+        mod over_tls {
+            $(#[tokio::test]
+            async fn $name() {
+                use crate::serve::tests::lab::Transport;
+                crate::serve::tests::refs::world::over(Transport::Tls, super::$name).await;
+            })+
+        }
+    };
+}
+
+pub(super) use must_fail;

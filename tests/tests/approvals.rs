@@ -317,6 +317,31 @@ async fn a_call_that_is_given_up_fails_with_unknown() {
 }
 
 #[tokio::test]
+async fn nobody_is_asked_about_a_call_that_died_before_its_point_of_no_return() {
+    let mut mesh = Mesh::start(1).await;
+    for (step, asked) in [("begun", 0), ("done", 1)] {
+        mesh.tools.kill();
+        mesh.restart_tools_armed(Some(&format!("{step}:effect:1"))).await;
+        mesh.until_nodes_are_there().await;
+        let script = format!("export default (remit) => remit.probe.careful('{step}')");
+        let task = mesh.task(&script, "").await;
+        mesh.tools.ended().await;
+        mesh.restart_tools().await;
+        if asked == 1 {
+            until(&task, settlement_is_asked).await;
+            let call = question(&task).await.0.operation;
+            let outcome = Settlement::Outcome(remit_client::Value::Null);
+            task.settle(call, remit_client::EventNumber(0), outcome).await.unwrap();
+        }
+        assert_eq!(result(&task).await, json!(null));
+        let events = until(&task, |fact| matches!(fact, Fact::TaskCompleted(_))).await;
+        let questions = events.iter().filter(|event| settlement_is_asked(&event.fact));
+        assert_eq!(questions.count(), asked, "{step}");
+    }
+    assert_eq!(mesh.appended(), ["begun", "done"], "each once");
+}
+
+#[tokio::test]
 async fn who_follows_a_task_is_shown_the_command_that_answers_it() {
     let mesh = Mesh::start(1).await;
     let typed = Typed::new(&mesh).await;

@@ -59,6 +59,12 @@ impl Probe {
         written.await.and_then(|done| done).map_err(|error| fail::failed(error.to_string()))
     }
 
+    /// The same, marked just before the line is appended.
+    async fn careful(self: Rc<Self>, line: Line, call: CallContext) -> Result<(), Failure> {
+        call.point_of_no_return().await?;
+        self.append(line, call).await
+    }
+
     /// Adds one to the number in a file, which is on disk when this answers, with the names of those
     /// who counted last.
     async fn count(self: Rc<Self>, by: By, _: CallContext) -> Result<u64, Failure> {
@@ -129,6 +135,11 @@ impl Probe {
 fn probe(effects: PathBuf) -> Tool {
     let interface = Interface::<Probe>::new("Probe", "Effects that can be counted.")
         .method("append", Method::effect("Appends a line."), Probe::append)
+        .method(
+            "careful",
+            Method::effect("Appends a line, and says when.").marks_point_of_no_return(),
+            Probe::careful,
+        )
         .method("count", Method::effect("Adds one to a counter."), Probe::count)
         .method("lines", Method::read_only("The lines appended."), Probe::lines)
         .opens("next", Method::idempotent("The same again."), Probe::next)

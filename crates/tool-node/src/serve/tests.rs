@@ -2,6 +2,7 @@
 
 mod desk;
 mod lab;
+mod marks;
 mod member;
 
 use std::path::Path;

@@ -52,6 +52,16 @@ impl Lab {
         }
     }
 
+    /// Two gates: one before it must not be done again, one after.
+    async fn careful(self: Rc<Self>, _: NoArgs, call: CallContext) -> Result<u32, Failure> {
+        self.began.notify_one();
+        self.gate.notified().await;
+        call.point_of_no_return().await?;
+        let run = self.run();
+        self.gate.notified().await;
+        Ok(run)
+    }
+
     async fn shelf(self: Rc<Self>, args: At, _: CallContext) -> Result<Rc<Shelf>, Failure> {
         Ok(Rc::new(Shelf { at: args.path }))
     }
@@ -75,6 +85,7 @@ pub(super) fn tool(lab: &Rc<Lab>) -> Tool {
             Ok(lab.run())
         })
         .method("wait", Method::effect("Waits."), Lab::wait)
+        .method("careful", Method::effect("Looks first.").marks_point_of_no_return(), Lab::careful)
         .method("boom", Method::effect("Panics."), boom)
         .method("relay", Method::read_only("Calls what it is lent."), relay)
         .opens("shelf", Method::read_only("Opens a shelf."), Lab::shelf);

@@ -2,6 +2,7 @@
 
 mod control;
 mod lab;
+mod laws;
 mod membrane;
 mod over_tls;
 mod past;

@@ -57,11 +57,16 @@ impl Lab {
         capnp_rpc::new_client(Liar { answer: Box::new(answer), lab: Rc::clone(&self.seen) })
     }
 
+    /// Lets the tool node serve this, from the next start on.
+    pub(in super::super) fn serves(&self, root: object::Client) {
+        *self.root.borrow_mut() = Some(root);
+    }
+
     /// Lets the tool answer so, from the next start on.
     pub(in super::super) fn lies(
         &self,
         answer: impl Fn(Heard, object::CallResults) -> Answering + 'static,
     ) {
-        *self.root.borrow_mut() = Some(self.liar(answer));
+        self.serves(self.liar(answer));
     }
 }

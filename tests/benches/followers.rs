@@ -1,0 +1,140 @@
+//! A thousand followers of one task, and one follower of a thousand tasks, beside one of one.
+//!
+//! Run it with `cargo bench -p remit-tests --bench followers`.
+
+#![expect(clippy::unwrap_used, reason = "a test that unwraps says clearly enough what it expected")]
+
+use std::time::{Duration, Instant};
+
+use remit_client::{Client, EventNumber, Events, Fact, Followed, TaskHandle, TaskSpec, Value};
+use remit_tests::mesh::Mesh;
+use tokio::sync::mpsc;
+
+/// Connections that share the followers of one task.
+const CLIENTS: usize = 10;
+
+/// When a follower saw which input of which task.
+struct Seen {
+    input: u64,
+    at: Instant,
+}
+
+fn main() {
+    // `cargo test --benches` runs this as well: it must be quick there.
+    let quick = !std::env::args().any(|arg| arg == "--bench");
+    let (many, inputs) = if quick { (20, 5) } else { (1_000, 50) };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    println!("profile: {}", if cfg!(debug_assertions) { "debug" } else { "release" });
+    runtime.block_on(async {
+        let mesh = Mesh::start(1).await;
+        let alone = of_one(&mesh, 1, inputs).await;
+        let all = of_one(&mesh, many, inputs).await;
+        println!("  {many} followers / one                           {:.1}", ratio(all, alone));
+        of_many(&mesh, many).await;
+    });
+}
+
+/// Inputs to one task, one at a time, from being sent until the last of `followers` has seen it.
+async fn of_one(mesh: &Mesh, followers: usize, inputs: u64) -> Duration {
+    let task = idle(&mesh.client, "followed by many").await;
+    let before = resident(mesh);
+    let (seen, mut told) = mpsc::channel(1 << 16);
+    let mut clients = Vec::new();
+    for _ in 0..CLIENTS.min(followers) {
+        let folder = mesh.dir().join("client");
+        clients.push(Client::connect(mesh.address(), folder).await.unwrap());
+    }
+    let mut following = tokio::task::JoinSet::new();
+    for number in 0..followers {
+        let events = clients[number % clients.len()].task(task.id());
+        let events = caught_up(&events).await;
+        following.spawn(watch(events, seen.clone()));
+    }
+    let each = resident(mesh).saturating_sub(before) / followers as u64;
+    let mut times = Vec::new();
+    for number in 1..=inputs {
+        let began = Instant::now();
+        task.send(Value::Integer(number.cast_signed())).await.unwrap();
+        let mut last = began;
+        for _ in 0..followers {
+            let one: Seen = told.recv().await.unwrap();
+            assert_eq!(one.input, number, "each sees each input once, in order");
+            last = last.max(one.at);
+        }
+        times.push(last - began);
+    }
+    times.sort();
+    let (median, slow) = (times[times.len() / 2], times[times.len() * 99 / 100]);
+    println!("input sent until {followers} of one task saw it: p50 {median:.1?}  p99 {slow:.1?}");
+    println!("  orchestrator memory per follower                    {each} bytes");
+    task.cancel("the bench is over").await.unwrap();
+    median
+}
+
+/// Inputs to many tasks, followed over one connection, until the last has been seen.
+async fn of_many(mesh: &Mesh, tasks: usize) {
+    let mut followed = Vec::new();
+    for number in 0..tasks {
+        followed.push(idle(&mesh.client, &format!("one of many {number}")).await);
+    }
+    let client = Client::connect(mesh.address(), mesh.dir().join("client")).await.unwrap();
+    let (seen, mut told) = mpsc::channel(1 << 16);
+    let began = Instant::now();
+    let mut following = tokio::task::JoinSet::new();
+    for task in &followed {
+        let events = caught_up(&client.task(task.id())).await;
+        following.spawn(watch(events, seen.clone()));
+    }
+    println!("one follower of {tasks} tasks has caught up after {:.0?}", began.elapsed());
+    let began = Instant::now();
+    let mut sending = tokio::task::JoinSet::new();
+    for task in followed {
+        if sending.len() >= 64 {
+            sending.join_next().await;
+        }
+        sending.spawn(async move { task.send(Value::Null).await.unwrap() });
+    }
+    for _ in 0..tasks {
+        assert_eq!(told.recv().await.unwrap().input, 1);
+    }
+    let all = began.elapsed();
+    let rate = tasks as f64 / all.as_secs_f64();
+    println!("  one input to each, 64 at once, all seen after {all:.0?}: {rate:.0}/s");
+}
+
+/// A task that waits for a node that there is not.
+async fn idle(client: &Client, name: &str) -> TaskHandle {
+    let mut spec = TaskSpec::script(name, "export default () => 1");
+    spec.labels = vec!["nowhere".into()];
+    client.create_task(spec).await.unwrap()
+}
+
+/// The events after those of the past.
+async fn caught_up(task: &TaskHandle) -> Events {
+    let mut events = task.events(EventNumber(0)).await.unwrap();
+    while !matches!(events.next().await.unwrap().unwrap(), Followed::CaughtUp(_)) {}
+    events
+}
+
+/// Tells when each input is seen.
+async fn watch(mut events: Events, seen: mpsc::Sender<Seen>) {
+    while let Some(Ok(followed)) = events.next().await {
+        if let Followed::Event(event) = followed
+            && let Fact::InputAccepted { input, .. } = event.fact
+        {
+            let _ = seen.send(Seen { input: input.0, at: Instant::now() }).await;
+        }
+    }
+}
+
+/// Resident memory of the orchestrator, in bytes.
+fn resident(mesh: &Mesh) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", mesh.orchestrator.id()));
+    let status = status.unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+}
+
+fn ratio(one: Duration, other: Duration) -> f64 {
+    one.as_secs_f64() / other.as_secs_f64()
+}

@@ -60,6 +60,11 @@ interface Run {
 
   wait @0 () -> (end :RunEnd);
   # Answers when the process has ended.
+
+  introduce @1 (path :UInt32, address :Text, node :Text, ticket :Data) -> ();
+  # Dials the tool node `node` at `address` (host:port) for this process, shows the ticket (32 bytes,
+  # usable once, within a minute, by this same node), and hands the connection to the process as its
+  # direct connection `path`. Answers when it stands; fails when it cannot be made.
 }
 
 struct RunEnd {

@@ -66,6 +66,9 @@ struct Caveat {
     }
     label @22 :Text;
     # Nowhere: it says what the grant is for. label=nightly%20build
+    direct @23 :Void;
+    # Nowhere: it forbids nothing. Large results may go straight from the tool node to the agent
+    # node, where the two can reach each other. route=direct
   }
 }
 

@@ -9,6 +9,8 @@ using Failure = import "object.capnp".Failure;
 using Manifest = import "object.capnp".Manifest;
 using Caveat = import "caveat.capnp".Caveat;
 using Budgets = import "caveat.capnp".Budgets;
+using Introduced = import "event-direct.capnp".Introduced;
+using BodyKept = import "event-direct.capnp".BodyKept;
 
 struct Event {
   # One fact in the life of a task, numbered from 1 without gaps.
@@ -55,6 +57,8 @@ struct Event {
     powerDecided @33 :PowerDecided;
     settlementRequested @34 :SettlementRequested;
     settlementDecided @35 :SettlementDecided;
+    introduced @36 :Introduced;
+    bodyKept @37 :BodyKept;
   }
 }
 

@@ -6,12 +6,14 @@ interface Object {
   # A live reference. Who holds it may use it; there is no other check of who calls.
   # Dropping it tells the host that this holder needs it no more. After a disconnect it is broken.
 
-  call @0 (method :Text, args :Value, key :Data) -> (value :Value, object :Object, recorded :Recorded, cost :UInt64);
+  call @0 (method :Text, args :Value, key :Data, direct :Bool) -> (value :Value, object :Object, recorded :Recorded, cost :UInt64, kept :Kept);
   # Calls `method`. `key` is the idempotency key, the same on every retry: a host that has a ledger
   # answers a repeated key with the recorded outcome. From a worker to the task's owner it is the
   # number of the operation, eight bytes, most significant first.
   # `cost` is what the call cost, in units of the tool's own; 0: nothing that is counted.
   # A method that returns an object sets `object`, on which calls may be pipelined.
+  # `direct`: whoever calls can do with `kept` in place of a large value, on an object of an
+  # introduction (see tool-node.capnp). Others pass it over.
   # Dropping the promise and its pipeline cancels the call.
 
   describe @1 () -> (manifest :Manifest, interface :Text);
@@ -66,6 +68,20 @@ struct Recorded {
   number @0 :UInt64;
   timeMs @1 :UInt64;
   # Milliseconds since 1970, by the owner's clock.
+}
+
+struct Kept {
+  # Where the value of a call is, in place of the value. Null: it is in the value.
+
+  digest @0 :Data;
+  # SHA-256 over the value, in the form of `Value::digest_into` of remit-core.
+  bytes @1 :UInt64;
+  # What it is charged for.
+  token @2 :Data;
+  # 32 random bytes for which `DirectPort.body` gives the value, once; empty: it has to be asked of
+  # the task's owner.
+  path @3 :UInt32;
+  # From the owner to a worker: which of the attempt's direct connections, from 1.
 }
 
 struct Manifest {

@@ -39,6 +39,10 @@ interface TaskContext extends(Peer) {
   request @7 (operation :UInt64, tool :Text, reason :Text) -> (object :Object, recorded :Recorded);
   # Asks a person for a capability of this tool. Answers when one was given, and fails with `denied`
   # when it was refused.
+
+  body @8 (operation :UInt64) -> (value :Value);
+  # The value of a call that was answered with `kept`, through the owner: for one who cannot get it
+  # over a direct connection, and for a replay. Idempotent.
 }
 
 struct Script {

@@ -7,6 +7,7 @@ using Object = import "object.capnp".Object;
 using Value = import "object.capnp".Value;
 using Manifest = import "object.capnp".Manifest;
 using Failure = import "object.capnp".Failure;
+using Caveat = import "caveat.capnp".Caveat;
 
 interface ToolNodePort extends(Peer, Credentials) {
   # The bootstrap object of a tool node's connection.
@@ -21,6 +22,8 @@ struct ToolOffer {
 
   tools @0 :List(Tool);
   labels @1 :List(Text);
+  address @2 :Text;
+  # Where agent nodes that were introduced may dial it, host:port; empty: nowhere.
 
   struct Tool {
     manifest @0 :Manifest;
@@ -53,6 +56,38 @@ interface ToolHost {
   reopen @1 (key :Data) -> ();
   # The owner has decided that the call with this key is to be sent again though it began: the ledger
   # forgets that it did, durably. One that has completed, or runs, stays. Idempotent.
+
+  introduce @2 (spec :IntroductionSpec) -> (introduction :Introduction, object :Object);
+  # An agent node is about to dial. `object` is the grant's root: a call on it, or on what it returns,
+  # that says `direct` is checked here against the grant's caveats, and its value stays here if it is
+  # large and the agent node is connected; the answer then says where it is kept.
+}
+
+struct IntroductionSpec {
+  # Who may come, and for what.
+
+  ticketHash @0 :Data;
+  # SHA-256 of the ticket: 32 random bytes that the agent node shows first, usable once, for a minute.
+  agent @1 :Text;
+  # The identity of the agent node.
+  tool @2 :Text;
+  version @3 :Text;
+  # Of the tool at the grant's root.
+  path @4 :Text;
+  # The grant's path below the tool's root.
+  links @5 :List(Link);
+  # The grant, then each that it was narrowed from.
+
+  struct Link {
+    caveats @0 :List(Caveat);
+    way @1 :Text;
+    # From the root of that grant to the root of the first.
+  }
+}
+
+interface Introduction {
+  # A lease: dropping it voids the ticket, or cuts the connection that came with it, and everything
+  # that was kept for it.
 }
 
 struct CallState {

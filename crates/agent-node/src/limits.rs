@@ -88,3 +88,7 @@ pub const FAREWELL: Duration = Duration::from_secs(2);
 
 /// How long the orchestrator may take beyond that to move them.
 pub const FAREWELL_MORE: Duration = Duration::from_secs(6);
+
+/// Direct connections of one attempt: one for each of its grants that asks for it. Those beyond go
+/// without.
+pub const DIRECT_PATHS: usize = 16;

@@ -1,6 +1,7 @@
 //! The node: attempts that run, one registration after another.
 
 use std::cell::{Cell, RefCell};
+use std::os::unix::net::UnixStream as Socket;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -13,9 +14,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::limits;
-use crate::process::{Bounds, End, Program, Worker};
+use crate::process::{Bounds, Door, End, Program, Worker};
 use crate::serve::registration;
-use crate::splice::splice;
+use crate::splice::{dial, splice, splice_direct};
 
 /// A node without its connection. It outlives connections, and so do its attempts.
 pub(crate) struct Node {
@@ -55,6 +56,7 @@ pub(crate) struct Start {
 pub(crate) struct Attempt {
     /// How it ended, once it has.
     pub(crate) end: watch::Receiver<Option<End>>,
+    door: Rc<Door>,
     _lease: oneshot::Sender<()>,
 }
 
@@ -142,6 +144,7 @@ impl Node {
             Failure::new(Code::Failed, format!("a worker could not be started: {error}"))
         })?;
         self.count(1);
+        let door = worker.door();
         let (ended, end) = watch::channel(None);
         let (lease, dropped) = oneshot::channel();
         let node = Rc::clone(self);
@@ -152,7 +155,39 @@ impl Node {
             // Nobody may be waiting to hear.
             let _unheard = ended.send(Some(end));
         });
-        Ok(Attempt { end, _lease: lease })
+        Ok(Attempt { end, door, _lease: lease })
+    }
+
+    /// Dials a tool node, `(address, identity)`, for an attempt, and hands the connection to its
+    /// process.
+    pub(crate) async fn introduce(
+        &self,
+        attempt: &Attempt,
+        path: u32,
+        whom: (&str, &str),
+        ticket: &[u8],
+    ) -> Result<(), Failure> {
+        let unavailable = |why: String| Failure::new(Code::Unavailable, why);
+        let credential = self.member.credential();
+        let dialled = dial(whom, &credential, ticket).await;
+        let direct = dialled.map_err(|refused| unavailable(refused.to_string()))?;
+        let handed_in = || {
+            let (ours, theirs) = Socket::pair()?;
+            ours.set_nonblocking(true)?;
+            attempt.door.hand_in(path, &theirs.into())?;
+            UnixStream::from_std(ours)
+        };
+        let ours = handed_in().map_err(|error| unavailable(error.to_string()))?;
+        let (stop, mut end) = (self.stop.clone(), attempt.end.clone());
+        self.tracker.spawn_local(async move {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => {}
+                _ = end.wait_for(Option::is_some) => {}
+                () = splice_direct(direct, ours) => {}
+            }
+        });
+        Ok(())
     }
 
     async fn attend(

@@ -1,4 +1,5 @@
-//! A worker process: started with one socket and nothing else, watched, and ended.
+//! A worker process: started with one socket, a door for others, and nothing else; watched, and
+//! ended.
 
 use std::cell::Cell;
 use std::io;
@@ -13,6 +14,7 @@ use tokio::net::UnixStream;
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::time::Instant;
 
+pub use crate::door::Door;
 use crate::limits;
 
 /// What bounds a worker.
@@ -39,6 +41,7 @@ pub struct Worker {
     stderr: Option<ChildStderr>,
     said: Vec<u8>,
     bounds: Bounds,
+    door: Rc<Door>,
 }
 
 /// How a worker ended.
@@ -63,6 +66,7 @@ impl Worker {
     /// Starts a worker, and gives this end of its socket.
     pub fn start(program: &Program, bounds: Bounds) -> io::Result<(Self, UnixStream)> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+        let (door, doorway) = Door::pair()?;
         ours.set_nonblocking(true)?;
         let mut child = Command::new(&program.path)
             .args(&program.args)
@@ -74,13 +78,20 @@ impl Worker {
             .env("TZ", "UTC")
             .current_dir("/")
             .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::null())
+            .stdout(Stdio::from(doorway))
             .stderr(Stdio::piped())
             .process_group(0)
             .kill_on_drop(true)
             .spawn()?;
         let stderr = child.stderr.take();
-        Ok((Self { child, stderr, said: Vec::new(), bounds }, UnixStream::from_std(ours)?))
+        let door = Rc::new(door);
+        let worker = Self { child, stderr, said: Vec::new(), bounds, door };
+        Ok((worker, UnixStream::from_std(ours)?))
+    }
+
+    /// Through which it is handed further sockets.
+    pub fn door(&self) -> Rc<Door> {
+        Rc::clone(&self.door)
     }
 
     /// Waits for its end. Kills it when it computes past its deadline without a word: `words` grows

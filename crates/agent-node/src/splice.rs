@@ -7,8 +7,9 @@ use std::task::{Context, Poll};
 use remit_vat::credential::Credential;
 use remit_vat::limits::HANDSHAKE;
 use remit_vat::tls::{self, Purpose, Refused};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
-use tokio::net::UnixStream;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::client::TlsStream;
 
 use crate::limits;
 use crate::process::Words;
@@ -31,6 +32,36 @@ pub(crate) async fn splice(
         .await
         .map(|_| ())
         .map_err(refused)
+}
+
+/// Dials the tool node `node` at `address` and shows it the ticket. Answers when it is taken.
+pub(crate) async fn dial(
+    (address, node): (&str, &str),
+    credential: &Credential,
+    ticket: &[u8],
+) -> Result<TlsStream<TcpStream>, Refused> {
+    let mut stream = tls::dial_introduced(address, node, credential, HANDSHAKE).await?;
+    let show = async {
+        stream.write_all(ticket).await?;
+        stream.flush().await?;
+        stream.read_u8().await
+    };
+    match tokio::time::timeout(HANDSHAKE, show).await {
+        Ok(Ok(tls::DIRECT_ACCEPTED)) => Ok(stream),
+        Ok(Ok(_)) => Err(Refused(format!("{node} answered what it never does"))),
+        Ok(Err(error)) => Err(Refused(format!("{node} did not take the ticket: {error}"))),
+        Err(_) => Err(Refused(format!("{node} did not answer within {HANDSHAKE:?}"))),
+    }
+}
+
+/// Splices a direct connection onto the worker's end of it, until either side ends.
+pub(crate) async fn splice_direct(mut direct: TlsStream<TcpStream>, mut worker: UnixStream) {
+    let size = limits::SPLICE_BYTES;
+    let spliced =
+        tokio::io::copy_bidirectional_with_sizes(&mut worker, &mut direct, size, size).await;
+    if let Err(error) = spliced {
+        tracing::debug!(%error, "a direct connection ended");
+    }
 }
 
 /// A stream that counts what is read from it.

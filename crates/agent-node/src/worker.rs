@@ -1,16 +1,19 @@
 //! The worker: the process in which one attempt's script runs.
 //!
-//! It holds one socket, on which it speaks with the task's owner, and nothing else.
+//! It holds one socket, on which it speaks with the task's owner, and a door through which the agent
+//! node hands it direct connections to tool nodes; nothing else.
 
 mod chance;
 mod engine;
 mod host;
 mod modules;
+mod paths;
 mod session;
 mod source;
 mod values;
 
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::net::UnixStream as Socket;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -18,6 +21,7 @@ use remit_vat::vat::Vat;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use self::engine::Bounds;
+pub use self::paths::Paths;
 use crate::limits;
 use crate::sandbox::{self, SandboxLimits};
 
@@ -55,21 +59,35 @@ fn run(options: Options) -> Result<(), String> {
         .as_fd()
         .try_clone_to_owned()
         .map_err(|error| format!("there is no socket on standard input: {error}"))?;
-    let worked = Vat::run(work(stdin, options)).map_err(|error| error.to_string())?;
+    let door = std::io::stdout().as_fd().try_clone_to_owned().ok();
+    let worked = Vat::run(work(stdin, door, options)).map_err(|error| error.to_string())?;
     worked.map_err(|failure| failure.to_string())
 }
 
-async fn work(socket: OwnedFd, options: Options) -> Result<(), remit_core::Failure> {
+async fn work(
+    socket: OwnedFd,
+    door: Option<OwnedFd>,
+    options: Options,
+) -> Result<(), remit_core::Failure> {
     let internal = |error: std::io::Error| {
         remit_core::Failure::new(remit_core::Code::Failed, format!("the worker's socket: {error}"))
     };
-    let socket = std::os::unix::net::UnixStream::from(socket);
-    socket.set_nonblocking(true).map_err(internal)?;
-    let socket = tokio::net::UnixStream::from_std(socket).map_err(internal)?;
+    let wired = |socket: OwnedFd| {
+        let socket = Socket::from(socket);
+        socket.set_nonblocking(true)?;
+        tokio::net::UnixStream::from_std(socket)
+    };
+    let socket = wired(socket).map_err(internal)?;
+    // Without one there are no direct connections, and nothing is lost.
+    let door = door.and_then(|door| wired(door).ok());
     for missing in sandbox::apply(&SandboxLimits { memory_bytes: options.memory_bytes }) {
         eprintln!("sandbox: {missing}");
     }
-    attend(socket, options).await
+    let paths = Paths::default();
+    if let Some(door) = door {
+        tokio::task::spawn_local(paths.clone().take_in(door));
+    }
+    attend_with(socket, paths, options).await
 }
 
 /// Runs the script of the task whose owner is at the other end of `stream`, in this process and
@@ -78,9 +96,21 @@ pub async fn attend<S>(stream: S, options: Options) -> Result<(), remit_core::Fa
 where
     S: AsyncRead + AsyncWrite + 'static,
 {
+    attend_with(stream, Paths::default(), options).await
+}
+
+/// The same with direct connections to tool nodes.
+pub async fn attend_with<S>(
+    stream: S,
+    paths: Paths,
+    options: Options,
+) -> Result<(), remit_core::Failure>
+where
+    S: AsyncRead + AsyncWrite + 'static,
+{
     let owner = session::connect(stream);
     let begun = session::begin(&owner.0).await?;
     let memory_bytes = usize::try_from(options.memory_bytes).unwrap_or(usize::MAX);
     let bounds = Bounds { memory_bytes, stretch: options.deadline };
-    session::run(&owner, begun, bounds).await
+    session::run(&owner, (begun, paths), bounds).await
 }

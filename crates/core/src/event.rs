@@ -13,7 +13,10 @@ use crate::value::{Outcome, Value};
 mod control;
 
 pub use self::control::{CancelRequested, TaskForked, TaskUpgraded, TimeLimits};
+mod direct;
 mod person;
+
+pub use self::direct::{Introduced, Kept};
 
 pub use self::person::{
     Approval, ApprovalDecided, ApprovalRequested, Ledger, OnUnknown, PowerDecided, PowerRequested,
@@ -54,6 +57,11 @@ pub enum Fact {
     CallRequested(Box<CallRequested>),
     /// A call ended so, and cost so many units as the tool counts them.
     CallCompleted { call: CallNumber, outcome: Outcome, cost: u64 },
+    /// The value of the call that the next event completes is not in the journal: the tool node
+    /// keeps it.
+    BodyKept(Box<Kept>),
+    /// An agent node was given a ticket for a tool node, so that large results go straight to it.
+    Introduced(Box<Introduced>),
     /// A call was refused.
     CallDenied(Box<CallDenied>),
     /// A call was sent and nobody knows yet what became of it.
@@ -312,6 +320,8 @@ impl Fact {
             Self::GrantEnded { .. } => "grant-ended",
             Self::CallRequested(_) => "call-requested",
             Self::CallCompleted { .. } => "call-completed",
+            Self::BodyKept(_) => "body-kept",
+            Self::Introduced(_) => "introduced",
             Self::CallDenied(_) => "call-denied",
             Self::CallUnknown { .. } => "call-unknown",
             Self::CallRecalled { .. } => "call-recalled",

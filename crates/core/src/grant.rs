@@ -7,14 +7,17 @@
 pub mod cel;
 pub mod checker;
 pub mod guard;
+pub mod links;
 pub mod narrow;
 pub mod path;
 pub mod pattern;
 pub mod text;
+pub mod understood;
 pub mod usage;
 
 pub use checker::{Checker, Place, Use, Verdict};
 pub use guard::{Guard, Literal, Number, Span, Step, Test};
+pub use links::Links;
 pub use narrow::{Relation, Wider};
 pub use usage::{Budgets, Usage};
 
@@ -70,6 +73,8 @@ pub enum Caveat {
     Requires(Need),
     /// What the grant is for. Allows everything.
     Label(String),
+    /// Large results may go straight from the tool node to the agent node. Allows everything.
+    Direct,
     /// Something this version does not know, as it was written. Always refuses.
     Unknown(String),
 }

@@ -13,6 +13,7 @@ mod control;
 mod decide;
 mod derive;
 mod input;
+mod kept;
 mod memo;
 mod narrow;
 mod pin;
@@ -36,7 +37,7 @@ pub use settle::WhenUnknown;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{CallDenied, CallRequested, Grant, TaskCreated};
+use crate::event::{CallDenied, CallRequested, Grant, Kept, TaskCreated};
 use crate::failure::Failure;
 use crate::grant::{Checker, Usage};
 use crate::id::{Attempt, CallNumber, EventNumber, GrantId, InputId, ObjectId};
@@ -86,6 +87,9 @@ pub struct Task {
     /// What waits for people, and what they decided.
     #[serde(default)]
     asked: asked::Asked,
+    /// Values of calls that are with the tool node.
+    #[serde(default)]
+    kept: BTreeMap<CallNumber, Kept>,
 }
 
 /// Which event it was.

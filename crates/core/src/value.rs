@@ -83,9 +83,32 @@ impl<O> Value<O> {
     }
 }
 
+impl Value<u32> {
+    /// SHA-256 over a tree without objects; `None`: there is one in it.
+    pub fn digest(&self) -> Option<[u8; 32]> {
+        let mut hash = Sha256::new();
+        self.feed(&mut hash, &mut |_, _| Err(())).ok()?;
+        Some(hash.finalize().into())
+    }
+}
+
 impl Value<ObjectId> {
     /// Feeds the tree to `hash` in a form in which different trees never look the same.
     pub fn digest_into(&self, hash: &mut Sha256) {
+        let fed = self.feed(hash, &mut |object, hash| {
+            digest_object(*object, hash);
+            Ok::<_, std::convert::Infallible>(())
+        });
+        let Ok(()) = fed;
+    }
+}
+
+impl<O> Value<O> {
+    fn feed<E>(
+        &self,
+        hash: &mut Sha256,
+        object: &mut impl FnMut(&O, &mut Sha256) -> Result<(), E>,
+    ) -> Result<(), E> {
         let sized = |hash: &mut Sha256, tag: u8, bytes: &[u8]| {
             hash.update([tag]);
             hash.update((bytes.len() as u64).to_be_bytes());
@@ -100,17 +123,18 @@ impl Value<ObjectId> {
             Self::Data(d) => sized(hash, 5, d),
             Self::List(items) => {
                 sized(hash, 6, &(items.len() as u64).to_be_bytes());
-                items.iter().for_each(|item| item.digest_into(hash));
+                items.iter().try_for_each(|item| item.feed(hash, object))?;
             }
             Self::Fields(fields) => {
                 sized(hash, 7, &(fields.len() as u64).to_be_bytes());
                 for (name, value) in fields {
                     sized(hash, 8, name.as_bytes());
-                    value.digest_into(hash);
+                    value.feed(hash, object)?;
                 }
             }
-            Self::Object(object) => digest_object(*object, hash),
+            Self::Object(inner) => object(inner, hash)?,
         }
+        Ok(())
     }
 }
 

@@ -262,3 +262,10 @@ pub const REF_REMEMBERED: Duration = Duration::from_secs(30 * 86_400);
 /// The shortest time after which a reference may be dropped as unused: a client that reconnects
 /// restores it within less.
 pub const REF_UNUSED_SHORTEST: Duration = Duration::from_secs(1);
+
+/// How long each end of an introduction may take: a dial over a slow network, and then some. Calls
+/// go on meanwhile.
+pub const INTRODUCTION: Duration = Duration::from_secs(30);
+
+/// Bytes of the address at which a tool node may be dialled: a host name and a port.
+pub const ADDRESS_BYTES: usize = 300;

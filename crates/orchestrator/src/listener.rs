@@ -115,6 +115,9 @@ impl Listener {
             (Purpose::Attempt, Some((identity, until))) => {
                 self.serve_attempt(stream, &identity, until).await
             }
+            (Purpose::Direct, _) => {
+                Err(Refused("a direct connection was refused: this is no tool node".into()))
+            }
             (_, None) => Err(Refused("a peer without an identity was refused".into())),
         }
     }

@@ -7,6 +7,7 @@
 pub mod attempt;
 mod control;
 pub mod delivery;
+pub(crate) mod direct;
 pub mod forward;
 pub mod gate;
 pub mod objects;
@@ -69,6 +70,7 @@ pub struct Owner {
     /// The timer of the next question that is decided by itself.
     next_review: RefCell<Option<questions::Alarm>>,
     snapshot: snapshot::Last,
+    direct: RefCell<direct::Paths>,
 }
 
 /// A piece of output of a call in flight.
@@ -120,6 +122,7 @@ impl Owner {
             trial,
             next_review: RefCell::new(None),
             snapshot: snapshot::Last::default(),
+            direct: RefCell::default(),
         })
     }
 
@@ -223,6 +226,7 @@ impl Owner {
     pub fn close(&self) {
         self.closing.set(true);
         self.abort_forwards(|_| true);
+        self.forget_paths();
         self.delivery.borrow_mut().dismiss();
         self.stirred.notify_waiters();
         self.stirred.notify_one();
@@ -363,6 +367,7 @@ impl Owner {
     }
 
     fn cut_revoked(self: &Rc<Self>) {
+        self.cut_paths();
         self.abort_forwards(|grant| self.with(|task| task.is_revoked(grant)));
         self.objects.borrow_mut().forget(|object| {
             self.with(|task| task.grant_of(object).is_none_or(|g| task.is_revoked(g)))

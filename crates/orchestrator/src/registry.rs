@@ -74,6 +74,8 @@ pub struct LiveTool {
     pub root: object::Client,
     /// Its node, for what became of a call.
     pub host: tool_host::Client,
+    /// Where agent nodes may dial that, host:port; empty: nowhere.
+    pub address: String,
     /// What it says of itself.
     pub manifest: Arc<Manifest>,
     /// The hash of that.

@@ -1,6 +1,6 @@
 //! The calls that run on this node, each key at most once.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
@@ -32,6 +32,9 @@ pub(crate) struct Request {
 /// All calls of one node.
 pub(crate) struct Calls {
     ledger: Ledger,
+    /// Outcomes that are nowhere else, of calls that may be repeated; apart, so that they push no
+    /// outcome of an effect out of the ledger.
+    bodies: OnceCell<Ledger>,
     output: Output,
     running: RefCell<HashMap<Vec<u8>, Rc<Running>>>,
     in_flight: watch::Sender<u32>,
@@ -54,11 +57,32 @@ impl Calls {
     pub(crate) fn new(ledger: Ledger, output: Output) -> Rc<Self> {
         Rc::new(Self {
             ledger,
+            bodies: OnceCell::new(),
             output,
             running: RefCell::default(),
             in_flight: watch::Sender::new(0),
             tasks: TaskTracker::new(),
         })
+    }
+
+    /// Has a place for values that task owners do not record.
+    pub(crate) fn keep_bodies_in(&self, bodies: Ledger) {
+        let _first = self.bodies.set(bodies);
+    }
+
+    /// Puts an outcome on disk that is in no journal. That of a call with effects is in the ledger.
+    pub(crate) async fn keep_body(
+        &self,
+        key: &[u8],
+        reply: &Reply,
+        repeatable: bool,
+    ) -> Result<(), DiskError> {
+        if !repeatable {
+            return Ok(());
+        }
+        let nowhere = || DiskError("this node has no place for values".into());
+        let outcome = Outcome::value(reply.value.clone());
+        self.bodies.get().ok_or_else(nowhere)?.completed(key, outcome, reply.cost).await
     }
 
     /// How many calls run, as it changes.
@@ -107,7 +131,10 @@ impl Calls {
             let (result, cost) = running.finished().await;
             return Ok(CallState::Completed(outcome_of(&result), cost));
         }
-        let state = self.ledger.look_up(key).map_err(|e| unreadable(&e))?;
+        let mut state = self.ledger.look_up(key).map_err(|e| unreadable(&e))?;
+        if let (CallState::NeverStarted, Some(bodies)) = (&state, self.bodies.get()) {
+            state = bodies.look_up(key).map_err(|e| unreadable(&e))?;
+        }
         if state == CallState::NeverStarted && !self.ledger.remembers(age_ms) {
             return Ok(CallState::Forgotten);
         }

@@ -6,9 +6,11 @@
 
 mod calls;
 pub mod config;
+mod introductions;
 pub mod kit;
 pub mod ledger;
 pub mod limits;
+mod listener;
 mod node;
 mod serve;
 pub mod start;

@@ -139,3 +139,27 @@ pub const REDIRECTS: usize = 5;
 
 /// The least bytes of a secret: shorter ones could be guessed, and stand in texts by chance.
 pub const SECRET_BYTES: usize = 8;
+
+/// How long a ticket for a direct connection is good: the agent node dials at once.
+pub const TICKET_LIFE: Duration = Duration::from_secs(60);
+
+/// Agent nodes that are awaited at once: each has a minute, and a node runs some hundred attempts.
+pub const INTRODUCTIONS_WAITING: usize = 1_024;
+
+/// Grants in a chain: a grant of a tool's own is narrowed from few others.
+pub const LINKS: usize = 64;
+
+/// From how many bytes on a value goes over the direct connection: below, a round trip of its own
+/// costs more than the bytes, and the journal has it all.
+pub const KEPT_FROM_BYTES: usize = 64 << 10;
+
+/// Bytes of values that wait for one agent node: it asks for each as soon as it hears of it. Beyond
+/// that, values go through the task's owner.
+pub const KEPT_BYTES: usize = 64 << 20;
+
+/// Handshakes of direct connections at once.
+pub const HANDSHAKES: usize = 32;
+
+/// Direct connections of one agent node at once: one for each grant of each attempt that asks for
+/// it.
+pub const DIRECT_CONNECTIONS: usize = 1_024;

@@ -1,29 +1,39 @@
 //! The node: its tools, its calls, and one registration after another.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::path::Path;
 use std::rc::Rc;
 
-use remit_core::Failure;
+use remit_core::{Failure, Identity};
 use remit_schema::tool_node_capnp::tool_node_port;
 use remit_vat::connection::{Connection, Ended};
 use remit_vat::disk::DiskError;
 use remit_vat::membership::Member;
+use remit_vat::tls::Refused;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::calls::Calls;
+use crate::introductions::Introductions;
 use crate::kit::{BadTool, OpenTool, Output, Piece, Tool};
 use crate::ledger::Ledger;
 use crate::limits;
-use crate::serve::registration::Registration;
+use crate::listener;
+use crate::serve::direct;
+use crate::serve::registration::{Offered, Registration};
 
 /// A tool node without its connection. It outlives connections: calls that run when one is lost run
 /// to their end, and the next one finds their outcomes.
 pub struct Node {
-    tools: Vec<Rc<OpenTool>>,
+    tools: Rc<[Rc<OpenTool>]>,
     labels: Vec<String>,
     calls: Rc<Calls>,
+    introductions: Rc<Introductions>,
+    listener: RefCell<Option<TcpListener>>,
+    /// Where agent nodes may dial it; empty: nowhere.
+    address: String,
     output: Mutex<mpsc::Receiver<Piece>>,
     leaving: CancellationToken,
     /// Answers a node that leaves: no more calls are on their way to it.
@@ -59,7 +69,13 @@ pub async fn run(member: &Member, node: &Rc<Node>, shutdown: impl Future<Output 
         node.leave().await;
         stop.cancel();
     };
-    tokio::join!(stay, stopping);
+    let listening = async {
+        let tcp = node.listener.take();
+        if let Some(tcp) = tcp {
+            listener::run(node, &tcp, member, &stop).await;
+        }
+    };
+    tokio::join!(stay, stopping, listening);
     node.drain().await;
 }
 
@@ -77,18 +93,47 @@ impl Node {
 
     /// As [`Node::open`], with a ledger that is open already.
     pub fn with(tools: Vec<Tool>, labels: Vec<String>, ledger: Ledger) -> Result<Self, BadTool> {
-        let tools = tools.into_iter().map(Tool::open).collect::<Result<Vec<_>, _>>()?;
+        let tools = tools.into_iter().map(Tool::open).collect::<Result<Rc<[_]>, _>>()?;
         let (output, pieces) = Output::channel();
         let calls = Calls::new(ledger, output);
         Ok(Self {
             tools,
             labels,
             calls,
+            introductions: Rc::default(),
+            listener: RefCell::new(None),
+            address: String::new(),
             output: Mutex::new(pieces),
             leaving: CancellationToken::new(),
             left: CancellationToken::new(),
             registered: Cell::new(0),
         })
+    }
+
+    /// Lets agent nodes that the orchestrator introduces dial in at `listener`, which they reach at
+    /// `address` (host:port), and keeps in the folder `bodies` what they then get.
+    pub async fn listening(
+        mut self,
+        listener: TcpListener,
+        address: String,
+        bodies: &Path,
+    ) -> Result<Self, CannotServe> {
+        self.calls.keep_bodies_in(Ledger::open(bodies).await?);
+        self.listener = RefCell::new(Some(listener));
+        self.address = address;
+        Ok(self)
+    }
+
+    /// Serves an agent node whose identity was verified, over a stream that begins with its ticket.
+    pub async fn serve_introduced<S>(
+        &self,
+        stream: S,
+        identity: &Identity,
+    ) -> Result<Connection, Refused>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
+        direct::serve(&self.introductions, stream, identity).await
     }
 
     /// Registers over one connection and serves it until it ends.
@@ -97,8 +142,7 @@ impl Node {
         port: &tool_node_port::Client,
         connection: Connection,
     ) -> Result<Ended, Failure> {
-        let registration =
-            Registration::open(port, connection, &self.tools, &self.labels, &self.calls).await?;
+        let registration = Registration::open(port, connection, &self.offered()).await?;
         let titles: Vec<String> = self.tools.iter().map(|tool| tool.title()).collect();
         tracing::info!(tools = %titles.join(", "), "registered");
         self.registered.set(self.registered.get() + 1);
@@ -118,6 +162,16 @@ impl Node {
             self.left.cancel();
         }
         Ok(ended)
+    }
+
+    fn offered(&self) -> Offered<'_> {
+        Offered {
+            tools: &self.tools,
+            labels: &self.labels,
+            address: &self.address,
+            calls: &self.calls,
+            introductions: &self.introductions,
+        }
     }
 
     /// Tells the orchestrator that the node is about to go, and waits until its calls have ended.

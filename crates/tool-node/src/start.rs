@@ -8,13 +8,14 @@ use std::rc::Rc;
 use remit_vat::join::Invite;
 use remit_vat::membership::Member;
 use remit_vat::vat::Vat;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::kit::Tool;
-use crate::node::{self, Node};
+use crate::node::{self, CannotServe, Node};
 
 /// What stands on the command line of a tool node.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Arguments {
     /// An invite, for a node that is not a member yet.
     pub join: Option<String>,
@@ -24,6 +25,10 @@ pub struct Arguments {
     pub address: Option<String>,
     /// What the node has, for people and for placement.
     pub labels: Vec<String>,
+    /// Where it listens for agent nodes that are introduced to it, host:port; without it, nowhere.
+    pub listen: Option<String>,
+    /// Where they reach it, host:port, if not where it listens.
+    pub advertise: Option<String>,
 }
 
 /// How such a program is called.
@@ -33,7 +38,9 @@ usage: PROGRAM [--join LINE] [--dir DIR] [--address HOST:PORT] [--label LABEL]..
   --join LINE          the line that `remit invite --role tool-node --name NAME` printed; needed once
   --dir DIR            where credential and ledger are kept [default: .remit-tool]
   --address HOST:PORT  the orchestrator, if it is not where it was when the node joined
-  --label LABEL        what the node has; may be repeated";
+  --label LABEL        what the node has; may be repeated
+  --listen HOST:PORT   let agent nodes fetch large results here, for grants that say route=direct
+  --advertise HOST:PORT  where they reach it, if not there";
 
 /// Why a program could not become a tool node.
 #[derive(Debug, thiserror::Error)]
@@ -43,8 +50,7 @@ pub struct CannotStart(String);
 impl Arguments {
     /// Reads a command line without the program's name.
     pub fn parse(line: impl IntoIterator<Item = String>) -> Result<Self, CannotStart> {
-        let mut arguments =
-            Self { join: None, dir: ".remit-tool".into(), address: None, labels: Vec::new() };
+        let mut arguments = Self { dir: ".remit-tool".into(), ..Self::default() };
         let mut line = line.into_iter();
         while let Some(flag) = line.next() {
             let mut value = || {
@@ -56,10 +62,28 @@ impl Arguments {
                 "--dir" => arguments.dir = value()?.into(),
                 "--address" => arguments.address = Some(value()?),
                 "--label" => arguments.labels.push(value()?),
+                "--listen" => arguments.listen = Some(value()?),
+                "--advertise" => arguments.advertise = Some(value()?),
                 _ => return Err(CannotStart(format!("`{flag}` is not known\n\n{USAGE}"))),
             }
         }
         Ok(arguments)
+    }
+
+    /// The node that the command line speaks of, with these tools.
+    pub async fn node(&self, tools: Vec<Tool>) -> Result<Node, CannotStart> {
+        let failed = |error: CannotServe| CannotStart(error.to_string());
+        let node = Node::open(tools, self.labels.clone(), &self.dir.join("ledger")).await;
+        let node = node.map_err(failed)?;
+        let Some(listen) = &self.listen else { return Ok(node) };
+        let wrong =
+            |error: io::Error| CannotStart(format!("{listen} cannot be listened at: {error}"));
+        let listener = TcpListener::bind(listen).await.map_err(wrong)?;
+        let address = match &self.advertise {
+            Some(address) => address.clone(),
+            None => listener.local_addr().map_err(wrong)?.to_string(),
+        };
+        node.listening(listener, address, &self.dir.join("bodies")).await.map_err(failed)
     }
 
     /// The member that the command line speaks of. Redeems the invite if it is not one yet.
@@ -100,8 +124,7 @@ pub fn main_with(tools: impl FnOnce() -> Vec<Tool>) -> ExitCode {
         let arguments = Arguments::parse(std::env::args().skip(1))?;
         let shutdown = interrupted().map_err(|e| CannotStart(e.to_string()))?;
         let member = arguments.member().await?;
-        let node = Node::open(tools(), arguments.labels, &arguments.dir.join("ledger")).await;
-        let node = Rc::new(node.map_err(|e| CannotStart(e.to_string()))?);
+        let node = Rc::new(arguments.node(tools()).await?);
         node::run(&member, &node, shutdown).await;
         Ok(())
     });

@@ -24,17 +24,21 @@ pub enum Purpose {
     Peer,
     /// `remit-attempt/1`: an agent node that splices in a worker. Starts with a ticket, 32 bytes.
     Attempt,
+    /// `remit-direct/1`: an agent node that was introduced to a tool node. Starts with a ticket, 32
+    /// bytes, which the tool node answers with one byte when it is good.
+    Direct,
     /// `remit-join/1`: a stranger with an invite, the only one without a certificate.
     Join,
 }
 
 impl Purpose {
-    const ALL: [Self; 3] = [Self::Peer, Self::Attempt, Self::Join];
+    const ALL: [Self; 4] = [Self::Peer, Self::Attempt, Self::Direct, Self::Join];
 
     const fn alpn(self) -> &'static [u8] {
         match self {
             Self::Peer => b"remit/1",
             Self::Attempt => b"remit-attempt/1",
+            Self::Direct => b"remit-direct/1",
             Self::Join => b"remit-join/1",
         }
     }
@@ -43,6 +47,9 @@ impl Purpose {
         Self::ALL.into_iter().find(|purpose| purpose.alpn() == name)
     }
 }
+
+/// What a tool node answers to a good ticket.
+pub const DIRECT_ACCEPTED: u8 = 1;
 
 /// An accepted connection.
 pub struct Accepted {
@@ -63,39 +70,43 @@ pub struct Refused(pub String);
 #[derive(Clone)]
 pub struct Acceptor {
     members: Arc<ServerConfig>,
-    strangers: Arc<ServerConfig>,
+    strangers: Option<Arc<ServerConfig>>,
     mesh: String,
     roles: Vec<Role>,
 }
 
 impl Acceptor {
-    /// An acceptor for the holder of `credential`. Peers must be of the same mesh and authority and
-    /// have one of `roles`.
+    /// An acceptor for the holder of `credential`, an orchestrator. Peers must be of the same mesh
+    /// and authority and have one of `roles`.
     pub fn new(credential: &Credential, roles: &[Role]) -> Result<Self, Refused> {
+        let mut acceptor =
+            Self::for_members(credential, roles, &[Purpose::Peer, Purpose::Attempt])?;
+        let (chain, key) = (credential.chain(), credential.private_key());
+        let strangers = server_builder()?.with_no_client_auth();
+        let strangers = strangers.with_single_cert(chain, key).map_err(refused)?;
+        acceptor.strangers = Some(configured(strangers, &[Purpose::Join]));
+        Ok(acceptor)
+    }
+
+    /// An acceptor for the holder of `credential`, a tool node, which lets in nobody but agent nodes
+    /// that were introduced to it.
+    pub fn of_introduced(credential: &Credential) -> Result<Self, Refused> {
+        Self::for_members(credential, &[Role::AgentNode], &[Purpose::Direct])
+    }
+
+    fn for_members(
+        credential: &Credential,
+        roles: &[Role],
+        purposes: &[Purpose],
+    ) -> Result<Self, Refused> {
         let client = TrustedClient::new(credential.authority())?;
-        let builder = || {
-            ServerConfig::builder_with_provider(provider())
-                .with_protocol_versions(&[&rustls::version::TLS13])
-                .map_err(refused)
-        };
-        let (chain, key) = (credential.chain(), || credential.private_key());
-        let mut members = builder()?
-            .with_client_cert_verifier(Arc::new(client))
-            .with_single_cert(chain.clone(), key())
+        let members = server_builder()?.with_client_cert_verifier(Arc::new(client));
+        let members = members
+            .with_single_cert(credential.chain(), credential.private_key())
             .map_err(refused)?;
-        let mut strangers =
-            builder()?.with_no_client_auth().with_single_cert(chain, key()).map_err(refused)?;
-        members.alpn_protocols =
-            vec![Purpose::Peer.alpn().to_vec(), Purpose::Attempt.alpn().to_vec()];
-        strangers.alpn_protocols = vec![Purpose::Join.alpn().to_vec()];
-        for config in [&mut members, &mut strangers] {
-            // A resumed session would skip the certificate, and with it the identity.
-            config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
-            config.send_tls13_tickets = 0;
-        }
         Ok(Self {
-            members: Arc::new(members),
-            strangers: Arc::new(strangers),
+            members: configured(members, purposes),
+            strangers: None,
             mesh: credential.identity().mesh().to_owned(),
             roles: roles.to_vec(),
         })
@@ -119,7 +130,7 @@ impl Acceptor {
             .client_hello()
             .alpn()
             .is_some_and(|mut names| names.any(|name| name == Purpose::Join.alpn()));
-        let config = if joins { &self.strangers } else { &self.members };
+        let config = self.strangers.as_ref().filter(|_| joins).unwrap_or(&self.members);
         let stream = start.into_stream(Arc::clone(config)).await.map_err(refused)?;
         let (_, session) = stream.get_ref();
         let purpose = session
@@ -128,7 +139,7 @@ impl Acceptor {
             .ok_or_else(|| Refused("it does not say what the connection is for (ALPN)".into()))?;
         let peer = match purpose {
             Purpose::Join => None,
-            Purpose::Peer | Purpose::Attempt => {
+            Purpose::Peer | Purpose::Attempt | Purpose::Direct => {
                 let who = identity(session.peer_certificates())?;
                 check_member(&who, &self.mesh, &self.roles)?;
                 Some((who.identity, who.not_after))
@@ -146,6 +157,32 @@ pub async fn dial(
     purpose: Purpose,
     limit: Duration,
 ) -> Result<(tokio_rustls::client::TlsStream<TcpStream>, Identity), Refused> {
+    dial_role(address, credential, purpose, Role::Orchestrator, limit).await
+}
+
+/// Dials the tool node `node` (a SPIFFE name) at `address` (host:port) as the holder of `credential`,
+/// and makes sure that it is that very node.
+pub async fn dial_introduced(
+    address: &str,
+    node: &str,
+    credential: &Credential,
+    limit: Duration,
+) -> Result<tokio_rustls::client::TlsStream<TcpStream>, Refused> {
+    let dialled = dial_role(address, credential, Purpose::Direct, Role::ToolNode, limit);
+    let (stream, identity) = dialled.await?;
+    if identity.to_string() != node {
+        return Err(Refused(format!("{address} is {identity}, and {node} was to be dialled")));
+    }
+    Ok(stream)
+}
+
+async fn dial_role(
+    address: &str,
+    credential: &Credential,
+    purpose: Purpose,
+    role: Role,
+    limit: Duration,
+) -> Result<(tokio_rustls::client::TlsStream<TcpStream>, Identity), Refused> {
     let server = TrustedServer::new(credential.authority())?;
     let mut config = client_builder()?
         .dangerous()
@@ -154,7 +191,7 @@ pub async fn dial(
         .map_err(refused)?;
     let stream = connect(address, &mut config, purpose, limit).await?;
     let who = identity(stream.get_ref().1.peer_certificates())?;
-    check_member(&who, credential.identity().mesh(), &[Role::Orchestrator])
+    check_member(&who, credential.identity().mesh(), &[role])
         .map_err(|Refused(why)| Refused(format!("{address} is not to be trusted: {why}")))?;
     Ok((stream, who.identity))
 }
@@ -178,6 +215,20 @@ pub(crate) async fn dial_pinned(
     authority
         .map(|authority| (stream, authority))
         .ok_or_else(|| Refused(format!("{address} shows no certificate")))
+}
+
+fn server_builder() -> Result<rustls::ConfigBuilder<ServerConfig, rustls::WantsVerifier>, Refused> {
+    ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(refused)
+}
+
+fn configured(mut config: ServerConfig, purposes: &[Purpose]) -> Arc<ServerConfig> {
+    config.alpn_protocols = purposes.iter().map(|purpose| purpose.alpn().to_vec()).collect();
+    // A resumed session would skip the certificate, and with it the identity.
+    config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Arc::new(config)
 }
 
 fn client_builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, Refused> {

@@ -16,6 +16,7 @@ pub(super) struct Host {
 }
 
 struct Run {
+    node: Rc<Node>,
     attempt: Attempt,
 }
 
@@ -37,7 +38,8 @@ impl agent_host::Server for Host {
         };
         let attempt = self.node.start(start).map_err(|failure| to_exception(&failure))?;
         crash::point_after_turn(Step::Replied, "attempt");
-        results.get().set_run(capnp_rpc::new_client(Run { attempt }));
+        let node = Rc::clone(&self.node);
+        results.get().set_run(capnp_rpc::new_client(Run { node, attempt }));
         Ok(())
     }
 }
@@ -59,5 +61,17 @@ impl run::Server for Run {
             None => builder.set_crashed("the agent node ended"),
         }
         Ok(())
+    }
+
+    async fn introduce(
+        self: Rc<Self>,
+        params: run::IntroduceParams,
+        _: run::IntroduceResults,
+    ) -> Result<(), capnp::Error> {
+        let params = params.get()?;
+        let (address, node) = (wire::text(params.get_address())?, wire::text(params.get_node())?);
+        let (path, ticket) = (params.get_path(), params.get_ticket()?.to_vec());
+        let introduced = self.node.introduce(&self.attempt, path, (&address, &node), &ticket);
+        introduced.await.map_err(|failure| to_exception(&failure))
     }
 }

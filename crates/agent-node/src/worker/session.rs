@@ -13,9 +13,10 @@ use remit_vat::exception::to_failure;
 use remit_vat::limits::ConnectionLimits;
 use remit_vat::wire;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::engine::{Answer, Ask, Bounds, Call, Completion, Engine, Script};
+use super::paths::{self, Paths};
 
 /// How long the owner may take to have the last word on disk.
 const PROMPTLY: Duration = Duration::from_secs(60);
@@ -72,11 +73,11 @@ pub(super) async fn begin(context: &task_context::Client) -> Result<Begun, Failu
 /// Runs the script to its end and tells the owner how it ended.
 pub(super) async fn run(
     (context, connection): &(task_context::Client, Connection),
-    begun: Begun,
+    (begun, paths): (Begun, Paths),
     bounds: Bounds,
 ) -> Result<(), Failure> {
     let outcome = match Engine::new(&begun.script, bounds) {
-        Ok(engine) => converse(context, connection, &engine, begun.grants).await?,
+        Ok(engine) => converse(context, connection, &engine, (begun.grants, paths)).await?,
         Err(failure) => Outcome::Failure(failure),
     };
     let mut request = context.finish_request();
@@ -88,6 +89,7 @@ pub(super) async fn run(
 struct Held {
     context: task_context::Client,
     objects: HashMap<usize, object::Client>,
+    paths: Paths,
     replies: mpsc::UnboundedSender<Reply>,
 }
 
@@ -104,18 +106,23 @@ struct Good {
     object: bool,
     number: u64,
     time_ms: u64,
+    /// The value, if it comes by itself.
+    body: Option<Body>,
 }
+
+/// A value that is on its way.
+type Body = oneshot::Receiver<Result<Value<u32>, Failure>>;
 
 async fn converse(
     context: &task_context::Client,
     connection: &Connection,
     engine: &Engine,
-    grants: Vec<object::Client>,
+    (grants, paths): (Vec<object::Client>, Paths),
 ) -> Result<Outcome<u32>, Failure> {
     // Bounded by what the script has under way, which the owner bounds.
     let (replies, mut received) = mpsc::unbounded_channel();
     let objects = grants.into_iter().enumerate().collect();
-    let mut held = Held { context: context.clone(), objects, replies };
+    let mut held = Held { context: context.clone(), objects, paths, replies };
     let mut last = 0;
     loop {
         for ask in engine.advance() {
@@ -124,7 +131,7 @@ async fn converse(
         if let Some(outcome) = engine.outcome() {
             return Ok(outcome);
         }
-        let Some(reply) = received.recv().await else {
+        let Some(mut reply) = received.recv().await else {
             return Err(Failure::new(Code::Unavailable, "the owner went away"));
         };
         if connection.is_closed() {
@@ -140,6 +147,13 @@ async fn converse(
                 return Ok(Outcome::Failure(Failure::new(Code::Failed, why)));
             }
             last = good.number;
+        }
+        // What came after it waits: the script is told in the recorded order.
+        if let Ok(good) = &mut reply.outcome
+            && let Some(body) = good.body.take()
+        {
+            let gone = |_| Failure::new(Code::Unavailable, "the owner went away");
+            good.value = body.await.map_err(gone)??;
         }
         engine.settle(&held.receive(engine, reply));
     }
@@ -165,6 +179,7 @@ impl Held {
                         object: false,
                         number: recorded.get_number(),
                         time_ms: recorded.get_time_ms(),
+                        body: None,
                     })
                 });
             }
@@ -185,6 +200,7 @@ impl Held {
                         object: false,
                         number: recorded.get_number(),
                         time_ms: recorded.get_time_ms(),
+                        body: None,
                     })
                 });
             }
@@ -203,6 +219,7 @@ impl Held {
                         object: false,
                         number: recorded.get_number(),
                         time_ms: recorded.get_time_ms(),
+                        body: None,
                     })
                 });
             }
@@ -230,6 +247,7 @@ impl Held {
         let sent = request.send();
         // What the script calls through the result goes out at once, on the promise.
         self.objects.insert(result, sent.pipeline.get_object());
+        let (paths, context) = (self.paths.clone(), self.context.clone());
         self.reply_when(operation, Some(result), async move {
             let response = sent.promise.await.map_err(|error| to_failure(&error))?;
             let results = response.get().map_err(|error| to_failure(&error))?;
@@ -242,6 +260,14 @@ impl Held {
                 object: results.has_object(),
                 number: recorded.get_number(),
                 time_ms: recorded.get_time_ms(),
+                body: paths::read(&results)?.map(|kept| {
+                    let (sender, body) = oneshot::channel();
+                    tokio::task::spawn_local(async move {
+                        // The script may have ended without waiting for this.
+                        let _unheard = sender.send(paths.fetch(context, operation, kept).await);
+                    });
+                    body
+                }),
             })
         });
     }
@@ -263,6 +289,7 @@ impl Held {
                 object: results.has_object(),
                 number: recorded.get_number(),
                 time_ms: recorded.get_time_ms(),
+                body: None,
             })
         });
     }

@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use clap::Args;
 use remit_tool_node::config::Config;
+use remit_tool_node::run;
 use remit_tool_node::start::Arguments;
-use remit_tool_node::{Node, run};
 use remit_vat::vat::Vat;
 
 use super::serving::{Ending, ready};
@@ -39,6 +39,14 @@ pub(super) struct ToolNode {
     #[arg(long)]
     label: Vec<String>,
 
+    /// Let agent nodes fetch large results here, for grants that say route=direct
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+
+    /// Where agent nodes reach it, host:port, if not where it listens
+    #[arg(long, value_name = "ADDRESS", requires = "listen")]
+    advertise: Option<String>,
+
     #[command(flatten)]
     ending: Ending,
 }
@@ -56,12 +64,16 @@ impl ToolNode {
             .and_then(|config| config.hiding(&self.data).open())
             .map_err(|error| failed(&error))?;
         labels.extend(self.label);
-        let arguments =
-            Arguments { join: self.join, dir: self.data, address: self.orchestrator, labels };
+        let arguments = Arguments {
+            join: self.join,
+            dir: self.data,
+            address: self.orchestrator,
+            labels,
+            listen: self.listen,
+            advertise: self.advertise,
+        };
         let member = arguments.member().await.map_err(|error| failed(&error))?;
-        let ledger = arguments.dir.join("ledger");
-        let node = Node::open(tools, arguments.labels, &ledger).await;
-        let node = Rc::new(node.map_err(|error| failed(&error))?);
+        let node = Rc::new(arguments.node(tools).await.map_err(|error| failed(&error))?);
         ready("tool-node", &member.identity().to_string());
         run(&member, &node, shutdown).await;
         Ok(())

@@ -80,6 +80,13 @@ impl Lines {
                 self.out.remove(call);
                 format!("{} {label}: as before", paint.ink(Ink::Good, "✓"))
             }
+            Fact::BodyKept(kept) => {
+                format!("{}: {} bytes go straight to the agent", self.label(kept.call), kept.bytes)
+            }
+            Fact::Introduced(introduced) => {
+                let (agent, node) = (harmless(&introduced.agent), harmless(&introduced.node));
+                format!("introduced {agent} to {node}, for {}", self.name(introduced.grant))
+            }
             Fact::CallUnknown { call, reason } => {
                 let label = self.label(*call);
                 let what =

@@ -3,6 +3,7 @@
 mod person;
 
 use remit_client::{Event, Fact, Failure, value_to_json};
+use remit_core::audit::hex;
 use remit_core::event::{CallDenied, CallRequested, Grant, Level, SourceFile, TaskCreated};
 use remit_core::grant::text::caveat_text;
 use remit_core::{CallNumber, Outcome};
@@ -43,6 +44,14 @@ fn fact(fact: &Fact) -> Json {
         }
         Fact::CallDenied(denied) => refused(denied),
         Fact::CallRecalled { call, from } => json!({ "call": call.0, "from": from.0 }),
+        Fact::BodyKept(kept) => json!({
+            "call": kept.call.0, "key": hex(&kept.key), "digest": hex(&kept.digest),
+            "bytes": kept.bytes,
+        }),
+        Fact::Introduced(introduced) => json!({
+            "grant": introduced.grant.0, "attempt": introduced.attempt.0,
+            "agent": introduced.agent, "node": introduced.node,
+        }),
         Fact::CallUnknown { call, reason } => json!({ "call": call.0, "reason": reason }),
         Fact::LogEmitted { line, level, text } => {
             json!({ "line": line, "level": level_name(*level), "text": text })

@@ -79,6 +79,10 @@ impl Projection {
             }
             Fact::CallRequested(request) => Some(self.requested(request)),
             Fact::CallDenied(denied) => Some(self.denied(denied)),
+            Fact::Introduced(introduced) => {
+                let record = Record::new(self.agent(), Decision::Introduced);
+                Some(self.with_grant(record.about(introduced.agent.clone()), introduced.grant))
+            }
             Fact::CallCompleted { call, outcome, .. } => self.completed(*call, outcome),
             Fact::ApprovalRequested(_)
             | Fact::ApprovalDecided(_)
@@ -88,6 +92,7 @@ impl Projection {
             Fact::AttemptStarted { .. }
             | Fact::AttemptEnded { .. }
             | Fact::CallUnknown { .. }
+            | Fact::BodyKept(_)
             | Fact::CallRecalled { .. }
             | Fact::SettlementRequested(_)
             | Fact::LogEmitted { .. }

@@ -170,6 +170,21 @@ impl Checker {
         takes: u64,
     ) -> Result<(), Failure> {
         let bytes = value.weight() as u64;
+        self.check_measured((bytes, holds_object(value)), object, usage, takes)
+    }
+
+    /// The same for a value of so many bytes, without objects, that is somewhere else.
+    pub(crate) fn check_kept(&self, bytes: u64, usage: &Usage, takes: u64) -> Result<(), Failure> {
+        self.check_measured((bytes, false), None, usage, takes)
+    }
+
+    fn check_measured(
+        &self,
+        (bytes, holds_object): (u64, bool),
+        object: Option<&str>,
+        usage: &Usage,
+        takes: u64,
+    ) -> Result<(), Failure> {
         for check in &self.checks {
             let why = match &check.caveat {
                 Caveat::ResultBytes(most) if bytes > *most => {
@@ -180,12 +195,12 @@ impl Checker {
                 {
                     format!("the result exceeds the budget of {most} bytes")
                 }
-                Caveat::NoObjects if object.is_some() || holds_object(value) => {
+                Caveat::NoObjects if object.is_some() || holds_object => {
                     "the result holds an object, and none is allowed".into()
                 }
                 Caveat::Facet(allowed) => {
                     let other = object.filter(|name| !allowed.iter().any(|a| a == name));
-                    if other.is_none() && !holds_object(value) {
+                    if other.is_none() && !holds_object {
                         continue;
                     }
                     format!("the result holds an object that is none of {}", allowed.join(", "))

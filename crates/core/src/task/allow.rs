@@ -1,32 +1,12 @@
 //! Whether a call is allowed: what it means, and what the caveats of its grant's whole chain say.
 
-use std::borrow::Cow;
-
 use super::call::CallCommand;
 use super::{Task, charge};
 use crate::failure::{Code, Failure};
-use crate::grant::{Budgets, Caveat, Place, Use, Verdict, path, text};
+use crate::grant::understood::{self, Understood};
+use crate::grant::{Budgets, Place, Use, Verdict};
 use crate::id::{GrantId, ObjectId};
 use crate::manifest::Method;
-use crate::value::Value;
-
-/// A call that the caveats allow, so far as arguments go.
-#[derive(Default)]
-pub(super) struct Understood {
-    pub(super) args: Value,
-    pub(super) path: String,
-    pub(super) returns: String,
-    pub(super) read_only: bool,
-    pub(super) idempotent: bool,
-    pub(super) destructive: bool,
-    /// Whether a manifest says what the arguments are called.
-    described: bool,
-    /// Which arguments are paths.
-    path_args: Vec<String>,
-    paths: Vec<String>,
-    /// Where the object stands, from which the paths among the arguments are seen.
-    place: String,
-}
 
 impl Task {
     /// Whether the grant's whole chain allows the call, and the caveat that asks for a person's
@@ -50,12 +30,9 @@ impl Task {
         let amount = Budgets { calls: 1, cost: 1, bytes_in, bytes_out: 1 };
         let mut approval = None;
         for ((held, takes), distance) in self.takes(grant, amount).zip(0..) {
-            let between = between(&held.grant.path, root)?;
-            let paths = seen_from(between, &understood.paths)?;
-            let args = understood.described.then(|| match held.checker.looks_at_args() {
-                true => understood.args_seen_from(between),
-                false => Cow::Borrowed(&understood.args),
-            });
+            let way = understood::between(&held.grant.path, root)?;
+            let paths = understood.paths_seen_from(way)?;
+            let args = understood.args_for(&held.checker, way);
             let verdict = held.checker.check(&Use {
                 method: &call.method,
                 read_only: understood.read_only,
@@ -113,36 +90,7 @@ impl Task {
             return Ok(Understood { args: call.args.clone(), ..Understood::default() });
         };
         let method = self.method(grant, interface, &call.method)?;
-        let invalid = |why: String| Failure::new(Code::InvalidArgument, why);
-        let mut args = method.named_args(call.args.clone()).map_err(invalid)?;
-        let (mut paths, mut path_args) = (Vec::new(), Vec::new());
-        for (name, value) in &mut args {
-            if method.params.iter().any(|param| param.path && param.name == *name) {
-                path_args.push(name.clone());
-                let wrong = |why| invalid(why).with_detail(name.clone());
-                let given = normalised(value).map_err(wrong)?;
-                if let Some(place) = &place {
-                    let join = |given: &String| path::join(place, given);
-                    let seen = given.iter().map(join).collect::<Result<Vec<_>, _>>();
-                    paths.extend(seen.map_err(|bad| wrong(bad.to_string()))?);
-                }
-            }
-        }
-        if paths.is_empty() {
-            paths.extend(place.clone());
-        }
-        Ok(Understood {
-            args: Value::Fields(args),
-            path: paths.first().cloned().unwrap_or_default(),
-            returns: method.returns.clone(),
-            read_only: method.read_only,
-            idempotent: method.idempotent,
-            destructive: method.destructive,
-            described: place.is_some(),
-            path_args,
-            paths,
-            place: place.unwrap_or_default(),
-        })
+        Understood::of(method, call.args.clone(), place.as_deref())
     }
 
     fn method(&self, grant: GrantId, interface: &str, name: &str) -> Result<&Method, Failure> {
@@ -167,69 +115,4 @@ impl Task {
             )
         })
     }
-}
-
-impl Understood {
-    /// The arguments with their paths as seen from an ancestor's root, to which `between` is the
-    /// way.
-    fn args_seen_from(&self, between: &str) -> Cow<'_, Value> {
-        let Value::Fields(fields) = &self.args else { return Cow::Borrowed(&self.args) };
-        if self.path_args.is_empty() || (between.is_empty() && self.place.is_empty()) {
-            return Cow::Borrowed(&self.args);
-        }
-        let seen = |path: &str| {
-            // Both were joined once already, so that neither can be too long or leave its base.
-            let whole = path::join(&self.place, path).and_then(|path| path::join(between, &path));
-            Value::Text(whole.unwrap_or_default())
-        };
-        let moved = |value: &Value| match value {
-            Value::Text(path) => seen(path),
-            Value::List(paths) => {
-                Value::List(paths.iter().filter_map(Value::as_text).map(seen).collect())
-            }
-            other => other.clone(),
-        };
-        let field = |(name, value): &(String, Value)| {
-            let value = if self.path_args.contains(name) { moved(value) } else { value.clone() };
-            (name.clone(), value)
-        };
-        Cow::Owned(Value::Fields(fields.iter().map(field).collect()))
-    }
-}
-
-/// The paths in a path-typed argument: one, several or none. They are normalised where they stand,
-/// so that the tool gets what was checked.
-fn normalised(value: &mut Value) -> Result<Vec<String>, String> {
-    match value {
-        Value::Null => Ok(Vec::new()),
-        Value::Text(given) => {
-            *given = path::join("", given).map_err(|bad| bad.to_string())?;
-            Ok(vec![given.clone()])
-        }
-        Value::List(items) if items.iter().all(|item| matches!(item, Value::Text(_))) => {
-            let each = items.iter_mut().map(normalised).collect::<Result<Vec<_>, _>>()?;
-            Ok(each.into_iter().flatten().collect())
-        }
-        _ => Err("a path is text, and several are a list of texts".into()),
-    }
-}
-
-/// The way from an ancestor's root `root` to the root `from` of a grant below it, both seen from
-/// the tool's.
-fn between<'a>(root: &str, from: &'a str) -> Result<&'a str, Failure> {
-    if path::is_within(from, root) {
-        return Ok(from[root.len()..].trim_start_matches('/'));
-    }
-    let why = format!("`{from}` is not within `{root}`, from which it was narrowed");
-    Err(Failure::new(Code::Denied, why).with_detail(text::caveat_text(&Caveat::Path(root.into()))))
-}
-
-/// Paths as seen from an ancestor's root, to which `between` is the way.
-fn seen_from<'a>(between: &str, paths: &'a [String]) -> Result<Cow<'a, [String]>, Failure> {
-    if between.is_empty() {
-        return Ok(Cow::Borrowed(paths));
-    }
-    let long = |bad: path::BadPath| Failure::new(Code::InvalidArgument, bad.to_string());
-    let seen = paths.iter().map(|path| path::join(between, path).map_err(long));
-    seen.collect::<Result<_, _>>().map(Cow::Owned)
 }

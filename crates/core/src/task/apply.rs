@@ -22,7 +22,7 @@ pub struct Rejected {
     pub why: &'static str,
 }
 
-type Applied = Result<(), &'static str>;
+pub(super) type Applied = Result<(), &'static str>;
 
 impl Task {
     /// The state after the events of a journal, from its first one.
@@ -72,6 +72,7 @@ impl Task {
             ending: None,
             control: super::control::Control::default(),
             asked: super::asked::Asked::default(),
+            kept: BTreeMap::new(),
         })
     }
 
@@ -104,6 +105,8 @@ impl Task {
             Fact::GrantEnded { grant, .. } => self.end_grant(*grant),
             Fact::CallRequested(request) => self.request_call(request, at),
             Fact::CallCompleted { call, outcome, cost } => self.complete(*call, outcome, *cost, at),
+            Fact::BodyKept(kept) => self.apply_kept(kept),
+            Fact::Introduced(introduced) => self.apply_introduction(introduced),
             Fact::CallDenied(denied) => self.deny(denied, at),
             Fact::ApprovalRequested(asked) => self.apply_hold(asked, at),
             Fact::ApprovalDecided(decided) => self.apply_approval(decided, at),
@@ -306,7 +309,8 @@ impl Task {
             Some(Operation::Call { state, request }) => {
                 *state = CallState::Completed(Arc::new(outcome.clone()), at);
                 let grant = request.grant;
-                self.charge_outcome(grant, outcome, cost);
+                let elsewhere = self.kept.get(&call).map(|kept| kept.bytes);
+                self.charge_outcome(grant, (outcome, elsewhere), cost);
                 if cost > 0 {
                     self.costs.insert(call, cost);
                 }
@@ -369,6 +373,7 @@ impl Task {
 fn may_follow_the_end(fact: &Fact) -> bool {
     match fact {
         Fact::CallCompleted { .. }
+        | Fact::BodyKept(_)
         | Fact::CallRecalled { .. }
         | Fact::CallUnknown { .. }
         | Fact::GrantRevoked { .. }

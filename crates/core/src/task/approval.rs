@@ -5,7 +5,6 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::allow::Understood;
 use super::asked::Hold;
 use super::call::CallCommand;
 use super::decide::{Decision, Refusal};
@@ -15,6 +14,7 @@ use crate::event::{
 };
 use crate::failure::{Code, Failure};
 use crate::grant::text::moment;
+use crate::grant::understood::Understood;
 use crate::id::{CallNumber, GrantId, ObjectId};
 use crate::limits;
 use crate::value::{Value, digest_object};

@@ -2,12 +2,12 @@
 
 use sha2::{Digest, Sha256};
 
-use super::allow::Understood;
 use super::decide::{Command, Decision, Refusal};
 use super::derive::{ATTENUATE, SPLIT};
 use super::{CallState, Operation, Task};
 use crate::event::{CallDenied, CallRequested, Delegate, Fact};
 use crate::failure::{Code, Failure};
+use crate::grant::understood::Understood;
 use crate::id::{Attempt, CallNumber, GrantId, ObjectId};
 use crate::limits;
 use crate::value::{Outcome, Value, digest_object};

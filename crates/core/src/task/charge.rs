@@ -144,10 +144,17 @@ impl Task {
     }
 
     /// Counts a call that ended.
-    pub(super) fn charge_outcome(&mut self, grant: GrantId, outcome: &Outcome, cost: u64) {
-        let bytes_out = match outcome {
-            Outcome::Value { value, .. } => bytes(value),
-            Outcome::Failure(_) => 0,
+    /// `elsewhere`: the bytes of a value that is not in the outcome.
+    pub(super) fn charge_outcome(
+        &mut self,
+        grant: GrantId,
+        (outcome, elsewhere): (&Outcome, Option<u64>),
+        cost: u64,
+    ) {
+        let bytes_out = match (outcome, elsewhere) {
+            (_, Some(bytes)) => bytes,
+            (Outcome::Value { value, .. }, None) => bytes(value),
+            (Outcome::Failure(_), None) => 0,
         };
         self.spend(grant, Budgets { bytes_out, cost, ..Budgets::NONE });
         self.each_above(grant, |held| held.usage.end());

@@ -362,10 +362,11 @@ impl Task {
             {
                 // It is in flight no more; what it was charged before stays charged.
                 let over = Outcome::Failure(Failure::new(Code::Cancelled, "dropped"));
-                self.charge_outcome(grant, &over, 0);
+                self.charge_outcome(grant, (&over, None), 0);
             }
             self.sleeping.remove(number);
             self.costs.remove(number);
+            self.kept.remove(number);
             self.forget_question(*number);
             self.control.generations.remove(number);
         }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::{CallCommand, CallState, Held, Operation, PassOn, PowerCommand, Sent, Task, Upgrade};
-use crate::event::{ApprovalDecided, Fact, Grant, Level, SettlementDecided, SettlementRequested};
+use crate::event::{
+    ApprovalDecided, Fact, Grant, Introduced, Kept, Level, SettlementDecided, SettlementRequested,
+};
 use crate::failure::{Code, Failure};
 use crate::id::{Attempt, CallNumber, EventNumber, GrantId};
 use crate::limits;
@@ -33,6 +35,10 @@ pub enum Command {
     RefuseCall(Box<(CallCommand, Failure)>),
     /// A forwarded call ended, and cost so many units as the tool counts them.
     CompleteCall { call: CallNumber, outcome: Outcome, cost: u64 },
+    /// A forwarded call ended, and its value is with the tool node.
+    KeepBody { kept: Box<Kept>, cost: u64 },
+    /// An agent node is about to be given a ticket for a tool node.
+    Introduce(Box<Introduced>),
     /// A forwarded call was lost sight of.
     LoseCall { call: CallNumber, reason: String },
     /// Someone decides on a held call.
@@ -167,6 +173,8 @@ impl Task {
             Command::CompleteCall { call, outcome, cost } => {
                 return Ok(self.decide_completion(*call, outcome, *cost));
             }
+            Command::KeepBody { kept, cost } => return Ok(self.decide_kept(kept, *cost)),
+            Command::Introduce(introduced) => return Ok(self.decide_introduction(introduced)),
             Command::DecideApproval(decided) => return self.decide_approval(decided, now_ms),
             Command::RequestPower(asked) => return self.decide_power_request(asked, now_ms),
             Command::GivePower { operation, grant, who } => {

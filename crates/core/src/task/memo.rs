@@ -33,7 +33,8 @@ impl Task {
             }
             _ => false,
         };
-        if plain && self.memo.len() < limits::MAX_MEMO && self.is_pure(request) {
+        let here = !self.kept.contains_key(&call);
+        if plain && here && self.memo.len() < limits::MAX_MEMO && self.is_pure(request) {
             let digest = request.digest;
             self.memo.entry(digest).or_insert(call);
         }

@@ -1,8 +1,8 @@
 //! Calls in words, for the people who are to judge them.
 
 use super::Task;
-use super::allow::Understood;
 use crate::event::CallRequested;
+use crate::grant::understood::Understood;
 use crate::value::Value;
 
 /// Characters of one call's arguments that are shown: all of them stand beside the words.

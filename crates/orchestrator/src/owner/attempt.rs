@@ -153,7 +153,10 @@ impl Owner {
         if self.with(|task| task.running()).is_none() {
             return Ok(None);
         }
-        self.launch(placement).await.map(Some)
+        let agent = placement.node.clone();
+        let running = self.launch(placement).await?;
+        self.introduce_all(running.attempt, &agent, &running.run);
+        Ok(Some(running))
     }
 
     /// Starts the process of the attempt that runs.
@@ -208,6 +211,7 @@ impl Owner {
             }
         };
         self.services().tickets.withdraw(&running.ticket);
+        self.forget_paths();
         // The reply to the agent's last word may still be on its way; its process ends by itself
         // then, and the node closes the connection. Anything else is cut off now.
         if let Some(connection) = connection

@@ -81,6 +81,11 @@ impl Owner {
         Ok(())
     }
 
+    /// Whether the running attempt has asked for the operation.
+    pub(super) fn has_asked(&self, operation: CallNumber) -> bool {
+        self.delivery.borrow().asked.contains(&operation)
+    }
+
     /// Waits until the operation is settled, durable, and next to be told to the agent.
     pub async fn turn(self: &Rc<Self>, operation: CallNumber) -> Result<Turn, Failure> {
         let (sender, receiver) = oneshot::channel();

@@ -112,7 +112,10 @@ impl Owner {
         // Without an answer a person is asked, or the task is paused: the call stays open.
         if let Some(answer) = answer {
             let back = self.come_back(asked.call, &answer);
-            self.complete(asked.call, answer, &back);
+            match answer.kept {
+                Some(kept) => self.complete_kept(asked, kept, answer.cost),
+                None => self.complete(asked.call, answer, &back),
+            }
         }
     }
 
@@ -146,13 +149,19 @@ impl Owner {
         };
         let (args, table) = self.lend(asked, asked.call);
         let key = self.tool_key(asked.call);
-        let promise = request::call(&inner, &asked.method, &args, &table, &key).send();
+        let direct = self.path_for(asked).is_some();
+        let call = request::call(&inner, &asked.method, &args, &table, &key);
+        let promise = if direct { call.directly() } else { call }.send();
         self.objects.borrow_mut().set(result, Ok(promise.pipeline.get_object()));
         drop(place);
         crash::point_after_turn(Step::Forwarded, "call");
         let answer = request::answer(self.timeout_of(asked.call), promise).await;
         crash::point(Step::Received, "outcome");
         match answer {
+            Ok(Answer { kept: Some(_), .. }) if !direct => {
+                let why = "the tool keeps a value that it was not asked to keep";
+                Try::Answered(Box::new(Answer::failed(Failure::new(Code::Failed, why))))
+            }
             Ok(answer) => Try::Answered(Box::new(answer)),
             Err(failure) if self.is_lost(asked, &failure) => {
                 self.forget_grant_objects(asked);
@@ -184,7 +193,7 @@ impl Owner {
     /// Records the outcome. From here on the call is settled, and whoever waits for it is told when
     /// its turn comes.
     fn complete(self: &Rc<Self>, call: CallNumber, answer: Answer, back: &[Option<ObjectId>]) {
-        let Answer { outcome, table, cost } = answer;
+        let Answer { outcome, table, cost, .. } = answer;
         for (index, client) in (0..).zip(table) {
             self.objects.borrow_mut().set(ObjectId::Part(call, index), Ok(client));
         }

@@ -182,7 +182,10 @@ impl Owner {
 
     /// Sends a call again, which is sound only if it changes nothing, or if its key is known where
     /// it goes.
-    async fn repeat(self: &Rc<Self>, call: CallNumber) -> Result<request::Promise, Failure> {
+    pub(super) async fn repeat(
+        self: &Rc<Self>,
+        call: CallNumber,
+    ) -> Result<request::Promise, Failure> {
         let lost = |why: &str| Failure::new(Code::ObjectLost, why);
         let Some(asked) = self.with(|task| task.request(call).cloned()) else {
             return Err(lost("the call that returned the object is not in the journal"));

@@ -18,6 +18,8 @@ pub struct ToolOffer {
     pub changed: HashMap<usize, Arc<Manifest>>,
     /// What the node has.
     pub labels: Vec<String>,
+    /// Where agent nodes may dial it, host:port; empty: nowhere.
+    pub address: String,
     /// The node itself.
     pub host: tool_host::Client,
 }
@@ -26,6 +28,7 @@ pub struct ToolOffer {
 pub(super) struct ToolNode {
     tools: Vec<Offered>,
     host: Option<tool_host::Client>,
+    address: String,
 }
 
 struct Offered {
@@ -40,6 +43,10 @@ impl ToolOffer {
     /// Refuses what no list could show and no membrane could check.
     pub fn check(&self) -> Result<(), Failure> {
         let refuse = |code, why| Err(Failure::new(code, why));
+        if self.address.len() > limits::ADDRESS_BYTES {
+            let why = format!("an address of {} bytes", self.address.len());
+            return refuse(Code::Limit, why);
+        }
         if self.tools.len() > limits::TOOLS_PER_NODE {
             let why =
                 format!("{} tools; a node may offer {}", self.tools.len(), limits::TOOLS_PER_NODE);
@@ -108,7 +115,7 @@ impl Registry {
             root: Some(root),
         };
         let tools = offer.tools.into_iter().enumerate().map(offered).collect();
-        let node = ToolNode { tools, host: Some(offer.host) };
+        let node = ToolNode { tools, host: Some(offer.host), address: offer.address };
         self.register(identity, offer.labels, |_| Kind::Tool(node))
     }
 
@@ -196,6 +203,7 @@ impl Registry {
         Some(LiveTool {
             root: offered.root.clone()?,
             host,
+            address: tool_node.address.clone(),
             manifest: Arc::clone(&offered.manifest),
             hash: offered.hash,
             is_accepted: offered.accepted.is_none(),

@@ -250,6 +250,19 @@ impl task_context::Server for Context {
         Ok(())
     }
 
+    async fn body(
+        self: Rc<Self>,
+        params: task_context::BodyParams,
+        mut results: task_context::BodyResults,
+    ) -> Result<(), capnp::Error> {
+        let owner = self.owner()?;
+        let call = CallNumber(params.get()?.get_operation());
+        let value = owner.body(self.attempt, call).await;
+        let value = value.map_err(|failure| to_exception(&failure))?;
+        wire::value::write(results.get().init_value(), &value, &[]);
+        Ok(())
+    }
+
     async fn cancelled(
         self: Rc<Self>,
         _: task_context::CancelledParams,

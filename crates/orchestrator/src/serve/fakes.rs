@@ -64,6 +64,7 @@ pub(crate) fn tools(offered: &[(&str, &str)]) -> ToolOffer {
         tools: offered.iter().map(tool).collect(),
         changed: HashMap::new(),
         labels: Vec::new(),
+        address: String::new(),
         host: capnp_rpc::new_client(Idle),
     }
 }

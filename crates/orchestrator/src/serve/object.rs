@@ -249,6 +249,7 @@ impl Membrane {
         match outcome {
             Some(Outcome::Value { value, object }) => {
                 self.reply(&owner, results, &value, object.then_some(promised));
+                self.point_to_kept(&owner, results, call);
                 results.get().set_cost(owner.with(|task| task.cost(call)));
                 if let Some(turn) = &turn {
                     let mut recorded = results.get().init_recorded();
@@ -259,6 +260,18 @@ impl Membrane {
             }
             Some(Outcome::Failure(failure)) => Err(failure),
             None => Err(Failure::new(Code::Unknown, "the call is not settled")),
+        }
+    }
+
+    /// Says where the value is, if it is not in the journal.
+    fn point_to_kept(&self, owner: &Owner, results: &mut object::CallResults, call: CallNumber) {
+        let Some(kept) = owner.with(|task| task.kept(call).cloned()) else { return };
+        let mut builder = results.get().init_kept();
+        builder.set_digest(&kept.digest);
+        builder.set_bytes(kept.bytes);
+        if let Some(fresh) = owner.fresh(call) {
+            builder.set_token(&fresh.token);
+            builder.set_path(fresh.path);
         }
     }
 

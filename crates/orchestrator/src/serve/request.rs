@@ -22,6 +22,12 @@ pub struct Call(
 );
 
 impl Call {
+    /// The same call, whose value may stay with the tool node.
+    pub fn directly(mut self) -> Self {
+        self.0.get().set_direct(true);
+        self
+    }
+
     /// Sends it.
     pub fn send(self) -> Promise {
         self.0.send()
@@ -52,12 +58,24 @@ pub struct Answer {
     pub table: Vec<object::Client>,
     /// What it cost, as the tool says.
     pub cost: u64,
+    /// Where its value is, if it is not in the outcome.
+    pub kept: Option<Kept>,
+}
+
+/// Where a value is that did not come with its answer.
+pub struct Kept {
+    /// SHA-256 over it.
+    pub digest: [u8; 32],
+    /// What it is charged for.
+    pub bytes: u64,
+    /// What the agent gets it for.
+    pub token: Vec<u8>,
 }
 
 impl Answer {
     /// A failure, which holds no objects and is not said to cost anything.
     pub const fn failed(failure: Failure) -> Self {
-        Self { outcome: Outcome::Failure(failure), table: Vec::new(), cost: 0 }
+        Self { outcome: Outcome::Failure(failure), table: Vec::new(), cost: 0, kept: None }
     }
 }
 
@@ -74,7 +92,22 @@ pub async fn answer(limit: Duration, promise: Promise) -> Result<Answer, Failure
         return Err(Failure::new(Code::Limit, why));
     }
     let outcome = Outcome::Value { value, object: results.has_object() };
-    Ok(Answer { outcome, table, cost: results.get_cost() })
+    let kept = if results.has_kept() { Some(read_kept(&results)?) } else { None };
+    Ok(Answer { outcome, table, cost: results.get_cost(), kept })
+}
+
+fn read_kept(results: &object::call_results::Reader<'_>) -> Result<Kept, Failure> {
+    let read = || {
+        let kept = results.get_kept()?;
+        let (digest, token) = (kept.get_digest()?, kept.get_token()?);
+        let wrong = || wire::Malformed("a digest and a token of 32 bytes each".into());
+        let digest = digest.try_into().map_err(|_| wrong())?;
+        let token = <[u8; 32]>::try_from(token).map_err(|_| wrong())?.to_vec();
+        Ok::<_, wire::Malformed>(Kept { digest, bytes: kept.get_bytes(), token })
+    };
+    read().map_err(|malformed| {
+        Failure::new(Code::Failed, format!("the tool's answer is {malformed}"))
+    })
 }
 
 /// What a tool node's ledger says of a call.
@@ -116,7 +149,8 @@ pub async fn settle(
             call_state::Value(value) => {
                 let (value, object) = (wire::value::read(value?)?.0, state.get_object());
                 let outcome = Outcome::Value { value, object };
-                Settled::Completed(Answer { outcome, table: Vec::new(), cost: state.get_cost() })
+                let (table, cost) = (Vec::new(), state.get_cost());
+                Settled::Completed(Answer { outcome, table, cost, kept: None })
             }
             call_state::Failure(failure) => {
                 let failed = Answer::failed(wire::outcome::read_failure(failure?)?);

@@ -54,7 +54,9 @@ impl tool_node_port::Server for ToolNodePort {
             tools.push((wire::manifest::read(tool.get_manifest()?)?, tool.get_root()?));
         }
         let labels = texts(offer.get_labels()?)?;
-        let offer = ToolOffer { tools, changed: HashMap::new(), labels, host: params.get_host()? };
+        let address = wire::text(offer.get_address())?;
+        let (changed, host) = (HashMap::new(), params.get_host()?);
+        let offer = ToolOffer { tools, changed, labels, address, host };
         let offer = self.judged(offer).await.map_err(|failure| to_exception(&failure))?;
         let lease = self.site.registry.register_tools(&self.who.to_string(), offer);
         let lease = lease.map_err(|failure| to_exception(&failure))?;

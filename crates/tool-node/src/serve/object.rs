@@ -2,26 +2,69 @@
 
 use std::rc::Rc;
 
+use remit_core::Failure;
 use remit_schema::object_capnp::object;
 use remit_vat::crash::{self, Step};
 use remit_vat::exception::to_exception;
 use remit_vat::wire::{self, Malformed};
 
 use crate::calls::{Calls, Link, Request};
-use crate::kit::{Instance, Remote};
+use crate::introductions::Guard;
+use crate::kit::{Instance, Remote, Reply};
+use crate::limits;
 
 /// A tool's object on one connection.
 pub(crate) struct Served {
     instance: Instance,
     calls: Rc<Calls>,
     link: Link,
+    /// Set on what an introduction is for.
+    guard: Option<Guard>,
 }
 
 impl Served {
     /// The object as a capability. `link` tells whether the connection it is served on was lost.
     pub(crate) fn client(instance: Instance, calls: Rc<Calls>, link: Link) -> object::Client {
-        capnp_rpc::new_client(Self { instance, calls, link })
+        capnp_rpc::new_client(Self { instance, calls, link, guard: None })
     }
+
+    /// The same for an object of an introduction.
+    pub(crate) fn guarded(
+        instance: Instance,
+        calls: Rc<Calls>,
+        link: Link,
+        guard: Guard,
+    ) -> object::Client {
+        capnp_rpc::new_client(Self { instance, calls, link, guard: Some(guard) })
+    }
+
+    /// Leaves the value of a direct call here if it is large and the agent node can get it. The
+    /// outcome is on disk before anyone hears of it: a replay asks for it again.
+    async fn keep(&self, guard: &Guard, request: (&str, &[u8]), reply: &Reply) -> Option<Kept> {
+        let (method, key) = request;
+        let introduction = guard.introduction();
+        let weight = reply.value.weight();
+        let large = weight >= limits::KEPT_FROM_BYTES;
+        if !large || reply.object.is_some() || !introduction.stands() {
+            return None;
+        }
+        let digest = reply.value.digest()?;
+        let entry = &self.instance.method(method).ok()?.meta;
+        let repeatable = entry.read_only || entry.idempotent;
+        if let Err(error) = self.calls.keep_body(key, reply, repeatable).await {
+            tracing::warn!(%error, "a value was not kept, and goes through the task's owner");
+            return None;
+        }
+        let token = introduction.keep(Rc::new(reply.value.clone()))?;
+        Some(Kept { digest, bytes: weight as u64, token })
+    }
+}
+
+/// Where a value is, in place of the value.
+struct Kept {
+    digest: [u8; 32],
+    bytes: u64,
+    token: [u8; 32],
 }
 
 impl object::Server for Served {
@@ -30,16 +73,38 @@ impl object::Server for Served {
         params: object::CallParams,
         mut results: object::CallResults,
     ) -> Result<(), capnp::Error> {
-        let request = read(params.get()?)?;
+        let (request, direct) = (read(params.get()?)?, params.get()?.get_direct());
+        let refused = |failure: Failure| to_exception(&failure);
+        let inner = match &self.guard {
+            Some(guard) => guard.admit(&self.instance, &request, direct).map_err(refused)?,
+            None => None,
+        };
+        let direct = self.guard.as_ref().filter(|_| direct && !request.key.is_empty());
+        let (method, key) = (request.method.clone(), request.key.clone());
         let called = self.calls.call(&self.instance, request, Rc::clone(&self.link));
-        let reply = called.await.map_err(|failure| to_exception(&failure))?;
+        let reply = called.await.map_err(refused)?;
         crash::point_after_turn(Step::Replied, "request");
+        let mut kept = None;
+        if let Some(guard) = direct {
+            let bytes = reply.value.weight() as u64;
+            guard.introduction().check_result(bytes).map_err(refused)?;
+            kept = self.keep(guard, (&method, &key), &reply).await;
+        }
         let mut builder = results.get();
         builder.set_cost(reply.cost);
-        wire::value::write(builder.reborrow().init_value(), &reply.value, &[]);
+        match kept {
+            Some(Kept { digest, bytes, token }) => {
+                let mut builder = builder.reborrow().init_kept();
+                builder.set_digest(&digest);
+                builder.set_bytes(bytes);
+                builder.set_token(&token);
+            }
+            None => wire::value::write(builder.reborrow().init_value(), &reply.value, &[]),
+        }
         if let Some(instance) = reply.object {
             let (calls, link) = (Rc::clone(&self.calls), Rc::clone(&self.link));
-            builder.set_object(Self::client(instance, calls, link));
+            let served = Self { instance, calls, link, guard: inner };
+            builder.set_object(capnp_rpc::new_client(served));
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use super::host::Host;
 use super::object::Served;
 use crate::calls::{Calls, Link};
+use crate::introductions::Introductions;
 use crate::kit::{OpenTool, Piece};
 use crate::limits;
 
@@ -26,30 +27,46 @@ pub(crate) struct Registration {
     connection: Connection,
 }
 
+/// What a node offers.
+pub(crate) struct Offered<'a> {
+    pub(crate) tools: &'a Rc<[Rc<OpenTool>]>,
+    pub(crate) labels: &'a [String],
+    /// Where agent nodes may dial it; empty: nowhere.
+    pub(crate) address: &'a str,
+    pub(crate) calls: &'a Rc<Calls>,
+    pub(crate) introductions: &'a Rc<Introductions>,
+}
+
 impl Registration {
     /// Offers `tools` to the orchestrator behind `port`.
     pub(crate) async fn open(
         port: &tool_node_port::Client,
         connection: Connection,
-        tools: &[Rc<OpenTool>],
-        labels: &[String],
-        calls: &Rc<Calls>,
+        offered: &Offered<'_>,
     ) -> Result<Self, Failure> {
+        let Offered { tools, labels, address, calls, introductions } = offered;
         let watched = connection.clone();
         let link: Link = Rc::new(move || watched.is_closed());
         let mut request = port.register_request();
         let mut offer = request.get().init_offer();
         let mut list = offer.reborrow().init_tools(length(tools.len()));
-        for (at, tool) in (0..).zip(tools) {
+        for (at, tool) in (0..).zip(tools.iter()) {
             let mut builder = list.reborrow().get(at);
             wire::manifest::write(builder.reborrow().init_manifest(), tool.manifest());
             builder.set_root(Served::client(tool.root(), Rc::clone(calls), Rc::clone(&link)));
         }
+        offer.set_address(address);
         let mut list = offer.init_labels(length(labels.len()));
-        for (at, label) in (0..).zip(labels) {
+        for (at, label) in (0..).zip(*labels) {
             list.set(at, label);
         }
-        request.get().set_host(Host::client(Rc::clone(calls)));
+        let host = Host {
+            calls: Rc::clone(calls),
+            tools: Rc::clone(tools),
+            introductions: Rc::clone(introductions),
+            link,
+        };
+        request.get().set_host(host.client());
         let response = within(limits::PORT_DEADLINE, request.send()).await?;
         let results = response.get().map_err(|e| to_failure(&e))?;
         let client = results.get_registration().map_err(|e| to_failure(&e))?;

@@ -62,6 +62,7 @@ fn write_plain(caveat: &Caveat) -> (&'static str, Vec<String>) {
         Caveat::Requires(Need::Grant(name)) => ("requires", one(format!("grant:{name}"))),
         Caveat::Requires(Need::Task(task)) => ("requires", one(format!("task:{task}"))),
         Caveat::Label(text) => ("label", one(text.clone())),
+        Caveat::Direct => ("route", one("direct".into())),
         Caveat::Argument(_) | Caveat::Unknown(_) => ("unknown", Vec::new()),
     }
 }
@@ -102,6 +103,8 @@ pub(super) fn read(term: &Term<'_>, now_ms: u64) -> Result<Option<Caveat>, NotAG
         "cel" => Caveat::Cel(text()),
         "label" => Caveat::Label(text()),
         "unknown" => Caveat::Unknown(text()),
+        "route" if text() == "direct" => Caveat::Direct,
+        "route" => return Err(term.wrong("it can only be direct", "route=direct")),
         "noObjects" if text() == "true" => Caveat::NoObjects,
         "noObjects" => return Err(term.wrong("it can only be true", "noObjects=true")),
         "resultBytes" => Caveat::ResultBytes(term.number()?),

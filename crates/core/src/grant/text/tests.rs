@@ -210,6 +210,7 @@ fn caveat() -> impl Strategy<Value = Caveat> {
         words().prop_map(Caveat::RequiresApproval),
         need.prop_map(Caveat::Requires),
         any::<String>().prop_map(Caveat::Label),
+        Just(Caveat::Direct),
         prop_oneof![any::<String>(), "[a-z]{1,9}=[a-z&=,%]{0,4}"].prop_map(Caveat::Unknown),
     ]
 }

@@ -140,6 +140,7 @@ impl Lab {
             tools: vec![(manifest(), self.tool())],
             changed: HashMap::new(),
             labels: Vec::new(),
+            address: String::new(),
             host: capnp_rpc::new_client(self.host()),
         };
         let tools = registry.register_tools(&who(Role::ToolNode, "one").to_string(), offer);

@@ -44,6 +44,7 @@ pub fn read(reader: caveat::Reader<'_>) -> Result<Caveat, Malformed> {
             Err(kind) => newer("requirement", kind),
         },
         caveat::Label(label) => Caveat::Label(text(label)?),
+        caveat::Direct(()) => Caveat::Direct,
     })
 }
 
@@ -79,6 +80,7 @@ pub fn write(mut builder: caveat::Builder<'_>, caveat: &Caveat) {
         Caveat::Requires(Need::Grant(name)) => builder.init_requires().set_grant(name),
         Caveat::Requires(Need::Task(id)) => builder.init_requires().set_task(id.as_bytes()),
         Caveat::Label(label) => builder.set_label(label),
+        Caveat::Direct => builder.set_direct(()),
     }
 }
 

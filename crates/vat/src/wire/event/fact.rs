@@ -2,6 +2,7 @@
 
 mod call;
 mod control;
+mod direct;
 mod person;
 mod task;
 mod wait;
@@ -29,6 +30,8 @@ pub(super) fn read(reader: event::Reader<'_>) -> Result<Fact, Malformed> {
         event::CallRequested(r) => Fact::CallRequested(Box::new(call::read_requested(r?)?)),
         event::CallCompleted(r) => call::read_completed(r?)?,
         event::CallDenied(r) => Fact::CallDenied(Box::new(call::read_denied(r?)?)),
+        event::BodyKept(r) => direct::read_kept(r?)?,
+        event::Introduced(r) => direct::read_introduced(r?)?,
         event::CallRecalled(r) => call::read_recalled(r?),
         event::CallUnknown(r) => call::read_unknown(r?)?,
         event::ApprovalRequested(r) => person::read_approval_requested(r?)?,
@@ -90,6 +93,7 @@ pub(super) fn write(mut builder: event::Builder<'_>, fact: &Fact) {
         | Fact::CallDenied(_)
         | Fact::CallRecalled { .. }
         | Fact::CallUnknown { .. } => call::write(builder, fact),
+        Fact::BodyKept(_) | Fact::Introduced(_) => direct::write(builder, fact),
         Fact::ApprovalRequested(_)
         | Fact::ApprovalDecided(_)
         | Fact::PowerRequested(_)

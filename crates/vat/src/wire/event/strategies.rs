@@ -8,8 +8,8 @@ use std::sync::Arc;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use remit_core::event::{
-    CallDenied, CallRequested, CancelRequested, Delegate, Derivation, Grant, Level, Origin,
-    SourceFile, TaskCreated, TaskForked, TaskUpgraded, TimeLimits,
+    CallDenied, CallRequested, CancelRequested, Delegate, Derivation, Grant, Introduced, Kept,
+    Level, Origin, SourceFile, TaskCreated, TaskForked, TaskUpgraded, TimeLimits,
 };
 use remit_core::manifest::{Interface, Method, Param};
 use remit_core::{
@@ -52,6 +52,17 @@ fn fact() -> impl Strategy<Value = Fact> {
         }),
         denied().prop_map(|denied| Fact::CallDenied(Box::new(denied))),
         (call(), word()).prop_map(|(call, reason)| Fact::CallUnknown { call, reason }),
+        (call(), vec(any::<u8>(), 0..24), any::<[u8; 32]>(), any::<u64>()).prop_map(
+            |(call, key, digest, bytes)| Fact::BodyKept(Box::new(Kept {
+                call,
+                key,
+                digest,
+                bytes
+            }))
+        ),
+        (grant_id(), attempt(), word(), word()).prop_map(|(grant, attempt, agent, node)| {
+            Fact::Introduced(Box::new(Introduced { grant, attempt, agent, node }))
+        }),
         (call(), call()).prop_map(|(call, from)| Fact::CallRecalled { call, from }),
         (any::<u64>(), level(), word()).prop_map(|(line, level, text)| Fact::LogEmitted {
             line,

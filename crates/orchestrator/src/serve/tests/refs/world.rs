@@ -107,6 +107,7 @@ impl World {
         let offer = ToolOffer {
             tools: vec![(manifest(), capnp_rpc::new_client(tool))],
             labels: Vec::new(),
+            address: String::new(),
             host: capnp_rpc::new_client(host),
             changed: HashMap::new(),
         };

@@ -41,6 +41,7 @@ fn become_another(lab: &Lab, tasks: &Tasks, offered: Manifest, accepted: bool) -
         tools: vec![(offered, capnp_rpc::new_client(tool()))],
         changed: changed.into_iter().collect(),
         labels: Vec::new(),
+        address: String::new(),
         host: capnp_rpc::new_client(lab.host()),
     };
     let registry = &tasks.services().registry;

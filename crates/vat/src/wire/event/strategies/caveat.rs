@@ -35,6 +35,7 @@ pub(in crate::wire::event) fn caveat() -> impl Strategy<Value = Caveat> {
         words().prop_map(Caveat::RequiresApproval),
         need.prop_map(Caveat::Requires),
         word().prop_map(Caveat::Label),
+        Just(Caveat::Direct),
         word().prop_map(Caveat::Unknown),
     ]
 }

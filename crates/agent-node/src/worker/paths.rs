@@ -1,0 +1,122 @@
+//! Direct connections to tool nodes, and values that come over them.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use remit_core::{Code, Failure, Value};
+use remit_schema::direct_capnp::direct_port;
+use remit_schema::object_capnp::object;
+use remit_schema::task_capnp::task_context;
+use remit_vat::connection::{Connection, ConnectionOptions, within};
+use remit_vat::exception::to_failure;
+use remit_vat::limits::ConnectionLimits;
+use remit_vat::wire::{self, Malformed};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::UnixStream;
+
+use crate::door;
+
+/// How long a value may take that comes directly, four MiB at most; after that the owner is asked.
+const BODY: Duration = Duration::from_secs(20);
+
+/// The direct connections of this attempt, by number.
+#[derive(Clone, Default)]
+pub struct Paths {
+    ports: Rc<RefCell<HashMap<u32, direct_port::Client>>>,
+}
+
+/// Where a value is that did not come with its reply.
+pub(super) struct Kept {
+    digest: [u8; 32],
+    token: Vec<u8>,
+    path: u32,
+}
+
+impl Paths {
+    /// Takes in what the agent node hands in, until it is gone.
+    pub(super) async fn take_in(self, door: UnixStream) {
+        loop {
+            match door::next(&door).await {
+                Ok(Some((number, stream))) => self.add(number, stream),
+                Ok(None) => return,
+                Err(error) => {
+                    eprintln!("the door: {error}");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// A direct connection stands.
+    pub fn add<S>(&self, number: u32, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + 'static,
+    {
+        let options =
+            ConnectionOptions { peer: "a tool node".into(), limits: ConnectionLimits::attempt() };
+        let (port, _) = Connection::connect::<direct_port::Client, _>(stream, None, options);
+        self.ports.borrow_mut().insert(number, port);
+    }
+
+    /// The value of an operation: directly if it can be had so, else from the owner.
+    pub(super) async fn fetch(
+        self,
+        context: task_context::Client,
+        operation: u64,
+        kept: Kept,
+    ) -> Result<Value<u32>, Failure> {
+        let port = self.ports.borrow().get(&kept.path).cloned();
+        if let Some(port) = port.filter(|_| !kept.token.is_empty()) {
+            match directly(&port, &kept).await {
+                Ok(value) => return Ok(value),
+                Err(failure) => {
+                    // What failed once is not waited for again.
+                    self.ports.borrow_mut().remove(&kept.path);
+                    eprintln!("a value did not come directly: {failure}");
+                }
+            }
+        }
+        let mut request = context.body_request();
+        request.get().set_operation(operation);
+        let response = request.send().promise.await.map_err(|error| to_failure(&error))?;
+        let value = response.get().and_then(|results| results.get_value());
+        checked(value.map_err(|error| to_failure(&error))?, &kept)
+    }
+}
+
+async fn directly(port: &direct_port::Client, kept: &Kept) -> Result<Value<u32>, Failure> {
+    let mut request = port.body_request();
+    request.get().set_token(&kept.token);
+    let response = within(BODY, request.send()).await?;
+    let value = response.get().and_then(|results| results.get_value());
+    checked(value.map_err(|error| to_failure(&error))?, kept)
+}
+
+/// The value, if it is what the owner recorded.
+fn checked(
+    value: remit_schema::object_capnp::value::Reader<'_>,
+    kept: &Kept,
+) -> Result<Value<u32>, Failure> {
+    let value = wire::value::read(value)?.0;
+    if value.digest() == Some(kept.digest) {
+        return Ok(value);
+    }
+    Err(Failure::new(Code::Failed, "the value is another than the one that was recorded"))
+}
+
+/// Reads where a value is, if it did not come with the reply.
+pub(super) fn read(results: &object::call_results::Reader<'_>) -> Result<Option<Kept>, Failure> {
+    if !results.has_kept() {
+        return Ok(None);
+    }
+    let read = || {
+        let kept = results.get_kept()?;
+        let wrong = |_| Malformed("a digest has 32 bytes".into());
+        let digest = kept.get_digest()?.try_into().map_err(wrong)?;
+        let (token, path) = (kept.get_token()?.to_vec(), kept.get_path());
+        Ok::<_, Malformed>(Kept { digest, token, path })
+    };
+    Ok(Some(read()?))
+}

@@ -1,0 +1,92 @@
+//! Values of calls that are with the tool node and not in the journal.
+
+use super::apply::Applied;
+use super::decide::Decision;
+use super::{CallState, Operation, Task, charge};
+use crate::event::{Fact, Introduced, Kept};
+use crate::failure::Failure;
+use crate::grant::{Budgets, Caveat};
+use crate::id::{CallNumber, GrantId};
+use crate::value::{Outcome, Value};
+
+impl Task {
+    /// Where the value of a call is, if it is not in its outcome.
+    pub fn kept(&self, call: CallNumber) -> Option<&Kept> {
+        self.kept.get(&call)
+    }
+
+    /// Whether an agent node may be introduced to the tool node of a grant: the grant is the tool's
+    /// own, it or one above it says so, and nothing stands against its use.
+    pub fn may_introduce(&self, grant: GrantId) -> bool {
+        let own = self
+            .grant(grant)
+            .is_some_and(|held| held.grant.derived.is_none() && held.grant.origin.is_none());
+        let says = |caveat: &Caveat| *caveat == Caveat::Direct;
+        own && !self.is_revoked(grant)
+            && self.chain(grant).any(|held| held.grant.caveats.iter().any(says))
+    }
+
+    /// The caveats of a grant and of each above it, with the way from the root of each to the root
+    /// of the first. `None`: one of them is not above it.
+    pub fn links(&self, grant: GrantId) -> Option<Vec<(Vec<Caveat>, String)>> {
+        let root = &self.grant(grant)?.grant.path;
+        let link = |held: &super::Held| {
+            let way = crate::grant::understood::between(&held.grant.path, root).ok()?;
+            Some((held.grant.caveats.clone(), way.to_owned()))
+        };
+        self.chain(grant).map(link).collect()
+    }
+
+    pub(super) fn decide_introduction(&self, introduced: &Introduced) -> Decision {
+        let runs = self.running == Some(introduced.attempt);
+        if !runs || self.ending.is_some() || !self.may_introduce(introduced.grant) {
+            return Decision::Recorded;
+        }
+        Decision::Record(vec![Fact::Introduced(Box::new(introduced.clone()))])
+    }
+
+    pub(super) fn decide_kept(&self, kept: &Kept, cost: u64) -> Decision {
+        let call = kept.call;
+        let Some(Operation::Call { state: CallState::Requested | CallState::Unknown, request }) =
+            self.operations.get(&call)
+        else {
+            return Decision::Recorded;
+        };
+        match self.withheld(request.grant, kept.bytes) {
+            Some(failure) => {
+                let outcome = Outcome::Failure(failure);
+                Decision::Record(vec![Fact::CallCompleted { call, outcome, cost }])
+            }
+            None => Decision::Record(vec![
+                Fact::BodyKept(Box::new(kept.clone())),
+                Fact::CallCompleted { call, outcome: Outcome::value(Value::Null), cost },
+            ]),
+        }
+    }
+
+    /// The failure of the caveat that withholds a value of so many bytes, if one does.
+    fn withheld(&self, grant: GrantId, bytes: u64) -> Option<Failure> {
+        let amount = Budgets { bytes_out: bytes, ..Budgets::NONE };
+        self.takes(grant, amount).find_map(|(held, takes)| {
+            let caveats = held.checker.check_kept(bytes, &held.usage, takes.bytes_out);
+            caveats.and_then(|()| charge::check_purse(&held.usage, takes)).err()
+        })
+    }
+
+    pub(super) fn apply_kept(&mut self, kept: &Kept) -> Applied {
+        match self.operations.get(&kept.call) {
+            Some(Operation::Call { state: CallState::Requested | CallState::Unknown, .. }) => {
+                self.kept.insert(kept.call, kept.clone());
+                Ok(())
+            }
+            _ => Err("there is no such call in flight"),
+        }
+    }
+
+    pub(super) fn apply_introduction(&self, introduced: &Introduced) -> Applied {
+        if self.grants.contains_key(&introduced.grant) {
+            return Ok(());
+        }
+        Err("there is no such grant")
+    }
+}

@@ -1,0 +1,236 @@
+//! Direct paths: large results go from the tool node to the agent node, and not through here.
+//!
+//! Everything else stays where it was: the call comes through the membrane, is decided on, charged
+//! and recorded, and its outcome is told in its turn. Where the value is, stands in the journal.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use remit_core::event::{CallRequested, Introduced, Kept};
+use remit_core::task::Command;
+use remit_core::{Attempt, CallNumber, Code, Failure, GrantId, ObjectId, Outcome, Value};
+use remit_schema::agent_node_capnp::run;
+use remit_schema::tool_node_capnp::introduction;
+
+use super::Owner;
+use crate::serve::introduce;
+use crate::serve::request::{self, Answer, Settled};
+
+/// The direct paths of the running attempt.
+#[derive(Default)]
+pub(super) struct Paths {
+    last: u32,
+    standing: BTreeMap<GrantId, Path>,
+    /// Tokens for values that the attempt was not told of yet.
+    fresh: BTreeMap<CallNumber, Fresh>,
+}
+
+struct Path {
+    number: u32,
+    /// Dropping it cuts the path.
+    _lease: introduction::Client,
+}
+
+/// How the agent gets a value by itself.
+#[derive(Debug, Clone)]
+pub(crate) struct Fresh {
+    /// Over which of its direct connections.
+    pub(crate) path: u32,
+    /// For what.
+    pub(crate) token: Vec<u8>,
+}
+
+impl Owner {
+    /// Introduces the attempt's agent node to the tool node of each grant that says so. Until the two
+    /// have met, and if they cannot, everything goes through here.
+    pub(super) fn introduce_all(self: &Rc<Self>, attempt: Attempt, agent: &str, run: &run::Client) {
+        let grants: Vec<GrantId> = self.with(|task| {
+            let grants = task.grants().map(|held| held.grant.grant);
+            grants.filter(|grant| task.may_introduce(*grant)).collect()
+        });
+        for grant in grants {
+            let (owner, agent, run) = (Rc::clone(self), agent.to_owned(), run.clone());
+            tokio::task::spawn_local(async move {
+                if let Err(failure) = owner.introduce(grant, (attempt, agent), &run).await {
+                    let task = owner.key().task;
+                    tracing::info!(%task, %grant, %failure, "there is no direct path");
+                }
+            });
+        }
+    }
+
+    async fn introduce(
+        self: &Rc<Self>,
+        grant: GrantId,
+        (attempt, agent): (Attempt, String),
+        run: &run::Client,
+    ) -> Result<(), Failure> {
+        let found = self.with(|task| {
+            let held = task.grant(grant).map(|held| Rc::new(held.grant.clone()));
+            held.zip(task.links(grant))
+        });
+        let gone = || Failure::new(Code::Revoked, "the grant is gone");
+        let (held, links) = found.ok_or_else(gone)?;
+        let (node, tool) = (held.node.clone(), held.tool.clone());
+        if self.is_own(grant) {
+            return Err(Failure::new(Code::NotFound, "no tool node serves it"));
+        }
+        let live = self.live_tool(&node, &tool, &held.manifest.version).await?;
+        self.check_live(grant, &live)?;
+        if live.address.is_empty() {
+            return Err(Failure::new(Code::NotFound, format!("{node} lets nobody dial it")));
+        }
+        let introduced = Introduced { grant, attempt, agent: agent.clone(), node: node.clone() };
+        let recorded = self.record_durably(&Command::Introduce(Box::new(introduced))).await?;
+        if recorded.events.is_empty() {
+            return Err(gone());
+        }
+        let ticket: [u8; 32] = rand::random();
+        let spec = introduce::Spec {
+            ticket: &ticket,
+            agent: &agent,
+            tool: &live.manifest,
+            path: &held.path,
+            links: &links,
+        };
+        let (lease, object) = introduce::at_tool_node(&live.host, &spec).await?;
+        let number = {
+            let mut paths = self.direct.borrow_mut();
+            paths.last += 1;
+            paths.last
+        };
+        introduce::at_agent_node(run, number, (&live.address, &node), &ticket).await?;
+        let stands = self.with(|task| task.running() == Some(attempt) && !task.is_revoked(grant));
+        if !stands || self.is_closing() {
+            return Err(gone());
+        }
+        // Calls that were sent over the object before this one come before it at the tool too: it is
+        // the same connection.
+        self.objects.borrow_mut().set(ObjectId::Grant(grant), Ok(object));
+        let path = Path { number, _lease: lease };
+        self.direct.borrow_mut().standing.insert(grant, path);
+        tracing::debug!(task = %self.key().task, %grant, "a direct path stands");
+        Ok(())
+    }
+
+    /// The direct path by which the result of a call may go: one of the agent's own, on a grant that
+    /// has one or was narrowed from such.
+    pub(super) fn path_for(&self, asked: &CallRequested) -> Option<u32> {
+        if asked.through.is_some() || asked.delegate.is_some() {
+            return None;
+        }
+        let paths = self.direct.borrow();
+        self.with(|task| {
+            let mut chain = task.chain(asked.grant);
+            chain.find_map(|held| paths.standing.get(&held.grant.grant).map(|path| path.number))
+        })
+    }
+
+    /// Records the outcome of a call whose value is with the tool node.
+    pub(super) fn complete_kept(
+        self: &Rc<Self>,
+        asked: &CallRequested,
+        kept: request::Kept,
+        cost: u64,
+    ) {
+        let call = asked.call;
+        if let Some(path) = self.path_for(asked) {
+            self.direct.borrow_mut().fresh.insert(call, Fresh { path, token: kept.token });
+        }
+        let key = self.tool_key(call);
+        let kept = Box::new(Kept { call, key, digest: kept.digest, bytes: kept.bytes });
+        if let Err(error) = self.record(&Command::KeepBody { kept, cost }) {
+            tracing::warn!(task = %self.key().task, %call, %error, "an outcome could not be recorded");
+        }
+    }
+
+    /// How the agent gets the value of a call by itself, once.
+    pub(crate) fn fresh(&self, call: CallNumber) -> Option<Fresh> {
+        self.direct.borrow_mut().fresh.remove(&call)
+    }
+
+    /// Cuts the paths of grants that were taken back.
+    pub(super) fn cut_paths(&self) {
+        let mut paths = self.direct.borrow_mut();
+        paths.standing.retain(|grant, _| self.with(|task| !task.is_revoked(*grant)));
+    }
+
+    /// Cuts all of them: the attempt is over.
+    pub(super) fn forget_paths(&self) {
+        let before = self.direct.take();
+        // Numbers are not given again: a path of the attempt before might still be about to stand.
+        self.direct.borrow_mut().last = before.last;
+    }
+
+    /// The value of a call that is not in the journal, for an agent that was told so.
+    pub async fn body(
+        self: &Rc<Self>,
+        attempt: Attempt,
+        call: CallNumber,
+    ) -> Result<Value<u32>, Failure> {
+        self.check_running(attempt)?;
+        let found = self.with(|task| task.kept(call).cloned().zip(task.request(call).cloned()));
+        let asked = self.has_asked(call);
+        let Some((kept, request)) = found.filter(|_| asked) else {
+            let why = format!("the value of call {call} is not kept anywhere");
+            return Err(Failure::new(Code::NotFound, why));
+        };
+        if let Some(value) = self.ask_ledger(&kept, &request).await? {
+            return Ok(value);
+        }
+        if request.read_only
+            && let Some(value) = self.read_again(&kept).await?
+        {
+            return Ok(value);
+        }
+        let why = format!(
+            "the result of call {call} ({}, {} bytes) went straight to the agent, and its tool node has it no more: the task cannot be repeated from its journal",
+            request.method, kept.bytes
+        );
+        let failure = Failure::new(Code::ObjectLost, why);
+        self.fail(failure.clone());
+        Err(failure)
+    }
+
+    async fn ask_ledger(
+        self: &Rc<Self>,
+        kept: &Kept,
+        request: &CallRequested,
+    ) -> Result<Option<Value<u32>>, Failure> {
+        let gone = || Failure::new(Code::ObjectLost, "the grant is gone");
+        let grant = self.with(|task| {
+            let root = task.chain(request.grant).last()?;
+            Some(Rc::new(root.grant.clone()))
+        });
+        let grant = grant.ok_or_else(gone)?;
+        let live = self.live_tool(&grant.node, &grant.tool, &grant.manifest.version).await?;
+        let limit = self.timeout_of(kept.call);
+        let settled = request::settle(&live.host, &kept.key, u64::MAX, limit).await?;
+        Ok(match settled {
+            Settled::Completed(answer) => same(answer, kept),
+            Settled::NeverStarted | Settled::Started | Settled::Forgotten => None,
+        })
+    }
+
+    /// Asks the tool once more. What it says now is of use only if it is what it said then.
+    async fn read_again(self: &Rc<Self>, kept: &Kept) -> Result<Option<Value<u32>>, Failure> {
+        let promise = match self.repeat(kept.call).await {
+            Ok(promise) => promise,
+            Err(failure) if failure.code == Code::Unavailable => return Err(failure),
+            Err(_) => return Ok(None),
+        };
+        match request::answer(self.timeout_of(kept.call), promise).await {
+            Ok(answer) => Ok(same(answer, kept)),
+            Err(failure) if failure.code == Code::Unavailable => Err(failure),
+            Err(_) => Ok(None),
+        }
+    }
+}
+
+/// The value of an answer, if it is the one that was recorded.
+fn same(answer: Answer, kept: &Kept) -> Option<Value<u32>> {
+    match answer.outcome {
+        Outcome::Value { value, .. } if value.digest() == Some(kept.digest) => Some(value),
+        _ => None,
+    }
+}

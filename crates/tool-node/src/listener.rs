@@ -1,0 +1,89 @@
+//! Where agent nodes that were introduced come in.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use remit_vat::limits::HANDSHAKE;
+use remit_vat::membership::Member;
+use remit_vat::tls::{Acceptor, Refused};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::limits;
+use crate::node::Node;
+
+/// Accepts from `tcp` until `stop`.
+pub(crate) async fn run(
+    node: &Rc<Node>,
+    tcp: &TcpListener,
+    member: &Member,
+    stop: &CancellationToken,
+) {
+    let handshakes = Arc::new(Semaphore::new(limits::HANDSHAKES));
+    let connected = Rc::new(Cell::new(0));
+    loop {
+        let accept = async {
+            let place = Arc::clone(&handshakes).acquire_owned().await;
+            (tcp.accept().await, place)
+        };
+        let (accepted, place) = tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            accepted = accept => accepted,
+        };
+        let (stream, _) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of descriptors, most likely: connections that end will free some.
+                tracing::error!(%error, "accepting failed");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        // Made anew each time: the certificate is renewed now and then.
+        let acceptor = Acceptor::of_introduced(&member.credential());
+        let (node, connected, stop) = (Rc::clone(node), Rc::clone(&connected), stop.clone());
+        tokio::task::spawn_local(async move {
+            let let_in = async { let_in(&node, acceptor?, stream, (place, &connected)).await };
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => {}
+                served = let_in => if let Err(Refused(why)) = served {
+                    tracing::warn!("{why}");
+                },
+            }
+        });
+    }
+}
+
+/// Serves one agent node until its connection or its certificate ends. `handshake`: held until it has
+/// shaken hands; `connected`: how many there are.
+async fn let_in<P>(
+    node: &Node,
+    acceptor: Acceptor,
+    tcp: TcpStream,
+    (handshake, connected): (P, &Cell<usize>),
+) -> Result<(), Refused> {
+    let accepted = acceptor.accept(tcp, HANDSHAKE).await?;
+    let Some((identity, until)) = accepted.peer else {
+        return Err(Refused("a peer without an identity was refused".into()));
+    };
+    if connected.get() >= limits::DIRECT_CONNECTIONS {
+        return Err(Refused(format!("{identity} was refused: too many are connected")));
+    }
+    let connection = node.serve_introduced(accepted.stream, &identity).await?;
+    drop(handshake);
+    tracing::info!(%identity, "connected directly");
+    connected.set(connected.get() + 1);
+    let left = until.duration_since(SystemTime::now()).unwrap_or_default();
+    tokio::select! {
+        biased;
+        _ = connection.ended() => {}
+        () = tokio::time::sleep(left) => connection.abort("the peer's certificate expired"),
+    }
+    connected.set(connected.get() - 1);
+    Ok(())
+}

@@ -1,0 +1,48 @@
+//! Introductions, and values that a tool node keeps.
+
+use remit_core::event::{Introduced, Kept};
+use remit_core::{Attempt, CallNumber, Fact, GrantId};
+use remit_schema::event_capnp::event;
+use remit_schema::event_direct_capnp::{body_kept, introduced};
+
+use super::call::digest;
+use crate::wire::{Malformed, text};
+
+pub(super) fn read_kept(r: body_kept::Reader<'_>) -> Result<Fact, Malformed> {
+    Ok(Fact::BodyKept(Box::new(Kept {
+        call: CallNumber(r.get_call()),
+        key: r.get_key()?.to_vec(),
+        digest: digest(r.get_digest()?)?,
+        bytes: r.get_bytes(),
+    })))
+}
+
+pub(super) fn read_introduced(r: introduced::Reader<'_>) -> Result<Fact, Malformed> {
+    Ok(Fact::Introduced(Box::new(Introduced {
+        grant: GrantId(r.get_grant()),
+        attempt: Attempt(r.get_attempt()),
+        agent: text(r.get_agent())?,
+        node: text(r.get_node())?,
+    })))
+}
+
+/// Writes what happened, if it is about a direct path.
+pub(super) fn write(builder: event::Builder<'_>, fact: &Fact) {
+    match fact {
+        Fact::BodyKept(kept) => {
+            let mut b = builder.init_body_kept();
+            b.set_call(kept.call.0);
+            b.set_key(&kept.key);
+            b.set_digest(&kept.digest);
+            b.set_bytes(kept.bytes);
+        }
+        Fact::Introduced(introduced) => {
+            let mut b = builder.init_introduced();
+            b.set_grant(introduced.grant.0);
+            b.set_attempt(introduced.attempt.0);
+            b.set_agent(&introduced.agent);
+            b.set_node(&introduced.node);
+        }
+        _ => {}
+    }
+}

@@ -95,7 +95,7 @@ impl Fleet {
 
 impl Node {
     fn start(&mut self, dir: &Path, line: Option<&str>) {
-        let start = Start { address: &self.link.address, line, crash: None };
+        let start = Start { address: &self.link.address, line, crash: None, advertise: None };
         self.process = Some(match self.role {
             Role::AgentNode => start_agent(dir, &self.name, &start),
             _ => start_tools(dir, &self.name, &start),

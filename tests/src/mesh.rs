@@ -30,6 +30,8 @@ pub struct Via {
     /// How long each way takes between agent nodes and the orchestrator, and between the tool node
     /// and the orchestrator.
     pub each_way: Duration,
+    /// Where agent nodes are told to dial the tool node, if not where it listens.
+    pub advertise: Option<&'static str>,
 }
 
 impl Mesh {
@@ -58,11 +60,17 @@ impl Mesh {
         for number in 0..agents {
             let name = format!("agents-{number}");
             let line = client.invite(Role::AgentNode, &name, Duration::from_secs(60)).await;
-            let node = Start { address: &node_address, line: Some(&line.unwrap()), crash: None };
+            let node = Start {
+                address: &node_address,
+                line: Some(&line.unwrap()),
+                crash: None,
+                advertise: None,
+            };
             nodes.push(start_agent(dir.path(), &name, &node));
         }
         let line = client.invite(Role::ToolNode, "probe", Duration::from_secs(60)).await.unwrap();
-        let node = Start { address: &node_address, line: Some(&line), crash: None };
+        let advertise = via.advertise;
+        let node = Start { address: &node_address, line: Some(&line), crash: None, advertise };
         let tools = start_tools(dir.path(), "tools", &node);
         let mesh = Self { client, orchestrator, agents: nodes, tools, address, via, dir };
         mesh.until_nodes_are_there().await;
@@ -114,7 +122,8 @@ impl Mesh {
 
     /// The same for one that is to die at a crash point.
     pub async fn restart_agent_armed(&mut self, number: usize, crash: Option<&str>) {
-        let node = Start { address: &self.via.dial(&self.address).await, line: None, crash };
+        let address = &self.via.dial(&self.address).await;
+        let node = Start { address, line: None, crash, advertise: None };
         self.agents[number] = start_agent(self.dir.path(), &format!("agents-{number}"), &node);
     }
 
@@ -125,7 +134,8 @@ impl Mesh {
 
     /// The same for one that is to die at a crash point.
     pub async fn restart_tools_armed(&mut self, crash: Option<&str>) {
-        let node = Start { address: &self.via.dial(&self.address).await, line: None, crash };
+        let address = &self.via.dial(&self.address).await;
+        let node = Start { address, line: None, crash, advertise: self.via.advertise };
         self.tools = start_tools(self.dir.path(), "tools", &node);
     }
 
@@ -185,6 +195,8 @@ pub(crate) struct Start<'a> {
     pub(crate) line: Option<&'a str>,
     /// The crash point at which it is to die.
     pub(crate) crash: Option<&'a str>,
+    /// Where agent nodes are told to dial it, if it is a tool node.
+    pub(crate) advertise: Option<&'a str>,
 }
 
 fn orchestrator_args(dir: &Path, listen: &str) -> Vec<String> {
@@ -217,6 +229,8 @@ pub(crate) fn start_agent(dir: &Path, name: &str, node: &Start<'_>) -> Process {
 pub(crate) fn start_tools(dir: &Path, name: &str, node: &Start<'_>) -> Process {
     let data = dir.join(name);
     let mut args = vec!["--dir", data.to_str().unwrap(), "--address", node.address];
+    args.extend(["--listen", "127.0.0.1:0"]);
+    args.extend(node.advertise.into_iter().flat_map(|address| ["--advertise", address]));
     args.extend(node.line.into_iter().flat_map(|line| ["--join", line]));
     let log = dir.join(format!("{name}.log"));
     Process::start_armed(&binary::probe(), &args, &log, node.crash)

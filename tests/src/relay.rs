@@ -1,5 +1,7 @@
 //! A relay between two ends of a TCP connection that can be slow, and can be cut.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -14,6 +16,7 @@ pub struct Link {
     pub address: String,
     each_way: watch::Sender<Duration>,
     cuts: watch::Sender<u64>,
+    carried: Arc<AtomicU64>,
 }
 
 /// What every connection of a link goes by.
@@ -21,6 +24,7 @@ pub struct Link {
 struct Rule {
     each_way: watch::Receiver<Duration>,
     cuts: watch::Receiver<u64>,
+    carried: Arc<AtomicU64>,
 }
 
 impl Link {
@@ -31,8 +35,15 @@ impl Link {
         let address = listener.local_addr().unwrap().to_string();
         let (each_way, slow) = watch::channel(each_way);
         let (cuts, cut) = watch::channel(0);
-        tokio::spawn(serve(listener, target, Rule { each_way: slow, cuts: cut }));
-        Self { address, each_way, cuts }
+        let carried = Arc::<AtomicU64>::default();
+        let rule = Rule { each_way: slow, cuts: cut, carried: Arc::clone(&carried) };
+        tokio::spawn(serve(listener, target, rule));
+        Self { address, each_way, cuts, carried }
+    }
+
+    /// How many bytes went over it so far, both ways together.
+    pub fn carried(&self) -> u64 {
+        self.carried.load(Ordering::Relaxed)
     }
 
     /// Delays every byte by so much from now on.
@@ -89,6 +100,7 @@ async fn delay(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut rule: Rule) 
             () = cut(&mut rule.cuts) => return,
         };
         let Ok(read) = read else { return };
+        rule.carried.fetch_add(u64::try_from(read).unwrap(), Ordering::Relaxed);
         let due = Instant::now() + *rule.each_way.borrow();
         if read == 0 || sender.send((due, buffer[..read].to_vec())).await.is_err() {
             return;

@@ -46,7 +46,7 @@ async fn time(task: &TaskHandle) -> Duration {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chain_of_ten_takes_one_round_trip_on_each_link() {
-    let mesh = Mesh::start_via(1, Via { each_way: EACH_WAY }).await;
+    let mesh = Mesh::start_via(1, Via { each_way: EACH_WAY, ..Via::default() }).await;
     let pipelined = time(&mesh.task(PIPELINED, "").await).await;
     let awaited = time(&mesh.task(AWAITED, "").await).await;
     println!("ten dependent calls: {pipelined:?} pipelined, {awaited:?} awaited");

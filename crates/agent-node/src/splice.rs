@@ -6,10 +6,9 @@ use std::task::{Context, Poll};
 
 use remit_vat::credential::Credential;
 use remit_vat::limits::HANDSHAKE;
-use remit_vat::tls::{self, Purpose, Refused};
+use remit_vat::tls::{self, Dialled, Purpose, Refused};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
-use tokio_rustls::client::TlsStream;
+use tokio::net::UnixStream;
 
 use crate::limits;
 use crate::process::Words;
@@ -39,7 +38,7 @@ pub(crate) async fn dial(
     (address, node): (&str, &str),
     credential: &Credential,
     ticket: &[u8],
-) -> Result<TlsStream<TcpStream>, Refused> {
+) -> Result<Dialled, Refused> {
     let mut stream = tls::dial_introduced(address, node, credential, HANDSHAKE).await?;
     let show = async {
         stream.write_all(ticket).await?;
@@ -55,7 +54,7 @@ pub(crate) async fn dial(
 }
 
 /// Splices a direct connection onto the worker's end of it, until either side ends.
-pub(crate) async fn splice_direct(mut direct: TlsStream<TcpStream>, mut worker: UnixStream) {
+pub(crate) async fn splice_direct(mut direct: Dialled, mut worker: UnixStream) {
     let size = limits::SPLICE_BYTES;
     let spliced =
         tokio::io::copy_bidirectional_with_sizes(&mut worker, &mut direct, size, size).await;

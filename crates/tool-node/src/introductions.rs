@@ -10,7 +10,7 @@ use remit_core::grant::links::At;
 use remit_core::grant::understood::Understood;
 use remit_core::{Code, Failure, Value};
 use remit_vat::connection::Connection;
-use sha2::{Digest as _, Sha256};
+use remit_vat::ticket;
 use tokio::time::Instant;
 
 use crate::calls::Request;
@@ -71,8 +71,7 @@ impl Introductions {
 
     /// What a ticket is good for, when `agent` shows it. It is used up, whoever shows it.
     pub(crate) fn redeem(&self, ticket: &[u8], agent: &str) -> Option<Rc<Introduction>> {
-        let hash: [u8; 32] = Sha256::digest(ticket).into();
-        let introduction = self.waiting.borrow_mut().remove(&hash)?.upgrade()?;
+        let introduction = self.waiting.borrow_mut().remove(&ticket::hash(ticket))?.upgrade()?;
         (introduction.agent == agent && introduction.is_awaited()).then_some(introduction)
     }
 }
@@ -127,15 +126,15 @@ impl Introduction {
         if state.closed || state.bytes + weight > limits::KEPT_BYTES {
             return None;
         }
-        let token: [u8; 32] = rand::random();
-        state.kept.insert(Sha256::digest(token).into(), value);
+        let token = ticket::fresh();
+        state.kept.insert(ticket::hash(&token), value);
         state.bytes += weight;
         Some(token)
     }
 
     /// The value for a token, once.
     pub(crate) fn take(&self, token: &[u8]) -> Result<Rc<Value<u32>>, Failure> {
-        let hash: [u8; 32] = Sha256::digest(token).into();
+        let hash = ticket::hash(token);
         let mut state = self.state.borrow_mut();
         let value = state.kept.remove(&hash).ok_or_else(|| {
             Failure::new(Code::NotFound, "nothing is kept for that token: ask the task's owner")

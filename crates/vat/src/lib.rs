@@ -17,6 +17,7 @@ pub mod exception;
 pub mod join;
 pub mod limits;
 pub mod membership;
+pub mod ticket;
 pub mod tls;
 pub mod vat;
 pub mod watched;

@@ -51,6 +51,9 @@ impl Purpose {
 /// What a tool node answers to a good ticket.
 pub const DIRECT_ACCEPTED: u8 = 1;
 
+/// A stream to whoever was dialled, after the handshake.
+pub type Dialled = tokio_rustls::client::TlsStream<TcpStream>;
+
 /// An accepted connection.
 pub struct Accepted {
     /// The stream, after the handshake.
@@ -156,7 +159,7 @@ pub async fn dial(
     credential: &Credential,
     purpose: Purpose,
     limit: Duration,
-) -> Result<(tokio_rustls::client::TlsStream<TcpStream>, Identity), Refused> {
+) -> Result<(Dialled, Identity), Refused> {
     dial_role(address, credential, purpose, Role::Orchestrator, limit).await
 }
 
@@ -167,7 +170,7 @@ pub async fn dial_introduced(
     node: &str,
     credential: &Credential,
     limit: Duration,
-) -> Result<tokio_rustls::client::TlsStream<TcpStream>, Refused> {
+) -> Result<Dialled, Refused> {
     let dialled = dial_role(address, credential, Purpose::Direct, Role::ToolNode, limit);
     let (stream, identity) = dialled.await?;
     if identity.to_string() != node {
@@ -182,7 +185,7 @@ async fn dial_role(
     purpose: Purpose,
     role: Role,
     limit: Duration,
-) -> Result<(tokio_rustls::client::TlsStream<TcpStream>, Identity), Refused> {
+) -> Result<(Dialled, Identity), Refused> {
     let server = TrustedServer::new(credential.authority())?;
     let mut config = client_builder()?
         .dangerous()
@@ -202,7 +205,7 @@ pub(crate) async fn dial_pinned(
     address: &str,
     authority_hash: [u8; 32],
     limit: Duration,
-) -> Result<(tokio_rustls::client::TlsStream<TcpStream>, Vec<u8>), Refused> {
+) -> Result<(Dialled, Vec<u8>), Refused> {
     let mut config = client_builder()?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(TrustedServer::pinned(authority_hash)))
@@ -242,7 +245,7 @@ async fn connect(
     config: &mut ClientConfig,
     purpose: Purpose,
     limit: Duration,
-) -> Result<tokio_rustls::client::TlsStream<TcpStream>, Refused> {
+) -> Result<Dialled, Refused> {
     config.alpn_protocols = vec![purpose.alpn().to_vec()];
     config.resumption = rustls::client::Resumption::disabled();
     config.enable_sni = false;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use remit_tool_node::kit::{CallContext, Failure, Interface, Method, NoArgs, Tool, Value, fail};
-use remit_tool_node::{Node, offload, run, start};
+use remit_tool_node::{offload, run, start};
 use remit_vat::crash;
 use remit_vat::vat::Vat;
 use schemars::JsonSchema;
@@ -40,6 +40,11 @@ struct Spend {
 #[derive(Deserialize, JsonSchema)]
 struct By {
     name: Option<String>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Size {
+    bytes: usize,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -127,6 +132,18 @@ impl Probe {
         u64::try_from(since).map_err(|_| fail::limit("this process is too old"))
     }
 
+    /// So many bytes of text, another text each time.
+    async fn large(self: Rc<Self>, size: Size, _: CallContext) -> Result<String, Failure> {
+        let seed: u64 = rand::random();
+        Ok(format!("{seed:016x}").repeat(size.bytes / 16))
+    }
+
+    /// The same, with an effect.
+    async fn grow(self: Rc<Self>, size: Size, call: CallContext) -> Result<String, Failure> {
+        Rc::clone(&self).append(Line { text: format!("grew {}", size.bytes) }, call).await?;
+        Ok("g".repeat(size.bytes))
+    }
+
     async fn echo(self: Rc<Self>, line: Line, _: CallContext) -> Result<String, Failure> {
         Ok(line.text)
     }
@@ -148,6 +165,8 @@ fn probe(effects: PathBuf) -> Tool {
         .method("spend", Method::effect("Costs something."), Probe::spend)
         .method("wait", Method::effect("Takes a while."), Probe::wait)
         .method("stamp", Method::idempotent("Tells the time."), Probe::stamp)
+        .method("large", Method::read_only("A large text."), Probe::large)
+        .method("grow", Method::effect("Appends a line, and gives a large text."), Probe::grow)
         .method("echo", Method::read_only("Says the same."), Probe::echo);
     let root = Probe { effects, counting: Arc::default(), began: Instant::now() };
     Tool::new("probe", "1.0.0", "For tests.").interface(interface).root(Rc::new(root))
@@ -167,8 +186,7 @@ fn main() -> ExitCode {
         let arguments = start::Arguments::parse(line).map_err(|e| e.to_string())?;
         let member = arguments.member().await.map_err(|e| e.to_string())?;
         let tools = vec![probe(arguments.dir.join("effects.txt"))];
-        let node = Node::open(tools, arguments.labels, &arguments.dir.join("ledger")).await;
-        let node = Rc::new(node.map_err(|e| e.to_string())?);
+        let node = Rc::new(arguments.node(tools).await.map_err(|e| e.to_string())?);
         println!("probe ready");
         run(&member, &node, end.comes()).await;
         Ok::<_, String>(Value::<u32>::Null)

@@ -44,14 +44,7 @@ fn fact(fact: &Fact) -> Json {
         }
         Fact::CallDenied(denied) => refused(denied),
         Fact::CallRecalled { call, from } => json!({ "call": call.0, "from": from.0 }),
-        Fact::BodyKept(kept) => json!({
-            "call": kept.call.0, "key": hex(&kept.key), "digest": hex(&kept.digest),
-            "bytes": kept.bytes,
-        }),
-        Fact::Introduced(introduced) => json!({
-            "grant": introduced.grant.0, "attempt": introduced.attempt.0,
-            "agent": introduced.agent, "node": introduced.node,
-        }),
+        Fact::BodyKept(_) | Fact::Introduced(_) => direct(fact),
         Fact::CallUnknown { call, reason } => json!({ "call": call.0, "reason": reason }),
         Fact::LogEmitted { line, level, text } => {
             json!({ "line": line, "level": level_name(*level), "text": text })
@@ -96,6 +89,21 @@ fn fact(fact: &Fact) -> Json {
             "source": paths(&upgraded.source), "entry": upgraded.entry, "who": upgraded.who,
             "at": upgraded.at.0, "dropped": numbers(&upgraded.dropped), "lines": upgraded.lines,
         }),
+    }
+}
+
+/// About a direct path.
+fn direct(fact: &Fact) -> Json {
+    match fact {
+        Fact::BodyKept(kept) => json!({
+            "call": kept.call.0, "key": hex(&kept.key), "digest": hex(&kept.digest),
+            "bytes": kept.bytes,
+        }),
+        Fact::Introduced(introduced) => json!({
+            "grant": introduced.grant.0, "attempt": introduced.attempt.0,
+            "agent": introduced.agent, "node": introduced.node,
+        }),
+        _ => Json::Null,
     }
 }
 

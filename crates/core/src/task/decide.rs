@@ -170,11 +170,9 @@ impl Task {
                 return self.decide_revoke(*grant, reason, by);
             }
             Command::EndGrant { grant, reason } => return Ok(self.decide_end(*grant, reason)),
-            Command::CompleteCall { call, outcome, cost } => {
-                return Ok(self.decide_completion(*call, outcome, *cost));
+            Command::CompleteCall { .. } | Command::KeepBody { .. } | Command::Introduce(_) => {
+                return Ok(self.decide_forwarded(command));
             }
-            Command::KeepBody { kept, cost } => return Ok(self.decide_kept(kept, *cost)),
-            Command::Introduce(introduced) => return Ok(self.decide_introduction(introduced)),
             Command::DecideApproval(decided) => return self.decide_approval(decided, now_ms),
             Command::RequestPower(asked) => return self.decide_power_request(asked, now_ms),
             Command::GivePower { operation, grant, who } => {
@@ -261,7 +259,12 @@ impl Task {
         Decision::Record(vec![Fact::GrantEnded { grant, reason: reason.to_owned() }])
     }
 
-    fn decide_completion(&self, call: CallNumber, outcome: &Outcome, cost: u64) -> Decision {
+    pub(super) fn decide_completion(
+        &self,
+        call: CallNumber,
+        outcome: &Outcome,
+        cost: u64,
+    ) -> Decision {
         match self.operations.get(&call) {
             Some(Operation::Call { state: CallState::Requested | CallState::Unknown, .. }) => {
                 let outcome = self.confined(call, bounded(outcome));

@@ -1,7 +1,7 @@
 //! Values of calls that are with the tool node and not in the journal.
 
 use super::apply::Applied;
-use super::decide::Decision;
+use super::decide::{Command, Decision};
 use super::{CallState, Operation, Task, charge};
 use crate::event::{Fact, Introduced, Kept};
 use crate::failure::Failure;
@@ -37,7 +37,20 @@ impl Task {
         self.chain(grant).map(link).collect()
     }
 
-    pub(super) fn decide_introduction(&self, introduced: &Introduced) -> Decision {
+    /// What is known of a forwarded call, and of the way that its value may take.
+    pub(super) fn decide_forwarded(&self, command: &Command) -> Decision {
+        match command {
+            Command::CompleteCall { call, outcome, cost } => {
+                self.decide_completion(*call, outcome, *cost)
+            }
+            Command::KeepBody { kept, cost } => self.decide_kept(kept, *cost),
+            Command::Introduce(introduced) => self.decide_introduction(introduced),
+            // No other command is about these.
+            _ => Decision::Recorded,
+        }
+    }
+
+    fn decide_introduction(&self, introduced: &Introduced) -> Decision {
         let runs = self.running == Some(introduced.attempt);
         if !runs || self.ending.is_some() || !self.may_introduce(introduced.grant) {
             return Decision::Recorded;
@@ -45,7 +58,7 @@ impl Task {
         Decision::Record(vec![Fact::Introduced(Box::new(introduced.clone()))])
     }
 
-    pub(super) fn decide_kept(&self, kept: &Kept, cost: u64) -> Decision {
+    fn decide_kept(&self, kept: &Kept, cost: u64) -> Decision {
         let call = kept.call;
         let Some(Operation::Call { state: CallState::Requested | CallState::Unknown, request }) =
             self.operations.get(&call)

@@ -11,6 +11,7 @@ use remit_core::task::Command;
 use remit_core::{Attempt, CallNumber, Code, Failure, GrantId, ObjectId, Outcome, Value};
 use remit_schema::agent_node_capnp::run;
 use remit_schema::tool_node_capnp::introduction;
+use remit_vat::ticket;
 
 use super::Owner;
 use crate::serve::introduce;
@@ -85,7 +86,7 @@ impl Owner {
         if recorded.events.is_empty() {
             return Err(gone());
         }
-        let ticket: [u8; 32] = rand::random();
+        let ticket = ticket::fresh();
         let spec = introduce::Spec {
             ticket: &ticket,
             agent: &agent,

@@ -6,8 +6,7 @@ use remit_schema::object_capnp::object;
 use remit_schema::tool_node_capnp::{introduction, tool_host};
 use remit_vat::connection::within;
 use remit_vat::exception::to_failure;
-use remit_vat::wire;
-use sha2::{Digest as _, Sha256};
+use remit_vat::{ticket, wire};
 
 use crate::limits;
 
@@ -33,7 +32,7 @@ pub async fn at_tool_node(
 ) -> Result<(introduction::Client, object::Client), Failure> {
     let mut request = host.introduce_request();
     let mut builder = request.get().init_spec();
-    builder.set_ticket_hash(&Sha256::digest(spec.ticket));
+    builder.set_ticket_hash(&ticket::hash(spec.ticket));
     builder.set_agent(spec.agent);
     builder.set_tool(&spec.tool.tool);
     builder.set_version(&spec.tool.version);

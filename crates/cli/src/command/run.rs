@@ -92,7 +92,7 @@ fn kept(text: &str) -> Result<u64, String> {
     if text == "forever" {
         return Ok(u64::MAX);
     }
-    let span = clock::span(text).map_err(|error| error.to_string())?;
+    let span = clock::span(text)?;
     let ms = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
     // 0 would be as if nothing had been said.
     Ok(ms.max(1))

@@ -5,10 +5,9 @@
 
 mod world;
 
-use std::cell::RefCell;
-
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use tokio::sync::Mutex;
 use tokio::task::LocalSet;
 
 use self::world::{METHODS, World};
@@ -53,7 +52,7 @@ fn cases() -> u32 {
 fn the_laws_hold_in_any_life() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let local = LocalSet::new();
-    let world = RefCell::new(local.block_on(&runtime, World::new()));
+    let world = Mutex::new(local.block_on(&runtime, World::new()));
     // A case goes on where the one before ended, so that smaller ones would be other lives.
     let config = Config {
         cases: cases(),
@@ -66,7 +65,7 @@ fn the_laws_hold_in_any_life() {
     let mut runner = TestRunner::new_with_rng(config, rng);
     let tried = runner.run(&prop::collection::vec(step(), 1..3), |steps| {
         local.block_on(&runtime, async {
-            let mut world = world.borrow_mut();
+            let mut world = world.lock().await;
             for step in &steps {
                 take(&mut world, step).await;
             }
@@ -76,7 +75,7 @@ fn the_laws_hold_in_any_life() {
         });
         Ok(())
     });
-    local.block_on(&runtime, async { world.borrow().end().await });
+    local.block_on(&runtime, async { world.lock().await.end().await });
     tried.unwrap();
 }
 

@@ -4,29 +4,46 @@ use std::path::Path;
 use std::rc::Rc;
 
 use remit_core::{Code, Value};
+use tempfile::TempDir;
 
 use super::desk::{Desk, call, connect, request, settle, vat};
 use super::lab::Lab;
-use super::{open, until_closed};
+use super::open;
 
-/// Has everything die while a call with the key `k` is so many gates far.
-fn dies_in(method: &'static str, gates: usize, dir: &Path) {
-    let dir = dir.to_owned();
+/// The folder of a node as it is on disk when a call with the key `k` is so many gates far: what a
+/// node finds that starts again after it was killed there.
+fn left_by(method: &'static str, gates: usize) -> TempDir {
+    let left = tempfile::tempdir().unwrap();
+    let to = left.path().to_owned();
     vat(async move {
-        let lab = Rc::<Lab>::default();
-        let desk = connect(&open(&lab, &dir).await).await;
-        let _sent = request(&desk.root, method, &Value::Null, b"k").send();
-        lab.began.notified().await;
-        for _ in 0..gates {
-            lab.gate.notify_one();
+        let (dir, lab) = (tempfile::tempdir().unwrap(), Rc::<Lab>::default());
+        let desk = connect(&open(&lab, dir.path()).await).await;
+        let sent = request(&desk.root, method, &Value::Null, b"k").send().promise;
+        let until_there = async {
             lab.began.notified().await;
+            for _ in 0..gates {
+                lab.gate.notify_one();
+                lab.began.notified().await;
+            }
+        };
+        tokio::select! {
+            _ = sent => panic!("{method} was to wait"),
+            () = until_there => copy(dir.path(), &to),
         }
     });
+    left
 }
 
-async fn reopened(lab: &Rc<Lab>, dir: &Path) -> Desk {
-    until_closed(dir).await;
-    connect(&open(lab, dir).await).await
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy(&entry.path(), &to),
+            false => drop(std::fs::copy(entry.path(), to).unwrap()),
+        }
+    }
 }
 
 async fn reopen(desk: &Desk, key: &[u8]) {
@@ -37,11 +54,10 @@ async fn reopen(desk: &Desk, key: &[u8]) {
 
 #[test]
 fn a_call_that_died_before_its_point_of_no_return_has_never_begun() {
-    let dir = tempfile::tempdir().unwrap();
-    dies_in("careful", 0, dir.path());
+    let dir = left_by("careful", 0);
     vat(async move {
         let lab = Rc::<Lab>::default();
-        let desk = reopened(&lab, dir.path()).await;
+        let desk = connect(&open(&lab, dir.path()).await).await;
         assert_eq!(settle(&desk, b"k").await, "never started");
         let again = async {
             lab.began.notified().await;
@@ -57,11 +73,10 @@ fn a_call_that_died_before_its_point_of_no_return_has_never_begun() {
 
 #[test]
 fn a_call_that_died_after_it_has_begun_and_is_not_done_again() {
-    let dir = tempfile::tempdir().unwrap();
-    dies_in("careful", 1, dir.path());
+    let dir = left_by("careful", 1);
     vat(async move {
         let lab = Rc::<Lab>::default();
-        let desk = reopened(&lab, dir.path()).await;
+        let desk = connect(&open(&lab, dir.path()).await).await;
         assert_eq!(settle(&desk, b"k").await, "started");
         let again = call(&desk.root, "careful", Value::Null, b"k").await.unwrap_err();
         assert_eq!(again.code, Code::Unknown);
@@ -71,11 +86,10 @@ fn a_call_that_died_after_it_has_begun_and_is_not_done_again() {
 
 #[test]
 fn a_call_that_is_to_be_taken_once_more_is_and_one_that_ended_is_not() {
-    let dir = tempfile::tempdir().unwrap();
-    dies_in("wait", 0, dir.path());
+    let dir = left_by("wait", 0);
     vat(async move {
         let lab = Rc::<Lab>::default();
-        let desk = reopened(&lab, dir.path()).await;
+        let desk = connect(&open(&lab, dir.path()).await).await;
         assert_eq!(settle(&desk, b"k").await, "started");
         reopen(&desk, b"k").await;
         reopen(&desk, b"k").await;

@@ -22,6 +22,8 @@ const KEPT_NAMES: usize = 1024;
 /// The root: its effects go into one file.
 struct Probe {
     effects: PathBuf,
+    /// Held while a line is appended, so that lines stand in the order of their calls.
+    appending: tokio::sync::Mutex<()>,
     /// Held while the counter is read and written.
     counting: Arc<Mutex<()>>,
     began: Instant,
@@ -55,6 +57,7 @@ struct Wait {
 impl Probe {
     /// Appends a line, and is done when the line is in the file.
     async fn append(self: Rc<Self>, line: Line, _: CallContext) -> Result<(), Failure> {
+        let _in_order = self.appending.lock().await;
         let path = self.effects.clone();
         let written = offload(move || {
             let mut file = OpenOptions::new().create(true).append(true).open(path)?;
@@ -168,7 +171,12 @@ fn probe(effects: PathBuf) -> Tool {
         .method("large", Method::read_only("A large text."), Probe::large)
         .method("grow", Method::effect("Appends a line, and gives a large text."), Probe::grow)
         .method("echo", Method::read_only("Says the same."), Probe::echo);
-    let root = Probe { effects, counting: Arc::default(), began: Instant::now() };
+    let root = Probe {
+        effects,
+        appending: tokio::sync::Mutex::default(),
+        counting: Arc::default(),
+        began: Instant::now(),
+    };
     Tool::new("probe", "1.0.0", "For tests.").interface(interface).root(Rc::new(root))
 }
 

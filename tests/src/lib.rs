@@ -16,3 +16,11 @@ pub mod mesh;
 pub mod process;
 pub mod relay;
 pub mod typed;
+
+use std::time::Duration;
+
+/// The clock of this machine that all of its processes read the same, and that never goes back.
+pub fn monotonic() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    Duration::try_from(now).unwrap()
+}

@@ -135,6 +135,12 @@ impl Probe {
         u64::try_from(since).map_err(|_| fail::limit("this process is too old"))
     }
 
+    /// Microseconds by the clock that all processes of a machine share.
+    async fn clock(self: Rc<Self>, _: NoArgs, _: CallContext) -> Result<u64, Failure> {
+        let now = remit_tests::monotonic().as_micros();
+        u64::try_from(now).map_err(|_| fail::limit("this machine is too old"))
+    }
+
     /// So many bytes of text, another text each time.
     async fn large(self: Rc<Self>, size: Size, _: CallContext) -> Result<String, Failure> {
         let seed: u64 = rand::random();
@@ -168,6 +174,7 @@ fn probe(effects: PathBuf) -> Tool {
         .method("spend", Method::effect("Costs something."), Probe::spend)
         .method("wait", Method::effect("Takes a while."), Probe::wait)
         .method("stamp", Method::idempotent("Tells the time."), Probe::stamp)
+        .method("clock", Method::idempotent("Tells the machine's time."), Probe::clock)
         .method("large", Method::read_only("A large text."), Probe::large)
         .method("grow", Method::effect("Appends a line, and gives a large text."), Probe::grow)
         .method("echo", Method::read_only("Says the same."), Probe::echo);

@@ -74,7 +74,10 @@ impl Fleet {
         for node in &mut self.nodes {
             node.link.slow(Duration::ZERO);
             match &node.process {
-                Some(process) => process.go_on(),
+                Some(process) => {
+                    process.go_on();
+                    process.bound_files(None);
+                }
                 None => node.start(self.dir.path(), None),
             }
         }

@@ -140,10 +140,22 @@ fn fail(why: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// Makes of a file that may not grow an error of the write, as a full disk is, and not of the
+/// process.
+///
+/// # Errors
+///
+/// Signals cannot be listened to.
+pub fn outlive_bounded_files() -> io::Result<()> {
+    // Listening once is enough, whether anybody hears or not.
+    signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).map(drop)
+}
+
 /// Answers when the process is asked to end.
 fn interrupted() -> io::Result<impl Future<Output = ()>> {
     let (mut interrupt, mut terminate) =
         (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    outlive_bounded_files()?;
     Ok(async move {
         tokio::select! {
             _ = interrupt.recv() => {}

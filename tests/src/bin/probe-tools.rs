@@ -61,7 +61,10 @@ impl Probe {
         let path = self.effects.clone();
         let written = offload(move || {
             let mut file = OpenOptions::new().create(true).append(true).open(path)?;
-            file.write_all(format!("{}\n", line.text).as_bytes())?;
+            let before = file.metadata()?.len();
+            let written = file.write_all(format!("{}\n", line.text).as_bytes());
+            // A line is there or it is not: half of one is taken back.
+            written.or_else(|error| file.set_len(before).and(Err(error)))?;
             file.sync_data()
         });
         written.await.and_then(|done| done).map_err(|error| fail::failed(error.to_string()))
@@ -233,6 +236,7 @@ struct End {
 
 impl End {
     fn watch() -> std::io::Result<Self> {
+        start::outlive_bounded_files()?;
         Ok(Self { terminate: signal(SignalKind::terminate())? })
     }
 

@@ -1,6 +1,7 @@
 //! The comparison, when all is well again: what the tools did against what the journals say.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use remit_client::{Client, Code, EventNumber, Fact, Followed, TaskFilter, TaskHandle, Value};
 use remit_core::{GrantId, Outcome};
@@ -33,11 +34,42 @@ impl Report {
     }
 }
 
-/// What the journals say of one node's counter.
+/// What the journals say of one node's counter: the names of those who counted.
 #[derive(Default)]
 struct Counted {
-    sure: u64,
-    unsure: u64,
+    sure: BTreeSet<String>,
+    unsure: BTreeSet<String>,
+}
+
+/// What one node's counter says.
+struct Counter {
+    number: usize,
+    /// The names of those who counted last; of all, until there are very many.
+    names: Vec<String>,
+}
+
+impl Counter {
+    fn read(dir: &Path) -> Self {
+        let text = std::fs::read_to_string(dir.join("counter.txt")).unwrap_or_default();
+        let mut lines = text.lines();
+        let number = lines.next().map_or(0, |number| number.parse().unwrap());
+        Self { number, names: lines.map(str::to_owned).collect() }
+    }
+
+    /// Compares it with what the journals say.
+    fn compare(&self, counted: &Counted, report: &mut Report) {
+        let names: BTreeSet<&String> = self.names.iter().collect();
+        report.doubled += self.names.len() - names.len();
+        let asked =
+            |name: &&&String| counted.sure.contains(**name) || counted.unsure.contains(**name);
+        report.stray += names.iter().filter(|name| !asked(name)).count();
+        let most = counted.sure.len() + counted.unsure.len();
+        report.doubled += self.number.saturating_sub(most);
+        report.lost += match self.number == self.names.len() {
+            true => counted.sure.iter().filter(|name| !names.contains(name)).count(),
+            false => counted.sure.len().saturating_sub(self.number),
+        };
+    }
 }
 
 /// What the journals say.
@@ -81,12 +113,8 @@ pub async fn audit(fleet: &Fleet, acknowledged: &[TaskHandle]) -> Report {
         for line in text.lines() {
             *lines.entry(line.to_owned()).or_default() += 1;
         }
-        let text = std::fs::read_to_string(dir.join("counter.txt")).unwrap_or_default();
-        let counter = text.lines().next().and_then(|number| number.parse().ok()).unwrap_or(0_u64);
         let counted = said.counted.remove(&node.name).unwrap_or_default();
-        let most = counted.sure + counted.unsure;
-        report.lost += usize::try_from(counted.sure.saturating_sub(counter)).unwrap();
-        report.doubled += usize::try_from(counter.saturating_sub(most)).unwrap();
+        Counter::read(&dir).compare(&counted, &mut report);
     }
     report.lost += said.appended.iter().filter(|line| !lines.contains_key(*line)).count();
     report.doubled += lines.values().map(|count| count - 1).sum::<usize>();
@@ -121,13 +149,14 @@ async fn read(task: &TaskHandle, said: &mut Said, report: &mut Report) {
                     Outcome::Failure(_) => continue,
                 };
                 report.unknown += usize::from(!sure);
+                report.effects += usize::from(sure && matches!(&*method, "append" | "count"));
+                let counted = said.counted.entry(node).or_default();
                 match method.as_str() {
                     "append" if sure => said.appended.push(line),
-                    "count" if sure => said.counted.entry(node).or_default().sure += 1,
-                    "count" => said.counted.entry(node).or_default().unsure += 1,
+                    "count" if sure => drop(counted.sure.insert(line)),
+                    "count" => drop(counted.unsure.insert(line)),
                     _ => {}
                 }
-                report.effects += usize::from(sure && matches!(&*method, "append" | "count"));
             }
             _ => {}
         }

@@ -75,14 +75,20 @@ fn fault(fleet: &mut Fleet, chance: &mut StdRng, made: &mut Made) {
                 made.note("node stopped");
             }
         }
-        75..87 => {
+        75..85 => {
             node.link.cut();
             made.note("connection cut");
         }
-        87..94 => {
+        85..91 => {
             if let Some(orchestrator) = &fleet.orchestrator {
                 orchestrator.bound_files(Some(FULL));
-                made.note("disk full");
+                made.note("journal's disk full");
+            }
+        }
+        91..96 => {
+            if let (Role::ToolNode, Some(process)) = (node.role, &node.process) {
+                process.bound_files(Some(FULL));
+                made.note("tool's disk full");
             }
         }
         _ => {

@@ -7,7 +7,8 @@ use tokio::sync::watch;
 
 use crate::mesh::now_ms;
 
-/// Appends a line at each step and counts at some, under a name by which it can be told later
+/// Appends a line at each step, some two at once and some by an object it was just given, and
+/// counts at some, under a name by which it can be told later
 /// whether it did. What nobody knows of waits for a person.
 const SCRIPT: &str = r#"
 export default async function (remit, name) {
@@ -16,13 +17,20 @@ export default async function (remit, name) {
             try {
                 return await act();
             } catch (error) {
-                if (error.code !== "unavailable") throw error;
+                if (!["unavailable", "object-lost"].includes(error.code)) throw error;
             }
         }
     };
     for (let step = 0; step < 20; step++) {
         const line = `${name} ${step}`;
-        await patiently(() => remit.probe.append(line));
+        if (step % 4 === 1) {
+            const twice = [`${line} left`, `${line} right`];
+            await Promise.all(twice.map((line) => patiently(() => remit.probe.append(line))));
+        } else if (step % 4 === 3) {
+            await patiently(() => remit.probe.next().append(line));
+        } else {
+            await patiently(() => remit.probe.append(line));
+        }
         if (step % 3 === 0) await patiently(() => remit.probe.count(line));
         if (step % 5 === 4) await remit.sleep(30);
     }
@@ -53,8 +61,10 @@ async fn create(client: &Client, name: &str) -> Option<TaskHandle> {
     let spec = TaskSpec::script(name, SCRIPT).input(Value::Text(name.to_owned())).grant(grant);
     match client.create_task(spec).await {
         Ok(task) => Some(task),
-        // An orchestrator that has just come back knows of a tool when its node is back too.
-        Err(Error::Failed(failure)) if failure.code == Code::NotFound => {
+        // Its disk is full, or it has just come back and does not know of the tool yet.
+        Err(Error::Failed(failure))
+            if matches!(failure.code, Code::NotFound | Code::Unavailable) =>
+        {
             tokio::time::sleep(Duration::from_millis(50)).await;
             None
         }

@@ -27,7 +27,7 @@ pub const ATTEMPT_RETRY_FIRST: Duration = Duration::from_millis(200);
 /// The longest such wait.
 pub const ATTEMPT_RETRY_MOST: Duration = Duration::from_secs(10);
 
-/// Attempts in a row that end without progress before the task fails: what kills a process five
+/// Attempts in a row that end without progress before the task is paused: what kills a process five
 /// times will kill it again.
 pub const FRUITLESS_ATTEMPTS: u32 = 5;
 
@@ -245,6 +245,19 @@ pub const WEBHOOK: Duration = Duration::from_secs(10);
 
 /// The longest that a trigger's next time is slept for at once: a clock that is set is noticed.
 pub const TRIGGER_NAP: Duration = Duration::from_secs(30);
+
+/// The first wait before a trigger that could not be set off is tried again.
+pub const TRIGGER_RETRY_FIRST: Duration = Duration::from_millis(200);
+
+/// The longest such wait.
+pub const TRIGGER_RETRY_MOST: Duration = Duration::from_secs(10);
+
+/// The longest such wait for a time that may not be late: some tries fall into [`ON_TIME_MS`].
+pub const TRIGGER_RETRY_ON_TIME: Duration = Duration::from_secs(2);
+
+/// How long a time is tried that cannot be kept, in milliseconds, before it is given up: an hour,
+/// in which a node that fell over is set up again.
+pub const TRIGGER_PATIENCE_MS: u64 = 3_600_000;
 
 /// Audit records in one answer.
 pub const AUDIT_RECORDS_PER_PAGE: usize = 1_000;

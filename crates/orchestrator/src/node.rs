@@ -133,12 +133,17 @@ pub struct Ground {
 /// All that an orchestrator consists of, from the folder in `config`; `address` stands in its
 /// invites. Owners of tasks begin to work at once.
 pub fn build(config: &Config, address: String) -> Result<(Rc<Site>, Credential), CannotServe> {
+    build_on(ground(config, now_ms)?, config, address)
+}
+
+/// The folder in `config`, and this wall clock.
+pub(crate) fn ground(config: &Config, now_ms: fn() -> u64) -> Result<Ground, CannotServe> {
     // The journal first: its lock keeps a second orchestrator from touching anything else.
     let disk = Disk::open(&config.data.join("journal"), config.cache_bytes)?;
     let authority = Authority::load_or_create(&config.data.join("authority"), &config.mesh)?;
     let journal = Arc::new(SledJournal::new(disk.clone()));
     let audit = Audit::new(disk.clone(), Box::new(now_ms));
-    build_on(Ground { disk, authority, journal, audit, now_ms }, config, address)
+    Ok(Ground { disk, authority, journal, audit, now_ms })
 }
 
 /// As [`build`], on what there is already.
@@ -160,7 +165,7 @@ pub fn build_on(
         config.timing(),
         Box::new(now_ms),
     )?;
-    let triggers = Triggers::new(disk.clone(), Rc::clone(&tasks), Box::new(now_ms));
+    let triggers = Triggers::new(disk.clone(), Rc::clone(&tasks), tasks.clock());
     tasks.save_in(Refs::new(disk.clone(), Rc::clone(&audit), address, Box::new(now_ms)));
     let site = Site {
         authority,

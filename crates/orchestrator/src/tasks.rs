@@ -111,6 +111,12 @@ impl Tasks {
         &self.services
     }
 
+    /// The clock of all tasks, which never goes back.
+    pub fn clock(&self) -> Box<dyn Fn() -> u64> {
+        let services = Rc::clone(&self.services);
+        Box::new(move || (services.now_ms)())
+    }
+
     /// Has tasks and grants saved in `refs` from now on.
     pub fn save_in(&self, refs: Rc<Refs>) {
         // There is one store for as long as there are tasks.

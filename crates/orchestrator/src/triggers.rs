@@ -1,10 +1,12 @@
 //! Triggers: what creates tasks or sends input by itself, at a time or when something is posted.
 
+mod due;
 pub mod hooks;
 pub mod schedule;
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::rc::Rc;
-use std::time::Duration;
 
 use remit_core::task::{Command, Sent};
 use remit_core::{Code, Failure, Identity, TaskId, Value};
@@ -13,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use tokio::sync::Notify;
 
+use self::due::Waiting;
 use self::schedule::{Missed, Schedule};
 use crate::limits;
 use crate::owner::TaskKey;
@@ -28,6 +31,10 @@ pub struct Triggers {
     tasks: Rc<Tasks>,
     now_ms: Box<dyn Fn() -> u64>,
     changed: Notify,
+    /// When this process began to look at them.
+    begun_ms: u64,
+    /// Those whose time has come and that cannot be set off yet, by name.
+    waiting: RefCell<HashMap<String, Waiting>>,
 }
 
 /// A trigger as it is kept.
@@ -85,9 +92,10 @@ pub enum Done {
 }
 
 impl Triggers {
-    /// The triggers kept on `disk`, for these tasks.
+    /// The triggers kept on `disk`, for these tasks, by a clock that never goes back.
     pub fn new(disk: Disk, tasks: Rc<Tasks>, now_ms: Box<dyn Fn() -> u64>) -> Rc<Self> {
-        Rc::new(Self { disk, tasks, now_ms, changed: Notify::new() })
+        let (changed, begun_ms) = (Notify::new(), now_ms());
+        Rc::new(Self { disk, tasks, now_ms, changed, begun_ms, waiting: RefCell::default() })
     }
 
     /// Adds a trigger, or replaces the one of its name. `encode` writes what is kept, given the
@@ -140,69 +148,18 @@ impl Triggers {
             return Err(Failure::new(Code::NotFound, why));
         }
         self.disk.commit(vec![(key, None)]).await.map_err(unwritable)?;
+        self.waiting.borrow_mut().remove(name);
         self.changed.notify_one();
         Ok(())
     }
 
-    /// Sets triggers off when their time comes, for ever.
-    pub async fn run(self: Rc<Self>, tenant: &str) {
-        loop {
-            let changed = self.changed.notified();
-            let wait = match self.set_off_due(tenant).await {
-                Ok(next_ms) => {
-                    let left = next_ms.map(|next| next.saturating_sub((self.now_ms)()));
-                    let left = left.map_or(limits::TRIGGER_NAP, Duration::from_millis);
-                    left.min(limits::TRIGGER_NAP)
-                }
-                Err(failure) => {
-                    tracing::warn!(%failure, "triggers wait");
-                    limits::JOURNAL_RETRY_MOST
-                }
-            };
-            tokio::select! {
-                biased;
-                () = changed => {}
-                () = tokio::time::sleep(wait) => {}
-            }
-        }
-    }
-
-    /// Sets off what is due; the next time that anything is.
-    pub(crate) async fn set_off_due(&self, tenant: &str) -> Result<Option<u64>, Failure> {
-        let now_ms = (self.now_ms)();
-        let mut next_ms: Option<u64> = None;
-        for record in self.list(tenant)? {
-            let kept = stored::decode(&record)?;
-            let When::Clock(schedule) = &kept.when else { continue };
-            let since = kept.last_ms.max(kept.created_ms);
-            let due = schedule.due(since, now_ms, kept.missed);
-            // Times that are not made up for are passed over as well.
-            let passed = schedule.next(since).is_some_and(|at| at <= now_ms);
-            for at in &due {
-                let done = self.set_off(tenant, &record, &at.to_string(), None).await;
-                let failure = match done {
-                    Err(failure) if failure.code == Code::Unavailable => return Err(failure),
-                    Err(failure) => failure.to_string(),
-                    Ok(_) => String::new(),
-                };
-                self.note(tenant, &kept.name, *at, &failure).await?;
-            }
-            if passed && due.is_empty() {
-                self.note(tenant, &kept.name, now_ms, "a time was missed, and is not made up for")
-                    .await?;
-            }
-            let next = schedule.next(now_ms);
-            next_ms = [next_ms, next].into_iter().flatten().min();
-        }
-        Ok(next_ms)
-    }
-
-    /// Notes that a trigger was set off. One that was replaced meanwhile is left as it is.
+    /// Notes for which time a trigger was set off last, if it was, and why it does nothing. One that
+    /// was replaced meanwhile is left as it is.
     async fn note(
         &self,
         tenant: &str,
         name: &str,
-        at_ms: u64,
+        at_ms: Option<u64>,
         failure: &str,
     ) -> Result<(), Failure> {
         let key = key(tenant, name);
@@ -229,7 +186,7 @@ impl Triggers {
             Does::Task(mut spec) => {
                 spec.key = key;
                 spec.input = body.unwrap_or(spec.input);
-                let owner = self.tasks.create(*spec, &creator).await?;
+                let owner = self.tasks.create(*spec, &creator).await.map_err(not_there)?;
                 tracing::info!(trigger = kept.name, task = %owner.key().task, "set off");
                 Ok(Done::Created(owner.key().task))
             }
@@ -265,7 +222,7 @@ impl Triggers {
         }
         let done = self.set_off(tenant, &record, occasion, Some(body)).await;
         let failure = done.as_ref().err().map(ToString::to_string).unwrap_or_default();
-        self.note(tenant, name, (self.now_ms)(), &failure).await?;
+        self.note(tenant, name, Some((self.now_ms)()), &failure).await?;
         done.map(Some)
     }
 }
@@ -277,6 +234,14 @@ fn key(tenant: &str, name: &str) -> Vec<u8> {
 fn secret() -> String {
     use base64::Engine as _;
     base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>())
+}
+
+/// A tool that no node has offered since the start may be offered in a moment.
+fn not_there(failure: Failure) -> Failure {
+    match failure.code {
+        Code::NotFound => Failure { code: Code::Unavailable, ..failure },
+        _ => failure,
+    }
 }
 
 fn unwritable(error: DiskError) -> Failure {

@@ -97,9 +97,15 @@ pub(crate) fn config(data: PathBuf) -> Config {
 
 impl Here {
     pub(crate) fn new() -> Self {
+        Self::by(node::now_ms)
+    }
+
+    /// One by this wall clock.
+    pub(crate) fn by(now_ms: fn() -> u64) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let config = config(dir.path().join("data"));
-        let (site, own) = node::build(&config, "localhost:1".into()).unwrap();
+        let ground = node::ground(&config, now_ms).unwrap();
+        let (site, own) = node::build_on(ground, &config, "localhost:1".into()).unwrap();
         let acceptor = Acceptor::new(&own, &[]).unwrap();
         let listener = Listener::new(Rc::clone(&site), acceptor);
         Self { site, listener, _dir: dir }

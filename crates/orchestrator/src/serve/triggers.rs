@@ -188,15 +188,16 @@ fn read(reader: kept_trigger::Reader<'_>) -> Result<Read, Malformed> {
     Ok((kept, when))
 }
 
-/// The record after the trigger was set off for this time.
-pub fn noted(record: &[u8], at_ms: u64, failure: &str) -> Result<Vec<u8>, Failure> {
+/// The record after the trigger was set off for this time, if it was.
+pub fn noted(record: &[u8], at_ms: Option<u64>, failure: &str) -> Result<Vec<u8>, Failure> {
     let note = || {
         let message = open(record)?;
         let mut noted = capnp::message::Builder::new_default();
         noted.set_root(message.get_root::<kept_trigger::Reader<'_>>()?)?;
         let mut kept: kept_trigger::Builder<'_> = noted.get_root()?;
-        let last_ms = kept.reborrow().get_last_ms().max(at_ms);
-        kept.set_last_ms(last_ms);
+        if let Some(at_ms) = at_ms {
+            kept.set_last_ms(at_ms);
+        }
         kept.set_failure(failure.chars().take(500).collect::<String>());
         Ok(capnp::serialize::write_message_to_words(&noted))
     };

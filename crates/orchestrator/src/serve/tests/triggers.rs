@@ -1,5 +1,7 @@
 //! Triggers as a client puts them, and webhooks as others post to them.
 
+mod due;
+
 use std::rc::Rc;
 
 use remit_core::Role;

@@ -30,6 +30,8 @@ pub struct Paths {
 /// Where a value is that did not come with its reply.
 pub(super) struct Kept {
     digest: [u8; 32],
+    /// What the tool said that it has, and what was charged.
+    bytes: u64,
     token: Vec<u8>,
     path: u32,
 }
@@ -100,10 +102,16 @@ fn checked(
     kept: &Kept,
 ) -> Result<Value<u32>, Failure> {
     let value = wire::value::read(value)?.0;
-    if value.digest() == Some(kept.digest) {
-        return Ok(value);
+    if value.digest() != Some(kept.digest) {
+        let why = "the value is another than the one that was recorded";
+        return Err(Failure::new(Code::Failed, why));
     }
-    Err(Failure::new(Code::Failed, "the value is another than the one that was recorded"))
+    if value.weight() as u64 != kept.bytes {
+        let (weight, said) = (value.weight(), kept.bytes);
+        let why = format!("the value has {weight} bytes, and {said} were charged");
+        return Err(Failure::new(Code::Failed, why));
+    }
+    Ok(value)
 }
 
 /// Reads where a value is, if it did not come with the reply.
@@ -115,8 +123,11 @@ pub(super) fn read(results: &object::call_results::Reader<'_>) -> Result<Option<
         let kept = results.get_kept()?;
         let wrong = |_| Malformed("a digest has 32 bytes".into());
         let digest = kept.get_digest()?.try_into().map_err(wrong)?;
-        let (token, path) = (kept.get_token()?.to_vec(), kept.get_path());
-        Ok::<_, Malformed>(Kept { digest, token, path })
+        let (bytes, token, path) = (kept.get_bytes(), kept.get_token()?.to_vec(), kept.get_path());
+        Ok::<_, Malformed>(Kept { digest, bytes, token, path })
     };
     Ok(Some(read()?))
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,9 +4,10 @@ use super::apply::Applied;
 use super::decide::{Command, Decision};
 use super::{CallState, Operation, Task, charge};
 use crate::event::{Fact, Introduced, Kept};
-use crate::failure::Failure;
+use crate::failure::{Code, Failure};
 use crate::grant::{Budgets, Caveat};
 use crate::id::{CallNumber, GrantId};
+use crate::limits;
 use crate::value::{Outcome, Value};
 
 impl Task {
@@ -65,7 +66,7 @@ impl Task {
         else {
             return Decision::Recorded;
         };
-        match self.withheld(request.grant, kept.bytes) {
+        match too_large(kept.bytes).or_else(|| self.withheld(request.grant, kept.bytes)) {
             Some(failure) => {
                 let outcome = Outcome::Failure(failure);
                 Decision::Record(vec![Fact::CallCompleted { call, outcome, cost }])
@@ -102,4 +103,15 @@ impl Task {
         }
         Err("there is no such grant")
     }
+}
+
+/// The failure of a value that is said to be larger than any may be.
+fn too_large(bytes: u64) -> Option<Failure> {
+    (bytes > limits::MAX_VALUE_BYTES as u64).then(|| {
+        let most = limits::MAX_VALUE_BYTES;
+        Failure::new(
+            Code::Limit,
+            format!("a result of more than {most} bytes: ask for it in parts"),
+        )
+    })
 }

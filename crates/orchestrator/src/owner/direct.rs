@@ -176,19 +176,28 @@ impl Owner {
             let why = format!("the value of call {call} is not kept anywhere");
             return Err(Failure::new(Code::NotFound, why));
         };
-        if let Some(value) = self.ask_ledger(&kept, &request).await? {
-            return Ok(value);
+        let mut found = self.ask_ledger(&kept, &request).await?;
+        if matches!(found, Found::Nothing) && request.read_only {
+            found = self.read_again(&kept).await?;
         }
-        if request.read_only
-            && let Some(value) = self.read_again(&kept).await?
-        {
-            return Ok(value);
-        }
-        let why = format!(
-            "the result of call {call} ({}, {} bytes) went straight to the agent, and its tool node has it no more: the task cannot be repeated from its journal",
-            request.method, kept.bytes
-        );
-        let failure = Failure::new(Code::ObjectLost, why);
+        let method = &request.method;
+        let failure = match found {
+            Found::Same(value) => return Ok(value),
+            Found::OtherSize(weight) => {
+                let said = kept.bytes;
+                let why = format!(
+                    "the result of call {call} ({method}) has {weight} bytes, and its tool said {said}: a tool that says what is not so cannot be worked with"
+                );
+                Failure::new(Code::Failed, why)
+            }
+            Found::Nothing => {
+                let bytes = kept.bytes;
+                let why = format!(
+                    "the result of call {call} ({method}, {bytes} bytes) went straight to the agent, and its tool node has it no more: the task cannot be repeated from its journal"
+                );
+                Failure::new(Code::ObjectLost, why)
+            }
+        };
         self.fail(failure.clone());
         Err(failure)
     }
@@ -197,7 +206,7 @@ impl Owner {
         self: &Rc<Self>,
         kept: &Kept,
         request: &CallRequested,
-    ) -> Result<Option<Value<u32>>, Failure> {
+    ) -> Result<Found, Failure> {
         let gone = || Failure::new(Code::ObjectLost, "the grant is gone");
         let grant = self.with(|task| {
             let root = task.chain(request.grant).last()?;
@@ -208,30 +217,44 @@ impl Owner {
         let limit = self.timeout_of(kept.call);
         let settled = request::settle(&live.host, &kept.key, u64::MAX, limit).await?;
         Ok(match settled {
-            Settled::Completed(answer) => same(answer, kept),
-            Settled::NeverStarted | Settled::Started | Settled::Forgotten => None,
+            Settled::Completed(answer) => compare(answer, kept),
+            Settled::NeverStarted | Settled::Started | Settled::Forgotten => Found::Nothing,
         })
     }
 
     /// Asks the tool once more. What it says now is of use only if it is what it said then.
-    async fn read_again(self: &Rc<Self>, kept: &Kept) -> Result<Option<Value<u32>>, Failure> {
+    async fn read_again(self: &Rc<Self>, kept: &Kept) -> Result<Found, Failure> {
         let promise = match self.repeat(kept.call).await {
             Ok(promise) => promise,
             Err(failure) if failure.code == Code::Unavailable => return Err(failure),
-            Err(_) => return Ok(None),
+            Err(_) => return Ok(Found::Nothing),
         };
         match request::answer(self.timeout_of(kept.call), promise).await {
-            Ok(answer) => Ok(same(answer, kept)),
+            Ok(answer) => Ok(compare(answer, kept)),
             Err(failure) if failure.code == Code::Unavailable => Err(failure),
-            Err(_) => Ok(None),
+            Err(_) => Ok(Found::Nothing),
         }
     }
 }
 
-/// The value of an answer, if it is the one that was recorded.
-fn same(answer: Answer, kept: &Kept) -> Option<Value<u32>> {
+/// What an answer has of a value that was recorded.
+enum Found {
+    /// The value.
+    Same(Value<u32>),
+    /// The value, and it has so many bytes: what was checked and charged was another number.
+    OtherSize(u64),
+    /// Nothing, or another value.
+    Nothing,
+}
+
+fn compare(answer: Answer, kept: &Kept) -> Found {
     match answer.outcome {
-        Outcome::Value { value, .. } if value.digest() == Some(kept.digest) => Some(value),
-        _ => None,
+        Outcome::Value { value, .. } if value.digest() == Some(kept.digest) => {
+            match value.weight() as u64 {
+                weight if weight == kept.bytes => Found::Same(value),
+                weight => Found::OtherSize(weight),
+            }
+        }
+        _ => Found::Nothing,
     }
 }

@@ -50,6 +50,10 @@ pub(super) struct Lab {
     pub(super) ahead_ms: Rc<Cell<u64>>,
     /// Whether the tool node's ledger says of every call that it began.
     pub(super) started: Rc<Cell<bool>>,
+    /// The value that the tool node's ledger has for every call, if it has one.
+    pub(super) ledger: Rc<RefCell<Option<Value<u32>>>>,
+    /// How many agent nodes the tool node expects or serves.
+    pub(super) introduced: Rc<Cell<usize>>,
     /// The keys of all calls, as they came.
     pub(super) keys: Rc<RefCell<Vec<Vec<u8>>>>,
     /// What the tool node serves in place of the tool.
@@ -85,6 +89,14 @@ impl agent_host::Server for Node {
 }
 
 impl run::Server for Process {
+    async fn introduce(
+        self: Rc<Self>,
+        _: run::IntroduceParams,
+        _: run::IntroduceResults,
+    ) -> Result<(), capnp::Error> {
+        Ok(())
+    }
+
     async fn wait(
         self: Rc<Self>,
         _: run::WaitParams,
@@ -105,14 +117,22 @@ impl Lab {
             kept,
             ahead_ms: Rc::default(),
             started: Rc::new(Cell::new(true)),
+            ledger: Rc::default(),
+            introduced: Rc::default(),
             keys: Rc::default(),
             root: RefCell::default(),
         }
     }
 
-    /// The tool node, as far as its ledger goes.
+    /// The tool node, as far as its ledger and introductions go.
     pub(super) fn host(&self) -> Host {
-        Host { seen: Rc::clone(&self.seen), started: Rc::clone(&self.started) }
+        Host {
+            seen: Rc::clone(&self.seen),
+            started: Rc::clone(&self.started),
+            ledger: Rc::clone(&self.ledger),
+            root: Some(self.tool()),
+            introduced: Rc::clone(&self.introduced),
+        }
     }
 
     /// The tool's root, as the orchestrator gets it when the tool node registers.
@@ -140,7 +160,7 @@ impl Lab {
             tools: vec![(manifest(), self.tool())],
             changed: HashMap::new(),
             labels: Vec::new(),
-            address: String::new(),
+            address: "nobody dials:1".into(),
             host: capnp_rpc::new_client(self.host()),
         };
         let tools = registry.register_tools(&who(Role::ToolNode, "one").to_string(), offer);

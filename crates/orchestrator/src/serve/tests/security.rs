@@ -6,6 +6,7 @@ mod audited;
 mod budget;
 mod bulk;
 mod callback;
+mod direct;
 mod dishonest_tool;
 mod expiry;
 mod forge;

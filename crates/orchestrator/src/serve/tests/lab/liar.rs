@@ -13,6 +13,8 @@ pub(in super::super) struct Heard {
     pub(in super::super) method: String,
     /// The objects that it was lent for this call.
     pub(in super::super) lent: Vec<object::Client>,
+    /// Whether its value may stay with the tool node.
+    pub(in super::super) direct: bool,
 }
 
 /// How an answer is made.
@@ -33,7 +35,7 @@ impl object::Server for Liar {
             let params = params.get()?;
             let method = wire::text(params.get_method())?;
             let lent = wire::value::read(params.get_args()?)?.1;
-            Heard { method, lent }
+            Heard { method, lent, direct: params.get_direct() }
         };
         self.lab.borrow_mut().push(heard.method.clone());
         (self.answer)(heard, results).await

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use remit_core::manifest::{Interface, Method, Param};
 use remit_core::{Code, Failure, Manifest, Value};
 use remit_schema::object_capnp::object;
-use remit_schema::tool_node_capnp::tool_host;
+use remit_schema::tool_node_capnp::{introduction, tool_host};
 use remit_vat::exception::to_exception;
 use remit_vat::wire;
 
@@ -89,10 +89,26 @@ impl object::Server for Tool {
     }
 }
 
-/// The tool node, as far as its ledger goes.
+/// The tool node, as far as its ledger and introductions go.
+#[derive(Default)]
 pub(in super::super) struct Host {
     pub(in super::super) seen: Rc<RefCell<Vec<String>>>,
     pub(in super::super) started: Rc<Cell<bool>>,
+    pub(in super::super) ledger: Rc<RefCell<Option<Value<u32>>>>,
+    /// What an agent node is introduced to, if it can be.
+    pub(in super::super) root: Option<object::Client>,
+    pub(in super::super) introduced: Rc<Cell<usize>>,
+}
+
+/// An introduction that stands for as long as its owner holds this.
+struct Introduced(Rc<Cell<usize>>);
+
+impl introduction::Server for Introduced {}
+
+impl Drop for Introduced {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
 }
 
 impl tool_host::Server for Host {
@@ -101,10 +117,25 @@ impl tool_host::Server for Host {
         _: tool_host::SettleParams,
         mut results: tool_host::SettleResults,
     ) -> Result<(), capnp::Error> {
-        match self.started.get() {
-            true => results.get().init_state().set_started(()),
-            false => results.get().init_state().set_never_started(()),
+        let mut state = results.get().init_state();
+        match (&*self.ledger.borrow(), self.started.get()) {
+            (Some(value), _) => wire::value::write(state.init_value(), value, &[]),
+            (None, true) => state.set_started(()),
+            (None, false) => state.set_never_started(()),
         }
+        Ok(())
+    }
+
+    async fn introduce(
+        self: Rc<Self>,
+        _: tool_host::IntroduceParams,
+        mut results: tool_host::IntroduceResults,
+    ) -> Result<(), capnp::Error> {
+        let root = self.root.clone().ok_or_else(|| capnp::Error::failed("not here".into()))?;
+        self.introduced.set(self.introduced.get() + 1);
+        let introduced = Introduced(Rc::clone(&self.introduced));
+        results.get().set_introduction(capnp_rpc::new_client(introduced));
+        results.get().set_object(root);
         Ok(())
     }
 

@@ -103,7 +103,7 @@ impl World {
         let (site, _) = build_on(ground, &config, "localhost:1".into()).unwrap();
         let (path, seen) = (String::new(), Rc::clone(&self.seen));
         let tool = Tool { path, keys: Rc::default(), seen, kept: Rc::default() };
-        let host = Host { seen: Rc::clone(&self.seen), started: Rc::default() };
+        let host = Host { seen: Rc::clone(&self.seen), ..Host::default() };
         let offer = ToolOffer {
             tools: vec![(manifest(), capnp_rpc::new_client(tool))],
             labels: Vec::new(),

@@ -163,6 +163,7 @@ async fn idle(mesh: &Mesh, count: usize) {
     println!("tasks created, 64 at once                             {rate:.0}/s");
     let each = resident(mesh.orchestrator.id()).saturating_sub(before) / count as u64;
     println!("orchestrator memory per idle task, {count} of them      {each} bytes");
+    assert!(each * 10_000 < 100 << 20, "10,000 idle tasks take 100 MiB or more");
 }
 
 /// What the probe's clock said, as the script collected it.

@@ -104,6 +104,8 @@ async fn race(victims: Victims, size: &Size) {
     println!("  effects repeated                       {repeated} of {whole}");
     println!("  outcomes that only looking could tell  {unknown}");
     assert_eq!((right, repeated), (size.tasks, 0));
+    let target = Duration::from_millis(500);
+    assert!(size.tasks < 50 || resumed - restarted < target, "it took longer than {target:?}");
 }
 
 async fn start(mesh: &Mesh, size: &Size) -> Vec<TaskHandle> {

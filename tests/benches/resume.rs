@@ -1,4 +1,5 @@
-//! How long a task takes to come back from the journal, with a snapshot and without.
+//! How long a task takes to come back: from the journal, with a snapshot and without; and as a
+//! whole, from the start of a killed orchestrator to the next step of its script.
 //!
 //! Run it with `cargo bench -p remit-tests --bench resume`.
 
@@ -6,12 +7,13 @@
 
 use std::time::{Duration, Instant};
 
+use remit_client::{Followed, TaskHandle};
 use remit_core::event::{Event, Fact, TaskCreated, TimeLimits};
 use remit_core::status::Status;
 use remit_core::{EventNumber, InputId, TaskId, Value};
 use remit_orchestrator::journal::recovery::{recover, take_snapshot};
 use remit_orchestrator::journal::{Journal, SledJournal, TaskHead};
-use remit_tests::mesh::now_ms;
+use remit_tests::mesh::{Mesh, now_ms};
 use remit_vat::disk::Disk;
 
 const TENANT: &str = "default";
@@ -36,6 +38,53 @@ async fn main() {
     assert_eq!(from, kept.0);
     println!("{count} events, from the snapshot     {} ms", fast.as_millis());
     assert!(fast < Duration::from_secs(2), "a task of {count} events resumes in {fast:?}");
+    let whole = whole(count / 2).await;
+    assert!(quick || whole < Duration::from_secs(2), "its script goes on after {whole:?}");
+}
+
+/// A script that has made so many calls, of two events each, and waits for input when everything
+/// but the tool is killed. From the restart until the call that follows the input.
+async fn whole(calls: u64) -> Duration {
+    let mut mesh = Mesh::start(1).await;
+    let script = format!(
+        "export default async (remit) => {{
+            let left = {calls};
+            const lane = async () => {{ while (left-- > 0) await remit.probe.look(); }};
+            await Promise.all(Array.from({{ length: 64 }}, lane));
+            const line = await remit.input();
+            await remit.probe.append(line);
+        }}"
+    );
+    let task = mesh.task(&script, "").await;
+    let began = Instant::now();
+    let last = until_asked(&task).await;
+    println!("a script of {calls} calls: {last} events in {} ms", began.elapsed().as_millis());
+    mesh.orchestrator.kill();
+    mesh.agents[0].kill();
+    let killed = Instant::now();
+    mesh.restart_orchestrator();
+    mesh.restart_agent(0).await;
+    task.send(Value::Text("on".into())).await.unwrap();
+    task.result().await.unwrap();
+    let whole = killed.elapsed();
+    assert_eq!(mesh.appended(), ["on"]);
+    println!("  from the restart to its next step   {} ms", whole.as_millis());
+    whole
+}
+
+/// Waits until the script asks for input; gives the number of that event.
+async fn until_asked(task: &TaskHandle) -> u64 {
+    let mut events = task.events(EventNumber(0)).await.unwrap();
+    while let Some(followed) = events.next().await {
+        if let Followed::Event(event) = followed.unwrap() {
+            match event.fact {
+                Fact::InputRequested { .. } => return event.number.0,
+                Fact::TaskFailed(failure) => panic!("{failure:?}"),
+                _ => {}
+            }
+        }
+    }
+    panic!("the events ended");
 }
 
 fn resumed(journal: &SledJournal, task: TaskId) -> (Duration, u64) {

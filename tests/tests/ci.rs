@@ -40,6 +40,38 @@ fn the_two_commands_of_the_readme_are_the_ones_that_are_run() {
     }
 }
 
+/// What the body of a function of the script runs, a line each.
+fn body(run: &str, name: &str) -> Vec<String> {
+    let (_, rest) = run
+        .split_once(&format!("\n{name}() {{\n"))
+        .unwrap_or_else(|| panic!(".ci/run has no step called {name}"));
+    let body = rest.split_once("\n}\n").map_or(rest, |(body, _)| body);
+    body.lines().map(|line| line.trim().to_owned()).collect()
+}
+
+#[test]
+fn the_night_tries_a_million_cases_a_hundred_thousand_worlds_and_an_hour_of_chaos() {
+    let run = read(".ci/run");
+    let parts = body(&run, "nightly");
+    assert_eq!(parts, ["properties", "laws", "worlds", "chaos_hour"]);
+    for (part, says) in parts.iter().zip([
+        "REMIT_CASES=1000000 cargo test --release -p remit-core",
+        "REMIT_CASES=1000000 cargo test --release -p remit-orchestrator --lib laws",
+        "REMIT_SEEDS=100000 cargo test --release -p remit-tests --test sim",
+        "--bin chaos -- --minutes 60",
+    ]) {
+        let lines = body(&run, part);
+        assert!(lines.iter().any(|line| line.ends_with(says)), "{part}: {lines:?}");
+    }
+    let listed = |list: &str| {
+        let line = run.lines().find(|line| line.starts_with(&format!("{list}=("))).unwrap();
+        line.split(['(', ')']).nth(1).unwrap().split(' ').map(str::to_owned).collect::<Vec<_>>()
+    };
+    let (daily, long) = (listed("daily"), listed("long"));
+    assert!(daily.iter().chain(&long).all(|step| !body(&run, step).is_empty()));
+    assert!(parts.iter().all(|part| long.contains(part) && !daily.contains(part)));
+}
+
 #[test]
 fn the_dependencies_are_the_ones_that_were_checked() {
     let input = read("Cargo.lock") + &read("deny.toml");

@@ -17,6 +17,10 @@ pub mod status;
 pub mod task;
 pub mod value;
 
+#[cfg(test)]
+#[path = "../tests/property/config.rs"]
+mod property;
+
 pub use event::{Event, Fact};
 pub use failure::{Code, Failure};
 pub use grant::Caveat;

@@ -10,6 +10,9 @@ use remit_core::reference::{Home, HostKey, NotGenuine};
 use remit_core::{RefId, Reference};
 use serde_json::Value as Json;
 
+#[path = "property/config.rs"]
+mod property;
+
 const KEY: [u8; 32] = [7; 32];
 
 fn home() -> Home {
@@ -153,7 +156,7 @@ fn narrowed(secret: u8, chain: &[Vec<Caveat>]) -> Reference {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
+    #![proptest_config(property::config())]
 
     #[test]
     fn what_a_holder_appends_verifies_and_is_read_as_it_was_meant(chain in chain(), secret: u8) {

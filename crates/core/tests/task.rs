@@ -14,5 +14,7 @@ mod chance;
 mod decisions;
 #[path = "task/journal.rs"]
 mod journal;
+#[path = "property/config.rs"]
+mod property;
 #[path = "task/world.rs"]
 mod world;

@@ -4,7 +4,7 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use remit_core::event::{Event, Fact};
+use remit_core::event::Fact;
 use remit_core::grant::{Caveat, Rate};
 use remit_core::task::{Command, Task};
 use remit_core::{CallNumber, GrantId, ObjectId, Outcome, Value};
@@ -171,12 +171,13 @@ fn keeps(budget: &Caveat, calls: &[Call]) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: super::cases() / 20, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(super::property::config())]
 
     #[test]
-    fn no_interleaving_goes_beyond_a_budget(
+    fn no_interleaving_goes_beyond_a_budget_nor_does_a_restart_at_any_moment(
         budgets in vec(vec(budget(), 0..3), 5),
         steps in steps(),
+        at in any::<prop::sample::Index>(),
     ) {
         let world = live(&budgets, &steps);
         for held in world.task.grants() {
@@ -188,20 +189,10 @@ proptest! {
             let open = calls.iter().filter(|call| call.ended.is_none()).count();
             prop_assert_eq!(held.usage.in_flight as usize, open);
         }
-    }
-
-    #[test]
-    fn counters_survive_a_restart_at_any_moment(
-        budgets in vec(vec(budget(), 0..3), 5),
-        steps in steps(),
-        at in any::<prop::sample::Index>(),
-    ) {
-        let world = live(&budgets, &steps);
-        let part = &world.journal[..=at.index(world.journal.len())];
-        let mut task = Task::fold(part).unwrap().unwrap();
-        let rest: &[Event] = &world.journal[part.len()..];
-        rest.iter().for_each(|event| task.apply(event).unwrap());
-        prop_assert_eq!(task, world.task);
+        let (before, after) = world.journal.split_at(1 + at.index(world.journal.len()));
+        let mut task = Task::fold(before).unwrap().unwrap();
+        after.iter().for_each(|event| task.apply(event).unwrap());
+        prop_assert_eq!(task, world.task, "every counter survives a restart");
     }
 }
 

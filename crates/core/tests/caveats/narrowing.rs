@@ -9,8 +9,8 @@ use remit_core::grant::text::parse_caveat;
 use remit_core::grant::{Budgets, Caveat, Checker, Place, Usage, Use, Verdict};
 use remit_core::manifest::Manifest;
 
-use super::cases;
 use super::chance::{Call, call, caveat, manifest};
+use super::property::config;
 
 /// A grant, one that wants to be narrowed from it, and a call on the narrower one.
 #[derive(Debug, Clone)]
@@ -96,8 +96,7 @@ fn attempt(triple: &Triple, manifest: &Manifest) -> Result<Tried, TestCaseError>
 #[test]
 fn no_call_is_allowed_by_the_child_and_refused_by_the_parent() {
     let manifest = manifest();
-    let config = ProptestConfig { cases: cases(), failure_persistence: None, ..Default::default() };
-    let mut runner = proptest::test_runner::TestRunner::new(config);
+    let mut runner = proptest::test_runner::TestRunner::new(config());
     runner.run(&triple(), |triple| attempt(&triple, &manifest).map(|_| ())).unwrap();
 }
 

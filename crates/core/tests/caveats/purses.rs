@@ -216,7 +216,7 @@ fn by_the_rules(world: &World, own: &BTreeMap<GrantId, Budgets>, id: GrantId) ->
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: super::cases() / 20, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(super::property::config())]
 
     #[test]
     fn every_life_of_a_tree_of_purses_adds_up(

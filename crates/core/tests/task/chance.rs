@@ -16,7 +16,7 @@ pub(crate) type Step = (u64, Command);
 
 /// A life of up to `most` steps, after an attempt has started and grants were given.
 pub(crate) fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
-    prop::collection::vec((0..50_u64, command()), 1..most)
+    prop::collection::vec((0..50_u64, command().boxed()), 1..most)
 }
 
 /// A world in which these steps were done.
@@ -62,7 +62,7 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
     prop_oneof![
         4 => Just(Command::StartAttempt { node: "n".into() }),
         2 => attempt().prop_map(|attempt| Command::EndAttempt { attempt, reason: "x".into() }),
-        12 => grant(),
+        12 => grant().boxed(),
         3 => (0..8_u32).prop_map(|grant| Command::RevokeGrant {
             grant: GrantId(grant),
             reason: "x".into(),
@@ -72,7 +72,7 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
             grant: GrantId(grant),
             reason: "x".into(),
         }),
-        50 => call().prop_map(Command::from),
+        50 => call().prop_map(Command::from).boxed(),
         20 => (number(), outcome(), 0..4_u64)
             .prop_map(|(call, outcome, cost)| Command::CompleteCall { call, outcome, cost }),
         4 => number().prop_map(|call| Command::LoseCall { call, reason: "x".into() }),
@@ -99,8 +99,8 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
             }
         ),
         5 => number().prop_map(|operation| Command::FireTimer { operation }),
-        2 => control(),
-        1 => end(),
+        2 => control().boxed(),
+        1 => end().boxed(),
     ]
 }
 
@@ -163,9 +163,9 @@ fn outcome() -> impl Strategy<Value = Outcome> {
 /// A grant, narrowed from another as often as not.
 pub(crate) fn grant() -> impl Strategy<Value = Command> {
     let parent = prop_oneof![Just(None), (1..6_u32).prop_map(Some)];
-    let path = prop_oneof![6 => Just(""), 3 => Just("src"), 2 => Just("src/a"), 1 => Just("../x")];
+    let path = prop::sample::select([&[""; 6][..], &["src"; 3], &["src/a"; 2], &["../x"]].concat());
     let name = prop_oneof![20 => "[a-z]{1,2}", 1 => Just("sleep".to_owned())];
-    (name, parent, path, prop::collection::vec(caveat(), 0..3)).prop_map(
+    (name, parent, path, prop::collection::vec(caveat().boxed(), 0..3)).prop_map(
         |(name, parent, path, caveats)| {
             Command::AddGrant(Box::new(world::grant(&name, parent, path, caveats)))
         },
@@ -175,7 +175,7 @@ pub(crate) fn grant() -> impl Strategy<Value = Command> {
 fn caveat() -> impl Strategy<Value = Caveat> {
     prop_oneof![
         8 => (1..8_u64).prop_map(Caveat::Calls),
-        12 => prop_oneof![Just("src"), Just("src/a"), Just("")]
+        12 => prop::sample::select(&["src", "src/a", ""][..])
             .prop_map(|path| Caveat::Path(path.into())),
         1 => Just(Caveat::Methods(vec!["readOnly".into(), "write".into()])),
         1 => (0..3_000_u64).prop_map(Caveat::Expires),
@@ -185,20 +185,12 @@ fn caveat() -> impl Strategy<Value = Caveat> {
 
 /// A call of the agent, or now and then of a tool on an object that it was lent.
 pub(crate) fn call() -> impl Strategy<Value = CallCommand> {
-    let method = prop_oneof![
-        1 => Just("read"),
-        1 => Just("write"),
-        1 => Just("stage"),
-        1 => Just("list"),
-        4 => Just("dir"),
-        1 => Just("erase"),
-        1 => Just("size"),
-        1 => Just("attenuate")
-    ];
+    let seldom = ["read", "write", "stage", "list", "erase", "size", "attenuate"];
+    let method = prop::sample::select([&seldom[..], &["dir"; 4]].concat());
     let own = (attempt(), number(), Just(None));
     let through = (attempt(), lent(), (1..40_u64).prop_map(|call| Some(CallNumber(call))));
-    (prop_oneof![8 => own.boxed(), 1 => through.boxed()], object(), method, args()).prop_map(
-        |((attempt, call, through), object, method, args)| CallCommand {
+    (prop_oneof![8 => own.boxed(), 1 => through.boxed()], object().boxed(), method, args().boxed())
+        .prop_map(|((attempt, call, through), object, method, args)| CallCommand {
             attempt,
             call,
             object,
@@ -206,8 +198,7 @@ pub(crate) fn call() -> impl Strategy<Value = CallCommand> {
             args,
             through,
             delegate: None,
-        },
-    )
+        })
 }
 
 fn object() -> impl Strategy<Value = ObjectId> {
@@ -241,19 +232,9 @@ pub(crate) fn args() -> impl Strategy<Value = Value> {
 
 /// A path that may try to get out.
 fn path() -> impl Strategy<Value = String> {
-    let part = prop_oneof![
-        4 => Just("src"),
-        4 => Just("a"),
-        3 => Just(".."),
-        1 => Just("."),
-        1 => Just(""),
-        1 => Just("..."),
-        1 => Just("srcs"),
-        1 => Just(".. "),
-        1 => Just("..\\"),
-        1 => Just("%2e%2e"),
-        1 => Just("．．"),
-    ];
+    let seldom = [".", "", "...", "srcs", ".. ", "..\\", "%2e%2e", "．．"];
+    let often = ["src", "a", ".."].repeat(4);
+    let part = prop::sample::select([&often[..], &seldom].concat());
     let silly = prop::collection::vec(part, 0..6).prop_map(|parts| parts.join("/"));
     prop_oneof![2 => silly, 1 => Just("src/a/b".to_owned()), 1 => Just("src".to_owned())]
 }

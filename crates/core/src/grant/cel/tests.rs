@@ -133,7 +133,7 @@ fn the_deepest_expression_fits_a_small_stack() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(crate::property::config())]
 
     #[test]
     fn no_source_makes_it_panic(parts in prop::collection::vec(part(), 0..24)) {

@@ -216,6 +216,8 @@ fn caveat() -> impl Strategy<Value = Caveat> {
 }
 
 proptest! {
+    #![proptest_config(crate::property::config())]
+
     #[test]
     fn what_is_written_reads_back(
         tool in "[a-z@:?]{1,8}",

@@ -98,7 +98,8 @@ impl Fleet {
 
 impl Node {
     fn start(&mut self, dir: &Path, line: Option<&str>) {
-        let start = Start { address: &self.link.address, line, crash: None, advertise: None };
+        let address = self.link.address.as_str();
+        let start = Start { address, line, crash: None, advertise: None, offer: None };
         self.process = Some(match self.role {
             Role::AgentNode => start_agent(dir, &self.name, &start),
             _ => start_tools(dir, &self.name, &start),

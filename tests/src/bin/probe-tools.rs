@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use remit_tests::mesh::CHANGED;
 use remit_tool_node::kit::{CallContext, Failure, Interface, Method, NoArgs, Tool, Value, fail};
 use remit_tool_node::{offload, run, start};
 use remit_vat::crash;
@@ -161,7 +162,22 @@ impl Probe {
     }
 }
 
-fn probe(effects: PathBuf) -> Tool {
+/// What a probe says of itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Offer {
+    Usual,
+    /// Otherwise described and annotated, with a method more.
+    Changed,
+}
+
+fn probe(effects: PathBuf, offer: Offer) -> Tool {
+    let (look, put) = match offer {
+        Offer::Usual => (
+            Method::read_only("Looks."),
+            Method::idempotent("Puts, which twice is the same as once."),
+        ),
+        Offer::Changed => (Method::read_only(CHANGED), Method::effect("Puts, and breaks.")),
+    };
     let interface = Interface::<Probe>::new("Probe", "Effects that can be counted.")
         .method("append", Method::effect("Appends a line."), Probe::append)
         .method(
@@ -172,8 +188,8 @@ fn probe(effects: PathBuf) -> Tool {
         .method("count", Method::effect("Adds one to a counter."), Probe::count)
         .method("lines", Method::read_only("The lines appended."), Probe::lines)
         .opens("next", Method::idempotent("The same again."), Probe::next)
-        .method("look", Method::read_only("Looks."), Probe::look)
-        .method("put", Method::idempotent("Puts, which twice is the same as once."), Probe::put)
+        .method("look", look, Probe::look)
+        .method("put", put, Probe::put)
         .method("spend", Method::effect("Costs something."), Probe::spend)
         .method("wait", Method::effect("Takes a while."), Probe::wait)
         .method("stamp", Method::idempotent("Tells the time."), Probe::stamp)
@@ -181,6 +197,12 @@ fn probe(effects: PathBuf) -> Tool {
         .method("large", Method::read_only("A large text."), Probe::large)
         .method("grow", Method::effect("Appends a line, and gives a large text."), Probe::grow)
         .method("echo", Method::read_only("Says the same."), Probe::echo);
+    let interface = match offer {
+        Offer::Usual => interface,
+        Offer::Changed => {
+            interface.method("snoop", Method::read_only("Looks further."), Probe::look)
+        }
+    };
     let root = Probe {
         effects,
         appending: tokio::sync::Mutex::default(),
@@ -196,14 +218,17 @@ fn main() -> ExitCode {
         .with_ansi(false)
         .log_internal_errors(false)
         .init();
-    let until_stdin_closes = |flag: &String| flag != "--until-stdin-closes";
-    let line: Vec<String> = std::env::args().skip(1).filter(until_stdin_closes).collect();
+    let mut line: Vec<String> = std::env::args().skip(1).collect();
+    line.retain(|flag| flag != "--until-stdin-closes");
+    let offer =
+        if line.iter().any(|flag| flag == "--changed") { Offer::Changed } else { Offer::Usual };
+    line.retain(|flag| flag != "--changed");
     let served = Vat::run(async move {
         arm()?;
         let end = End::watch().map_err(|e| e.to_string())?;
         let arguments = start::Arguments::parse(line).map_err(|e| e.to_string())?;
         let member = arguments.member().await.map_err(|e| e.to_string())?;
-        let tools = vec![probe(arguments.dir.join("effects.txt"))];
+        let tools = vec![probe(arguments.dir.join("effects.txt"), offer)];
         let node = Rc::new(arguments.node(tools).await.map_err(|e| e.to_string())?);
         println!("probe ready");
         run(&member, &node, end.comes()).await;

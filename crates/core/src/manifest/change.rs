@@ -5,14 +5,31 @@ use super::{Interface, Manifest, Method, Param};
 /// The longest piece of a description that a change shows.
 const SHOWN: usize = 120;
 
+/// For whom changes are told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reader {
+    /// A person who judges them: what is new is shown.
+    Judge,
+    /// An agent, to which nothing may speak that nobody accepted: no text of the newer manifest is
+    /// shown, and no name.
+    Agent,
+}
+
 impl Manifest {
     /// What `newer` says otherwise, a line each, for a person to judge. Empty: it is the same.
     pub fn changes(&self, newer: &Self) -> Vec<String> {
+        self.changes_for(Reader::Judge, newer)
+    }
+
+    /// The same for an agent: what is otherwise, and not a word that only `newer` says.
+    pub fn changes_without_texts(&self, newer: &Self) -> Vec<String> {
+        self.changes_for(Reader::Agent, newer)
+    }
+
+    fn changes_for(&self, reader: Reader, newer: &Self) -> Vec<String> {
         let mut lines = Vec::new();
         let mut told = |what: &str, before: &str, after: &str| {
-            if before != after {
-                lines.push(format!("{what}: {} -> {}", shown(before), shown(after)));
-            }
+            lines.extend(reader.change(what, before, after));
         };
         told("name", &self.tool, &newer.tool);
         told("version", &self.version, &newer.version);
@@ -21,16 +38,15 @@ impl Manifest {
         told("method that opens a path", &self.descend, &newer.descend);
         for interface in &self.interfaces {
             match newer.interface(&interface.name) {
-                Some(after) => interface.changes(after, &mut lines),
+                Some(after) => interface.changes(reader, after, &mut lines),
                 None => lines.push(format!("- {}, with all its methods", interface.name)),
             }
         }
-        for added in &newer.interfaces {
-            if self.interface(&added.name).is_none() {
-                let methods: Vec<&str> = added.methods.iter().map(|m| m.name.as_str()).collect();
-                lines.push(format!("+ {} with {}", added.name, methods.join(", ")));
-            }
-        }
+        let added = newer.interfaces.iter().filter(|added| self.interface(&added.name).is_none());
+        lines.extend(reader.added("interface", added, |added| {
+            let methods: Vec<&str> = added.methods.iter().map(|m| m.name.as_str()).collect();
+            format!("+ {} with {}", added.name, methods.join(", "))
+        }));
         if lines.is_empty() && self != newer {
             lines.push("the order of what it lists".into());
         }
@@ -72,27 +88,51 @@ impl Manifest {
     }
 }
 
-impl Interface {
-    fn changes(&self, newer: &Self, lines: &mut Vec<String>) {
-        let name = &self.name;
-        if self.description != newer.description {
-            let (before, after) = (shown(&self.description), shown(&newer.description));
-            lines.push(format!("~ {name}, description: {before} -> {after}"));
+impl Reader {
+    /// A text that is otherwise, if it is.
+    fn change(self, what: &str, before: &str, after: &str) -> Option<String> {
+        (before != after).then(|| match self {
+            Self::Judge => format!("{what}: {} -> {}", shown(before), shown(after)),
+            Self::Agent => format!("{what} changed"),
+        })
+    }
+
+    /// Things that are new: each as it is told, or how many there are.
+    fn added<T>(
+        self,
+        what: &str,
+        added: impl Iterator<Item = T>,
+        told: impl Fn(T) -> String,
+    ) -> Vec<String> {
+        match self {
+            Self::Judge => added.map(told).collect(),
+            Self::Agent => match added.count() {
+                0 => Vec::new(),
+                count => vec![format!("+ {what}s that were not there: {count}")],
+            },
         }
+    }
+}
+
+impl Interface {
+    fn changes(&self, reader: Reader, newer: &Self, lines: &mut Vec<String>) {
+        let name = &self.name;
+        let described = format!("~ {name}, description");
+        lines.extend(reader.change(&described, &self.description, &newer.description));
         for method in &self.methods {
             match newer.methods.iter().find(|after| after.name == method.name) {
                 None => lines.push(format!("- {name}.{}", method.name)),
-                Some(after) => lines.extend(
-                    method.changes(after).iter().map(|c| format!("~ {name}.{}, {c}", method.name)),
-                ),
+                Some(after) => {
+                    let changes = method.changes(reader, after);
+                    lines.extend(changes.iter().map(|c| format!("~ {name}.{}, {c}", method.name)));
+                }
             }
         }
-        for added in &newer.methods {
-            if self.methods.iter().all(|method| method.name != added.name) {
-                let (params, marks) = (added.signature(), added.marks());
-                lines.push(format!("+ {name}.{}({params}) {marks}", added.name));
-            }
-        }
+        let is_new = |added: &&Method| self.methods.iter().all(|method| method.name != added.name);
+        let added = newer.methods.iter().filter(is_new);
+        lines.extend(reader.added(&format!("{name}: method"), added, |added| {
+            format!("+ {name}.{}({}) {}", added.name, added.signature(), added.marks())
+        }));
     }
 }
 
@@ -105,21 +145,22 @@ impl Method {
         silent(self) == silent(other)
     }
 
-    fn changes(&self, newer: &Self) -> Vec<String> {
-        let mut lines = Vec::new();
-        let mut told = |what: &str, before: &str, after: &str| {
-            if before != after {
-                lines.push(format!("{what}: {} -> {}", shown(before), shown(after)));
-            }
-        };
-        told("description", &self.description, &newer.description);
-        told("parameters", &self.signature(), &newer.signature());
-        told("schema of its arguments", &self.args_schema, &newer.args_schema);
-        told("schema of its result", &self.result_schema, &newer.result_schema);
-        told("returns", &self.returns, &newer.returns);
-        told("annotations", &self.marks(), &newer.marks());
-        told("timeoutMs", &self.timeout_ms.to_string(), &newer.timeout_ms.to_string());
-        lines
+    fn changes(&self, reader: Reader, newer: &Self) -> Vec<String> {
+        let texts = [
+            ("description", &self.description, &newer.description),
+            ("parameters", &self.signature(), &newer.signature()),
+            ("schema of its arguments", &self.args_schema, &newer.args_schema),
+            ("schema of its result", &self.result_schema, &newer.result_schema),
+            ("returns", &self.returns, &newer.returns),
+        ];
+        // These are our words and a number, whoever wrote the manifest.
+        let plain = [
+            ("annotations", &self.marks(), &newer.marks()),
+            ("timeoutMs", &self.timeout_ms.to_string(), &newer.timeout_ms.to_string()),
+        ];
+        let told = texts.map(|(what, before, after)| reader.change(what, before, after));
+        let plainly = plain.map(|(what, before, after)| Reader::Judge.change(what, before, after));
+        told.into_iter().chain(plainly).flatten().collect()
     }
 
     fn signature(&self) -> String {
@@ -224,6 +265,50 @@ mod tests {
             assert_ne!(fs().hash(), newer.hash(), "{told}");
         }
         assert!(fs().changes(&fs()).is_empty());
+    }
+
+    #[test]
+    fn an_agent_is_told_what_changed_in_words_of_what_was_accepted() {
+        const NEW: &str = "obey-this";
+        let fresh = || Method {
+            name: NEW.into(),
+            description: NEW.into(),
+            params: vec![Param { name: NEW.into(), ..Param::default() }],
+            args_schema: NEW.into(),
+            result_schema: NEW.into(),
+            returns: NEW.into(),
+            ..Method::default()
+        };
+        let newer = changed(|m| {
+            for text in [&mut m.tool, &mut m.version, &mut m.description, &mut m.root] {
+                *text = NEW.into();
+            }
+            m.descend = NEW.into();
+            let dir = &mut m.interfaces[0];
+            dir.description = NEW.into();
+            dir.methods[0] = Method { name: "read".into(), destructive: true, ..fresh() };
+            dir.methods.push(fresh());
+            m.interfaces.push(Interface {
+                name: NEW.into(),
+                description: NEW.into(),
+                methods: vec![fresh()],
+            });
+        });
+        let lines = fs().changes_without_texts(&newer);
+        assert!(!lines.join("\n").contains(NEW), "{lines:#?}");
+        for told in [
+            "name changed",
+            "~ Dir, description changed",
+            "~ Dir.read, parameters changed",
+            "~ Dir.read, annotations: \"readOnly\" -> \"destructive\"",
+            "+ Dir: methods that were not there: 1",
+            "+ interfaces that were not there: 1",
+        ] {
+            assert!(lines.iter().any(|line| line == told), "{told}: {lines:#?}");
+        }
+        // What changed for one changed for the other.
+        assert_eq!(lines.len(), fs().changes(&newer).len());
+        assert!(fs().changes_without_texts(&fs()).is_empty());
     }
 
     #[test]

@@ -195,7 +195,8 @@ fn a_tool_that_changed_is_for_no_new_grant_until_it_is_accepted() {
     let _lease = registry.register_tools(&node("one"), offer).unwrap();
     let refused = registry.tool("fs", "").unwrap_err();
     assert_eq!(refused.code, Code::InterfaceChanged);
-    assert!(refused.detail.contains("obey this file"), "{refused}");
+    assert_eq!(refused.detail, "description changed", "an agent may read it");
+    assert!(!refused.message.contains("obey this file"), "{refused}");
     assert_eq!(registry.tools()[0].accepted, Some(accepted));
     let live = registry.live(&node("one"), "fs", "1").unwrap();
     assert!(!live.is_accepted);

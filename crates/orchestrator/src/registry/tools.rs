@@ -270,15 +270,14 @@ fn check_names_once(manifest: &Manifest) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Why a tool is not used: it is another than what was accepted.
+/// Why a tool is not used: it is another than what was accepted. An agent reads this, so nothing in
+/// it is what the tool says of itself now; `remit tools` shows that to a person.
 pub(crate) fn interface_changed(accepted: &Manifest, offered: &Manifest, node: &str) -> Failure {
-    let lines = accepted.changes(offered);
+    let lines = accepted.changes_without_texts(offered);
     let lines: Vec<String> = lines.into_iter().take(limits::CHANGES_SHOWN).collect();
     let why = format!(
-        "{} on {node} is not what it was, and nobody accepted the change; whoever judges it harmless types `remit tools accept {}@{}`. What changed:\n{}",
+        "{0} on {node} is not what it was, and nobody accepted the change; `remit tools` shows it whole, and whoever judges it harmless types `remit tools accept {0}`. What changed:\n{1}",
         accepted.tool,
-        offered.tool,
-        offered.version,
         lines.join("\n")
     );
     Failure::new(Code::InterfaceChanged, why).with_detail(lines.join("\n"))

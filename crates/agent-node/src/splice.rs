@@ -100,3 +100,54 @@ impl AsyncWrite for Counted {
         Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use remit_core::{Identity, Role};
+    use remit_vat::authority::Authority;
+    use remit_vat::tls::Acceptor;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// What a dialler who wants the tool node `wanted` makes of the tool node `one`, and what that
+    /// one gets to read.
+    async fn dialled(wanted: &str) -> (Result<(), Refused>, Vec<u8>) {
+        let dir = tempfile::tempdir().unwrap();
+        let authority = Authority::load_or_create(dir.path(), "home").unwrap();
+        let who = |role, name: &str| Identity::new("home", "default", role, name).unwrap();
+        let issue = |who| authority.issue(&who, Duration::from_secs(3_600)).unwrap();
+        let acceptor = Acceptor::of_introduced(&issue(who(Role::ToolNode, "one"))).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let serve = async {
+            let (tcp, _) = listener.accept().await.unwrap();
+            let mut stream = acceptor.accept(tcp, Duration::from_secs(60)).await.unwrap().stream;
+            let mut read = vec![0; 32];
+            let shown = stream.read_exact(&mut read).await.is_ok();
+            let _gone = stream.write_all(&[tls::DIRECT_ACCEPTED]).await;
+            let _gone = stream.flush().await;
+            if shown { read } else { Vec::new() }
+        };
+        let own = issue(who(Role::AgentNode, "one"));
+        let wanted = who(Role::ToolNode, wanted).to_string();
+        let dial = async { dial((&address, &wanted), &own, &[7; 32]).await.map(drop) };
+        tokio::join!(dial, serve)
+    }
+
+    #[tokio::test]
+    async fn a_ticket_is_shown_to_the_tool_node_that_it_is_for() {
+        let (dialled, shown) = dialled("one").await;
+        assert!(dialled.is_ok() && shown == [7; 32]);
+    }
+
+    #[tokio::test]
+    async fn a_ticket_is_not_shown_to_another_tool_node() {
+        let (dialled, shown) = dialled("two").await;
+        let why = dialled.unwrap_err().to_string();
+        assert!(why.contains("tool-node/one") && why.contains("tool-node/two"), "{why}");
+        assert!(shown.is_empty());
+    }
+}

@@ -1,6 +1,7 @@
 //! A node and an orchestrator's end of it, over an in-memory stream.
 
 mod desk;
+mod introduced;
 mod lab;
 mod marks;
 mod member;

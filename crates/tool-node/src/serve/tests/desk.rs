@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use remit_core::{Failure, Value};
 use remit_schema::object_capnp::object;
+use remit_schema::peer_capnp::peer;
 use remit_schema::tool_node_capnp::{call_state, tool_host, tool_node_port, tool_registration};
 use remit_vat::connection::{Connection, ConnectionOptions, within};
 use remit_vat::exception::to_failure;
@@ -31,7 +32,15 @@ struct Port {
     output: mpsc::UnboundedSender<(Vec<u8>, String)>,
 }
 
-impl remit_schema::peer_capnp::peer::Server for Port {}
+impl peer::Server for Port {
+    async fn ping(
+        self: Rc<Self>,
+        _: peer::PingParams,
+        _: peer::PingResults,
+    ) -> Result<(), capnp::Error> {
+        Ok(())
+    }
+}
 impl remit_schema::join_capnp::credentials::Server for Port {}
 
 impl tool_node_port::Server for Port {
@@ -147,8 +156,13 @@ pub(super) async fn settle(desk: &Desk, key: &[u8]) -> String {
 
 /// Runs a test body as a vat does.
 pub(super) fn vat<F: Future<Output = ()>>(body: F) {
+    vat_for(Duration::from_secs(60), body);
+}
+
+/// The same for one that may take so long.
+pub(super) fn vat_for<F: Future<Output = ()>>(limit: Duration, body: F) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     LocalSet::new().block_on(&runtime, async {
-        tokio::time::timeout(Duration::from_secs(60), body).await.expect("in time");
+        tokio::time::timeout(limit, body).await.expect("in time");
     });
 }

@@ -33,6 +33,11 @@ struct Lent {
     with: u32,
 }
 
+#[derive(Deserialize, JsonSchema)]
+struct Size {
+    bytes: usize,
+}
+
 impl Lab {
     fn run(&self) -> u32 {
         self.runs.set(self.runs.get() + 1);
@@ -62,9 +67,20 @@ impl Lab {
         Ok(run)
     }
 
+    /// A large text, told once the gate is open.
+    async fn late(self: Rc<Self>, size: Size, _: CallContext) -> Result<String, Failure> {
+        self.run();
+        self.gate.notified().await;
+        Ok("x".repeat(size.bytes))
+    }
+
     async fn shelf(self: Rc<Self>, args: At, _: CallContext) -> Result<Rc<Shelf>, Failure> {
         Ok(Rc::new(Shelf { at: args.path }))
     }
+}
+
+async fn large<T>(_: Rc<T>, size: Size, _: CallContext) -> Result<String, Failure> {
+    Ok("x".repeat(size.bytes))
 }
 
 async fn boom(_: Rc<Lab>, _: NoArgs, _: CallContext) -> Result<(), Failure> {
@@ -86,14 +102,18 @@ pub(super) fn tool(lab: &Rc<Lab>) -> Tool {
         })
         .method("wait", Method::effect("Waits."), Lab::wait)
         .method("careful", Method::effect("Looks first.").marks_point_of_no_return(), Lab::careful)
+        .method("large", Method::read_only("A large text."), large::<Lab>)
+        .method("late", Method::effect("A large text, later."), Lab::late)
         .method("boom", Method::effect("Panics."), boom)
         .method("relay", Method::read_only("Calls what it is lent."), relay)
         .opens("shelf", Method::read_only("Opens a shelf."), Lab::shelf);
-    let shelf = Interface::<Shelf>::new("Shelf", "A shelf.").method(
-        "place",
-        Method::read_only("Where it is."),
-        |shelf: Rc<Shelf>, _: NoArgs, _| async move { Ok(shelf.at.to_string()) },
-    );
+    let shelf = Interface::<Shelf>::new("Shelf", "A shelf.")
+        .method(
+            "place",
+            Method::read_only("Where it is."),
+            |shelf: Rc<Shelf>, _: NoArgs, _| async move { Ok(shelf.at.to_string()) },
+        )
+        .method("large", Method::read_only("A large text."), large::<Shelf>);
     Tool::new("lab", "1.0.0", "For tests.")
         .interface(interface)
         .interface(shelf)

@@ -8,6 +8,7 @@ use crate::embedded::Parts;
 use crate::fault::Fault;
 use crate::mesh::{Mesh, Place};
 use crate::show::out;
+use crate::show::text::count;
 
 /// Take grants back, with all that was narrowed from them; calls in flight are cancelled
 ///
@@ -88,7 +89,9 @@ impl Revoke {
         for holding in &revoked {
             out::line(&format!("{} #{}", holding.task, holding.grant.grant))?;
         }
-        out::note(&format!("remit: {} grants are taken back", revoked.len()));
+        let are = if revoked.len() == 1 { "is" } else { "are" };
+        let many = count(revoked.len(), "grant");
+        out::note(&format!("remit: {many} {are} taken back"));
         Ok(())
     }
 }

@@ -283,7 +283,9 @@ async fn an_object_of_a_client_serves_a_task_until_the_client_is_gone() {
     task.send(Value::Null).await.unwrap();
     let said = result(&task).await;
     assert_eq!(said[0], json!(["look", "approve"]));
-    assert_eq!(said[1][0], "unavailable", "{said}");
-    assert!(said[1][1] == "unavailable" || said[1][1] == "unknown", "{said}");
+    // Either it was not sent at all, or nobody knows.
+    for code in [&said[1][0], &said[1][1]] {
+        assert!(code == "unavailable" || code == "unknown", "{said}");
+    }
     assert_eq!(said[2], 1, "other grants are untouched");
 }

@@ -189,6 +189,30 @@ async fn clock_and_chance_repeat_themselves() {
 }
 
 #[tokio::test]
+async fn a_loop_over_inputs_asks_for_one_each_time_it_comes_round() {
+    let run = run(&[(
+        "main.ts",
+        "export default async (remit) => {
+           const got = [];
+           for await (const message of remit.inputs()) {
+             got.push(message);
+             await remit.sleep(1);
+             if (got.length === 2) break;
+           }
+           const inputs = remit.inputs();
+           got.push((await inputs.next()).value, (await inputs.return('left')).value);
+           got.push((await inputs.next()).done);
+           return got;
+         }",
+    )])
+    .await;
+    let hello = || text("hello");
+    let got = vec![hello(), hello(), hello(), text("left"), Value::Bool(true)];
+    assert_eq!(*result(&run), Value::List(got));
+    assert_eq!(run.calls, ["1 input", "3 input", "5 input"], "none is asked for and not used");
+}
+
+#[tokio::test]
 async fn input_is_awaited() {
     let run =
         run(&[("main.ts", "export default async (remit) => (await remit.input()) + '!'")]).await;

@@ -318,14 +318,15 @@ impl Tasks {
     /// A grant as it will be recorded, but for its number.
     fn resolve(
         &self,
-        spec: GrantSpec,
+        mut spec: GrantSpec,
         by: &Identity,
     ) -> Result<(Grant, Option<object::Client>), Failure> {
         let (node, path, manifest, own) = match spec.root {
             GrantRoot::Passed { origin, grant } => {
                 return Ok((family::passed_grant(spec.name, origin, *grant), None));
             }
-            GrantRoot::Tool { tool, path, .. } if tool == tool::NAME && path.is_empty() => {
+            GrantRoot::Tool { tool, path, .. } if tool == tool::NAME => {
+                spec.caveats.extend(tool::bound(&path)?);
                 (BUILT_IN.to_owned(), path, Arc::clone(&tool::MANIFEST), None)
             }
             GrantRoot::Tool { tool, version, path } => {

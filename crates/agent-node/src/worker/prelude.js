@@ -17,6 +17,7 @@
   const isBytes = (value) => value instanceof Uint8Array;
   const isBuffer = (value) => value instanceof ArrayBuffer;
   const then = (promise, yes, no) => apply(promiseThen, promise, [yes, no]);
+  const asyncIterator = Symbol.asyncIterator;
 
   class RemitError extends NativeError {
     constructor(failure, grant, method) {
@@ -150,6 +151,18 @@
       return operation(host.sleep(ms), {});
     },
     input: () => operation(host.input(), {}),
+    // It asks for an input only when the script comes for one, so that none is taken and not used.
+    inputs: () => {
+      let over = false;
+      const ended = (value) => new NativePromise((resolve) => resolve({ value, done: true }));
+      const iterator = {
+        __proto__: null,
+        next: () => (over ? ended(undefined) : then(own.input(), (value) => ({ value, done: false }))),
+        return: (value) => { over = true; return ended(value); },
+      };
+      iterator[asyncIterator] = () => iterator;
+      return freeze(iterator);
+    },
     steers: (options) => operation(host.steers(options !== undefined && options !== null && options.wait === true), {}),
     spawn: (...args) => {
       if (spawner === undefined) {

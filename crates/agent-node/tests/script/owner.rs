@@ -176,9 +176,11 @@ impl task_context::Server for Owner {
 
     async fn input(
         self: Rc<Self>,
-        _: task_context::InputParams,
+        params: task_context::InputParams,
         mut results: task_context::InputResults,
     ) -> Result<(), capnp::Error> {
+        let line = format!("{} input", params.get()?.get_operation());
+        self.notes.calls.borrow_mut().push(line);
         wire::value::write(results.get().init_value(), &Value::Text("hello".into()), &[]);
         results.get().init_recorded().set_number(self.notes.next());
         Ok(())

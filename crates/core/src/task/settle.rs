@@ -28,14 +28,11 @@ impl Task {
     /// above that says something; else by what its method says of itself.
     pub fn when_unknown(&self, call: CallNumber) -> WhenUnknown {
         let Some(request) = self.request(call) else { return WhenUnknown::Fail };
-        if request.read_only {
-            return WhenUnknown::Retry;
-        }
         let mut said = self.chain(request.grant).map(|held| held.grant.on_unknown);
         match said.find(|policy| *policy != OnUnknown::Inherit) {
             Some(OnUnknown::Retry) => WhenUnknown::Retry,
             Some(OnUnknown::Fail) => WhenUnknown::Fail,
-            None if request.idempotent => WhenUnknown::Retry,
+            None if request.read_only || request.idempotent => WhenUnknown::Retry,
             // Nobody would wait for the answer.
             _ if self.ending.is_some() && request.delegate.is_none() => WhenUnknown::Fail,
             Some(_) | None => WhenUnknown::Ask,

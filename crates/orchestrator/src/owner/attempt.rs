@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::rc::Rc;
 
 use remit_core::task::{CallState, Command, Operation};
-use remit_core::{Attempt, CallNumber, Code, Failure};
+use remit_core::{Attempt, CallNumber, Code, EventNumber, Failure};
 use remit_schema::agent_node_capnp::run;
 use remit_vat::backoff::Backoff;
 use remit_vat::connection::Connection;
@@ -319,8 +319,19 @@ impl Owner {
 
     /// Answers when the task has ended or the owner closes.
     pub async fn over(&self) {
+        self.over_or(|| false).await;
+    }
+
+    /// Answers when there is an event after this one, and it is on disk; or when the task has ended
+    /// or the owner closes.
+    pub async fn past(&self, number: EventNumber) {
+        let progress = self.progress();
+        self.over_or(|| matches!(&*progress.borrow(), Ok(reached) if *reached > number)).await;
+    }
+
+    async fn over_or(&self, there: impl Fn() -> bool) {
         let mut progress = self.progress();
-        while !self.is_over() {
+        while !self.is_over() && !there() {
             tokio::select! {
                 biased;
                 () = self.stirred.notified() => {}

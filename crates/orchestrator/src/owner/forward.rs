@@ -183,11 +183,21 @@ impl Owner {
         }
     }
 
-    /// Whether a failure leaves open what became of the call. Another task's owner that answers has
-    /// recorded what it answers.
+    /// Whether a failure leaves open what became of the call: the connection was lost, or the tool
+    /// node says itself that it does not know. Another task's owner that answers has recorded what
+    /// it answers, and so has a task that is asked for its result.
     fn is_lost(&self, asked: &CallRequested, failure: &Failure) -> bool {
-        failure.code == Code::Unavailable
-            && (self.origin_of(asked.grant).is_none() || failure.detail == OWNER_AWAY)
+        let built_in = self.is_built_in(asked.grant);
+        let recorded =
+            self.origin_of(asked.grant).is_some() || built_in && asked.method == "result";
+        match failure.code {
+            Code::Unavailable => !recorded || failure.detail == OWNER_AWAY,
+            // Of what only reads no node keeps a record: that is the tool's own answer.
+            Code::Unknown => {
+                !recorded && !built_in && !asked.read_only && !self.is_own(asked.grant)
+            }
+            _ => false,
+        }
     }
 
     /// Records the outcome. From here on the call is settled, and whoever waits for it is told when
@@ -240,15 +250,8 @@ impl Owner {
 
     /// How long the call may take.
     pub(super) fn timeout_of(&self, call: CallNumber) -> Duration {
-        let built_in = self.with(|task| {
-            let grant = task.request(call).and_then(|request| task.grant(request.grant));
-            grant.is_some_and(|held| held.grant.node == crate::tasks::BUILT_IN)
-        });
-        if built_in
-            || self
-                .with(|task| task.request(call).map(|request| request.grant))
-                .is_some_and(|grant| self.origin_of(grant).is_some())
-        {
+        let grant = self.with(|task| task.request(call).map(|request| request.grant));
+        if grant.is_some_and(|grant| self.is_built_in(grant) || self.origin_of(grant).is_some()) {
             // No node can go away with it: another task takes the time that it takes, and a person.
             return limits::LONGEST_WAIT;
         }

@@ -44,7 +44,8 @@ impl Owner {
                 tokio::time::sleep(backoff.next_wait()).await;
             }
             let taken = place.take().unwrap_or_else(|| self.gate_of(asked).enter(asked.call));
-            let known = if asked.read_only && !self.is_own(asked.grant) {
+            let repeats = asked.read_only && policy() == WhenUnknown::Retry;
+            let known = if repeats && !self.is_own(asked.grant) {
                 Known::Resend
             } else {
                 taken.first().await;
@@ -62,7 +63,7 @@ impl Owner {
                     self.send(asked, taken).await
                 }
                 Known::Unclear(ledger, reason) => match policy() {
-                    WhenUnknown::Fail => return Some(Answer::failed(unknown(asked, &reason))),
+                    WhenUnknown::Fail => return Some(Answer::failed(nobody_knows(asked, &reason))),
                     WhenUnknown::Ask => return self.ask_person(asked, ledger, reason),
                     WhenUnknown::Retry => self.send_anyway(asked, taken, ledger).await,
                 },
@@ -93,12 +94,18 @@ impl Owner {
         if self.origin_of(asked.grant).is_some() || grant.node == crate::tasks::BUILT_IN {
             return Known::Resend;
         }
+        let repeats = (asked.read_only || asked.idempotent)
+            && self.with(|task| task.when_unknown(asked.call)) == WhenUnknown::Retry;
         if self.is_own(asked.grant) {
             let why = "the object's process went away with the call in flight".to_owned();
             // It never comes back, so that sending again is of no use.
-            if asked.read_only || asked.idempotent {
+            if repeats {
                 return Known::Answer(Box::new(Answer::failed(unknown(asked, &why))));
             }
+            return Known::Unclear(Ledger::None, why);
+        }
+        if asked.read_only {
+            let why = "the connection was lost before the tool's answer came".to_owned();
             return Known::Unclear(Ledger::None, why);
         }
         let live = match self.live_tool(&grant.node, &grant.tool, &grant.manifest.version).await {
@@ -109,7 +116,7 @@ impl Owner {
         let (limit, age_ms) = (self.timeout_of(asked.call), self.age_ms(asked.call));
         match request::settle(&live.host, &key, age_ms, limit).await {
             Ok(Settled::NeverStarted) => Known::Resend,
-            Ok(Settled::Started) if asked.idempotent => Known::Resend,
+            Ok(Settled::Started) if repeats => Known::Resend,
             Ok(Settled::Started) => {
                 let why = "the tool's process ended while it worked on the call".to_owned();
                 Known::Unclear(Ledger::Started, why)
@@ -224,6 +231,11 @@ fn unknown(asked: &CallRequested, why: &str) -> Failure {
     if asked.read_only || asked.idempotent {
         return Failure::new(Code::Unavailable, why);
     }
+    nobody_knows(asked, why)
+}
+
+/// The same, where the grant says that it fails.
+fn nobody_knows(asked: &CallRequested, why: &str) -> Failure {
     Failure::new(
         Code::Unknown,
         format!("{} may or may not have happened: {why}. Look before you repeat it", asked.method),

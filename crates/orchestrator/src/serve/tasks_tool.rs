@@ -44,7 +44,6 @@ struct Asked {
 
 impl Asked {
     fn read(parent: &Weak<Owner>, params: &object::CallParams) -> Result<Self, Failure> {
-        let away = || Failure::new(Code::Unavailable, "the task's owner is away");
         let owner = parent.upgrade().ok_or_else(away)?;
         let tasks = owner.services().tasks.upgrade().ok_or_else(away)?;
         let read = || {
@@ -276,7 +275,12 @@ impl Spawned {
             "events" => {
                 let after = remit_core::EventNumber(asked.number("after")?);
                 let owner = asked.tasks.working(&self.key)?;
-                let head = owner.with(|task| task.head().number);
+                owner.past(after).await;
+                let (head, ended) =
+                    owner.with(|task| (task.head().number, task.ending().is_some()));
+                if head <= after && !ended {
+                    return Err(away());
+                }
                 owner.durable(head).await?;
                 let journal = &asked.owner.services().journal;
                 let read =
@@ -332,8 +336,7 @@ impl Spawned {
             Some(Ending::Completed(value)) => Ok(wire::outcome::without_objects(&value)),
             Some(Ending::Failed(failure)) => Err(failure),
             Some(Ending::Cancelled(reason)) => Err(Failure::new(Code::Cancelled, reason)),
-            None => Err(Failure::new(Code::Unavailable, "the task's owner is away")
-                .with_detail(super::object::OWNER_AWAY)),
+            None => Err(away()),
         }
     }
 }
@@ -369,6 +372,11 @@ fn plain(event: &remit_core::Event) -> Value<u32> {
         ("timeMs".into(), number(event.time_ms)),
         ("event".into(), Value::Text(event.fact.name().into())),
     ])
+}
+
+fn away() -> Failure {
+    Failure::new(Code::Unavailable, "the task's owner is away")
+        .with_detail(super::object::OWNER_AWAY)
 }
 
 fn no_method(name: &str) -> Failure {

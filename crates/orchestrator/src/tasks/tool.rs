@@ -2,11 +2,33 @@
 
 use std::sync::{Arc, LazyLock};
 
-use remit_core::Manifest;
+use remit_core::grant::guard::{Guard, Literal, Step, Test};
 use remit_core::manifest::{Interface, Method, Param};
+use remit_core::{Caveat, Code, Failure, Manifest};
 
 /// The tool's name.
 pub const NAME: &str = "tasks";
+
+/// The path of a grant whose holder may spawn tasks that outlive its own.
+const DETACHED: &str = "detached";
+
+/// What a grant of the tool with this path is bound by, whatever else it says.
+pub(super) fn bound(path: &str) -> Result<Option<Caveat>, Failure> {
+    match path {
+        "" => Ok(Some(Caveat::Argument(Guard {
+            at: vec![Step::Name("detached".into())],
+            optional: true,
+            test: Test::Equals(Literal::Bool(false)),
+        }))),
+        DETACHED => Ok(None),
+        _ => {
+            let why = format!(
+                "`{NAME}:{path}` cannot be granted: write `{NAME}`, or `{NAME}:{DETACHED}` if the tasks that it spawns may outlive it"
+            );
+            Err(Failure::new(Code::InvalidArgument, why))
+        }
+    }
+}
 
 /// The manifest, which is the same for as long as the program is.
 pub static MANIFEST: LazyLock<Arc<Manifest>> = LazyLock::new(|| {
@@ -33,7 +55,11 @@ const SPAWN: [(&str, &str, &str); 13] = [
     ("name", r#""type":"string""#, "a name for people"),
     ("agent", r#""type":"string""#, "the kind of agent; as this task's if absent"),
     ("labels", r#""type":"array""#, "what the agent node must have; as this task's if absent"),
-    ("detached", r#""type":"boolean""#, "whether it outlives this task"),
+    (
+        "detached",
+        r#""type":"boolean""#,
+        "whether it outlives this task; the grant must be `tasks:detached`",
+    ),
     ("deadlineMs", r#""type":"integer""#, "the longest it may compute between two awaits"),
     ("memoryBytes", r#""type":"integer""#, "the most memory it may use"),
     ("timeLimitMs", r#""type":"integer""#, "the longest it may take in all"),
@@ -90,7 +116,10 @@ fn task() -> Interface {
             looks("info", "Where it stands now: id, name, status, events, calls, detail"),
             Method {
                 params: params(&["after"], &[]),
-                ..looks("events", "Its events after a number, at most a hundred, as plain data")
+                ..looks(
+                    "events",
+                    "Its events after a number, at most a hundred, as plain data; waits for one, or for its end",
+                )
             },
             acts(
                 "send",

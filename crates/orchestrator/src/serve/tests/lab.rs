@@ -65,7 +65,7 @@ pub(super) struct Site {
     pub(super) tasks: Rc<Tasks>,
     pub(super) tickets: Rc<RefCell<Vec<Vec<u8>>>>,
     pub(super) redeem: Rc<Tickets>,
-    pub(super) leases: (crate::registry::Lease, crate::registry::Lease),
+    pub(super) leases: (Option<crate::registry::Lease>, crate::registry::Lease),
 }
 
 struct Node {
@@ -180,7 +180,12 @@ impl Lab {
         let audit = crate::audit::Audit::in_memory(Box::new(|| 7));
         let opened =
             Tasks::open(journal, audit, registry, Rc::clone(&redeem), Timing::default(), clock);
-        Site { tasks: opened.unwrap(), tickets, redeem, leases: (tools.unwrap(), agents.unwrap()) }
+        Site {
+            tasks: opened.unwrap(),
+            tickets,
+            redeem,
+            leases: (Some(tools.unwrap()), agents.unwrap()),
+        }
     }
 
     /// The next attempt, as its worker sees it: the task, and the object it was granted.
@@ -241,6 +246,7 @@ pub(super) fn grant(text: &str) -> GrantSpec {
 }
 
 async fn create_from(site: &Site, first: &str, limits: TimeLimits) -> Rc<Owner> {
+    let tasks = (!first.starts_with("tasks")).then(|| grant("tasks:detached"));
     let spec = TaskSpec {
         name: "test".into(),
         agent: "script".into(),
@@ -248,7 +254,7 @@ async fn create_from(site: &Site, first: &str, limits: TimeLimits) -> Rc<Owner> 
         entry: "main.js".into(),
         input: Value::Null,
         labels: Vec::new(),
-        grants: vec![grant(first), grant("tasks")],
+        grants: [grant(first)].into_iter().chain(tasks).collect(),
         key: String::new(),
         limits,
         ..TaskSpec::default()

@@ -7,6 +7,7 @@ mod budget;
 mod bulk;
 mod callback;
 mod direct;
+mod detached;
 mod dishonest_tool;
 mod expiry;
 mod forge;

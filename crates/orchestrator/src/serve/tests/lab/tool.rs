@@ -28,6 +28,13 @@ impl Drop for Stopped {
     }
 }
 
+impl Tool {
+    /// Whether a method was called once.
+    fn first(&self, method: &str) -> bool {
+        self.seen.borrow().iter().filter(|seen| *seen == method).count() == 1
+    }
+}
+
 impl object::Server for Tool {
     async fn call(
         self: Rc<Self>,
@@ -56,8 +63,13 @@ impl object::Server for Tool {
                 return Ok(());
             }
             // The first time it never answers.
-            "once" if self.seen.borrow().iter().filter(|seen| *seen == "once").count() == 1 => {
+            "once" | "setOnce" | "lookOnce" if self.first(&method) => {
                 return std::future::pending().await;
+            }
+            // The first time the node cannot tell what became of it.
+            "vague" if self.first(&method) => {
+                let why = "the call succeeded, but the ledger cannot be written";
+                return Err(to_exception(&Failure::new(Code::Unknown, why)));
             }
             "hang" => {
                 let _stopped = Stopped(Rc::clone(&self.seen));
@@ -170,6 +182,9 @@ pub(in super::super) fn manifest() -> Manifest {
             method("fail", false, ""),
             method("hang", false, ""),
             method("once", false, ""),
+            method("vague", false, ""),
+            method("lookOnce", true, ""),
+            Method { idempotent: true, ..method("setOnce", false, "") },
             Method { idempotent: true, ..method("set", false, "") },
             Method {
                 params: vec![Param { name: "what".into(), ..Default::default() }],

@@ -5,8 +5,9 @@ use std::rc::Rc;
 use remit_core::event::{Ledger, Settlement, SettlementDecided};
 use remit_core::task::Question;
 use remit_core::{CallNumber, Code, EventNumber, Failure, Value};
+use tokio::task::LocalSet;
 
-use super::super::lab::{Lab, Site, call, create_with, over_both};
+use super::super::lab::{Lab, Site, Transport, call, create_with, events, over_both};
 use super::{asked, questions};
 use crate::owner::Owner;
 
@@ -124,15 +125,137 @@ async fn under_fail_nobody_is_asked() {
 }
 
 #[tokio::test]
-async fn under_retry_and_for_what_is_idempotent_it_is_sent_again() {
+async fn under_retry_and_for_what_is_harmless_it_is_sent_again() {
     over_both(|lab| async move {
-        let (site, _owner) = interrupted(&lab, "lab?onUnknown=retry", "once").await;
-        let (_context, granted) = lab.attempt(&site).await;
-        let again = asked(call(&granted, 1, "once")).await.unwrap().unwrap();
-        assert_eq!(again.0, Value::Text("once".into()));
-        assert_eq!(*lab.seen.borrow(), ["once", "reopened", "once"]);
+        for (grant, method, seen) in [
+            ("lab?onUnknown=retry", "once", &["once", "reopened", "once"][..]),
+            ("lab", "setOnce", &["setOnce", "setOnce"]),
+            ("lab", "lookOnce", &["lookOnce", "lookOnce"]),
+        ] {
+            let lab = Lab::new(lab.transport);
+            let (site, _owner) = interrupted(&lab, grant, method).await;
+            let (_context, granted) = lab.attempt(&site).await;
+            let again = asked(call(&granted, 1, method)).await.unwrap().unwrap();
+            assert_eq!(again.0, Value::Text(method.into()));
+            assert_eq!(*lab.seen.borrow(), seen);
+        }
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_is_harmless_is_not_sent_again_either_where_the_grant_says_ask_or_fail() {
+    over_both(|lab| async move {
+        for method in ["setOnce", "lookOnce"] {
+            let lab = Lab::new(lab.transport);
+            let (site, _owner) = interrupted(&lab, "lab?onUnknown=fail", method).await;
+            let (_context, granted) = lab.attempt(&site).await;
+            let failed = asked(call(&granted, 1, method)).await.unwrap().unwrap_err();
+            assert_eq!(failed.code, Code::Unknown, "{failed}");
+            assert_eq!(*lab.seen.borrow(), [method]);
+            let lab = Lab::new(lab.transport);
+            let (site, owner) = interrupted(&lab, "lab?onUnknown=ask", method).await;
+            let (_context, granted) = lab.attempt(&site).await;
+            let waits = asked(call(&granted, 1, method));
+            questions(&owner, 1).await;
+            assert_eq!(*lab.seen.borrow(), [method]);
+            settle(&owner, Settlement::Retry).await.unwrap();
+            assert_eq!(waits.await.unwrap().unwrap().0, Value::Text(method.into()));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_never_began_is_sent_under_every_policy() {
+    over_both(|lab| async move {
+        for policy in ["fail", "ask", "retry"] {
+            for method in ["once", "setOnce"] {
+                let lab = Lab::new(lab.transport);
+                lab.started.set(false);
+                let grant = format!("lab?onUnknown={policy}");
+                let (site, _owner) = interrupted(&lab, &grant, method).await;
+                let (_context, granted) = lab.attempt(&site).await;
+                asked(call(&granted, 1, method)).await.unwrap().unwrap();
+                assert_eq!(*lab.seen.borrow(), [method, method], "{policy}");
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_the_tool_node_does_not_know_itself_is_settled_like_a_lost_call() {
+    over_both(|lab| async move {
+        for policy in ["", "?onUnknown=retry", "?onUnknown=fail"] {
+            let lab = Lab::new(lab.transport);
+            let site = lab.start();
+            let owner = create_with(&site, &format!("lab{policy}")).await;
+            let (_context, granted) = lab.attempt(&site).await;
+            let waits = asked(call(&granted, 1, "vague"));
+            match policy {
+                "" => {
+                    questions(&owner, 1).await;
+                    settle(&owner, Settlement::Outcome(Value::Integer(7))).await.unwrap();
+                    assert_eq!(waits.await.unwrap().unwrap().0, Value::Integer(7));
+                    assert_eq!(*lab.seen.borrow(), ["vague"]);
+                }
+                "?onUnknown=retry" => {
+                    let again = waits.await.unwrap().unwrap().0;
+                    assert_eq!(again, Value::Text("vague".into()));
+                    assert_eq!(*lab.seen.borrow(), ["vague", "reopened", "vague"]);
+                }
+                _ => {
+                    let failed = waits.await.unwrap().unwrap_err();
+                    assert_eq!(failed.code, Code::Unknown, "{failed}");
+                    assert_eq!(*lab.seen.borrow(), ["vague"]);
+                }
+            }
+            let unknown = |event: &remit_core::Event| event.fact.name() == "call-unknown";
+            assert_eq!(events(&lab, owner.key()).iter().filter(|e| unknown(e)).count(), 1);
+        }
+    })
+    .await;
+}
+
+/// The call of a task whose tool node never comes back, under this grant.
+async fn abandoned(grant: &str) -> (Site, Rc<Owner>) {
+    let lab = Lab::new(Transport::SameProcess);
+    let (mut site, owner) = interrupted(&lab, grant, "once").await;
+    site.leases.0 = None;
+    let (_context, granted) = lab.attempt(&site).await;
+    let _waits = asked(call(&granted, 1, "once"));
+    let mut progress = owner.progress();
+    while owner.with(|task| task.count_questions() == 0 && task.paused().is_none()) {
+        progress.changed().await.unwrap();
+    }
+    (site, owner)
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_tool_that_stays_away_a_person_is_asked() {
+    let body = async {
+        let (_site, owner) = abandoned("lab").await;
+        owner.with(|task| {
+            let Question::Settlement(_, unsettled) = task.questions()[0] else { panic!() };
+            assert_eq!(unsettled.ledger, Ledger::Away);
+            assert!(task.paused().is_none());
+        });
+    };
+    LocalSet::new().run_until(body).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_whose_call_is_tried_in_vain_is_paused_with_the_reason() {
+    let body = async {
+        let (_site, owner) = abandoned("lab?onUnknown=retry").await;
+        owner.with(|task| {
+            let why = &task.paused().unwrap().reason;
+            assert!(why.contains("call 1 (once)") && why.contains("8 tries"), "{why}");
+            assert_eq!(task.count_questions(), 0);
+        });
+    };
+    LocalSet::new().run_until(body).await;
 }
 
 #[tokio::test]

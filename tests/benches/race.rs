@@ -26,7 +26,7 @@ export default async function (remit, { name, steps }) {
             } catch (error) {
                 if (error.code !== "unknown") throw error;
                 unknown++;
-                if ((await remit.probe.lines()).includes(line)) break;
+                if ((await remit.view.lines()).includes(line)) break;
             }
         }
     }
@@ -116,8 +116,13 @@ async fn start(mesh: &Mesh, size: &Size) -> Vec<TaskHandle> {
             ("name".into(), Value::Text(format!("task {number}"))),
             ("steps".into(), Value::Integer(steps)),
         ]);
-        let grant = GrantSpec::parse("probe", "probe?onUnknown=fail", now_ms()).unwrap();
-        let spec = TaskSpec::script(format!("race {number}"), SCRIPT).input(input).grant(grant);
+        let grant = |name, text| GrantSpec::parse(name, text, now_ms()).unwrap();
+        let (grant, view) =
+            (grant("probe", "probe?onUnknown=fail"), grant("view", "probe?methods=readOnly"));
+        let spec = TaskSpec::script(format!("race {number}"), SCRIPT)
+            .input(input)
+            .grant(grant)
+            .grant(view);
         tasks.push(mesh.client.create_task(spec).await.unwrap());
     }
     tasks

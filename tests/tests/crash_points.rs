@@ -19,6 +19,10 @@ use remit_vat::crash::Step;
 /// tries what has been taken from it.
 const SCRIPT: &str = r#"
 export default async function (remit, row) {
+    const lines = () => remit.probe.lines().catch((error) => {
+        if (error.code !== "unknown") throw error;
+        return lines();
+    });
     const once = async (line) => {
         for (;;) {
             try {
@@ -26,7 +30,7 @@ export default async function (remit, row) {
             } catch (error) {
                 if (error.code !== "unknown") throw error;
                 console.warn(`nobody knows about ${line}`);
-                if ((await remit.probe.lines()).includes(`${row} ${line}`)) return;
+                if ((await lines()).includes(`${row} ${line}`)) return;
             }
         }
     };

@@ -171,11 +171,11 @@ impl Agent<'_> {
         Ok(heard.remove(0).1)
     }
 
-    /// A call that may be repeated, until the tool is there.
+    /// A call that may be repeated, until the tool is there and somebody knows how it ended.
     async fn insist(&mut self, method: &str, args: &Value<u32>) -> Result<Answer, Over> {
         for _ in 0..TRIES {
             match self.call(method, args).await? {
-                Err(failure) if failure.code == Code::Unavailable => {
+                Err(failure) if [Code::Unavailable, Code::Unknown].contains(&failure.code) => {
                     let _slept = self.sleep().await?;
                 }
                 answer => return Ok(answer),

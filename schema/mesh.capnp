@@ -10,6 +10,7 @@ using Manifest = import "object.capnp".Manifest;
 using AuditRecord = import "audit.capnp".AuditRecord;
 using Event = import "event.capnp".Event;
 using Caveat = import "event.capnp".Caveat;
+using Budgets = import "caveat.capnp".Budgets;
 using SourceFile = import "event.capnp".SourceFile;
 using Triggers = import "trigger.capnp".Triggers;
 using OnUnknown = import "event.capnp".OnUnknown;
@@ -460,6 +461,22 @@ struct GrantInfo {
   # Milliseconds since 1970; when it was made, if it was never used.
   manifest @12 :Data;
   # SHA-256 of the manifest that it was made for.
+  spent @13 :Budgets;
+  # What was charged to it: its own calls, those of grants narrowed from it, and what purses that were
+  # split from it still hold.
+  purse @14 :Budgets;
+  # What was put into its own purse.
+  left @15 :List(Budget);
+  # What can still be used of it, by all its limits and those of the grants above, of other tasks
+  # too. What is not listed, nothing bounds.
+}
+
+struct Budget {
+  # An amount of one of the things that are counted.
+
+  name @0 :Text;
+  # As in the text form of caveats: "calls", "cost", "bytesIn", "bytesOut".
+  amount @1 :UInt64;
 }
 
 struct Health {

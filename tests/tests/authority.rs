@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use remit_client::{Fact, GrantSpec, RefSpec, TaskHandle, TaskSpec, Value};
+use remit_client::{Fact, GrantSpec, RefSpec, TaskFilter, TaskHandle, TaskSpec, Value};
 use remit_tests::following::{result, until};
 use remit_tests::mesh::{Mesh, now_ms};
 use remit_tests::typed::Typed;
@@ -66,7 +66,7 @@ async fn a_grant_that_is_taken_back_by_command_is_gone_with_all_below_it() {
         lines[1].starts_with("└─ #3 ") && lines[1].contains("?methods=look&calls=7"),
         "{grants}"
     );
-    assert!(lines[1].contains("1 call, 6 left"), "{grants}");
+    assert!(lines[1].contains("1 call, calls=6 left"), "{grants}");
     assert!(lines[2].starts_with("#2 other = probe@1.0.0?label=spare  1 call"), "{grants}");
     assert!(!grants.contains("revoked"), "{grants}");
 
@@ -134,6 +134,52 @@ async fn grants_are_taken_back_in_bulk_by_task_tool_manifest_and_holder() {
     let (held, _) = typed.run(&["who", "probe"]).await;
     assert!(!held.contains("ann") && held.contains(&fourth.id().to_string()), "{held}");
     assert_eq!(told(&fourth).await, json!(["ok", "ok"]), "its own agent keeps what it held");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_is_shown_as_the_least_of_all_that_bounds_it() {
+    let mesh = Mesh::start(1).await;
+    let typed = Typed::new(&mesh).await;
+    let script = "export default async (remit) => {
+        await remit.probe.spend(25);
+        const purse = await remit.probe.split({ calls: 4 });
+        const narrow = await purse.attenuate({ cost: 90, bytesOut: 1000 });
+        await narrow.look();
+        const helper = remit.spawn({ export: 'help', name: 'helper', grants: { passed: narrow } });
+        await helper.result();
+        await remit.input();
+    }
+    export async function help(remit) {
+        await remit.passed.look();
+        await remit.input();
+    }";
+    let spec = [("probe", "probe?calls=10&cost=100"), ("tasks", "tasks")];
+    let spec = spec.iter().fold(TaskSpec::script("main", script), |spec, (name, text)| {
+        spec.grant(GrantSpec::parse(name, text, now_ms()).unwrap())
+    });
+    let task = mesh.client.create_task(spec).await.unwrap();
+    let helper = loop {
+        let tasks = mesh.client.tasks(TaskFilter::default()).await.unwrap();
+        if let Some(helper) = tasks.iter().find(|info| info.name == "helper") {
+            break mesh.client.task(helper.id);
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    until(&helper, |fact| matches!(fact, Fact::InputRequested { .. })).await;
+    let (grants, _) = typed.run(&["grants", &task.id().to_string()]).await;
+    let shows = |number: &str, left: &str| {
+        let line = grants.lines().find(|line| line.contains(number));
+        assert!(line.is_some_and(|line| line.contains(left)), "{number}: {left}: {grants}");
+    };
+    // One call was made, and the purse took four.
+    shows("#1 probe", "  5 calls, cost 25, calls=5 cost=75 left, ");
+    shows("#3 ", "  2 calls, purse of calls=4, calls=2 cost=75 left, ");
+    shows("#4 ", "  2 calls, calls=2 cost=75 bytesOut=968 left, ");
+    let (grants, _) = typed.run(&["grants", &helper.id().to_string()]).await;
+    let left = "1 call, calls=2 cost=75 bytesOut=968 left, ";
+    assert!(grants.contains(left), "the limits of the other task hold: {grants}");
+    let (who, _) = typed.run(&["who", "probe"]).await;
+    assert!(who.contains("purse of calls=4, calls=2 cost=75 left"), "{who}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,6 @@
 //! What the mesh says of its tasks, grants, tools, nodes and itself.
 
+use remit_core::grant::{Budgets, Left};
 use remit_core::{CallNumber, Caveat, EventNumber, GrantId, Manifest, TaskId};
 
 /// Where a task stands.
@@ -65,6 +66,13 @@ pub struct GrantInfo {
     pub caveats: Vec<Caveat>,
     /// How many calls were charged to it.
     pub used: u64,
+    /// What was charged to it: its own calls, those of grants narrowed from it, and what purses that
+    /// were split from it still hold.
+    pub spent: Budgets,
+    /// What was put into its own purse.
+    pub purse: Budgets,
+    /// What can still be used of it, by all its limits and those of the grants above.
+    pub left: Left,
     /// Whether it was taken back.
     pub revoked: bool,
     /// Who holds it: a SPIFFE name, `task` for the task's own agent, or `task:` and an id.

@@ -52,6 +52,7 @@ pub use own::{Callback, OwnObject};
 pub use question::{Approval, Asks, Decision, InboxPage, Ledger, Question, Remember, Settlement};
 pub use refs::{NotAReference, RefId, RefInfo, RefSpec, Reference, Restored};
 pub use remit_core::event::{OnUnknown, SourceFile, TimeLimits};
+pub use remit_core::grant::{Budgets, Left};
 pub use remit_core::{
     CallNumber, Caveat, Code, Event, EventNumber, Fact, Failure, GrantId, InputId, Manifest, Role,
     TaskId, Value, manifest,

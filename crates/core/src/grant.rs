@@ -7,6 +7,7 @@
 pub mod cel;
 pub mod checker;
 pub mod guard;
+pub mod left;
 pub mod links;
 pub mod narrow;
 pub mod path;
@@ -17,6 +18,7 @@ pub mod usage;
 
 pub use checker::{Checker, Place, Use, Verdict};
 pub use guard::{Guard, Literal, Number, Span, Step, Test};
+pub use left::{Climb, Left};
 pub use links::Links;
 pub use narrow::{Relation, Wider};
 pub use usage::{Budgets, Usage};

@@ -7,6 +7,7 @@ pub mod context;
 mod credentials;
 #[cfg(test)]
 pub(crate) mod fakes;
+mod grant_info;
 pub mod introduce;
 mod keeper;
 mod mesh;

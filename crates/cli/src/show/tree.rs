@@ -1,6 +1,6 @@
 //! A task's grants as a tree: each under the one it was narrowed from.
 
-use remit_client::{Caveat, GrantId, GrantInfo};
+use remit_client::{GrantId, GrantInfo};
 use remit_core::event::OnUnknown;
 use remit_core::grant::text::{GrantText, moment};
 
@@ -53,11 +53,14 @@ fn one(grant: &GrantInfo, paint: Paint) -> String {
     };
     let used = usize::try_from(grant.used).unwrap_or(usize::MAX);
     let mut marks = vec![text::count(used, "call")];
-    let calls = grant.caveats.iter().filter_map(|caveat| match caveat {
-        Caveat::Calls(most) => Some(most.saturating_sub(grant.used)),
-        _ => None,
-    });
-    marks.extend(calls.min().map(|left| format!("{left} left")));
+    if grant.spent.cost > 0 {
+        marks.push(format!("cost {}", grant.spent.cost));
+    }
+    if !grant.revoked {
+        let purse = grant.purse.named().into_iter().filter(|(_, held)| *held > 0);
+        marks.extend(amounts(purse).map(|purse| format!("purse of {purse}")));
+        marks.extend(amounts(grant.left.named()).map(|left| format!("{left} left")));
+    }
     if grant.holder != "task" && !grant.holder.is_empty() {
         marks.push(format!("held by {}", text::harmless(&grant.holder)));
     }
@@ -75,8 +78,16 @@ fn one(grant: &GrantInfo, paint: Paint) -> String {
     if grant.revoked { format!("{line}  {}", paint.ink(Ink::Bad, "revoked")) } else { line }
 }
 
+/// Amounts as they stand in a grant's text; `None`: there are none.
+fn amounts<'a>(named: impl Iterator<Item = (&'a str, u64)>) -> Option<String> {
+    let each: Vec<String> = named.map(|(name, amount)| format!("{name}={amount}")).collect();
+    (!each.is_empty()).then(|| each.join(" "))
+}
+
 #[cfg(test)]
 mod tests {
+    use remit_client::{Budgets, Caveat, Left};
+
     use super::*;
 
     fn grant(number: u32, parent: Option<u32>, caveats: Vec<Caveat>) -> GrantInfo {
@@ -90,6 +101,9 @@ mod tests {
             path: "src".into(),
             caveats,
             used: u64::from(number),
+            spent: Budgets { cost: u64::from(number == 5) * 70, ..Budgets::NONE },
+            purse: Budgets { calls: u64::from(number == 4) * 9, ..Budgets::NONE },
+            left: Left { calls: (number < 5).then_some(4), ..Left::default() },
             revoked: number == 3,
             holder: if number == 2 { "task:x".into() } else { "task".into() },
             last_used_ms: 0,
@@ -109,11 +123,11 @@ mod tests {
         assert_eq!(
             lines(&grants, Paint::Plain),
             [
-                "#1 g1 = fs@1.0.0:src?calls=5  1 call, 4 left, last used 1970-01-01T00:00:00.000Z, on local",
-                "├─ #2 g2 = fs@1.0.0:src  2 calls, held by task:x, last used 1970-01-01T00:00:00.000Z, on local",
-                "│  └─ #4 g4 = fs@1.0.0:src  4 calls, last used 1970-01-01T00:00:00.000Z, on local",
+                "#1 g1 = fs@1.0.0:src?calls=5  1 call, calls=4 left, last used 1970-01-01T00:00:00.000Z, on local",
+                "├─ #2 g2 = fs@1.0.0:src  2 calls, calls=4 left, held by task:x, last used 1970-01-01T00:00:00.000Z, on local",
+                "│  └─ #4 g4 = fs@1.0.0:src  4 calls, purse of calls=9, calls=4 left, last used 1970-01-01T00:00:00.000Z, on local",
                 "└─ #3 g3 = fs@1.0.0:src  3 calls, last used 1970-01-01T00:00:00.000Z, on local  revoked",
-                "#5 g5 = fs@1.0.0:src  5 calls, last used 1970-01-01T00:00:00.000Z, on local",
+                "#5 g5 = fs@1.0.0:src  5 calls, cost 70, last used 1970-01-01T00:00:00.000Z, on local",
             ]
         );
     }

@@ -1,5 +1,6 @@
 //! From the wire: what the mesh says of its tasks, grants, tools, nodes and itself.
 
+use remit_core::grant::Left;
 use remit_core::{CallNumber, EventNumber, GrantId, TaskId};
 use remit_schema::mesh_capnp::{fork, grant_info, health, node_info, task_info, tool_info, trial};
 use remit_vat::wire::{self, Malformed};
@@ -32,6 +33,9 @@ pub(crate) fn task(info: task_info::Reader<'_>) -> Result<TaskInfo, Malformed> {
 
 pub(crate) fn grant(info: grant_info::Reader<'_>) -> Result<GrantInfo, Malformed> {
     let parent = info.get_parent();
+    let left = info.get_left()?.iter().map(|budget| Ok((budget.get_name()?, budget.get_amount())));
+    let left = left.collect::<capnp::Result<Vec<_>>>()?;
+    let left = left.iter().filter_map(|(name, amount)| Some((name.to_str().ok()?, *amount)));
     Ok(GrantInfo {
         grant: GrantId(info.get_grant()),
         parent: (parent != 0).then_some(GrantId(parent)),
@@ -46,6 +50,9 @@ pub(crate) fn grant(info: grant_info::Reader<'_>) -> Result<GrantInfo, Malformed
             .map(wire::event::read_caveat)
             .collect::<Result<_, _>>()?,
         used: info.get_used(),
+        spent: wire::event::read_budgets(info.get_spent()?),
+        purse: wire::event::read_budgets(info.get_purse()?),
+        left: Left::of_named(left),
         revoked: info.get_revoked(),
         holder: text(info.get_holder())?,
         last_used_ms: info.get_last_used_ms(),

@@ -235,19 +235,22 @@ fn names(list: &[String], usage: &Use<'_>) -> bool {
     })
 }
 
+/// The budget of the thing at this place of [`Budgets::named`], if the caveat is one.
+pub(super) const fn most(caveat: &Caveat, place: usize) -> Option<u64> {
+    match (caveat, place) {
+        (Caveat::Calls(most), 0)
+        | (Caveat::Cost(most), 1)
+        | (Caveat::BytesIn(most), 2)
+        | (Caveat::BytesOut(most), 3) => Some(*most),
+        _ => None,
+    }
+}
+
 /// Why a budget has not enough left for this, if it has not.
 fn over_budget(caveat: &Caveat, usage: &Usage, takes: Budgets) -> Option<String> {
-    let (spent, takes, most, of) = match caveat {
-        Caveat::Calls(most) => (usage.spent.calls, takes.calls, *most, "calls"),
-        Caveat::Cost(most) => (usage.spent.cost, takes.cost, *most, "units of cost"),
-        Caveat::BytesIn(most) => {
-            (usage.spent.bytes_in, takes.bytes_in, *most, "bytes of arguments")
-        }
-        Caveat::BytesOut(most) => {
-            (usage.spent.bytes_out, takes.bytes_out, *most, "bytes of results")
-        }
-        _ => return None,
-    };
+    let called = ["calls", "units of cost", "bytes of arguments", "bytes of results"];
+    let (at, most) = (0..called.len()).find_map(|at| Some((at, most(caveat, at)?)))?;
+    let (of, spent, takes) = (called[at], usage.spent.named()[at].1, takes.named()[at].1);
     if takes == 0 || spent.saturating_add(takes) <= most {
         return None;
     }

@@ -5,7 +5,7 @@
 use super::{Held, Task};
 use crate::event::CallRequested;
 use crate::failure::{Code, Failure};
-use crate::grant::{Budgets, Caveat, Need, Usage};
+use crate::grant::{Budgets, Caveat, Climb, Need, Usage};
 use crate::id::{CallNumber, GrantId, TaskId};
 use crate::value::{Outcome, Value};
 
@@ -107,6 +107,13 @@ impl Task {
             *amount = held.usage.passes_up(takes);
             Some((held, takes))
         })
+    }
+
+    /// What is left of a grant's budgets, its own and those of all above it. `below`: of a grant in
+    /// another task that was made from it.
+    pub fn left(&self, grant: GrantId, below: Climb) -> Climb {
+        let over = |below: Climb, held: &Held| below.over(&held.grant.caveats, &held.usage);
+        self.chain(grant).fold(below, over)
     }
 
     /// Whether a purse of so much can be split from a grant: each of those above has as much left.

@@ -6,7 +6,7 @@ use remit_core::{Code, Failure, TaskId};
 use remit_schema::mesh_capnp::{audit_filter, holding, selection};
 use remit_vat::wire::{self, Malformed, text};
 
-use super::task::write_grant;
+use super::grant_info;
 use crate::audit::query::{Filter, Reader};
 use crate::owner::TaskKey;
 use crate::site::Site;
@@ -68,12 +68,8 @@ pub(super) fn write_holdings(
         let mut holding = list.reborrow().get(at);
         holding.set_task(key.task.to_string());
         let Ok(owner) = site.tasks.get(key) else { continue };
-        owner.with(|task| {
-            holding.set_name(&task.created().name);
-            if let Some(held) = task.grant(*grant) {
-                write_grant(holding.init_grant(), task, held);
-            }
-        });
+        owner.with(|task| holding.set_name(&task.created().name));
+        grant_info::write(holding.init_grant(), &owner, *grant);
     }
 }
 

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use remit_core::event::SettlementDecided;
 use remit_core::task::{Command, Ending, Sent};
 use remit_core::{CallNumber, EventNumber, Failure, GrantId, Identity, Outcome, Reference};
-use remit_schema::mesh_capnp::{fork, grant_info, task, task_info};
+use remit_schema::mesh_capnp::{fork, task, task_info};
 use remit_vat::crash::{self, Step};
 use remit_vat::exception::to_exception;
 use remit_vat::wire;
@@ -312,14 +312,13 @@ impl task::Server for TaskServer {
         _: task::GrantsParams,
         mut results: task::GrantsResults,
     ) -> Result<(), capnp::Error> {
-        self.owner()?.with(|task| {
-            let held: Vec<_> = task.grants().collect();
-            let count = u32::try_from(held.len()).unwrap_or(u32::MAX);
-            let mut list = results.get().init_grants(count);
-            for (at, held) in (0..count).zip(held) {
-                write_grant(list.reborrow().get(at), task, held);
-            }
-        });
+        let owner = self.owner()?;
+        let held: Vec<_> = owner.with(|task| task.grants().map(|held| held.grant.grant).collect());
+        let count = u32::try_from(held.len()).unwrap_or(u32::MAX);
+        let mut list = results.get().init_grants(count);
+        for (at, grant) in (0..count).zip(held) {
+            super::grant_info::write(list.reborrow().get(at), &owner, grant);
+        }
         Ok(())
     }
 
@@ -438,32 +437,5 @@ impl task::Server for TaskServer {
         results.get().set_ref(&made.to_bytes());
         results.get().set_id(made.id().to_string());
         Ok(())
-    }
-}
-
-/// Writes a grant and what became of it.
-pub(super) fn write_grant(
-    mut info: grant_info::Builder<'_>,
-    task: &remit_core::Task,
-    held: &remit_core::task::Held,
-) {
-    info.set_grant(held.grant.grant.0);
-    info.set_parent(held.grant.parent.map_or(0, |parent| parent.0));
-    info.set_name(&held.grant.name);
-    info.set_tool(&held.grant.tool);
-    info.set_version(&held.grant.version);
-    info.set_path(&held.grant.path);
-    info.set_node(&held.grant.node);
-    info.set_used(held.used());
-    info.set_revoked(task.is_revoked(held.grant.grant));
-    info.set_holder(&held.grant.holder);
-    info.set_last_used_ms(held.usage.last_use_ms);
-    if let Some((made_for, _)) = task.pinned(held.grant.grant) {
-        info.set_manifest(&made_for.hash());
-    }
-    let count = u32::try_from(held.grant.caveats.len()).unwrap_or(u32::MAX);
-    let mut caveats = info.init_caveats(count);
-    for (at, caveat) in (0..count).zip(&held.grant.caveats) {
-        wire::event::write_caveat(caveats.reborrow().get(at), caveat);
     }
 }

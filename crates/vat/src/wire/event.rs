@@ -13,7 +13,7 @@ mod tests;
 use remit_core::{Event, EventNumber};
 use remit_schema::event_capnp::event;
 
-pub use caveat::{read as read_caveat, write as write_caveat};
+pub use caveat::{read as read_caveat, read_budgets, write as write_caveat, write_budgets};
 pub use fact::{read_on_unknown, wire_on_unknown};
 pub use split::{Encoded, decode_flat, encode_split};
 

@@ -85,7 +85,7 @@ pub fn write(mut builder: caveat::Builder<'_>, caveat: &Caveat) {
 }
 
 /// Reads an amount of each thing that is counted.
-pub(super) fn read_budgets(r: budgets::Reader<'_>) -> Budgets {
+pub fn read_budgets(r: budgets::Reader<'_>) -> Budgets {
     Budgets {
         calls: r.get_calls(),
         cost: r.get_cost(),
@@ -95,7 +95,7 @@ pub(super) fn read_budgets(r: budgets::Reader<'_>) -> Budgets {
 }
 
 /// Writes an amount of each thing that is counted.
-pub(super) fn write_budgets(mut b: budgets::Builder<'_>, budgets: Budgets) {
+pub fn write_budgets(mut b: budgets::Builder<'_>, budgets: Budgets) {
     b.set_calls(budgets.calls);
     b.set_cost(budgets.cost);
     b.set_bytes_in(budgets.bytes_in);

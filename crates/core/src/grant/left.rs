@@ -1,0 +1,114 @@
+//! What is left of each budget: the least of all that bounds a grant.
+
+use super::usage::{Budgets, Usage};
+use super::{Caveat, checker};
+
+/// What can still be used of each thing that is counted; `None`: nothing bounds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Left {
+    /// Calls.
+    pub calls: Option<u64>,
+    /// Units of cost.
+    pub cost: Option<u64>,
+    /// Bytes of arguments.
+    pub bytes_in: Option<u64>,
+    /// Bytes of results.
+    pub bytes_out: Option<u64>,
+}
+
+impl Left {
+    /// Each that is bounded, with its name in the text form.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let names = Budgets::NONE.named().map(|(name, _)| name);
+        let each = [self.calls, self.cost, self.bytes_in, self.bytes_out];
+        names.into_iter().zip(each).filter_map(|(name, left)| Some((name, left?)))
+    }
+
+    /// From the names in the text form; others are passed over.
+    pub fn of_named<'a>(named: impl IntoIterator<Item = (&'a str, u64)>) -> Self {
+        let mut left = Self::default();
+        for (name, amount) in named {
+            match name {
+                "calls" => left.calls = Some(amount),
+                "cost" => left.cost = Some(amount),
+                "bytesIn" => left.bytes_in = Some(amount),
+                "bytesOut" => left.bytes_out = Some(amount),
+                _ => {}
+            }
+        }
+        left
+    }
+
+    const fn each_mut(&mut self) -> [&mut Option<u64>; 4] {
+        [&mut self.calls, &mut self.cost, &mut self.bytes_in, &mut self.bytes_out]
+    }
+}
+
+/// A walk from a grant up to the one that all of its chain was narrowed from.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Climb {
+    left: Left,
+    /// What a purse on the way pays: the grants above were charged for it when it was made.
+    is_paid: [bool; 4],
+}
+
+impl Climb {
+    /// What is left, as far as it has come.
+    pub const fn left(self) -> Left {
+        self.left
+    }
+
+    /// The next grant on the way up.
+    #[must_use]
+    pub fn over(mut self, caveats: &[Caveat], usage: &Usage) -> Self {
+        let spent = usage.spent.named().map(|(_, spent)| spent);
+        let purses = usage.purse.named().map(|(_, purse)| purse);
+        for (at, least) in self.left.each_mut().into_iter().enumerate() {
+            if self.is_paid[at] {
+                continue;
+            }
+            let most = caveats.iter().filter_map(|caveat| checker::most(caveat, at));
+            let purse = (purses[at] > 0).then_some(purses[at]);
+            let left = most.chain(purse).map(|most| most.saturating_sub(spent[at]));
+            *least = least.iter().copied().chain(left).min();
+            self.is_paid[at] = purse.is_some();
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn usage(spent: Budgets, purse: Budgets) -> Usage {
+        let mut usage = Usage::new(&[], purse, 0);
+        usage.spent = spent;
+        usage
+    }
+
+    fn calls(calls: u64) -> Budgets {
+        Budgets { calls, ..Budgets::NONE }
+    }
+
+    #[test]
+    fn the_least_of_the_chain_is_left_and_nothing_where_nothing_bounds() {
+        let below = [Caveat::Calls(9), Caveat::Calls(7), Caveat::Cost(50)];
+        let above = [Caveat::Calls(12), Caveat::BytesOut(5)];
+        let spent = Budgets { calls: 3, cost: 60, bytes_in: 8, bytes_out: 1 };
+        let climbed = Climb::default().over(&below, &usage(spent, Budgets::NONE));
+        let left = climbed.over(&above, &usage(calls(10), Budgets::NONE)).left();
+        let expected = Left { calls: Some(2), cost: Some(0), bytes_in: None, bytes_out: Some(5) };
+        assert_eq!(left, expected);
+        assert_eq!(Left::of_named(left.named()), left);
+    }
+
+    #[test]
+    fn a_purse_is_paid_for_already() {
+        let purse = usage(calls(3), calls(10));
+        let spent = usage(calls(100), Budgets::NONE);
+        let climbed = Climb::default().over(&[], &purse);
+        let left = climbed.over(&[Caveat::Calls(100), Caveat::Cost(1)], &spent).left();
+        assert_eq!((left.calls, left.cost), (Some(7), Some(1)));
+    }
+}

@@ -17,6 +17,25 @@ pub fn log_everything() {
     TRACE.store(true, Ordering::Relaxed);
 }
 
+/// Whether processes that are started run as nobody.
+static UNPRIVILEGED: AtomicBool = AtomicBool::new(false);
+
+/// An identity that owns nothing.
+const NOBODY: u32 = 65_534;
+
+/// Lets every process that is started from now on run as nobody, if this one is root: the mode of
+/// a file does not stop root.
+pub fn without_privileges() {
+    UNPRIVILEGED.store(rustix::process::geteuid().is_root(), Ordering::Relaxed);
+}
+
+/// Gives a folder to whom processes are started as.
+pub fn hand_over(dir: &Path) {
+    if UNPRIVILEGED.load(Ordering::Relaxed) {
+        std::os::unix::fs::chown(dir, Some(NOBODY), Some(NOBODY)).expect("root may give away");
+    }
+}
+
 /// A child process that is killed when this is dropped.
 pub struct Process {
     child: Child,
@@ -34,7 +53,11 @@ impl Process {
     /// The same for one that is to die at a crash point, given as `STEP:WHAT:N`.
     pub fn start_armed(program: &Path, args: &[&str], log: &Path, crash: Option<&str>) -> Self {
         let log_file = std::fs::File::options().create(true).append(true).open(log).unwrap();
-        let mut child = Command::new(program)
+        let mut command = Command::new(program);
+        if UNPRIVILEGED.load(Ordering::Relaxed) {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        let mut child = command
             .args(args)
             .arg("--until-stdin-closes")
             .env("REMIT_LOG", if TRACE.load(Ordering::Relaxed) { "trace" } else { "info" })

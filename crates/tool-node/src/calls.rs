@@ -1,15 +1,17 @@
 //! The calls that run on this node, each key at most once.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
 use futures::FutureExt;
 use remit_core::{Code, Failure, Outcome, Value};
+use remit_vat::backoff::Backoff;
 use remit_vat::crash::{self, Step};
 use remit_vat::disk::DiskError;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -37,6 +39,9 @@ pub(crate) struct Calls {
     bodies: OnceCell<Ledger>,
     output: Output,
     running: RefCell<HashMap<Vec<u8>, Rc<Running>>>,
+    /// Calls that were refused because their beginning could not be recorded. A record of it may
+    /// be found later all the same; nothing was done.
+    undone: RefCell<HashSet<Vec<u8>>>,
     in_flight: watch::Sender<u32>,
     tasks: TaskTracker,
 }
@@ -60,6 +65,7 @@ impl Calls {
             bodies: OnceCell::new(),
             output,
             running: RefCell::default(),
+            undone: RefCell::default(),
             in_flight: watch::Sender::new(0),
             tasks: TaskTracker::new(),
         })
@@ -131,7 +137,7 @@ impl Calls {
             let (result, cost) = running.finished().await;
             return Ok(CallState::Completed(outcome_of(&result), cost));
         }
-        let mut state = self.ledger.look_up(key).map_err(|e| unreadable(&e))?;
+        let mut state = self.look_up(key)?;
         if let (CallState::NeverStarted, Some(bodies)) = (&state, self.bodies.get()) {
             state = bodies.look_up(key).map_err(|e| unreadable(&e))?;
         }
@@ -147,12 +153,17 @@ impl Calls {
         if self.running.borrow().contains_key(key) {
             return Ok(());
         }
-        let unwritable =
-            |e: DiskError| fail::unavailable(format!("the ledger cannot be written: {e}"));
         match self.ledger.look_up(key).map_err(|e| unreadable(&e))? {
-            CallState::Started => self.ledger.forget(key).await.map_err(unwritable),
+            CallState::Started => self.ledger.forget(key).await.map_err(|e| unwritable(&e)),
             _ => Ok(()),
         }
+    }
+
+    /// What the ledger knows, and this process better.
+    fn look_up(&self, key: &[u8]) -> Result<CallState, Failure> {
+        let state = self.ledger.look_up(key).map_err(|e| unreadable(&e))?;
+        let refused = state == CallState::Started && self.undone.borrow().contains(key);
+        Ok(if refused { CallState::NeverStarted } else { state })
     }
 
     /// A call that changes nothing lives and dies with its caller.
@@ -166,9 +177,32 @@ impl Calls {
 
     /// Records, durably, that from here on the call must not be done again.
     async fn begin(&self, key: &[u8]) -> Result<(), Failure> {
-        self.ledger.started(key).await.map_err(|e| {
-            fail::unavailable(format!("the ledger cannot be written, so nothing was done: {e}"))
+        let recorded = self.ledger.started(key).await;
+        let mut undone = self.undone.borrow_mut();
+        undone.remove(key);
+        recorded.map_err(|e| {
+            if undone.len() < limits::UNDONE_CALLS {
+                undone.insert(key.to_vec());
+            }
+            unwritable(&e)
         })
+    }
+
+    /// Records, durably, how a call ended. Nobody learns of it before, so a disk that fails gets
+    /// some time to be mended.
+    async fn end(&self, key: &[u8], ended: &Ended) -> Result<(), DiskError> {
+        let (outcome, cost) = (outcome_of(&ended.0), ended.1);
+        let most = Instant::now() + limits::LEDGER_PATIENCE;
+        let mut backoff = Backoff::new(limits::LEDGER_RETRY_FIRST, limits::LEDGER_RETRY_MOST);
+        loop {
+            match self.ledger.completed(key, outcome.clone(), cost).await {
+                Err(error) if Instant::now() < most => {
+                    tracing::warn!(%error, "an outcome waits for the ledger");
+                    tokio::time::sleep(backoff.next_wait()).await;
+                }
+                recorded => return recorded,
+            }
+        }
     }
 
     fn find(&self, key: &[u8]) -> Result<Found, Failure> {
@@ -178,7 +212,7 @@ impl Calls {
         if let Some(running) = self.running.borrow().get(key) {
             return Ok(Found::Running(Rc::clone(running)));
         }
-        match self.ledger.look_up(key).map_err(|e| unreadable(&e))? {
+        match self.look_up(key)? {
             CallState::NeverStarted | CallState::Forgotten => Ok(Found::Nothing),
             CallState::Completed(outcome, cost) => Ok(Found::Completed(outcome, cost)),
             CallState::Started => Err(Failure::new(
@@ -251,16 +285,20 @@ impl Calls {
                     tracing::warn!(%error, "an outcome is not in the ledger: it may be repeated");
                 }
             });
-        } else if !key.is_empty() {
-            let recorded = self.ledger.completed(&key, outcome_of(&result), cost).await;
-            if let Err(e) = recorded {
-                let how = if result.is_ok() { "succeeded" } else { "failed" };
+            return (result, cost);
+        }
+        let ended = (result, cost);
+        // One that heard at its point of no return that it may not go on was refused.
+        let refused = ended.0.is_err() && self.undone.borrow().contains(&key);
+        if !key.is_empty() && !refused {
+            if let Err(e) = self.end(&key, &ended).await {
+                let how = if ended.0.is_ok() { "succeeded" } else { "failed" };
                 let why = format!("the call {how}, but the ledger cannot be written: {e}");
                 return (Err(Failure::new(Code::Unknown, why)), cost);
             }
             crash::point(Step::Recorded, "effect");
         }
-        (result, cost)
+        ended
     }
 }
 
@@ -384,6 +422,10 @@ fn repeated(outcome: Outcome<u32>, cost: u64) -> Result<Reply, Failure> {
         )),
         Outcome::Failure(failure) => Err(failure),
     }
+}
+
+fn unwritable(error: &DiskError) -> Failure {
+    fail::unavailable(format!("the ledger cannot be written, so nothing was done: {error}"))
 }
 
 fn unreadable(error: &DiskError) -> Failure {

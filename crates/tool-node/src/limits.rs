@@ -38,6 +38,21 @@ pub const LEDGER_PRUNE_AT_ONCE: usize = 64;
 /// Records read at once when the ledger is opened.
 pub const LEDGER_PAGE: usize = 1_000;
 
+/// Calls that were refused while the ledger could not be written, known by key. More than are in
+/// flight in a busy mesh; what is beyond them, a person is asked about.
+pub const UNDONE_CALLS: usize = 10_000;
+
+/// How long the outcome of a call waits for a ledger that cannot be written: as long as somebody
+/// takes to free a disk, and no longer than owners wait for most calls.
+pub const LEDGER_PATIENCE: Duration = Duration::from_secs(60);
+
+/// The first wait before an outcome is recorded once more: a disk that failed is tried again about
+/// then.
+pub const LEDGER_RETRY_FIRST: Duration = Duration::from_millis(100);
+
+/// The longest such wait.
+pub const LEDGER_RETRY_MOST: Duration = Duration::from_secs(2);
+
 /// Bytes of one piece of ephemeral output; a longer one is cut into pieces.
 pub const MAX_OUTPUT_BYTES: usize = 16 << 10;
 

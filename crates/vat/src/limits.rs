@@ -107,6 +107,10 @@ pub const DISK_MEND_FIRST: Duration = Duration::from_millis(100);
 /// The longest such wait: work goes on within seconds of the cause going away.
 pub const DISK_MEND_MOST: Duration = Duration::from_secs(5);
 
+/// Bytes from which on a value may get a file of its own in the storage engine: well below an
+/// eighth of its segments of 512 KiB, at a quarter of which it does.
+pub const DISK_LARGE_VALUE: usize = 32 << 10;
+
 /// How long the storage engine may take to end. One that does not was left in the middle of
 /// something, and only the end of the process ends it.
 pub const DISK_ENGINE_END: Duration = Duration::from_secs(10);

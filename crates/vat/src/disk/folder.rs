@@ -1,9 +1,10 @@
 //! Opening a store's folder: one process at a time, and past a snapshot that a hard stop spoilt.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::DiskError;
@@ -13,6 +14,10 @@ use crate::limits;
 pub(super) struct Folder {
     pub(super) dir: PathBuf,
     cache_bytes: u64,
+    /// Whether an engine was stopped after a failure.
+    failed: AtomicBool,
+    /// Whether one never ends, and keeps the data file.
+    stuck: AtomicBool,
     _lock: File,
 }
 
@@ -21,6 +26,18 @@ pub(super) struct Engine {
     pub(super) db: sled::Db,
     /// sled's one data file, opened a second time to sync it.
     pub(super) data: File,
+    /// Whether it stopped in the middle of a write.
+    stuck: AtomicBool,
+}
+
+impl Engine {
+    /// Says that it stopped in the middle of a write. To end, it would wait for that write for
+    /// ever, and keep all other stores of this process waiting: so it never ends.
+    pub(super) fn is_stuck(&self) {
+        if !self.stuck.swap(true, Ordering::Relaxed) {
+            std::mem::forget(self.db.clone());
+        }
+    }
 }
 
 impl Folder {
@@ -29,13 +46,24 @@ impl Folder {
         // What tasks do and are told is nobody else's business.
         crate::credential::make_private_dir(dir)
             .map_err(|error| failed("making the folder", dir, &error))?;
-        Ok(Self { dir: dir.to_owned(), cache_bytes, _lock: lock(dir)? })
+        let (failed, stuck) = (AtomicBool::new(false), AtomicBool::new(false));
+        Ok(Self { dir: dir.to_owned(), cache_bytes, failed, stuck, _lock: lock(dir)? })
     }
 
-    /// Starts the engine. It must not be at work already.
+    /// Starts the engine. It must not be at work already, unless it failed.
     pub(super) fn open(&self) -> Result<Engine, DiskError> {
         let (dir, cache_bytes) = (&self.dir, self.cache_bytes);
-        outlast_engine(dir).map_err(|e| failed("waiting for the engine of", dir, &e))?;
+        let waiting = |e: io::Error| failed("waiting for the engine of", dir, &e);
+        if !self.stuck.load(Ordering::Relaxed) {
+            outlast_engine(dir).map_err(waiting)?;
+        }
+        if self.failed.load(Ordering::Relaxed) {
+            forget_unsynced(dir).map_err(|e| failed("reading afresh the data file in", dir, &e))?;
+        }
+        if self.stuck.load(Ordering::Relaxed) {
+            leave_behind(dir).map_err(|e| failed("copying the data file in", dir, &e))?;
+            self.stuck.store(false, Ordering::Relaxed);
+        }
         let db = match open_sled(dir, cache_bytes) {
             Ok(db) => db,
             Err(first) => open_again(dir, cache_bytes, &first)?,
@@ -48,23 +76,27 @@ impl Folder {
             let synced = File::open(folder).and_then(|folder| folder.sync_all());
             synced.map_err(|e| failed("syncing the folder", dir, &e))?;
         }
-        Ok(Engine { db, data })
+        Ok(Engine { db, data, stuck: AtomicBool::new(false) })
     }
 
-    /// Stops an engine that failed. What it had in memory and not on the medium is forgotten, by
-    /// the operating system too: a file that could not be synced may look as if it had been.
+    /// Stops an engine that failed. What it had in memory and not on the medium is forgotten.
     pub(super) fn abandon(&self, engine: Engine) -> Result<(), DiskError> {
-        let Engine { db, data } = engine;
+        self.failed.store(true, Ordering::Relaxed);
+        let Engine { db, data, stuck } = engine;
+        drop(data);
+        self.stuck.fetch_or(stuck.into_inner(), Ordering::Relaxed);
         // It may have been left in the middle of anything, so that it might never end.
         let ending = std::thread::Builder::new().name("abandon".into()).spawn(move || drop(db));
         ending.map_err(|e| failed("ending the engine of", &self.dir, &e))?;
-        outlast_engine(&self.dir)
-            .map_err(|e| failed("waiting for the engine of", &self.dir, &e))?;
-        #[cfg(target_os = "linux")]
-        rustix::fs::fadvise(&data, 0, None, rustix::fs::Advice::DontNeed)
-            .map_err(|e| failed("reading afresh the data file in", &self.dir, &e))?;
-        drop(data);
         Ok(())
+    }
+
+    /// Whether a file can be made here. The engine, which makes one for a large value, would be
+    /// left in the middle of its work.
+    pub(super) fn takes_files(&self) -> io::Result<()> {
+        let probe = self.dir.join("probe");
+        File::create(&probe)?;
+        fs::remove_file(&probe)
     }
 }
 
@@ -117,11 +149,8 @@ fn lock(dir: &Path) -> Result<File, DiskError> {
     clippy::disallowed_methods,
     reason = "a blocking thread, and nothing tells of a lock's end"
 )]
-fn outlast_engine(dir: &Path) -> std::io::Result<()> {
-    let data = match File::open(dir.join("db")) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        opened => opened?,
-    };
+fn outlast_engine(dir: &Path) -> io::Result<()> {
+    let Some(data) = data_file(dir)? else { return Ok(()) };
     let begun = Instant::now();
     loop {
         match data.try_lock() {
@@ -131,9 +160,38 @@ fn outlast_engine(dir: &Path) -> std::io::Result<()> {
                 std::thread::sleep(limits::DISK_ENGINE_LOOK);
             }
             Err(TryLockError::WouldBlock) => {
-                return Err(std::io::Error::other("it does not end; restart this node"));
+                return Err(io::Error::other("it does not end; restart this node"));
             }
         }
+    }
+}
+
+/// A file that could not be synced may look as if it had been: the operating system is to read it
+/// from the medium.
+fn forget_unsynced(dir: &Path) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    if let Some(data) = data_file(dir)? {
+        rustix::fs::fadvise(&data, 0, None, rustix::fs::Advice::DontNeed)?;
+    }
+    Ok(())
+}
+
+/// Puts a copy in the place of the data file. An engine that never ends keeps the old one, where
+/// whatever it may still write does no harm.
+fn leave_behind(dir: &Path) -> io::Result<()> {
+    tracing::warn!(folder = %dir.display(),
+        "the storage engine stopped in the middle of a write: going on with a copy of its file");
+    let (data, copy) = (dir.join("db"), dir.join("db.copy"));
+    fs::copy(&data, &copy)?;
+    File::open(&copy)?.sync_all()?;
+    fs::rename(&copy, &data)?;
+    File::open(dir)?.sync_all()
+}
+
+fn data_file(dir: &Path) -> io::Result<Option<File>> {
+    match File::open(dir.join("db")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        opened => opened.map(Some),
     }
 }
 
@@ -170,7 +228,7 @@ fn open_again(dir: &Path, cache_bytes: u64, first: &str) -> Result<sled::Db, Dis
 }
 
 /// Moves `snap.*` into a new folder beside them. `None`: there are none.
-fn set_snapshots_aside(dir: &Path) -> std::io::Result<Option<PathBuf>> {
+fn set_snapshots_aside(dir: &Path) -> io::Result<Option<PathBuf>> {
     let mut snapshots = Vec::new();
     for entry in fs::read_dir(dir)? {
         let entry = entry?;

@@ -48,6 +48,9 @@ struct Failed {
 /// The key of the record by which a mended disk is told. No other key begins with a zero.
 const PROBE: &[u8] = b"\0probe";
 
+/// What to say of an engine that panicked.
+const PANICKED: &str = "the storage engine panicked";
+
 /// The files of large values that were synced.
 #[derive(Default)]
 struct Blobs {
@@ -201,6 +204,12 @@ impl Store {
 
     /// Writes a batch, and syncs it.
     fn write_through(&self, engine: &Engine, writes: Writes) -> Result<(), String> {
+        let is_large = |value: &Option<Vec<u8>>| {
+            value.as_ref().is_some_and(|value| value.len() >= limits::DISK_LARGE_VALUE)
+        };
+        if writes.values().any(is_large) {
+            self.folder.takes_files().map_err(|e| format!("a file cannot be made: {e}"))?;
+        }
         let write = || {
             let mut batch = sled::Batch::default();
             for (key, value) in writes {
@@ -209,7 +218,11 @@ impl Store {
                     None => batch.remove(key),
                 }
             }
-            engine.db.apply_batch(batch).map_err(|e| e.to_string())?;
+            let applied = catch_unwind(AssertUnwindSafe(|| engine.db.apply_batch(batch)));
+            if !matches!(applied, Ok(Ok(()))) {
+                engine.is_stuck();
+            }
+            applied.map_err(|_| PANICKED)?.map_err(|e| e.to_string())?;
             crash::point(crash::Step::Applied, "batch");
             self.faults.check(Step::Flush)?;
             engine.db.flush().map_err(|e| e.to_string())?;
@@ -221,8 +234,7 @@ impl Store {
             Ok(())
         };
         // The storage engine answers some errors with a panic.
-        catch_unwind(AssertUnwindSafe(write))
-            .unwrap_or_else(|_| Err("the storage engine panicked".into()))
+        catch_unwind(AssertUnwindSafe(write)).unwrap_or_else(|_| Err(PANICKED.into()))
     }
 
     /// Starts the engine again, from what is on the medium, and writes something to see whether

@@ -208,6 +208,26 @@ fn nothing_acknowledged_is_lost_at_any_fault() {
     }
 }
 
+/// What fails in the middle of a large value stops the storage engine for ever.
+#[test]
+fn an_engine_that_never_ends_is_left_behind() {
+    let dir = TempDir::new().unwrap();
+    let disk = Disk::open(dir.path(), CACHE).unwrap();
+    wait(disk.commit(vec![put("a", "1")])).unwrap();
+    let (blobs, aside) = (dir.path().join("blobs"), dir.path().join("aside"));
+    std::fs::rename(&blobs, &aside).unwrap();
+    let large = "x".repeat(400_000);
+    let error = wait(disk.commit(vec![put("large", &large)])).unwrap_err().to_string();
+    assert!(error.contains("mend the disk"), "{error}");
+    std::fs::rename(&aside, &blobs).unwrap();
+    until_mended(&disk);
+    assert_eq!(disk.get(b"a").unwrap(), Some(b"1".to_vec()));
+    wait(disk.commit(vec![put("large", &large)])).unwrap();
+    drop(disk);
+    let disk = Disk::open(dir.path(), CACHE).unwrap();
+    assert_eq!(disk.get(b"large").unwrap(), Some(large.into_bytes()));
+}
+
 #[test]
 fn readers_and_writers_outlive_many_faults() {
     let dir = TempDir::new().unwrap();

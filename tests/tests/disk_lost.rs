@@ -1,0 +1,191 @@
+//! A disk that may be read and not written, or not even looked at: nothing acknowledged is lost,
+//! work is refused with the reason, and goes on when the cause is gone, without a restart.
+
+#![expect(clippy::unwrap_used, reason = "a test that unwraps says clearly enough what it expected")]
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use remit_client::{EventNumber, Fact, Followed, TaskFilter, TaskHandle, TaskSpec, Value};
+use remit_tests::mesh::Mesh;
+use remit_tests::process::without_privileges;
+
+/// Has an effect, waits, and has another.
+const SCRIPT: &str = "export default async (remit) => {
+    await remit.probe.append('before');
+    const input = await remit.input();
+    await remit.probe.append('after');
+    return input;
+}";
+
+/// A folder that its owner may not enter, until this is dropped.
+struct Barred(PathBuf);
+
+impl Barred {
+    fn bar(dir: &Path) -> Self {
+        set_mode(dir, 0o000);
+        Self(dir.to_owned())
+    }
+}
+
+impl Drop for Barred {
+    fn drop(&mut self) {
+        set_mode(&self.0, 0o700);
+    }
+}
+
+fn set_mode(dir: &Path, mode: u32) {
+    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// A folder that may only be read, until this is dropped.
+struct ReadOnly(PathBuf);
+
+impl ReadOnly {
+    /// `None` where this process may not mount, which is said.
+    fn mount(dir: &Path) -> Option<Self> {
+        for options in ["bind", "remount,bind,ro"] {
+            let mounted = Command::new("mount").args(["-o", options]).args([dir, dir]).output();
+            if !mounted.as_ref().is_ok_and(|output| output.status.success()) {
+                eprintln!("skipped: mounting a folder read-only is not permitted ({mounted:?})");
+                return None;
+            }
+        }
+        Some(Self(dir.to_owned()))
+    }
+}
+
+impl Drop for ReadOnly {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg("-l").arg(&self.0).status();
+        assert!(unmounted.is_ok_and(|status| status.success()), "unmounting {:?}", self.0);
+    }
+}
+
+/// A task that no node takes, with a program so large that it gets a file of its own.
+fn bulky(name: &str) -> TaskSpec {
+    // Another for each name: what is stored already is not stored again.
+    let seed = name.len() as u64;
+    let noise: String =
+        (0..400_000_u64).map(|i| char::from(b'a' + ((i * i * 31 + i * seed) % 26) as u8)).collect();
+    let mut spec = TaskSpec::script(name, format!("export default () => '{noise}'"));
+    spec.labels = vec!["nowhere".into()];
+    spec
+}
+
+async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Waits for an event of the task and gives it.
+async fn event(task: &TaskHandle, is_it: impl Fn(&Fact) -> bool) -> Fact {
+    let mut events = task.events(EventNumber(0)).await.unwrap();
+    while let Some(followed) = events.next().await {
+        match followed.unwrap() {
+            Followed::Event(event) if is_it(&event.fact) => return event.fact,
+            _ => {}
+        }
+    }
+    panic!("the task ended without it");
+}
+
+/// The orchestrator loses its journal to `cause`, refuses work saying `why`, and goes on when it is
+/// dropped.
+async fn orchestrator_outlives<C>(cause: impl FnOnce(&Path) -> Option<C>, why: &str) {
+    without_privileges();
+    let mesh = Mesh::start(1).await;
+    let waiting = mesh.task(SCRIPT, "").await;
+    event(&waiting, |fact| matches!(fact, Fact::InputRequested { .. })).await;
+    let acknowledged = mesh.client.create_task(bulky("acknowledged")).await.unwrap().id();
+
+    let Some(cause) = cause(&mesh.dir().join("orchestrator/journal")) else { return };
+    let refused = mesh.client.create_task(bulky("refused")).await.unwrap_err().to_string();
+    assert!(refused.contains(why), "{refused}");
+    assert!(refused.contains("mend the disk"), "{refused}");
+    let health = mesh.client.health().await.unwrap();
+    assert!(health.journal.contains(why), "{}", health.journal);
+    // Small work as well as large, on tasks that there are as well as new ones.
+    let refused = waiting.send(Value::Text("lost".into())).await.unwrap_err().to_string();
+    assert!(refused.contains("journal") || refused.contains("write"), "{refused}");
+
+    drop(cause);
+    until("the orchestrator goes on by itself", async || {
+        mesh.client.create_task(bulky("later")).await.ok()
+    })
+    .await;
+    until("the waiting task takes input", async || {
+        waiting.send(Value::Text("here".into())).await.ok()
+    })
+    .await;
+    assert_eq!(waiting.result().await.unwrap(), Value::Text("here".into()));
+    assert_eq!(mesh.appended(), ["before", "after"]);
+    let filter = TaskFilter { status: String::new(), after: None, limit: 1_000 };
+    let listed = mesh.client.tasks(filter).await.unwrap();
+    assert!(listed.iter().any(|task| task.id == acknowledged), "{listed:?}");
+    assert_eq!(mesh.client.verify().await.unwrap().1, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_orchestrator_outlives_a_disk_that_may_only_be_read() {
+    orchestrator_outlives(ReadOnly::mount, "Read-only file system").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_orchestrator_outlives_a_folder_that_it_may_not_enter() {
+    orchestrator_outlives(|dir| Some(Barred::bar(dir)), "Permission denied").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_wait_for_a_ledger_that_cannot_be_written() {
+    without_privileges();
+    let mesh = Mesh::start(1).await;
+    for method in ["append", "careful"] {
+        let script = SCRIPT.replace("append('after", &format!("{method}('after"));
+        let waiting = mesh.task(&script, "").await;
+        event(&waiting, |fact| matches!(fact, Fact::InputRequested { .. })).await;
+        let barred = Barred::bar(&mesh.dir().join("tools/ledger"));
+        waiting.send(Value::Text("here".into())).await.unwrap();
+        let unknown = event(&waiting, |fact| matches!(fact, Fact::CallUnknown { .. })).await;
+        let Fact::CallUnknown { reason, .. } = unknown else { panic!("{unknown:?}") };
+        assert!(reason.contains("ledger") && reason.contains("Permission denied"), "{reason}");
+        let before = mesh.appended();
+        assert_eq!(before.last().map(String::as_str), Some("before"), "{method}: nothing was done");
+
+        drop(barred);
+        let result = tokio::time::timeout(Duration::from_secs(60), waiting.result()).await;
+        assert_eq!(result.unwrap().unwrap(), Value::Text("here".into()), "{method}");
+        assert_eq!(mesh.appended().last().map(String::as_str), Some("after"), "{method}");
+        assert_eq!(mesh.appended().len(), before.len() + 1, "{method}: once");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outcome_waits_for_a_ledger_that_cannot_be_written() {
+    without_privileges();
+    let mesh = Mesh::start(1).await;
+    let task = mesh.task("export default (remit) => remit.probe.wait(2000)", "").await;
+    event(&task, |fact| matches!(fact, Fact::CallRequested(_))).await;
+    until("the call has begun", async || {
+        let nodes = mesh.client.nodes().await.unwrap();
+        nodes.into_iter().find(|node| node.role == "tool-node" && node.load == 1)
+    })
+    .await;
+    let barred = Barred::bar(&mesh.dir().join("tools/ledger"));
+    let log = mesh.dir().join("tools.log");
+    until("its outcome waits", async || {
+        std::fs::read_to_string(&log).unwrap().contains("waits for the ledger").then_some(())
+    })
+    .await;
+    drop(barred);
+    let result = tokio::time::timeout(Duration::from_secs(60), task.result()).await;
+    assert_eq!(result.unwrap().unwrap(), Value::Null);
+}

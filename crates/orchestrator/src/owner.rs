@@ -338,7 +338,8 @@ impl Owner {
         for event in events {
             match &event.fact {
                 Fact::GrantRevoked { .. } | Fact::GrantEnded { .. } => self.cut_revoked(),
-                Fact::GrantAdded(_) => {
+                Fact::GrantAdded(grant) => {
+                    self.introduce_soon(grant.grant);
                     if let Some(tasks) = self.services.tasks.upgrade() {
                         tasks.end_needy(self);
                     }

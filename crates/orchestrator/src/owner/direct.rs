@@ -21,9 +21,18 @@ use crate::serve::request::{self, Answer, Settled};
 #[derive(Default)]
 pub(super) struct Paths {
     last: u32,
+    /// Who is to be introduced, while an attempt runs.
+    agent: Option<Rc<AtWork>>,
     standing: BTreeMap<GrantId, Path>,
     /// Tokens for values that the attempt was not told of yet.
     fresh: BTreeMap<CallNumber, Fresh>,
+}
+
+/// The agent node of the running attempt.
+struct AtWork {
+    attempt: Attempt,
+    agent: String,
+    run: run::Client,
 }
 
 struct Path {
@@ -45,27 +54,33 @@ impl Owner {
     /// Introduces the attempt's agent node to the tool node of each grant that says so. Until the two
     /// have met, and if they cannot, everything goes through here.
     pub(super) fn introduce_all(self: &Rc<Self>, attempt: Attempt, agent: &str, run: &run::Client) {
-        let grants: Vec<GrantId> = self.with(|task| {
-            let grants = task.grants().map(|held| held.grant.grant);
-            grants.filter(|grant| task.may_introduce(*grant)).collect()
-        });
+        let at_work = AtWork { attempt, agent: agent.to_owned(), run: run.clone() };
+        self.direct.borrow_mut().agent = Some(Rc::new(at_work));
+        let grants: Vec<GrantId> =
+            self.with(|task| task.grants().map(|held| held.grant.grant).collect());
         for grant in grants {
-            let (owner, agent, run) = (Rc::clone(self), agent.to_owned(), run.clone());
-            tokio::task::spawn_local(async move {
-                if let Err(failure) = owner.introduce(grant, (attempt, agent), &run).await {
-                    let task = owner.key().task;
-                    tracing::info!(%task, %grant, %failure, "there is no direct path");
-                }
-            });
+            self.introduce_soon(grant);
         }
     }
 
-    async fn introduce(
-        self: &Rc<Self>,
-        grant: GrantId,
-        (attempt, agent): (Attempt, String),
-        run: &run::Client,
-    ) -> Result<(), Failure> {
+    /// The same for one grant, which may have come while the attempt runs.
+    pub(super) fn introduce_soon(self: &Rc<Self>, grant: GrantId) {
+        let Some(at_work) = self.direct.borrow().agent.clone() else { return };
+        if !self.with(|task| task.may_introduce(grant)) {
+            return;
+        }
+        let owner = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            if let Err(failure) = owner.introduce(grant, &at_work).await {
+                let task = owner.key().task;
+                tracing::info!(%task, %grant, %failure, "there is no direct path");
+            }
+        });
+    }
+
+    async fn introduce(self: &Rc<Self>, grant: GrantId, at_work: &AtWork) -> Result<(), Failure> {
+        let AtWork { attempt, agent, run } = at_work;
+        let attempt = *attempt;
         let found = self.with(|task| {
             let held = task.grant(grant).map(|held| Rc::new(held.grant.clone()));
             held.zip(task.links(grant))
@@ -89,7 +104,7 @@ impl Owner {
         let ticket = ticket::fresh();
         let spec = introduce::Spec {
             ticket: &ticket,
-            agent: &agent,
+            agent,
             tool: &live.manifest,
             path: &held.path,
             links: &links,

@@ -4,13 +4,14 @@
 use futures::FutureExt as _;
 use remit_core::event::{Event, Fact};
 use remit_core::task::Command;
-use remit_core::{Code, Failure, Task, Value};
+use remit_core::{CallNumber, Code, Failure, Role, Task, Value};
 use remit_schema::object_capnp::object;
 use remit_schema::task_capnp::task_context;
 use remit_vat::exception::to_failure;
 use remit_vat::wire;
 
-use super::super::lab::{Lab, call, create_with, events, over_both_transports, revoke};
+use super::super::super::fakes::who;
+use super::super::lab::{Lab, call, create_with, events, grant, over_both_transports, revoke};
 
 over_both_transports!(
     value_larger_than_was_said_is_never_told,
@@ -19,6 +20,7 @@ over_both_transports!(
     value_that_is_said_to_be_larger_than_the_budget_is_not_kept,
     value_that_is_said_to_be_larger_than_any_may_be_is_not_kept,
     value_that_nobody_asked_to_keep_is_a_failure,
+    grant_that_comes_later_is_introduced_at_once_and_no_other,
     revoked_grant_has_no_introduction,
     attempt_that_ended_has_no_introduction,
     task_that_ended_has_no_introduction,
@@ -161,6 +163,37 @@ async fn until_cut(lab: &Lab) {
     }
 }
 
+async fn grant_that_comes_later_is_introduced_at_once_and_no_other(lab: Lab) {
+    keeps(&lab, &Value::Null, 70_000);
+    let site = lab.start();
+    let owner = create_with(&site, "lab").await;
+    let (context, granted) = lab.attempt(&site).await;
+    let mut asked = context.request_request();
+    asked.get().set_operation(1_000);
+    asked.get().set_tool("lab");
+    asked.get().set_reason("to read much");
+    let asked = tokio::task::spawn_local(asked.send().promise);
+    while site.tasks.inbox("default", None, 9).unwrap().0.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let mut given = grant("lab?route=direct");
+    given.name = String::new();
+    let me = who(Role::Client, "me");
+    site.tasks.give(&owner, CallNumber(1_000), given, &me).await.unwrap();
+    let given = asked.await.unwrap().unwrap().get().unwrap().get_object().unwrap();
+    directly(&lab, &given).await.1.unwrap();
+    assert_eq!(lab.introduced.get(), 1);
+    let other = call(&granted, 2_000, "look").promise.await.unwrap();
+    assert!(!other.get().unwrap().has_kept(), "the first grant does not say so");
+    until_over(&owner, &lab).await;
+}
+
+/// Whatever was introduced goes with the task.
+async fn until_over(owner: &std::rc::Rc<crate::owner::Owner>, lab: &Lab) {
+    owner.fail(Failure::new(Code::Failed, "enough"));
+    until_cut(lab).await;
+}
+
 async fn revoked_grant_has_no_introduction(lab: Lab) {
     keeps(&lab, &Value::Null, 70_000);
     let site = lab.start();
@@ -188,6 +221,5 @@ async fn task_that_ended_has_no_introduction(lab: Lab) {
     let owner = create_with(&site, "lab?route=direct").await;
     let (_context, granted) = lab.attempt(&site).await;
     directly(&lab, &granted).await.1.unwrap();
-    owner.fail(Failure::new(Code::Failed, "enough"));
-    until_cut(&lab).await;
+    until_over(&owner, &lab).await;
 }

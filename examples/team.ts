@@ -1,16 +1,19 @@
 // Counts words with two helpers. Each is handed a third of what is left of the budget, and one
-// folder; what it does not use comes back when it ends.
+// folder, and the last third stays here; what a helper does not use comes back when it ends.
 //
 //   remit run examples/team.ts --grants examples/team.grants.toml
 
 export default async function (remit, input) {
   const roots = input?.roots ?? ["docs", "examples"];
-  const tasks = roots.map((root) =>
+  const dirs = roots.map((root) => remit.files.dir(root));
+  // Of three equal parts one goes to the first helper, then of the two that are left one to the next.
+  const parts = dirs.map((dir, at) => dir.split({ calls: `1/${dirs.length + 1 - at}` }));
+  const tasks = roots.map((root, at) =>
     remit.spawn({
       export: "count",
       name: `count ${root}`,
       input: { root },
-      grants: { dir: remit.files.dir(root).split({ calls: 40 }) },
+      grants: { dir: parts[at] },
     }),
   );
   const counts = await Promise.all(tasks.map((task) => task.result()));

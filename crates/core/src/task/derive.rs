@@ -6,7 +6,7 @@ use super::decide::{Decision, Refusal};
 use super::{Operation, Task};
 use crate::event::{Derivation, Fact, Grant, OnUnknown};
 use crate::failure::{Code, Failure};
-use crate::grant::{Budgets, Caveat, path, text};
+use crate::grant::{Budgets, Caveat, Climb, path, text};
 use crate::id::{CallNumber, GrantId, ObjectId};
 use crate::value::Value;
 
@@ -52,9 +52,32 @@ impl Task {
             None => None,
         };
         let holder = holder.unwrap_or_else(|| "task".into());
-        let mut caveats = read_caveats(&call.args, now_ms)?;
-        let reserve = if call.method == SPLIT { take_purse(&mut caveats)? } else { Budgets::NONE };
+        let (caveats, reserve) = if call.method == SPLIT {
+            let args = self.shares_counted(grant, &call.args)?;
+            let mut caveats = read_caveats(&args, now_ms)?;
+            let purse = take_purse(&mut caveats)?;
+            (caveats, purse)
+        } else {
+            (read_caveats(&call.args, now_ms)?, Budgets::NONE)
+        };
         self.derived(grant, derivation, (caveats, reserve), holder)
+    }
+
+    /// The arguments of a split with each share of a budget, as in `calls: "1/3"`, as the amount that
+    /// it is of what is left now.
+    fn shares_counted(&self, grant: GrantId, args: &Value) -> Result<Value, Failure> {
+        let Value::Fields(fields) = args else { return Ok(args.clone()) };
+        let left = self.left(grant, Climb::default()).left();
+        let count = |(name, value): &(String, Value)| {
+            let is_budget = Budgets::NONE.named().iter().any(|(budget, _)| budget == name);
+            let share = value.as_text().filter(|_| is_budget).and_then(|text| text.split_once('/'));
+            let Some((part, of)) = share else { return Ok((name.clone(), value.clone())) };
+            let left = left.named().find(|(bounded, _)| bounded == name).map(|(_, left)| left);
+            let amount = share_of(name, left, (part, of))?;
+            // The text form writes numbers so, however large.
+            Ok((name.clone(), Value::Text(amount.to_string())))
+        };
+        fields.iter().map(count).collect::<Result<_, _>>().map(Value::Fields)
     }
 
     /// Whether there is anything to use: not revoked, and no failure in place of the object.
@@ -158,6 +181,26 @@ impl Task {
             Operation::Power { .. } => self.granted_to(call),
             _ => None,
         }
+    }
+}
+
+/// How much a share, as in `1/3`, is of what is left; rounded down, and never nothing.
+fn share_of(name: &str, left: Option<u64>, (part, of): (&str, &str)) -> Result<u64, Failure> {
+    let invalid = |why: String| Failure::new(Code::InvalidArgument, why).with_detail(name);
+    let share = part.trim().parse::<u64>().ok().zip(of.trim().parse::<u64>().ok());
+    let Some((part, of)) = share.filter(|(part, of)| 0 < *part && part <= of) else {
+        return Err(invalid(format!("`{part}/{of}` is no share: write one as in {name}: \"1/3\"")));
+    };
+    let Some(left) = left else {
+        let why = format!("nothing bounds `{name}` of this grant, so there is no share of it");
+        return Err(invalid(why));
+    };
+    match u128::from(left) * u128::from(part) / u128::from(of) {
+        0 => {
+            let why = format!("{part}/{of} of {name}={left}, which is what is left, is not one");
+            Err(Failure::new(Code::Denied, why).with_detail(format!("{name}={left}")))
+        }
+        amount => Ok(u64::try_from(amount).unwrap_or(left)),
     }
 }
 

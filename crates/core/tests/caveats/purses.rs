@@ -61,6 +61,40 @@ fn an_empty_purse_refuses() {
 }
 
 #[test]
+fn a_share_is_of_what_is_left_and_is_the_same_in_a_replay() {
+    let mut world = World::running();
+    let root = world.grant("root", vec![Caveat::Calls(120), Caveat::Cost(2)]);
+    assert!(call(&mut world, 1, root) && call(&mut world, 2, root));
+    let object = ObjectId::Grant(root);
+    let split = |world: &mut World, number, budgets: [(&str, Value); 1]| {
+        world.call(number, object, "split", fields(budgets)).unwrap();
+        world.task.grants().last().unwrap().usage.purse
+    };
+    let share = |calls: &str| [("calls", text(calls))];
+    assert_eq!(split(&mut world, 3, share("1/3")), calls(39), "of 118");
+    assert_eq!(split(&mut world, 4, share("1/2")), calls(39), "of 79");
+    assert_eq!(split(&mut world, 5, share("2/2")), calls(40), "the rest");
+    let events = world.journal.len();
+    split(&mut world, 3, share("1/3"));
+    assert_eq!(world.journal.len(), events, "it was split already");
+    let failure = |world: &mut World, number, budgets: [(&str, Value); 1]| {
+        world.call(number, object, "split", fields(budgets)).unwrap();
+        let Some(Fact::CallDenied(denied)) = world.journal.last().map(|event| &event.fact) else {
+            panic!("it was not refused");
+        };
+        denied.failure.clone()
+    };
+    assert_eq!(failure(&mut world, 6, share("1/3")).detail, "calls=0");
+    assert_eq!(failure(&mut world, 7, [("cost", text("1/3"))]).detail, "cost=2");
+    let unbounded = failure(&mut world, 8, [("bytesIn", text("1/3"))]);
+    assert!(unbounded.message.contains("nothing bounds"), "{unbounded}");
+    for (number, wrong) in (9..).zip(["4/3", "0/3", "1/0", "a/b", "1/2/3", "-1/2", "/"]) {
+        let refused = failure(&mut world, number, share(wrong));
+        assert_eq!(refused.code, Code::InvalidArgument, "{wrong}: {refused}");
+    }
+}
+
+#[test]
 fn more_than_is_left_cannot_be_split_off() {
     let mut world = World::running();
     world.grant("root", vec![Caveat::Calls(10)]);

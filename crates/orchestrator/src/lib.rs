@@ -15,6 +15,9 @@ pub mod owner;
 pub mod pins;
 pub mod placer;
 mod places;
+#[cfg(test)]
+#[path = "../../core/tests/property/config.rs"]
+mod property;
 pub mod refs;
 pub mod registry;
 pub mod retention;

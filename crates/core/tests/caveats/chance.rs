@@ -2,9 +2,9 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use remit_core::Value;
-use remit_core::grant::{Caveat, Guard, Literal, Number, Rate, Span, Step, Test};
+use remit_core::grant::{Caveat, Guard, Literal, Need, Number, Rate, Span, Step, Test};
 use remit_core::manifest::Manifest;
+use remit_core::{ObjectId, TaskId, Value};
 
 use super::world;
 
@@ -24,9 +24,19 @@ pub(crate) struct Call {
     /// The times of the calls before it, and how many of them are in flight.
     pub(crate) before: Vec<u64>,
     pub(crate) in_flight: u32,
+    /// Whether the grant and the task that may be required are alive.
+    pub(crate) alive: [bool; 2],
+    /// What it returns, and the interface of the object beside it.
+    pub(crate) result: Value,
+    pub(crate) object: Option<&'static str>,
 }
 
 impl Call {
+    /// Whether something that may be required is alive.
+    pub(crate) fn lives(&self, need: &Need) -> bool {
+        self.alive[usize::from(matches!(need, Need::Task(_)))]
+    }
+
     /// Where it acts.
     pub(crate) fn paths(&self) -> Vec<String> {
         let given = self.args.iter().filter(|(name, _)| self.path_args.contains(name));
@@ -65,8 +75,10 @@ pub(crate) fn call() -> impl Strategy<Value = Call> {
     let words = (path(), path(), vec(path(), 0..3), text(), number_value());
     let times = (vec(0..60_u64, 0..6), 0..200_u64, 0..4_u32);
     let user = prop::sample::select(&["task", "ann", "bob"][..]);
-    (methods, words, times, user, any::<[bool; 2]>()).prop_map(
-        |(method, (path, other, paths, text, number), (before, now_ms, in_flight), user, given)| {
+    let alive = prop::sample::select(&[[true; 2], [true; 2], [true, false], [false, true]][..]);
+    (methods, words, (times, alive, result()), user, any::<[bool; 2]>()).prop_map(
+        |(method, (path, other, paths, text, number), (times, alive, result), user, given)| {
+            let (before, now_ms, in_flight) = times;
             let value = |name: &str| match name {
                 "path" => Value::Text(path.clone()),
                 "paths" if given[1] => {
@@ -94,9 +106,24 @@ pub(crate) fn call() -> impl Strategy<Value = Call> {
                 now_ms: 100 + now_ms,
                 before: before.into_iter().map(|at| 40 + at).collect(),
                 in_flight,
+                alive,
+                result: result.0,
+                object: result.1,
             }
         },
     )
+}
+
+/// What a call returns, and the interface of the object beside it.
+fn result() -> impl Strategy<Value = (Value, Option<&'static str>)> {
+    let object = || Value::Object(ObjectId::Grant(remit_core::GrantId(1)));
+    let value = prop_oneof![
+        6 => (0..60_usize).prop_map(|bytes| Value::Text("x".repeat(bytes))),
+        1 => Just(object()),
+        1 => Just(Value::List(vec![Value::Fields(vec![("it".into(), object())])])),
+    ];
+    let beside = vec![None, None, None, Some("Dir"), Some("File"), Some("")];
+    (value, prop::sample::select(beside))
 }
 
 /// The tool of the calls: one of each kind of argument, and one name that is a path to one method
@@ -191,18 +218,27 @@ pub(crate) fn caveat() -> impl Strategy<Value = Caveat> {
         1 => prop::sample::select(&["user == 'task'", "method != 'read'"][..])
             .prop_map(|source| Caveat::Cel(source.into())),
         1 => Just(Caveat::NoObjects),
-        1 => prop_oneof![Just(vec!["Dir".to_owned()]), Just(Vec::new())].prop_map(Caveat::Facet),
+        2 => vec(prop::sample::select(&["Dir", "File"][..]).prop_map(str::to_owned), 0..3)
+            .prop_map(Caveat::Facet),
+        2 => (0..80_u64).prop_map(Caveat::ResultBytes),
         2 => (90..200_u64).prop_map(Caveat::NotBefore),
         2 => (150..320_u64).prop_map(Caveat::Expires),
         2 => (20..200_u64).prop_map(Caveat::IdleExpiry),
         2 => (0..8_u64).prop_map(Caveat::Calls),
         1 => (0..2_000_u64).prop_map(Caveat::BytesIn),
+        2 => (0..800_u64).prop_map(Caveat::BytesOut),
         2 => rate.prop_map(|(count, per_ms)| Caveat::Rate(Rate { count, per_ms })),
         2 => (0..5_u32).prop_map(Caveat::Concurrency),
         1 => (0..4_u64).prop_map(Caveat::Cost),
         1 => users.prop_map(Caveat::Audience),
         1 => (0..4_u32).prop_map(Caveat::DelegationDepth),
         1 => methods().prop_map(Caveat::RequiresApproval),
+        1 => prop_oneof![
+            Just(Need::Grant("other".into())),
+            Just(Need::Task(TaskId::from_bytes([7; 16]))),
+        ]
+        .prop_map(Caveat::Requires),
+        1 => Just(Caveat::Direct),
         1 => Just(Caveat::Label("x".into())),
         1 => Just(Caveat::Unknown("moon=full".into())),
     ]

@@ -3,6 +3,7 @@
 //! An object that goes out and comes back is itself; no object is ever seen unwrapped, by the agent
 //! or by the tool; revoking cancels; an answer is the same before and after a promise resolves.
 
+mod tool;
 mod world;
 
 use proptest::prelude::*;
@@ -10,7 +11,9 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use tokio::sync::Mutex;
 use tokio::task::LocalSet;
 
-use self::world::{METHODS, World};
+use self::world::{METHODS, NEVER, World};
+use super::lab::Transport;
+use crate::property::{cases, config};
 
 /// One thing that an agent or a person does. Objects are counted over those that the agent holds,
 /// and again from the first one.
@@ -22,12 +25,17 @@ enum Step {
     Open(usize, usize, usize),
     /// Narrows to these methods.
     Attenuate(usize, u8),
-    /// Lends the second to the tool in a call on the first, which gives it back.
-    Lend(usize, usize),
+    /// Calls what returns objects inside a value.
+    All(usize),
+    /// Lends the second to the tool in a call on the first, which gives it back; bare, or inside a
+    /// value.
+    Lend(usize, usize, bool),
     /// Makes a call that does not end.
     Hang(usize),
-    /// Takes the grant of an object back.
-    Revoke(usize),
+    /// Takes the grant of an object back, once what hangs has reached the tool or before.
+    Revoke(usize, bool),
+    /// Takes the grant of a call back that does not end, likewise.
+    Cut(usize, bool),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -36,30 +44,32 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (object.clone(), method.clone()).prop_map(|(o, m)| Step::Call(o, m)),
         3 => (object.clone(), 0..2_usize, method).prop_map(|(o, how, m)| Step::Open(o, how, m)),
         3 => (object.clone(), any::<u8>()).prop_map(|(o, mask)| Step::Attenuate(o, mask)),
-        3 => (object.clone(), any::<u16>()).prop_map(|(o, l)| Step::Lend(o, l.into())),
-        1 => object.clone().prop_map(Step::Hang),
-        1 => object.prop_map(Step::Revoke),
+        2 => object.clone().prop_map(Step::All),
+        3 => (object.clone(), any::<u16>(), any::<bool>())
+            .prop_map(|(o, l, nested)| Step::Lend(o, l.into(), nested)),
+        2 => object.clone().prop_map(Step::Hang),
+        1 => (object.clone(), any::<bool>()).prop_map(|(o, arrived)| Step::Revoke(o, arrived)),
+        1 => (object, any::<bool>()).prop_map(|(h, arrived)| Step::Cut(h, arrived)),
     ]
-}
-
-/// How many cases are tried: 20,000, or as many as REMIT_CASES says.
-#[expect(clippy::disallowed_methods, reason = "a nightly run asks for more")]
-fn cases() -> u32 {
-    std::env::var("REMIT_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(20_000)
 }
 
 #[test]
 fn the_laws_hold_in_any_life() {
+    hold_over(Transport::SameProcess, cases());
+}
+
+#[test]
+fn the_laws_hold_in_any_life_over_mutual_tls() {
+    // A case takes longer than one in memory.
+    hold_over(Transport::Tls, cases() / 10);
+}
+
+fn hold_over(transport: Transport, cases: u32) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let local = LocalSet::new();
-    let world = Mutex::new(local.block_on(&runtime, World::new()));
+    let world = Mutex::new(local.block_on(&runtime, World::new(transport)));
     // A case goes on where the one before ended, so that smaller ones would be other lives.
-    let config = Config {
-        cases: cases(),
-        max_shrink_iters: 0,
-        failure_persistence: None,
-        ..Config::default()
-    };
+    let config = Config { cases, max_shrink_iters: 0, ..config() };
     let seed = *b"the laws of the membrane, seed 1";
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
     let mut runner = TestRunner::new_with_rng(config, rng);
@@ -67,7 +77,8 @@ fn the_laws_hold_in_any_life() {
         local.block_on(&runtime, async {
             let mut world = world.lock().await;
             for step in &steps {
-                take(&mut world, step).await;
+                let taken = tokio::time::timeout(2 * NEVER, take(&mut world, step)).await;
+                assert!(taken.is_ok(), "{step:?} takes for ever");
             }
             if world.is_old() {
                 world.renew().await;
@@ -75,8 +86,15 @@ fn the_laws_hold_in_any_life() {
         });
         Ok(())
     });
-    local.block_on(&runtime, async { world.lock().await.end().await });
+    let met = local.block_on(&runtime, async {
+        let world = world.lock().await;
+        world.end().await;
+        world.met
+    });
     tried.unwrap();
+    // A law that never meets its case proves nothing.
+    let least = usize::try_from(cases / 400).unwrap();
+    assert!(met.stopped >= least && met.inside >= least && met.lent >= least, "{met:?}");
 }
 
 async fn take(world: &mut World, step: &Step) {
@@ -86,8 +104,10 @@ async fn take(world: &mut World, step: &Step) {
             world.open(object, ["open", "make"][how], METHODS[method]).await;
         }
         Step::Attenuate(object, mask) => world.attenuate(object, mask).await,
-        Step::Lend(object, lent) => world.lend(object, lent).await,
+        Step::All(object) => world.all(object).await,
+        Step::Lend(object, lent, nested) => world.lend(object, lent, nested).await,
         Step::Hang(object) => world.hang(object).await,
-        Step::Revoke(object) => world.revoke(object).await,
+        Step::Cut(hanging, arrived) => world.cut(hanging, arrived).await,
+        Step::Revoke(object, arrived) => world.revoke(object, arrived).await,
     }
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 use remit_core::{Identity, Role};
 use remit_schema::object_capnp::object;
 use remit_vat::authority::Authority;
-use remit_vat::connection::Connection;
+use remit_vat::connection::{Connection, ConnectionOptions};
 use remit_vat::credential::Credential;
+use remit_vat::limits::ConnectionLimits;
 use remit_vat::tls::{Acceptor, Purpose, dial};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
@@ -64,8 +65,10 @@ pub(in super::super) async fn connect(peer: &Identity, purpose: Purpose) -> (imp
 pub(super) fn served_by_a_node(root: object::Client) -> object::Client {
     capnp_rpc::new_future_client(async move {
         let (near, far) = connect(&who(Role::ToolNode, "one"), Purpose::Peer).await;
-        Connection::serve(far, root.client, options());
-        let (root, _): (object::Client, _) = Connection::connect(near, None, options());
+        // The tool's object answers no ping, as a node's port would.
+        let unwatched = || ConnectionOptions { limits: ConnectionLimits::attempt(), ..options() };
+        Connection::serve(far, root.client, unwatched());
+        let (root, _): (object::Client, _) = Connection::connect(near, None, unwatched());
         Ok(root)
     })
 }

@@ -176,6 +176,7 @@ pub(in super::super) fn manifest() -> Manifest {
             method("open", true, "Thing"),
             method("make", false, "Thing"),
             method("look", true, ""),
+            method("all", true, ""),
             method("put", false, ""),
             Method { params: vec![path()], ..method("dir", true, "Thing") },
             Method { params: vec![path()], ..method("read", true, "") },

@@ -1,93 +1,27 @@
 //! An agent, its owner and a tool, and what must be true of them by a model of a few lines.
 
-use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
+use std::time::Duration;
 
-use capnp_rpc::CapabilityServerSet;
 use remit_core::{Code, Failure, GrantId, Value};
 use remit_schema::object_capnp::object;
 use remit_schema::task_capnp::task_context;
 use remit_vat::wire;
 use tokio::task::JoinHandle;
 
-use super::super::lab::{self, Lab, Site, Transport, attenuate, call, lend, said};
+use super::super::lab::{self, Lab, Site, Transport, attenuate, call, said, with};
+use super::tool::{Hung, Own, Tool, is_in};
 use crate::owner::Owner;
 
 /// The methods that grants are narrowed to.
-pub(super) const METHODS: [&str; 6] = ["open", "make", "look", "put", "use", "hang"];
+pub(super) const METHODS: [&str; 7] = ["open", "make", "look", "put", "use", "hang", "all"];
 
 /// Steps after which a task is replaced by a fresh one: its journal is in memory.
 const OLD: u64 = 300;
 
-/// The references of the tool's own: nobody else may ever hold one.
-type Own = Rc<RefCell<CapabilityServerSet<Tool, object::Client>>>;
-
-/// An object of the tool.
-struct Tool {
-    path: String,
-    own: Own,
-    /// Which grants' objects hung and were stopped.
-    seen: Rc<RefCell<u64>>,
-}
-
-impl Tool {
-    fn wrap(self) -> object::Client {
-        let own = Rc::clone(&self.own);
-        let mut own = own.borrow_mut();
-        own.gc();
-        own.new_client(self)
-    }
-}
-
-/// Counts a call as stopped when it is dropped.
-struct Stopped(Rc<RefCell<u64>>);
-
-impl Drop for Stopped {
-    fn drop(&mut self) {
-        *self.0.borrow_mut() += 1;
-    }
-}
-
-impl object::Server for Tool {
-    async fn call(
-        self: Rc<Self>,
-        params: object::CallParams,
-        mut results: object::CallResults,
-    ) -> Result<(), capnp::Error> {
-        let params = params.get()?;
-        let method = wire::text(params.get_method())?;
-        let (_, lent) = wire::value::read(params.get_args()?)?;
-        for client in &lent {
-            assert!(
-                !is_in(&self.own, client).await,
-                "the tool saw an object of its own, unwrapped"
-            );
-        }
-        match method.as_str() {
-            "open" | "make" => {
-                let (own, seen) = (Rc::clone(&self.own), Rc::clone(&self.seen));
-                let object = Self { path: format!("{}{method}.", self.path), own, seen };
-                results.get().set_object(object.wrap());
-            }
-            "use" => {
-                let back = (0..lent.len()).map(|at| Value::Object(u32::try_from(at).unwrap()));
-                wire::value::write(results.get().init_value(), &Value::List(back.collect()), &lent);
-            }
-            "hang" => {
-                let _stopped = Stopped(Rc::clone(&self.seen));
-                std::future::pending::<()>().await;
-            }
-            _ => results.get().init_value().set_text(format!("{}{method}", self.path)),
-        }
-        Ok(())
-    }
-}
-
-/// Whether a reference is one of the tool's own, unwrapped.
-async fn is_in(own: &Own, client: &object::Client) -> bool {
-    let client = capnp::capability::get_resolved_cap(client.clone()).await;
-    own.borrow().get_local_server_of_resolved(&client).is_some()
-}
+/// What takes as long does not come.
+pub(super) const NEVER: Duration = Duration::from_secs(30);
 
 /// What the agent holds, and what the model says of it.
 #[derive(Clone)]
@@ -102,21 +36,38 @@ struct Held {
 
 /// A call that does not end by itself.
 struct Hanging {
+    number: u64,
     chain: Vec<u32>,
     call: JoinHandle<Result<(Value<u32>, u64), Failure>>,
+}
+
+/// How often what the laws speak of was met.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Met {
+    /// Calls at the tool that a revocation stopped.
+    pub(super) stopped: usize,
+    /// Objects that came inside a value.
+    pub(super) inside: usize,
+    /// Objects that went out inside a value and came back.
+    pub(super) lent: usize,
 }
 
 pub(super) struct World {
     site: Site,
     owner: Rc<Owner>,
     own: Own,
-    stopped: Rc<RefCell<u64>>,
-    _lab: Lab,
+    hung: Rc<Hung>,
+    lab: Lab,
     _context: task_context::Client,
     held: Vec<Held>,
     hanging: Vec<Hanging>,
     revoked: Vec<u32>,
+    /// The hanging calls whose grants were taken back.
+    cut: BTreeSet<u64>,
+    /// How many of them were stopped at the tool.
+    stopped: usize,
     number: u64,
+    pub(super) met: Met,
 }
 
 fn bit(method: &str) -> u8 {
@@ -124,11 +75,10 @@ fn bit(method: &str) -> u8 {
 }
 
 impl World {
-    pub(super) async fn new() -> Self {
-        let lab = Lab::new(Transport::SameProcess);
-        let (own, stopped) = (Own::default(), Rc::default());
-        let root = Tool { path: String::new(), own: Rc::clone(&own), seen: Rc::clone(&stopped) };
-        lab.serves(root.wrap());
+    pub(super) async fn new(transport: Transport) -> Self {
+        let lab = Lab::new(transport);
+        let (own, hung) = (Own::default(), Rc::default());
+        lab.serves(Tool::root(&own, &hung));
         let site = lab.start();
         let owner = lab::create(&site).await;
         let (context, client) = lab.attempt(&site).await;
@@ -137,13 +87,16 @@ impl World {
             site,
             owner,
             own,
-            stopped,
-            _lab: lab,
+            hung,
+            lab,
             _context: context,
             held: vec![root],
             hanging: Vec::new(),
             revoked: Vec::new(),
+            cut: BTreeSet::new(),
+            stopped: 0,
             number: 0,
+            met: Met::default(),
         }
     }
 
@@ -153,7 +106,8 @@ impl World {
 
     pub(super) async fn renew(&mut self) {
         self.end().await;
-        *self = Self::new().await;
+        let met = self.met;
+        *self = Self { met, ..Self::new(self.lab.transport).await };
     }
 
     pub(super) async fn end(&self) {
@@ -183,7 +137,11 @@ impl World {
     }
 
     async fn keep(&mut self, held: Held) {
-        assert!(!is_in(&self.own, &held.client).await, "the agent was given an unwrapped object");
+        // Over a wire nobody can look: there, what goes around the membrane is seen by its charges.
+        if matches!(self.lab.transport, Transport::SameProcess) {
+            let bare = is_in(&self.own, &held.client).await;
+            assert!(!bare, "the agent was given an unwrapped object");
+        }
         if held.path.len() < 60 && self.held.len() < 40 {
             self.held.push(held);
         }
@@ -191,7 +149,7 @@ impl World {
 
     pub(super) async fn call(&mut self, object: usize, method: &str) {
         let held = self.pick(object);
-        if method == "hang" || method == "use" {
+        if matches!(method, "hang" | "use" | "all") {
             return;
         }
         let answer = said(call(&held.client, self.next(), method)).await;
@@ -212,7 +170,7 @@ impl World {
 
     pub(super) async fn open(&mut self, object: usize, how: &str, then: &str) {
         let held = self.pick(object);
-        let then = if matches!(then, "hang" | "use") { "look" } else { then };
+        let then = if matches!(then, "hang" | "use" | "all") { "look" } else { then };
         let opening = call(&held.client, self.next(), how);
         let client = opening.pipeline.get_object();
         let before = call(&client, self.next(), then);
@@ -226,9 +184,7 @@ impl World {
         assert_eq!(what(before), what(after), "{then} before and after {how} was answered");
         if opened.is_ok() {
             let inner = Held { client, path: format!("{}{how}.", held.path), ..held };
-            let again = said(call(&inner.client, self.next(), "look")).await;
-            self.check(&inner, "look", &again);
-            self.keep(inner).await;
+            self.is_within(inner).await;
         }
     }
 
@@ -251,7 +207,7 @@ impl World {
         if expected.is_none() {
             let grant = self.owner.with(|task| task.grants().last().unwrap().grant.grant.0);
             let chain = [&held.chain[..], &[grant]].concat();
-            self.keep(Held { client, path: held.path, allows: mask, chain }).await;
+            self.is_within(Held { client, path: held.path, allows: mask, chain }).await;
         }
     }
 
@@ -259,52 +215,90 @@ impl World {
         self.owner.with(|task| task.grant(GrantId(grant)).unwrap().used())
     }
 
-    pub(super) async fn lend(&mut self, object: usize, lent: usize) {
-        let (held, lent) = (self.pick(object), self.pick(lent));
-        let answer = lend(&held.client, self.next(), "use", &lent.client).promise.await;
-        let refused = self.refuses(&held, "use");
-        let answer = match answer {
-            Ok(answer) => answer,
+    /// Whether it is what the model says, and every use of it is charged where the model says: what
+    /// goes around the membrane is charged nowhere.
+    async fn is_within(&mut self, held: Held) {
+        let nearest = *held.chain.last().unwrap();
+        let before = self.used(nearest);
+        let answer = said(call(&held.client, self.next(), "look")).await;
+        self.check(&held, "look", &answer);
+        assert_eq!(self.used(nearest) - before, u64::from(answer.is_ok()), "{}", held.path);
+        self.keep(held).await;
+    }
+
+    /// The objects in what a call returned; none if the model says that it is refused, as it then is.
+    async fn returned(&self, held: &Held, method: &str, call: lab::Call) -> Vec<object::Client> {
+        let refused = self.refuses(held, method);
+        match call.promise.await {
+            Ok(answer) => {
+                assert_eq!(refused, None);
+                wire::value::read(answer.get().unwrap().get_value().unwrap()).unwrap().1
+            }
             Err(error) => {
                 let failure = remit_vat::exception::to_failure(&error);
                 assert_eq!(Some(failure.code), refused, "{failure}");
-                return;
+                Vec::new()
             }
-        };
-        assert_eq!(refused, None);
-        let value = answer.get().unwrap().get_value().unwrap();
-        let (_, mut back) = wire::value::read(value).unwrap();
-        drop(answer);
-        // It is what it was: it answers so, and the use is charged where that one's is.
-        let back = Held { client: back.remove(0), ..lent };
-        let nearest = *back.chain.last().unwrap();
-        let before = self.used(nearest);
-        let answer = said(call(&back.client, self.next(), "look")).await;
-        self.check(&back, "look", &answer);
-        assert_eq!(self.used(nearest) - before, u64::from(answer.is_ok()));
-        self.keep(back).await;
+        }
+    }
+
+    pub(super) async fn lend(&mut self, object: usize, lent: usize, nested: bool) {
+        let (held, lent) = (self.pick(object), self.pick(lent));
+        let record = || Value::List(vec![Value::Fields(vec![("it".into(), Value::Object(0))])]);
+        let what = if nested { record() } else { Value::Object(0) };
+        let table = std::slice::from_ref(&lent.client);
+        let lending = with(&held.client, self.next(), "use", &[("what", what)], table);
+        for client in self.returned(&held, "use", lending).await {
+            // It is what it was: it answers so, and the use is charged where that one's is.
+            self.met.lent += usize::from(nested);
+            self.is_within(Held { client, ..lent.clone() }).await;
+        }
+    }
+
+    /// Calls what returns objects inside a value.
+    pub(super) async fn all(&mut self, object: usize) {
+        let held = self.pick(object);
+        let asking = call(&held.client, self.next(), "all");
+        for (at, client) in self.returned(&held, "all", asking).await.into_iter().enumerate() {
+            self.met.inside += 1;
+            let path = format!("{}all{at}.", held.path);
+            self.is_within(Held { client, path, ..held.clone() }).await;
+        }
     }
 
     pub(super) async fn hang(&mut self, object: usize) {
         let held = self.pick(object);
-        if self.refuses(&held, "hang").is_some() || self.hanging.len() > 3 {
+        // The root's grant is never taken back: one call that goes on to the end is enough.
+        let for_ever = held.chain.len() == 1 && self.hanging.iter().any(|h| h.chain.len() == 1);
+        if self.refuses(&held, "hang").is_some() || for_ever || self.hanging.len() > 3 {
             return;
         }
-        let call = tokio::task::spawn_local(said(call(&held.client, self.next(), "hang")));
-        self.hanging.push(Hanging { chain: held.chain, call });
+        let number = self.next();
+        let call = tokio::task::spawn_local(said(call(&held.client, number, "hang")));
+        self.hanging.push(Hanging { number, chain: held.chain, call });
     }
 
-    pub(super) async fn revoke(&mut self, object: usize) {
-        let grant = *self.pick(object).chain.last().unwrap();
+    pub(super) async fn revoke(&mut self, object: usize, arrived: bool) {
+        self.revoke_last(&self.pick(object).chain, arrived).await;
+    }
+
+    pub(super) async fn cut(&mut self, hanging: usize, arrived: bool) {
+        if let Some(at) = hanging.checked_rem(self.hanging.len()) {
+            self.revoke_last(&self.hanging[at].chain.clone(), arrived).await;
+        }
+    }
+
+    /// Takes a grant back: once all that hangs has reached the tool, or wherever it is by then.
+    async fn revoke_last(&mut self, chain: &[u32], arrived: bool) {
+        let grant = *chain.last().unwrap();
         if grant == 1 || self.revoked.contains(&grant) {
             return;
         }
-        // What hangs must have arrived, to be stopped.
-        let hanging = self.hanging.iter().filter(|h| h.chain.contains(&grant)).count();
-        while self.owner.with(|task| task.open_calls().count()) < self.hanging.len() {
-            tokio::task::yield_now().await;
+        if arrived {
+            let all: BTreeSet<u64> = self.hanging.iter().map(|hanging| hanging.number).collect();
+            let reached = self.hung.until(|reached, _| all.is_subset(reached));
+            tokio::time::timeout(NEVER, reached).await.expect("what hangs reaches the tool");
         }
-        let before = *self.stopped.borrow();
         lab::revoke(&self.owner, grant).await;
         self.revoked.push(grant);
         let (cut, left) =
@@ -313,9 +307,26 @@ impl World {
         let cut: Vec<Hanging> = cut;
         for hanging in cut {
             assert_eq!(hanging.call.await.unwrap().unwrap_err().code, Code::Revoked);
+            self.cut.insert(hanging.number);
         }
-        let _at_most = hanging;
-        assert!(*self.stopped.borrow() <= before + hanging as u64);
+        self.all_that_was_cut_is_stopped().await;
         assert!(self.hanging.iter().all(|hanging| !hanging.call.is_finished()), "others go on");
+    }
+
+    /// Of the calls that reached the tool, those are stopped there whose grants were taken back, and
+    /// no others.
+    async fn all_that_was_cut_is_stopped(&mut self) {
+        // On the way that the cut ones took: what was sent before it is there when it is answered.
+        let root = self.held[0].client.clone();
+        said(call(&root, self.next(), "look")).await.unwrap();
+        let cut = &self.cut;
+        let stopped = self
+            .hung
+            .until(|reached, stopped| reached.intersection(cut).all(|n| stopped.contains(n)));
+        let stopped = tokio::time::timeout(NEVER, stopped).await;
+        let (reached, stopped) = stopped.expect("what was cut is stopped at the tool");
+        assert_eq!(stopped, &reached & cut, "others go on");
+        self.met.stopped += stopped.len() - self.stopped;
+        self.stopped = stopped.len();
     }
 }

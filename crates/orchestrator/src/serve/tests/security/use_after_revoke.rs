@@ -188,6 +188,10 @@ async fn call_in_flight_is_cancelled_and_recorded_as_cut(lab: Lab) {
     }
     revoke(&owner, 1).await;
     assert_eq!(hanging.await.unwrap_err().code, Code::Revoked);
+    while seen(&lab).len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(seen(&lab), ["hang", "stopped"], "and the tool no longer works on it");
     let outcome = owner.with(|task| match task.operation(remit_core::CallNumber(1)) {
         Some(remit_core::task::Operation::Call {
             state: remit_core::task::CallState::Completed(outcome, _),

@@ -110,7 +110,7 @@ fn attempt(triple: &Triple, manifest: &Manifest) -> Result<Tried, TestCaseError>
 }
 
 #[test]
-fn no_call_is_allowed_by_the_child_and_refused_by_the_parent() {
+fn no_call_is_allowed_nor_result_shown_by_the_child_and_refused_by_the_parent() {
     let manifest = manifest();
     let mut runner = proptest::test_runner::TestRunner::new(config());
     runner.run(&triple(), |triple| attempt(&triple, &manifest).map(|_| ())).unwrap();

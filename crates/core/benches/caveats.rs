@@ -1,6 +1,7 @@
 //! What caveats cost: the decision on one call under 0, 4 and 16 of them, and under an expression.
 //!
-//! Run it with `cargo bench -p remit-core`.
+//! Run it with `cargo bench -p remit-core`. It fails if a call through 16 caveats costs more than it
+//! may on top of one through none.
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps says clearly enough what it expected")]
 
@@ -37,6 +38,9 @@ const CAVEATS: [&str; 16] = [
     "notBefore=0s",
     "facet=File",
 ];
+
+/// What 16 caveats may add to a call: to the decision on it, and to taking it into the state.
+const MOST: Duration = Duration::from_micros(2);
 
 /// The time of one decision on a call under a grant with these caveats.
 fn decision(caveats: &[&str], rounds: u32) -> Duration {
@@ -80,9 +84,13 @@ fn charging(caveats: &[&str], rounds: u64) -> Duration {
             Event { number, time_ms: world.now_ms, fact: Fact::CallRequested(request) }
         })
         .collect();
-    let began = Instant::now();
-    events.iter().for_each(|event| world.task.apply(event).unwrap());
-    began.elapsed() / u32::try_from(rounds).unwrap_or(u32::MAX)
+    let best = (0..5).map(|_| {
+        let mut task = world.task.clone();
+        let began = Instant::now();
+        events.iter().for_each(|event| task.apply(event).unwrap());
+        began.elapsed() / u32::try_from(rounds).unwrap_or(u32::MAX)
+    });
+    best.min().unwrap_or_default()
 }
 
 fn main() {
@@ -92,9 +100,11 @@ fn main() {
     println!("profile: {}", if cfg!(debug_assertions) { "debug" } else { "release" });
     let none = decision(&[], rounds);
     println!("decision on a call, no caveats                       {none:>9.0?}");
+    let mut added = Duration::ZERO;
     for count in [4, 16] {
         let some = decision(&CAVEATS[..count], rounds);
         let more = some.saturating_sub(none);
+        added = more;
         println!("  {count:>2} caveats, on top of that                         {more:>9.0?}");
     }
     let cel = decision(&["cel=method=='read' && args.path.startsWith('src')"], rounds);
@@ -106,4 +116,8 @@ fn main() {
     println!("charging a call, no caveats                          {charged:>9.0?}");
     let more = charging(&CAVEATS, u64::from(rounds)).saturating_sub(charged);
     println!("  16 caveats, on top of that                         {more:>9.0?}");
+    added += more;
+    println!("a call through 16 caveats, on top of one with none   {added:>9.0?}");
+    // What is not optimised says nothing.
+    assert!(quick || cfg!(debug_assertions) || added < MOST, "that is more than {MOST:?}");
 }

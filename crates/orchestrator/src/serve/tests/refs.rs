@@ -1,6 +1,7 @@
 //! Sturdy references: what they give back; and what must fail, one file per property.
 
 mod another_identity;
+pub(super) mod audited;
 mod bits_unseen;
 mod caveat_removed;
 mod chain_edited;

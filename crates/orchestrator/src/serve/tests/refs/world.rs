@@ -115,7 +115,7 @@ impl World {
         (site, lease.unwrap())
     }
 
-    fn site(&self) -> Rc<Site> {
+    pub(super) fn site(&self) -> Rc<Site> {
         Rc::clone(&self.site.borrow().as_ref().unwrap().0)
     }
 

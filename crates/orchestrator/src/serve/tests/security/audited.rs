@@ -1,13 +1,197 @@
 //! The audit: each exercise of authority is one record, and a chain that was edited is found.
 
-use remit_core::audit::Decision;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use remit_core::audit::{Decision, Record};
+use remit_core::event::{Approval, ApprovalDecided};
 use remit_core::task::Command;
-use remit_core::{Code, GrantId};
+use remit_core::{Code, Fact, GrantId, TaskId};
+use remit_vat::disk::Disk;
+use remit_vat::wire;
 
-use super::super::lab::{Lab, call, create, over_both_transports, said};
+use super::super::lab::{
+    Lab, Site, Transport, call, create, create_with, events, over, over_both_transports, revoke,
+    said,
+};
+use super::super::questions::{approve, asked, decide, decision, questions};
+use super::manifest_changed::{become_another, other};
+use crate::audit::Audit;
 use crate::audit::query::{Filter, Reader};
+use crate::journal::{Journal as _, SledJournal, record};
+use crate::owner::Owner;
 
-over_both_transports!(no_use_and_no_refusal_is_left_out,);
+over_both_transports!(
+    no_use_and_no_refusal_is_left_out,
+    every_decision_in_a_task_is_one_record_that_says_whose,
+);
+
+/// All records of what was decided in tasks and outside of them.
+async fn audited(lab: &Lab, site: &Site, owner: &Rc<Owner>) -> Vec<Record> {
+    owner.durable(owner.with(|task| task.head().number)).await.unwrap();
+    let audit = &site.tasks.services().audit;
+    let reader = Reader { audit, journal: &*lab.journal, tenant: "default" };
+    let (records, next) = reader.page(&Filter::default(), "", 999).unwrap();
+    assert!(next.is_empty());
+    records
+}
+
+async fn every_decision_in_a_task_is_one_record_that_says_whose(lab: Lab) {
+    let site = lab.start();
+    let owner = create_with(&site, "lab?route=direct&requiresApproval=put").await;
+    let (_context, granted) = lab.attempt(&site).await;
+    let introduced = |event: &remit_core::Event| matches!(event.fact, Fact::Introduced(_));
+    while !events(&lab, owner.key()).iter().any(introduced) {
+        tokio::task::yield_now().await;
+    }
+    for number in [1, 2] {
+        let held = asked(call(&granted, number, "put"));
+        questions(&owner, 1).await;
+        if number == 1 {
+            approve(&owner, number).await.unwrap();
+            held.await.unwrap().unwrap();
+        } else {
+            let no = decision(&owner, number, Approval::Deny);
+            decide(&owner, ApprovalDecided { reason: "no".into(), ..no }).await.unwrap();
+            held.await.unwrap().unwrap_err();
+        }
+    }
+    let changed = other(|m| m.description = "other words".into());
+    let _lease = become_another(&lab, &site.tasks, changed, true);
+    said(call(&granted, 3, "look")).await.unwrap();
+    let end = Command::EndGrant { grant: GrantId(2), reason: "done".into() };
+    owner.record_durably(&end).await.unwrap();
+    revoke(&owner, 1).await;
+    said(call(&granted, 4, "look")).await.unwrap_err();
+
+    let agent = format!("task:{}", owner.key().task);
+    let records = audited(&lab, &site, &owner).await;
+    let told: Vec<(Decision, &str)> =
+        records.iter().map(|record| (record.decision, record.who.as_str())).collect();
+    let creator = owner.with(|task| task.created().creator.clone());
+    use Decision::{
+        Allowed, Approved, Asked, Denied, Ended, Granted, Introduced, Repinned, Revoked,
+    };
+    let expected = [
+        (Granted, &*creator),
+        (Granted, &*creator),
+        (Introduced, &*agent),
+        (Asked, &*agent),
+        (Approved, "me"),
+        (Allowed, &*agent),
+        (Asked, &*agent),
+        (Denied, "me"),
+        (Denied, &*agent),
+        (Repinned, &*agent),
+        (Allowed, &*agent),
+        (Ended, &*agent),
+        (Revoked, "me"),
+        (Denied, &*agent),
+    ];
+    assert_eq!(told, expected);
+    assert!(records[3..8].iter().all(|record| record.digest.is_some() && record.method == "put"));
+    assert!(records[2].subject.ends_with("agent-node/one"), "{:?}", records[2]);
+}
+
+#[test]
+fn every_decision_is_one_of_a_task_or_of_the_mesh() {
+    use Decision as D;
+    // What follows and `refs/audited.rs` see every one of them recorded.
+    let in_tasks = [D::Allowed, D::Denied, D::Granted, D::Revoked, D::Ended, D::Asked];
+    let as_well = [D::Approved, D::Introduced, D::Repinned];
+    let of_the_mesh = super::super::refs::audited::OF_THE_MESH;
+    let all: Vec<D> = in_tasks.into_iter().chain(as_well).chain(of_the_mesh).collect();
+    assert!(D::ALL.iter().all(|decision| all.contains(decision)), "{all:?}");
+}
+
+/// A task's chain and the mesh's, both on one disk.
+struct Kept {
+    disk: Disk,
+    journal: SledJournal,
+    audit: Rc<Audit>,
+    task: TaskId,
+    _dir: tempfile::TempDir,
+}
+
+impl Kept {
+    /// What a task lived through is written to a disk, and four records of the mesh.
+    async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Disk::open(&dir.path().join("journal"), 4 << 20).unwrap();
+        let journal = SledJournal::new(disk.clone());
+        let lived = std::cell::RefCell::new(None);
+        over(Transport::SameProcess, async |lab: Lab| {
+            let site = lab.start();
+            let owner = create(&site).await;
+            let (_context, granted) = lab.attempt(&site).await;
+            said(call(&granted, 1, "put")).await.unwrap();
+            said(call(&granted, 2, "nothing-like-it")).await.unwrap_err();
+            revoke(&owner, 1).await;
+            let task = owner.key().task;
+            let head = lab.journal.head("default", task).unwrap().unwrap();
+            *lived.borrow_mut() = Some((task, events(&lab, owner.key()), head));
+        })
+        .await;
+        let (task, events, mut head) = lived.into_inner().unwrap();
+        head.number = events.last().unwrap().number;
+        journal.append("default", task, events, head).await.unwrap();
+        let audit = Audit::new(disk.clone(), Box::new(|| 7));
+        for who in ["one", "two", "three", "four"] {
+            audit.record("default", Record::new(who, Decision::Joined)).await.unwrap();
+        }
+        Self { disk, journal, audit, task, _dir: dir }
+    }
+
+    fn broken(&self) -> Vec<String> {
+        let reader = Reader { audit: &self.audit, journal: &self.journal, tenant: "default" };
+        let checked = reader.verify("").unwrap();
+        assert_eq!(checked.cursor, "", "all was looked at");
+        checked.broken
+    }
+}
+
+/// The ways to edit what is stored: bytes that are other, and a record that is another, under a
+/// checksum that was mended.
+fn edits(bytes: &[u8]) -> BTreeMap<&'static str, Option<Vec<u8>>> {
+    let mut flipped = bytes.to_vec();
+    let middle = flipped.len() / 2;
+    flipped[middle] ^= 1;
+    let before: [u8; 32] = bytes[1..33].try_into().unwrap();
+    let forged = match wire::event::decode(record::payload(bytes)) {
+        Ok(event) => {
+            let forged = remit_core::Event { time_ms: event.time_ms + 1, ..event };
+            record::seal(&before, &wire::event::encode(&forged)).0
+        }
+        Err(_) => {
+            let known = wire::audit::decode(record::payload(bytes), before).unwrap();
+            let forged = Record { who: "nobody".into(), ..known };
+            record::seal(&before, &wire::audit::encode(&forged)).0
+        }
+    };
+    BTreeMap::from([("flipped", Some(flipped)), ("forged", Some(forged)), ("removed", None)])
+}
+
+#[tokio::test]
+async fn chain_that_was_edited_is_found() {
+    let kept = Kept::new().await;
+    assert_eq!(kept.broken(), Vec::<String>::new());
+    for (prefix, least, names) in
+        [(&b"e"[..], 6, kept.task.to_string()), (b"audit/r", 4, "audit log".to_owned())]
+    {
+        let stored = kept.disk.scan(prefix, prefix, 99).unwrap();
+        assert!(stored.len() >= least, "{} of {names}", stored.len());
+        for (at, (key, whole)) in stored.iter().enumerate() {
+            for (how, edit) in edits(whole) {
+                kept.disk.commit(vec![(key.clone(), edit)]).await.unwrap();
+                let broken = kept.broken();
+                let says = broken.len() == 1 && broken[0].contains(&names);
+                assert!(says, "record {} {how}: {broken:?}", at + 1);
+            }
+            kept.disk.commit(vec![(key.clone(), Some(whole.clone()))]).await.unwrap();
+        }
+    }
+    assert_eq!(kept.broken(), Vec::<String>::new(), "and what is whole is not");
+}
 
 async fn no_use_and_no_refusal_is_left_out(lab: Lab) {
     let site = lab.start();

@@ -22,14 +22,14 @@ over_both_transports!(
 );
 
 /// The lab's tool as it was accepted, changed.
-fn other(change: impl FnOnce(&mut Manifest)) -> Manifest {
+pub(super) fn other(change: impl FnOnce(&mut Manifest)) -> Manifest {
     let mut changed = manifest();
     change(&mut changed);
     changed
 }
 
 /// The tool node registers again, with this tool instead; `accepted` says whether somebody did.
-fn become_another(lab: &Lab, tasks: &Tasks, offered: Manifest, accepted: bool) -> Lease {
+pub(super) fn become_another(lab: &Lab, tasks: &Tasks, offered: Manifest, accepted: bool) -> Lease {
     let tool = || Tool {
         path: String::new(),
         keys: Rc::default(),

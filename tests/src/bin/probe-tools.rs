@@ -133,6 +133,25 @@ impl Probe {
         }
     }
 
+    /// Waits until it is cancelled, and then takes its time to answer.
+    async fn linger(self: Rc<Self>, wait: Wait, call: CallContext) -> Result<(), Failure> {
+        call.cancelled().await;
+        tokio::time::sleep(std::time::Duration::from_millis(wait.ms)).await;
+        Err(fail::cancelled("it took its time"))
+    }
+
+    /// Ends this very process.
+    async fn die(self: Rc<Self>, _: NoArgs, _: CallContext) -> Result<String, Failure> {
+        std::process::abort()
+    }
+
+    /// Appends a line on the side, so that those who should not have come here are seen.
+    async fn turned(self: Rc<Self>, line: Line, call: CallContext) -> Result<String, Failure> {
+        let turned = line.text.chars().rev().collect();
+        self.append(line, call).await?;
+        Ok(turned)
+    }
+
     /// Nanoseconds since this process began: what a script has no clock for.
     async fn stamp(self: Rc<Self>, _: NoArgs, _: CallContext) -> Result<u64, Failure> {
         let since = self.began.elapsed().as_nanos();
@@ -192,6 +211,9 @@ fn probe(effects: PathBuf, offer: Offer) -> Tool {
         .method("put", put, Probe::put)
         .method("spend", Method::effect("Costs something."), Probe::spend)
         .method("wait", Method::effect("Takes a while."), Probe::wait)
+        .method("linger", Method::effect("Takes its time to end."), Probe::linger)
+        .method("die", Method::effect("Ends the process."), Probe::die)
+        .method("turned", Method::pure("The text backwards."), Probe::turned)
         .method("stamp", Method::idempotent("Tells the time."), Probe::stamp)
         .method("clock", Method::idempotent("Tells the machine's time."), Probe::clock)
         .method("large", Method::read_only("A large text."), Probe::large)

@@ -7,7 +7,7 @@ use futures::future::join_all;
 use remit_core::task::{CallState, Command, Operation};
 use remit_core::{Attempt, CallNumber, Code, Failure, GrantId, ObjectId, Outcome};
 
-use super::Owner;
+use super::{Owner, TaskKey};
 use crate::serve::request::{self, Answer, Settled};
 use crate::tasks::BUILT_IN;
 
@@ -115,10 +115,13 @@ impl Owner {
             let grant = task.request(call).and_then(|request| task.grant(request.grant));
             grant.map(|held| held.grant.node.clone())
         });
+        let passed = self.passed_on(call);
+        let waits = passed.is_some() || node.as_deref() == Some(BUILT_IN);
+        if let Some((owner, call)) = passed {
+            Box::pin(owner.stop_call(call, grace)).await;
+        }
         // What the orchestrator itself does is soon done; halfway it would leave loose ends.
-        if node.as_deref() == Some(BUILT_IN)
-            && tokio::time::timeout(grace, self.settled(call)).await.is_ok()
-        {
+        if waits && tokio::time::timeout(grace, self.settled(call)).await.is_ok() {
             return;
         }
         if let Some(forward) = self.forwards.borrow_mut().remove(&call) {
@@ -146,6 +149,19 @@ impl Owner {
         if let Err(error) = self.record(&complete) {
             tracing::warn!(task = %self.key.task, %call, %error, "its end could not be recorded");
         }
+    }
+
+    /// The call as which the owner of another task makes this one, on a grant that came from there:
+    /// that owner alone can tell the tool to stop.
+    fn passed_on(&self, call: CallNumber) -> Option<(Rc<Self>, CallNumber)> {
+        let grant = self.with(|task| task.request(call).map(|request| request.grant))?;
+        let origin = self.origin_of(grant)?;
+        let key = TaskKey { tenant: self.key.tenant.clone(), task: origin.task };
+        let owner = self.services.tasks.upgrade()?.working(&key).ok()?;
+        let own = self.tool_key(call);
+        let passed = owner.with(|task| task.delegated_call(origin.grant, &own))?;
+        let is_open = owner.with(|task| task.open_calls().any(|(open, _)| open == passed));
+        is_open.then_some((owner, passed))
     }
 
     /// What the tool's node says of a call that was told to stop, and what that cost.

@@ -31,8 +31,12 @@ use crate::person;
 const STREAM_BYTES: usize = 64 << 10;
 const SOON: Duration = Duration::from_secs(60);
 
-/// Runs the task that begins so to its end.
-pub(crate) async fn run(beginning: Vec<Event>, place: &Place, answers: Vec<Answer>) -> Vec<Event> {
+/// Runs the task that begins so to its end. Its journal, and those of the tasks that it spawned.
+pub(crate) async fn run(
+    beginning: Vec<Event>,
+    place: &Place,
+    answers: Vec<Answer>,
+) -> Vec<(String, Vec<Event>)> {
     let own = tempfile::tempdir().unwrap();
     let task = TaskId::new(now_ms(), [7; 10]);
     let journal = Arc::new(MemoryJournal::new());
@@ -53,7 +57,9 @@ pub(crate) async fn run(beginning: Vec<Event>, place: &Place, answers: Vec<Answe
         ended = within(SOON, found.result_request().send()) => drop(ended.unwrap()),
         () = person::answer(&found, answers) => {}
     }
-    journal.read("default", task, EventNumber(0), usize::MAX).unwrap()
+    let all = journal.list("default", None, None, usize::MAX).unwrap();
+    let read = |task| journal.read("default", task, EventNumber(0), usize::MAX).unwrap();
+    all.into_iter().map(|(task, head)| (head.name, read(task))).collect()
 }
 
 fn orchestrator(own: &std::path::Path, journal: Arc<MemoryJournal>) -> Rc<Listener> {

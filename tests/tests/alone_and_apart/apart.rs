@@ -1,11 +1,11 @@
-//! A run with every node a process of its own, each killed once.
+//! A run with every node a process of its own, each killed once, the orchestrator too.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use remit_client::{
     Approval, Decision, Event, EventNumber, Events, Fact, Followed, GrantSpec, Remember, Role,
-    TaskHandle,
+    TaskFilter, TaskHandle,
 };
 use remit_tests::binary;
 use remit_tests::mesh::Mesh;
@@ -13,10 +13,14 @@ use remit_tests::process::{Process, kill};
 
 use crate::example::{Answer, Example, Place};
 
-/// Runs an example to its end. Its worker is killed after its first operation, the agent node some
-/// events later; the tool node is away when the first call comes. None of this may change what the
-/// example does.
-pub(crate) async fn run(example: &Example, place: &Place) -> Vec<Event> {
+/// Runs an example to its end. Its worker is killed after its first operation, then the orchestrator,
+/// and the agent node some events later; the tool node is away when the first call comes. None of
+/// this may change what the example does. The journal of its task, and those of the tasks that it
+/// spawned.
+pub(crate) async fn run(
+    example: &Example,
+    place: &Place,
+) -> (Vec<Event>, Vec<(String, Vec<Event>)>) {
     let mut mesh = Mesh::start(1).await;
     let invite = mesh.client.invite(Role::ToolNode, "work", Duration::from_secs(60)).await.unwrap();
     let mut tools = start_tools(&mesh, place, Some(&invite));
@@ -28,10 +32,14 @@ pub(crate) async fn run(example: &Example, place: &Place) -> Vec<Event> {
     let events = task.events(EventNumber(0)).await.unwrap();
     let answers = example.answers.clone().into();
     let mut watched = Watched { task, events, answers, seen: Vec::new(), name: &example.name };
-    for (number, victim) in [(6, 0), (14, 1)] {
+    for (number, victim) in [(6, 0), (10, 1), (14, 2)] {
         while watched.seen.len() < number && watched.next().await {}
         match victim {
             0 => mesh.agents[0].children().into_iter().for_each(kill),
+            1 => {
+                mesh.orchestrator.kill();
+                mesh.restart_orchestrator();
+            }
             _ => {
                 mesh.agents[0].kill();
                 mesh.restart_agent(0).await;
@@ -40,7 +48,25 @@ pub(crate) async fn run(example: &Example, place: &Place) -> Vec<Event> {
     }
     while watched.next().await {}
     assert!(watched.answers.is_empty(), "{} asks less: {:?}", example.name, watched.answers);
-    watched.seen
+    let family = family(&mesh).await;
+    (watched.seen, family)
+}
+
+/// The journals of all tasks, each to its end.
+async fn family(mesh: &Mesh) -> Vec<(String, Vec<Event>)> {
+    let filter = TaskFilter { limit: 1_000, ..TaskFilter::default() };
+    let mut family = Vec::new();
+    for info in mesh.client.tasks(filter).await.unwrap() {
+        let mut events = mesh.client.task(info.id).events(EventNumber(0)).await.unwrap();
+        let mut seen = Vec::new();
+        while let Some(followed) = events.next().await {
+            if let Followed::Event(event) = followed.unwrap() {
+                seen.push(event);
+            }
+        }
+        family.push((info.name, seen));
+    }
+    family
 }
 
 fn start_tools(mesh: &Mesh, place: &Place, line: Option<&str>) -> Process {

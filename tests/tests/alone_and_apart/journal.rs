@@ -20,10 +20,10 @@ pub(crate) fn attempts(events: &[Event]) -> usize {
 }
 
 /// What a journal says without times, attempts, ids and event numbers, operation by operation: what
-/// runs side by side may be recorded in another order.
+/// runs side by side may be recorded in another order. What is said twice is there twice.
 pub(crate) fn normal(events: &[Event]) -> Vec<String> {
     let names = Names::of(events);
-    let mut lines = BTreeMap::new();
+    let mut lines: BTreeMap<_, Vec<String>> = BTreeMap::new();
     for event in events {
         let Some((what, number, step)) = place(&event.fact) else { continue };
         let number = match what {
@@ -37,9 +37,18 @@ pub(crate) fn normal(events: &[Event]) -> Vec<String> {
             Fact::GrantAdded(grant) => without_manifest(grant),
             fact => format!("{fact:?}"),
         };
-        lines.insert((what, number, step), names.rename(&plain(&text)));
+        lines.entry((what, number, step)).or_default().push(names.rename(&plain(&text)));
     }
-    lines.into_values().collect()
+    lines.values_mut().for_each(|lines| lines.sort());
+    lines.into_values().flatten().collect()
+}
+
+/// What the journals of a task and of those that it spawned say, each with its name.
+pub(crate) fn normal_family(family: &[(String, Vec<Event>)]) -> Vec<(String, Vec<String>)> {
+    let mut normal: Vec<_> =
+        family.iter().map(|(name, events)| (name.clone(), self::normal(events))).collect();
+    normal.sort();
+    normal
 }
 
 /// What has a number that is given in the order of time, by how it came about: grants, and calls of
@@ -157,7 +166,10 @@ fn plain(text: &str) -> String {
             (r#""durationMs", Integer\(\d+\)"#, "\"durationMs\", <time>"),
             // Of the grant's number and the arguments, which are compared themselves.
             (r"\bdigest: \[[\d, ]+\]", "digest: <digest>"),
+            (r"\bseed: \[[\d, ]+\]", "seed: <chance>"),
             (r"\bkey: \[[\d, ]+\]", "key: <id>"),
+            // The number that it has where it came from is given in the order of time.
+            (r"Origin \{ task: TaskId\(<id>\), grant: GrantId\(\d+\) \}", "Origin"),
             (r"/[\w/.-]*/\.tmp\w+", "<folder>"),
         ];
         all.map(|(pattern, instead)| (Regex::new(pattern).unwrap(), instead)).into()
@@ -167,6 +179,26 @@ fn plain(text: &str) -> String {
         text = pattern.replace_all(&text, *instead).into_owned();
     }
     text
+}
+
+#[test]
+fn what_is_said_twice_is_not_what_is_said_once() {
+    let completed = |number| Event {
+        number: remit_core::EventNumber(number),
+        time_ms: number,
+        fact: Fact::CallCompleted {
+            call: CallNumber(1),
+            outcome: remit_core::Outcome::value(remit_core::Value::Null),
+            cost: 0,
+        },
+    };
+    let paused = |number| Event {
+        fact: Fact::TaskPaused { reason: "a look".into(), who: String::new() },
+        ..completed(number)
+    };
+    assert_eq!(normal(&[completed(1)]), normal(&[completed(2)]));
+    assert_ne!(normal(&[completed(1)]), normal(&[completed(1), completed(2)]));
+    assert_ne!(normal(&[paused(1)]), normal(&[paused(1), paused(2)]));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use remit_core::Code;
 use remit_core::grant::text::GrantText;
 use remit_schema::mesh_capnp::{grant_spec, inbox_item, task};
 use remit_vat::connection::within;
@@ -35,10 +36,21 @@ pub(crate) async fn answer(task: &task::Client, answers: Vec<Answer>) {
                 within(SOON, request.send()).await.unwrap();
             }
             Answer::Give(text) => {
-                let mut request = task.give_request();
-                request.get().set_operation(number);
-                write(request.get().init_spec(), text);
-                within(SOON, request.send()).await.unwrap();
+                let give = || {
+                    let mut request = task.give_request();
+                    request.get().set_operation(number);
+                    write(request.get().init_spec(), text);
+                    within(SOON, request.send())
+                };
+                // A tool that has not registered yet cannot be given.
+                loop {
+                    match give().await {
+                        Err(failure) if failure.code == Code::NotFound => {
+                            tokio::time::sleep(Duration::from_millis(2)).await;
+                        }
+                        given => break drop(given.unwrap()),
+                    }
+                }
             }
             Answer::Refuse => {
                 let mut request = task.refuse_request();

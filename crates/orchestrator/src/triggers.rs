@@ -10,6 +10,7 @@ use std::rc::Rc;
 
 use remit_core::task::{Command, Sent};
 use remit_core::{Code, Failure, Identity, TaskId, Value};
+use remit_vat::crash::{self, Step};
 use remit_vat::disk::{Disk, DiskError};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
@@ -107,6 +108,7 @@ impl Triggers {
         webhook: bool,
         encode: impl FnOnce(u64, &[u8]) -> Result<Vec<u8>, Failure>,
     ) -> Result<String, Failure> {
+        crash::point(Step::Received, "trigger");
         let good = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if name.is_empty() || name.len() > 64 || !name.chars().all(good) {
             let why = "a trigger's name is 1 to 64 letters, digits, `-` and `_`";
@@ -129,6 +131,7 @@ impl Triggers {
         // What cannot be read again would never be set off.
         stored::decode(&record)?;
         self.disk.commit(vec![(key, Some(record))]).await.map_err(unwritable)?;
+        crash::point(Step::Flushed, "trigger");
         self.changed.notify_one();
         Ok(secret)
     }

@@ -2,7 +2,7 @@
 //!
 //! A test starts a process with `REMIT_CRASH=STEP:WHAT:N`; at its N-th passage of that point the
 //! process kills itself, as surely as if its machine had lost power. The tests in
-//! `tests/tests/crash_points.rs` list every point.
+//! `tests/tests/crash_points/` list every point.
 
 use std::str::FromStr;
 use std::sync::OnceLock;

@@ -108,11 +108,14 @@ impl TaskServer {
 
     async fn saved(&self, target: Target, spec: RefSpec) -> Result<Reference, capnp::Error> {
         self.owner()?;
+        crash::point(Step::Received, "reference");
         let saving = async {
             let (refs, what) = (self.tasks.refs()?, (&self.key, target));
             refs.save(&self.tasks, what, spec, &self.holder, self.through.as_ref()).await
         };
-        saving.await.map_err(|failure| to_exception(&failure))
+        let made = saving.await.map_err(|failure| to_exception(&failure))?;
+        crash::point(Step::Flushed, "reference");
+        Ok(made)
     }
 
     async fn command(&self, command: &Command) -> Result<Rc<Owner>, capnp::Error> {

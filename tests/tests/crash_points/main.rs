@@ -3,6 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps says clearly enough what it expected")]
 
+mod people;
+mod source;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::process::ExitStatusExt as _;
 use std::time::Duration;
@@ -114,12 +117,18 @@ const ROWS: [Row; 24] = [
     row(Who::ToolNode, Step::Written, "batch", &[1, 2, 6]),
 ];
 
+/// Whether it is a row of the second task's.
+fn is_of_people(row: &Row, passage: u64) -> bool {
+    let same = |own: &Row| (own.step, own.what) == (row.step, row.what);
+    people::ROWS.iter().any(|own| same(own) && own.passages.contains(&passage))
+}
+
 fn rows() -> Vec<Row> {
     let steps = [Step::Decided, Step::Appended, Step::Flushed];
     let recorded = RECORDED.iter().flat_map(|(what, passages)| {
         steps.map(|step| row(Who::Orchestrator, step, what, passages))
     });
-    recorded.chain(ROWS).collect()
+    recorded.chain(ROWS).chain(people::ROWS).collect()
 }
 
 /// What the outside sees of one task, however often its connection is lost.
@@ -242,6 +251,7 @@ fn a_process_may_die_at_every_step() {
     let rows = rows();
     let listed: BTreeSet<&str> = rows.iter().map(|row| row.step.name()).collect();
     assert_eq!(listed, Step::ALL.map(Step::name).into(), "each step has a row");
+    source::check(&rows);
     let deaths: usize = std::thread::scope(|threads| {
         let pass = |share| {
             let own: Vec<Row> = rows.iter().copied().skip(share).step_by(MESHES).collect();
@@ -265,7 +275,11 @@ async fn pass_all(rows: &[Row]) -> usize {
     let mut deaths = 0;
     for row in rows {
         for passage in row.passages {
-            pass(&mut mesh, row, *passage).await;
+            if is_of_people(row, *passage) {
+                people::pass(&mut mesh, row, *passage).await;
+            } else {
+                pass(&mut mesh, row, *passage).await;
+            }
             deaths += 1;
         }
     }

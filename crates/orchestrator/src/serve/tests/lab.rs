@@ -54,6 +54,8 @@ pub(super) struct Lab {
     pub(super) ledger: Rc<RefCell<Option<Value<u32>>>>,
     /// How many agent nodes the tool node expects or serves.
     pub(super) introduced: Rc<Cell<usize>>,
+    /// The tickets of all introductions, as the agent node was told them.
+    pub(super) introductions: Rc<RefCell<Vec<Vec<u8>>>>,
     /// The keys of all calls, as they came.
     pub(super) keys: Rc<RefCell<Vec<Vec<u8>>>>,
     /// What the tool node serves in place of the tool.
@@ -70,10 +72,11 @@ pub(super) struct Site {
 
 struct Node {
     tickets: Rc<RefCell<Vec<Vec<u8>>>>,
+    introductions: Rc<RefCell<Vec<Vec<u8>>>>,
 }
 
 /// A worker process that never ends by itself; dropping it is noticed by nobody here.
-struct Process;
+struct Process(Rc<RefCell<Vec<Vec<u8>>>>);
 
 impl agent_host::Server for Node {
     async fn start(
@@ -83,7 +86,7 @@ impl agent_host::Server for Node {
     ) -> Result<(), capnp::Error> {
         let ticket = params.get()?.get_spec()?.get_ticket()?.to_vec();
         self.tickets.borrow_mut().push(ticket);
-        results.get().set_run(capnp_rpc::new_client(Process));
+        results.get().set_run(capnp_rpc::new_client(Process(Rc::clone(&self.introductions))));
         Ok(())
     }
 }
@@ -91,9 +94,10 @@ impl agent_host::Server for Node {
 impl run::Server for Process {
     async fn introduce(
         self: Rc<Self>,
-        _: run::IntroduceParams,
+        params: run::IntroduceParams,
         _: run::IntroduceResults,
     ) -> Result<(), capnp::Error> {
+        self.0.borrow_mut().push(params.get()?.get_ticket()?.to_vec());
         Ok(())
     }
 
@@ -119,6 +123,7 @@ impl Lab {
             started: Rc::new(Cell::new(true)),
             ledger: Rc::default(),
             introduced: Rc::default(),
+            introductions: Rc::default(),
             keys: Rc::default(),
             root: RefCell::default(),
         }
@@ -164,7 +169,8 @@ impl Lab {
             host: capnp_rpc::new_client(self.host()),
         };
         let tools = registry.register_tools(&who(Role::ToolNode, "one").to_string(), offer);
-        let node = Node { tickets: Rc::clone(&tickets) };
+        let node =
+            Node { tickets: Rc::clone(&tickets), introductions: Rc::clone(&self.introductions) };
         let offer = AgentOffer {
             kinds: vec!["script".into()],
             version: "1".into(),

@@ -16,5 +16,6 @@ mod manifest_changed;
 mod obtained_before;
 mod replay;
 mod sibling;
+mod unwritten;
 mod use_after_revoke;
 mod widen;

@@ -28,7 +28,7 @@ over_both_transports!(
 
 /// A tool that keeps this value as soon as it may, and says that it has so many bytes. Before, it has
 /// nothing to say; after, whoever asks in another way gets the value.
-fn keeps(lab: &Lab, value: &Value<u32>, said: u64) {
+pub(super) fn keeps(lab: &Lab, value: &Value<u32>, said: u64) {
     let (value, digest) = (value.clone(), value.digest().unwrap());
     let kept_once = std::cell::Cell::new(false);
     lab.lies(move |heard, mut results| {
@@ -46,7 +46,7 @@ fn keeps(lab: &Lab, value: &Value<u32>, said: u64) {
 }
 
 /// The number of the first call that goes directly, and how it ended.
-async fn directly(lab: &Lab, granted: &object::Client) -> (u64, Result<u64, Failure>) {
+pub(super) async fn directly(lab: &Lab, granted: &object::Client) -> (u64, Result<u64, Failure>) {
     while lab.introduced.get() == 0 {
         tokio::task::yield_now().await;
     }

@@ -238,6 +238,8 @@ struct CallRequested {
   approval @13 :UInt64;
   # The call on which a person decided so that this one may be made: itself, or an earlier one whose
   # decision was to be remembered; 0: none was asked for.
+  maxCost @14 :UInt64;
+  # What was reserved of every budget of cost above it, until the call ends; 0: nothing.
 }
 
 struct CallCompleted {
@@ -246,7 +248,8 @@ struct CallCompleted {
   call @0 :UInt64;
   outcome @1 :Outcome;
   cost @2 :UInt64;
-  # What the tool says the call cost, in units of its own.
+  # What the tool says the call cost, in units of its own. What was reserved beyond that goes back,
+  # unless nobody knows how it ended; of what exceeds `maxCost` of the request nothing is charged.
 }
 
 struct CallDenied {

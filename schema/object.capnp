@@ -118,6 +118,9 @@ struct Manifest {
     pure @9 :Bool;
     timeoutMs @10 :UInt32;
     # The longest a call may take; 0: the owner's default.
+    maxCost @11 :UInt64;
+    # The most that one call costs, in the tool's units: so much is reserved before it is sent, and no
+    # more is ever charged for it. 0: it does not say.
   }
 
   struct Param {

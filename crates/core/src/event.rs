@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::failure::Failure;
+use crate::failure::{Code, Failure};
 use crate::grant::{Budgets, Caveat};
 use crate::id::{Attempt, CallNumber, EventNumber, GrantId, InputId, ObjectId, TaskId};
 use crate::manifest::Manifest;
@@ -259,6 +259,22 @@ pub struct CallRequested {
     /// whose decision was to be remembered; `None`: none was asked for.
     #[serde(default)]
     pub approval: Option<CallNumber>,
+    /// The most that it costs, which is reserved until it ends; 0: its method does not say.
+    #[serde(default)]
+    pub max_cost: u64,
+}
+
+impl CallRequested {
+    /// What is charged for the call once it has ended so and the tool says that it cost `told`. It
+    /// is never more than what was reserved, if anything was, and all of that as long as nobody
+    /// knows whether it happened.
+    pub fn charged(&self, outcome: &Outcome, told: u64) -> u64 {
+        match (self.max_cost, outcome) {
+            (0, _) => told,
+            (most, Outcome::Failure(failure)) if failure.code == Code::Unknown => most,
+            (most, _) => told.min(most),
+        }
+    }
 }
 
 /// A call by the holder of a grant that was passed on.

@@ -62,6 +62,9 @@ pub struct Method {
     pub pure_: bool,
     /// The longest a call may take, in milliseconds; 0: the owner's default.
     pub timeout_ms: u32,
+    /// The most that one call costs, in units of the tool's own; 0: it does not say.
+    #[serde(default)]
+    pub max_cost: u64,
 }
 
 /// A parameter of a method.
@@ -128,6 +131,12 @@ impl Method {
         for Param { name, required, path, fields } in params {
             texts(hash, &[name]);
             hash.update([*required, *path, *fields].map(u8::from));
+        }
+        // A method that says nothing of it has the hash that it always had. As the length of a name,
+        // which is what may follow otherwise, this would be absurd.
+        if self.max_cost > 0 {
+            hash.update(b"max-cost");
+            hash.update(self.max_cost.to_be_bytes());
         }
     }
 

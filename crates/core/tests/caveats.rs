@@ -8,6 +8,8 @@ mod budgets;
 mod chance;
 #[path = "caveats/checks.rs"]
 mod checks;
+#[path = "caveats/costs.rs"]
+mod costs;
 #[path = "caveats/narrowing.rs"]
 mod narrowing;
 #[path = "property/config.rs"]

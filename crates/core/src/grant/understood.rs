@@ -22,6 +22,8 @@ pub struct Understood {
     pub idempotent: bool,
     /// Whether it can destroy something.
     pub destructive: bool,
+    /// The most that it costs; 0: the method does not say.
+    pub max_cost: u64,
     /// Whether a manifest says what the arguments are called.
     pub(crate) described: bool,
     /// Which arguments are paths.
@@ -62,6 +64,7 @@ impl Understood {
             read_only: method.read_only,
             idempotent: method.idempotent,
             destructive: method.destructive,
+            max_cost: method.max_cost,
             described: place.is_some(),
             path_args,
             paths,

@@ -155,6 +155,7 @@ impl Method {
         ];
         // These are our words and a number, whoever wrote the manifest.
         let plain = [
+            ("maxCost", &self.max_cost.to_string(), &newer.max_cost.to_string()),
             ("annotations", &self.marks(), &newer.marks()),
             ("timeoutMs", &self.timeout_ms.to_string(), &newer.timeout_ms.to_string()),
         ];
@@ -254,6 +255,7 @@ mod tests {
             (changed(|m| m.interfaces[0].methods[0].args_schema = "{}".into()), "arguments"),
             (changed(|m| m.interfaces[0].methods[0].result_schema = "{}".into()), "result"),
             (changed(|m| m.interfaces[0].methods[0].timeout_ms = 5), "timeoutMs"),
+            (changed(|m| m.interfaces[0].methods[0].max_cost = 5), "maxCost: \"0\" -> \"5\""),
             (changed(|m| m.interfaces[0].methods[0].params[0].path = false), "parameters"),
             (changed(|m| m.interfaces[0].methods[0].params[0].required = false), "path?"),
             (changed(|m| m.interfaces[0].methods[0].params[0].fields = true), "fields"),

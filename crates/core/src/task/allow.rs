@@ -26,8 +26,8 @@ impl Task {
             object => Place::Obtained(self.interface_of(object)),
         };
         // What is known only when the call has ended is asked for as one, so that there is some.
-        let bytes_in = charge::bytes(&understood.args);
-        let amount = Budgets { calls: 1, cost: 1, bytes_in, bytes_out: 1 };
+        let (cost, bytes_in) = (understood.max_cost.max(1), charge::bytes(&understood.args));
+        let amount = Budgets { calls: 1, cost, bytes_in, bytes_out: 1 };
         let mut approval = None;
         for ((held, takes), distance) in self.takes(grant, amount).zip(0..) {
             let way = understood::between(&held.grant.path, root)?;

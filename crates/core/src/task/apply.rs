@@ -308,9 +308,10 @@ impl Task {
             }
             Some(Operation::Call { state, request }) => {
                 *state = CallState::Completed(Arc::new(outcome.clone()), at);
-                let grant = request.grant;
+                let request = Arc::clone(request);
                 let elsewhere = self.kept.get(&call).map(|kept| kept.bytes);
-                self.charge_outcome(grant, (outcome, elsewhere), cost);
+                self.charge_outcome(&request, (outcome, elsewhere), cost);
+                let cost = request.charged(outcome, cost);
                 if cost > 0 {
                     self.costs.insert(call, cost);
                 }

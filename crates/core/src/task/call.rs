@@ -131,6 +131,7 @@ impl Task {
             through: call.through,
             delegate: call.delegate.clone(),
             approval,
+            max_cost: understood.max_cost,
         }
     }
 

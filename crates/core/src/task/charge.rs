@@ -143,27 +143,32 @@ impl Task {
         refused.map_or(outcome, Outcome::Failure)
     }
 
-    /// Counts a call that was allowed.
+    /// Counts a call that was allowed. The most that it may cost is reserved until it ends.
     pub(super) fn charge_request(&mut self, request: &CallRequested, now_ms: u64) {
-        let amount = Budgets { calls: 1, bytes_in: bytes(&request.args), ..Budgets::NONE };
+        let (cost, bytes_in) = (request.max_cost, bytes(&request.args));
+        let amount = Budgets { calls: 1, cost, bytes_in, ..Budgets::NONE };
         self.spend(request.grant, amount);
         self.each_above(request.grant, |held| held.usage.begin(&held.grant.caveats, now_ms));
     }
 
-    /// Counts a call that ended.
+    /// Counts a call that ended: what was reserved and not used goes back.
     /// `elsewhere`: the bytes of a value that is not in the outcome.
     pub(super) fn charge_outcome(
         &mut self,
-        grant: GrantId,
+        request: &CallRequested,
         (outcome, elsewhere): (&Outcome, Option<u64>),
         cost: u64,
     ) {
+        let (grant, cost) = (request.grant, request.charged(outcome, cost));
         let bytes_out = match (outcome, elsewhere) {
             (_, Some(bytes)) => bytes,
             (Outcome::Value { value, .. }, None) => bytes(value),
             (Outcome::Failure(_), None) => 0,
         };
-        self.spend(grant, Budgets { bytes_out, cost, ..Budgets::NONE });
+        let more = cost.saturating_sub(request.max_cost);
+        self.spend(grant, Budgets { bytes_out, cost: more, ..Budgets::NONE });
+        let unused = request.max_cost.saturating_sub(cost);
+        self.give_back(Some(grant), Budgets { cost: unused, ..Budgets::NONE });
         self.each_above(grant, |held| held.usage.end());
     }
 
@@ -185,10 +190,17 @@ impl Task {
             .collect();
         for id in below {
             let Some(held) = self.grants.get_mut(&id) else { continue };
-            let mut back = held.usage.empty_purse();
-            if let Some(parent) = held.grant.parent {
-                self.each_above(parent, |held| back = held.usage.take_back(back));
-            }
+            let back = held.usage.empty_purse();
+            let parent = held.grant.parent;
+            self.give_back(parent, back);
+        }
+    }
+
+    /// Takes back a charge of a grant and of all above it.
+    fn give_back(&mut self, grant: Option<GrantId>, amount: Budgets) {
+        let mut back = amount;
+        if let Some(grant) = grant {
+            self.each_above(grant, |held| back = held.usage.take_back(back));
         }
     }
 

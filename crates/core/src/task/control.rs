@@ -347,7 +347,7 @@ impl Task {
         let mut inputs: BTreeSet<InputId> = self.undelivered.drain(..).collect();
         let mut steers: BTreeSet<InputId> = self.steers.drain(..).collect();
         for number in &dropped {
-            let grant = self.request(*number).map(|request| request.grant);
+            let request = self.request(*number).cloned();
             match self.operations.remove(number) {
                 Some(Operation::Input { delivered: Some((input, _)) }) => {
                     inputs.insert(input);
@@ -358,11 +358,11 @@ impl Task {
                 _ => {}
             }
             if self.open.remove(number)
-                && let Some(grant) = grant
+                && let Some(request) = request
             {
                 // It is in flight no more; what it was charged before stays charged.
-                let over = Outcome::Failure(Failure::new(Code::Cancelled, "dropped"));
-                self.charge_outcome(grant, (&over, None), 0);
+                let over = Outcome::Failure(Failure::new(Code::Unknown, "dropped"));
+                self.charge_outcome(&request, (&over, None), 0);
             }
             self.sleeping.remove(number);
             self.costs.remove(number);

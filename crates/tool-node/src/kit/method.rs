@@ -67,6 +67,16 @@ impl Method {
         self
     }
 
+    /// The most that one call costs, in units of the tool's own. So much is reserved of every budget
+    /// before a call is sent, so that calls side by side never exceed one together; what a call does
+    /// not [charge](super::CallContext::charge) goes back, and what it charges beyond that is not
+    /// paid.
+    #[must_use]
+    pub const fn costs_at_most(mut self, units: u64) -> Self {
+        self.meta.max_cost = units;
+        self
+    }
+
     /// It calls [`CallContext::point_of_no_return`](super::CallContext::point_of_no_return) before
     /// the first thing that must not be done twice. A call that was interrupted before is simply
     /// sent again; without this, every interrupted call is a question to a person.

@@ -83,6 +83,7 @@ fn read_method(reader: manifest::method::Reader<'_>) -> Result<Method, Malformed
         destructive: reader.get_destructive(),
         pure_: reader.get_pure(),
         timeout_ms: reader.get_timeout_ms(),
+        max_cost: reader.get_max_cost(),
     })
 }
 
@@ -97,6 +98,7 @@ fn write_method(mut builder: manifest::method::Builder<'_>, method: &Method) {
     builder.set_destructive(method.destructive);
     builder.set_pure(method.pure_);
     builder.set_timeout_ms(method.timeout_ms);
+    builder.set_max_cost(method.max_cost);
     let mut params = builder.init_params(len(method.params.len()));
     for (at, param) in (0..).zip(&method.params) {
         let mut builder = params.reborrow().get(at);

@@ -76,6 +76,7 @@ fn requested(call: u64, object: ObjectId, method: &str, returns: &str, argument:
         through: None,
         delegate: None,
         approval: None,
+        max_cost: 0,
     }))
 }
 

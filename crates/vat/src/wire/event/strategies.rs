@@ -226,8 +226,9 @@ fn manifest() -> impl Strategy<Value = Manifest> {
         fields,
     });
     let texts = [word(), word(), word(), word(), word()];
-    let method = (texts, vec(param, 0..3), any::<[bool; 4]>(), any::<u32>()).prop_map(
-        |([name, description, args_schema, result_schema, returns], params, flags, timeout_ms)| {
+    let method = (texts, vec(param, 0..3), any::<[bool; 4]>(), any::<(u32, u64)>()).prop_map(
+        |([name, description, args_schema, result_schema, returns], params, flags, numbers)| {
+            let (timeout_ms, max_cost) = numbers;
             let [read_only, idempotent, destructive, pure_] = flags;
             Method {
                 name,
@@ -241,6 +242,7 @@ fn manifest() -> impl Strategy<Value = Manifest> {
                 destructive,
                 pure_,
                 timeout_ms,
+                max_cost,
             }
         },
     );
@@ -319,9 +321,10 @@ fn grant() -> impl Strategy<Value = Grant> {
 fn requested() -> impl Strategy<Value = CallRequested> {
     let numbers = (any::<u64>(), attempt(), grant_id(), through());
     let texts = [word(), word(), word()];
-    let flags = (any::<[bool; 2]>(), delegate(), through());
+    let flags = (any::<[bool; 2]>(), delegate(), through(), any::<u64>());
     (numbers, object(), texts, value(), any::<[u8; 32]>(), flags).prop_map(
-        |(numbers, object, [method, path, returns], args, digest, (flags, delegate, approval))| {
+        |(numbers, object, [method, path, returns], args, digest, rest)| {
+            let (flags, delegate, approval, max_cost) = rest;
             CallRequested {
                 call: CallNumber(numbers.0),
                 attempt: numbers.1,
@@ -337,6 +340,7 @@ fn requested() -> impl Strategy<Value = CallRequested> {
                 through: numbers.3,
                 delegate,
                 approval,
+                max_cost,
             }
         },
     )

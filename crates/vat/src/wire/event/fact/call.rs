@@ -27,6 +27,7 @@ pub(super) fn read_requested(r: call_requested::Reader<'_>) -> Result<CallReques
         through: through(r.get_through()),
         delegate: if r.has_delegate() { Some(read_delegate(r.get_delegate()?)?) } else { None },
         approval: through(r.get_approval()),
+        max_cost: r.get_max_cost(),
     })
 }
 
@@ -42,6 +43,7 @@ pub(super) fn write_requested(mut b: call_requested::Builder<'_>, request: &Call
     b.set_returns(&request.returns);
     b.set_read_only(request.read_only);
     b.set_idempotent(request.idempotent);
+    b.set_max_cost(request.max_cost);
     b.set_through(request.through.unwrap_or_default().0);
     b.set_approval(request.approval.unwrap_or_default().0);
     if let Some(delegate) = &request.delegate {

@@ -1,10 +1,13 @@
-//! Readers that do not read cost the orchestrator nothing, and miss nothing when they do.
+//! Readers that do not read cost the orchestrator nothing, and miss nothing when they do; one that
+//! asks for what is gone is told so.
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps says clearly enough what it expected")]
 
-use remit_client::{Event, EventNumber, Events, Fact, Followed, TaskSpec};
+use remit_client::{Code, Error, Event, EventNumber, Events, Fact, Followed, TaskSpec};
+use remit_orchestrator::journal::{Journal as _, SledJournal};
 use remit_tests::following::{AT_MOST, result};
 use remit_tests::mesh::Mesh;
+use remit_vat::disk::Disk;
 
 /// Many: if what one of them does not read were kept for it, that of all would be seen.
 const READERS: usize = 40;
@@ -59,4 +62,26 @@ async fn a_reader_that_does_not_read_resumes_where_it_stood_and_nothing_is_kept_
         assert!(numbers.len() > 1_500, "{}", numbers.len());
         assert!(matches!(seen.last().unwrap().fact, Fact::TaskCompleted(_)));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_before_what_is_kept_is_told_where_the_events_begin() {
+    let mut mesh = Mesh::start(1).await;
+    let task = mesh.task(CHATTY, "").await;
+    result(&task).await;
+    mesh.orchestrator.kill();
+    {
+        let disk = Disk::open(&mesh.dir().join("orchestrator/journal"), 8 << 20).unwrap();
+        SledJournal::new(disk).prune("default", task.id(), EventNumber(500)).await.unwrap();
+    }
+    mesh.restart_orchestrator();
+    let mut gone = task.events(EventNumber(100)).await.unwrap();
+    let told = tokio::time::timeout(AT_MOST, gone.next()).await.unwrap().unwrap();
+    let Err(Error::Failed(failure)) = told else { panic!("{told:?}") };
+    assert_eq!(failure.code, Code::NotFound, "{failure}");
+    assert!(failure.message.contains("event 501 on"), "{failure}");
+    assert!(gone.next().await.is_none(), "that is the end of it");
+    let kept = rest(task.events(EventNumber(500)).await.unwrap()).await;
+    assert_eq!(kept.first().unwrap().number, EventNumber(501));
+    assert!(matches!(kept.last().unwrap().fact, Fact::TaskCompleted(_)));
 }

@@ -54,14 +54,17 @@ impl Folder {
     pub(super) fn open(&self) -> Result<Engine, DiskError> {
         let (dir, cache_bytes) = (&self.dir, self.cache_bytes);
         let waiting = |e: io::Error| failed("waiting for the engine of", dir, &e);
-        if !self.stuck.load(Ordering::Relaxed) {
-            outlast_engine(dir).map_err(waiting)?;
-        }
+        let stuck = self.stuck.load(Ordering::Relaxed) || !outlast_engine(dir).map_err(waiting)?;
         if self.failed.load(Ordering::Relaxed) {
             forget_unsynced(dir).map_err(|e| failed("reading afresh the data file in", dir, &e))?;
         }
-        if self.stuck.load(Ordering::Relaxed) {
-            leave_behind(dir).map_err(|e| failed("copying the data file in", dir, &e))?;
+        if stuck {
+            leave_behind(dir).map_err(|error| {
+                let dir = dir.display();
+                DiskError(format!(
+                    "copying the data file in {dir}, which an engine that stopped in the middle of a write keeps, failed: {error}; make room for the copy, or restart this node"
+                ))
+            })?;
             self.stuck.store(false, Ordering::Relaxed);
         }
         let db = match open_sled(dir, cache_bytes) {
@@ -144,24 +147,23 @@ fn lock(dir: &Path) -> Result<File, DiskError> {
 }
 
 /// The engine's threads may hold its file for a moment after a store of this very process was
-/// closed. Nobody else can: this process has the folder's lock.
+/// closed. Nobody else can: this process has the folder's lock. Says whether they let go of it; one
+/// that stopped in the middle of a write never does.
 #[expect(
     clippy::disallowed_methods,
     reason = "a blocking thread, and nothing tells of a lock's end"
 )]
-fn outlast_engine(dir: &Path) -> io::Result<()> {
-    let Some(data) = data_file(dir)? else { return Ok(()) };
+fn outlast_engine(dir: &Path) -> io::Result<bool> {
+    let Some(data) = data_file(dir)? else { return Ok(true) };
     let begun = Instant::now();
     loop {
         match data.try_lock() {
-            Ok(()) => return Ok(()),
+            Ok(()) => return Ok(true),
             Err(TryLockError::Error(error)) => return Err(error),
             Err(TryLockError::WouldBlock) if begun.elapsed() < limits::DISK_ENGINE_END => {
                 std::thread::sleep(limits::DISK_ENGINE_LOOK);
             }
-            Err(TryLockError::WouldBlock) => {
-                return Err(io::Error::other("it does not end; restart this node"));
-            }
+            Err(TryLockError::WouldBlock) => return Ok(false),
         }
     }
 }

@@ -249,7 +249,8 @@ struct CallCompleted {
   outcome @1 :Outcome;
   cost @2 :UInt64;
   # What the tool says the call cost, in units of its own. What was reserved beyond that goes back,
-  # unless nobody knows how it ended; of what exceeds `maxCost` of the request nothing is charged.
+  # unless nobody knows how it ended, or it timed out; of what exceeds `maxCost` of the request
+  # nothing is charged.
 }
 
 struct CallDenied {

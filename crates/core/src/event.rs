@@ -266,12 +266,16 @@ pub struct CallRequested {
 
 impl CallRequested {
     /// What is charged for the call once it has ended so and the tool says that it cost `told`. It
-    /// is never more than what was reserved, if anything was, and all of that as long as nobody
-    /// knows whether it happened.
+    /// is never more than what was reserved, if anything was, and all of that if nobody knows
+    /// whether it happened, or may still happen.
     pub fn charged(&self, outcome: &Outcome, told: u64) -> u64 {
         match (self.max_cost, outcome) {
             (0, _) => told,
-            (most, Outcome::Failure(failure)) if failure.code == Code::Unknown => most,
+            (most, Outcome::Failure(failure))
+                if matches!(failure.code, Code::Unknown | Code::TimedOut) =>
+            {
+                most
+            }
             (most, _) => told.min(most),
         }
     }

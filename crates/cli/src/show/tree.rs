@@ -68,10 +68,14 @@ fn one(grant: &GrantInfo, paint: Paint) -> String {
         marks.push(format!("last used {}", moment(grant.last_used_ms)));
     }
     marks.push(format!("on {}", text::harmless(&grant.node)));
+    // One that a script narrowed for itself has no name.
+    let named = match grant.name.as_str() {
+        "" => String::new(),
+        name => format!("{} = ", paint.ink(Ink::Name, &text::harmless(name))),
+    };
     let line = format!(
-        "{} {} = {}  {}",
+        "{} {named}{}  {}",
         paint.ink(Ink::Dim, &format!("#{}", grant.grant)),
-        paint.ink(Ink::Name, &text::harmless(&grant.name)),
         text::harmless(&written.to_string()),
         paint.ink(Ink::Dim, &marks.join(", ")),
     );

@@ -68,6 +68,10 @@ fn calls_side_by_side_never_exceed_what_is_left() {
         Command::CompleteCall { call: CallNumber(5), outcome: failed(Code::Unknown), cost: 0 };
     world.must(&lost);
     assert_eq!(spent(&world, 1), 33, "it may have cost all of it");
+    let late =
+        Command::CompleteCall { call: CallNumber(6), outcome: failed(Code::TimedOut), cost: 1 };
+    world.must(&late);
+    assert_eq!(spent(&world, 1), 33, "it may go on, and cost all of it yet");
 }
 
 #[derive(Debug, Clone)]
@@ -83,6 +87,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => Just(None),
         1 => Just(Some(Code::Failed)),
         1 => Just(Some(Code::Unknown)),
+        1 => Just(Some(Code::TimedOut)),
     ];
     let purse = prop_oneof![1 => Just(0), 1 => 1..60_u64];
     let step = prop_oneof![

@@ -42,9 +42,9 @@ pub const LEDGER_PAGE: usize = 1_000;
 /// flight in a busy mesh; what is beyond them, a person is asked about.
 pub const UNDONE_CALLS: usize = 10_000;
 
-/// How long the outcome of a call waits for a ledger that cannot be written: as long as somebody
-/// takes to free a disk, and no longer than owners wait for most calls.
-pub const LEDGER_PATIENCE: Duration = Duration::from_secs(60);
+/// How long the outcome of a call waits for a ledger that cannot be written: longer than a disk that
+/// failed takes to be tried again, and not so long that nobody is told what holds the call up.
+pub const LEDGER_PATIENCE: Duration = Duration::from_secs(15);
 
 /// The first wait before an outcome is recorded once more: a disk that failed is tried again about
 /// then.

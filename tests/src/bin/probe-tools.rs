@@ -121,7 +121,11 @@ impl Probe {
         Ok(line.text.len())
     }
 
+    /// Waits, and has a file beside the effects grow by a byte when it begins.
     async fn wait(self: Rc<Self>, wait: Wait, call: CallContext) -> Result<(), Failure> {
+        let waiting = self.effects.with_file_name("waiting.txt");
+        let begun = OpenOptions::new().create(true).append(true).open(waiting);
+        begun.and_then(|mut file| file.write_all(b".")).map_err(|e| fail::failed(e.to_string()))?;
         call.emit("waiting\n");
         tokio::select! {
             biased;

@@ -1,17 +1,11 @@
 //! Large results go straight from the tool node to the agent node, and nothing else changes.
 
-#![expect(clippy::unwrap_used, reason = "a test that unwraps says clearly enough what it expected")]
-
-use std::time::Duration;
-
-use remit_client::{Event, EventNumber, Fact, Followed, GrantSpec, TaskHandle, TaskSpec, Value};
+use remit_client::{Event, Fact, GrantSpec, TaskSpec, Value};
 use remit_core::{Code, Outcome};
 use remit_tests::fleet::Fleet;
+use remit_tests::following::{AT_MOST, result, until};
 use remit_tests::mesh::{Mesh, Via, now_ms};
 use serde_json::json;
-
-/// Longer than anything here takes on a machine that is busy with other things.
-const AT_MOST: Duration = Duration::from_secs(60);
 
 /// Reads large texts until input says that it is enough, and tells how each began.
 const READS: &str = "export default async (remit) => {
@@ -26,31 +20,6 @@ const READS: &str = "export default async (remit) => {
     }
     return begins;
 }";
-
-/// Follows the task until an event is as wanted, and gives all events up to that one.
-async fn until(task: &TaskHandle, wanted: impl Fn(&Fact) -> bool) -> Vec<Event> {
-    let follow = async {
-        let mut events = task.events(EventNumber(0)).await.unwrap();
-        let mut seen = Vec::new();
-        while let Some(followed) = events.next().await {
-            if let Followed::Event(event) = followed.unwrap() {
-                let found = wanted(&event.fact);
-                seen.push(event);
-                if found {
-                    return seen;
-                }
-            }
-        }
-        panic!("the task's events ended: {seen:#?}");
-    };
-    tokio::time::timeout(AT_MOST, follow).await.unwrap()
-}
-
-async fn result(task: &TaskHandle) -> serde_json::Value {
-    remit_client::value_to_json(
-        &tokio::time::timeout(AT_MOST, task.result()).await.unwrap().unwrap(),
-    )
-}
 
 const fn is_kept(fact: &Fact) -> bool {
     matches!(fact, Fact::BodyKept(_))

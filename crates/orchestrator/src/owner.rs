@@ -8,9 +8,12 @@ pub mod attempt;
 mod control;
 pub mod delivery;
 pub(crate) mod direct;
+mod durability;
 pub mod forward;
 pub mod gate;
+mod in_flight;
 pub mod objects;
+pub mod output;
 mod pin;
 pub mod questions;
 pub mod services;
@@ -28,13 +31,14 @@ use remit_core::event::Event;
 use remit_core::task::{Command, Decision, Refusal};
 use remit_core::{CallNumber, Code, EventNumber, Failure, GrantId, Task, TaskId};
 use remit_vat::crash::{self, Step};
-use remit_vat::watched::{Watched, Watcher};
-use tokio::sync::Notify;
+use remit_vat::watched::Watched;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::AbortHandle;
 
 use self::delivery::Delivery;
 use self::gate::Gate;
 use self::objects::Objects;
+use self::output::Output;
 use self::services::Services;
 
 /// Which task it is, in which tenant.
@@ -61,7 +65,7 @@ pub struct Owner {
     stirred: Notify,
     /// Why no attempt runs, in words for a person.
     detail: RefCell<String>,
-    outputs: RefCell<Vec<tokio::sync::mpsc::Sender<Output>>>,
+    outputs: RefCell<Vec<mpsc::Sender<Output>>>,
     membranes: crate::serve::object::Membranes,
     closing: Cell<bool>,
     winding_down: Cell<bool>,
@@ -71,15 +75,6 @@ pub struct Owner {
     next_review: RefCell<Option<questions::Alarm>>,
     snapshot: snapshot::Last,
     direct: RefCell<direct::Paths>,
-}
-
-/// A piece of output of a call in flight.
-#[derive(Debug, Clone)]
-pub struct Output {
-    /// The call.
-    pub call: CallNumber,
-    /// The piece.
-    pub text: String,
 }
 
 /// What a command led to.
@@ -200,21 +195,6 @@ impl Owner {
         Ok(recorded)
     }
 
-    /// Waits until the journal answers for everything up to `number`.
-    pub async fn durable(&self, number: EventNumber) -> Result<(), Failure> {
-        let mut durable = self.durable.subscribe();
-        let reached = durable
-            .wait_for(|reached| reached.as_ref().map_or(true, |reached| *reached >= number))
-            .await
-            .map_err(|_| Failure::new(Code::Unavailable, "the owner has ended"))?;
-        reached.clone().map(|_| ())
-    }
-
-    /// A view of how far the journal is, for followers.
-    pub fn progress(&self) -> Watcher<Result<EventNumber, Failure>> {
-        self.durable.subscribe()
-    }
-
     /// Fails the task, if it has not ended.
     pub fn fail(self: &Rc<Self>, failure: Failure) {
         if let Err(error) = self.record(&Command::Fail(failure)) {
@@ -232,16 +212,6 @@ impl Owner {
         self.stirred.notify_one();
     }
 
-    /// Waits until no call is on its way any more. Calls that nobody awaited may outlive a script.
-    pub async fn settle_forwards(&self) {
-        let mut progress = self.progress();
-        while !self.forwards.borrow().is_empty() && !self.is_closing() {
-            if progress.changed().await.is_err() {
-                return;
-            }
-        }
-    }
-
     /// Whether it stopped or was told to.
     pub fn is_closing(&self) -> bool {
         self.closing.get()
@@ -250,86 +220,6 @@ impl Owner {
     /// Says why no attempt runs.
     pub(crate) fn explain(&self, detail: impl Into<String>) {
         *self.detail.borrow_mut() = detail.into();
-    }
-
-    /// A feed of the output of calls in flight. A reader that is slow misses some.
-    pub fn outputs(&self) -> tokio::sync::mpsc::Receiver<Output> {
-        let (sender, receiver) = tokio::sync::mpsc::channel(crate::limits::OUTPUT_QUEUE);
-        self.outputs.borrow_mut().push(sender);
-        receiver
-    }
-
-    /// Passes on a piece of output.
-    pub fn emit(&self, output: &Output) {
-        use tokio::sync::mpsc::error::TrySendError;
-        self.outputs.borrow_mut().retain(|sender| {
-            !matches!(sender.try_send(output.clone()), Err(TrySendError::Closed(_)))
-        });
-    }
-
-    fn check_journal(&self) -> Result<(), Failure> {
-        match &*self.durable.borrow() {
-            Ok(_) => Ok(()),
-            Err(failure) => Err(failure.clone()),
-        }
-    }
-
-    /// Hands events to the journal. They are queued in the order of the calls of this function.
-    fn write(self: &Rc<Self>, events: Vec<Event>) {
-        let (Some(first), Some(last)) = (events.first(), events.last()) else { return };
-        let (first, last) = (first.fact.name(), last.number);
-        let append =
-            self.services.journal.append(&self.key.tenant, self.key.task, events, self.head());
-        let owner = Rc::clone(self);
-        tokio::task::spawn_local(async move {
-            match append.await {
-                Ok(()) => {
-                    crash::point(Step::Flushed, first);
-                    owner.reached(last);
-                }
-                Err(error) => owner.halt(Failure::new(
-                    Code::Unavailable,
-                    format!("the task is halted, its journal cannot be written: {error}"),
-                )),
-            }
-        });
-    }
-
-    fn reached(self: &Rc<Self>, number: EventNumber) {
-        self.durable.send_if_modified(|durable| match durable {
-            Ok(before) if *before < number => {
-                *before = number;
-                true
-            }
-            _ => false,
-        });
-        self.deliver();
-        self.take_snapshot_if_due(number);
-    }
-
-    /// Takes nothing, for this reason: it is there to be looked at.
-    pub(crate) fn stand_still(&self, why: Failure) {
-        self.durable.send_if_modified(|durable| {
-            *durable = Err(why);
-            true
-        });
-        self.close();
-    }
-
-    /// The journal failed: what is in memory is worth nothing from here on.
-    fn halt(&self, failure: Failure) {
-        let first = self.durable.send_if_modified(|durable| {
-            let first = durable.is_ok();
-            if first {
-                *durable = Err(failure.clone());
-            }
-            first
-        });
-        if first {
-            tracing::error!(task = %self.key.task, %failure, "halted");
-            self.close();
-            (self.services.halted)(&self.key, &failure);
-        }
     }
 
     /// What follows at once from events, beside the state.
@@ -363,47 +253,6 @@ impl Owner {
                     self.stirred.notify_one();
                 }
                 fact => self.after_question(fact),
-            }
-        }
-    }
-
-    fn cut_revoked(self: &Rc<Self>) {
-        self.cut_paths();
-        self.abort_forwards(|grant| self.with(|task| task.is_revoked(grant)));
-        self.objects.borrow_mut().forget(|object| {
-            self.with(|task| task.grant_of(object).is_none_or(|g| task.is_revoked(g)))
-        });
-        self.complete_aborted(Code::Revoked, "the grant was revoked while the call was in flight");
-    }
-
-    fn abort_forwards(&self, which: impl Fn(GrantId) -> bool) {
-        let calls: Vec<CallNumber> = self.forwards.borrow().keys().copied().collect();
-        for call in calls {
-            let grant = self.with(|task| task.request(call).map(|request| request.grant));
-            if grant.is_none_or(&which)
-                && let Some(handle) = self.forwards.borrow_mut().remove(&call)
-            {
-                handle.abort();
-            }
-        }
-    }
-
-    /// Calls that are open and no longer forwarded end with this code: the tool was told to stop,
-    /// and how far it had come nobody knows.
-    fn complete_aborted(self: &Rc<Self>, code: Code, why: &str) {
-        let aborted: Vec<CallNumber> = self.with(|task| {
-            let open = task.open_calls();
-            open.filter(|(call, request)| {
-                !self.forwards.borrow().contains_key(call)
-                    && (code != Code::Revoked || task.is_revoked(request.grant))
-            })
-            .map(|(call, _)| call)
-            .collect()
-        });
-        for call in aborted {
-            let outcome = remit_core::Outcome::Failure(Failure::new(code, why));
-            if let Err(error) = self.record(&Command::CompleteCall { call, outcome, cost: 0 }) {
-                tracing::warn!(task = %self.key.task, %call, %error, "its end could not be recorded");
             }
         }
     }

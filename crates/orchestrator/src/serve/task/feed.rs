@@ -11,7 +11,8 @@ use remit_vat::wire;
 
 use crate::journal::JournalError;
 use crate::limits;
-use crate::owner::{Output, TaskKey};
+use crate::owner::TaskKey;
+use crate::owner::output::Output;
 use crate::tasks::Tasks;
 
 /// A lease on a feed.

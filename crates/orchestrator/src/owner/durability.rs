@@ -1,0 +1,93 @@
+//! What is on disk: events go to the journal in their order, and the owner halts when it fails.
+
+use std::rc::Rc;
+
+use remit_core::event::Event;
+use remit_core::{Code, EventNumber, Failure};
+use remit_vat::crash::{self, Step};
+use remit_vat::watched::Watcher;
+
+use super::Owner;
+
+impl Owner {
+    /// Waits until the journal answers for everything up to `number`.
+    pub async fn durable(&self, number: EventNumber) -> Result<(), Failure> {
+        let mut durable = self.durable.subscribe();
+        let reached = durable
+            .wait_for(|reached| reached.as_ref().map_or(true, |reached| *reached >= number))
+            .await
+            .map_err(|_| Failure::new(Code::Unavailable, "the owner has ended"))?;
+        reached.clone().map(|_| ())
+    }
+
+    /// A view of how far the journal is, for followers.
+    pub fn progress(&self) -> Watcher<Result<EventNumber, Failure>> {
+        self.durable.subscribe()
+    }
+
+    /// The failure of the journal, if it has failed.
+    pub(super) fn check_journal(&self) -> Result<(), Failure> {
+        match &*self.durable.borrow() {
+            Ok(_) => Ok(()),
+            Err(failure) => Err(failure.clone()),
+        }
+    }
+
+    /// Hands events to the journal. They are queued in the order of the calls of this function.
+    pub(super) fn write(self: &Rc<Self>, events: Vec<Event>) {
+        let (Some(first), Some(last)) = (events.first(), events.last()) else { return };
+        let (first, last) = (first.fact.name(), last.number);
+        let append =
+            self.services.journal.append(&self.key.tenant, self.key.task, events, self.head());
+        let owner = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            match append.await {
+                Ok(()) => {
+                    crash::point(Step::Flushed, first);
+                    owner.reached(last);
+                }
+                Err(error) => owner.halt(Failure::new(
+                    Code::Unavailable,
+                    format!("the task is halted, its journal cannot be written: {error}"),
+                )),
+            }
+        });
+    }
+
+    fn reached(self: &Rc<Self>, number: EventNumber) {
+        self.durable.send_if_modified(|durable| match durable {
+            Ok(before) if *before < number => {
+                *before = number;
+                true
+            }
+            _ => false,
+        });
+        self.deliver();
+        self.take_snapshot_if_due(number);
+    }
+
+    /// Takes nothing, for this reason: it is there to be looked at.
+    pub(crate) fn stand_still(&self, why: Failure) {
+        self.durable.send_if_modified(|durable| {
+            *durable = Err(why);
+            true
+        });
+        self.close();
+    }
+
+    /// The journal failed: what is in memory is worth nothing from here on.
+    pub(super) fn halt(&self, failure: Failure) {
+        let first = self.durable.send_if_modified(|durable| {
+            let first = durable.is_ok();
+            if first {
+                *durable = Err(failure.clone());
+            }
+            first
+        });
+        if first {
+            tracing::error!(task = %self.key.task, %failure, "halted");
+            self.close();
+            (self.services.halted)(&self.key, &failure);
+        }
+    }
+}

@@ -11,11 +11,13 @@ mod grant_info;
 pub mod introduce;
 mod keeper;
 mod mesh;
+mod node_info;
 pub mod object;
 mod questions;
 mod refs;
 pub mod request;
 pub mod task;
+mod task_spec;
 pub mod tasks_tool;
 #[cfg(test)]
 mod tests;
@@ -23,6 +25,8 @@ mod tool_node_port;
 pub mod triggers;
 pub mod viewer;
 
+use remit_core::Failure;
+use remit_vat::exception::to_exception;
 use remit_vat::wire::Malformed;
 
 use crate::limits;
@@ -39,4 +43,9 @@ fn texts(list: capnp::text_list::Reader<'_>) -> Result<Vec<String>, Malformed> {
             Ok(text.to_owned())
         })
         .collect()
+}
+
+/// What a method returns of something that may be refused.
+fn good<T>(result: Result<T, Failure>) -> Result<T, capnp::Error> {
+    result.map_err(|failure| to_exception(&failure))
 }

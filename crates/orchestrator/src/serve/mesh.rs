@@ -4,23 +4,24 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use remit_core::event::{SourceFile, TimeLimits};
+use remit_core::id::NotATaskId;
+use remit_core::identity::NotAnIdentity;
+use remit_core::reference::NotAReference;
 use remit_core::status::Status;
-use remit_core::{Code, Failure, Identity, Reference, Role, TaskId, Value};
-use remit_schema::event_capnp::source_file;
-use remit_schema::mesh_capnp::{grant_spec, mesh, node_info, program, task_spec};
+use remit_core::{Code, Failure, Identity, RefId, Reference, Role, TaskId};
+use remit_schema::mesh_capnp::mesh;
 use remit_vat::crash::{self, Step};
 use remit_vat::exception::to_exception;
-use remit_vat::wire::{self, Malformed};
+use remit_vat::wire::{self, text};
 
 use super::credentials::member;
-use super::{authority, keeper, questions, refs, task, texts};
+use super::{authority, good, keeper, node_info, questions, refs, task, task_spec};
 use crate::limits;
 use crate::owner::TaskKey;
 use crate::refs::{Live, State};
-use crate::registry::{NodeInfo, ToolInfo, manifest_bytes};
+use crate::registry::ToolInfo;
 use crate::site::Site;
-use crate::tasks::{self, GrantRoot, GrantSpec, TaskSpec};
+use crate::tasks;
 
 /// The bootstrap object of a client.
 pub(super) struct MeshServer {
@@ -34,11 +35,19 @@ impl MeshServer {
     }
 
     fn key(&self, id: &str) -> Result<TaskKey, Failure> {
-        let task: TaskId = id.parse().map_err(|error: remit_core::id::NotATaskId| {
-            Failure::new(Code::InvalidArgument, error.to_string())
-        })?;
+        let task: Result<TaskId, NotATaskId> = id.parse();
+        let task = task.map_err(|not| Failure::new(Code::InvalidArgument, not.to_string()))?;
         Ok(TaskKey { tenant: self.who.tenant().to_owned(), task })
     }
+
+    /// The task after which a list goes on; none where it begins.
+    fn after(&self, id: &str) -> Result<Option<TaskId>, Failure> {
+        if id.is_empty() { Ok(None) } else { self.key(id).map(|key| Some(key.task)) }
+    }
+}
+
+fn invalid(why: String) -> capnp::Error {
+    to_exception(&Failure::new(Code::InvalidArgument, why))
 }
 
 member!(MeshServer);
@@ -49,10 +58,9 @@ impl mesh::Server for MeshServer {
         params: mesh::CreateTaskParams,
         mut results: mesh::CreateTaskResults,
     ) -> Result<(), capnp::Error> {
-        let spec = read_spec(params.get()?.get_spec()?)?;
+        let spec = task_spec::read(params.get()?.get_spec()?)?;
         crash::point(Step::Received, "task");
-        let created = self.site.tasks.create(spec, &self.who).await;
-        let owner = created.map_err(|failure| to_exception(&failure))?;
+        let owner = good(self.site.tasks.create(spec, &self.who).await)?;
         crash::point_after_turn(Step::Replied, "task");
         let key = owner.key().clone();
         results.get().set_id(key.task.to_string());
@@ -65,9 +73,9 @@ impl mesh::Server for MeshServer {
         params: mesh::TaskParams,
         mut results: mesh::TaskResults,
     ) -> Result<(), capnp::Error> {
-        let id = wire_text(params.get()?.get_id())?;
-        let key = self.key(&id).map_err(|failure| to_exception(&failure))?;
-        self.site.tasks.get(&key).map_err(|failure| to_exception(&failure))?;
+        let id = text(params.get()?.get_id())?;
+        let key = good(self.key(&id))?;
+        good(self.site.tasks.get(&key))?;
         results.get().set_task(task::client(&self.site.tasks, key, &self.who));
         Ok(())
     }
@@ -78,8 +86,7 @@ impl mesh::Server for MeshServer {
         mut results: mesh::TasksResults,
     ) -> Result<(), capnp::Error> {
         let params = params.get()?;
-        let invalid = |why: String| to_exception(&Failure::new(Code::InvalidArgument, why));
-        let status = match wire_text(params.get_status())?.as_str() {
+        let status = match text(params.get_status())?.as_str() {
             "" => None,
             name => Some(Status::parse(name).ok_or_else(|| {
                 invalid(format!(
@@ -88,16 +95,12 @@ impl mesh::Server for MeshServer {
                 ))
             })?),
         };
-        let after = match wire_text(params.get_after())?.as_str() {
-            "" => None,
-            id => Some(self.key(id).map_err(|failure| to_exception(&failure))?.task),
-        };
+        let after = good(self.after(&text(params.get_after())?))?;
         let limit = match params.get_limit() {
             0 => limits::TASKS_PER_PAGE,
             limit => limit as usize,
         };
-        let listed = self.site.tasks.list(self.who.tenant(), status, after, limit);
-        let listed = listed.map_err(|failure| to_exception(&failure))?;
+        let listed = good(self.site.tasks.list(self.who.tenant(), status, after, limit))?;
         let count = u32::try_from(listed.len()).unwrap_or(u32::MAX);
         let mut list = results.get().init_tasks(count);
         for (at, (id, head)) in (0..count).zip(listed) {
@@ -113,16 +116,12 @@ impl mesh::Server for MeshServer {
         mut results: mesh::InboxResults,
     ) -> Result<(), capnp::Error> {
         let params = params.get()?;
-        let after = match wire_text(params.get_after())?.as_str() {
-            "" => None,
-            id => Some(self.key(id).map_err(|failure| to_exception(&failure))?.task),
-        };
+        let after = good(self.after(&text(params.get_after())?))?;
         let limit = match params.get_limit() {
             0 => limits::QUESTIONS_PER_PAGE,
             limit => limit as usize,
         };
-        let page = self.site.tasks.inbox(self.who.tenant(), after, limit);
-        let (items, more) = page.map_err(|failure| to_exception(&failure))?;
+        let (items, more) = good(self.site.tasks.inbox(self.who.tenant(), after, limit))?;
         if let Some(more) = more {
             results.get().set_more(more.to_string());
         }
@@ -166,9 +165,8 @@ impl mesh::Server for MeshServer {
         _: mesh::AcceptToolResults,
     ) -> Result<(), capnp::Error> {
         let params = params.get()?;
-        let node = wire_text(params.get_node())?;
-        let accepted = self.site.accept(&self.who, &node, params.get_hash()?).await;
-        accepted.map_err(|failure| to_exception(&failure))
+        let node = text(params.get_node())?;
+        good(self.site.accept(&self.who, &node, params.get_hash()?).await)
     }
 
     async fn audit(
@@ -177,11 +175,10 @@ impl mesh::Server for MeshServer {
         mut results: mesh::AuditResults,
     ) -> Result<(), capnp::Error> {
         let params = params.get()?;
-        let cursor = wire_text(params.get_cursor())?;
+        let cursor = text(params.get_cursor())?;
         let reader = authority::reader(&self.site, self.who.tenant());
-        let (records, cursor) = authority::read_filter(params.get_filter()?)
-            .and_then(|filter| reader.page(&filter, &cursor, params.get_limit() as usize))
-            .map_err(|failure| to_exception(&failure))?;
+        let filter = good(authority::read_filter(params.get_filter()?))?;
+        let (records, cursor) = good(reader.page(&filter, &cursor, params.get_limit() as usize))?;
         results.get().set_cursor(&cursor);
         let count = u32::try_from(records.len()).unwrap_or(u32::MAX);
         authority::write_records(results.get().init_records(count), &records);
@@ -193,9 +190,8 @@ impl mesh::Server for MeshServer {
         params: mesh::VerifyAuditParams,
         mut results: mesh::VerifyAuditResults,
     ) -> Result<(), capnp::Error> {
-        let cursor = wire_text(params.get()?.get_cursor())?;
-        let checked = authority::reader(&self.site, self.who.tenant()).verify(&cursor);
-        let checked = checked.map_err(|failure| to_exception(&failure))?;
+        let cursor = text(params.get()?.get_cursor())?;
+        let checked = good(authority::reader(&self.site, self.who.tenant()).verify(&cursor))?;
         let mut results = results.get();
         results.set_checked(checked.count);
         results.set_cursor(&checked.cursor);
@@ -212,10 +208,8 @@ impl mesh::Server for MeshServer {
         params: mesh::HoldersParams,
         mut results: mesh::HoldersResults,
     ) -> Result<(), capnp::Error> {
-        let which = authority::read_selection(params.get()?.get_which()?);
-        let which = which.map_err(|failure| to_exception(&failure))?;
-        let held = self.site.tasks.holders(self.who.tenant(), &which);
-        let held = held.map_err(|failure| to_exception(&failure))?;
+        let which = good(authority::read_selection(params.get()?.get_which()?))?;
+        let held = good(self.site.tasks.holders(self.who.tenant(), &which))?;
         let count = u32::try_from(held.len()).unwrap_or(u32::MAX);
         authority::write_holdings(&self.site, results.get().init_held(count), &held);
         Ok(())
@@ -227,11 +221,9 @@ impl mesh::Server for MeshServer {
         mut results: mesh::RevokeAllResults,
     ) -> Result<(), capnp::Error> {
         let params = params.get()?;
-        let which = authority::read_selection(params.get_which()?);
-        let which = which.map_err(|failure| to_exception(&failure))?;
-        let reason: String = wire_text(params.get_reason())?.chars().take(1000).collect();
-        let revoked = self.site.tasks.revoke_all(&which, &reason, &self.who).await;
-        let revoked = revoked.map_err(|failure| to_exception(&failure))?;
+        let which = good(authority::read_selection(params.get_which()?))?;
+        let reason: String = text(params.get_reason())?.chars().take(1000).collect();
+        let revoked = good(self.site.tasks.revoke_all(&which, &reason, &self.who).await)?;
         let count = u32::try_from(revoked.len()).unwrap_or(u32::MAX);
         authority::write_holdings(&self.site, results.get().init_revoked(count), &revoked);
         Ok(())
@@ -246,7 +238,7 @@ impl mesh::Server for MeshServer {
         let count = u32::try_from(nodes.len()).unwrap_or(u32::MAX);
         let mut list = results.get().init_nodes(count);
         for (at, node) in (0..count).zip(nodes) {
-            write_node(list.reborrow().get(at), &node);
+            node_info::write(list.reborrow().get(at), &node);
         }
         Ok(())
     }
@@ -257,10 +249,9 @@ impl mesh::Server for MeshServer {
         mut results: mesh::DrainResults,
     ) -> Result<(), capnp::Error> {
         let params = params.get()?;
-        let node = wire_text(params.get_node())?;
+        let node = text(params.get_node())?;
         let time = Duration::from_millis(params.get_timeout_ms()).min(limits::DRAIN_LONGEST);
-        let drained = self.site.registry.drain(&node, time).await;
-        let drained = drained.map_err(|failure| to_exception(&failure))?;
+        let drained = good(self.site.registry.drain(&node, time).await)?;
         let mut said = results.get().init_drained();
         said.set_moved(drained.moved);
         said.set_left(drained.left);
@@ -272,8 +263,8 @@ impl mesh::Server for MeshServer {
         params: mesh::UndrainParams,
         _: mesh::UndrainResults,
     ) -> Result<(), capnp::Error> {
-        let node = wire_text(params.get()?.get_node())?;
-        self.site.registry.undrain(&node).map_err(|failure| to_exception(&failure))
+        let node = text(params.get()?.get_node())?;
+        good(self.site.registry.undrain(&node))
     }
 
     async fn invite(
@@ -282,15 +273,12 @@ impl mesh::Server for MeshServer {
         mut results: mesh::InviteResults,
     ) -> Result<(), capnp::Error> {
         let params = params.get()?;
-        let role: Role = wire_text(params.get_role())?.parse().map_err(
-            |error: remit_core::identity::NotAnIdentity| {
-                to_exception(&Failure::new(Code::InvalidArgument, error.to_string()))
-            },
-        )?;
-        let name = wire_text(params.get_name())?;
+        let role: Result<Role, NotAnIdentity> = text(params.get_role())?.parse();
+        let role = role.map_err(|not| invalid(not.to_string()))?;
+        let name = text(params.get_name())?;
         let ttl = Duration::from_millis(params.get_ttl_ms());
-        let line = self.site.invite(&self.who, role, &name, ttl).await;
-        results.get().set_line(line.map_err(|failure| to_exception(&failure))?);
+        let line = good(self.site.invite(&self.who, role, &name, ttl).await)?;
+        results.get().set_line(line);
         Ok(())
     }
 
@@ -347,9 +335,8 @@ impl mesh::Server for MeshServer {
         params: mesh::RestoreParams,
         mut results: mesh::RestoreResults,
     ) -> Result<(), capnp::Error> {
-        let reference = Reference::from_bytes(params.get()?.get_ref()?);
-        let reference =
-            good(reference.map_err(|not| Failure::new(Code::InvalidArgument, not.to_string())))?;
+        let reference = Reference::from_bytes(params.get()?.get_ref()?)
+            .map_err(|not| invalid(not.to_string()))?;
         let tasks = &self.site.tasks;
         let refs = good(tasks.refs())?;
         let restored = good(refs.restore(tasks, &reference, &self.who).await)?;
@@ -386,112 +373,10 @@ impl mesh::Server for MeshServer {
         _: mesh::RevokeRefResults,
     ) -> Result<(), capnp::Error> {
         let params = params.get()?;
-        let id = wire_text(params.get_id())?.parse();
-        let id = good(id.map_err(|not: remit_core::reference::NotAReference| {
-            Failure::new(Code::InvalidArgument, not.to_string())
-        }))?;
-        let reason: String = wire_text(params.get_reason())?.chars().take(1000).collect();
+        let id: Result<RefId, NotAReference> = text(params.get_id())?.parse();
+        let id = id.map_err(|not| invalid(not.to_string()))?;
+        let reason: String = text(params.get_reason())?.chars().take(1000).collect();
         let tasks = &self.site.tasks;
         good(good(tasks.refs())?.revoke(tasks, id, &reason, &self.who).await)
-    }
-}
-
-fn good<T>(result: Result<T, Failure>) -> Result<T, capnp::Error> {
-    result.map_err(|failure| to_exception(&failure))
-}
-
-fn wire_text(text: capnp::Result<capnp::text::Reader<'_>>) -> Result<String, Malformed> {
-    Ok(text?.to_str()?.to_owned())
-}
-
-/// Reads what a task is to be made from.
-pub(super) fn read_spec(reader: task_spec::Reader<'_>) -> Result<TaskSpec, Malformed> {
-    let source = read_source(reader.get_source()?)?;
-    let (input, table) = wire::value::read(reader.get_input()?)?;
-    let input: Value = input.try_map(&mut |_| {
-        Err(Malformed(format!("{} objects in the input: grant them instead", table.len())))
-    })?;
-    let mut grants = Vec::new();
-    for grant in reader.get_grants()?.iter().take(remit_core::limits::MAX_GRANTS + 1) {
-        grants.push(read_grant(grant)?);
-    }
-    Ok(TaskSpec {
-        name: wire_text(reader.get_name())?,
-        agent: wire_text(reader.get_agent())?,
-        source,
-        entry: wire_text(reader.get_entry())?,
-        input,
-        labels: texts(reader.get_labels()?)?,
-        grants,
-        key: wire_text(reader.get_key())?,
-        deadline_ms: reader.get_deadline_ms(),
-        memory_bytes: reader.get_memory_bytes(),
-        limits: TimeLimits {
-            task_ms: reader.get_time_limit_ms(),
-            attempt_ms: reader.get_attempt_limit_ms(),
-            call_ms: reader.get_call_timeout_ms(),
-            kept_ms: reader.get_kept_ms(),
-        },
-        ..TaskSpec::default()
-    })
-}
-
-type Files<'a> = capnp::struct_list::Reader<'a, source_file::Owned>;
-
-fn read_source(files: Files<'_>) -> Result<Vec<SourceFile>, Malformed> {
-    let read = |file: source_file::Reader<'_>| {
-        Ok(SourceFile { path: wire_text(file.get_path())?, text: wire_text(file.get_text())? })
-    };
-    files.iter().take(limits::SOURCE_FILES + 1).map(read).collect()
-}
-
-/// Reads a program, and the path of the file that is run.
-pub(super) fn read_program(
-    reader: program::Reader<'_>,
-) -> Result<(Vec<SourceFile>, String), Malformed> {
-    Ok((read_source(reader.get_source()?)?, wire_text(reader.get_entry())?))
-}
-
-/// Reads a capability that a client hands to a task.
-pub(super) fn read_grant(reader: grant_spec::Reader<'_>) -> Result<GrantSpec, Malformed> {
-    let root = match reader.which()? {
-        grant_spec::Tool(tool) => GrantRoot::Tool {
-            tool: wire_text(tool.get_tool())?,
-            version: wire_text(tool.get_version())?,
-            path: wire_text(tool.get_path())?,
-        },
-        grant_spec::Own(own) => {
-            let manifest = wire::manifest::read(own.get_manifest()?)?;
-            if manifest_bytes(&manifest) > limits::MANIFEST_BYTES {
-                let why = format!("a manifest of more than {} bytes", limits::MANIFEST_BYTES);
-                return Err(Malformed(why));
-            }
-            GrantRoot::Own { object: own.get_object()?, manifest: Arc::new(manifest) }
-        }
-    };
-    let caveats = reader.get_caveats()?.iter().take(limits::CAVEATS + 1);
-    Ok(GrantSpec {
-        name: wire_text(reader.get_name())?,
-        root,
-        caveats: caveats.map(wire::event::read_caveat).collect::<Result<_, _>>()?,
-        on_unknown: wire::event::read_on_unknown(reader.get_on_unknown()?),
-    })
-}
-
-fn write_node(mut info: node_info::Builder<'_>, node: &NodeInfo) {
-    info.set_identity(&node.identity);
-    info.set_role(node.role.as_str());
-    info.set_version(&node.version);
-    info.set_state(match (node.connected, node.draining) {
-        (true, true) => "draining",
-        (true, false) => "connected",
-        (false, _) => "away",
-    });
-    info.set_load(node.load);
-    info.set_last_contact_ms(node.last_contact_ms);
-    let count = u32::try_from(node.labels.len()).unwrap_or(u32::MAX);
-    let mut labels = info.init_labels(count);
-    for (at, label) in (0..count).zip(&node.labels) {
-        labels.set(at, label);
     }
 }

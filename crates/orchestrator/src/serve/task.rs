@@ -14,8 +14,8 @@ use remit_vat::exception::to_exception;
 use remit_vat::wire;
 
 use self::feed::{Feed, Lease};
-use super::questions;
 use super::viewer::ViewerServer;
+use super::{questions, task_spec};
 use crate::journal::TaskHead;
 use crate::limits;
 use crate::owner::{Owner, TaskKey};
@@ -242,7 +242,7 @@ impl task::Server for TaskServer {
         mut results: task::UpgradeResults,
     ) -> Result<(), capnp::Error> {
         let params = params.get()?;
-        let (source, entry) = super::mesh::read_program(params.get_program()?)?;
+        let (source, entry) = task_spec::read_program(params.get_program()?)?;
         let program = Program {
             source,
             entry,
@@ -330,7 +330,7 @@ impl task::Server for TaskServer {
         params: task::GrantParams,
         mut results: task::GrantResults,
     ) -> Result<(), capnp::Error> {
-        let spec = super::mesh::read_grant(params.get()?.get_spec()?)?;
+        let spec = task_spec::read_grant(params.get()?.get_spec()?)?;
         let owner = self.owner()?;
         let granted = self.tasks.grant(&owner, spec, &self.holder).await;
         results.get().set_grant(granted.map_err(|failure| to_exception(&failure))?.0);
@@ -368,7 +368,7 @@ impl task::Server for TaskServer {
     ) -> Result<(), capnp::Error> {
         let params = params.get()?;
         let operation = CallNumber(params.get_operation());
-        let spec = super::mesh::read_grant(params.get_spec()?)?;
+        let spec = task_spec::read_grant(params.get_spec()?)?;
         let given = self.tasks.give(&self.owner()?, operation, spec, &self.holder).await;
         results.get().set_grant(given.map_err(|failure| to_exception(&failure))?.0);
         Ok(())

@@ -7,7 +7,7 @@ use remit_schema::trigger_capnp::{kept_trigger, trigger, triggers};
 use remit_vat::exception::to_exception;
 use remit_vat::wire::{self, Malformed};
 
-use super::mesh::read_spec;
+use super::task_spec;
 use crate::limits;
 use crate::tasks::GrantRoot;
 use crate::triggers::schedule::{Missed, NotASchedule, Schedule};
@@ -162,7 +162,7 @@ fn read(reader: kept_trigger::Reader<'_>) -> Result<Read, Malformed> {
         trigger::missed::All(()) => Missed::All,
     };
     let does = match trigger.get_does().which()? {
-        trigger::does::Task(spec) => Does::Task(Box::new(read_spec(spec?)?)),
+        trigger::does::Task(spec) => Does::Task(Box::new(task_spec::read(spec?)?)),
         trigger::does::Send(send) => {
             let (value, _) = wire::value::read(send.get_value()?)?;
             let value: Value = value.try_map(&mut |_| {

@@ -17,6 +17,7 @@ mod questions;
 mod refs;
 pub mod request;
 pub mod task;
+mod task_info;
 mod task_spec;
 pub mod tasks_tool;
 #[cfg(test)]

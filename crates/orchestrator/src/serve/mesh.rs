@@ -15,7 +15,7 @@ use remit_vat::exception::to_exception;
 use remit_vat::wire::{self, text};
 
 use super::credentials::member;
-use super::{authority, good, keeper, node_info, questions, refs, task, task_spec};
+use super::{authority, good, keeper, node_info, questions, refs, task, task_info, task_spec};
 use crate::limits;
 use crate::owner::TaskKey;
 use crate::refs::{Live, State};
@@ -105,7 +105,7 @@ impl mesh::Server for MeshServer {
         let mut list = results.get().init_tasks(count);
         for (at, (id, head)) in (0..count).zip(listed) {
             let key = TaskKey { tenant: self.who.tenant().to_owned(), task: id };
-            task::write_info(list.reborrow().get(at), &key, &head);
+            task_info::write(list.reborrow().get(at), &key, &head);
         }
         Ok(())
     }

@@ -1,26 +1,27 @@
 //! A task, as a client holds it.
 
+mod ending;
 mod feed;
+mod fork;
+mod reference;
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use remit_core::event::SettlementDecided;
-use remit_core::task::{Command, Ending, Sent};
-use remit_core::{CallNumber, EventNumber, Failure, GrantId, Identity, Outcome, Reference};
-use remit_schema::mesh_capnp::{fork, task, task_info};
+use remit_core::task::{Command, Sent};
+use remit_core::{CallNumber, Code, EventNumber, Failure, GrantId, Identity};
+use remit_schema::mesh_capnp::task;
 use remit_vat::crash::{self, Step};
-use remit_vat::exception::to_exception;
-use remit_vat::wire;
+use remit_vat::wire::{self, Malformed, text};
 
 use self::feed::{Feed, Lease};
-use super::viewer::ViewerServer;
-use super::{questions, task_spec};
-use crate::journal::TaskHead;
-use crate::limits;
+pub use self::reference::standing;
+use super::{good, grant_info, questions, refs, task_info, task_spec};
+use crate::journal::JournalError;
 use crate::owner::{Owner, TaskKey};
-use crate::refs::{RefSpec, Standing, Target};
-use crate::tasks::{Forked, Program, Tasks, Then};
+use crate::refs::{Standing, Target};
+use crate::tasks::{Program, Tasks, Then};
 
 /// One client's hold on a task.
 pub struct TaskServer {
@@ -37,91 +38,16 @@ pub fn client(tasks: &Rc<Tasks>, key: TaskKey, holder: &Identity) -> task::Clien
     capnp_rpc::new_client(TaskServer { tasks, key, holder, through: None })
 }
 
-/// A reference to the task `key` for as long as the sturdy one stands from which it is restored.
-pub fn standing(
-    tasks: &Rc<Tasks>,
-    key: TaskKey,
-    holder: &Identity,
-    through: Standing,
-) -> task::Client {
-    let viewer = through.viewer;
-    let (tasks, holder) = (Rc::clone(tasks), holder.clone());
-    let task = TaskServer { tasks, key, holder, through: Some(through) };
-    if viewer {
-        capnp_rpc::new_client(ViewerServer::new(task))
-    } else {
-        capnp_rpc::new_client(task)
-    }
-}
-
-/// Writes what stands in a list of tasks.
-pub fn write_info(mut info: task_info::Builder<'_>, key: &TaskKey, head: &TaskHead) {
-    info.set_id(key.task.to_string());
-    info.set_name(&head.name);
-    info.set_status(head.status.as_str());
-    info.set_created_ms(head.created_ms);
-    info.set_events(head.number.0);
-    info.set_attempt(head.attempt.0);
-    info.set_node(&head.node);
-    info.set_detail(&head.detail);
-    info.set_calls(head.calls);
-}
-
 impl TaskServer {
     fn owner(&self) -> Result<Rc<Owner>, capnp::Error> {
-        self.stands().map_err(|failure| to_exception(&failure))?;
-        self.tasks.get(&self.key).map_err(|failure| to_exception(&failure))
-    }
-
-    fn write_fork(&self, mut fork: fork::Builder<'_>, forked: &Forked) {
-        let key = forked.owner.key();
-        fork.set_id(key.task.to_string());
-        fork.set_at(forked.at.0);
-        let count = u32::try_from(forked.dropped.len()).unwrap_or(u32::MAX);
-        let mut dropped = fork.reborrow().init_dropped(count);
-        for (at, call) in (0..count).zip(&forked.dropped) {
-            dropped.set(at, call.0);
-        }
-        fork.set_task(client(&self.tasks, key.clone(), &self.holder));
-    }
-
-    /// Whether its holder may still use it.
-    fn stands(&self) -> Result<(), Failure> {
-        match &self.through {
-            Some(through) => {
-                let refs = self.tasks.refs()?;
-                refs.check_standing(&self.key.tenant, through)?;
-                refs.note_use(&self.key.tenant, through);
-                Ok(())
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// Waits until its holder may use it no more.
-    async fn over(&self) {
-        match (&self.through, self.tasks.refs()) {
-            (Some(through), Ok(refs)) => refs.over(&self.key.tenant, through).await,
-            _ => std::future::pending().await,
-        }
-    }
-
-    async fn saved(&self, target: Target, spec: RefSpec) -> Result<Reference, capnp::Error> {
-        self.owner()?;
-        crash::point(Step::Received, "reference");
-        let saving = async {
-            let (refs, what) = (self.tasks.refs()?, (&self.key, target));
-            refs.save(&self.tasks, what, spec, &self.holder, self.through.as_ref()).await
-        };
-        let made = saving.await.map_err(|failure| to_exception(&failure))?;
-        crash::point(Step::Flushed, "reference");
-        Ok(made)
+        good(self.stands())?;
+        good(self.tasks.get(&self.key))
     }
 
     async fn command(&self, command: &Command) -> Result<Rc<Owner>, capnp::Error> {
         let owner = self.owner()?;
         crash::point(Step::Received, "command");
-        owner.record_durably(command).await.map_err(|failure| to_exception(&failure))?;
+        good(owner.record_durably(command).await)?;
         crash::point_after_turn(Step::Replied, "command");
         Ok(owner)
     }
@@ -134,7 +60,7 @@ impl task::Server for TaskServer {
         mut results: task::InfoResults,
     ) -> Result<(), capnp::Error> {
         let head = self.owner()?.head();
-        write_info(results.get().init_info(), &self.key, &head);
+        task_info::write(results.get().init_info(), &self.key, &head);
         Ok(())
     }
 
@@ -151,7 +77,7 @@ impl task::Server for TaskServer {
         // A cursor before all that is still held is refused here, where its holder hears it.
         let journal = &self.tasks.services().journal;
         let next = journal.read(&self.key.tenant, self.key.task, cursor, 1);
-        next.map_err(|error| to_exception(&error.into_failure()))?;
+        good(next.map_err(JournalError::into_failure))?;
         let held = Rc::clone(&self);
         let running = tokio::task::spawn_local(async move {
             tokio::select! {
@@ -172,9 +98,9 @@ impl task::Server for TaskServer {
     ) -> Result<(), capnp::Error> {
         let params = params.get()?;
         let (value, table) = wire::value::read(params.get_value()?)?;
-        let key = params.get_key()?.to_str().map_err(wire::Malformed::from)?.to_owned();
+        let key = text(params.get_key())?;
         let value = value.try_map(&mut |_| {
-            Err(wire::Malformed(format!("{} objects in an input: grant them instead", table.len())))
+            Err(Malformed(format!("{} objects in an input: grant them instead", table.len())))
         })?;
         let sender = self.holder.to_string();
         let steer = params.get_steer();
@@ -190,11 +116,10 @@ impl task::Server for TaskServer {
         params: task::CancelParams,
         _: task::CancelResults,
     ) -> Result<(), capnp::Error> {
-        let reason = params.get()?.get_reason()?.to_str().map_err(wire::Malformed::from)?;
+        let reason = text(params.get()?.get_reason())?;
         let reason = format!("{} ({})", reason.chars().take(1000).collect::<String>(), self.holder);
-        let why = Failure::new(remit_core::Code::Cancelled, reason);
-        let cancelled = self.owner()?.cancel(why, &self.holder.to_string()).await;
-        cancelled.map_err(|failure| to_exception(&failure))
+        let why = Failure::new(Code::Cancelled, reason);
+        good(self.owner()?.cancel(why, &self.holder.to_string()).await)
     }
 
     async fn pause(
@@ -202,7 +127,7 @@ impl task::Server for TaskServer {
         params: task::PauseParams,
         _: task::PauseResults,
     ) -> Result<(), capnp::Error> {
-        let reason = params.get()?.get_reason()?.to_str().map_err(wire::Malformed::from)?;
+        let reason = text(params.get()?.get_reason())?;
         let reason = reason.chars().take(1000).collect();
         self.command(&Command::Pause { reason, who: self.holder.to_string() }).await?;
         Ok(())
@@ -214,10 +139,9 @@ impl task::Server for TaskServer {
         mut results: task::ForkResults,
     ) -> Result<(), capnp::Error> {
         let params = params.get()?;
-        let key = wire::text(params.get_key())?;
+        let key = text(params.get_key())?;
         let at = EventNumber(params.get_at());
-        let forked = self.tasks.fork(&self.key, at, &key, &self.holder).await;
-        let forked = forked.map_err(|failure| to_exception(&failure))?;
+        let forked = good(self.tasks.fork(&self.key, at, &key, &self.holder).await)?;
         self.write_fork(results.get().init_fork(), &forked);
         Ok(())
     }
@@ -228,10 +152,9 @@ impl task::Server for TaskServer {
         mut results: task::RetryResults,
     ) -> Result<(), capnp::Error> {
         let params = params.get()?;
-        let key = wire::text(params.get_key())?;
+        let key = text(params.get_key())?;
         let again = params.get_again()?.iter().map(CallNumber).collect();
-        let forked = self.tasks.retry(&self.key, &again, &key, &self.holder).await;
-        let forked = forked.map_err(|failure| to_exception(&failure))?;
+        let forked = good(self.tasks.retry(&self.key, &again, &key, &self.holder).await)?;
         self.write_fork(results.get().init_fork(), &forked);
         Ok(())
     }
@@ -250,20 +173,8 @@ impl task::Server for TaskServer {
             again: params.get_again()?.iter().map(CallNumber).collect(),
             then: if params.get_dry_run() { Then::Stay } else { Then::Switch },
         };
-        let upgraded = self.tasks.upgrade(&self.key, program, &self.holder).await;
-        let upgraded = upgraded.map_err(|failure| to_exception(&failure))?;
-        let mut trial = results.get().init_trial();
-        trial.set_repeated(upgraded.repeated);
-        trial.set_switched(upgraded.switched);
-        match upgraded.difference {
-            None => trial.set_same(()),
-            Some(difference) => {
-                let mut differs = trial.init_differs();
-                differs.set_operation(difference.operation.0);
-                differs.set_was(&difference.was);
-                differs.set_is(&difference.is);
-            }
-        }
+        let upgraded = good(self.tasks.upgrade(&self.key, program, &self.holder).await)?;
+        fork::write_trial(results.get().init_trial(), &upgraded);
         Ok(())
     }
 
@@ -281,31 +192,7 @@ impl task::Server for TaskServer {
         _: task::ResultParams,
         mut results: task::ResultResults,
     ) -> Result<(), capnp::Error> {
-        let owner = loop {
-            let owner = self.owner()?;
-            tokio::select! {
-                biased;
-                // What comes next says why.
-                () = self.over() => continue,
-                () = owner.over() => {}
-                () = tokio::time::sleep(limits::JOURNAL_RETRY_MOST), if self.tasks.stands_in(&owner) => {}
-            }
-            if owner.with(|task| task.ending().is_some()) {
-                break owner;
-            }
-            // The owner halted or is closing; a fresh one goes on in a while.
-            tokio::time::sleep(limits::JOURNAL_RETRY_MOST).await;
-        };
-        let head = owner.with(|task| task.head().number);
-        owner.durable(head).await.map_err(|failure| to_exception(&failure))?;
-        let outcome = owner.with(|task| match task.ending() {
-            Some(Ending::Completed(value)) => Outcome::value(wire::outcome::without_objects(value)),
-            Some(Ending::Failed(failure)) => Outcome::Failure(failure.clone()),
-            Some(Ending::Cancelled(reason)) => {
-                Outcome::Failure(Failure::new(remit_core::Code::Cancelled, reason.clone()))
-            }
-            None => Outcome::Failure(Failure::new(remit_core::Code::Unknown, "not ended")),
-        });
+        let outcome = self.outcome().await?;
         wire::outcome::write(results.get().init_outcome(), &outcome, &[]);
         Ok(())
     }
@@ -320,7 +207,7 @@ impl task::Server for TaskServer {
         let count = u32::try_from(held.len()).unwrap_or(u32::MAX);
         let mut list = results.get().init_grants(count);
         for (at, grant) in (0..count).zip(held) {
-            super::grant_info::write(list.reborrow().get(at), &owner, grant);
+            grant_info::write(list.reborrow().get(at), &owner, grant);
         }
         Ok(())
     }
@@ -332,8 +219,8 @@ impl task::Server for TaskServer {
     ) -> Result<(), capnp::Error> {
         let spec = task_spec::read_grant(params.get()?.get_spec()?)?;
         let owner = self.owner()?;
-        let granted = self.tasks.grant(&owner, spec, &self.holder).await;
-        results.get().set_grant(granted.map_err(|failure| to_exception(&failure))?.0);
+        let granted = good(self.tasks.grant(&owner, spec, &self.holder).await)?;
+        results.get().set_grant(granted.0);
         Ok(())
     }
 
@@ -369,8 +256,8 @@ impl task::Server for TaskServer {
         let params = params.get()?;
         let operation = CallNumber(params.get_operation());
         let spec = task_spec::read_grant(params.get_spec()?)?;
-        let given = self.tasks.give(&self.owner()?, operation, spec, &self.holder).await;
-        results.get().set_grant(given.map_err(|failure| to_exception(&failure))?.0);
+        let given = good(self.tasks.give(&self.owner()?, operation, spec, &self.holder).await)?;
+        results.get().set_grant(given.0);
         Ok(())
     }
 
@@ -381,7 +268,7 @@ impl task::Server for TaskServer {
     ) -> Result<(), capnp::Error> {
         let params = params.get()?;
         let operation = CallNumber(params.get_operation());
-        let reason = params.get_reason()?.to_str().map_err(wire::Malformed::from)?.to_owned();
+        let reason = text(params.get_reason())?;
         let who = self.holder.to_string();
         self.command(&Command::RefusePower { operation, reason, who }).await?;
         Ok(())
@@ -399,8 +286,7 @@ impl task::Server for TaskServer {
             who: self.holder.to_string(),
         };
         let question = EventNumber(params.get_event());
-        let settled = self.owner()?.decide_settlement(decided, question).await;
-        settled.map_err(|failure| to_exception(&failure))
+        good(self.owner()?.decide_settlement(decided, question).await)
     }
 
     async fn revoke(
@@ -410,7 +296,7 @@ impl task::Server for TaskServer {
     ) -> Result<(), capnp::Error> {
         let params = params.get()?;
         let grant = GrantId(params.get_grant());
-        let reason = params.get_reason()?.to_str().map_err(wire::Malformed::from)?;
+        let reason = text(params.get_reason())?;
         let reason = reason.chars().take(1000).collect();
         let by = self.holder.to_string();
         self.command(&Command::RevokeGrant { grant, reason, by }).await?;
@@ -422,7 +308,7 @@ impl task::Server for TaskServer {
         params: task::SaveParams,
         mut results: task::SaveResults,
     ) -> Result<(), capnp::Error> {
-        let spec = super::refs::read_spec(params.get()?.get_spec()?)?;
+        let spec = refs::read_spec(params.get()?.get_spec()?)?;
         let made = self.saved(Target::Task, spec).await?;
         results.get().set_ref(&made.to_bytes());
         results.get().set_id(made.id().to_string());
@@ -435,7 +321,7 @@ impl task::Server for TaskServer {
         mut results: task::SaveGrantResults,
     ) -> Result<(), capnp::Error> {
         let params = params.get()?;
-        let spec = super::refs::read_spec(params.get_spec()?)?;
+        let spec = refs::read_spec(params.get_spec()?)?;
         let made = self.saved(Target::Grant(GrantId(params.get_grant())), spec).await?;
         results.get().set_ref(&made.to_bytes());
         results.get().set_id(made.id().to_string());

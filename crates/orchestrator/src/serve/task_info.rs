@@ -1,0 +1,19 @@
+//! What is told of a task in a list.
+
+use remit_schema::mesh_capnp::task_info;
+
+use crate::journal::TaskHead;
+use crate::owner::TaskKey;
+
+/// Writes a task as a list shows it.
+pub(super) fn write(mut info: task_info::Builder<'_>, key: &TaskKey, head: &TaskHead) {
+    info.set_id(key.task.to_string());
+    info.set_name(&head.name);
+    info.set_status(head.status.as_str());
+    info.set_created_ms(head.created_ms);
+    info.set_events(head.number.0);
+    info.set_attempt(head.attempt.0);
+    info.set_node(&head.node);
+    info.set_detail(&head.detail);
+    info.set_calls(head.calls);
+}

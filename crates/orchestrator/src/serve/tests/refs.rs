@@ -5,9 +5,11 @@ pub(super) mod audited;
 mod bits_unseen;
 mod caveat_removed;
 mod chain_edited;
+mod client;
 mod copied_budget;
 mod expired;
 mod forger;
+mod held;
 mod no_label;
 mod parent_revoked;
 mod replayed;
@@ -20,7 +22,8 @@ use remit_core::audit::Decision;
 use remit_core::grant::text::parse_caveat;
 use remit_core::{Caveat, Code, Reference, Value};
 
-use self::world::{Spec, World, over_both, said};
+use self::client::{Spec, said};
+use self::world::{World, over_both};
 
 /// The reference with this link appended by its holder.
 fn narrowed(reference: &Reference, link: &str) -> Reference {

@@ -3,7 +3,8 @@
 use remit_core::audit::Decision;
 use remit_core::{Code, Identity, Role};
 
-use super::world::{Spec, World, must_fail, said};
+use super::client::{Spec, said};
+use super::world::{World, must_fail};
 
 must_fail!(
     reference_cannot_be_restored_by_another_client,

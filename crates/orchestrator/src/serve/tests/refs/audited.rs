@@ -7,7 +7,8 @@ use remit_core::audit::Decision;
 use remit_vat::join::{Invite, Renewal, Request};
 
 use super::super::lab::manifest;
-use super::world::{Spec, World, must_fail};
+use super::client::Spec;
+use super::world::{World, must_fail};
 use crate::serve::fakes::who;
 
 must_fail!(what_the_mesh_decides_is_one_record_that_says_whose);

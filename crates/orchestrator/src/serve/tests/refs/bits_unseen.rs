@@ -3,8 +3,9 @@
 use remit_core::{EventNumber, Reference};
 use remit_vat::wire;
 
+use super::client::{Spec, said};
 use super::narrowed;
-use super::world::{Spec, World, must_fail, said};
+use super::world::{World, must_fail};
 
 must_fail!(
     bits_cannot_be_found_in_the_store,

@@ -2,9 +2,10 @@
 
 use remit_core::{Code, Reference};
 
+use super::client::{Spec, said};
 use super::forger::Parts;
 use super::narrowed;
-use super::world::{Spec, World, must_fail, said};
+use super::world::{World, must_fail};
 
 must_fail!(
     chain_cannot_be_cut_anywhere,

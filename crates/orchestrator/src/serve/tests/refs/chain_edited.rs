@@ -2,9 +2,10 @@
 
 use remit_core::{Code, Reference};
 
+use super::client::Spec;
 use super::forger::Parts;
 use super::narrowed;
-use super::world::{Spec, World, must_fail};
+use super::world::{World, must_fail};
 
 must_fail!(
     no_bit_of_a_reference_can_be_changed,

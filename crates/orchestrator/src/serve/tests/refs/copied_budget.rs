@@ -2,8 +2,9 @@
 
 use remit_core::{Code, Reference};
 
+use super::client::{Spec, said};
 use super::narrowed;
-use super::world::{Spec, World, must_fail, said};
+use super::world::{World, must_fail};
 
 must_fail!(
     copies_share_one_budget,

@@ -3,8 +3,9 @@
 use remit_core::Code;
 use remit_core::grant::text::moment;
 
+use super::client::{Spec, said};
 use super::narrowed;
-use super::world::{Spec, World, must_fail, said};
+use super::world::{World, must_fail};
 
 must_fail!(
     expired_reference_cannot_be_restored,

@@ -2,7 +2,8 @@
 
 use remit_core::Code;
 
-use super::world::{Spec, World, must_fail};
+use super::client::Spec;
+use super::world::{World, must_fail};
 
 must_fail!(
     nothing_is_saved_without_a_label,

@@ -2,8 +2,9 @@
 
 use remit_core::{Code, Identity, Reference, Role};
 
+use super::client::{Spec, said};
 use super::narrowed;
-use super::world::{Spec, World, must_fail, over_both, said};
+use super::world::{World, must_fail, over_both};
 
 must_fail!(
     sealed_reference_cannot_be_replayed_by_who_overheard_it,

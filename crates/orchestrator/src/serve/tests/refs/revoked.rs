@@ -3,8 +3,9 @@
 use remit_core::Code;
 use remit_core::audit::Decision;
 
+use super::client::{Spec, said};
 use super::narrowed;
-use super::world::{Spec, World, must_fail, said, stranger};
+use super::world::{World, must_fail, stranger};
 
 must_fail!(
     revoked_reference_cannot_be_restored,
@@ -56,7 +57,7 @@ async fn what_was_restored_cannot_be_used_after_revocation(world: &World) {
     let of_grant = task.save_grant(1, Spec::new("grant")).await.unwrap();
     let of_task = task.save(Spec::new("task")).await.unwrap();
     let object = me.restore(&of_grant).await.unwrap().object();
-    let opened = super::world::opened(&object).await;
+    let opened = super::client::opened(&object).await;
     let held = me.restore(&of_task).await.unwrap().task();
     for saved in [&of_grant, &of_task] {
         me.revoke(saved).await.unwrap();

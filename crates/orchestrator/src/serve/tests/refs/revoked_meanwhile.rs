@@ -2,7 +2,8 @@
 
 use remit_core::Code;
 
-use super::world::{Spec, World, must_fail, said};
+use super::client::{Spec, said};
+use super::world::{World, must_fail};
 
 must_fail!(
     reference_revoked_between_restore_and_first_call_gives_nothing_that_works,

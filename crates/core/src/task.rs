@@ -9,6 +9,7 @@ mod approval;
 mod asked;
 mod call;
 mod charge;
+mod command;
 mod control;
 mod decide;
 mod derive;
@@ -16,8 +17,10 @@ mod input;
 mod kept;
 mod memo;
 mod narrow;
+mod operation;
 mod pin;
 mod power;
+mod refusal;
 mod settle;
 mod words;
 
@@ -27,21 +30,23 @@ use std::sync::Arc;
 pub use apply::Rejected;
 pub use asked::{Hold, Question, Unsettled};
 pub use call::CallCommand;
+pub use command::{Command, Decision};
 pub use control::{Paused, Rewind, Upgrade};
-pub use decide::{Command, Decision, Divergence, Refusal};
 pub use derive::{ATTENUATE, PassOn, SPLIT};
 pub use input::Sent;
+pub use operation::{CallState, Operation};
 pub use pin::Pin;
 pub use power::{Power, PowerCommand};
+pub use refusal::{Divergence, Refusal};
 pub use settle::WhenUnknown;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{CallDenied, CallRequested, Grant, Kept, TaskCreated};
+use crate::event::{CallRequested, Grant, Kept, TaskCreated};
 use crate::failure::Failure;
 use crate::grant::{Checker, Usage};
 use crate::id::{Attempt, CallNumber, EventNumber, GrantId, InputId, ObjectId};
-use crate::value::{Outcome, Value};
+use crate::value::Value;
 
 /// A hash of the program's rules: a state that another program folded may differ from this one's.
 pub const RULES: &str = env!("REMIT_RULES");
@@ -119,75 +124,6 @@ pub struct Held {
     pub pin: Pin,
 }
 
-/// Something the agent asked for under a number of its own.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum Operation {
-    /// A call that was allowed.
-    Call {
-        /// What was asked.
-        request: Arc<CallRequested>,
-        /// What became of it.
-        state: CallState,
-    },
-    /// A call that was refused.
-    Denied {
-        /// What was asked and why it was refused.
-        denied: Arc<CallDenied>,
-        /// The event that says so.
-        at: Stamp,
-    },
-    /// A grant derived from an object.
-    Derived {
-        /// The grant.
-        grant: GrantId,
-        /// SHA-256 over what was asked, as of a call.
-        digest: [u8; 32],
-        /// The event that says so.
-        at: Stamp,
-    },
-    /// A sleep.
-    Sleep {
-        /// When it is over, in milliseconds since 1970.
-        due_ms: u64,
-        /// The event that ended it.
-        fired: Option<Stamp>,
-    },
-    /// A wait for input.
-    Input {
-        /// The input that was given, and the event that says so.
-        delivered: Option<(InputId, Stamp)>,
-    },
-    /// A look for steers.
-    Steers {
-        /// Whether it waits for one.
-        wait: bool,
-        /// Those that were handed over, and the event that says so.
-        delivered: Option<(Vec<InputId>, Stamp)>,
-    },
-    /// A request for a capability.
-    Power {
-        /// Of which tool.
-        tool: String,
-        /// What for.
-        reason: String,
-        /// What became of it, and the event that says so.
-        answer: Option<(Power, Stamp)>,
-    },
-}
-
-/// What became of an allowed call.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum CallState {
-    /// It waits for a person's approval. Nothing was charged or sent.
-    Held,
-    /// It was sent, or is about to be.
-    Requested,
-    /// It was sent and nobody knows what became of it.
-    Unknown,
-    /// It ended.
-    Completed(Arc<Outcome>, Stamp),
-}
-
 /// How a task ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Ending {
@@ -197,50 +133,6 @@ pub enum Ending {
     Failed(Failure),
     /// By someone, for this reason.
     Cancelled(String),
-}
-
-impl Operation {
-    /// The event that settled it, if it is settled.
-    pub const fn settled(&self) -> Option<Stamp> {
-        match self {
-            Self::Call { state: CallState::Completed(_, at), .. }
-            | Self::Denied { at, .. }
-            | Self::Derived { at, .. } => Some(*at),
-            Self::Sleep { fired, .. } => *fired,
-            Self::Input { delivered: Some((_, at)) }
-            | Self::Steers { delivered: Some((_, at)), .. }
-            | Self::Power { answer: Some((_, at)), .. } => Some(*at),
-            Self::Call { .. }
-            | Self::Input { delivered: None }
-            | Self::Steers { delivered: None, .. }
-            | Self::Power { answer: None, .. } => None,
-        }
-    }
-
-    /// SHA-256 over what was asked, if it was asked of an object.
-    pub fn digest(&self) -> Option<&[u8; 32]> {
-        match self {
-            Self::Call { request, .. } => Some(&request.digest),
-            Self::Denied { denied, .. } => Some(&denied.digest),
-            Self::Derived { digest, .. } => Some(digest),
-            Self::Sleep { .. } | Self::Input { .. } | Self::Steers { .. } | Self::Power { .. } => {
-                None
-            }
-        }
-    }
-
-    /// What it is, for an error message.
-    pub fn describe(&self) -> String {
-        match self {
-            Self::Call { request, .. } => format!("{} on {}", request.method, request.object),
-            Self::Denied { denied, .. } => format!("{} on {}", denied.method, denied.object),
-            Self::Derived { grant, .. } => format!("{ATTENUATE}, which made grant {grant}"),
-            Self::Sleep { .. } => "a sleep".into(),
-            Self::Input { .. } => "a wait for input".into(),
-            Self::Steers { .. } => "a look for steers".into(),
-            Self::Power { tool, reason, .. } => format!("a request for {tool} ({reason})"),
-        }
-    }
 }
 
 impl Task {

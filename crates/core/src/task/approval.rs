@@ -7,7 +7,8 @@ use sha2::{Digest, Sha256};
 
 use super::asked::Hold;
 use super::call::CallCommand;
-use super::decide::{Decision, Refusal};
+use super::command::Decision;
+use super::refusal::Refusal;
 use super::{CallState, Operation, Stamp, Task};
 use crate::event::{
     Approval, ApprovalDecided, ApprovalRequested, CallDenied, CallRequested, Fact, Remember,

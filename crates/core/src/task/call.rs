@@ -2,8 +2,9 @@
 
 use sha2::{Digest, Sha256};
 
-use super::decide::{Command, Decision, Refusal};
+use super::command::{Command, Decision};
 use super::derive::{ATTENUATE, SPLIT};
+use super::refusal::Refusal;
 use super::{CallState, Operation, Task};
 use crate::event::{CallDenied, CallRequested, Delegate, Fact};
 use crate::failure::{Code, Failure};

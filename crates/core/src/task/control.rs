@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::decide::{Command, Decision, Refusal};
+use super::command::{Command, Decision};
+use super::refusal::Refusal;
 use super::{Operation, Stamp, Task};
 use crate::event::{CancelRequested, Fact, SourceFile, TaskForked, TaskUpgraded};
 use crate::failure::{Code, Failure};

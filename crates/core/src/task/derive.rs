@@ -2,7 +2,8 @@
 //! passed on to another task or person.
 
 use super::call::CallCommand;
-use super::decide::{Decision, Refusal};
+use super::command::Decision;
+use super::refusal::Refusal;
 use super::{Operation, Task};
 use crate::event::{Derivation, Fact, Grant, OnUnknown};
 use crate::failure::{Code, Failure};

@@ -4,7 +4,8 @@
 //! asks for them. What is *queued* waits for the agent to ask for its next input, one at a time; a
 //! steer that came to an agent at rest, or that was never asked for, is its next input too.
 
-use super::decide::{Decision, Refusal};
+use super::command::Decision;
+use super::refusal::Refusal;
 use super::{Operation, Stamp, Task};
 use crate::event::Fact;
 use crate::failure::{Code, Failure};

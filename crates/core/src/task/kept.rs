@@ -1,7 +1,7 @@
 //! Values of calls that are with the tool node and not in the journal.
 
 use super::apply::Applied;
-use super::decide::{Command, Decision};
+use super::command::{Command, Decision};
 use super::{CallState, Operation, Task, charge};
 use crate::event::{Fact, Introduced, Kept};
 use crate::failure::{Code, Failure};

@@ -1,7 +1,7 @@
 //! The decision on a new grant: well formed, and no more than a part of its parent.
 
 use super::Task;
-use super::decide::Refusal;
+use super::refusal::Refusal;
 use crate::event::{Fact, Grant};
 use crate::failure::{Code, Failure};
 use crate::grant::{Caveat, Relation, narrow, path, text};

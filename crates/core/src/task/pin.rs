@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::Task;
-use super::decide::{Decision, Refusal};
+use super::command::Decision;
+use super::refusal::Refusal;
 use crate::event::{Fact, Grant};
 use crate::failure::{Code, Failure};
 use crate::id::GrantId;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::decide::{Decision, Refusal};
+use super::command::Decision;
+use super::refusal::Refusal;
 use super::{Operation, Stamp, Task};
 use crate::event::{Fact, Grant, PowerDecided, PowerRequested};
 use crate::failure::{Code, Failure};

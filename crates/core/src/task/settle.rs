@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::asked::Unsettled;
-use super::decide::{Decision, Refusal, bounded};
+use super::command::Decision;
+use super::decide::bounded;
+use super::refusal::Refusal;
 use super::{CallState, Operation, Stamp, Task};
 use crate::event::{Fact, Ledger, OnUnknown, Settlement, SettlementDecided, SettlementRequested};
 use crate::failure::{Code, Failure};

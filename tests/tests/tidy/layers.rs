@@ -1,0 +1,161 @@
+//! Who may depend on whom, and which crate may know of what.
+
+use std::collections::BTreeMap;
+
+use super::source::{File, check, check_words, files, rust_files};
+
+/// Who may depend on whom. A new edge is a change of the design and is argued as one.
+const EDGES: [(&str, &[&str]); 10] = [
+    ("remit-schema", &[]),
+    ("remit-core", &[]),
+    ("remit-vat", &["remit-schema", "remit-core"]),
+    ("remit-orchestrator", &["remit-schema", "remit-core", "remit-vat"]),
+    ("remit-agent-node", &["remit-schema", "remit-core", "remit-vat"]),
+    ("remit-tool-node", &["remit-schema", "remit-core", "remit-vat"]),
+    ("remit-client", &["remit-schema", "remit-core", "remit-vat"]),
+    (
+        "remit-cli",
+        &[
+            "remit-core",
+            "remit-vat",
+            "remit-orchestrator",
+            "remit-agent-node",
+            "remit-tool-node",
+            "remit-client",
+        ],
+    ),
+    (
+        "remit-tests",
+        &[
+            "remit-schema",
+            "remit-core",
+            "remit-vat",
+            "remit-orchestrator",
+            "remit-agent-node",
+            "remit-tool-node",
+            "remit-client",
+            "remit-cli",
+        ],
+    ),
+    ("tool-node-weather", &["remit-tool-node"]),
+];
+
+/// What the pure core may use beside the standard library.
+const CORE_USES: [&str; 12] = [
+    "base64",
+    "cel",
+    "globset",
+    "hmac",
+    "regex",
+    "serde",
+    "serde_bytes",
+    "sha2",
+    "subtle",
+    "thiserror",
+    "uuid",
+    "zeroize",
+];
+
+/// Each of our packages with everything it depends on, for building, running or testing.
+fn dependencies() -> BTreeMap<String, Vec<String>> {
+    let mut all = BTreeMap::new();
+    for file in files().iter().filter(|f| f.name() == "Cargo.toml" && f.path != "Cargo.toml") {
+        let manifest: toml::Table = file.text.parse().unwrap();
+        let name = manifest["package"]["name"].as_str().unwrap().to_owned();
+        let mut uses = Vec::new();
+        let targets = manifest.get("target").and_then(|t| t.as_table());
+        let platforms = targets.into_iter().flat_map(|t| t.values()).filter_map(|t| t.as_table());
+        for table in std::iter::once(&manifest).chain(platforms) {
+            for kind in ["dependencies", "dev-dependencies", "build-dependencies"] {
+                let listed = table.get(kind).and_then(|list| list.as_table());
+                uses.extend(listed.into_iter().flat_map(|list| list.keys().cloned()));
+            }
+        }
+        all.insert(name, uses);
+    }
+    all
+}
+
+#[test]
+fn crates_depend_only_downwards() {
+    let edges = BTreeMap::from(EDGES);
+    let mut violations = Vec::new();
+    for (package, uses) in dependencies() {
+        let Some(allowed) = edges.get(package.as_str()) else {
+            violations.push(format!("{package} is not in the table"));
+            continue;
+        };
+        let ours = uses.iter().filter(|used| edges.contains_key(used.as_str()));
+        for used in ours.filter(|used| !allowed.contains(&used.as_str())) {
+            violations.push(format!("{package} depends on {used}"));
+        }
+    }
+    check(
+        &violations,
+        "Crates depend only downwards, siblings never on each other: move what both need into \
+         remit-core or remit-vat, or argue a new edge in ARCHITECTURE.md and add it to EDGES.",
+    );
+}
+
+#[test]
+fn the_core_is_pure() {
+    let uses = &dependencies()["remit-core"];
+    let foreign: Vec<_> = uses
+        .iter()
+        .filter(|used| !CORE_USES.contains(&used.as_str()))
+        // For tests only.
+        .filter(|used| !["proptest", "rmp-serde", "serde_json"].contains(&used.as_str()))
+        .map(|used| format!("crates/core/Cargo.toml: {used}"))
+        .collect();
+    check(&foreign, "remit-core decides and does nothing: it needs no such crate.");
+    let impure = [
+        "std::fs",
+        "std::net",
+        "std::process",
+        "std::thread",
+        "std::env",
+        "SystemTime",
+        "Instant",
+        "async",
+        "now_v7",
+        "new_v4",
+        "println!",
+        "eprintln!",
+    ];
+    let core: Vec<_> = rust_files()
+        .into_iter()
+        .filter(|f| f.path.starts_with("crates/core/src/") && !f.is_test())
+        .collect();
+    check_words(
+        core.iter(),
+        &impure,
+        "remit-core has no I/O, clock or chance: let the caller hand in what it needs.",
+    );
+}
+
+#[test]
+fn capnp_stops_at_the_rim() {
+    let inside = |file: &&File| {
+        file.path.starts_with("schema/")
+            || file.path.starts_with("crates/vat/")
+            || file.path.contains("/src/serve/")
+            || file.name() == "serve.rs"
+            || file.is_test()
+    };
+    check_words(
+        rust_files().iter().filter(|file| !inside(file)),
+        &["capnp::", "capnp_rpc::", "use capnp", "use capnp_rpc"],
+        "capnp and capnp_rpc appear only in schema/, crates/vat and files below serve/: let \
+         remit_vat wrap it, or move the code to the rim.",
+    );
+}
+
+#[test]
+fn only_vats_run_vats() {
+    check_words(
+        rust_files().iter().filter(|f| !f.path.starts_with("crates/vat/") && !f.is_test()),
+        &["RpcSystem", "LocalSet"],
+        "RpcSystem and LocalSet live in crates/vat alone: use remit_vat::vat and \
+         remit_vat::connection.",
+    );
+}

@@ -1,0 +1,66 @@
+//! Words that do not belong into the project, or into most of its files.
+
+use super::source::{File, check, check_words, files, has_word, rust_files};
+
+#[test]
+fn nothing_is_left_to_do() {
+    let marks = [
+        concat!("TO", "DO"),
+        concat!("FIX", "ME"),
+        concat!("XX", "X"),
+        concat!("to", "do!("),
+        concat!("un", "implemented!("),
+    ];
+    let mut violations = Vec::new();
+    for file in &files() {
+        for (at, line) in file.text.lines().enumerate() {
+            if let Some(mark) = marks.iter().find(|mark| has_word(line, mark)) {
+                violations.push(format!("{}:{}: `{mark}` in: {}", file.path, at + 1, line.trim()));
+            }
+        }
+    }
+    check(&violations, "Nothing is left to be done later: do it, or take the mark out.");
+}
+
+#[test]
+fn only_main_and_config_read_the_environment() {
+    let may = |file: &&File| {
+        ["main.rs", "config.rs", "build.rs"].contains(&file.name()) || file.is_test()
+    };
+    check_words(
+        rust_files().iter().filter(|file| !may(file)),
+        &["env::var", "env::var_os", "env::vars", "env::vars_os", "set_var", "remove_var"],
+        "Only main.rs and config.rs read the environment: pass the value in from there.",
+    );
+}
+
+#[test]
+fn no_file_knows_the_machine_it_was_written_on() {
+    // In two halves, so that this list does not find itself.
+    let machines = [("/wo", "rk/"), ("/ho", "me/"), ("/ro", "ot/"), ("/Us", "ers/")];
+    let hosts = [
+        ("sparse", "+http"),
+        ("index.crates", ".io"),
+        ("static.crates", ".io"),
+        ("registry.npmjs", ".org"),
+        ("pypi", ".org"),
+        ("deb.debian", ".org"),
+    ];
+    let words: Vec<String> =
+        machines.iter().chain(&hosts).map(|(one, two)| format!("{one}{two}")).collect();
+    let mut violations = Vec::new();
+    for file in files().iter().filter(|file| file.path != "Cargo.lock") {
+        for (at, line) in file.text.lines().enumerate() {
+            let starts_path = |word: &str| {
+                line.match_indices(word).any(|(at, _)| {
+                    let before = line[..at].chars().next_back();
+                    !before.is_some_and(|c| c.is_alphanumeric() || "._-~*}/".contains(c))
+                })
+            };
+            if let Some(word) = words.iter().find(|word| starts_path(word)) {
+                violations.push(format!("{}:{}: `{word}` in: {}", file.path, at + 1, line.trim()));
+            }
+        }
+    }
+    check(&violations, "Paths of one machine and hosts of registries stay out of the project.");
+}

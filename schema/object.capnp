@@ -6,7 +6,7 @@ interface Object {
   # A live reference. Who holds it may use it; there is no other check of who calls.
   # Dropping it tells the host that this holder needs it no more. After a disconnect it is broken.
 
-  call @0 (method :Text, args :Value, key :Data, direct :Bool) -> (value :Value, object :Object, recorded :Recorded, cost :UInt64, kept :Kept);
+  call @0 (method :Text, args :Value, key :Data, direct :Bool, line :UInt64) -> (value :Value, object :Object, recorded :Recorded, cost :UInt64, kept :Kept);
   # Calls `method`. `key` is the idempotency key, the same on every retry: a host that has a ledger
   # answers a repeated key with the recorded outcome. From a worker to the task's owner it is the
   # number of the operation, eight bytes, most significant first.
@@ -14,6 +14,8 @@ interface Object {
   # A method that returns an object sets `object`, on which calls may be pipelined.
   # `direct`: whoever calls can do with `kept` in place of a large value, on an object of an
   # introduction (see tool-node.capnp). Others pass it over.
+  # `line`: at a tool node, calls with the same line begin in the order in which they arrived, those
+  # that only read behind those with effects too, and then run side by side. 0: it has no line.
   # Dropping the promise and its pipeline cancels the call.
 
   describe @1 () -> (manifest :Manifest, interface :Text);

@@ -1,11 +1,13 @@
 //! The calls that run on this node, each key at most once.
 
-use std::cell::{Cell, OnceCell, RefCell};
+mod running;
+mod turns;
+
+use std::cell::{OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};
-use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
-use futures::FutureExt;
+use futures::FutureExt as _;
 use remit_core::{Code, Failure, Outcome, Value};
 use remit_vat::backoff::Backoff;
 use remit_vat::crash::{self, Step};
@@ -15,6 +17,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::running::{Counted, Ended, Running, contained, in_turn, stoppable};
+pub(crate) use self::turns::Turn;
+use self::turns::Turns;
 use crate::kit::{CallContext, Entry, Instance, Output, Remote, Reply, fail};
 use crate::ledger::{CallState, Ledger};
 use crate::limits;
@@ -29,6 +34,8 @@ pub(crate) struct Request {
     pub(crate) args: Value<u32>,
     pub(crate) objects: Vec<Remote>,
     pub(crate) key: Vec<u8>,
+    /// When it may begin; `None`: at once.
+    pub(crate) turn: Option<Turn>,
 }
 
 /// All calls of one node.
@@ -42,20 +49,10 @@ pub(crate) struct Calls {
     /// Calls that were refused because their beginning could not be recorded. A record of it may
     /// be found later all the same; nothing was done.
     undone: RefCell<HashSet<Vec<u8>>>,
+    turns: Rc<Turns>,
     in_flight: watch::Sender<u32>,
     tasks: TaskTracker,
 }
-
-/// A call with effects, while it runs.
-struct Running {
-    cancel: CancellationToken,
-    /// How many callers wait for it. When the last gives up, it is cancelled.
-    attached: Cell<usize>,
-    done: watch::Sender<Option<Ended>>,
-}
-
-/// How a call ended, and what it cost.
-type Ended = (Result<Reply, Failure>, u64);
 
 impl Calls {
     /// No calls, yet.
@@ -66,6 +63,7 @@ impl Calls {
             output,
             running: RefCell::default(),
             undone: RefCell::default(),
+            turns: Rc::default(),
             in_flight: watch::Sender::new(0),
             tasks: TaskTracker::new(),
         })
@@ -102,6 +100,12 @@ impl Calls {
         self.tasks.wait().await;
     }
 
+    /// The turn of a call that arrives now. Calls of one line begin in the order in which they
+    /// arrived, and then run side by side; 0 is no line.
+    pub(crate) fn arrive(&self, line: u64) -> Option<Turn> {
+        (line != 0).then(|| self.turns.arrive(line))
+    }
+
     /// Does what was asked for. A repeated key is answered from the ledger, or joins the call that
     /// runs. Dropping the future cancels the call, unless `link` says that the connection is lost.
     pub(crate) async fn call(
@@ -122,7 +126,10 @@ impl Calls {
         }
         let key = request.key.clone();
         let running = match self.find(&key)? {
-            Found::Running(running) => running,
+            Found::Running(running) => {
+                drop(request);
+                running
+            }
             Found::Completed(outcome, cost) => return repeated(outcome, cost),
             Found::Nothing => self.start(instance.clone(), request, promise),
         };
@@ -171,8 +178,9 @@ impl Calls {
         let _counted = Counted::new(&self.in_flight);
         let cancel = CancellationToken::new();
         let _gone = cancel.clone().drop_guard();
-        let call = CallContext::new(&request.key, cancel, self.output.clone());
-        contained(instance.run(&request.method, request.args, request.objects, call)).await
+        let call = CallContext::new(&request.key, cancel.clone(), self.output.clone());
+        let work = instance.run(&request.method, request.args, request.objects, call);
+        in_turn(request.turn, &cancel, contained(work)).await
     }
 
     /// Records, durably, that from here on the call must not be done again.
@@ -229,11 +237,7 @@ impl Calls {
         request: Request,
         promise: Promise,
     ) -> Rc<Running> {
-        let running = Rc::new(Running {
-            cancel: CancellationToken::new(),
-            attached: Cell::new(0),
-            done: watch::Sender::new(None),
-        });
+        let running = Running::new();
         let key = request.key.clone();
         if !key.is_empty() {
             self.running.borrow_mut().insert(key.clone(), Rc::clone(&running));
@@ -275,7 +279,8 @@ impl Calls {
         }
         crash::point(Step::Begun, "effect");
         let work = instance.run(&request.method, request.args, request.objects, call.clone());
-        let result = stoppable(&running.cancel, contained(work)).await;
+        let work = in_turn(request.turn, &running.cancel, contained(work));
+        let result = stoppable(&running.cancel, work).await;
         crash::point(Step::Done, "effect");
         let cost = call.cost();
         if !key.is_empty() && idempotent {
@@ -327,82 +332,6 @@ enum Found {
     Nothing,
     Running(Rc<Running>),
     Completed(Outcome<u32>, u64),
-}
-
-impl Running {
-    async fn wait(self: Rc<Self>, link: Link) -> Result<Reply, Failure> {
-        self.attached.set(self.attached.get() + 1);
-        let attached = Attached { running: self, link };
-        attached.running.finished().await.0
-    }
-
-    async fn finished(&self) -> Ended {
-        let mut done = self.done.subscribe();
-        match done.wait_for(Option::is_some).await.map(|result| result.clone()) {
-            Ok(Some(result)) => result,
-            _ => (Err(Failure::new(Code::Unknown, "the node stopped while the call ran")), 0),
-        }
-    }
-}
-
-/// One caller that waits.
-struct Attached {
-    running: Rc<Running>,
-    link: Link,
-}
-
-impl Drop for Attached {
-    fn drop(&mut self) {
-        let left = self.running.attached.get() - 1;
-        self.running.attached.set(left);
-        if left == 0 && !(self.link)() {
-            self.running.cancel.cancel();
-        }
-    }
-}
-
-/// One call in flight.
-struct Counted<'a>(&'a watch::Sender<u32>);
-
-impl<'a> Counted<'a> {
-    fn new(count: &'a watch::Sender<u32>) -> Self {
-        count.send_modify(|count| *count += 1);
-        Self(count)
-    }
-}
-
-impl Drop for Counted<'_> {
-    fn drop(&mut self) {
-        self.0.send_modify(|count| *count -= 1);
-    }
-}
-
-/// `work`, with a panic turned into a failure.
-async fn contained(work: impl Future<Output = Result<Reply, Failure>>) -> Result<Reply, Failure> {
-    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-        tracing::error!(panic = %text, "a method panicked");
-        Err(fail::failed(format!("the tool has a defect and panicked: {text}")))
-    })
-}
-
-/// `work`, dropped when it does not end soon after it was cancelled.
-async fn stoppable(
-    cancel: &CancellationToken,
-    work: impl Future<Output = Result<Reply, Failure>>,
-) -> Result<Reply, Failure> {
-    let overdue = async {
-        cancel.cancelled().await;
-        tokio::time::sleep(limits::CANCEL_GRACE).await;
-    };
-    tokio::select! {
-        biased;
-        result = work => result,
-        () = overdue => Err(fail::cancelled(
-            "the call was cancelled and stopped midway: part of its effect may have happened",
-        )),
-    }
 }
 
 fn outcome_of(result: &Result<Reply, Failure>) -> Outcome<u32> {

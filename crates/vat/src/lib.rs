@@ -14,6 +14,7 @@ pub mod crash;
 pub mod credential;
 pub mod disk;
 pub mod exception;
+pub mod gate;
 pub mod join;
 pub mod limits;
 pub mod membership;

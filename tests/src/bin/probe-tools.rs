@@ -100,6 +100,7 @@ impl Probe {
     }
 
     async fn lines(self: Rc<Self>, _: NoArgs, _: CallContext) -> Result<Vec<String>, Failure> {
+        let _in_order = self.appending.lock().await;
         let text = std::fs::read_to_string(&self.effects).unwrap_or_default();
         Ok(text.lines().map(str::to_owned).collect())
     }

@@ -9,10 +9,10 @@ use remit_core::event::{
 use remit_core::task::{Command, WhenUnknown};
 use remit_core::{CallNumber, Code, EventNumber, Failure};
 use remit_vat::backoff::Backoff;
+use remit_vat::gate::Place;
 
 use super::Owner;
 use super::forward::{Sending, Try};
-use super::gate::Place;
 use crate::limits;
 use crate::serve::request::{self, Answer, Settled};
 
@@ -43,7 +43,7 @@ impl Owner {
             if tried > 0 {
                 tokio::time::sleep(backoff.next_wait()).await;
             }
-            let taken = place.take().unwrap_or_else(|| self.gate_of(asked).enter(asked.call));
+            let taken = place.take().unwrap_or_else(|| self.gate_of(asked).enter(asked.call.0));
             let repeats = asked.read_only && policy() == WhenUnknown::Retry;
             let known = if repeats && !self.is_own(asked.grant) {
                 Known::Resend

@@ -28,6 +28,12 @@ impl Call {
         self
     }
 
+    /// The same call, begun by a tool node after those of its line that were sent before it.
+    pub fn in_line(mut self, line: u64) -> Self {
+        self.0.get().set_line(line);
+        self
+    }
+
     /// Sends it.
     pub fn send(self) -> Promise {
         self.0.send()

@@ -73,6 +73,7 @@ impl Host {
             args: Value::Fields(vec![("path".into(), Value::Text(spec.path.clone()))]),
             objects: Vec::new(),
             key: Vec::new(),
+            turn: None,
         };
         let opened = self.calls.call(&tool.root(), request, Rc::clone(&self.link)).await?;
         opened.object.ok_or_else(|| fail::failed("the tool opened no object for the path"))

@@ -73,7 +73,8 @@ impl object::Server for Served {
         params: object::CallParams,
         mut results: object::CallResults,
     ) -> Result<(), capnp::Error> {
-        let (request, direct) = (read(params.get()?)?, params.get()?.get_direct());
+        let params = params.get()?;
+        let (request, direct) = (read(params, &self.calls)?, params.get_direct());
         let refused = |failure: Failure| to_exception(&failure);
         let inner = match &self.guard {
             Some(guard) => guard.admit(&self.instance, &request, direct).map_err(refused)?,
@@ -121,12 +122,14 @@ impl object::Server for Served {
     }
 }
 
-fn read(params: object::call_params::Reader<'_>) -> Result<Request, Malformed> {
+/// Reads a call that arrives now.
+fn read(params: object::call_params::Reader<'_>, calls: &Calls) -> Result<Request, Malformed> {
     let (args, table) = wire::value::read(params.get_args()?)?;
     Ok(Request {
         method: params.get_method()?.to_str()?.to_owned(),
         args,
         objects: table.into_iter().map(Remote::new).collect(),
         key: params.get_key()?.to_vec(),
+        turn: calls.arrive(params.get_line()),
     })
 }

@@ -5,6 +5,7 @@ mod introduced;
 mod lab;
 mod marks;
 mod member;
+mod order;
 
 use std::path::Path;
 use std::rc::Rc;

@@ -5,6 +5,7 @@ mod remove;
 mod root;
 mod search;
 mod walk;
+mod work;
 mod write;
 
 #[cfg(test)]
@@ -13,10 +14,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
-use remit_vat::vat::offload;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -24,6 +22,7 @@ use crate::kit::{CallContext, Content, Failure, Interface, Method, NoArgs, RelPa
 use read::{Encoding, Part};
 use remove::Depth;
 use root::Root;
+use work::{Work, blocking, changing};
 use write::Places;
 
 /// One `[[fs]]` section.
@@ -68,9 +67,6 @@ impl Config {
 fn default_name() -> String {
     "fs".to_owned()
 }
-
-/// How long a glob, a search or a recursive removal may take.
-const LONGEST: Duration = Duration::from_secs(60);
 
 /// Makes the tool; a relative root is below `base`.
 pub fn tool(config: &Config, base: &Path) -> Result<Tool, String> {
@@ -233,21 +229,21 @@ const EDIT: &str = "Replaces exact text in a file. Fails if it is absent, or the
 fn changing_methods(interface: Interface<Dir>) -> Interface<Dir> {
     interface
         .method("write", Method::idempotent(WRITE).destructive(), |dir: Rc<Dir>, a, _| {
-            dir.run(a, |root, at, a: WriteArgs, _| {
+            dir.change(a, |root, at, a: WriteArgs, _| {
                 write::write(root, &join(at, &a.path)?, &a.content)
             })
         })
         .method("append", Method::effect(APPEND), |dir: Rc<Dir>, a, _| {
-            dir.run(a, |root, at, a: WriteArgs, _| {
+            dir.change(a, |root, at, a: WriteArgs, _| {
                 write::append(root, &join(at, &a.path)?, &a.content)
             })
         })
         .method("edit", Method::effect(EDIT), |dir: Rc<Dir>, a, _| {
-            dir.run(a, |root, at, a: EditArgs, _| a.apply(root, &join(at, &a.path)?))
+            dir.change(a, |root, at, a: EditArgs, _| a.apply(root, &join(at, &a.path)?))
         })
         .method("remove", Method::effect("Removes a file or a folder.").destructive(), {
             |dir: Rc<Dir>, a, _| {
-                dir.run(a, |root, at, a: RemoveArgs, stop| {
+                dir.change(a, |root, at, a: RemoveArgs, stop| {
                     let depth = if a.recursive { Depth::Tree } else { Depth::Itself };
                     remove::remove(root, &join(at, &a.path)?, depth, stop)
                 })
@@ -255,7 +251,7 @@ fn changing_methods(interface: Interface<Dir>) -> Interface<Dir> {
         })
         .method("mkdir", Method::idempotent("Makes a folder and those above it."), {
             |dir: Rc<Dir>, a, _| {
-                dir.run(a, |root, at, a: PathArgs, _| write::mkdir(root, &join(at, &a.path)?))
+                dir.change(a, |root, at, a: PathArgs, _| write::mkdir(root, &join(at, &a.path)?))
             }
         })
 }
@@ -269,16 +265,18 @@ fn file_interface() -> Interface<File> {
             file.run(a, |root, at, NoArgs {}, _| read::stat(root, at))
         })
         .method("write", Method::idempotent(WRITE).destructive(), |file: Rc<File>, a, _| {
-            file.run(a, |root, at, a: ContentArgs, _| write::write(root, at, &a.content))
+            file.change(a, |root, at, a: ContentArgs, _| write::write(root, at, &a.content))
         })
         .method("append", Method::effect(APPEND), |file: Rc<File>, a, _| {
-            file.run(a, |root, at, a: ContentArgs, _| write::append(root, at, &a.content))
+            file.change(a, |root, at, a: ContentArgs, _| write::append(root, at, &a.content))
         })
         .method("edit", Method::effect(EDIT), |file: Rc<File>, a, _| {
-            file.run(a, |root, at, a: FileEditArgs, _| a.apply(root, at))
+            file.change(a, |root, at, a: FileEditArgs, _| a.apply(root, at))
         })
         .method("remove", Method::effect("Removes it.").destructive(), |file: Rc<File>, a, _| {
-            file.run(a, |root, at, NoArgs {}, stop| remove::remove(root, at, Depth::Itself, stop))
+            file.change(a, |root, at, NoArgs {}, stop| {
+                remove::remove(root, at, Depth::Itself, stop)
+            })
         })
 }
 
@@ -326,9 +324,17 @@ impl Dir {
     async fn run<A: Send + 'static, R: Send + 'static>(
         self: Rc<Self>,
         args: A,
-        work: fn(&Root, &RelPath, A, &Stop) -> Result<R, Failure>,
+        work: Work<A, R>,
     ) -> Result<R, Failure> {
         blocking(Arc::clone(&self.root), self.at.clone(), args, work).await
+    }
+
+    async fn change<A: Send + 'static, R: Send + 'static>(
+        self: Rc<Self>,
+        args: A,
+        work: Work<A, R>,
+    ) -> Result<R, Failure> {
+        changing(Arc::clone(&self.root), self.at.clone(), args, work).await
     }
 }
 
@@ -336,53 +342,20 @@ impl File {
     async fn run<A: Send + 'static, R: Send + 'static>(
         self: Rc<Self>,
         args: A,
-        work: fn(&Root, &RelPath, A, &Stop) -> Result<R, Failure>,
+        work: Work<A, R>,
     ) -> Result<R, Failure> {
         blocking(Arc::clone(&self.root), self.at.clone(), args, work).await
+    }
+
+    async fn change<A: Send + 'static, R: Send + 'static>(
+        self: Rc<Self>,
+        args: A,
+        work: Work<A, R>,
+    ) -> Result<R, Failure> {
+        changing(Arc::clone(&self.root), self.at.clone(), args, work).await
     }
 }
 
 fn join(at: &RelPath, path: &RelPath) -> Result<RelPath, Failure> {
     at.join(path).map_err(|e| fail::invalid("path", e.to_string()))
-}
-
-/// Does `work` on another thread. Dropping the future tells the work to stop.
-async fn blocking<A: Send + 'static, R: Send + 'static>(
-    root: Arc<Root>,
-    at: RelPath,
-    args: A,
-    work: fn(&Root, &RelPath, A, &Stop) -> Result<R, Failure>,
-) -> Result<R, Failure> {
-    let dropped = Arc::new(AtomicBool::new(false));
-    let stop = Stop { dropped: Arc::clone(&dropped), until: Instant::now() + LONGEST };
-    let _when_dropped = SetOnDrop(dropped);
-    let done = offload(move || work(&root, &at, args, &stop)).await;
-    done.map_err(|e| fail::failed(format!("the work could not be done: {e}")))?
-}
-
-/// Tells long work when nobody waits for it any more.
-struct Stop {
-    dropped: Arc<AtomicBool>,
-    until: Instant,
-}
-
-impl Stop {
-    fn check(&self) -> Result<(), Failure> {
-        if self.dropped.load(Ordering::Relaxed) {
-            return Err(fail::cancelled("nobody waits for it any more"));
-        }
-        if Instant::now() > self.until {
-            let secs = LONGEST.as_secs();
-            return Err(fail::timed_out(format!("not done after {secs} s: begin further down")));
-        }
-        Ok(())
-    }
-}
-
-struct SetOnDrop(Arc<AtomicBool>);
-
-impl Drop for SetOnDrop {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }

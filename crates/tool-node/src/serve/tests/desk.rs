@@ -17,6 +17,9 @@ use tokio::task::LocalSet;
 
 use crate::node::Node;
 
+/// Longer than any call takes.
+pub(super) const LONG: Duration = Duration::from_secs(20);
+
 /// What the orchestrator has of a node that registered.
 pub(super) struct Desk {
     pub(super) root: object::Client,
@@ -130,7 +133,7 @@ pub(super) async fn call(
     args: Value<u32>,
     key: &[u8],
 ) -> Result<Value<u32>, Failure> {
-    let answer = within(Duration::from_secs(20), request(on, method, &args, key).send()).await?;
+    let answer = within(LONG, request(on, method, &args, key).send()).await?;
     let answer = answer.get().map_err(|e| to_failure(&e))?;
     Ok(wire::value::read(answer.get_value().unwrap()).unwrap().0)
 }
@@ -139,7 +142,7 @@ pub(super) async fn call(
 pub(super) async fn settle(desk: &Desk, key: &[u8]) -> String {
     let mut request = desk.host.settle_request();
     request.get().set_key(key);
-    let answer = within(Duration::from_secs(20), request.send()).await.unwrap();
+    let answer = within(LONG, request.send()).await.unwrap();
     let state = answer.get().unwrap().get_state().unwrap();
     match state.which().unwrap() {
         call_state::NeverStarted(()) => "never started".into(),

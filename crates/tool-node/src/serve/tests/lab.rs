@@ -100,6 +100,9 @@ pub(super) fn tool(lab: &Rc<Lab>) -> Tool {
         .method("set", Method::idempotent("Sets."), |lab: Rc<Lab>, _: NoArgs, _| async move {
             Ok(lab.run())
         })
+        .method("next", Method::read_only("Looks."), |lab: Rc<Lab>, _: NoArgs, _| async move {
+            Ok(lab.run())
+        })
         .method("wait", Method::effect("Waits."), Lab::wait)
         .method("careful", Method::effect("Looks first.").marks_point_of_no_return(), Lab::careful)
         .method("large", Method::read_only("A large text."), large::<Lab>)

@@ -1,14 +1,12 @@
 //! Removing a file, a link, or a tree.
 
-use std::sync::PoisonError;
-
 use cap_std::fs::Dir;
 use remit_core::Failure;
 
-use super::Stop;
 use super::read::Kind;
 use super::root::{AtEnd, Root, failed, missing};
 use super::walk::{Met, Visitor, folder, walk};
+use super::work::Stop;
 use super::write::sync;
 use crate::kit::{RelPath, fail};
 
@@ -28,7 +26,6 @@ pub(super) fn remove(
     stop: &Stop,
 ) -> Result<(), Failure> {
     root.check_writable()?;
-    let _changing = root.changing.lock().unwrap_or_else(PoisonError::into_inner);
     let place = root.find(path, AtEnd::Take)?;
     let Some(name) = &place.name else {
         return Err(fail::denied("the root itself cannot be removed", "root"));

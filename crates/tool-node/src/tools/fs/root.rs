@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use cap_fs_ext::{DirExt, MetadataExt};
 use cap_std::fs::{Dir, Metadata};
@@ -23,8 +24,9 @@ pub(crate) struct Root {
     hidden: Vec<String>,
     writable: bool,
     pub(super) max_read_bytes: u64,
-    /// Held while something is changed, so that no change is made to what was just read.
-    pub(super) changing: std::sync::Mutex<()>,
+    /// Held while something is changed, so that no change is made to what was just read. Whoever asks
+    /// first gets it first.
+    pub(super) changing: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// Where a path leads: an open folder and, unless it is that folder itself, a name in it which was
@@ -66,7 +68,7 @@ impl Root {
         let hidden = config.hidden.iter().map(clean).collect::<Result<_, _>>()?;
         let max_read_bytes =
             config.max_read_bytes.unwrap_or(limits::FS_READ_BYTES).min(limits::FS_READ_BYTES);
-        let changing = std::sync::Mutex::new(());
+        let changing = Arc::default();
         Ok(Self { dir, hidden, writable: config.writable, max_read_bytes, changing })
     }
 

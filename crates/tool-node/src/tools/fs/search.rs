@@ -13,10 +13,10 @@ use remit_core::Failure;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Stop;
 use super::read::Kind;
 use super::root::Root;
 use super::walk::{Met, Visitor, below, folder, walk};
+use super::work::Stop;
 use crate::kit::{RelPath, fail};
 use crate::limits;
 

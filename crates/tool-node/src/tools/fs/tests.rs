@@ -292,3 +292,17 @@ proptest! {
         }
     }
 }
+
+#[tokio::test]
+async fn changes_are_made_in_the_order_in_which_they_were_begun() {
+    let (_dir, root) = ground();
+    for round in 0..20 {
+        let path = format!("round{round}");
+        let parts = (0..20).map(|n| format!("{n},")).collect::<Vec<_>>();
+        let (root, path) = (&root, &path);
+        let append = |part| async move { root.call("append", &(path, part)).await };
+        let done = futures::future::join_all(parts.iter().map(append)).await;
+        assert!(done.iter().all(Result::is_ok));
+        assert_eq!(read(root, path).await.unwrap(), parts.concat());
+    }
+}

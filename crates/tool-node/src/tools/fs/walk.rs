@@ -4,9 +4,9 @@ use cap_fs_ext::DirExt;
 use cap_std::fs::Dir;
 use remit_core::Failure;
 
-use super::Stop;
 use super::read::Kind;
 use super::root::{AtEnd, Root, failed, missing};
+use super::work::Stop;
 use crate::kit::{RelPath, fail};
 use crate::limits;
 

@@ -61,6 +61,13 @@ struct ObjectId {
       index @3 :UInt32;
       # Counted from 0, in the order a reader of the value meets them.
     }
+    guest :group {
+      # A capability in the arguments of this call, made by the holder of a grant that was passed on:
+      # the holder's own, which goes to the tool. The task itself holds no such object.
+      call @4 :UInt64;
+      index @5 :UInt32;
+      # Counted from 0, in the order a reader of the arguments meets them.
+    }
   }
 }
 

@@ -103,6 +103,10 @@ pub enum ObjectId {
     Result(CallNumber),
     /// A capability inside the value that a call returned, counted from 0.
     Part(CallNumber, u32),
+    /// A capability in the arguments of a call that the holder of a grant passed on makes: the
+    /// holder's own, not the task's, which hands it to the tool and can do nothing with it itself.
+    /// Counted from 0, among all objects in the arguments.
+    Guest(CallNumber, u32),
 }
 
 impl fmt::Display for ObjectId {
@@ -111,6 +115,7 @@ impl fmt::Display for ObjectId {
             Self::Grant(grant) => write!(f, "grant {grant}"),
             Self::Result(call) => write!(f, "result of call {call}"),
             Self::Part(call, index) => write!(f, "object {index} of call {call}"),
+            Self::Guest(call, index) => write!(f, "object {index} of whoever made call {call}"),
         }
     }
 }

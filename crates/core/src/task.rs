@@ -262,6 +262,7 @@ impl Task {
                     | Operation::Steers { .. } => None,
                 }
             }
+            ObjectId::Guest(..) => None,
         }
     }
 
@@ -285,7 +286,7 @@ impl Task {
                 Some(grant) => return self.interface_of(ObjectId::Grant(grant)),
                 None => &self.request(call)?.returns,
             },
-            ObjectId::Part(..) => return None,
+            ObjectId::Part(..) | ObjectId::Guest(..) => return None,
         };
         (!name.is_empty()).then_some(name)
     }
@@ -300,7 +301,7 @@ impl Task {
                 Some(grant) => self.path_of(ObjectId::Grant(grant)),
                 None => Some(&self.request(call)?.path),
             },
-            ObjectId::Part(..) => None,
+            ObjectId::Part(..) | ObjectId::Guest(..) => None,
         }
     }
 

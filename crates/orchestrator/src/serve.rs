@@ -8,6 +8,7 @@ mod credentials;
 #[cfg(test)]
 pub(crate) mod fakes;
 mod grant_info;
+mod guests;
 pub mod introduce;
 mod keeper;
 mod mesh;

@@ -244,6 +244,7 @@ impl Lines {
             ObjectId::Grant(grant) => self.name(grant),
             ObjectId::Result(call) => self.label(call),
             ObjectId::Part(call, at) => format!("{}[{at}]", self.label(call)),
+            ObjectId::Guest(..) => object.to_string(),
         }
     }
 }

@@ -226,7 +226,7 @@ impl Owner {
         }
         self.objects.borrow_mut().forget(|object| match object {
             ObjectId::Result(call) | ObjectId::Part(call, _) => dropped.contains(&call),
-            ObjectId::Grant(_) => false,
+            ObjectId::Grant(_) | ObjectId::Guest(..) => false,
         });
         // Whoever comes next is told everything from the start.
         self.begin_delivery(Attempt(0));

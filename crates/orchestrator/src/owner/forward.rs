@@ -60,9 +60,10 @@ impl Owner {
             _ => None,
         });
         let Some((asked, how)) = open else { return };
-        // It waits for a person, or for the task to be resumed; a trial sends nothing.
+        // It waits for a person, for the task to be resumed, or for its maker to ask again; a trial
+        // sends nothing.
         let waits = self.with(|task| task.is_unsettled(call) || task.paused().is_some());
-        if waits || self.trial.is_some() {
+        if waits || self.trial.is_some() || self.lacks_guests(&asked) {
             return;
         }
         if self.forwards.borrow().contains_key(&call) || self.is_closing() {
@@ -119,12 +120,13 @@ impl Owner {
         }
     }
 
-    /// Which of the objects in an answer are those that were lent for the call: they are themselves
-    /// again, not objects of the tool's.
+    /// Which of the objects in an answer are those that were lent or given for the call: they are
+    /// themselves again, not objects of the tool's.
     fn come_back(&self, call: CallNumber, answer: &Answer) -> Vec<Option<ObjectId>> {
         // A promise of the tool's that has not resolved is none of them, and is not waited for.
         let known = |client: &object::Client| {
-            self.membranes().lent(client.clone(), call).now_or_never().flatten()
+            let own = self.membranes().lent(client.clone(), call).now_or_never().flatten();
+            own.or_else(|| self.guest_again(call, client))
         };
         answer.table.iter().map(known).collect()
     }
@@ -233,7 +235,10 @@ impl Owner {
     ) -> (Value<u32>, Vec<object::Client>) {
         let mut table = Vec::new();
         let lent = asked.args.clone().try_map(&mut |object| {
-            table.push(self.membranes().wrap(Membrane::lent(self, asked.attempt, object, call)));
+            table.push(match object {
+                ObjectId::Guest(of, index) => self.guest(of, index),
+                object => self.membranes().wrap(Membrane::lent(self, asked.attempt, object, call)),
+            });
             Ok::<_, std::convert::Infallible>(u32::try_from(table.len() - 1).unwrap_or(u32::MAX))
         });
         let Ok(args) = lent;
@@ -241,7 +246,7 @@ impl Owner {
     }
 
     /// The idempotency key of a call: the same on every retry, and no other call's.
-    pub(super) fn tool_key(&self, call: CallNumber) -> Vec<u8> {
+    pub fn tool_key(&self, call: CallNumber) -> Vec<u8> {
         let mut key = self.key().task.as_bytes().to_vec();
         // A number that is used anew is another call: the top byte, which no number reaches, says so.
         let generation = u64::from(self.with(|task| task.generation(call))) << GENERATION_SHIFT;
@@ -282,12 +287,16 @@ impl Owner {
     /// A piece of output of the call with this key.
     pub fn emit_for(&self, key: &[u8], text: String) {
         let number = key.get(16..).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
-        let number = number.map(|number| number & !(u64::MAX << GENERATION_SHIFT));
-        if let Some(number) = number
-            && self.forwards.borrow().contains_key(&CallNumber(number))
+        if let Some(call) = number.map(Self::number_in)
+            && self.forwards.borrow().contains_key(&call)
         {
-            self.emit(&Output { call: CallNumber(number), text });
+            self.emit(&Output { call, text });
         }
+    }
+
+    /// The number of the call whose key towards a tool ends so.
+    pub fn number_in(key: u64) -> CallNumber {
+        CallNumber(key & !(u64::MAX << GENERATION_SHIFT))
     }
 
     /// Every reference through the node that serves the call's grant is gone with its connection.

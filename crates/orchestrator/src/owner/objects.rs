@@ -77,6 +77,7 @@ impl Owner {
                 see_through(self.timeout_of(call), promise)
             }
             ObjectId::Part(call, index) => self.part_again(call, index).await?,
+            ObjectId::Guest(call, index) => return Ok(self.guest(call, index)),
         };
         self.objects.borrow_mut().set(object, Ok(client.clone()));
         Ok(client)
@@ -183,7 +184,7 @@ impl Owner {
 
     /// The grant of another task through which the calls on `grant` go. That task's journal answers
     /// a call that is repeated under its key with what it recorded.
-    pub(super) fn origin_of(&self, grant: GrantId) -> Option<Origin> {
+    pub fn origin_of(&self, grant: GrantId) -> Option<Origin> {
         self.with(|task| task.chain(grant).find_map(|held| held.grant.origin))
     }
 

@@ -13,6 +13,7 @@ use remit_vat::crash::{self, Step};
 use remit_vat::exception::to_exception;
 use remit_vat::wire;
 
+use super::guests::{Given, Guests};
 use crate::limits;
 use crate::owner::Owner;
 
@@ -42,6 +43,7 @@ enum Via {
 #[derive(Default)]
 pub struct Membranes {
     set: RefCell<CapabilityServerSet<Membrane, object::Client>>,
+    pub(super) guests: RefCell<Guests>,
 }
 
 impl Membranes {
@@ -127,12 +129,12 @@ impl Membrane {
         })
     }
 
-    /// The call as a command, the objects in its arguments by their ids.
+    /// The call as a command, the objects in its arguments by their ids; and the objects.
     async fn understand(
         &self,
         owner: &Rc<Owner>,
         params: object::call_params::Reader<'_>,
-    ) -> Result<CallCommand, Failure> {
+    ) -> Result<(CallCommand, Given), Failure> {
         let malformed = |error: wire::Malformed| Failure::from(error);
         let method = params
             .get_method()
@@ -140,9 +142,9 @@ impl Membrane {
             .and_then(|text| Ok(text.to_str()?.to_owned()))
             .map_err(malformed)?;
         let args = params.get_args().map_err(|error| malformed(error.into()))?;
-        let (args, table) = wire::value::read(args).map_err(malformed)?;
-        if table.len() > limits::OBJECTS_PER_VALUE {
-            let why = format!("{} objects in the arguments of one call", table.len());
+        let (args, given) = wire::value::read(args).map_err(malformed)?;
+        if given.len() > limits::OBJECTS_PER_VALUE {
+            let why = format!("{} objects in the arguments of one call", given.len());
             return Err(Failure::new(Code::Limit, why));
         }
         let key = params.get_key().unwrap_or_default();
@@ -171,20 +173,14 @@ impl Membrane {
                 CallNumber(u64::from_be_bytes(number))
             }
         };
-        let mut ids = Vec::with_capacity(table.len());
-        for client in table {
-            let id = owner.membranes().known(client, self).await.ok_or_else(|| {
-                let why = "an object in the arguments is none that the task holds";
-                Failure::new(Code::InvalidArgument, why)
-            })?;
-            ids.push(id);
-        }
+        let given = Rc::new(given);
+        let ids = self.identify(owner, (call, delegate.as_ref()), &given).await?;
         let args = args.try_map(&mut |index| {
             ids.get(index as usize).copied().ok_or_else(|| {
                 Failure::new(Code::InvalidArgument, "an object that is not in the message")
             })
         })?;
-        Ok(CallCommand {
+        let command = CallCommand {
             attempt: self.attempt,
             call,
             object: self.object,
@@ -195,7 +191,35 @@ impl Membrane {
                 Via::Agent | Via::Grant(_) => None,
             },
             delegate,
-        })
+        };
+        Ok((command, given))
+    }
+
+    /// What the objects in the arguments of a call are to the task.
+    async fn identify(
+        &self,
+        owner: &Rc<Owner>,
+        (call, delegate): (CallNumber, Option<&Delegate>),
+        given: &Given,
+    ) -> Result<Vec<ObjectId>, Failure> {
+        let mut ids = Vec::with_capacity(given.len());
+        for (client, index) in given.iter().zip(0..) {
+            let id = match (owner.membranes().known(client.clone(), self).await, delegate) {
+                (Some(own), _) => own,
+                (None, Some(delegate))
+                    if owner.is_guest(client, delegate.grant, &delegate.key).await =>
+                {
+                    owner.membranes().guests.borrow_mut().set(call, given);
+                    ObjectId::Guest(call, index)
+                }
+                _ => {
+                    let why = "an object in the arguments is none that the task holds";
+                    return Err(Failure::new(Code::InvalidArgument, why));
+                }
+            };
+            ids.push(id);
+        }
+        Ok(ids)
     }
 
     async fn forward(
@@ -209,7 +233,8 @@ impl Membrane {
             owner.unpaused().await;
         }
         let params = params.get().map_err(|error| Failure::from(wire::Malformed::from(error)))?;
-        let command = self.understand(&owner, params).await?;
+        // What is given is kept until the answer is on its way.
+        let (command, _given) = self.understand(&owner, params).await?;
         let call = command.call;
         if self.via == Via::Agent {
             owner.ask(self.attempt, call)?;
@@ -285,7 +310,10 @@ impl Membrane {
     ) {
         let mut table = Vec::new();
         let Ok(live) = value.clone().try_map(&mut |object| {
-            table.push(self.sibling(owner, object));
+            table.push(match object {
+                ObjectId::Guest(call, index) => owner.guest(call, index),
+                object => self.sibling(owner, object),
+            });
             Ok::<_, std::convert::Infallible>(u32::try_from(table.len() - 1).unwrap_or(u32::MAX))
         });
         let mut results = results.get();

@@ -15,20 +15,21 @@ use crate::tasks::family::holder;
 use crate::tasks::tool::MANIFEST;
 use crate::tasks::{GrantSpec, TaskSpec, Tasks};
 
-/// The root of the tool, for the agent of one task.
+/// The root of the tool, for the agent of the task that was granted it, and for those of the tasks
+/// that it was passed on to: calls of them all are in the journal of that one.
 struct Root {
-    parent: Weak<Owner>,
+    holder: Weak<Owner>,
 }
 
 /// A task, for the agent of the task that spawned it.
 struct Spawned {
-    parent: Weak<Owner>,
+    holder: Weak<Owner>,
     key: TaskKey,
 }
 
-/// The tool's root object for the agent of this task.
-pub fn root(parent: &Rc<Owner>) -> object::Client {
-    capnp_rpc::new_client(Root { parent: Rc::downgrade(parent) })
+/// The tool's root object for the task that was granted it.
+pub fn root(holder: &Rc<Owner>) -> object::Client {
+    capnp_rpc::new_client(Root { holder: Rc::downgrade(holder) })
 }
 
 /// A call on one of the two: the method, its fields, and the objects in them.
@@ -43,8 +44,8 @@ struct Asked {
 }
 
 impl Asked {
-    fn read(parent: &Weak<Owner>, params: &object::CallParams) -> Result<Self, Failure> {
-        let owner = parent.upgrade().ok_or_else(away)?;
+    fn read(holder: &Weak<Owner>, params: &object::CallParams) -> Result<Self, Failure> {
+        let owner = holder.upgrade().ok_or_else(away)?;
         let tasks = owner.services().tasks.upgrade().ok_or_else(away)?;
         let read = || {
             let params = params.get()?;
@@ -58,7 +59,10 @@ impl Asked {
             _ => Vec::new(),
         };
         let number = key.get(16..).and_then(|number| number.try_into().ok());
-        let call = CallNumber(number.map(u64::from_be_bytes).unwrap_or_default());
+        // The tool may have been passed on: what it does is done for the task that calls, with what
+        // that one holds.
+        let number = number.map(u64::from_be_bytes).unwrap_or_default();
+        let (owner, call) = owner.acting(Owner::number_in(number));
         Ok(Self { owner, tasks, method, fields, table, key, call })
     }
 
@@ -229,7 +233,7 @@ impl object::Server for Root {
         params: object::CallParams,
         mut results: object::CallResults,
     ) -> Result<(), capnp::Error> {
-        let asked = Asked::read(&self.parent, &params).map_err(|f| to_exception(&f))?;
+        let asked = Asked::read(&self.holder, &params).map_err(|f| to_exception(&f))?;
         if asked.method != "spawn" {
             return Err(to_exception(&no_method(&asked.method)));
         }
@@ -240,7 +244,7 @@ impl object::Server for Root {
             ("detached".into(), Value::Bool(detached)),
         ]);
         wire::value::write(results.get().init_value(), &value, &[]);
-        let spawned = Spawned { parent: self.parent.clone(), key: child.key().clone() };
+        let spawned = Spawned { holder: self.holder.clone(), key: child.key().clone() };
         results.get().set_object(capnp_rpc::new_client(spawned));
         Ok(())
     }
@@ -347,7 +351,7 @@ impl object::Server for Spawned {
         params: object::CallParams,
         mut results: object::CallResults,
     ) -> Result<(), capnp::Error> {
-        let asked = Asked::read(&self.parent, &params).map_err(|f| to_exception(&f))?;
+        let asked = Asked::read(&self.holder, &params).map_err(|f| to_exception(&f))?;
         let value = self.act(asked).await.map_err(|failure| to_exception(&failure))?;
         wire::value::write(results.get().init_value(), &value, &[]);
         Ok(())

@@ -2,6 +2,7 @@
 //! in the same process, and over a stream.
 
 mod family;
+mod guests;
 
 use std::rc::Rc;
 

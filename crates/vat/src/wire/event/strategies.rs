@@ -151,6 +151,7 @@ fn object() -> impl Strategy<Value = ObjectId> {
         grant_id().prop_map(ObjectId::Grant),
         any::<u64>().prop_map(|call| ObjectId::Result(CallNumber(call))),
         (any::<u64>(), any::<u32>()).prop_map(|(call, at)| ObjectId::Part(CallNumber(call), at)),
+        (any::<u64>(), any::<u32>()).prop_map(|(call, at)| ObjectId::Guest(CallNumber(call), at)),
     ]
 }
 

@@ -54,6 +54,30 @@ async fn a_chain_goes_out_before_any_of_it_is_answered() {
 }
 
 #[tokio::test]
+async fn a_chain_is_only_so_deep_until_it_is_awaited() {
+    let script = |from: &str| {
+        format!(
+            r#"export default async function (remit: any): Promise<number> {{
+                 let dir = remit.repo;
+                 let deep = 0;
+                 try {{
+                   for (;;) {{ dir = dir.dir({from}); deep += 1; }}
+                 }} catch (error) {{
+                   if (!(error instanceof RangeError)) throw error;
+                   const next = await dir;
+                   await next.dir("more");
+                   return deep;
+                 }}
+               }}"#
+        )
+    };
+    for from in ["\"down\"", "remit.repo, dir"] {
+        let run = run(&[("main.ts", script(from).as_str())]).await;
+        assert_eq!(*result(&run), Value::Integer(64));
+    }
+}
+
+#[tokio::test]
 async fn awaited_objects_can_be_called() {
     let run = run(&[(
         "main.ts",

@@ -5,6 +5,9 @@
 
 mod batch;
 mod bound;
+mod counted;
+mod depth;
+mod objects;
 mod oversize;
 mod watch;
 
@@ -129,6 +132,7 @@ where
     let read =
         futures::io::BufReader::with_capacity(crate::limits::READ_BUFFER_BYTES, read.compat());
     let load = Load::new(limits, Rc::clone(&watch));
+    let read = counted::Counted::new(read, load.read_bytes());
     let write = batch::Batched::new(write, Rc::clone(&load), Rc::clone(&watch)).compat_write();
     let mut reading = ReaderOptions::new();
     reading.traversal_limit_in_words(Some(limits.message_words)).nesting_limit(limits.nesting);

@@ -47,6 +47,32 @@ impl ConnectionLimits {
 /// keeps its answer in memory; a peer that never finishes its questions is cut off.
 pub const UNFINISHED_FACTOR: usize = 16;
 
+/// Calls of a peer that hang on each other, each on the result of the one before, while none of them
+/// is answered. capnp-rpc drives and drops such a chain recursively, with up to 10 KiB of stack for
+/// each in an unoptimised build; a thread has two MiB.
+pub const PIPELINE_DEPTH: u32 = 64;
+
+/// How deep a promise of a peer's counts before it is known what it comes to, and how deep that may
+/// be then.
+pub const PROMISED_DEPTH: u32 = 16;
+
+/// Promises of a peer's over one connection that come to another promise: hardly any peer makes
+/// one, and a chain of them is dropped recursively.
+pub const PROMISES_OF_PROMISES: usize = 64;
+
+/// Objects that a peer may give in one message: a page of tasks, each with its own, and to spare.
+pub const OBJECTS_PER_MESSAGE: usize = 4_096;
+
+/// Objects of one side that the other one may hold at the same time: some hundred bytes each.
+pub const OBJECTS_HELD: usize = 1 << 17;
+
+/// Bytes that an object in the arguments of a call counts for beside those of the message.
+pub const OBJECT_BYTES: usize = 512;
+
+/// Bytes of the arguments of a peer's calls in flight before nothing more is read from it: some of
+/// the largest.
+pub const CALLS_HELD_BYTES: usize = 64 << 20;
+
 /// Calls that a peer may cancel over one connection: capnp-rpc keeps some hundred bytes of each for
 /// as long as the connection lasts.
 pub const CANCELLED_CALLS: usize = 1 << 20;

@@ -93,6 +93,9 @@ pub(super) struct Shared {
     pub(super) handles: Cell<usize>,
     /// The handles of results, by operation.
     pub(super) results: RefCell<HashMap<u64, usize>>,
+    /// On how many calls, one on the result of the other, each result that the script was not told
+    /// of yet hangs.
+    pub(super) depths: RefCell<HashMap<usize, u32>>,
     pub(super) lines: Cell<u64>,
     pub(super) now_ms: Cell<u64>,
     pub(super) chance: RefCell<Chance>,
@@ -134,6 +137,7 @@ impl Engine {
             operations: Cell::new(0),
             handles: Cell::new(script.grants.len()),
             results: RefCell::default(),
+            depths: RefCell::default(),
             lines: Cell::new(0),
             now_ms: Cell::new(script.time_ms),
             chance: RefCell::new(Chance::new(&script.seed)),

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use remit_core::event::Level;
 use remit_core::{Code, Failure, Outcome, Value};
+use remit_vat::limits::PIPELINE_DEPTH;
 use rquickjs::context::EvalOptions;
 use rquickjs::{Array, Ctx, Exception, Function, IntoJs as _, Object, Persistent};
 
@@ -64,6 +65,7 @@ fn natives<'js>(ctx: &Ctx<'js>, shared: &Rc<Shared>) -> rquickjs::Result<Object<
     let own = Rc::clone(shared);
     let request = move |tool: String, reason: String| {
         let (operation, result) = own.next_result();
+        own.depths.borrow_mut().insert(result, 1);
         own.asks.borrow_mut().push(Ask::Power { operation, tool, reason, result });
         number(operation)
     };
@@ -127,10 +129,32 @@ fn ask_call<'js>(
         Value::List(mut items) if matches!(items[..], [Value::Fields(_)]) => items.remove(0),
         items => items,
     };
+    let depth = depth(ctx, shared, handles.iter().chain([&target]))?;
     let (operation, result) = shared.next_result();
+    shared.depths.borrow_mut().insert(result, depth);
     let call = Call { operation, target, method, args, handles, result };
     shared.asks.borrow_mut().push(Ask::Call(call));
     Ok(number(operation))
+}
+
+/// How deep a call hangs that uses what is behind these handles. What the script was not told of
+/// decides, and not what has arrived, so that a replay comes to the same.
+fn depth<'a>(
+    ctx: &Ctx<'_>,
+    shared: &Shared,
+    used: impl Iterator<Item = &'a usize>,
+) -> rquickjs::Result<u32> {
+    let depths = shared.depths.borrow();
+    let depth = used.filter_map(|handle| depths.get(handle)).max().copied().unwrap_or_default();
+    if depth >= PIPELINE_DEPTH {
+        let why = format!(
+            "this would be {} calls, each on the result of the one before, none of them answered \
+             yet: await one of them first",
+            depth + 1
+        );
+        return Err(Exception::throw_range(ctx, &why));
+    }
+    Ok(depth + 1)
 }
 
 fn log(shared: &Shared, level: u8, text: String) {
@@ -153,7 +177,9 @@ pub(super) fn settle(
     let prelude = prelude(ctx, shared)?;
     let settle: Function<'_> = prelude.get("settle")?;
     let operation = number(completion.operation);
-    shared.results.borrow_mut().remove(&completion.operation);
+    if let Some(result) = shared.results.borrow_mut().remove(&completion.operation) {
+        shared.depths.borrow_mut().remove(&result);
+    }
     match &completion.outcome {
         Ok(answer) => {
             shared.now_ms.set(answer.time_ms.max(shared.now_ms.get()));

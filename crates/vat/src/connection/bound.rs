@@ -3,7 +3,8 @@
 //! A call counts from its arrival until its answer is written. Above the bound, the next call and
 //! what is behind it waits unread, so that this peer waits and nobody else notices. A question whose answer was sent stays
 //! in memory until the peer finishes it; one who never does is cut off, and so is one who does not
-//! take what waits to be written to it.
+//! take what waits to be written to it. The bytes and objects of calls in flight are bounded alike:
+//! a call keeps its arguments until it is answered.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
@@ -16,10 +17,13 @@ use capnp_rpc::{Connection, FlowController, IncomingMessage, OutgoingMessage, Va
 use futures::FutureExt as _;
 use tokio::sync::Notify;
 
+use super::depth::Depth;
+use super::objects::Objects;
 use super::oversize::Oversize;
 use super::watch::Watch;
 use crate::limits::{
-    ANSWERS_QUEUED_BYTES, CANCELLED_CALLS, ConnectionLimits, QUEUED_BYTES, UNFINISHED_FACTOR,
+    ANSWERS_QUEUED_BYTES, CALLS_HELD_BYTES, CANCELLED_CALLS, ConnectionLimits, OBJECT_BYTES,
+    QUEUED_BYTES, UNFINISHED_FACTOR,
 };
 
 /// A network with bounds around another one.
@@ -33,6 +37,8 @@ pub(super) struct Bounded<N> {
 pub(super) struct Load {
     most: usize,
     calls: Cell<usize>,
+    /// Bytes that the arguments of calls in flight take.
+    held_bytes: Cell<usize>,
     questions: RefCell<HashMap<u32, Question>>,
     cancelled: Cell<usize>,
     queue: RefCell<VecDeque<Queued>>,
@@ -40,13 +46,18 @@ pub(super) struct Load {
     queued_answer_bytes: Cell<usize>,
     eased: Notify,
     oversize: Oversize,
+    depth: Depth,
+    objects: Objects,
+    /// All bytes of messages that were read from the peer.
+    read_bytes: Rc<Cell<u64>>,
     watch: Rc<Watch>,
 }
 
 /// A question of the peer that is still in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Question {
-    Asked,
+    /// It is in flight, and its arguments take so many bytes.
+    Asked(usize),
     /// The answer is sent, and the peer may still pipeline on it.
     Answered,
 }
@@ -77,6 +88,7 @@ impl Load {
         Rc::new(Self {
             most: limits.calls_in_flight,
             calls: Cell::new(0),
+            held_bytes: Cell::new(0),
             questions: RefCell::default(),
             cancelled: Cell::new(0),
             queue: RefCell::default(),
@@ -84,8 +96,16 @@ impl Load {
             queued_answer_bytes: Cell::new(0),
             eased: Notify::new(),
             oversize: Oversize::new(limits.message_words),
+            depth: Depth::default(),
+            objects: Objects::default(),
+            read_bytes: Rc::default(),
             watch,
         })
+    }
+
+    /// Where the bytes of messages from the peer are counted.
+    pub(super) fn read_bytes(&self) -> Rc<Cell<u64>> {
+        Rc::clone(&self.read_bytes)
     }
 
     /// Answers when no call of the peer is in flight.
@@ -97,7 +117,9 @@ impl Load {
 
     /// Whether nothing more is read from the peer for now.
     pub(super) const fn is_full(&self) -> bool {
-        self.calls.get() >= self.most || self.queued_answer_bytes.get() >= ANSWERS_QUEUED_BYTES
+        self.calls.get() >= self.most
+            || self.queued_answer_bytes.get() >= ANSWERS_QUEUED_BYTES
+            || self.held_bytes.get() >= CALLS_HELD_BYTES
     }
 
     /// Waits until the peer may send more.
@@ -109,17 +131,23 @@ impl Load {
 
     /// Takes note of what the peer sent. A call waits here while there is no room for it, and what
     /// comes behind it waits unread; before it, answers and cancellations still come through.
-    async fn arrived(&self, message: &dyn IncomingMessage) -> capnp::Result<()> {
-        match message.get_body()?.get_as::<message::Reader<'_>>()?.which() {
+    async fn arrived(&self, message: &dyn IncomingMessage, bytes: usize) -> capnp::Result<()> {
+        let body = message.get_body()?.get_as::<message::Reader<'_>>()?;
+        let lent = self.within(self.objects.arrived(body))?;
+        match body.which() {
             Ok(message::Call(call)) => {
                 self.room().await;
-                self.asked(call?.get_question_id())?;
+                let call = call?;
+                self.depth.asked(call)?;
+                let bytes = bytes.saturating_add(lent.saturating_mul(OBJECT_BYTES));
+                self.asked(call.get_question_id(), bytes)?;
             }
             Ok(message::Bootstrap(bootstrap)) => {
                 self.room().await;
-                self.asked(bootstrap?.get_question_id())?;
+                self.asked(bootstrap?.get_question_id(), bytes)?;
             }
             Ok(message::Finish(finish)) => self.finished(finish?.get_question_id())?,
+            Ok(message::Resolve(resolve)) => self.within(self.depth.resolved(resolve?))?,
             Ok(message::Abort(why)) => {
                 let why: String = why?.get_reason()?.to_str()?.chars().take(1000).collect();
                 self.watch.end(format!("the peer ended the connection: {why}"));
@@ -129,14 +157,24 @@ impl Load {
         Ok(())
     }
 
-    fn asked(&self, question: u32) -> capnp::Result<()> {
+    /// Notes why the connection ends, if this is over a bound.
+    fn within<T>(&self, taken: capnp::Result<T>) -> capnp::Result<T> {
+        if let Err(over) = &taken
+            && over.kind == capnp::ErrorKind::Overloaded
+        {
+            self.watch.end(over.extra.clone());
+        }
+        taken
+    }
+
+    fn asked(&self, question: u32, bytes: usize) -> capnp::Result<()> {
         self.calls.set(self.calls.get() + 1);
+        self.held_bytes.set(self.held_bytes.get().saturating_add(bytes));
         let mut questions = self.questions.borrow_mut();
-        questions.insert(question, Question::Asked);
+        questions.insert(question, Question::Asked(bytes));
         if questions.len() > self.most.saturating_mul(UNFINISHED_FACTOR) {
             let why = format!("the peer left {} questions unfinished", questions.len());
-            self.watch.end(why.clone());
-            return Err(capnp::Error::overloaded(why));
+            return self.within(Err(capnp::Error::overloaded(why)));
         }
         Ok(())
     }
@@ -144,27 +182,36 @@ impl Load {
     fn finished(&self, question: u32) -> capnp::Result<()> {
         // The answer may have said that no word of it was needed.
         let Some(was) = self.questions.borrow_mut().remove(&question) else { return Ok(()) };
-        if was == Question::Asked {
+        if let Question::Asked(bytes) = was {
             // Cancelled: capnp-rpc drops the call, sends no answer, and keeps a trace of it.
+            self.depth.over(question);
+            self.let_go(bytes);
             self.call_ended();
             self.cancelled.set(self.cancelled.get() + 1);
         }
         if self.cancelled.get() > CANCELLED_CALLS {
             let why = format!("the peer cancelled {} calls", self.cancelled.get());
-            self.watch.end(why.clone());
-            return Err(capnp::Error::overloaded(why));
+            return self.within(Err(capnp::Error::overloaded(why)));
         }
         Ok(())
     }
 
     fn answered(&self, question: u32, needs_finish: bool) -> Kind {
         let mut questions = self.questions.borrow_mut();
-        match questions.get_mut(&question) {
-            Some(asked @ Question::Asked) if needs_finish => *asked = Question::Answered,
-            Some(Question::Asked) => drop(questions.remove(&question)),
-            Some(Question::Answered) | None => return Kind::Other,
+        let Some(&Question::Asked(bytes)) = questions.get(&question) else { return Kind::Other };
+        if needs_finish {
+            questions.insert(question, Question::Answered);
+        } else {
+            questions.remove(&question);
         }
+        self.depth.over(question);
+        self.let_go(bytes);
         Kind::Answer
+    }
+
+    fn let_go(&self, bytes: usize) {
+        self.held_bytes.set(self.held_bytes.get().saturating_sub(bytes));
+        self.eased.notify_waiters();
     }
 
     fn call_ended(&self) {
@@ -268,9 +315,12 @@ async fn receive(
     inner: &RefCell<Box<dyn Connection<Side>>>,
     load: &Load,
 ) -> capnp::Result<Option<Box<dyn IncomingMessage>>> {
+    let before = load.read_bytes.get();
     let receiving = inner.borrow_mut().receive_incoming_message();
     let Some(message) = receiving.await? else { return Ok(None) };
-    load.arrived(&*message).await?;
+    let bytes = usize::try_from(load.read_bytes.get().saturating_sub(before)).unwrap_or(usize::MAX);
+    load.arrived(&*message, bytes).await?;
+    let message = load.depth.refuse(message)?;
     load.oversize.restore(message).map(Some)
 }
 
@@ -294,14 +344,26 @@ impl BoundedMessage {
 }
 
 impl BoundedMessage {
-    /// The last message to a peer says why, in our words rather than in capnp-rpc's.
+    /// What ends a connection or refuses a call says why, in our words rather than in capnp-rpc's.
     fn say_why(&mut self) {
         let Ok(message) = self.inner.get_body().and_then(|body| body.get_as()) else { return };
         let message: message::Builder<'_> = message;
-        if let Ok(message::Abort(Ok(mut why))) = message.which() {
-            why.set_reason(self.load.watch.cause());
+        match message.which() {
+            Ok(message::Abort(Ok(mut why))) => why.set_reason(self.load.watch.cause()),
+            Ok(message::Return(Ok(answer))) => self.load.depth.explain(answer),
+            _ => {}
         }
     }
+
+    /// Takes note of what the message has the peer hold, or no longer hold.
+    fn note_objects(&self) {
+        let body = self.inner.get_body_as_reader().and_then(|body| body.get_as());
+        let Ok(message) = body else { return };
+        if let Err(over) = self.load.objects.sent(message) {
+            self.load.watch.cut(&over.extra);
+        }
+    }
+
     fn queue(self) -> Sent {
         let kind = self.answer().map_or(Kind::Other, |(question, needs_finish)| {
             self.load.answered(question, needs_finish)
@@ -325,6 +387,7 @@ impl OutgoingMessage for BoundedMessage {
 
     fn send(mut self: Box<Self>) -> Sent {
         self.say_why();
+        self.note_objects();
         let fresh = || self.connection.borrow_mut().new_outgoing_message(0);
         let Some(small) = self.load.oversize.replace(&*self.inner, fresh) else {
             return self.queue();

@@ -105,7 +105,7 @@ impl Oversize {
 }
 
 /// A message that did not come from the peer.
-struct Written(capnp::message::Builder<capnp::message::HeapAllocator>);
+pub(super) struct Written(pub(super) capnp::message::Builder<capnp::message::HeapAllocator>);
 
 impl IncomingMessage for Written {
     fn get_body(&self) -> capnp::Result<capnp::any_pointer::Reader<'_>> {

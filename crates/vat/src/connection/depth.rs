@@ -1,0 +1,123 @@
+//! How deep the peer's calls hang on each other: capnp-rpc drives and drops a chain of promises
+//! recursively, so one that is deep enough ends the process.
+//!
+//! A call that would hang too deep fails, and nothing else does. It is enough to look at a call as
+//! it comes: what it hangs on came before it. Only a promise can be made to hang on what comes
+//! later, so it counts for some depth from the start, and may not lead to more.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
+
+use capnp_rpc::IncomingMessage;
+use capnp_rpc::rpc_capnp::{
+    call, cap_descriptor, exception, message, message_target, resolve, return_,
+};
+use remit_core::{Code, Failure};
+
+use super::oversize::Written;
+use crate::exception::to_exception;
+use crate::limits::{PIPELINE_DEPTH, PROMISED_DEPTH, PROMISES_OF_PROMISES};
+
+/// What is known of the calls that are in flight.
+#[derive(Debug, Default)]
+pub(super) struct Depth {
+    /// On how many others, one behind the other, each call in flight hangs.
+    calls: RefCell<HashMap<u32, u32>>,
+    refused: RefCell<HashSet<u32>>,
+    links: Cell<usize>,
+}
+
+impl Depth {
+    /// Takes note of a call of the peer's.
+    pub(super) fn asked(&self, call: call::Reader<'_>) -> capnp::Result<()> {
+        let mut depth = match call.get_target()?.which()? {
+            message_target::ImportedCap(_) => 0,
+            message_target::PromisedAnswer(on) => self.of(on?.get_question_id()),
+        };
+        for given in call.get_params()?.get_cap_table()? {
+            depth = depth.max(match given.which()? {
+                cap_descriptor::SenderPromise(_) => PROMISED_DEPTH,
+                cap_descriptor::ReceiverAnswer(on) => self.of(on?.get_question_id()),
+                _ => 0,
+            });
+        }
+        let question = call.get_question_id();
+        if depth >= PIPELINE_DEPTH {
+            self.refused.borrow_mut().insert(question);
+        }
+        self.calls.borrow_mut().insert(question, depth.saturating_add(1));
+        Ok(())
+    }
+
+    /// Takes note of what a promise of the peer's has come to.
+    pub(super) fn resolved(&self, resolve: resolve::Reader<'_>) -> capnp::Result<()> {
+        let resolve::Cap(cap) = resolve.which()? else { return Ok(()) };
+        match cap?.which()? {
+            cap_descriptor::SenderPromise(_) => {
+                self.links.set(self.links.get() + 1);
+                if self.links.get() > PROMISES_OF_PROMISES {
+                    let why = format!("the peer made promises of promises, {}", self.links.get());
+                    return Err(capnp::Error::overloaded(why));
+                }
+            }
+            cap_descriptor::ReceiverAnswer(on) => {
+                let depth = self.of(on?.get_question_id());
+                if depth > PROMISED_DEPTH {
+                    let why = format!("the peer's promise hangs on {depth} calls, one on the next");
+                    return Err(capnp::Error::overloaded(why));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn of(&self, question: u32) -> u32 {
+        self.calls.borrow().get(&question).copied().unwrap_or_default()
+    }
+
+    /// The call is answered or cancelled.
+    pub(super) fn over(&self, question: u32) {
+        self.calls.borrow_mut().remove(&question);
+        self.refused.borrow_mut().remove(&question);
+    }
+
+    /// In place of a call that hangs too deep, one that fails.
+    pub(super) fn refuse(
+        &self,
+        received: Box<dyn IncomingMessage>,
+    ) -> capnp::Result<Box<dyn IncomingMessage>> {
+        if self.refused.borrow().is_empty() {
+            return Ok(received);
+        }
+        let question = {
+            let body = received.get_body()?.get_as::<message::Reader<'_>>()?;
+            let Ok(message::Call(call)) = body.which() else { return Ok(received) };
+            call?.get_question_id()
+        };
+        if !self.refused.borrow().contains(&question) {
+            return Ok(received);
+        }
+        let mut message = capnp::message::Builder::new_default();
+        let mut failing = message.init_root::<message::Builder<'_>>().init_call();
+        failing.set_question_id(question);
+        // There is no answer yet that a call could be made on, so this fails.
+        failing.init_target().init_promised_answer().set_question_id(question);
+        Ok(Box::new(Written(message)))
+    }
+
+    /// Says in the answer to a call that was refused why it was.
+    pub(super) fn explain(&self, answer: return_::Builder<'_>) {
+        if !self.refused.borrow().contains(&answer.reborrow_as_reader().get_answer_id()) {
+            return;
+        }
+        if let Ok(return_::Exception(Ok(mut builder))) = answer.which() {
+            let why = format!(
+                "a call on the result of {PIPELINE_DEPTH} others, one on the next, none of them \
+                 answered yet: await one of them first"
+            );
+            builder.set_type(exception::Type::Overloaded);
+            builder.set_reason(to_exception(&Failure::new(Code::Limit, why)).extra);
+        }
+    }
+}

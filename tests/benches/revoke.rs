@@ -7,14 +7,13 @@
 
 use std::time::Duration;
 
-use remit_client::{EventNumber, Fact, Followed, GrantSpec, TaskHandle, TaskSpec, Value};
+use remit_client::{Fact, GrantSpec, TaskHandle, TaskSpec, Value};
+use remit_tests::following::{AT_MOST, until};
 use remit_tests::mesh::{Mesh, now_ms};
 use remit_tests::monotonic;
 
 /// What a refusal may take at most, in the 99th percentile.
 const BOUND: Duration = Duration::from_millis(100);
-/// Longer than anything here takes on a machine that is busy with other things.
-const AT_MOST: Duration = Duration::from_secs(60);
 
 /// A way in which an agent uses what is taken back.
 struct Way {
@@ -138,20 +137,6 @@ async fn task(mesh: &Mesh, script: &str, caveats: &str) -> TaskHandle {
         spec.grant(GrantSpec::parse(name, text, now_ms()).unwrap())
     });
     mesh.client.create_task(spec).await.unwrap()
-}
-
-/// Waits for an event.
-async fn until(task: &TaskHandle, wanted: fn(&Fact) -> bool) {
-    let follow = async {
-        let mut events = task.events(EventNumber(0)).await.unwrap();
-        while let Some(followed) = events.next().await {
-            if matches!(followed.unwrap(), Followed::Event(event) if wanted(&event.fact)) {
-                return;
-            }
-        }
-        panic!("the task ended");
-    };
-    tokio::time::timeout(AT_MOST, follow).await.unwrap();
 }
 
 /// What the probe's clock said.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use remit_client::{Client, Role};
 
+use crate::looking::look_until;
 use crate::mesh::{Start, start_agent, start_orchestrator, start_tools};
 use crate::process::Process;
 use crate::relay::Link;
@@ -85,14 +86,12 @@ impl Fleet {
 
     /// Waits until every node is registered.
     pub async fn until_complete(&self) {
-        loop {
+        look_until("the nodes register", async || {
             let nodes = self.client.nodes().await.unwrap();
             let connected = nodes.iter().filter(|node| node.state == "connected").count();
-            if connected == self.nodes.len() {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+            connected == self.nodes.len()
+        })
+        .await;
     }
 }
 

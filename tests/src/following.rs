@@ -26,6 +26,34 @@ pub async fn until(task: &TaskHandle, wanted: impl Fn(&Fact) -> bool) -> Vec<Eve
     tokio::time::timeout(AT_MOST, follow).await.unwrap()
 }
 
+/// Every event of a task, up to its end.
+pub async fn whole(task: &TaskHandle) -> Vec<Event> {
+    read(task, |_| false).await
+}
+
+/// Every event of a task that there is by now.
+pub async fn so_far(task: &TaskHandle) -> Vec<Event> {
+    read(task, |followed| matches!(followed, Followed::CaughtUp(_))).await
+}
+
+async fn read(task: &TaskHandle, enough: impl Fn(&Followed) -> bool) -> Vec<Event> {
+    let follow = async {
+        let mut events = task.events(EventNumber(0)).await.unwrap();
+        let mut seen = Vec::new();
+        while let Some(followed) = events.next().await {
+            let followed = followed.unwrap();
+            if enough(&followed) {
+                break;
+            }
+            if let Followed::Event(event) = followed {
+                seen.push(event);
+            }
+        }
+        seen
+    };
+    tokio::time::timeout(AT_MOST, follow).await.unwrap()
+}
+
 /// What a task that ends well returned, as JSON.
 pub async fn result(task: &TaskHandle) -> serde_json::Value {
     value_to_json(&tokio::time::timeout(AT_MOST, task.result()).await.unwrap().unwrap())

@@ -12,6 +12,7 @@ pub mod binary;
 pub mod chaos;
 pub mod fleet;
 pub mod following;
+pub mod looking;
 pub mod mesh;
 pub mod process;
 pub mod relay;

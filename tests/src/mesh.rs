@@ -6,6 +6,7 @@ use std::time::Duration;
 use remit_client::{Client, GrantSpec, Role, TaskHandle, TaskSpec, ToolInfo};
 
 use crate::binary;
+use crate::looking::look_until;
 use crate::process::{self, Process};
 
 /// What a method of the tool says of itself after [`Mesh::restart_tools_changed`].
@@ -174,16 +175,13 @@ impl Mesh {
 
     /// Waits until every node is registered.
     pub async fn until_nodes_are_there(&self) {
-        for _ in 0..2_000 {
+        look_until("the nodes register", async || {
             let probe = self.probe().await;
             let nodes = self.client.nodes().await.unwrap();
             let connected = nodes.iter().filter(|node| node.state == "connected").count();
-            if probe.is_some_and(|tool| tool.available) && connected > self.agents.len() {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        panic!("the nodes did not register");
+            probe.is_some_and(|tool| tool.available) && connected > self.agents.len()
+        })
+        .await;
     }
 }
 

@@ -2,10 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps says clearly enough what it expected")]
 
-use std::time::Duration;
-
 use remit_client::{Fact, GrantSpec, RefSpec, TaskFilter, TaskHandle, TaskSpec, Value};
 use remit_tests::following::{result, until};
+use remit_tests::looking::{look_for, look_until};
 use remit_tests::mesh::{Mesh, now_ms};
 use remit_tests::typed::Typed;
 use remit_vat::disk::Disk;
@@ -79,9 +78,7 @@ async fn a_grant_that_is_taken_back_by_command_is_gone_with_all_below_it() {
     assert_eq!(revoked, [true, true, false], "{grants}");
     let all = json!({ "used": ["revoked", "revoked", "ok"], "long": "revoked" });
     assert_eq!(told(&task).await, all);
-    while mesh.appended() != ["cancelled"] {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    look_until("the tool is told to stop", async || mesh.appended() == ["cancelled"]).await;
     let record = last(&typed, &["--task", &id, "--decision", "revoked"]).await;
     assert_eq!(
         (&record["who"], &record["reason"]),
@@ -158,13 +155,12 @@ async fn what_is_left_is_shown_as_the_least_of_all_that_bounds_it() {
         spec.grant(GrantSpec::parse(name, text, now_ms()).unwrap())
     });
     let task = mesh.client.create_task(spec).await.unwrap();
-    let helper = loop {
+    let helper = look_for("the helper", async || {
         let tasks = mesh.client.tasks(TaskFilter::default()).await.unwrap();
-        if let Some(helper) = tasks.iter().find(|info| info.name == "helper") {
-            break mesh.client.task(helper.id);
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    };
+        let helper = tasks.iter().find(|info| info.name == "helper")?;
+        Some(mesh.client.task(helper.id))
+    })
+    .await;
     until(&helper, |fact| matches!(fact, Fact::InputRequested { .. })).await;
     let (grants, _) = typed.run(&["grants", &task.id().to_string()]).await;
     let shows = |number: &str, left: &str| {

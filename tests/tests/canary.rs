@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use remit_client::{Does, GrantSpec, Missed, RefSpec, Role, TaskHandle, TaskSpec, Trigger, When};
 use remit_tests::binary;
+use remit_tests::looking::look_until;
 use remit_tests::mesh::{Mesh, now_ms};
 use remit_tests::process::{self, Process};
 use remit_tests::typed::Typed;
@@ -137,14 +138,12 @@ async fn serve(mesh: &Mesh, config: &Path) -> Process {
     args.extend(["--orchestrator", mesh.address(), "--config", config.to_str().unwrap()]);
     args.extend(["--join", &line]);
     let node = Process::start(Path::new("/usr/bin/env"), &args, &log);
-    for _ in 0..2_000 {
+    look_until("the tools are there", async || {
         let tools = mesh.client.tools().await.unwrap();
-        if tools.iter().any(|tool| tool.manifest.tool == "files" && tool.available) {
-            return node;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    panic!("the tools did not come");
+        tools.iter().any(|tool| tool.manifest.tool == "files" && tool.available)
+    })
+    .await;
+    node
 }
 
 /// Every secret by what it is, as bytes.

@@ -9,6 +9,7 @@ use std::net::TcpStream;
 use remit_client::{Event, Fact, GrantSpec, TaskFilter, TaskHandle, TaskSpec, Value};
 use remit_core::Outcome;
 use remit_tests::following::{AT_MOST, result, until};
+use remit_tests::looking::{look_for, look_until};
 use remit_tests::mesh::{Mesh, Via, now_ms};
 use remit_tests::typed::Typed;
 use serde_json::json;
@@ -46,15 +47,7 @@ async fn named(mesh: &Mesh, name: &str) -> Option<TaskHandle> {
 
 /// The task of this name, when it is there.
 async fn come(mesh: &Mesh, name: &str) -> TaskHandle {
-    let look = async {
-        loop {
-            if let Some(task) = named(mesh, name).await {
-                return task;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(AT_MOST, look).await.unwrap_or_else(|_| panic!("{name} never came"))
+    look_for(name, async || named(mesh, name).await).await
 }
 
 /// Posts JSON to a webhook; the status line of the answer.
@@ -226,16 +219,11 @@ async fn family(mesh: &Mesh, linger_ms: u64) -> TaskHandle {
 
 /// Waits until the tool node works on both calls.
 async fn until_loaded(mesh: &Mesh) {
-    let look = async {
-        loop {
-            let nodes = mesh.client.nodes().await.unwrap();
-            if nodes.iter().any(|node| node.role == "tool-node" && node.load > 1) {
-                return;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(AT_MOST, look).await.unwrap();
+    look_until("the tool node works on both", async || {
+        let nodes = mesh.client.nodes().await.unwrap();
+        nodes.iter().any(|node| node.role == "tool-node" && node.load > 1)
+    })
+    .await;
 }
 
 /// When a task was asked to end, and when it was cancelled, in milliseconds.

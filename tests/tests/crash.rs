@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
-use remit_client::{Event, EventNumber, Fact, Followed, GrantSpec, TaskHandle, TaskSpec};
+use remit_client::{Event, EventNumber, Fact, Followed, GrantSpec, TaskSpec};
+use remit_tests::following::so_far;
 use remit_tests::mesh::{Mesh, now_ms};
 use remit_tests::process::kill;
 
@@ -45,20 +46,6 @@ enum Victim {
 
 const VICTIMS: [Victim; 4] =
     [Victim::AgentNode, Victim::Worker, Victim::ToolNode, Victim::Orchestrator];
-
-/// Every event up to the end of the task.
-async fn journal(task: &TaskHandle) -> Vec<Event> {
-    let mut events = task.events(EventNumber(0)).await.unwrap();
-    let mut seen = Vec::new();
-    while let Some(followed) = events.next().await {
-        match followed.unwrap() {
-            Followed::Event(event) => seen.push(event),
-            Followed::CaughtUp(_) => break,
-            Followed::Output { .. } => {}
-        }
-    }
-    seen
-}
 
 /// Kills one process in the middle of the script, starts it again, and checks all that must hold.
 async fn round(victim: Victim, seed: u64) {
@@ -109,7 +96,7 @@ async fn round(victim: Victim, seed: u64) {
     assert!(wrong.is_empty(), "{victim:?}, seed {seed}: {wrong:?}");
     assert_eq!(counts.len(), 100, "{victim:?}, seed {seed}");
 
-    let journal = journal(&task).await;
+    let journal = so_far(&task).await;
     assert_eq!(journal[..acknowledged.len()], acknowledged[..], "{victim:?}, seed {seed}");
     let numbers: Vec<u64> = journal.iter().map(|event| event.number.0).collect();
     assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());

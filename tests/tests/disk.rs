@@ -4,10 +4,11 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
 
-use remit_client::{EventNumber, Followed, TaskFilter, TaskSpec, Value};
+use remit_client::{Fact, TaskFilter, TaskSpec, Value};
 use remit_tests::binary;
+use remit_tests::following::until;
+use remit_tests::looking::look_for;
 use remit_tests::mesh::Mesh;
 use remit_vat::disk::Disk;
 
@@ -25,17 +26,6 @@ fn bulky(number: usize) -> TaskSpec {
     spec
 }
 
-async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
-    loop {
-        if let Some(found) = look().await {
-            return found;
-        }
-        assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_takes_no_more_refuses_work_and_goes_on_when_it_does() {
     let mesh = Mesh::start(1).await;
@@ -46,13 +36,7 @@ async fn a_disk_that_takes_no_more_refuses_work_and_goes_on_when_it_does() {
         return input;
     }";
     let waiting = mesh.task(script, "").await;
-    let mut events = waiting.events(EventNumber(0)).await.unwrap();
-    while let Some(followed) = events.next().await {
-        if matches!(followed.unwrap(), Followed::Event(event) if event.fact.name() == "input-requested")
-        {
-            break;
-        }
-    }
+    until(&waiting, |fact| matches!(fact, Fact::InputRequested { .. })).await;
     let length = std::fs::metadata(journal(&mesh).join("db")).unwrap().len();
     mesh.orchestrator.bound_files(Some(length));
     let mut acknowledged = Vec::new();
@@ -73,11 +57,11 @@ async fn a_disk_that_takes_no_more_refuses_work_and_goes_on_when_it_does() {
     assert!(refused.contains("journal") || refused.contains("write"), "{refused}");
 
     mesh.orchestrator.bound_files(None);
-    until("the orchestrator goes on by itself", async || {
+    look_for("the orchestrator goes on by itself", async || {
         mesh.client.create_task(bulky(0)).await.ok()
     })
     .await;
-    until("the waiting task takes input", async || {
+    look_for("the waiting task takes input", async || {
         waiting.send(Value::Text("here".into())).await.ok()
     })
     .await;
@@ -97,7 +81,7 @@ async fn a_log_that_takes_no_more_ends_no_process() {
     mesh.orchestrator.kill();
     mesh.tools.kill();
     mesh.restart_logging_to(Path::new("/dev/full")).await;
-    until("the tool is back", async || mesh.probe().await.filter(|tool| tool.available)).await;
+    look_for("the tool is back", async || mesh.probe().await.filter(|tool| tool.available)).await;
     let task = mesh.task("export default (remit) => remit.probe.append('unlogged')", "").await;
     task.result().await.unwrap();
     assert_eq!(mesh.appended(), ["unlogged"]);
@@ -166,7 +150,7 @@ async fn a_journal_is_backed_up_restored_and_checked_from_the_command_line() {
     let restored = remit(&mesh, &["restore", text(&file), "--data", text(&data)]);
     assert!(restored.status.success(), "{restored:?}");
     mesh.restart_orchestrator();
-    until("the mesh is back", async || mesh.client.health().await.ok()).await;
+    look_for("the mesh is back", async || mesh.client.health().await.ok()).await;
     assert!(done.result().await.is_ok());
     assert_eq!(mesh.appended(), ["once"]);
 }

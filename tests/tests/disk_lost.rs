@@ -6,9 +6,10 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
 
-use remit_client::{EventNumber, Fact, Followed, TaskFilter, TaskHandle, TaskSpec, Value};
+use remit_client::{Fact, TaskFilter, TaskSpec, Value};
+use remit_tests::following::{AT_MOST, until};
+use remit_tests::looking::look_for;
 use remit_tests::mesh::Mesh;
 use remit_tests::process::without_privileges;
 
@@ -75,36 +76,13 @@ fn bulky(name: &str) -> TaskSpec {
     spec
 }
 
-async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
-    loop {
-        if let Some(found) = look().await {
-            return found;
-        }
-        assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
-/// Waits for an event of the task and gives it.
-async fn event(task: &TaskHandle, is_it: impl Fn(&Fact) -> bool) -> Fact {
-    let mut events = task.events(EventNumber(0)).await.unwrap();
-    while let Some(followed) = events.next().await {
-        match followed.unwrap() {
-            Followed::Event(event) if is_it(&event.fact) => return event.fact,
-            _ => {}
-        }
-    }
-    panic!("the task ended without it");
-}
-
 /// The orchestrator loses its journal to `cause`, refuses work saying `why`, and goes on when it is
 /// dropped.
 async fn orchestrator_outlives<C>(cause: impl FnOnce(&Path) -> Option<C>, why: &str) {
     without_privileges();
     let mesh = Mesh::start(1).await;
     let waiting = mesh.task(SCRIPT, "").await;
-    event(&waiting, |fact| matches!(fact, Fact::InputRequested { .. })).await;
+    until(&waiting, |fact| matches!(fact, Fact::InputRequested { .. })).await;
     let acknowledged = mesh.client.create_task(bulky("acknowledged")).await.unwrap().id();
 
     let Some(cause) = cause(&mesh.dir().join("orchestrator/journal")) else { return };
@@ -118,11 +96,11 @@ async fn orchestrator_outlives<C>(cause: impl FnOnce(&Path) -> Option<C>, why: &
     assert!(refused.contains("journal") || refused.contains("write"), "{refused}");
 
     drop(cause);
-    until("the orchestrator goes on by itself", async || {
+    look_for("the orchestrator goes on by itself", async || {
         mesh.client.create_task(bulky("later")).await.ok()
     })
     .await;
-    until("the waiting task takes input", async || {
+    look_for("the waiting task takes input", async || {
         waiting.send(Value::Text("here".into())).await.ok()
     })
     .await;
@@ -151,17 +129,18 @@ async fn calls_wait_for_a_ledger_that_cannot_be_written() {
     for method in ["append", "careful"] {
         let script = SCRIPT.replace("append('after", &format!("{method}('after"));
         let waiting = mesh.task(&script, "").await;
-        event(&waiting, |fact| matches!(fact, Fact::InputRequested { .. })).await;
+        until(&waiting, |fact| matches!(fact, Fact::InputRequested { .. })).await;
         let barred = Barred::bar(&mesh.dir().join("tools/ledger"));
         waiting.send(Value::Text("here".into())).await.unwrap();
-        let unknown = event(&waiting, |fact| matches!(fact, Fact::CallUnknown { .. })).await;
-        let Fact::CallUnknown { reason, .. } = unknown else { panic!("{unknown:?}") };
+        let seen = until(&waiting, |fact| matches!(fact, Fact::CallUnknown { .. })).await;
+        let unknown = seen.last().map(|event| &event.fact);
+        let Some(Fact::CallUnknown { reason, .. }) = unknown else { panic!("{unknown:?}") };
         assert!(reason.contains("ledger") && reason.contains("Permission denied"), "{reason}");
         let before = mesh.appended();
         assert_eq!(before.last().map(String::as_str), Some("before"), "{method}: nothing was done");
 
         drop(barred);
-        let result = tokio::time::timeout(Duration::from_secs(60), waiting.result()).await;
+        let result = tokio::time::timeout(AT_MOST, waiting.result()).await;
         assert_eq!(result.unwrap().unwrap(), Value::Text("here".into()), "{method}");
         assert_eq!(mesh.appended().last().map(String::as_str), Some("after"), "{method}");
         assert_eq!(mesh.appended().len(), before.len() + 1, "{method}: once");
@@ -173,19 +152,19 @@ async fn an_outcome_waits_for_a_ledger_that_cannot_be_written() {
     without_privileges();
     let mesh = Mesh::start(1).await;
     let task = mesh.task("export default (remit) => remit.probe.wait(2000)", "").await;
-    event(&task, |fact| matches!(fact, Fact::CallRequested(_))).await;
-    until("the call has begun", async || {
+    until(&task, |fact| matches!(fact, Fact::CallRequested(_))).await;
+    look_for("the call has begun", async || {
         let nodes = mesh.client.nodes().await.unwrap();
         nodes.into_iter().find(|node| node.role == "tool-node" && node.load == 1)
     })
     .await;
     let barred = Barred::bar(&mesh.dir().join("tools/ledger"));
     let log = mesh.dir().join("tools.log");
-    until("its outcome waits", async || {
+    look_for("its outcome waits", async || {
         std::fs::read_to_string(&log).unwrap().contains("waits for the ledger").then_some(())
     })
     .await;
     drop(barred);
-    let result = tokio::time::timeout(Duration::from_secs(60), task.result()).await;
+    let result = tokio::time::timeout(AT_MOST, task.result()).await;
     assert_eq!(result.unwrap().unwrap(), Value::Null);
 }

@@ -3,12 +3,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps says clearly enough what it expected")]
 
-use std::time::Duration;
-
 use remit_client::{
     CallNumber, EventNumber, Fact, GrantSpec, Settlement, TaskHandle, TaskSpec, Value,
 };
-use remit_tests::following::{AT_MOST, result, until};
+use remit_tests::following::{result, until};
+use remit_tests::looking::look_until;
 use remit_tests::mesh::{Mesh, now_ms};
 use serde_json::json;
 
@@ -30,12 +29,7 @@ async fn in_a_call(mesh: &Mesh, ms: u64, caveats: &str) -> TaskHandle {
             remit.probe.wait({ms}).then(() => 'done', (e) => e.code)"
     );
     let task = mesh.task(&script, caveats).await;
-    let begun = async {
-        while waiting(mesh) == before {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(AT_MOST, begun).await.unwrap();
+    look_until("the call has begun", async || waiting(mesh) != before).await;
     task
 }
 

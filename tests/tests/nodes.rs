@@ -2,18 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps says clearly enough what it expected")]
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use remit_client::manifest::{Interface, Method};
 use remit_client::{
     Callback, Client, Event, EventNumber, Fact, Failure, Followed, GrantSpec, Manifest, OnUnknown,
-    OwnObject, Role, TaskHandle, TaskSpec, Value, value_to_json,
+    OwnObject, Role, TaskSpec, Value,
 };
+use remit_tests::following::{AT_MOST, result, until};
+use remit_tests::looking::look_until;
 use remit_tests::mesh::{Mesh, Via, now_ms};
 use serde_json::json;
-
-/// Longer than anything here takes on a machine that is busy with other things.
-const AT_MOST: Duration = Duration::from_secs(60);
 
 /// An effect, a long wait for input, and another effect.
 const TWO_EFFECTS: &str = "export default async (remit) => {
@@ -31,29 +30,6 @@ const MANY_EFFECTS: &str = "export default async (remit) => {
     }
     return 'done';
 }";
-
-/// Follows the task until an event is as wanted, and gives all events up to that one.
-async fn until(task: &TaskHandle, wanted: impl Fn(&Fact) -> bool) -> Vec<Event> {
-    let follow = async {
-        let mut events = task.events(EventNumber(0)).await.unwrap();
-        let mut seen = Vec::new();
-        while let Some(followed) = events.next().await {
-            if let Followed::Event(event) = followed.unwrap() {
-                let found = wanted(&event.fact);
-                seen.push(event);
-                if found {
-                    return seen;
-                }
-            }
-        }
-        panic!("the task's events ended: {seen:#?}");
-    };
-    tokio::time::timeout(AT_MOST, follow).await.unwrap()
-}
-
-async fn result(task: &TaskHandle) -> serde_json::Value {
-    value_to_json(&tokio::time::timeout(AT_MOST, task.result()).await.unwrap().unwrap())
-}
 
 fn input_is_asked(fact: &Fact) -> bool {
     matches!(fact, Fact::InputRequested { .. })
@@ -75,11 +51,8 @@ fn number_of(node: &str) -> usize {
 }
 
 async fn until_tool_is(mesh: &Mesh, available: bool) {
-    let began = Instant::now();
-    while mesh.probe().await.is_some_and(|tool| tool.available) != available {
-        assert!(began.elapsed() < AT_MOST, "the tool did not become available: {available}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let is_so = async || mesh.probe().await.is_some_and(|tool| tool.available) == available;
+    look_until(&format!("the tool is available: {available}"), is_so).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

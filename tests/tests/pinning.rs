@@ -6,6 +6,7 @@ use remit_client::{
     Code, Error, Event, Fact, GrantSpec, RefSpec, TaskHandle, TaskSpec, ToolInfo, Value,
 };
 use remit_tests::following::{result, until};
+use remit_tests::looking::look_until;
 use remit_tests::mesh::{CHANGED, Mesh, now_ms};
 use remit_tests::typed::Typed;
 use serde_json::{Value as Json, json};
@@ -40,13 +41,8 @@ async fn until_asked(task: &TaskHandle, times: usize) -> Vec<Event> {
 
 /// Waits until the tool is there again, changed.
 async fn until_it_changed(mesh: &Mesh) {
-    loop {
-        let changed = |tool: &ToolInfo| tool.available && tool.accepted.is_some();
-        if mesh.probe().await.as_ref().is_some_and(changed) {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    let changed = |tool: ToolInfo| tool.available && tool.accepted.is_some();
+    look_until("the tool is changed", async || mesh.probe().await.is_some_and(changed)).await;
 }
 
 fn code(said: &Json) -> &str {

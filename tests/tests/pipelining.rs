@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use remit_client::{Event, EventNumber, Fact, Followed, TaskHandle};
+use remit_client::{Event, Fact, TaskHandle};
+use remit_tests::following::so_far;
 use remit_tests::mesh::{Mesh, Via};
 
 const EACH_WAY: Duration = Duration::from_millis(20);
@@ -26,15 +27,7 @@ const AWAITED: &str = "export default async (remit) => {
 /// How long the script took from its first answer to its result, as it saw it.
 async fn time(task: &TaskHandle) -> Duration {
     task.result().await.unwrap();
-    let mut events = task.events(EventNumber(0)).await.unwrap();
-    let mut seen: Vec<Event> = Vec::new();
-    while let Some(followed) = events.next().await {
-        match followed.unwrap() {
-            Followed::Event(event) => seen.push(event),
-            Followed::CaughtUp(_) => break,
-            Followed::Output { .. } => {}
-        }
-    }
+    let seen = so_far(task).await;
     let requested = |event: &&Event| matches!(event.fact, Fact::CallRequested(_));
     assert_eq!(seen.iter().filter(requested).count(), 11, "all are journaled");
     let told = seen.iter().find(|event| matches!(event.fact, Fact::CallCompleted { .. }));

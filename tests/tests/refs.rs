@@ -3,18 +3,15 @@
 #![expect(clippy::unwrap_used, reason = "a test that unwraps says clearly enough what it expected")]
 
 use std::io::{BufRead as _, BufReader};
-use std::time::Duration;
 
 use remit_client::{
-    Client, Code, Error, EventNumber, Fact, Followed, RefSpec, Reference, Restored, TaskHandle,
-    Value, value_to_json,
+    Client, Code, Error, EventNumber, Fact, RefSpec, Reference, Restored, TaskHandle, Value,
+    value_to_json,
 };
+use remit_tests::following::{AT_MOST, until};
 use remit_tests::mesh::Mesh;
 use remit_tests::typed::Typed;
 use serde_json::json;
-
-/// Longer than anything here takes on a machine that is busy with other things.
-const AT_MOST: Duration = Duration::from_secs(60);
 
 /// Waits for input, then ends with it.
 const WAITS: &str = "export default async (remit) => {
@@ -23,18 +20,7 @@ const WAITS: &str = "export default async (remit) => {
 }";
 
 async fn until_it_waits(task: &TaskHandle) {
-    let follow = async {
-        let mut events = task.events(EventNumber(0)).await.unwrap();
-        while let Some(followed) = events.next().await {
-            if let Followed::Event(event) = followed.unwrap()
-                && matches!(event.fact, Fact::InputRequested { .. })
-            {
-                return;
-            }
-        }
-        panic!("the task ended");
-    };
-    tokio::time::timeout(AT_MOST, follow).await.unwrap();
+    until(task, |fact| matches!(fact, Fact::InputRequested { .. })).await;
 }
 
 fn text(text: &str) -> Value {

@@ -2,9 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps says clearly enough what it expected")]
 
-use std::time::Duration;
-
-use remit_client::{Code, Error, Fact, Followed, TaskHandle, Value, value_to_json};
+use remit_client::{Code, Error, Fact, Value, value_to_json};
+use remit_tests::following::until;
+use remit_tests::looking::look_until;
 use remit_tests::mesh::Mesh;
 
 /// Runs a script that holds `probe` with these caveats, and gives its result as JSON.
@@ -69,13 +69,7 @@ async fn a_revoked_grant_cannot_be_used_and_its_call_in_flight_is_cancelled() {
     let said = value_to_json(&task.result().await.unwrap());
     assert_eq!(said, serde_json::json!(["revoked", "revoked"]));
     assert!(task.grants().await.unwrap()[0].revoked);
-    for _ in 0..1000 {
-        if mesh.appended() == ["cancelled"] {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    panic!("the tool was not told to stop");
+    look_until("the tool is told to stop", async || mesh.appended() == ["cancelled"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -142,24 +136,8 @@ async fn a_second_orchestrator_on_one_folder_is_refused() {
 async fn a_task_that_nobody_can_run_waits_and_says_why() {
     let mesh = Mesh::start(0).await;
     let task = mesh.task("export default () => 1", "").await;
-    for _ in 0..1000 {
-        let info = task.info().await.unwrap();
-        if info.detail.contains("none is connected") {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    panic!("{:?}", task.info().await.unwrap());
-}
-
-async fn until(task: &TaskHandle, wanted: impl Fn(&Fact) -> bool) {
-    let mut events = task.events(remit_client::EventNumber(0)).await.unwrap();
-    while let Some(followed) = events.next().await {
-        if let Followed::Event(event) = followed.unwrap()
-            && wanted(&event.fact)
-        {
-            return;
-        }
-    }
-    panic!("the task's events ended");
+    look_until("the task says what is missing", async || {
+        task.info().await.unwrap().detail.contains("none is connected")
+    })
+    .await;
 }

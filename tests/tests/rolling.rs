@@ -5,8 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use remit_client::{Code, EventNumber, Fact, Followed, Value};
+use remit_client::{Code, Event, Fact, Value};
 use remit_core::Outcome;
+use remit_tests::following::whole;
+use remit_tests::looking::look_until;
 use remit_tests::mesh::Mesh;
 
 /// Appends lines until it is told that this is enough.
@@ -77,21 +79,15 @@ async fn progress(mesh: &Mesh) {
         }
         counts.iter().all(|count| *count > 2)
     };
-    while !enough(&mesh.appended()) {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    look_until("every task goes on", async || enough(&mesh.appended())).await;
 }
 
 /// How often nobody knew what had become of a call.
 async fn unknown(task: &remit_client::TaskHandle) -> usize {
-    let mut events = task.events(EventNumber(0)).await.unwrap();
-    let mut count = 0;
-    while let Some(followed) = events.next().await {
-        if let Followed::Event(event) = followed.unwrap() {
-            count += usize::from(matches!(&event.fact,
-                Fact::CallCompleted { outcome: Outcome::Failure(failure), .. }
-                    if failure.code == Code::Unknown));
-        }
-    }
-    count
+    let is_unknown = |event: &Event| {
+        matches!(&event.fact,
+            Fact::CallCompleted { outcome: Outcome::Failure(failure), .. }
+                if failure.code == Code::Unknown)
+    };
+    whole(task).await.into_iter().filter(is_unknown).count()
 }

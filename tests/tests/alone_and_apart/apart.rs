@@ -8,6 +8,8 @@ use remit_client::{
     TaskFilter, TaskHandle,
 };
 use remit_tests::binary;
+use remit_tests::following::whole;
+use remit_tests::looking::look_until;
 use remit_tests::mesh::Mesh;
 use remit_tests::process::{Process, kill};
 
@@ -57,14 +59,7 @@ async fn family(mesh: &Mesh) -> Vec<(String, Vec<Event>)> {
     let filter = TaskFilter { limit: 1_000, ..TaskFilter::default() };
     let mut family = Vec::new();
     for info in mesh.client.tasks(filter).await.unwrap() {
-        let mut events = mesh.client.task(info.id).events(EventNumber(0)).await.unwrap();
-        let mut seen = Vec::new();
-        while let Some(followed) = events.next().await {
-            if let Followed::Event(event) = followed.unwrap() {
-                seen.push(event);
-            }
-        }
-        family.push((info.name, seen));
+        family.push((info.name, whole(&mesh.client.task(info.id)).await));
     }
     family
 }
@@ -79,14 +74,11 @@ fn start_tools(mesh: &Mesh, place: &Place, line: Option<&str>) -> Process {
 }
 
 async fn until_there(mesh: &Mesh, there: bool) {
-    for _ in 0..2_000 {
+    look_until(&format!("the tool node is there: {there}"), async || {
         let tools = mesh.client.tools().await.unwrap();
-        if tools.iter().any(|tool| tool.manifest.tool == "fs" && tool.available == there) {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    panic!("the tool node is not as it should be: there = {there}");
+        tools.iter().any(|tool| tool.manifest.tool == "fs" && tool.available == there)
+    })
+    .await;
 }
 
 /// A task that is followed by a person who answers its questions.

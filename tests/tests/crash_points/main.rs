@@ -11,10 +11,11 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::time::Duration;
 
 use remit_client::{
-    Client, Code, Error, EventNumber, Fact, Followed, GrantSpec, TaskFilter, TaskHandle, TaskSpec,
-    Value,
+    Client, Code, Error, Event, Fact, GrantSpec, TaskFilter, TaskHandle, TaskSpec, Value,
 };
 use remit_core::Outcome;
+use remit_tests::following::whole;
+use remit_tests::looking::look_for;
 use remit_tests::mesh::{Mesh, now_ms};
 use remit_vat::crash::Step;
 
@@ -135,7 +136,18 @@ fn rows() -> Vec<Row> {
 struct Seen {
     task: TaskHandle,
     result: Value,
-    followed: Vec<(u64, Fact)>,
+    /// What a follower saw that was there from the start.
+    followed: Vec<Event>,
+}
+
+/// The task, which an orchestrator that has just come back makes when the tool's node is back too.
+async fn create(client: &Client, spec: &TaskSpec) -> TaskHandle {
+    look_for(&spec.name, async || match client.create_task(spec.clone()).await {
+        Ok(task) => Some(task),
+        Err(Error::Failed(failure)) if failure.code == Code::NotFound => None,
+        Err(error) => panic!("{}: {error}", spec.name),
+    })
+    .await
 }
 
 /// Has a task run to its end: creates it, sends what it asks for, and takes a grant from it.
@@ -143,16 +155,9 @@ async fn drive(client: Client, name: String) -> Seen {
     let grant = |name| GrantSpec::parse(name, "probe?onUnknown=fail", now_ms()).unwrap();
     let spec = TaskSpec::script(&name, SCRIPT).input(Value::Text(name.clone()));
     let spec = spec.grant(grant("probe")).grant(grant("spare"));
-    let task = loop {
-        match client.create_task(spec.clone()).await {
-            Ok(task) => break task,
-            // An orchestrator that has just come back knows of a tool when its node is back too.
-            Err(Error::Failed(failure)) if failure.code == Code::NotFound => {}
-            Err(error) => panic!("{name}: {error}"),
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    };
-    let following = tokio::spawn(follow(task.clone()));
+    let task = create(&client, &spec).await;
+    let followed = task.clone();
+    let following = tokio::spawn(async move { whole(&followed).await });
     for number in 0..4 {
         task.send(Value::Integer(number)).await.unwrap();
     }
@@ -162,18 +167,6 @@ async fn drive(client: Client, name: String) -> Seen {
     task.send(Value::Integer(4)).await.unwrap();
     let result = task.result().await.unwrap();
     Seen { task, result, followed: following.await.unwrap() }
-}
-
-/// Every event, as a follower that was there from the start sees them.
-async fn follow(task: TaskHandle) -> Vec<(u64, Fact)> {
-    let mut events = task.events(EventNumber(0)).await.unwrap();
-    let mut seen = Vec::new();
-    while let Some(followed) = events.next().await {
-        if let Followed::Event(event) = followed.unwrap() {
-            seen.push((event.number.0, event.fact));
-        }
-    }
-    seen
 }
 
 /// Whether the process that was to die died by the signal, in its time.
@@ -226,11 +219,12 @@ async fn check(mesh: &Mesh, row: &Row, name: &str, seen: Seen) {
     let once: BTreeMap<_, _> = (0..5).map(|n| (format!(" line {n}"), 1)).collect();
     assert_eq!(effects, once, "{name}");
 
-    let journal = follow(seen.task.clone()).await;
+    let journal = whole(&seen.task).await;
     assert_eq!(seen.followed, journal, "{name}: the follower saw something else");
-    let numbers: Vec<u64> = journal.iter().map(|(number, _)| *number).collect();
+    let numbers: Vec<u64> = journal.iter().map(|event| event.number.0).collect();
     assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>(), "{name}");
-    let count = |which: &dyn Fn(&Fact) -> bool| journal.iter().filter(|(_, f)| which(f)).count();
+    let count =
+        |which: &dyn Fn(&Fact) -> bool| journal.iter().filter(|event| which(&event.fact)).count();
     assert_eq!(count(&|fact| matches!(fact, Fact::InputAccepted { .. })), 5, "{name}");
     assert_eq!(count(&|fact| matches!(fact, Fact::GrantRevoked { .. })), 1, "{name}");
     let unknown = count(

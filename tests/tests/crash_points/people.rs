@@ -5,13 +5,15 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::time::Duration;
 
 use remit_client::{
-    Asks, Client, Code, Does, Error, EventNumber, Fact, Followed, GrantSpec, Input, Missed,
-    Question, RefSpec, Settlement, TaskFilter, TaskHandle, TaskSpec, Trigger, Value, When,
+    Asks, Client, Code, Does, Error, Fact, GrantSpec, Input, Missed, Question, RefSpec, Settlement,
+    TaskFilter, TaskHandle, TaskSpec, Trigger, Value, When,
 };
+use remit_tests::following::{until, whole};
+use remit_tests::looking::look_for;
 use remit_tests::mesh::{Mesh, now_ms};
 use remit_vat::crash::Step;
 
-use crate::{Row, Who, row};
+use crate::{Row, Who, create, row};
 
 /// What people do, by the first event that each leads to, and where the orchestrator dies. Beside
 /// these an event passes the steps that all events pass.
@@ -91,18 +93,6 @@ pub(crate) async fn pass(mesh: &mut Mesh, row: &Row, passage: u64) {
     check(mesh, &point, &seen).await;
 }
 
-async fn create(client: &Client, spec: TaskSpec) -> TaskHandle {
-    loop {
-        match client.create_task(spec.clone()).await {
-            Ok(task) => return task,
-            // An orchestrator that has just come back knows of a tool when its node is back too.
-            Err(Error::Failed(failure)) if failure.code == Code::NotFound => {}
-            Err(error) => panic!("{error}"),
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
 async fn drive(client: Client, name: String) -> Seen {
     let grant = |name, text: &str| GrantSpec::parse(name, text, now_ms()).unwrap();
     let spec = TaskSpec::script(&name, SCRIPT)
@@ -111,7 +101,7 @@ async fn drive(client: Client, name: String) -> Seen {
         .grant(grant("asked", "probe?requiresApproval=append"))
         .grant(grant("lost", "probe?methods=die"))
         .grant(grant("tasks", "tasks"));
-    let task = create(&client, spec).await;
+    let task = create(&client, &spec).await;
     let held = question(&task).await;
     let operation = held.operation;
     let Asks::Approval { digest, .. } = held.asks else { panic!("{held:?}") };
@@ -136,7 +126,7 @@ async fn drive(client: Client, name: String) -> Seen {
     let script = "export default (remit) => remit.input()";
     let mut waits = TaskSpec::script(format!("{name} waits"), script);
     waits.labels = vec!["nowhere".into()];
-    let ended = create(&client, waits).await;
+    let ended = create(&client, &waits).await;
     ended.pause("a look").await.unwrap();
     ended.resume().await.unwrap();
     ended.cancel("enough").await.unwrap();
@@ -161,27 +151,7 @@ async fn set_off(client: &Client, task: &TaskHandle) {
 
 /// What waits for a person, when something does.
 async fn question(task: &TaskHandle) -> Question {
-    loop {
-        if let Some(question) = task.questions().await.unwrap().pop() {
-            return question;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
-async fn until(task: &TaskHandle, wanted: impl Fn(&Fact) -> bool) -> Vec<Fact> {
-    let mut events = task.events(EventNumber(0)).await.unwrap();
-    let mut seen = Vec::new();
-    while let Some(followed) = events.next().await {
-        if let Followed::Event(event) = followed.unwrap() {
-            let found = wanted(&event.fact);
-            seen.push(event.fact);
-            if found {
-                break;
-            }
-        }
-    }
-    seen
+    look_for("a question", async || task.questions().await.unwrap().pop()).await
 }
 
 async fn check(mesh: &Mesh, name: &str, seen: &Seen) {
@@ -196,8 +166,8 @@ async fn check(mesh: &Mesh, name: &str, seen: &Seen) {
     let once = [(" approved".to_owned(), 1), (" helped".to_owned(), 1)];
     assert_eq!(effects, BTreeMap::from(once), "{name}");
 
-    let events = until(&seen.task, |_| false).await;
-    let count = |event: &str| events.iter().filter(|fact| fact.name() == event).count();
+    let events = whole(&seen.task).await;
+    let count = |name: &str| events.iter().filter(|event| event.fact.name() == name).count();
     for once in [
         "approval-requested",
         "approval-decided",
@@ -207,9 +177,9 @@ async fn check(mesh: &Mesh, name: &str, seen: &Seen) {
     ] {
         assert_eq!(count(once), 1, "{name}: {once}");
     }
-    let ended = until(&seen.ended, |_| false).await;
+    let ended = whole(&seen.ended).await;
     for once in ["task-paused", "task-resumed", "cancel-requested", "task-cancelled"] {
-        let times = ended.iter().filter(|fact| fact.name() == once).count();
+        let times = ended.iter().filter(|event| event.fact.name() == once).count();
         assert_eq!(times, 1, "{name}: {once}");
     }
     let tasks = TaskFilter { limit: 1_000, ..TaskFilter::default() };

@@ -70,30 +70,29 @@ async fn a_paused_task_has_no_attempt_until_it_is_resumed_and_then_goes_on() {
 #[tokio::test]
 async fn a_pause_holds_calls_of_lent_objects_and_timers() {
     over_both(|lab| async move {
-        let site = lab.start();
-        let owner = create(&site).await;
-        let (_context, granted) = lab.attempt(&site).await;
-        let _hanging = tokio::task::spawn_local(said(call(&granted, 1, "hang")));
+        let run = lab.begin().await;
+        let _hanging = tokio::task::spawn_local(said(call(&run.granted, 1, "hang")));
         while lab.seen.borrow().is_empty() {
             tokio::task::yield_now().await;
         }
-        let attempt = owner.with(|task| task.running()).unwrap();
+        let attempt = run.owner.with(|task| task.running()).unwrap();
         let timer = Command::SetTimer { attempt, operation: CallNumber(2), duration_ms: 0 };
         let root = ObjectId::Grant(GrantId(1));
-        let lent = owner.membranes().wrap(Membrane::lent(&owner, attempt, root, CallNumber(1)));
-        owner.record(&timer).unwrap();
-        owner.record_durably(&pause()).await.unwrap();
+        let lent =
+            run.owner.membranes().wrap(Membrane::lent(&run.owner, attempt, root, CallNumber(1)));
+        run.owner.record(&timer).unwrap();
+        run.owner.record_durably(&pause()).await.unwrap();
         let held = call(&lent, 0, "look");
         let mut held = std::pin::pin!(said(held));
         for _ in 0..50 {
             assert!(futures::poll!(&mut held).is_pending());
             tokio::task::yield_now().await;
         }
-        assert!(!told(&lab, &owner).contains(&"timer-fired"));
-        owner.record_durably(&resume()).await.unwrap();
+        assert!(!told(&lab, &run.owner).contains(&"timer-fired"));
+        run.owner.record_durably(&resume()).await.unwrap();
         assert_eq!(held.await.unwrap().0, Value::Text("look".into()));
-        let mut progress = owner.progress();
-        while owner.with(|task| task.timers().next().is_some()) {
+        let mut progress = run.owner.progress();
+        while run.owner.with(|task| task.timers().next().is_some()) {
             progress.changed().await.unwrap();
         }
     })
@@ -103,21 +102,19 @@ async fn a_pause_holds_calls_of_lent_objects_and_timers() {
 #[tokio::test]
 async fn a_cancelled_task_tells_its_tools_revokes_its_grants_and_ends_in_that_order() {
     over_both(|lab| async move {
-        let site = lab.start();
-        let owner = create(&site).await;
-        let (_context, granted) = lab.attempt(&site).await;
-        let hanging = tokio::task::spawn_local(said(call(&granted, 1, "hang")));
+        let run = lab.begin().await;
+        let hanging = tokio::task::spawn_local(said(call(&run.granted, 1, "hang")));
         while lab.seen.borrow().is_empty() {
             tokio::task::yield_now().await;
         }
-        owner.cancel(enough(), "me").await.unwrap();
-        owner.over().await;
+        run.owner.cancel(enough(), "me").await.unwrap();
+        run.owner.over().await;
         // The tool is told over a connection of its own.
         while lab.seen.borrow().last().unwrap() != "stopped" {
             tokio::task::yield_now().await;
         }
         assert!(hanging.await.unwrap().is_err());
-        let told = told(&lab, &owner);
+        let told = told(&lab, &run.owner);
         assert_eq!(
             told[told.len() - 6..],
             [
@@ -129,9 +126,9 @@ async fn a_cancelled_task_tells_its_tools_revokes_its_grants_and_ends_in_that_or
                 "task-cancelled"
             ]
         );
-        let state = owner.with(|task| task.operation(CallNumber(1)).unwrap().settled());
+        let state = run.owner.with(|task| task.operation(CallNumber(1)).unwrap().settled());
         assert!(state.is_some(), "the call has an end");
-        owner.cancel(enough(), "me").await.unwrap();
+        run.owner.cancel(enough(), "me").await.unwrap();
     })
     .await;
 }

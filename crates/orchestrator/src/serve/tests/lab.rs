@@ -2,6 +2,7 @@
 //! One body, two transports: in memory, and over mutual TLS on loopback.
 
 mod ask;
+mod begun;
 mod liar;
 pub(super) mod loopback;
 mod tool;

@@ -116,10 +116,8 @@ async fn after_a_replay_an_object_is_got_again_only_if_that_changes_nothing() {
 #[tokio::test]
 async fn what_is_pipelined_on_a_failed_call_fails_with_the_same_cause() {
     over_both(|lab| async move {
-        let site = lab.start();
-        create(&site).await;
-        let (_context, granted) = lab.attempt(&site).await;
-        let nothing = call(&granted, 1, "nothing");
+        let run = lab.begin().await;
+        let nothing = call(&run.granted, 1, "nothing");
         let after = call(&nothing.pipeline.get_object(), 2, "look");
         let (first, second) = (said(nothing).await.unwrap_err(), said(after).await.unwrap_err());
         assert_eq!(first.code, Code::NotFound);
@@ -132,17 +130,15 @@ async fn what_is_pipelined_on_a_failed_call_fails_with_the_same_cause() {
 #[tokio::test]
 async fn a_lent_object_is_good_for_one_call() {
     over_both(|lab| async move {
-        let site = lab.start();
-        let owner = create(&site).await;
-        let (_context, granted) = lab.attempt(&site).await;
-        let opened = call(&granted, 1, "open");
-        let mut request = granted.call_request();
+        let run = lab.begin().await;
+        let opened = call(&run.granted, 1, "open");
+        let mut request = run.granted.call_request();
         request.get().set_method("use");
         request.get().set_key(&2_u64.to_be_bytes());
         request.get().init_args().init_list(1).get(0).set_object(opened.pipeline.get_object());
         let used = said(request.send()).await.unwrap();
         assert_eq!(used.0, Value::Text("open.look".into()), "the tool used what it was lent");
-        let through = owner.with(|task| {
+        let through = run.owner.with(|task| {
             task.operations().filter(|(_, op)| op.describe().contains("look")).count()
         });
         assert_eq!(through, 1, "and that is in the journal");
@@ -156,16 +152,14 @@ async fn a_lent_object_is_good_for_one_call() {
 #[tokio::test]
 async fn an_object_that_the_task_does_not_hold_is_refused_in_arguments() {
     over_both(|lab| async move {
-        let site = lab.start();
-        create(&site).await;
-        let (_context, granted) = lab.attempt(&site).await;
+        let run = lab.begin().await;
         let stranger = Tool {
             path: "x".into(),
             keys: Rc::default(),
             seen: Rc::clone(&lab.seen),
             kept: Rc::default(),
         };
-        let mut request = granted.call_request();
+        let mut request = run.granted.call_request();
         request.get().set_method("use");
         request.get().set_key(&1_u64.to_be_bytes());
         let mut args = request.get().init_args().init_list(1);
@@ -180,22 +174,20 @@ async fn an_object_that_the_task_does_not_hold_is_refused_in_arguments() {
 #[tokio::test]
 async fn revoked_attempt_can_do_nothing() {
     over_both(|lab| async move {
-        let site = lab.start();
-        let owner = create(&site).await;
-        let (context, granted) = lab.attempt(&site).await;
-        said(call(&granted, 1, "look")).await.unwrap();
+        let run = lab.begin().await;
+        said(call(&run.granted, 1, "look")).await.unwrap();
         let next = remit_core::task::Command::StartAttempt { node: "elsewhere".into() };
-        owner.record_durably(&next).await.unwrap();
+        run.owner.record_durably(&next).await.unwrap();
         // Whether it is told or its connection is cut depends on which comes first.
         let is_over = |code| matches!(code, Code::Revoked | Code::Unavailable);
-        let refused = said(call(&granted, 2, "put")).await.unwrap_err();
+        let refused = said(call(&run.granted, 2, "put")).await.unwrap_err();
         assert!(is_over(refused.code), "{refused}");
-        let mut finish = context.finish_request();
+        let mut finish = run.context.finish_request();
         finish.get().init_outcome().init_value().set_null(());
         let refused = finish.send().promise.await.err().unwrap();
         assert!(is_over(to_failure(&refused).code), "{refused}");
         assert!(!lab.seen.borrow().contains(&"put".to_owned()));
-        assert!(owner.with(|task| task.ending().is_none()));
+        assert!(run.owner.with(|task| task.ending().is_none()));
     })
     .await;
 }
@@ -203,10 +195,8 @@ async fn revoked_attempt_can_do_nothing() {
 #[tokio::test]
 async fn an_operation_asked_for_twice_is_refused() {
     over_both(|lab| async move {
-        let site = lab.start();
-        create(&site).await;
-        let (_context, granted) = lab.attempt(&site).await;
-        let (one, two) = (call(&granted, 1, "put"), call(&granted, 1, "put"));
+        let run = lab.begin().await;
+        let (one, two) = (call(&run.granted, 1, "put"), call(&run.granted, 1, "put"));
         assert!(said(one).await.is_ok());
         assert_eq!(said(two).await.unwrap_err().code, Code::InvalidArgument);
         assert_eq!(lab.seen.borrow().len(), 1);

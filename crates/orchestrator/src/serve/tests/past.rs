@@ -160,18 +160,16 @@ async fn a_retry_makes_the_failed_call_again_and_no_other() {
 #[tokio::test]
 async fn a_retry_does_not_repeat_an_effect_that_nobody_named() {
     over_both(|lab| async move {
-        let site = lab.start();
-        let owner = create(&site).await;
-        let (context, granted) = lab.attempt(&site).await;
-        said(call(&granted, 1, "fail")).await.unwrap_err();
-        said(call(&granted, 2, "put")).await.unwrap();
-        fail(&context).await;
-        owner.over().await;
-        let refused = site.tasks.retry(owner.key(), &BTreeSet::new(), "", &me()).await;
+        let run = lab.begin().await;
+        said(call(&run.granted, 1, "fail")).await.unwrap_err();
+        said(call(&run.granted, 2, "put")).await.unwrap();
+        fail(&run.context).await;
+        run.owner.over().await;
+        let refused = run.site.tasks.retry(run.owner.key(), &BTreeSet::new(), "", &me()).await;
         let refused = refused.err().unwrap();
         assert!(refused.message.contains("call 2 (put"), "{refused}");
         let named = [CallNumber(2)].into();
-        assert!(site.tasks.retry(owner.key(), &named, "", &me()).await.is_ok());
+        assert!(run.site.tasks.retry(run.owner.key(), &named, "", &me()).await.is_ok());
     })
     .await;
 }
@@ -230,19 +228,17 @@ async fn a_program_that_differs_is_told_with_both_calls_and_the_task_goes_on_as_
 #[tokio::test]
 async fn a_program_that_ends_early_leaves_something_out() {
     over_both(|lab| async move {
-        let site = lab.start();
-        let owner = create(&site).await;
-        let (_context, granted) = lab.attempt(&site).await;
-        said(call(&granted, 1, "put")).await.unwrap();
-        let before = told(&lab, &owner);
+        let run = lab.begin().await;
+        said(call(&run.granted, 1, "put")).await.unwrap();
+        let before = told(&lab, &run.owner);
         let (upgrade, context, _granted) =
-            trial(&lab, &site, &owner, program(0, &[], Then::Stay)).await;
+            trial(&lab, &run.site, &run.owner, program(0, &[], Then::Stay)).await;
         let mut finish = context.finish_request();
         finish.get().init_outcome().init_value().set_null(());
         let _answer = tokio::task::spawn_local(finish.send().promise);
         let difference = upgrade.await.unwrap().unwrap().difference.unwrap();
         assert_eq!((difference.operation, difference.is), (CallNumber(1), String::new()));
-        assert_eq!(told(&lab, &owner), before, "a dry run writes nothing");
+        assert_eq!(told(&lab, &run.owner), before, "a dry run writes nothing");
     })
     .await;
 }

@@ -66,20 +66,18 @@ fn use_with(on: &object::Client, number: u64, what: i64) -> RemotePromise<call_r
 #[tokio::test]
 async fn a_held_call_reaches_the_tool_only_when_it_was_approved() {
     over_both(|lab| async move {
-        let site = lab.start();
-        let owner = create_with(&site, "lab?requiresApproval=put").await;
-        let (_context, granted) = lab.attempt(&site).await;
-        let held = asked(call(&granted, 1, "put"));
-        questions(&owner, 1).await;
-        assert!(said(call(&granted, 2, "look")).await.is_ok(), "others are not held up");
+        let run = lab.begin_with("lab?requiresApproval=put").await;
+        let held = asked(call(&run.granted, 1, "put"));
+        questions(&run.owner, 1).await;
+        assert!(said(call(&run.granted, 2, "look")).await.is_ok(), "others are not held up");
         assert_eq!(*lab.seen.borrow(), ["look"]);
-        assert_eq!(owner.with(|task| task.grant(GrantId(1)).unwrap().used()), 1, "not charged");
-        assert!(owner.head().detail.contains("remit inbox"), "{}", owner.head().detail);
-        approve(&owner, 1).await.unwrap();
+        assert_eq!(run.owner.with(|task| task.grant(GrantId(1)).unwrap().used()), 1, "not charged");
+        assert!(run.owner.head().detail.contains("remit inbox"), "{}", run.owner.head().detail);
+        approve(&run.owner, 1).await.unwrap();
         assert_eq!(held.await.unwrap().unwrap().0, Value::Text("put".into()));
-        questions(&owner, 0).await;
+        questions(&run.owner, 0).await;
         assert_eq!(
-            owner.with(|task| task.request(CallNumber(1)).unwrap().approval),
+            run.owner.with(|task| task.request(CallNumber(1)).unwrap().approval),
             Some(CallNumber(1))
         );
     })
@@ -89,14 +87,14 @@ async fn a_held_call_reaches_the_tool_only_when_it_was_approved() {
 #[tokio::test]
 async fn a_denied_call_never_reaches_the_tool() {
     over_both(|lab| async move {
-        let site = lab.start();
-        let owner = create_with(&site, "lab?requiresApproval=*").await;
-        let (_context, granted) = lab.attempt(&site).await;
-        let held = asked(call(&granted, 1, "put"));
-        questions(&owner, 1).await;
-        let denied =
-            ApprovalDecided { reason: "not today".into(), ..decision(&owner, 1, Approval::Deny) };
-        decide(&owner, denied).await.unwrap();
+        let run = lab.begin_with("lab?requiresApproval=*").await;
+        let held = asked(call(&run.granted, 1, "put"));
+        questions(&run.owner, 1).await;
+        let denied = ApprovalDecided {
+            reason: "not today".into(),
+            ..decision(&run.owner, 1, Approval::Deny)
+        };
+        decide(&run.owner, denied).await.unwrap();
         let failure = held.await.unwrap().unwrap_err();
         assert_eq!((failure.code, &failure.detail[..]), (Code::Denied, "requiresApproval=*"));
         assert!(failure.message.contains("not today"), "{failure}");
@@ -108,18 +106,16 @@ async fn a_denied_call_never_reaches_the_tool() {
 #[tokio::test]
 async fn approval_for_other_arguments_is_refused() {
     over_both(|lab| async move {
-        let site = lab.start();
-        let owner = create_with(&site, "lab?requiresApproval=put").await;
-        let (_context, granted) = lab.attempt(&site).await;
-        let _one = asked(call(&granted, 1, "put"));
-        let _two = asked(use_with(&granted, 2, 7));
-        questions(&owner, 2).await;
-        let other = decision(&owner, 2, Approval::Approve);
+        let run = lab.begin_with("lab?requiresApproval=put").await;
+        let _one = asked(call(&run.granted, 1, "put"));
+        let _two = asked(use_with(&run.granted, 2, 7));
+        questions(&run.owner, 2).await;
+        let other = decision(&run.owner, 2, Approval::Approve);
         let mixed = ApprovalDecided { call: CallNumber(1), ..other };
-        let refused = decide(&owner, mixed).await.unwrap_err();
+        let refused = decide(&run.owner, mixed).await.unwrap_err();
         assert_eq!((refused.code, &refused.detail[..]), (Code::InvalidArgument, "digest"));
         assert!(lab.seen.borrow().is_empty());
-        questions(&owner, 2).await;
+        questions(&run.owner, 2).await;
     })
     .await;
 }
@@ -127,20 +123,18 @@ async fn approval_for_other_arguments_is_refused() {
 #[tokio::test]
 async fn a_decision_stands_and_another_one_is_refused() {
     over_both(|lab| async move {
-        let site = lab.start();
-        let owner = create_with(&site, "lab?requiresApproval=put").await;
-        let (_context, granted) = lab.attempt(&site).await;
-        let held = asked(call(&granted, 1, "put"));
-        questions(&owner, 1).await;
-        let yes = decision(&owner, 1, Approval::Approve);
-        decide(&owner, yes.clone()).await.unwrap();
+        let run = lab.begin_with("lab?requiresApproval=put").await;
+        let held = asked(call(&run.granted, 1, "put"));
+        questions(&run.owner, 1).await;
+        let yes = decision(&run.owner, 1, Approval::Approve);
+        decide(&run.owner, yes.clone()).await.unwrap();
         held.await.unwrap().unwrap();
-        decide(&owner, yes.clone()).await.unwrap();
+        decide(&run.owner, yes.clone()).await.unwrap();
         let no = ApprovalDecided { approval: Approval::Deny, ..yes.clone() };
-        let refused = decide(&owner, no).await.unwrap_err();
+        let refused = decide(&run.owner, no).await.unwrap_err();
         assert!(refused.message.contains("approved already"), "{refused}");
         let more = ApprovalDecided { remember: Remember::Arguments(u64::MAX), ..yes };
-        assert!(decide(&owner, more).await.is_err(), "nor is more remembered afterwards");
+        assert!(decide(&run.owner, more).await.is_err(), "nor is more remembered afterwards");
         assert_eq!(*lab.seen.borrow(), ["put"], "once");
     })
     .await;
@@ -149,15 +143,13 @@ async fn a_decision_stands_and_another_one_is_refused() {
 #[tokio::test]
 async fn approval_after_its_time_is_refused_and_the_call_denied() {
     over_both(|lab| async move {
-        let site = lab.start();
-        let owner = create_with(&site, "lab?requiresApproval=put").await;
-        let (_context, granted) = lab.attempt(&site).await;
-        let held = asked(call(&granted, 1, "put"));
-        questions(&owner, 1).await;
+        let run = lab.begin_with("lab?requiresApproval=put").await;
+        let held = asked(call(&run.granted, 1, "put"));
+        questions(&run.owner, 1).await;
         lab.ahead_ms.set(remit_core::limits::QUESTION_LIFE_MS + 1);
-        let late = approve(&owner, 1).await.unwrap_err();
+        let late = approve(&run.owner, 1).await.unwrap_err();
         assert_eq!(late.code, Code::Denied, "{late}");
-        owner.review();
+        run.owner.review();
         assert_eq!(held.await.unwrap().unwrap_err().code, Code::Denied);
         assert!(lab.seen.borrow().is_empty());
     })
@@ -167,17 +159,15 @@ async fn approval_after_its_time_is_refused_and_the_call_denied() {
 #[tokio::test]
 async fn revoking_the_grant_ends_what_is_held_and_approval_comes_too_late() {
     over_both(|lab| async move {
-        let site = lab.start();
-        let owner = create_with(&site, "lab?requiresApproval=put").await;
-        let (_context, granted) = lab.attempt(&site).await;
-        let held = asked(call(&granted, 1, "put"));
-        questions(&owner, 1).await;
-        let yes = decision(&owner, 1, Approval::Approve);
+        let run = lab.begin_with("lab?requiresApproval=put").await;
+        let held = asked(call(&run.granted, 1, "put"));
+        questions(&run.owner, 1).await;
+        let yes = decision(&run.owner, 1, Approval::Approve);
         let revoke =
             Command::RevokeGrant { grant: GrantId(1), reason: "enough".into(), by: "me".into() };
-        owner.record_durably(&revoke).await.unwrap();
+        run.owner.record_durably(&revoke).await.unwrap();
         assert_eq!(held.await.unwrap().unwrap_err().code, Code::Revoked);
-        assert_eq!(decide(&owner, yes).await.unwrap_err().code, Code::NotFound);
+        assert_eq!(decide(&run.owner, yes).await.unwrap_err().code, Code::NotFound);
         assert!(lab.seen.borrow().is_empty());
     })
     .await;
@@ -223,16 +213,14 @@ async fn a_held_call_outlives_its_owner_and_the_decision_too() {
 #[tokio::test]
 async fn calls_on_the_result_of_a_held_call_wait_with_it() {
     over_both(|lab| async move {
-        let site = lab.start();
-        let owner = create_with(&site, "lab?requiresApproval=make").await;
-        let (_context, granted) = lab.attempt(&site).await;
-        let made = call(&granted, 1, "make");
+        let run = lab.begin_with("lab?requiresApproval=make").await;
+        let made = call(&run.granted, 1, "make");
         let opened = call(&made.pipeline.get_object(), 2, "open");
         let looked = asked(call(&opened.pipeline.get_object(), 3, "look"));
         let (made, opened) = (asked(made), asked(opened));
-        questions(&owner, 1).await;
+        questions(&run.owner, 1).await;
         assert!(lab.seen.borrow().is_empty(), "nothing went out");
-        approve(&owner, 1).await.unwrap();
+        approve(&run.owner, 1).await.unwrap();
         made.await.unwrap().unwrap();
         opened.await.unwrap().unwrap();
         assert_eq!(looked.await.unwrap().unwrap().0, Value::Text("make.open.look".into()));
@@ -243,14 +231,12 @@ async fn calls_on_the_result_of_a_held_call_wait_with_it() {
 #[tokio::test]
 async fn calls_on_the_result_of_a_denied_call_fail_with_its_cause() {
     over_both(|lab| async move {
-        let site = lab.start();
-        let owner = create_with(&site, "lab?requiresApproval=make").await;
-        let (_context, granted) = lab.attempt(&site).await;
-        let made = call(&granted, 1, "make");
+        let run = lab.begin_with("lab?requiresApproval=make").await;
+        let made = call(&run.granted, 1, "make");
         let looked = asked(call(&made.pipeline.get_object(), 2, "look"));
         let made = asked(made);
-        questions(&owner, 1).await;
-        decide(&owner, decision(&owner, 1, Approval::Deny)).await.unwrap();
+        questions(&run.owner, 1).await;
+        decide(&run.owner, decision(&run.owner, 1, Approval::Deny)).await.unwrap();
         let (one, two) = (made.await.unwrap().unwrap_err(), looked.await.unwrap().unwrap_err());
         assert_eq!(one, two);
         assert!(lab.seen.borrow().is_empty());
@@ -261,35 +247,33 @@ async fn calls_on_the_result_of_a_denied_call_fail_with_its_cause() {
 #[tokio::test]
 async fn what_is_remembered_lets_the_same_call_through_and_no_other() {
     over_both(|lab| async move {
-        let site = lab.start();
-        let owner = create_with(&site, "lab?requiresApproval=*").await;
-        let (_context, granted) = lab.attempt(&site).await;
-        let first = asked(use_with(&granted, 1, 7));
-        questions(&owner, 1).await;
-        let yes = decision(&owner, 1, Approval::Approve);
+        let run = lab.begin_with("lab?requiresApproval=*").await;
+        let first = asked(use_with(&run.granted, 1, 7));
+        questions(&run.owner, 1).await;
+        let yes = decision(&run.owner, 1, Approval::Approve);
         let yes = ApprovalDecided { remember: Remember::Arguments(u64::MAX), ..yes };
-        decide(&owner, yes).await.unwrap();
+        decide(&run.owner, yes).await.unwrap();
         first.await.unwrap().unwrap();
-        said(use_with(&granted, 2, 7)).await.unwrap();
+        said(use_with(&run.granted, 2, 7)).await.unwrap();
         assert_eq!(
-            owner.with(|task| task.request(CallNumber(2)).unwrap().approval),
+            run.owner.with(|task| task.request(CallNumber(2)).unwrap().approval),
             Some(CallNumber(1))
         );
-        let other = asked(use_with(&granted, 3, 8));
-        questions(&owner, 1).await;
+        let other = asked(use_with(&run.granted, 3, 8));
+        questions(&run.owner, 1).await;
 
         let until_ms = crate::node::now_ms() + 600_000;
-        let yes = decision(&owner, 3, Approval::Approve);
-        decide(&owner, ApprovalDecided { remember: Remember::Method(until_ms), ..yes })
+        let yes = decision(&run.owner, 3, Approval::Approve);
+        decide(&run.owner, ApprovalDecided { remember: Remember::Method(until_ms), ..yes })
             .await
             .unwrap();
         other.await.unwrap().unwrap();
-        said(use_with(&granted, 4, 9)).await.unwrap();
-        let _looked = asked(call(&granted, 5, "look"));
-        questions(&owner, 1).await;
+        said(use_with(&run.granted, 4, 9)).await.unwrap();
+        let _looked = asked(call(&run.granted, 5, "look"));
+        questions(&run.owner, 1).await;
         lab.ahead_ms.set(700_000);
-        let _later = asked(use_with(&granted, 6, 9));
-        questions(&owner, 2).await;
+        let _later = asked(use_with(&run.granted, 6, 9));
+        questions(&run.owner, 2).await;
     })
     .await;
 }
@@ -297,18 +281,16 @@ async fn what_is_remembered_lets_the_same_call_through_and_no_other() {
 #[tokio::test]
 async fn arguments_may_be_changed_but_not_beyond_what_the_grant_allows() {
     over_both(|lab| async move {
-        let site = lab.start();
-        let owner = create_with(&site, "lab?requiresApproval=put&arg.n=range:0..9").await;
-        let (_context, granted) = lab.attempt(&site).await;
-        let held = asked(use_with(&granted, 1, 3));
-        questions(&owner, 1).await;
+        let run = lab.begin_with("lab?requiresApproval=put&arg.n=range:0..9").await;
+        let held = asked(use_with(&run.granted, 1, 3));
+        questions(&run.owner, 1).await;
         let with = |n| Approval::Change(Value::Fields(vec![("n".into(), Value::Integer(n))]));
-        let refused = decide(&owner, decision(&owner, 1, with(50))).await.unwrap_err();
+        let refused = decide(&run.owner, decision(&run.owner, 1, with(50))).await.unwrap_err();
         assert_eq!(refused.code, Code::Denied, "{refused}");
-        questions(&owner, 1).await;
-        decide(&owner, decision(&owner, 1, with(5))).await.unwrap();
+        questions(&run.owner, 1).await;
+        decide(&run.owner, decision(&run.owner, 1, with(5))).await.unwrap();
         held.await.unwrap().unwrap();
-        let sent = owner.with(|task| task.request(CallNumber(1)).unwrap().args.clone());
+        let sent = run.owner.with(|task| task.request(CallNumber(1)).unwrap().args.clone());
         assert_eq!(sent.field("n"), Some(&Value::Integer(5)));
     })
     .await;
@@ -317,13 +299,11 @@ async fn arguments_may_be_changed_but_not_beyond_what_the_grant_allows() {
 #[tokio::test]
 async fn an_agent_that_floods_people_with_questions_is_refused() {
     over_both(|lab| async move {
-        let site = lab.start();
-        let owner = create_with(&site, "lab?requiresApproval=put").await;
-        let (_context, granted) = lab.attempt(&site).await;
+        let run = lab.begin_with("lab?requiresApproval=put").await;
         let most = remit_core::limits::MAX_QUESTIONS as u64;
-        let _held: Vec<_> = (1..=most).map(|n| asked(call(&granted, n, "put"))).collect();
-        questions(&owner, remit_core::limits::MAX_QUESTIONS).await;
-        let refused = said(call(&granted, most + 1, "put")).await.unwrap_err();
+        let _held: Vec<_> = (1..=most).map(|n| asked(call(&run.granted, n, "put"))).collect();
+        questions(&run.owner, remit_core::limits::MAX_QUESTIONS).await;
+        let refused = said(call(&run.granted, most + 1, "put")).await.unwrap_err();
         assert_eq!(refused.code, Code::Limit, "{refused}");
     })
     .await;
@@ -332,16 +312,14 @@ async fn an_agent_that_floods_people_with_questions_is_refused() {
 #[tokio::test]
 async fn a_task_that_was_cancelled_asks_nothing_any_more() {
     over_both(|lab| async move {
-        let site = lab.start();
-        let owner = create_with(&site, "lab?requiresApproval=put").await;
-        let (_context, granted) = lab.attempt(&site).await;
-        let _held = asked(call(&granted, 1, "put"));
-        questions(&owner, 1).await;
-        let yes = decision(&owner, 1, Approval::Approve);
-        owner.cancel(Failure::new(Code::Cancelled, "enough"), "me").await.unwrap();
-        owner.over().await;
-        assert!(site.tasks.inbox("default", None, 9).unwrap().0.is_empty());
-        assert_eq!(decide(&owner, yes).await.unwrap_err().code, Code::NotFound);
+        let run = lab.begin_with("lab?requiresApproval=put").await;
+        let _held = asked(call(&run.granted, 1, "put"));
+        questions(&run.owner, 1).await;
+        let yes = decision(&run.owner, 1, Approval::Approve);
+        run.owner.cancel(Failure::new(Code::Cancelled, "enough"), "me").await.unwrap();
+        run.owner.over().await;
+        assert!(run.site.tasks.inbox("default", None, 9).unwrap().0.is_empty());
+        assert_eq!(decide(&run.owner, yes).await.unwrap_err().code, Code::NotFound);
         assert!(lab.seen.borrow().is_empty());
     })
     .await;
@@ -350,12 +328,10 @@ async fn a_task_that_was_cancelled_asks_nothing_any_more() {
 #[tokio::test]
 async fn the_question_says_what_a_person_must_know() {
     over_both(|lab| async move {
-        let site = lab.start();
-        let owner = create_with(&site, "lab?requiresApproval=put").await;
-        let (_context, granted) = lab.attempt(&site).await;
-        let _held = asked(use_with(&granted, 1, 7));
-        questions(&owner, 1).await;
-        owner.with(|task| {
+        let run = lab.begin_with("lab?requiresApproval=put").await;
+        let _held = asked(use_with(&run.granted, 1, 7));
+        questions(&run.owner, 1).await;
+        run.owner.with(|task| {
             let questions = task.questions();
             let Question::Approval(request, hold) = questions[0] else { panic!() };
             assert_eq!(request.digest.len(), 32);

@@ -80,11 +80,9 @@ impl Family {
 #[tokio::test]
 async fn an_attenuated_reference_refuses_what_it_was_denied_and_the_stronger_one_does_not() {
     over_both(|lab| async move {
-        let site = lab.start();
-        create(&site).await;
-        let (_context, granted) = lab.attempt(&site).await;
+        let run = lab.begin().await;
         // On a promise: nothing of this has been awaited.
-        let made = attenuate(&granted, 1, "methods=open,look");
+        let made = attenuate(&run.granted, 1, "methods=open,look");
         let weaker = made.pipeline.get_object();
         let opened = call(&weaker, 2, "open");
         let put = call(&opened.pipeline.get_object(), 3, "put");
@@ -95,7 +93,7 @@ async fn an_attenuated_reference_refuses_what_it_was_denied_and_the_stronger_one
         assert_eq!(refused.code, Code::Denied, "through an object obtained from it, too");
         assert_eq!(refused.detail, "methods=open,look");
         assert_eq!(said(look).await.unwrap().0, Value::Text("look".into()));
-        assert!(said(call(&granted, 5, "put")).await.is_ok());
+        assert!(said(call(&run.granted, 5, "put")).await.is_ok());
     })
     .await;
 }
@@ -103,10 +101,8 @@ async fn an_attenuated_reference_refuses_what_it_was_denied_and_the_stronger_one
 #[tokio::test]
 async fn attenuation_cannot_add_authority_back() {
     over_both(|lab| async move {
-        let site = lab.start();
-        create(&site).await;
-        let (_context, granted) = lab.attempt(&site).await;
-        let weak = attenuate(&granted, 1, "methods=look");
+        let run = lab.begin().await;
+        let weak = attenuate(&run.granted, 1, "methods=look");
         let wide = attenuate(&weak.pipeline.get_object(), 2, "methods=look,put");
         let put = call(&wide.pipeline.get_object(), 3, "put");
         let (_made, _refused) = (said(weak).await.unwrap(), said(wide).await);
@@ -120,10 +116,8 @@ async fn attenuation_cannot_add_authority_back() {
 #[tokio::test]
 async fn a_caveat_that_nobody_knows_makes_no_reference() {
     over_both(|lab| async move {
-        let site = lab.start();
-        create(&site).await;
-        let (_context, granted) = lab.attempt(&site).await;
-        let weak = attenuate(&granted, 1, "moon=full");
+        let run = lab.begin().await;
+        let weak = attenuate(&run.granted, 1, "moon=full");
         let after = call(&weak.pipeline.get_object(), 2, "look");
         assert_eq!(said(weak).await.unwrap_err().code, Code::InvalidArgument);
         assert_eq!(said(after).await.unwrap_err().code, Code::InvalidArgument);

@@ -76,22 +76,20 @@ fn remit_lab(text: &str) -> crate::tasks::GrantSpec {
 #[tokio::test]
 async fn a_refusal_is_told_and_stands() {
     over_both(|lab| async move {
-        let site = lab.start();
-        let owner = create_with(&site, "lab").await;
-        let (context, _granted) = lab.attempt(&site).await;
-        let asked = request(&context, 1, "lab");
-        questions(&owner, 1).await;
+        let run = lab.begin().await;
+        let asked = request(&run.context, 1, "lab");
+        questions(&run.owner, 1).await;
         let refuse = Command::RefusePower {
             operation: CallNumber(1),
             reason: "no need".into(),
             who: "me".into(),
         };
-        owner.record_durably(&refuse).await.unwrap();
+        run.owner.record_durably(&refuse).await.unwrap();
         let failure = asked.await.unwrap().err().unwrap();
         assert_eq!(failure.code, Code::Denied);
         assert!(failure.message.contains("no need"), "{failure}");
         let me = who(Role::Client, "me");
-        let late = site.tasks.give(&owner, CallNumber(1), remit_lab("lab"), &me).await;
+        let late = run.site.tasks.give(&run.owner, CallNumber(1), remit_lab("lab"), &me).await;
         assert!(late.unwrap_err().message.contains("refused already"));
     })
     .await;
@@ -100,15 +98,13 @@ async fn a_refusal_is_told_and_stands() {
 #[tokio::test]
 async fn another_tool_than_the_one_asked_for_is_not_given() {
     over_both(|lab| async move {
-        let site = lab.start();
-        let owner = create_with(&site, "lab").await;
-        let (context, _granted) = lab.attempt(&site).await;
-        let _asked = request(&context, 1, "lab");
-        questions(&owner, 1).await;
+        let run = lab.begin().await;
+        let _asked = request(&run.context, 1, "lab");
+        questions(&run.owner, 1).await;
         let me = who(Role::Client, "me");
-        let refused = site.tasks.give(&owner, CallNumber(1), remit_lab("tasks"), &me).await;
+        let refused = run.site.tasks.give(&run.owner, CallNumber(1), remit_lab("tasks"), &me).await;
         assert_eq!(refused.unwrap_err().code, Code::InvalidArgument);
-        questions(&owner, 1).await;
+        questions(&run.owner, 1).await;
     })
     .await;
 }
@@ -116,16 +112,14 @@ async fn another_tool_than_the_one_asked_for_is_not_given() {
 #[tokio::test]
 async fn a_request_that_nobody_answers_is_refused_when_its_time_is_over() {
     over_both(|lab| async move {
-        let site = lab.start();
-        let owner = create_with(&site, "lab").await;
-        let (context, _granted) = lab.attempt(&site).await;
-        let asked = request(&context, 1, "lab");
-        questions(&owner, 1).await;
+        let run = lab.begin().await;
+        let asked = request(&run.context, 1, "lab");
+        questions(&run.owner, 1).await;
         lab.ahead_ms.set(remit_core::limits::QUESTION_LIFE_MS + 1);
         let me = who(Role::Client, "me");
-        let late = site.tasks.give(&owner, CallNumber(1), remit_lab("lab"), &me).await;
+        let late = run.site.tasks.give(&run.owner, CallNumber(1), remit_lab("lab"), &me).await;
         assert!(late.is_err());
-        owner.review();
+        run.owner.review();
         assert_eq!(asked.await.unwrap().err().unwrap().code, Code::Denied);
     })
     .await;

@@ -189,14 +189,12 @@ async fn what_the_tool_node_does_not_know_itself_is_settled_like_a_lost_call() {
     over_both(|lab| async move {
         for policy in ["", "?onUnknown=retry", "?onUnknown=fail"] {
             let lab = Lab::new(lab.transport);
-            let site = lab.start();
-            let owner = create_with(&site, &format!("lab{policy}")).await;
-            let (_context, granted) = lab.attempt(&site).await;
-            let waits = asked(call(&granted, 1, "vague"));
+            let run = lab.begin_with(&format!("lab{policy}")).await;
+            let waits = asked(call(&run.granted, 1, "vague"));
             match policy {
                 "" => {
-                    questions(&owner, 1).await;
-                    settle(&owner, Settlement::Outcome(Value::Integer(7))).await.unwrap();
+                    questions(&run.owner, 1).await;
+                    settle(&run.owner, Settlement::Outcome(Value::Integer(7))).await.unwrap();
                     assert_eq!(waits.await.unwrap().unwrap().0, Value::Integer(7));
                     assert_eq!(*lab.seen.borrow(), ["vague"]);
                 }
@@ -212,7 +210,7 @@ async fn what_the_tool_node_does_not_know_itself_is_settled_like_a_lost_call() {
                 }
             }
             let unknown = |event: &remit_core::Event| event.fact.name() == "call-unknown";
-            assert_eq!(events(&lab, owner.key()).iter().filter(|e| unknown(e)).count(), 1);
+            assert_eq!(events(&lab, run.owner.key()).iter().filter(|e| unknown(e)).count(), 1);
         }
     })
     .await;
@@ -261,22 +259,20 @@ async fn a_task_whose_call_is_tried_in_vain_is_paused_with_the_reason() {
 #[tokio::test]
 async fn a_call_that_is_not_lost_cannot_be_settled() {
     over_both(|lab| async move {
-        let site = lab.start();
-        let owner = create_with(&site, "lab?requiresApproval=put").await;
-        let (_context, granted) = lab.attempt(&site).await;
-        let refused = settle(&owner, Settlement::Abandon).await.unwrap_err();
+        let run = lab.begin_with("lab?requiresApproval=put").await;
+        let refused = settle(&run.owner, Settlement::Abandon).await.unwrap_err();
         assert_eq!(refused.code, Code::NotFound);
-        asked(call(&granted, 1, "look")).await.unwrap().unwrap();
-        let refused = settle(&owner, Settlement::Outcome(Value::Null)).await.unwrap_err();
+        asked(call(&run.granted, 1, "look")).await.unwrap().unwrap();
+        let refused = settle(&run.owner, Settlement::Outcome(Value::Null)).await.unwrap_err();
         assert!(refused.message.contains("it has ended"), "{refused}");
-        let _held = asked(call(&granted, 2, "put"));
-        questions(&owner, 1).await;
+        let _held = asked(call(&run.granted, 2, "put"));
+        questions(&run.owner, 1).await;
         let decided = SettlementDecided {
             call: CallNumber(2),
             settlement: Settlement::Outcome(Value::Null),
             who: "me".into(),
         };
-        let refused = owner.decide_settlement(decided, EventNumber(0)).await.unwrap_err();
+        let refused = run.owner.decide_settlement(decided, EventNumber(0)).await.unwrap_err();
         assert!(refused.message.contains("approval"), "{refused}");
     })
     .await;

@@ -11,8 +11,7 @@ use remit_vat::disk::Disk;
 use remit_vat::wire;
 
 use super::super::lab::{
-    Lab, Site, Transport, call, create, create_with, events, over, over_both_transports, revoke,
-    said,
+    Lab, Site, Transport, call, events, over, over_both_transports, revoke, said,
 };
 use super::super::questions::{approve, asked, decide, decision, questions};
 use super::manifest_changed::{become_another, other};
@@ -37,38 +36,36 @@ async fn audited(lab: &Lab, site: &Site, owner: &Rc<Owner>) -> Vec<Record> {
 }
 
 async fn every_decision_in_a_task_is_one_record_that_says_whose(lab: Lab) {
-    let site = lab.start();
-    let owner = create_with(&site, "lab?route=direct&requiresApproval=put").await;
-    let (_context, granted) = lab.attempt(&site).await;
+    let run = lab.begin_with("lab?route=direct&requiresApproval=put").await;
     let introduced = |event: &remit_core::Event| matches!(event.fact, Fact::Introduced(_));
-    while !events(&lab, owner.key()).iter().any(introduced) {
+    while !events(&lab, run.owner.key()).iter().any(introduced) {
         tokio::task::yield_now().await;
     }
     for number in [1, 2] {
-        let held = asked(call(&granted, number, "put"));
-        questions(&owner, 1).await;
+        let held = asked(call(&run.granted, number, "put"));
+        questions(&run.owner, 1).await;
         if number == 1 {
-            approve(&owner, number).await.unwrap();
+            approve(&run.owner, number).await.unwrap();
             held.await.unwrap().unwrap();
         } else {
-            let no = decision(&owner, number, Approval::Deny);
-            decide(&owner, ApprovalDecided { reason: "no".into(), ..no }).await.unwrap();
+            let no = decision(&run.owner, number, Approval::Deny);
+            decide(&run.owner, ApprovalDecided { reason: "no".into(), ..no }).await.unwrap();
             held.await.unwrap().unwrap_err();
         }
     }
     let changed = other(|m| m.description = "other words".into());
-    let _lease = become_another(&lab, &site.tasks, changed, true);
-    said(call(&granted, 3, "look")).await.unwrap();
+    let _lease = become_another(&lab, &run.site.tasks, changed, true);
+    said(call(&run.granted, 3, "look")).await.unwrap();
     let end = Command::EndGrant { grant: GrantId(2), reason: "done".into() };
-    owner.record_durably(&end).await.unwrap();
-    revoke(&owner, 1).await;
-    said(call(&granted, 4, "look")).await.unwrap_err();
+    run.owner.record_durably(&end).await.unwrap();
+    revoke(&run.owner, 1).await;
+    said(call(&run.granted, 4, "look")).await.unwrap_err();
 
-    let agent = format!("task:{}", owner.key().task);
-    let records = audited(&lab, &site, &owner).await;
+    let agent = format!("task:{}", run.owner.key().task);
+    let records = audited(&lab, &run.site, &run.owner).await;
     let told: Vec<(Decision, &str)> =
         records.iter().map(|record| (record.decision, record.who.as_str())).collect();
-    let creator = owner.with(|task| task.created().creator.clone());
+    let creator = run.owner.with(|task| task.created().creator.clone());
     use Decision::{
         Allowed, Approved, Asked, Denied, Ended, Granted, Introduced, Repinned, Revoked,
     };
@@ -121,15 +118,13 @@ impl Kept {
         let journal = SledJournal::new(disk.clone());
         let lived = std::cell::RefCell::new(None);
         over(Transport::SameProcess, async |lab: Lab| {
-            let site = lab.start();
-            let owner = create(&site).await;
-            let (_context, granted) = lab.attempt(&site).await;
-            said(call(&granted, 1, "put")).await.unwrap();
-            said(call(&granted, 2, "nothing-like-it")).await.unwrap_err();
-            revoke(&owner, 1).await;
-            let task = owner.key().task;
+            let run = lab.begin().await;
+            said(call(&run.granted, 1, "put")).await.unwrap();
+            said(call(&run.granted, 2, "nothing-like-it")).await.unwrap_err();
+            revoke(&run.owner, 1).await;
+            let task = run.owner.key().task;
             let head = lab.journal.head("default", task).unwrap().unwrap();
-            *lived.borrow_mut() = Some((task, events(&lab, owner.key()), head));
+            *lived.borrow_mut() = Some((task, events(&lab, run.owner.key()), head));
         })
         .await;
         let (task, events, mut head) = lived.into_inner().unwrap();
@@ -194,19 +189,17 @@ async fn chain_that_was_edited_is_found() {
 }
 
 async fn no_use_and_no_refusal_is_left_out(lab: Lab) {
-    let site = lab.start();
-    let owner = create(&site).await;
-    let (_context, granted) = lab.attempt(&site).await;
-    said(call(&granted, 1, "look")).await.unwrap();
-    said(call(&granted, 2, "fail")).await.unwrap_err();
-    said(call(&granted, 3, "nothing-like-it")).await.unwrap_err();
+    let run = lab.begin().await;
+    said(call(&run.granted, 1, "look")).await.unwrap();
+    said(call(&run.granted, 2, "fail")).await.unwrap_err();
+    said(call(&run.granted, 3, "nothing-like-it")).await.unwrap_err();
     let (reason, by) = ("enough".into(), "someone".into());
     let command = Command::RevokeGrant { grant: GrantId(1), reason, by };
-    owner.record_durably(&command).await.unwrap();
-    assert_eq!(said(call(&granted, 4, "put")).await.unwrap_err().code, Code::Revoked);
-    let head = owner.with(|task| task.head().number);
-    owner.durable(head).await.unwrap();
-    let audit = &site.tasks.services().audit;
+    run.owner.record_durably(&command).await.unwrap();
+    assert_eq!(said(call(&run.granted, 4, "put")).await.unwrap_err().code, Code::Revoked);
+    let head = run.owner.with(|task| task.head().number);
+    run.owner.durable(head).await.unwrap();
+    let audit = &run.site.tasks.services().audit;
     let reader = Reader { audit, journal: &*lab.journal, tenant: "default" };
     let mut found = Vec::new();
     let mut cursor = String::new();
@@ -223,7 +216,7 @@ async fn no_use_and_no_refusal_is_left_out(lab: Lab) {
     let decisions: Vec<Decision> = found.iter().map(|record| record.decision).collect();
     use Decision::{Allowed, Denied, Granted, Revoked};
     assert_eq!(decisions, [Granted, Granted, Allowed, Allowed, Denied, Revoked, Denied]);
-    let me = format!("task:{}", owner.key().task);
+    let me = format!("task:{}", run.owner.key().task);
     assert!(found[2..5].iter().all(|record| record.who == me && record.digest.is_some()));
     assert!(found[2..5].iter().all(|record| record.chain == [GrantId(1)]));
     assert_eq!(found[5].who, "someone");

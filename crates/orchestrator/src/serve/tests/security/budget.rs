@@ -6,7 +6,7 @@ use remit_core::{Code, GrantId, Value};
 use remit_schema::object_capnp::object;
 
 use super::super::lab::{
-    Lab, attenuate, call, create, create_with, granted, over_both_transports, said, spawn, with,
+    Lab, attenuate, call, create, granted, over_both_transports, said, spawn, with,
 };
 
 over_both_transports!(
@@ -22,10 +22,8 @@ over_both_transports!(
 );
 
 async fn budget_cannot_be_exceeded_by_racing_on_one_object(lab: Lab) {
-    let site = lab.start();
-    create_with(&site, "lab?calls=7").await;
-    let (_context, granted) = lab.attempt(&site).await;
-    let racing = (1..=40).map(|number| said(call(&granted, number, "put")));
+    let run = lab.begin_with("lab?calls=7").await;
+    let racing = (1..=40).map(|number| said(call(&run.granted, number, "put")));
     let went = futures::future::join_all(racing).await;
     assert_eq!(went.iter().filter(|one| one.is_ok()).count(), 7);
     for refused in went.into_iter().filter_map(Result::err) {
@@ -35,12 +33,10 @@ async fn budget_cannot_be_exceeded_by_racing_on_one_object(lab: Lab) {
 }
 
 async fn budget_cannot_be_exceeded_by_racing_through_children_and_objects(lab: Lab) {
-    let site = lab.start();
-    let owner = create_with(&site, "lab?calls=9").await;
-    let (_context, granted) = lab.attempt(&site).await;
-    let opened = call(&granted, 1, "open");
-    let mut ways = vec![granted.clone(), opened.pipeline.get_object()];
-    let weak = [attenuate(&granted, 2, "calls=8"), attenuate(&granted, 3, "calls=8")];
+    let run = lab.begin_with("lab?calls=9").await;
+    let opened = call(&run.granted, 1, "open");
+    let mut ways = vec![run.granted.clone(), opened.pipeline.get_object()];
+    let weak = [attenuate(&run.granted, 2, "calls=8"), attenuate(&run.granted, 3, "calls=8")];
     ways.extend(weak.iter().map(|made| made.pipeline.get_object()));
     said(opened).await.unwrap();
     for made in weak {
@@ -53,92 +49,83 @@ async fn budget_cannot_be_exceeded_by_racing_through_children_and_objects(lab: L
     let went = futures::future::join_all(racing).await;
     assert_eq!(went.iter().filter(|one| one.is_ok()).count(), 8, "one was used to open");
     assert_eq!(lab.seen.borrow().len(), 9);
-    assert_eq!(owner.with(|task| task.grant(GrantId(1)).unwrap().used()), 9);
+    assert_eq!(run.owner.with(|task| task.grant(GrantId(1)).unwrap().used()), 9);
 }
 
 async fn budget_cannot_be_exceeded_by_racing_with_another_task(lab: Lab) {
-    let site = lab.start();
-    let owner = create_with(&site, "lab?calls=6").await;
-    let (context, held) = lab.attempt(&site).await;
-    let tasks = granted(&context, 1).await;
-    said(spawn(&tasks, 1, &held, &[])).await.unwrap();
-    let (_child, passed) = lab.attempt(&site).await;
-    let mine = (2..=21).map(|number| said(call(&held, number, "put")));
+    let run = lab.begin_with("lab?calls=6").await;
+    let tasks = granted(&run.context, 1).await;
+    said(spawn(&tasks, 1, &run.granted, &[])).await.unwrap();
+    let (_child, passed) = lab.attempt(&run.site).await;
+    let mine = (2..=21).map(|number| said(call(&run.granted, number, "put")));
     let theirs = (1..=20).map(|number| said(call(&passed, number, "put")));
     let (mine, theirs) =
         tokio::join!(futures::future::join_all(mine), futures::future::join_all(theirs));
     let allowed = mine.iter().chain(&theirs).filter(|one| one.is_ok()).count();
     assert_eq!(allowed, 6);
     assert_eq!(lab.seen.borrow().len(), 6);
-    assert_eq!(owner.with(|task| task.grant(GrantId(1)).unwrap().used()), 6);
+    assert_eq!(run.owner.with(|task| task.grant(GrantId(1)).unwrap().used()), 6);
 }
 
 async fn budget_is_not_refunded_for_calls_that_fail(lab: Lab) {
-    let site = lab.start();
-    create_with(&site, "lab?calls=3").await;
-    let (_context, granted) = lab.attempt(&site).await;
+    let run = lab.begin_with("lab?calls=3").await;
     for number in 1..=3 {
-        assert_eq!(said(call(&granted, number, "fail")).await.unwrap_err().code, Code::Failed);
+        assert_eq!(said(call(&run.granted, number, "fail")).await.unwrap_err().code, Code::Failed);
     }
-    assert_eq!(said(call(&granted, 4, "look")).await.unwrap_err().detail, "calls=3");
+    assert_eq!(said(call(&run.granted, 4, "look")).await.unwrap_err().detail, "calls=3");
     assert_eq!(lab.seen.borrow().len(), 3);
 }
 
 async fn refused_calls_cost_nothing_and_reach_nobody(lab: Lab) {
-    let site = lab.start();
-    create_with(&site, "lab?calls=2&methods=look").await;
-    let (_context, granted) = lab.attempt(&site).await;
+    let run = lab.begin_with("lab?calls=2&methods=look").await;
     for number in 1..=20 {
-        assert_eq!(said(call(&granted, number, "put")).await.unwrap_err().code, Code::Denied);
+        assert_eq!(said(call(&run.granted, number, "put")).await.unwrap_err().code, Code::Denied);
     }
-    said(call(&granted, 21, "look")).await.unwrap();
-    said(call(&granted, 22, "look")).await.unwrap();
+    said(call(&run.granted, 21, "look")).await.unwrap();
+    said(call(&run.granted, 22, "look")).await.unwrap();
     assert_eq!(*lab.seen.borrow(), ["look", "look"]);
 }
 
 async fn concurrency_cannot_be_exceeded_by_racing(lab: Lab) {
-    let site = lab.start();
-    let owner = create_with(&site, "lab?concurrency=3").await;
-    let (_context, granted) = lab.attempt(&site).await;
+    let run = lab.begin_with("lab?concurrency=3").await;
     let hanging: Vec<_> = (1..=10)
-        .map(|number| tokio::task::spawn_local(said(call(&granted, number, "hang"))))
+        .map(|number| tokio::task::spawn_local(said(call(&run.granted, number, "hang"))))
         .collect();
-    let mut progress = owner.progress();
-    while owner.with(|task| task.calls()) < 10 || lab.seen.borrow().len() < 3 {
+    let mut progress = run.owner.progress();
+    while run.owner.with(|task| task.calls()) < 10 || lab.seen.borrow().len() < 3 {
         let _ = tokio::time::timeout(std::time::Duration::from_millis(1), progress.changed()).await;
     }
     assert_eq!(lab.seen.borrow().len(), 3);
-    assert_eq!(owner.with(|task| task.open_calls().count()), 3);
+    assert_eq!(run.owner.with(|task| task.open_calls().count()), 3);
     hanging.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
 async fn rate_cannot_be_exceeded_by_waiting_less(lab: Lab) {
-    let site = lab.start();
-    create_with(&site, "lab?rate=2/h").await;
-    let (_context, granted) = lab.attempt(&site).await;
-    let racing = (1..=10).map(|number| said(call(&granted, number, "look")));
+    let run = lab.begin_with("lab?rate=2/h").await;
+    let racing = (1..=10).map(|number| said(call(&run.granted, number, "look")));
     let went = futures::future::join_all(racing).await;
     assert_eq!(went.iter().filter(|one| one.is_ok()).count(), 2);
     lab.ahead_ms.set(29 * 60_000);
-    assert_eq!(said(call(&granted, 11, "look")).await.unwrap_err().detail, "rate=2/h");
+    assert_eq!(said(call(&run.granted, 11, "look")).await.unwrap_err().detail, "rate=2/h");
     lab.ahead_ms.set(31 * 60_000);
-    said(call(&granted, 12, "look")).await.unwrap();
-    assert_eq!(said(call(&granted, 13, "look")).await.unwrap_err().detail, "rate=2/h");
+    said(call(&run.granted, 12, "look")).await.unwrap();
+    assert_eq!(said(call(&run.granted, 13, "look")).await.unwrap_err().detail, "rate=2/h");
 }
 
 async fn bytes_cannot_be_exceeded_by_many_small_calls(lab: Lab) {
-    let site = lab.start();
-    create_with(&site, "lab?bytesIn=2000").await;
-    let (_context, granted) = lab.attempt(&site).await;
+    let run = lab.begin_with("lab?bytesIn=2000").await;
     let racing = (1..=50).map(|number| {
         let args = [("text", Value::Text("x".repeat(100)))];
-        said(with(&granted, number, "put", &args, &[]))
+        said(with(&run.granted, number, "put", &args, &[]))
     });
     let went = futures::future::join_all(racing).await;
     let allowed = went.iter().filter(|one| one.is_ok()).count();
     assert!((1..=20).contains(&allowed), "{allowed} of 100 bytes each");
     let args = [("text", Value::Text("x".repeat(2_001)))];
-    assert_eq!(said(with(&granted, 51, "put", &args, &[])).await.unwrap_err().code, Code::Denied);
+    assert_eq!(
+        said(with(&run.granted, 51, "put", &args, &[])).await.unwrap_err().code,
+        Code::Denied
+    );
     assert_eq!(lab.seen.borrow().len(), allowed);
 }
 

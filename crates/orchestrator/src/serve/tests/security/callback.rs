@@ -8,9 +8,7 @@ use remit_core::{Code, Failure, GrantId, Value};
 use remit_schema::object_capnp::object;
 use remit_vat::wire;
 
-use super::super::lab::{
-    Lab, attenuate, call, create, create_with, lend, over_both_transports, said,
-};
+use super::super::lab::{Lab, attenuate, call, create, lend, over_both_transports, said};
 
 over_both_transports!(
     lent_object_allows_the_tool_no_more_than_its_own_grant_does,
@@ -51,13 +49,11 @@ fn using<F: Future<Output = Result<(), Failure>> + 'static>(
 
 async fn lent_object_allows_the_tool_no_more_than_its_own_grant_does(lab: Lab) {
     let went = using(&lab, |lent| async move { said(call(&lent, 0, "put")).await.map(|_| ()) });
-    let site = lab.start();
-    create(&site).await;
-    let (_context, granted) = lab.attempt(&site).await;
-    let weak = attenuate(&granted, 1, "methods=look");
+    let run = lab.begin().await;
+    let weak = attenuate(&run.granted, 1, "methods=look");
     let object = weak.pipeline.get_object();
     said(weak).await.unwrap();
-    said(lend(&granted, 2, "use", &object)).await.unwrap();
+    said(lend(&run.granted, 2, "use", &object)).await.unwrap();
     let refused = went.borrow_mut().pop().unwrap().unwrap_err();
     assert_eq!((refused.code, &refused.detail[..]), (Code::Denied, "methods=look"));
     assert_eq!(*lab.seen.borrow(), ["use"]);
@@ -73,10 +69,8 @@ async fn lent_object_cannot_be_attenuated_into_one_that_lasts(lab: Lab) {
             said(made).await.map(|_| ())
         }
     });
-    let site = lab.start();
-    create(&site).await;
-    let (_context, granted) = lab.attempt(&site).await;
-    said(lend(&granted, 1, "use", &granted)).await.unwrap();
+    let run = lab.begin().await;
+    said(lend(&run.granted, 1, "use", &run.granted)).await.unwrap();
     let made = lab.kept.borrow_mut().take().unwrap();
     assert_eq!(said(call(&made, 0, "put")).await.unwrap_err().code, Code::Revoked);
     assert_eq!(*lab.seen.borrow(), ["use"]);
@@ -92,10 +86,8 @@ async fn lent_object_cannot_be_used_when_its_call_has_ended(lab: Lab) {
             during
         }
     });
-    let site = lab.start();
-    create(&site).await;
-    let (_context, granted) = lab.attempt(&site).await;
-    said(lend(&granted, 1, "use", &granted)).await.unwrap();
+    let run = lab.begin().await;
+    said(lend(&run.granted, 1, "use", &run.granted)).await.unwrap();
     assert!(went.borrow_mut().pop().unwrap().is_ok(), "during the call it works");
     let kept = lab.kept.borrow_mut().take().unwrap();
     for method in ["look", "put", "attenuate", "split"] {
@@ -126,10 +118,8 @@ async fn lent_object_obtains_nothing_that_lasts(lab: Lab) {
         }
         .boxed_local()
     });
-    let site = lab.start();
-    create(&site).await;
-    let (_context, granted) = lab.attempt(&site).await;
-    said(lend(&granted, 1, "use", &granted)).await.unwrap();
+    let run = lab.begin().await;
+    said(lend(&run.granted, 1, "use", &run.granted)).await.unwrap();
     let obtained = lab.kept.borrow_mut().take().unwrap();
     assert_eq!(said(call(&obtained, 0, "look")).await.unwrap_err().code, Code::Revoked);
     assert_eq!(*lab.seen.borrow(), ["use", "open", "look"]);
@@ -141,20 +131,18 @@ async fn lent_object_is_cut_when_its_grant_is_revoked_during_the_call(lab: Lab) 
         *kept.borrow_mut() = heard.lent.into_iter().next();
         std::future::pending().boxed_local()
     });
-    let site = lab.start();
-    let owner = create(&site).await;
-    let (_context, granted) = lab.attempt(&site).await;
-    let weak = attenuate(&granted, 1, "methods=look");
+    let run = lab.begin().await;
+    let weak = attenuate(&run.granted, 1, "methods=look");
     let object = weak.pipeline.get_object();
     said(weak).await.unwrap();
-    let using = tokio::task::spawn_local(said(lend(&granted, 2, "use", &object)));
+    let using = tokio::task::spawn_local(said(lend(&run.granted, 2, "use", &object)));
     while lab.kept.borrow().is_none() {
         tokio::task::yield_now().await;
     }
-    let derived = owner.with(|task| task.grants().last().unwrap().grant.grant);
+    let derived = run.owner.with(|task| task.grants().last().unwrap().grant.grant);
     let (reason, by) = ("enough".into(), "me".into());
     let cut = remit_core::task::Command::RevokeGrant { grant: derived, reason, by };
-    owner.record_durably(&cut).await.unwrap();
+    run.owner.record_durably(&cut).await.unwrap();
     let kept = lab.kept.borrow_mut().take().unwrap();
     assert_eq!(said(call(&kept, 0, "look")).await.unwrap_err().code, Code::Revoked);
     assert!(!using.is_finished(), "the call that lent it is of another grant, and goes on");
@@ -168,27 +156,23 @@ async fn uses_by_a_tool_are_charged_to_the_grant_that_was_lent(lab: Lab) {
         assert_eq!(went.iter().filter(|one| one.is_ok()).count(), 2);
         Ok(())
     });
-    let site = lab.start();
-    let owner = create(&site).await;
-    let (_context, granted) = lab.attempt(&site).await;
-    let weak = attenuate(&granted, 1, "calls=2");
+    let run = lab.begin().await;
+    let weak = attenuate(&run.granted, 1, "calls=2");
     let object = weak.pipeline.get_object();
     said(weak).await.unwrap();
-    said(lend(&granted, 2, "use", &object)).await.unwrap();
+    said(lend(&run.granted, 2, "use", &object)).await.unwrap();
     assert_eq!(went.borrow().len(), 1);
     assert_eq!(said(call(&object, 3, "look")).await.unwrap_err().detail, "calls=2");
-    assert_eq!(owner.with(|task| task.grant(GrantId(1)).unwrap().used()), 3);
+    assert_eq!(run.owner.with(|task| task.grant(GrantId(1)).unwrap().used()), 3);
 }
 
 async fn grant_for_another_audience_cannot_be_used_by_the_tool_it_is_lent_to(lab: Lab) {
     let went = using(&lab, |lent| async move { said(call(&lent, 0, "look")).await.map(|_| ()) });
-    let site = lab.start();
-    create_with(&site, "lab?audience=task").await;
-    let (_context, granted) = lab.attempt(&site).await;
-    said(lend(&granted, 1, "use", &granted)).await.unwrap();
+    let run = lab.begin_with("lab?audience=task").await;
+    said(lend(&run.granted, 1, "use", &run.granted)).await.unwrap();
     let refused = went.borrow_mut().pop().unwrap().unwrap_err();
     assert_eq!((refused.code, &refused.detail[..]), (Code::Denied, "audience=task"));
-    said(call(&granted, 2, "look")).await.unwrap();
+    said(call(&run.granted, 2, "look")).await.unwrap();
 }
 
 async fn object_that_comes_back_in_a_value_is_what_went_out_and_no_more(lab: Lab) {
@@ -227,10 +211,8 @@ async fn object_that_comes_back_as_the_result_is_dead_with_the_call(lab: Lab) {
         }
         async { Ok(()) }.boxed_local()
     });
-    let site = lab.start();
-    create(&site).await;
-    let (_context, granted) = lab.attempt(&site).await;
-    let response = lend(&granted, 1, "use", &granted).promise.await.unwrap();
+    let run = lab.begin().await;
+    let response = lend(&run.granted, 1, "use", &run.granted).promise.await.unwrap();
     let back = response.get().unwrap().get_object().unwrap();
     drop(response);
     let refused = said(call(&back, 2, "look")).await.unwrap_err();

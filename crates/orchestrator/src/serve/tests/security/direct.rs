@@ -11,7 +11,7 @@ use remit_vat::exception::to_failure;
 use remit_vat::wire;
 
 use super::super::super::fakes::who;
-use super::super::lab::{Lab, call, create_with, events, grant, over_both_transports, revoke};
+use super::super::lab::{Lab, call, events, grant, over_both_transports, revoke};
 
 over_both_transports!(
     value_larger_than_was_said_is_never_told,
@@ -74,12 +74,10 @@ async fn body(context: &task_context::Client, call: u64) -> Result<Value<u32>, F
 
 /// The value is refused, and the task has failed for good, in a later life of its owner as well.
 async fn refused_for_good(lab: Lab, value: &Value<u32>) {
-    let site = lab.start();
-    let owner = create_with(&site, "lab?route=direct&resultBytes=100&bytesOut=1000").await;
-    let (context, granted) = lab.attempt(&site).await;
-    let (number, kept) = directly(&lab, &granted).await;
-    assert_eq!(kept.unwrap(), 1, "the owner has no more than the tool's word");
-    let refused = body(&context, number).await.unwrap_err();
+    let run = lab.begin_with("lab?route=direct&resultBytes=100&bytesOut=1000").await;
+    let (number, kept) = directly(&lab, &run.granted).await;
+    assert_eq!(kept.unwrap(), 1, "the run.owner has no more than the tool's word");
+    let refused = body(&run.context, number).await.unwrap_err();
     assert_eq!(refused.code, Code::Failed, "{refused}");
     let (weight, said) = (format!("{} bytes", value.weight()), "said 1");
     assert!(refused.message.contains(&weight) && refused.message.contains(said), "{refused}");
@@ -89,15 +87,15 @@ async fn refused_for_good(lab: Lab, value: &Value<u32>) {
             _ => None,
         })
     };
-    while failed(&events(&lab, owner.key())).is_none() {
+    while failed(&events(&lab, run.owner.key())).is_none() {
         tokio::task::yield_now().await;
     }
-    let recorded = events(&lab, owner.key());
+    let recorded = events(&lab, run.owner.key());
     let end = failed(&recorded);
     assert_eq!(end, Some(refused), "the task says why it failed");
     let folded = Task::fold(&recorded).unwrap().unwrap();
-    assert!(owner.with(|task| *task == folded), "and its journal says the same");
-    assert!(body(&context, number).await.is_err(), "asking again gives it no more than before");
+    assert!(run.owner.with(|task| *task == folded), "and its journal says the same");
+    assert!(body(&run.context, number).await.is_err(), "asking again gives it no more than before");
 }
 
 async fn value_larger_than_was_said_is_never_told(lab: Lab) {
@@ -116,11 +114,13 @@ async fn value_larger_than_was_said_is_never_told_when_it_is_read_again(lab: Lab
 /// Why a value that is said to have so many bytes is not kept under a grant with these caveats.
 async fn withheld(lab: Lab, caveats: &str, said: u64) -> Failure {
     keeps(&lab, &Value::Null, said);
-    let site = lab.start();
-    create_with(&site, &format!("lab?route=direct{caveats}")).await;
-    let (context, granted) = lab.attempt(&site).await;
-    let (number, kept) = directly(&lab, &granted).await;
-    assert_eq!(body(&context, number).await.unwrap_err().code, Code::NotFound, "nor can it be had");
+    let run = lab.begin_with(&format!("lab?route=direct{caveats}")).await;
+    let (number, kept) = directly(&lab, &run.granted).await;
+    assert_eq!(
+        body(&run.context, number).await.unwrap_err().code,
+        Code::NotFound,
+        "nor can it be had"
+    );
     kept.unwrap_err()
 }
 
@@ -147,10 +147,8 @@ async fn value_that_nobody_asked_to_keep_is_a_failure(lab: Lab) {
         kept.set_token(&[7; 32]);
         async { Ok(()) }.boxed_local()
     });
-    let site = lab.start();
-    create_with(&site, "lab").await;
-    let (_context, granted) = lab.attempt(&site).await;
-    let answer = call(&granted, 1, "look").promise.await;
+    let run = lab.begin().await;
+    let answer = call(&run.granted, 1, "look").promise.await;
     let refused = to_failure(&answer.err().unwrap());
     assert_eq!(refused.code, Code::Failed);
     assert!(refused.message.contains("not asked to keep"), "{refused}");
@@ -165,27 +163,25 @@ async fn until_cut(lab: &Lab) {
 
 async fn grant_that_comes_later_is_introduced_at_once_and_no_other(lab: Lab) {
     keeps(&lab, &Value::Null, 70_000);
-    let site = lab.start();
-    let owner = create_with(&site, "lab").await;
-    let (context, granted) = lab.attempt(&site).await;
-    let mut asked = context.request_request();
+    let run = lab.begin().await;
+    let mut asked = run.context.request_request();
     asked.get().set_operation(1_000);
     asked.get().set_tool("lab");
     asked.get().set_reason("to read much");
     let asked = tokio::task::spawn_local(asked.send().promise);
-    while site.tasks.inbox("default", None, 9).unwrap().0.is_empty() {
+    while run.site.tasks.inbox("default", None, 9).unwrap().0.is_empty() {
         tokio::task::yield_now().await;
     }
     let mut given = grant("lab?route=direct");
     given.name = String::new();
     let me = who(Role::Client, "me");
-    site.tasks.give(&owner, CallNumber(1_000), given, &me).await.unwrap();
+    run.site.tasks.give(&run.owner, CallNumber(1_000), given, &me).await.unwrap();
     let given = asked.await.unwrap().unwrap().get().unwrap().get_object().unwrap();
     directly(&lab, &given).await.1.unwrap();
     assert_eq!(lab.introduced.get(), 1);
-    let other = call(&granted, 2_000, "look").promise.await.unwrap();
+    let other = call(&run.granted, 2_000, "look").promise.await.unwrap();
     assert!(!other.get().unwrap().has_kept(), "the first grant does not say so");
-    until_over(&owner, &lab).await;
+    until_over(&run.owner, &lab).await;
 }
 
 /// Whatever was introduced goes with the task.
@@ -196,30 +192,24 @@ async fn until_over(owner: &std::rc::Rc<crate::owner::Owner>, lab: &Lab) {
 
 async fn revoked_grant_has_no_introduction(lab: Lab) {
     keeps(&lab, &Value::Null, 70_000);
-    let site = lab.start();
-    let owner = create_with(&site, "lab?route=direct").await;
-    let (_context, granted) = lab.attempt(&site).await;
-    directly(&lab, &granted).await.1.unwrap();
-    revoke(&owner, 1).await;
+    let run = lab.begin_with("lab?route=direct").await;
+    directly(&lab, &run.granted).await.1.unwrap();
+    revoke(&run.owner, 1).await;
     until_cut(&lab).await;
 }
 
 async fn attempt_that_ended_has_no_introduction(lab: Lab) {
     keeps(&lab, &Value::Null, 70_000);
-    let site = lab.start();
-    let owner = create_with(&site, "lab?route=direct").await;
-    let (_context, granted) = lab.attempt(&site).await;
-    directly(&lab, &granted).await.1.unwrap();
+    let run = lab.begin_with("lab?route=direct").await;
+    directly(&lab, &run.granted).await.1.unwrap();
     let pause = Command::Pause { reason: "enough for today".into(), who: String::new() };
-    owner.record_durably(&pause).await.unwrap();
+    run.owner.record_durably(&pause).await.unwrap();
     until_cut(&lab).await;
 }
 
 async fn task_that_ended_has_no_introduction(lab: Lab) {
     keeps(&lab, &Value::Null, 70_000);
-    let site = lab.start();
-    let owner = create_with(&site, "lab?route=direct").await;
-    let (_context, granted) = lab.attempt(&site).await;
-    directly(&lab, &granted).await.1.unwrap();
-    until_over(&owner, &lab).await;
+    let run = lab.begin_with("lab?route=direct").await;
+    directly(&lab, &run.granted).await.1.unwrap();
+    until_over(&run.owner, &lab).await;
 }

@@ -7,7 +7,7 @@ use remit_vat::exception::to_exception;
 use remit_vat::wire;
 
 use super::super::lab::{
-    Lab, attenuate, call, create, create_with, granted, lend, over_both_transports, said, spawn,
+    Lab, attenuate, call, create_with, granted, lend, over_both_transports, said, spawn,
 };
 
 over_both_transports!(
@@ -31,11 +31,9 @@ async fn object_that_was_never_promised_is_confined_like_its_source(lab: Lab) {
         results.get().set_object(inner.clone());
         async { Ok(()) }.boxed_local()
     });
-    let site = lab.start();
-    create_with(&site, "lab?methods=look&calls=2").await;
-    let (_context, granted) = lab.attempt(&site).await;
+    let run = lab.begin_with("lab?methods=look&calls=2").await;
     // `look` returns no object by the manifest; this one does.
-    let response = call(&granted, 1, "look").promise.await.unwrap();
+    let response = call(&run.granted, 1, "look").promise.await.unwrap();
     let got = response.get().unwrap().get_object().unwrap();
     assert_eq!(said(call(&got, 2, "put")).await.unwrap_err().code, Code::Denied);
     said(call(&got, 3, "look")).await.unwrap();
@@ -105,17 +103,15 @@ async fn object_kept_from_one_call_is_not_lent_again_by_the_next(lab: Lab) {
         }
         .boxed_local()
     });
-    let site = lab.start();
-    create(&site).await;
-    let (_context, granted) = lab.attempt(&site).await;
-    let secret = call(&granted, 1, "open");
+    let run = lab.begin().await;
+    let secret = call(&run.granted, 1, "open");
     let object = secret.pipeline.get_object();
     let _nothing = said(secret).await;
-    let weak = attenuate(&granted, 2, "methods=use");
+    let weak = attenuate(&run.granted, 2, "methods=use");
     let helper = weak.pipeline.get_object();
     said(weak).await.unwrap();
-    let _either = said(lend(&granted, 3, "use", &helper)).await;
-    said(lend(&granted, 4, "use", &helper)).await.unwrap();
+    let _either = said(lend(&run.granted, 3, "use", &helper)).await;
+    said(lend(&run.granted, 4, "use", &helper)).await.unwrap();
     let refused = refused.borrow_mut().take().unwrap();
     assert_eq!(refused.code, Code::InvalidArgument, "{refused}");
     drop(object);
@@ -144,10 +140,8 @@ async fn object_that_is_no_object_at_all_gives_nothing(lab: Lab) {
         results.get().set_object(object::Client { client: host.client.clone() });
         async { Ok(()) }.boxed_local()
     });
-    let site = lab.start();
-    create(&site).await;
-    let (_context, granted) = lab.attempt(&site).await;
-    let opened = call(&granted, 1, "open");
+    let run = lab.begin().await;
+    let opened = call(&run.granted, 1, "open");
     let got = opened.pipeline.get_object();
     said(opened).await.unwrap();
     assert!(said(call(&got, 2, "look")).await.is_err());
@@ -165,10 +159,8 @@ async fn objects_beyond_the_bound_are_refused(lab: Lab) {
         wire::value::write(results.get().init_value(), &value, &table);
         async { Ok(()) }.boxed_local()
     });
-    let site = lab.start();
-    create(&site).await;
-    let (_context, granted) = lab.attempt(&site).await;
-    assert_eq!(said(call(&granted, 1, "look")).await.unwrap_err().code, Code::Limit);
+    let run = lab.begin().await;
+    assert_eq!(said(call(&run.granted, 1, "look")).await.unwrap_err().code, Code::Limit);
 }
 
 async fn result_beyond_the_bound_is_withheld(lab: Lab) {
@@ -176,13 +168,11 @@ async fn result_beyond_the_bound_is_withheld(lab: Lab) {
         results.get().init_value().set_text("x".repeat(5_000_000));
         async { Ok(()) }.boxed_local()
     });
-    let site = lab.start();
-    let owner = create_with(&site, "lab?resultBytes=100").await;
-    let (_context, granted) = lab.attempt(&site).await;
-    let refused = said(call(&granted, 1, "look")).await.unwrap_err();
+    let run = lab.begin_with("lab?resultBytes=100").await;
+    let refused = said(call(&run.granted, 1, "look")).await.unwrap_err();
     assert!(matches!(refused.code, Code::Denied | Code::Limit), "{refused}");
     assert!(refused.to_string().len() < 1_000, "nor told in the refusal");
-    let key = owner.key();
+    let key = run.owner.key();
     let events = super::super::lab::events(&lab, key);
     assert!(format!("{events:?}").len() < 50_000, "nor kept in the journal");
 }
@@ -192,10 +182,8 @@ async fn value_that_names_an_object_by_its_id_is_refused(lab: Lab) {
         results.get().init_value().init_held().set_grant(2);
         async { Ok(()) }.boxed_local()
     });
-    let site = lab.start();
-    create(&site).await;
-    let (_context, granted) = lab.attempt(&site).await;
-    let refused = said(call(&granted, 1, "look")).await.unwrap_err();
+    let run = lab.begin().await;
+    let refused = said(call(&run.granted, 1, "look")).await.unwrap_err();
     assert_eq!(refused.code, Code::Failed, "{refused}");
 }
 
@@ -204,23 +192,19 @@ async fn cost_beyond_all_bounds_spends_the_budget_and_overflows_nothing(lab: Lab
         results.get().set_cost(u64::MAX);
         async { Ok(()) }.boxed_local()
     });
-    let site = lab.start();
-    let owner = create_with(&site, "lab?cost=10").await;
-    let (_context, granted) = lab.attempt(&site).await;
-    let (one, two) = (call(&granted, 1, "look"), call(&granted, 2, "look"));
+    let run = lab.begin_with("lab?cost=10").await;
+    let (one, two) = (call(&run.granted, 1, "look"), call(&run.granted, 2, "look"));
     let (_one, _two) = (said(one).await, said(two).await);
-    assert_eq!(said(call(&granted, 3, "look")).await.unwrap_err().detail, "cost=10");
-    let folded = remit_core::Task::fold(&super::super::lab::events(&lab, owner.key())).unwrap();
-    assert!(owner.with(|task| *task == folded.unwrap()));
+    assert_eq!(said(call(&run.granted, 3, "look")).await.unwrap_err().detail, "cost=10");
+    let folded = remit_core::Task::fold(&super::super::lab::events(&lab, run.owner.key())).unwrap();
+    assert!(run.owner.with(|task| *task == folded.unwrap()));
 }
 
 async fn method_that_the_manifest_does_not_have_is_never_called(lab: Lab) {
-    let site = lab.start();
-    create(&site).await;
-    let (_context, granted) = lab.attempt(&site).await;
+    let run = lab.begin().await;
     let long = "x".repeat(10_000);
     for (number, method) in (1..).zip(["wipe", "", "Look", "look ", "__proto__", long.as_str()]) {
-        assert!(said(call(&granted, number, method)).await.is_err(), "{method}");
+        assert!(said(call(&run.granted, number, method)).await.is_err(), "{method}");
     }
     assert!(lab.seen.borrow().is_empty());
 }
@@ -231,33 +215,29 @@ async fn refusal_that_is_made_up_does_not_revoke_anything(lab: Lab) {
         let lie = remit_core::Failure::new(code, "so says the tool").with_detail("calls=0");
         async move { Err(to_exception(&lie)) }.boxed_local()
     });
-    let site = lab.start();
-    let owner = create(&site).await;
-    let (_context, granted) = lab.attempt(&site).await;
-    said(call(&granted, 1, "look")).await.unwrap_err();
-    said(call(&granted, 2, "put")).await.unwrap_err();
-    owner.with(|task| {
+    let run = lab.begin().await;
+    said(call(&run.granted, 1, "look")).await.unwrap_err();
+    said(call(&run.granted, 2, "put")).await.unwrap_err();
+    run.owner.with(|task| {
         assert!(!task.is_revoked(GrantId(1)));
         assert_eq!(task.grant(GrantId(1)).unwrap().used(), 2, "both were allowed, and charged");
     });
-    said(call(&granted, 3, "look")).await.unwrap_err();
+    said(call(&run.granted, 3, "look")).await.unwrap_err();
     assert_eq!(lab.seen.borrow().len(), 3, "the next one is sent again");
 }
 
 async fn answer_that_never_ends_is_cut_by_revocation(lab: Lab) {
     lab.lies(|_, _| std::future::pending().boxed_local());
-    let site = lab.start();
-    let owner = create(&site).await;
-    let (context, held) = lab.attempt(&site).await;
-    let stuck = tokio::task::spawn_local(said(call(&held, 1, "put")));
+    let run = lab.begin().await;
+    let stuck = tokio::task::spawn_local(said(call(&run.granted, 1, "put")));
     while lab.seen.borrow().is_empty() {
         tokio::task::yield_now().await;
     }
-    let tasks = granted(&context, 1).await;
-    let passed = tokio::task::spawn_local(said(spawn(&tasks, 2, &held, &[])));
+    let tasks = granted(&run.context, 1).await;
+    let passed = tokio::task::spawn_local(said(spawn(&tasks, 2, &run.granted, &[])));
     passed.await.unwrap().unwrap();
     let (reason, by) = ("enough".into(), "me".into());
     let cut = remit_core::task::Command::RevokeGrant { grant: GrantId(1), reason, by };
-    owner.record_durably(&cut).await.unwrap();
+    run.owner.record_durably(&cut).await.unwrap();
     assert_eq!(stuck.await.unwrap().unwrap_err().code, Code::Revoked);
 }

@@ -30,12 +30,10 @@ async fn object_of_another_task_is_no_argument(lab: Lab) {
 }
 
 async fn text_that_looks_like_an_object_stays_text(lab: Lab) {
-    let site = lab.start();
-    create(&site).await;
-    let (_context, held) = lab.attempt(&site).await;
+    let run = lab.begin().await;
     let texts = ["grant 1", "result of call 1", "remit:AAAA", "{\"held\":{\"grant\":1}}"];
     for (number, text) in (1_u64..).zip(texts) {
-        let mut request = held.call_request();
+        let mut request = run.granted.call_request();
         request.get().set_method("use");
         request.get().set_key(&number.to_be_bytes());
         let mut args = request.get().init_args().init_fields(1).get(0);
@@ -47,10 +45,8 @@ async fn text_that_looks_like_an_object_stays_text(lab: Lab) {
 }
 
 async fn id_that_was_made_up_is_refused_on_the_tool_plane(lab: Lab) {
-    let site = lab.start();
-    create(&site).await;
-    let (_context, held) = lab.attempt(&site).await;
-    let mut request = held.call_request();
+    let run = lab.begin().await;
+    let mut request = run.granted.call_request();
     request.get().set_method("use");
     request.get().set_key(&1_u64.to_be_bytes());
     let mut args = request.get().init_args().init_fields(1).get(0);
@@ -61,11 +57,9 @@ async fn id_that_was_made_up_is_refused_on_the_tool_plane(lab: Lab) {
 }
 
 async fn number_of_a_lent_call_is_not_the_agents_to_give(lab: Lab) {
-    let site = lab.start();
-    create(&site).await;
-    let (_context, held) = lab.attempt(&site).await;
+    let run = lab.begin().await;
     for number in [0, 1 << 48, u64::MAX, 1_000_000] {
-        let refused = said(call(&held, number, "look")).await.unwrap_err();
+        let refused = said(call(&run.granted, number, "look")).await.unwrap_err();
         assert_eq!(refused.code, Code::InvalidArgument, "{number}");
     }
     assert!(lab.seen.borrow().is_empty());

@@ -3,9 +3,7 @@
 use remit_core::{Code, Value};
 use remit_schema::object_capnp::object;
 
-use super::super::lab::{
-    Call, Lab, attenuate, call, create_with, over_both_transports, said, with,
-};
+use super::super::lab::{Call, Lab, attenuate, call, over_both_transports, said, with};
 
 over_both_transports!(
     path_that_climbs_out_is_refused,
@@ -20,9 +18,7 @@ fn at(object: &object::Client, number: u64, method: &str, path: &str) -> Call {
 }
 
 async fn path_that_climbs_out_is_refused(lab: Lab) {
-    let site = lab.start();
-    create_with(&site, "lab:src?path=in").await;
-    let (_context, granted) = lab.attempt(&site).await;
+    let run = lab.begin_with("lab:src?path=in").await;
     for (number, outside) in (1..).zip([
         "..",
         "../lib",
@@ -33,17 +29,15 @@ async fn path_that_climbs_out_is_refused(lab: Lab) {
         "in\0/..",
         "./../in/../..",
     ]) {
-        let refused = said(at(&granted, number, "read", outside)).await.unwrap_err();
+        let refused = said(at(&run.granted, number, "read", outside)).await.unwrap_err();
         assert!(matches!(refused.code, Code::Denied | Code::InvalidArgument), "{outside}");
     }
     assert!(!lab.seen.borrow().iter().any(|seen| seen.ends_with("read")));
 }
 
 async fn object_obtained_below_cannot_climb_out(lab: Lab) {
-    let site = lab.start();
-    create_with(&site, "lab?path=src").await;
-    let (_context, granted) = lab.attempt(&site).await;
-    let dir = at(&granted, 1, "dir", "src/deep");
+    let run = lab.begin_with("lab?path=src").await;
+    let dir = at(&run.granted, 1, "dir", "src/deep");
     let below = dir.pipeline.get_object();
     said(dir).await.unwrap();
     for (number, outside) in (2..).zip(["..", "../../lib", "../other/../../x", "/src"]) {
@@ -55,10 +49,8 @@ async fn object_obtained_below_cannot_climb_out(lab: Lab) {
 }
 
 async fn narrowed_path_cannot_be_left_through_an_object_from_above(lab: Lab) {
-    let site = lab.start();
-    create_with(&site, "lab").await;
-    let (_context, granted) = lab.attempt(&site).await;
-    let dir = at(&granted, 1, "dir", "src");
+    let run = lab.begin().await;
+    let dir = at(&run.granted, 1, "dir", "src");
     let weak = attenuate(&dir.pipeline.get_object(), 2, "path=in");
     let object = weak.pipeline.get_object();
     said(dir).await.unwrap();
@@ -74,11 +66,9 @@ async fn narrowed_path_cannot_be_left_through_an_object_from_above(lab: Lab) {
 }
 
 async fn attenuation_to_a_path_above_allows_nothing_more(lab: Lab) {
-    let site = lab.start();
-    create_with(&site, "lab?path=src/in").await;
-    let (_context, granted) = lab.attempt(&site).await;
+    let run = lab.begin_with("lab?path=src/in").await;
     for (number, above) in [(1, "path=src"), (3, "path=lib"), (5, "path=src/other")] {
-        let made = attenuate(&granted, number, above);
+        let made = attenuate(&run.granted, number, above);
         let used = at(&made.pipeline.get_object(), number + 1, "read", "src/a");
         let _refused = said(made).await;
         assert!(said(used).await.is_err(), "{above}");
@@ -87,13 +77,11 @@ async fn attenuation_to_a_path_above_allows_nothing_more(lab: Lab) {
 }
 
 async fn name_that_only_begins_alike_is_outside(lab: Lab) {
-    let site = lab.start();
-    create_with(&site, "lab?path=src").await;
-    let (_context, granted) = lab.attempt(&site).await;
+    let run = lab.begin_with("lab?path=src").await;
     for (number, (path, allowed)) in
         (1..).zip([("src2/a", false), ("src/a", true), ("srcs", false), ("SRC/a", false)])
     {
-        assert_eq!(said(at(&granted, number, "read", path)).await.is_ok(), allowed, "{path}");
+        assert_eq!(said(at(&run.granted, number, "read", path)).await.is_ok(), allowed, "{path}");
     }
     assert_eq!(*lab.seen.borrow(), ["read"]);
 }

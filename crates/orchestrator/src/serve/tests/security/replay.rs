@@ -20,50 +20,42 @@ over_both_transports!(
 );
 
 async fn number_that_was_used_makes_no_second_call(lab: Lab) {
-    let site = lab.start();
-    create(&site).await;
-    let (_context, granted) = lab.attempt(&site).await;
-    said(call(&granted, 1, "put")).await.unwrap();
+    let run = lab.begin().await;
+    said(call(&run.granted, 1, "put")).await.unwrap();
     for _ in 0..3 {
-        let again = said(call(&granted, 1, "put")).await.unwrap_err();
+        let again = said(call(&run.granted, 1, "put")).await.unwrap_err();
         assert_eq!(again.code, Code::InvalidArgument);
     }
     assert_eq!(*lab.seen.borrow(), ["put"]);
 }
 
 async fn number_used_for_one_call_cannot_stand_for_another(lab: Lab) {
-    let site = lab.start();
-    create_with(&site, "lab?methods=look").await;
-    let (_context, granted) = lab.attempt(&site).await;
-    said(call(&granted, 1, "look")).await.unwrap();
+    let run = lab.begin_with("lab?methods=look").await;
+    said(call(&run.granted, 1, "look")).await.unwrap();
     assert!(
-        said(call(&granted, 1, "put")).await.is_err(),
+        said(call(&run.granted, 1, "put")).await.is_err(),
         "an allowed number allows no other call"
     );
-    assert_eq!(said(call(&granted, 2, "put")).await.unwrap_err().code, Code::Denied);
+    assert_eq!(said(call(&run.granted, 2, "put")).await.unwrap_err().code, Code::Denied);
     assert_eq!(*lab.seen.borrow(), ["look"]);
 }
 
 async fn number_far_ahead_is_not_taken(lab: Lab) {
-    let site = lab.start();
-    let owner = create(&site).await;
-    let (_context, granted) = lab.attempt(&site).await;
-    said(call(&granted, 5, "look")).await.unwrap();
+    let run = lab.begin().await;
+    said(call(&run.granted, 5, "look")).await.unwrap();
     for ahead in [5 + remit_core::limits::MAX_AHEAD + 1, 1 << 40, (1 << 48) - 1] {
-        let refused = said(call(&granted, ahead, "look")).await.unwrap_err();
+        let refused = said(call(&run.granted, ahead, "look")).await.unwrap_err();
         assert_eq!(refused.code, Code::InvalidArgument, "{ahead}");
     }
     // Backwards is allowed: pipelined calls arrive in any order.
-    said(call(&granted, 2, "look")).await.unwrap();
-    assert_eq!(owner.with(|task| task.operations().count()), 2);
+    said(call(&run.granted, 2, "look")).await.unwrap();
+    assert_eq!(run.owner.with(|task| task.operations().count()), 2);
 }
 
 async fn key_that_is_no_number_is_refused(lab: Lab) {
-    let site = lab.start();
-    create(&site).await;
-    let (_context, granted) = lab.attempt(&site).await;
+    let run = lab.begin().await;
     for key in [&b""[..], b"1", &[0; 7], &[0; 9], &[0; 24], &[255; 300]] {
-        let mut request = granted.call_request();
+        let mut request = run.granted.call_request();
         request.get().set_method("put");
         request.get().set_key(key);
         request.get().init_args().set_null(());
@@ -87,18 +79,16 @@ async fn key_of_one_task_is_never_that_of_another_at_the_tool(lab: Lab) {
 }
 
 async fn key_of_a_passed_grant_is_no_key_of_its_sibling(lab: Lab) {
-    let site = lab.start();
-    let owner = create(&site).await;
-    let (context, held) = lab.attempt(&site).await;
-    let tasks = granted(&context, 1).await;
+    let run = lab.begin().await;
+    let tasks = granted(&run.context, 1).await;
     let mut passed = Vec::new();
     for number in [1, 2] {
-        let spawned = said(spawn(&tasks, number, &held, &[])).await.unwrap();
+        let spawned = said(spawn(&tasks, number, &run.granted, &[])).await.unwrap();
         let id = spawned.0.field("id").and_then(Value::as_text).unwrap().parse().unwrap();
-        let grant = owner.with(|task| task.grants().last().unwrap().grant.grant);
-        let to = crate::owner::TaskKey { task: id, ..owner.key().clone() };
-        let origin = Origin { task: owner.key().task, grant };
-        passed.push(site.tasks.passed(&to, origin).unwrap());
+        let grant = run.owner.with(|task| task.grants().last().unwrap().grant.grant);
+        let to = crate::owner::TaskKey { task: id, ..run.owner.key().clone() };
+        let origin = Origin { task: run.owner.key().task, grant };
+        passed.push(run.site.tasks.passed(&to, origin).unwrap());
     }
     let said_put = Value::Text("put".into());
     assert_eq!(said(call(&passed[0], 7, "put")).await.unwrap().0, said_put);

@@ -26,60 +26,52 @@ fn seen(lab: &Lab) -> Vec<String> {
 }
 
 async fn revoked_tool_cannot_be_called(lab: Lab) {
-    let site = lab.start();
-    let owner = create(&site).await;
-    let (_context, granted) = lab.attempt(&site).await;
-    said(call(&granted, 1, "look")).await.unwrap();
-    revoke(&owner, 1).await;
-    assert_eq!(said(call(&granted, 2, "look")).await.unwrap_err().code, Code::Revoked);
+    let run = lab.begin().await;
+    said(call(&run.granted, 1, "look")).await.unwrap();
+    revoke(&run.owner, 1).await;
+    assert_eq!(said(call(&run.granted, 2, "look")).await.unwrap_err().code, Code::Revoked);
     assert_eq!(seen(&lab), ["look"]);
 }
 
 async fn object_obtained_before_cannot_be_used_after(lab: Lab) {
-    let site = lab.start();
-    let owner = create(&site).await;
-    let (_context, granted) = lab.attempt(&site).await;
-    let opened = call(&granted, 1, "open");
+    let run = lab.begin().await;
+    let opened = call(&run.granted, 1, "open");
     let object = opened.pipeline.get_object();
     said(opened).await.unwrap();
-    revoke(&owner, 1).await;
+    revoke(&run.owner, 1).await;
     assert_eq!(said(call(&object, 2, "look")).await.unwrap_err().code, Code::Revoked);
     assert!(object.describe_request().send().promise.await.is_err(), "nor looked at");
     assert_eq!(seen(&lab), ["open"]);
 }
 
 async fn chain_that_is_on_its_way_ends_where_it_was_cut(lab: Lab) {
-    let site = lab.start();
-    let owner = create(&site).await;
-    let (_context, granted) = lab.attempt(&site).await;
-    let first = call(&granted, 1, "open");
+    let run = lab.begin().await;
+    let first = call(&run.granted, 1, "open");
     let second = call(&first.pipeline.get_object(), 2, "open");
     let third = call(&second.pipeline.get_object(), 3, "put");
     // The promise of the second is unresolved when the grant is cut.
-    revoke(&owner, 1).await;
+    revoke(&run.owner, 1).await;
     let ends = [said(first).await, said(second).await, said(third).await];
     for end in ends.iter().filter_map(|end| end.as_ref().err()) {
         assert_eq!(end.code, Code::Revoked, "{end}");
     }
     assert!(ends[2].is_err(), "what would have been done was not");
     assert!(!seen(&lab).iter().any(|call| call.ends_with("put")));
-    let late = said(call(&granted, 4, "put")).await.unwrap_err();
+    let late = said(call(&run.granted, 4, "put")).await.unwrap_err();
     assert_eq!(late.code, Code::Revoked);
 }
 
 async fn child_that_is_derived_while_its_parent_is_cut_is_dead(lab: Lab) {
-    let site = lab.start();
-    let owner = create(&site).await;
-    let (_context, granted) = lab.attempt(&site).await;
-    let deriving = call(&granted, 1, "attenuate");
+    let run = lab.begin().await;
+    let deriving = call(&run.granted, 1, "attenuate");
     let child = deriving.pipeline.get_object();
     let using = call(&child, 2, "put");
-    revoke(&owner, 1).await;
+    revoke(&run.owner, 1).await;
     let _either = said(deriving).await;
     assert_eq!(said(using).await.unwrap_err().code, Code::Revoked);
     assert_eq!(said(call(&child, 3, "look")).await.unwrap_err().code, Code::Revoked);
     assert!(seen(&lab).iter().all(|call| call != "put"));
-    let alive = owner.with(|task| {
+    let alive = run.owner.with(|task| {
         task.grants()
             .filter(|held| held.grant.tool == "lab")
             .any(|held| !task.is_revoked(held.grant.grant))
@@ -88,13 +80,11 @@ async fn child_that_is_derived_while_its_parent_is_cut_is_dead(lab: Lab) {
 }
 
 async fn callback_that_was_lent_dies_with_the_grant(lab: Lab) {
-    let site = lab.start();
-    let owner = create(&site).await;
-    let (_context, granted) = lab.attempt(&site).await;
-    let opened = call(&granted, 1, "open");
+    let run = lab.begin().await;
+    let opened = call(&run.granted, 1, "open");
     let object = opened.pipeline.get_object();
     said(opened).await.unwrap();
-    let mut lending = granted.call_request();
+    let mut lending = run.granted.call_request();
     lending.get().set_method("use");
     lending.get().set_key(&2_u64.to_be_bytes());
     let mut args = lending.get().init_args().init_fields(1).get(0);
@@ -104,7 +94,7 @@ async fn callback_that_was_lent_dies_with_the_grant(lab: Lab) {
     let kept = lab.kept.borrow_mut().take().unwrap();
     let refused = said(call(&kept, 0, "look")).await.unwrap_err();
     assert_eq!(refused.code, Code::Revoked, "it was lent for one call");
-    revoke(&owner, 1).await;
+    revoke(&run.owner, 1).await;
     assert_eq!(said(call(&kept, 0, "look")).await.unwrap_err().code, Code::Revoked);
 }
 
@@ -124,11 +114,9 @@ async fn revoked_grant_stays_so_after_a_restart_and_its_past_still_replays(lab: 
 }
 
 async fn sibling_grant_is_no_way_around(lab: Lab) {
-    let site = lab.start();
-    let owner = create(&site).await;
-    let (context, held) = lab.attempt(&site).await;
-    let tasks = granted(&context, 1).await;
-    revoke(&owner, 1).await;
+    let run = lab.begin().await;
+    let tasks = granted(&run.context, 1).await;
+    revoke(&run.owner, 1).await;
     // The sibling still works, and is handed the revoked object as an argument.
     let mut request = tasks.call_request();
     request.get().set_method("spawn");
@@ -139,7 +127,7 @@ async fn sibling_grant_is_no_way_around(lab: Lab) {
     args.reborrow().get(1).set_name("grants");
     let mut passed = args.get(1).init_value().init_fields(1).get(0);
     passed.set_name("it");
-    passed.init_value().set_object(held);
+    passed.init_value().set_object(run.granted);
     assert_eq!(said(request.send()).await.unwrap_err().code, Code::Revoked);
     assert!(seen(&lab).is_empty());
 }
@@ -177,22 +165,20 @@ async fn all_that_is_meant_is_taken_back_at_once_and_nothing_else(lab: Lab) {
 }
 
 async fn call_in_flight_is_cancelled_and_recorded_as_cut(lab: Lab) {
-    let site = lab.start();
-    let owner = create(&site).await;
-    let (_context, granted) = lab.attempt(&site).await;
-    let hanging = call(&granted, 1, "hang");
+    let run = lab.begin().await;
+    let hanging = call(&run.granted, 1, "hang");
     let mut hanging = Box::pin(said(hanging));
     while seen(&lab).is_empty() {
         assert!(futures::poll!(&mut hanging).is_pending());
         tokio::task::yield_now().await;
     }
-    revoke(&owner, 1).await;
+    revoke(&run.owner, 1).await;
     assert_eq!(hanging.await.unwrap_err().code, Code::Revoked);
     while seen(&lab).len() < 2 {
         tokio::task::yield_now().await;
     }
     assert_eq!(seen(&lab), ["hang", "stopped"], "and the tool no longer works on it");
-    let outcome = owner.with(|task| match task.operation(remit_core::CallNumber(1)) {
+    let outcome = run.owner.with(|task| match task.operation(remit_core::CallNumber(1)) {
         Some(remit_core::task::Operation::Call {
             state: remit_core::task::CallState::Completed(outcome, _),
             ..

@@ -23,9 +23,7 @@ over_both_transports!(
 async fn attenuation_that_claims_more_is_refused_with_the_caveat_that_is_wider(lab: Lab) {
     let has = "lab?methods=look,open&calls=10&resultBytes=100&until=1h&arg.n?=range:0..9&\
                concurrency=2&cost=5&rate=1/s";
-    let site = lab.start();
-    let owner = create_with(&site, has).await;
-    let (_context, granted) = lab.attempt(&site).await;
+    let run = lab.begin_with(has).await;
     for (number, wider) in (1_u64..).step_by(2).zip([
         "methods=look,put",
         "calls=11",
@@ -36,23 +34,21 @@ async fn attenuation_that_claims_more_is_refused_with_the_caveat_that_is_wider(l
         "cost=6",
         "rate=2/s",
     ]) {
-        let made = attenuate(&granted, number, wider);
+        let made = attenuate(&run.granted, number, wider);
         let used = call(&made.pipeline.get_object(), number + 1, "look");
         let refused = said(made).await.unwrap_err();
         assert_eq!(refused.code, Code::Denied, "{wider}: {refused}");
         let term = wider.split('=').next().unwrap();
         assert!(refused.detail.starts_with(term), "{wider}: {refused:?}");
         assert!(said(used).await.is_err(), "{wider}");
-        assert_eq!(owner.with(|task| task.grants().count()), 2, "{wider}");
+        assert_eq!(run.owner.with(|task| task.grants().count()), 2, "{wider}");
     }
     assert!(lab.seen.borrow().is_empty());
 }
 
 async fn caveat_that_is_left_out_still_applies(lab: Lab) {
-    let site = lab.start();
-    create_with(&site, "lab?methods=look&resultBytes=100").await;
-    let (_context, granted) = lab.attempt(&site).await;
-    let one = attenuate(&granted, 1, "label=mine");
+    let run = lab.begin_with("lab?methods=look&resultBytes=100").await;
+    let one = attenuate(&run.granted, 1, "label=mine");
     let two = attenuate(&one.pipeline.get_object(), 2, "calls=9");
     let three = attenuate(&two.pipeline.get_object(), 3, "label=deeper");
     let last = three.pipeline.get_object();
@@ -66,10 +62,8 @@ async fn caveat_that_is_left_out_still_applies(lab: Lab) {
 }
 
 async fn depth_that_is_used_up_allows_no_further_narrowing(lab: Lab) {
-    let site = lab.start();
-    create_with(&site, "lab?delegationDepth=1").await;
-    let (_context, granted) = lab.attempt(&site).await;
-    let one = attenuate(&granted, 1, "methods=look");
+    let run = lab.begin_with("lab?delegationDepth=1").await;
+    let one = attenuate(&run.granted, 1, "methods=look");
     let weak = one.pipeline.get_object();
     let two = attenuate(&weak, 2, "calls=1");
     let more = attenuate(&weak, 3, "delegationDepth=5");
@@ -81,24 +75,20 @@ async fn depth_that_is_used_up_allows_no_further_narrowing(lab: Lab) {
 }
 
 async fn split_of_more_than_is_left_is_refused(lab: Lab) {
-    let site = lab.start();
-    let owner = create_with(&site, "lab?calls=10").await;
-    let (_context, granted) = lab.attempt(&site).await;
-    said(split(&granted, 1, "calls=6")).await.unwrap();
-    assert_eq!(said(split(&granted, 2, "calls=5")).await.unwrap_err().code, Code::Denied);
-    assert_eq!(said(split(&granted, 3, "calls=11")).await.unwrap_err().code, Code::Denied);
-    assert!(said(split(&granted, 4, "label=free")).await.is_err(), "a purse of nothing");
-    said(split(&granted, 5, "calls=4")).await.unwrap();
-    assert_eq!(said(call(&granted, 6, "look")).await.unwrap_err().detail, "calls=10");
-    assert_eq!(owner.with(|task| task.grants().count()), 4);
+    let run = lab.begin_with("lab?calls=10").await;
+    said(split(&run.granted, 1, "calls=6")).await.unwrap();
+    assert_eq!(said(split(&run.granted, 2, "calls=5")).await.unwrap_err().code, Code::Denied);
+    assert_eq!(said(split(&run.granted, 3, "calls=11")).await.unwrap_err().code, Code::Denied);
+    assert!(said(split(&run.granted, 4, "label=free")).await.is_err(), "a purse of nothing");
+    said(split(&run.granted, 5, "calls=4")).await.unwrap();
+    assert_eq!(said(call(&run.granted, 6, "look")).await.unwrap_err().detail, "calls=10");
+    assert_eq!(run.owner.with(|task| task.grants().count()), 4);
     assert!(lab.seen.borrow().is_empty());
 }
 
 async fn split_below_a_purse_cannot_exceed_the_purse(lab: Lab) {
-    let site = lab.start();
-    create_with(&site, "lab?calls=100").await;
-    let (_context, granted) = lab.attempt(&site).await;
-    let purse = split(&granted, 1, "calls=3");
+    let run = lab.begin_with("lab?calls=100").await;
+    let purse = split(&run.granted, 1, "calls=3");
     let part = purse.pipeline.get_object();
     said(purse).await.unwrap();
     assert_eq!(said(split(&part, 2, "calls=4")).await.unwrap_err().code, Code::Denied);
@@ -179,20 +169,16 @@ async fn spawned_task_cannot_be_given_a_tool_by_name(lab: Lab) {
 }
 
 async fn spawn_without_a_grant_of_tasks_is_impossible(lab: Lab) {
-    let site = lab.start();
-    create(&site).await;
-    let (_context, held) = lab.attempt(&site).await;
+    let run = lab.begin().await;
     let args =
         [("source", Value::Text("export default () => 1".into())), ("detached", Value::Bool(true))];
-    let refused = said(with(&held, 1, "spawn", &args, &[])).await.unwrap_err();
+    let refused = said(with(&run.granted, 1, "spawn", &args, &[])).await.unwrap_err();
     assert_eq!(refused.code, Code::NotFound, "{refused}");
-    assert_eq!(site.tasks.list("default", None, None, 9).unwrap().len(), 1);
+    assert_eq!(run.site.tasks.list("default", None, None, 9).unwrap().len(), 1);
 }
 
 async fn unknown_caveat_in_any_spelling_makes_nothing(lab: Lab) {
-    let site = lab.start();
-    let owner = create(&site).await;
-    let (_context, granted) = lab.attempt(&site).await;
+    let run = lab.begin().await;
     for (number, caveats) in (1..).zip([
         "moon=full",
         "Methods=look",
@@ -203,8 +189,8 @@ async fn unknown_caveat_in_any_spelling_makes_nothing(lab: Lab) {
         "rate=0/s",
         "cel=",
     ]) {
-        let made = attenuate(&granted, number, caveats);
+        let made = attenuate(&run.granted, number, caveats);
         assert!(said(made).await.is_err(), "{caveats}");
     }
-    assert_eq!(owner.with(|task| task.grants().count()), 2);
+    assert_eq!(run.owner.with(|task| task.grants().count()), 2);
 }

@@ -11,7 +11,6 @@ mod objects;
 mod oversize;
 mod watch;
 
-use std::any::Any;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -31,6 +30,7 @@ use tokio_util::compat::{TokioAsyncReadCompatExt as _, TokioAsyncWriteCompatExt 
 
 use self::bound::{Bounded, Load};
 use self::watch::Watch;
+use crate::contain::text_of;
 use crate::exception::to_failure;
 use crate::limits::ConnectionLimits;
 
@@ -208,11 +208,6 @@ async fn work(
     };
     watch.end(cause);
     Over::No
-}
-
-fn text_of(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without words")
 }
 
 /// The answer to a call, or a failure when it does not come within `deadline`. Both halves of the

@@ -4,12 +4,14 @@
 //! identity and transport ([`credential`], [`authority`], [`tls`], [`join`]), failures in exceptions
 //! ([`exception`]), conversions between the wire and the types of `remit_core` ([`wire`]), the durable
 //! store under journals and ledgers ([`disk`]), what makes a simulation repeat itself
-//! ([`chance`], [`watched`]), and where a test may have a process die ([`crash`]). Not for: what any node does with them.
+//! ([`chance`], [`watched`]), what contains a panic ([`contain`]), and where a test may have a process
+//! die ([`crash`]). Not for: what any node does with them.
 
 pub mod authority;
 pub mod backoff;
 pub mod chance;
 pub mod connection;
+pub mod contain;
 pub mod crash;
 pub mod credential;
 pub mod disk;
@@ -18,6 +20,7 @@ pub mod gate;
 pub mod join;
 pub mod limits;
 pub mod membership;
+pub mod shorten;
 pub mod ticket;
 pub mod tls;
 pub mod vat;

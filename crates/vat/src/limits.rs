@@ -60,6 +60,10 @@ pub const PROMISED_DEPTH: u32 = 16;
 /// one, and a chain of them is dropped recursively.
 pub const PROMISES_OF_PROMISES: usize = 64;
 
+/// Promises that a reference may lead through, each come to the next, before it is taken to lead
+/// nowhere.
+pub const PROMISES_IN_A_ROW: usize = 2 * PROMISES_OF_PROMISES;
+
 /// Objects that a peer may give in one message: a page of tasks, each with its own, and to spare.
 pub const OBJECTS_PER_MESSAGE: usize = 4_096;
 

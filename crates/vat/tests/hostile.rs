@@ -228,6 +228,32 @@ async fn a_chain_of_promises_ends_its_own_connection() {
 }
 
 #[tokio::test]
+async fn promises_that_lead_round_end_their_own_connection() {
+    for around in 1..4 {
+        local(async {
+            let (mut raw, served, _shelf) = serve(false).await;
+            raw.call(1, None, |message| {
+                let mut table = params(message).init_cap_table(around);
+                for promise in 0..around {
+                    table.reborrow().get(promise).set_sender_promise(promise);
+                }
+            })
+            .await;
+            for promise in 0..around {
+                raw.send(|message| {
+                    let mut resolve = message.init_resolve();
+                    resolve.set_promise_id(promise);
+                    resolve.init_cap().set_sender_promise((promise + 1) % around);
+                })
+                .await;
+            }
+            assert_eq!(served.ended().await.0, "the peer's promise leads back to itself");
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
 async fn a_promise_cannot_be_made_to_hang_deeper_than_it_counted_for() {
     local(async {
         let (mut raw, served, _shelf) = serve(false).await;

@@ -11,6 +11,7 @@ use remit_core::event::{CallRequested, Settlement};
 use remit_core::task::{CallState, Command, Operation};
 use remit_core::{CallNumber, Code, EventNumber, Failure, GrantId, ObjectId, Outcome, Value};
 use remit_schema::object_capnp::object;
+use remit_vat::contain::contain;
 use remit_vat::crash::{self, Step};
 use remit_vat::gate::{Gate, Place};
 
@@ -72,7 +73,10 @@ impl Owner {
         let place = self.gate_of(&asked).enter(call.0);
         let owner = Rc::clone(self);
         let task = tokio::task::spawn_local(async move {
-            owner.forward(&asked, place, intent, how).await;
+            let forwarded = contain(owner.forward(&asked, place, intent, how)).await;
+            if let Err(panic) = forwarded {
+                owner.broke_down(&asked, &panic);
+            }
             owner.forwards.borrow_mut().remove(&asked.call);
         });
         self.forwards.borrow_mut().insert(call, task.abort_handle());
@@ -118,6 +122,21 @@ impl Owner {
                 None => self.complete(asked.call, answer, &back),
             }
         }
+    }
+
+    /// Ends a call whose forward panicked: nobody else would, and whoever waits would wait for ever.
+    fn broke_down(self: &Rc<Self>, asked: &CallRequested, panic: &str) {
+        tracing::error!(task = %self.key().task, call = %asked.call, panic, "a forward panicked");
+        let (code, how) = if asked.read_only {
+            (Code::Failed, "could not be made")
+        } else {
+            (Code::Unknown, "may or may not have happened")
+        };
+        let why = format!("{} {how}: the orchestrator broke down over it: {panic}", asked.method);
+        let failure = Failure::new(code, why);
+        let result = ObjectId::Result(asked.call);
+        self.objects.borrow_mut().set(result, Err(failure.clone()));
+        self.complete(asked.call, Answer::failed(failure), &[]);
     }
 
     /// Which of the objects in an answer are those that were lent or given for the call: they are

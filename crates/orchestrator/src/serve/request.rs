@@ -8,6 +8,7 @@ use remit_schema::agent_node_capnp::{agent_host, run, run_end};
 use remit_schema::object_capnp::object;
 use remit_schema::tool_node_capnp::{call_state, tool_host};
 use remit_vat::connection::within;
+use remit_vat::shorten::shorten;
 use remit_vat::{exception, wire};
 
 use crate::limits;
@@ -48,7 +49,8 @@ pub fn call(
     table: &[object::Client],
     key: &[u8],
 ) -> Call {
-    let mut request = inner.call_request();
+    // A tool's promise may have come to an object of ours.
+    let mut request = shorten(inner).call_request();
     let mut params = request.get();
     params.set_method(method);
     params.set_key(key);

@@ -24,7 +24,9 @@ pub(super) struct Depth {
     /// On how many others, one behind the other, each call in flight hangs.
     calls: RefCell<HashMap<u32, u32>>,
     refused: RefCell<HashSet<u32>>,
-    links: Cell<usize>,
+    /// The promises of the peer's that came to another promise.
+    links: RefCell<HashMap<u32, u32>>,
+    linked: Cell<usize>,
 }
 
 impl Depth {
@@ -53,13 +55,7 @@ impl Depth {
     pub(super) fn resolved(&self, resolve: resolve::Reader<'_>) -> capnp::Result<()> {
         let resolve::Cap(cap) = resolve.which()? else { return Ok(()) };
         match cap?.which()? {
-            cap_descriptor::SenderPromise(_) => {
-                self.links.set(self.links.get() + 1);
-                if self.links.get() > PROMISES_OF_PROMISES {
-                    let why = format!("the peer made promises of promises, {}", self.links.get());
-                    return Err(capnp::Error::overloaded(why));
-                }
-            }
+            cap_descriptor::SenderPromise(next) => self.link(resolve.get_promise_id(), next)?,
             cap_descriptor::ReceiverAnswer(on) => {
                 let depth = self.of(on?.get_question_id());
                 if depth > PROMISED_DEPTH {
@@ -68,6 +64,27 @@ impl Depth {
                 }
             }
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// A promise has come to another one, which may not lead back to it: capnp-rpc would follow such
+    /// a ring for ever.
+    fn link(&self, promise: u32, next: u32) -> capnp::Result<()> {
+        let mut links = self.links.borrow_mut();
+        let mut leads_to = Some(next);
+        while let Some(at) = leads_to {
+            if at == promise {
+                let why = "the peer's promise leads back to itself".to_owned();
+                return Err(capnp::Error::overloaded(why));
+            }
+            leads_to = links.get(&at).copied();
+        }
+        links.insert(promise, next);
+        self.linked.set(self.linked.get() + 1);
+        if self.linked.get() > PROMISES_OF_PROMISES {
+            let why = format!("the peer made promises of promises, {}", self.linked.get());
+            return Err(capnp::Error::overloaded(why));
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 mod another_family;
 mod approval;
 mod audited;
+mod bent_back;
 mod budget;
 mod bulk;
 mod callback;

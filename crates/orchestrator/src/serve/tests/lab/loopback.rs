@@ -63,12 +63,25 @@ pub(in super::super) async fn connect(peer: &Identity, purpose: Purpose) -> (imp
 
 /// An object of the tool node `one`, as the orchestrator holds it.
 pub(super) fn served_by_a_node(root: object::Client) -> object::Client {
-    capnp_rpc::new_future_client(async move {
-        let (near, far) = connect(&who(Role::ToolNode, "one"), Purpose::Peer).await;
-        // The tool's object answers no ping, as a node's port would.
-        let unwatched = || ConnectionOptions { limits: ConnectionLimits::attempt(), ..options() };
-        Connection::serve(far, root.client, unwatched());
-        let (root, _): (object::Client, _) = Connection::connect(near, None, unwatched());
-        Ok(root)
-    })
+    capnp_rpc::new_future_client(async move { Ok(dialled(root).await) })
+}
+
+/// The same, when the connection stands: what is called on it goes straight to capnp-rpc's own
+/// client, as it does where a node has registered.
+pub(in super::super) async fn dialled(root: object::Client) -> object::Client {
+    let (near, far) = connect(&who(Role::ToolNode, "one"), Purpose::Peer).await;
+    wired(root, near, far)
+}
+
+/// The same, over a pipe in this process.
+pub(in super::super) fn piped(root: object::Client) -> object::Client {
+    let (near, far) = tokio::io::duplex(64 << 10);
+    wired(root, near, far)
+}
+
+fn wired(root: object::Client, near: impl Wire, far: impl Wire) -> object::Client {
+    // The tool's object answers no ping, as a node's port would.
+    let unwatched = || ConnectionOptions { limits: ConnectionLimits::attempt(), ..options() };
+    Connection::serve(far, root.client, unwatched());
+    Connection::connect(near, None, unwatched()).0
 }

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use remit_core::event::SourceFile;
-use remit_core::task::{Command, Ending};
+use remit_core::task::Ending;
 use remit_core::{CallNumber, Code, EventNumber, Failure, GrantId, Identity, Role, Value};
 use remit_schema::task_capnp::task_context;
 
 use super::control::told;
-use super::lab::{Lab, Site, call, create, over_both, said};
+use super::lab::{Lab, Site, call, create, over_both, revoke, said};
 use crate::owner::Owner;
 use crate::serve::fakes::who;
 use crate::tasks::{Forked, Program, Then, Upgraded};
@@ -100,9 +100,7 @@ async fn what_was_revoked_does_not_come_back_with_a_fork() {
         let owner = create(&site).await;
         let _agent = lab.attempt(&site).await;
         let at = owner.with(|task| task.head().number.0);
-        let revoke =
-            Command::RevokeGrant { grant: GrantId(1), reason: "no".into(), by: "me".into() };
-        owner.record_durably(&revoke).await.unwrap();
+        revoke(&owner, 1).await;
         let forked = fork(&site, &owner, at).await.unwrap();
         assert!(forked.owner.with(|task| task.is_revoked(GrantId(1))));
         let beyond = fork(&site, &owner, 1_000).await.err().unwrap();

@@ -13,7 +13,7 @@ use remit_schema::object_capnp::object;
 use remit_schema::object_capnp::object::call_results;
 use tokio::task::JoinHandle;
 
-use super::lab::{call, create_with, over_both, said};
+use super::lab::{Call, call, create_with, over_both, revoke, said, with};
 use crate::owner::Owner;
 
 pub(super) type Said = Result<(Value<u32>, u64), Failure>;
@@ -53,14 +53,8 @@ pub(super) async fn approve(owner: &Rc<Owner>, call: u64) -> Result<(), Failure>
     decide(owner, decision(owner, call, Approval::Approve)).await
 }
 
-fn use_with(on: &object::Client, number: u64, what: i64) -> RemotePromise<call_results::Owned> {
-    let mut request = on.call_request();
-    request.get().set_method("put");
-    request.get().set_key(&number.to_be_bytes());
-    let mut field = request.get().init_args().init_fields(1).get(0);
-    field.set_name("n");
-    field.init_value().set_integer(what);
-    request.send()
+fn use_with(on: &object::Client, number: u64, what: i64) -> Call {
+    with(on, number, "put", &[("n", Value::Integer(what))], &[])
 }
 
 #[tokio::test]
@@ -163,9 +157,7 @@ async fn revoking_the_grant_ends_what_is_held_and_approval_comes_too_late() {
         let held = asked(call(&run.granted, 1, "put"));
         questions(&run.owner, 1).await;
         let yes = decision(&run.owner, 1, Approval::Approve);
-        let revoke =
-            Command::RevokeGrant { grant: GrantId(1), reason: "enough".into(), by: "me".into() };
-        run.owner.record_durably(&revoke).await.unwrap();
+        revoke(&run.owner, 1).await;
         assert_eq!(held.await.unwrap().unwrap_err().code, Code::Revoked);
         assert_eq!(decide(&run.owner, yes).await.unwrap_err().code, Code::NotFound);
         assert!(lab.seen.borrow().is_empty());

@@ -2,49 +2,15 @@
 
 use std::rc::Rc;
 
-use capnp::capability::RemotePromise;
 use remit_core::task::Command;
 use remit_core::{Code, Fact, GrantId, Value};
 use remit_schema::object_capnp::object;
 use remit_schema::task_capnp::task_context;
 
-use super::super::lab::{Lab, Site, call, create, granted, over_both, said};
+use super::super::lab::{
+    Lab, Site, attenuate, call, create, granted, over_both, revoke, said, spawn,
+};
 use crate::owner::Owner;
-
-/// Attenuates by caveats in the text form.
-fn attenuate(
-    object: &object::Client,
-    number: u64,
-    caveats: &str,
-) -> RemotePromise<object::call_results::Owned> {
-    let mut request = object.call_request();
-    request.get().set_method("attenuate");
-    request.get().set_key(&number.to_be_bytes());
-    request.get().init_args().init_list(1).get(0).set_text(caveats);
-    request.send()
-}
-
-/// Spawns a task that is passed `object` under the name `it`.
-fn spawn(
-    tasks: &object::Client,
-    number: u64,
-    object: object::Client,
-    detached: bool,
-) -> RemotePromise<object::call_results::Owned> {
-    let mut request = tasks.call_request();
-    request.get().set_method("spawn");
-    request.get().set_key(&number.to_be_bytes());
-    let mut args = request.get().init_args().init_fields(3);
-    args.reborrow().get(0).set_name("source");
-    args.reborrow().get(0).init_value().set_text("export default () => 1");
-    args.reborrow().get(1).set_name("detached");
-    args.reborrow().get(1).init_value().set_bool(detached);
-    args.reborrow().get(2).set_name("grants");
-    let mut grants = args.get(2).init_value().init_fields(1).get(0);
-    grants.set_name("it");
-    grants.init_value().set_object(object);
-    request.send()
-}
 
 /// A parent at work, and a child that it has spawned and passed its lab.
 struct Family {
@@ -63,7 +29,8 @@ impl Family {
         let parent = create(&site).await;
         let (context, held) = lab.attempt(&site).await;
         let tasks = granted(&context, 1).await;
-        let spawned = said(spawn(&tasks, 1, held.clone(), detached)).await.unwrap();
+        let spawned =
+            said(spawn(&tasks, 1, &held, &[("detached", Value::Bool(detached))])).await.unwrap();
         let id = spawned.0.field("id").unwrap().as_text().unwrap().parse().unwrap();
         let key = crate::owner::TaskKey { task: id, ..parent.key().clone() };
         let child = site.tasks.working(&key).unwrap();
@@ -173,12 +140,7 @@ async fn a_child_acts_through_its_parents_journal_and_revocation_there_cuts_it()
         let charged = family.parent.with(|task| task.grant(GrantId(1)).unwrap().used());
         assert_eq!(charged, 3, "every use by the child is charged to the parent's grant");
 
-        let cut = Command::RevokeGrant {
-            grant: family.grant(),
-            reason: "enough".into(),
-            by: String::new(),
-        };
-        family.parent.record_durably(&cut).await.unwrap();
+        revoke(&family.parent, family.grant().0).await;
         for (number, object) in [(4, &family.passed), (5, &opened)] {
             let refused = said(call(object, number, "look")).await.unwrap_err();
             assert_eq!(refused.code, Code::Revoked, "{refused}");
@@ -281,7 +243,7 @@ async fn a_spawn_repeated_after_a_restart_makes_no_second_child() {
             // The parent holds two, the child one.
             let answer = if count == 2 {
                 let tasks = granted(context, 1).await;
-                said(spawn(&tasks, 1, held, true)).await
+                said(spawn(&tasks, 1, &held, &[("detached", Value::Bool(true))])).await
             } else {
                 said(call(&held, 1, "put")).await
             };
@@ -299,7 +261,7 @@ async fn an_object_cannot_be_passed_on_after_the_call_that_lent_it() {
         let family = Family::new(&lab, false).await;
         // A reference of the child's is none of the parent's, whatever it stands for.
         let tasks = granted(&family.context, 1).await;
-        let refused = said(spawn(&tasks, 2, family.passed.clone(), false)).await.unwrap_err();
+        let refused = said(spawn(&tasks, 2, &family.passed, &[])).await.unwrap_err();
         assert_eq!(refused.code, Code::InvalidArgument, "{refused}");
         let made = family.parent.with(|task| task.grants().count());
         assert_eq!(made, 3, "its own two and the one that was passed on before");

@@ -8,7 +8,7 @@ use remit_core::{Code, Failure, GrantId, Value};
 use remit_schema::object_capnp::object;
 use remit_vat::wire;
 
-use super::super::lab::{Lab, attenuate, call, create, lend, over_both_transports, said};
+use super::super::lab::{Lab, attenuate, call, create, lend, over_both_transports, revoke, said};
 
 over_both_transports!(
     lent_object_allows_the_tool_no_more_than_its_own_grant_does,
@@ -140,9 +140,7 @@ async fn lent_object_is_cut_when_its_grant_is_revoked_during_the_call(lab: Lab) 
         tokio::task::yield_now().await;
     }
     let derived = run.owner.with(|task| task.grants().last().unwrap().grant.grant);
-    let (reason, by) = ("enough".into(), "me".into());
-    let cut = remit_core::task::Command::RevokeGrant { grant: derived, reason, by };
-    run.owner.record_durably(&cut).await.unwrap();
+    revoke(&run.owner, derived.0).await;
     let kept = lab.kept.borrow_mut().take().unwrap();
     assert_eq!(said(call(&kept, 0, "look")).await.unwrap_err().code, Code::Revoked);
     assert!(!using.is_finished(), "the call that lent it is of another grant, and goes on");
@@ -198,9 +196,7 @@ async fn object_that_comes_back_in_a_value_is_what_went_out_and_no_more(lab: Lab
     said(call(&table[0], 4, "look")).await.expect("it is the agent's own, and outlives the call");
     let used = |grant| owner.with(|task| task.grant(GrantId(grant)).unwrap().used());
     assert_eq!(used(3), 1, "charged to the grant of what went out, once");
-    let (reason, by) = ("enough".into(), "me".into());
-    let cut = remit_core::task::Command::RevokeGrant { grant: GrantId(3), reason, by };
-    owner.record_durably(&cut).await.unwrap();
+    revoke(&owner, 3).await;
     assert_eq!(said(call(&table[0], 5, "look")).await.unwrap_err().code, Code::Revoked);
 }
 

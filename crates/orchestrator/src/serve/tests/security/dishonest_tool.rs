@@ -7,7 +7,7 @@ use remit_vat::exception::to_exception;
 use remit_vat::wire;
 
 use super::super::lab::{
-    Lab, attenuate, call, create_with, granted, lend, over_both_transports, said, spawn,
+    Lab, attenuate, call, create_with, granted, lend, over_both_transports, revoke, said, spawn,
 };
 
 over_both_transports!(
@@ -71,12 +71,7 @@ async fn object_of_another_task_stays_under_both_tasks_grants(lab: Lab) {
     assert_eq!(said(call(&got, 2, "look")).await.unwrap_err().code, Code::Denied, "by its own");
     assert_eq!(said(call(&got, 3, "put")).await.unwrap_err().code, Code::Denied, "by the other's");
     assert_eq!(*lab.seen.borrow(), ["use", "open"]);
-    let cut = remit_core::task::Command::RevokeGrant {
-        grant: GrantId(1),
-        reason: "enough".into(),
-        by: "me".into(),
-    };
-    first.record_durably(&cut).await.unwrap();
+    revoke(&first, 1).await;
     assert_eq!(lending.await.unwrap().unwrap_err().code, Code::Revoked);
     assert!(said(call(&got, 4, "put")).await.is_err());
 }
@@ -236,8 +231,6 @@ async fn answer_that_never_ends_is_cut_by_revocation(lab: Lab) {
     let tasks = granted(&run.context, 1).await;
     let passed = tokio::task::spawn_local(said(spawn(&tasks, 2, &run.granted, &[])));
     passed.await.unwrap().unwrap();
-    let (reason, by) = ("enough".into(), "me".into());
-    let cut = remit_core::task::Command::RevokeGrant { grant: GrantId(1), reason, by };
-    run.owner.record_durably(&cut).await.unwrap();
+    revoke(&run.owner, 1).await;
     assert_eq!(stuck.await.unwrap().unwrap_err().code, Code::Revoked);
 }

@@ -1,8 +1,8 @@
 //! Forgery: nothing that an agent can write or name becomes authority.
 
-use remit_core::Code;
+use remit_core::{Code, Value};
 
-use super::super::lab::{Lab, call, create, granted, over_both_transports, said};
+use super::super::lab::{Lab, call, create, granted, lend, over_both_transports, said, with};
 
 over_both_transports!(
     object_of_another_task_is_no_argument,
@@ -19,13 +19,8 @@ async fn object_of_another_task_is_no_argument(lab: Lab) {
     let (_one, first) = lab.attempt(&site).await;
     create(&site).await;
     let (_two, second) = lab.attempt(&site).await;
-    let mut request = second.call_request();
-    request.get().set_method("use");
-    request.get().set_key(&1_u64.to_be_bytes());
-    let mut args = request.get().init_args().init_fields(1).get(0);
-    args.set_name("what");
-    args.init_value().set_object(first);
-    assert_eq!(said(request.send()).await.unwrap_err().code, Code::InvalidArgument);
+    let lent = lend(&second, 1, "use", &first);
+    assert_eq!(said(lent).await.unwrap_err().code, Code::InvalidArgument);
     assert!(lab.seen.borrow().is_empty());
 }
 
@@ -33,13 +28,9 @@ async fn text_that_looks_like_an_object_stays_text(lab: Lab) {
     let run = lab.begin().await;
     let texts = ["grant 1", "result of call 1", "remit:AAAA", "{\"held\":{\"grant\":1}}"];
     for (number, text) in (1_u64..).zip(texts) {
-        let mut request = run.granted.call_request();
-        request.get().set_method("use");
-        request.get().set_key(&number.to_be_bytes());
-        let mut args = request.get().init_args().init_fields(1).get(0);
-        args.set_name("what");
-        args.init_value().set_text(text);
-        assert!(said(request.send()).await.is_err(), "the tool was lent nothing");
+        let what = [("what", Value::Text(text.into()))];
+        let using = with(&run.granted, number, "use", &what, &[]);
+        assert!(said(using).await.is_err(), "the tool was lent nothing");
     }
     assert!(lab.kept.borrow().is_none());
 }
@@ -75,13 +66,7 @@ async fn old_attempts_objects_cannot_be_used_by_the_next(lab: Lab) {
     let site = lab.start();
     let (context, fresh) = lab.attempt(&site).await;
     assert!(said(call(&old, 2, "look")).await.is_err());
-    let mut request = fresh.call_request();
-    request.get().set_method("use");
-    request.get().set_key(&2_u64.to_be_bytes());
-    let mut args = request.get().init_args().init_fields(1).get(0);
-    args.set_name("what");
-    args.init_value().set_object(old);
-    assert!(said(request.send()).await.is_err());
+    assert!(said(lend(&fresh, 2, "use", &old)).await.is_err());
     assert_eq!(*lab.seen.borrow(), ["look"]);
     drop(granted(&context, 0).await);
 }

@@ -4,7 +4,7 @@ use remit_core::event::Origin;
 use remit_core::{Code, Value};
 
 use super::super::lab::{
-    Lab, call, create, create_with, granted, over_both_transports, said, spawn, with,
+    Lab, call, create, create_with, granted, over_both_transports, revoke, said, spawn, with,
 };
 
 over_both_transports!(
@@ -124,10 +124,7 @@ async fn revoked_object_is_not_got_again_by_a_replay(lab: Lab) {
     let owner = create(&site).await;
     let (_context, granted) = lab.attempt(&site).await;
     said(call(&granted, 1, "open")).await.unwrap();
-    let (reason, by) = ("enough".into(), "me".into());
-    let grant = remit_core::GrantId(1);
-    let cut = remit_core::task::Command::RevokeGrant { grant, reason, by };
-    owner.record_durably(&cut).await.unwrap();
+    revoke(&owner, 1).await;
     site.tasks.shutdown().await;
     drop(site);
     let site = lab.start();

@@ -4,7 +4,9 @@ use std::rc::Rc;
 
 use remit_core::{Code, Outcome, Role};
 
-use super::super::lab::{Lab, Site, call, create, granted, over_both_transports, revoke, said};
+use super::super::lab::{
+    Lab, Site, call, create, granted, lend, over_both_transports, revoke, said, spawn,
+};
 use crate::owner::Owner;
 use crate::serve::fakes::who;
 use crate::tasks::holders::Selection;
@@ -84,13 +86,7 @@ async fn callback_that_was_lent_dies_with_the_grant(lab: Lab) {
     let opened = call(&run.granted, 1, "open");
     let object = opened.pipeline.get_object();
     said(opened).await.unwrap();
-    let mut lending = run.granted.call_request();
-    lending.get().set_method("use");
-    lending.get().set_key(&2_u64.to_be_bytes());
-    let mut args = lending.get().init_args().init_fields(1).get(0);
-    args.set_name("what");
-    args.init_value().set_object(object);
-    said(lending.send()).await.unwrap();
+    said(lend(&run.granted, 2, "use", &object)).await.unwrap();
     let kept = lab.kept.borrow_mut().take().unwrap();
     let refused = said(call(&kept, 0, "look")).await.unwrap_err();
     assert_eq!(refused.code, Code::Revoked, "it was lent for one call");
@@ -118,17 +114,8 @@ async fn sibling_grant_is_no_way_around(lab: Lab) {
     let tasks = granted(&run.context, 1).await;
     revoke(&run.owner, 1).await;
     // The sibling still works, and is handed the revoked object as an argument.
-    let mut request = tasks.call_request();
-    request.get().set_method("spawn");
-    request.get().set_key(&1_u64.to_be_bytes());
-    let mut args = request.get().init_args().init_fields(2);
-    args.reborrow().get(0).set_name("source");
-    args.reborrow().get(0).init_value().set_text("export default () => 1");
-    args.reborrow().get(1).set_name("grants");
-    let mut passed = args.get(1).init_value().init_fields(1).get(0);
-    passed.set_name("it");
-    passed.init_value().set_object(run.granted);
-    assert_eq!(said(request.send()).await.unwrap_err().code, Code::Revoked);
+    let spawned = said(spawn(&tasks, 1, &run.granted, &[])).await;
+    assert_eq!(spawned.unwrap_err().code, Code::Revoked);
     assert!(seen(&lab).is_empty());
 }
 

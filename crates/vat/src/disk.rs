@@ -1,15 +1,18 @@
 //! A durable key-value store over sled: one commit thread, synced to the medium.
 
+mod blobs;
 mod commit;
 mod faults;
 mod folder;
 mod queue;
+mod range;
 mod store;
 /// What threads meet at: the checker of schedules puts its own in this place.
 mod sync {
     pub(super) use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
     pub(super) use std::thread;
 }
+mod view;
 mod work;
 
 #[cfg(test)]
@@ -22,7 +25,7 @@ use std::sync::atomic::Ordering;
 
 pub use faults::{Faults, Step};
 pub use queue::Size;
-pub use store::View;
+pub use view::View;
 
 use crate::limits;
 use commit::Commits;

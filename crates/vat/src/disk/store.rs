@@ -1,25 +1,21 @@
 //! The medium behind the commit thread: sled, synced by file.
 
-use std::collections::{BTreeMap, HashSet};
-use std::ffi::OsString;
-use std::fs::File;
-use std::io;
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
+use super::blobs::Blobs;
 use super::commit::{Medium, Writes};
 use super::folder::{Engine, Folder};
+use super::range::{collect, end_of, range_of};
+use super::view::View;
 use super::{DiskError, Faults, Pair, Settings, Step};
 use crate::backoff::Backoff;
 use crate::crash;
 use crate::limits;
-
-/// Keys from here to there.
-type Range = (Bound<Vec<u8>>, Bound<Vec<u8>>);
 
 /// An open folder with what was learnt of it.
 pub(super) struct Store {
@@ -50,63 +46,6 @@ const PROBE: &[u8] = b"\0probe";
 
 /// What to say of an engine that panicked.
 const PANICKED: &str = "the storage engine panicked";
-
-/// The files of large values that were synced.
-#[derive(Default)]
-struct Blobs {
-    synced: HashSet<OsString>,
-    /// When their folder last changed, if it could not have changed since without its time saying
-    /// so: file systems count time in ticks.
-    as_of: Option<SystemTime>,
-}
-
-/// Longer than a tick of any file system's clock that matters.
-const TICK: Duration = Duration::from_millis(20);
-
-/// What a decision on the commit thread sees: all that was queued before it.
-pub struct View<'a> {
-    engine: RwLockReadGuard<'a, Option<Engine>>,
-    written: &'a Writes,
-}
-
-impl View<'_> {
-    /// The value of a key.
-    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, DiskError> {
-        match self.written.get(key) {
-            Some(value) => Ok(value.clone()),
-            None => {
-                let value = self.db()?.get(key).map_err(|e| unreadable(&e))?;
-                Ok(value.map(|value| value.to_vec()))
-            }
-        }
-    }
-
-    fn db(&self) -> Result<&sled::Db, DiskError> {
-        self.engine.as_ref().map(|engine| &engine.db).ok_or_else(being_opened)
-    }
-
-    /// Up to `limit` pairs whose keys begin with `prefix` and are at or after `from`, in order.
-    pub fn scan(&self, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<Pair>, DiskError> {
-        let Some(range) = range_of(prefix, from) else { return Ok(Vec::new()) };
-        // Each key that was written hides one in the store.
-        let hidden = self.written.range(range.clone()).count();
-        let stored =
-            self.db()?.range::<Vec<u8>, _>(range.clone()).take(limit.saturating_add(hidden));
-        let mut found: BTreeMap<_, _> = collect(stored)?.into_iter().collect();
-        let whole = found.len() < limit.saturating_add(hidden);
-        let last = found.last_key_value().map(|(key, _)| key.clone());
-        for (key, value) in self.written.range(range) {
-            match value {
-                // Beyond what was read of the store there may be keys in between.
-                Some(value) if whole || Some(key) <= last.as_ref() => {
-                    found.insert(key.clone(), value.clone());
-                }
-                _ => drop(found.remove(key)),
-            }
-        }
-        Ok(found.into_iter().take(limit).collect())
-    }
-}
 
 impl Store {
     pub(super) fn open(folder: Folder, settings: Settings) -> Result<Self, DiskError> {
@@ -228,7 +167,8 @@ impl Store {
             engine.db.flush().map_err(|e| e.to_string())?;
             crash::point(crash::Step::Written, "batch");
             self.faults.check(Step::Sync)?;
-            self.sync_blobs().map_err(|e| format!("syncing a large value: {e}"))?;
+            let mut blobs = self.blobs.lock().unwrap_or_else(PoisonError::into_inner);
+            blobs.sync(self.dir()).map_err(|e| format!("syncing a large value: {e}"))?;
             engine.data.sync_data().map_err(|e| format!("syncing: {e}"))?;
             crash::point(crash::Step::Synced, "batch");
             Ok(())
@@ -256,33 +196,6 @@ impl Store {
         }
         *engine = Some(fresh);
         Ok(())
-    }
-
-    fn sync_blobs(&self) -> io::Result<()> {
-        let dir = self.dir().join("blobs");
-        let changed = std::fs::metadata(&dir)?.modified()?;
-        let mut blobs = self.blobs.lock().unwrap_or_else(PoisonError::into_inner);
-        if blobs.as_of == Some(changed) {
-            return Ok(());
-        }
-        let is_past = changed.elapsed().is_ok_and(|age| age > TICK);
-        let mut present = HashSet::new();
-        let mut fresh = false;
-        for entry in std::fs::read_dir(&dir)? {
-            let entry = entry?;
-            if !blobs.synced.contains(&entry.file_name()) {
-                match File::open(entry.path()) {
-                    Ok(file) => file.sync_data()?,
-                    // sled removes those that nothing refers to any more.
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                    Err(error) => return Err(error),
-                }
-                fresh = true;
-            }
-            present.insert(entry.file_name());
-        }
-        *blobs = Blobs { synced: present, as_of: is_past.then_some(changed) };
-        if fresh { File::open(&dir)?.sync_all() } else { Ok(()) }
     }
 
     fn check_failed(&self) -> Result<(), DiskError> {
@@ -361,41 +274,11 @@ impl Medium for Store {
     }
 }
 
-fn collect(
-    pairs: impl Iterator<Item = sled::Result<(sled::IVec, sled::IVec)>>,
-) -> Result<Vec<Pair>, DiskError> {
-    pairs
-        .map(|pair| pair.map(|(key, value)| (key.to_vec(), value.to_vec())))
-        .collect::<sled::Result<_>>()
-        .map_err(|e| unreadable(&e))
-}
-
-/// The keys that begin with `prefix` and are at or after `from`, if there can be any.
-fn range_of(prefix: &[u8], from: &[u8]) -> Option<Range> {
-    let end = end_of(prefix);
-    if matches!(&end, Bound::Excluded(end) if end.as_slice() <= from) {
-        return None;
-    }
-    Some((Bound::Included(from.max(prefix).to_vec()), end))
-}
-
-/// Where the keys that begin with `prefix` end.
-fn end_of(prefix: &[u8]) -> Bound<Vec<u8>> {
-    let mut end = prefix.to_vec();
-    while let Some(last) = end.pop() {
-        if let Some(next) = last.checked_add(1) {
-            end.push(next);
-            return Bound::Excluded(end);
-        }
-    }
-    Bound::Unbounded
-}
-
-fn being_opened() -> DiskError {
+pub(super) fn being_opened() -> DiskError {
     DiskError("the store is being opened again: try again".into())
 }
 
-fn unreadable(error: &sled::Error) -> DiskError {
+pub(super) fn unreadable(error: &sled::Error) -> DiskError {
     DiskError(format!(
         "the store cannot be read ({error}): restart this node; if that does not help, restore its folder from a backup"
     ))

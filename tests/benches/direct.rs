@@ -10,7 +10,9 @@ use std::time::Duration;
 use remit_client::{
     Client, EventNumber, Fact, Followed, GrantSpec, TaskHandle, TaskSpec, Value, value_from_json,
 };
+use remit_tests::figures::{Times, is_quick, ratio, time_of};
 use remit_tests::fleet::Fleet;
+use remit_tests::following::until;
 use remit_tests::mesh::{Mesh, now_ms};
 use serde_json::json;
 
@@ -59,13 +61,11 @@ struct Warm {
 }
 
 fn main() {
-    // `cargo test --benches` runs this as well: it must be quick there.
-    let quick = !std::env::args().any(|arg| arg == "--bench");
+    let quick = is_quick();
     let rounds = |many| if quick { 2 } else { many };
     let small = Body { name: "1 KiB", pieces: 1, bytes: 1 << 10, rounds: rounds(500) };
     let large = Body { name: "10 MiB", pieces: 10, bytes: 1 << 20, rounds: rounds(20) };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    println!("profile: {}", if cfg!(debug_assertions) { "debug" } else { "release" });
     println!(
         "Only results of 64 KiB or more go directly: 1 KiB takes the same way both times, through"
     );
@@ -84,15 +84,15 @@ async fn latency(small: Body, large: Body) {
     let mesh = Mesh::start(1).await;
     let nothing = Body { name: "nothing", pieces: 0, ..small };
     let floor = timed(&mesh.client, nothing, Route::Mediated).await;
-    println!("telling the time, which is in all of these       {}", shown(&floor));
+    println!("telling the time, which is in all of these       {floor}");
     for body in [small, large] {
         let mediated = timed(&mesh.client, body, Route::Mediated).await;
-        println!("{:<6} through the owner                         {}", body.name, shown(&mediated));
+        println!("{:<6} through the owner                         {}", body.name, mediated);
         let direct = timed(&mesh.client, body, Route::Direct).await;
-        println!("{:<6} with route=direct                         {}", body.name, shown(&direct));
+        println!("{:<6} with route=direct                         {}", body.name, direct);
         println!(
             "  direct / mediated                              {:.2}",
-            ratio(&direct, &mediated)
+            ratio(direct.median, mediated.median)
         );
     }
 }
@@ -128,14 +128,12 @@ async fn bytes(small: Body, large: Body) {
     }
 }
 
-/// The time of each round.
-async fn timed(client: &Client, body: Body, route: Route) -> Vec<Duration> {
+/// How long a round takes.
+async fn timed(client: &Client, body: Body, route: Route) -> Times {
     let warm = warmed(client, body, route).await;
     let stamps = read(&warm).await;
     check(&warm, body, route).await;
-    let mut times: Vec<_> = stamps.chunks(2).map(|pair| pair[1] - pair[0]).collect();
-    times.sort();
-    times
+    Times::of(stamps.chunks(2).map(|pair| pair[1] - pair[0]).collect())
 }
 
 /// A task that is about to read, on a path that stands if there is to be one.
@@ -152,19 +150,15 @@ async fn warmed(client: &Client, body: Body, route: Route) -> Warm {
     };
     until(&task, first).await;
     task.send(Value::Null).await.unwrap();
-    let from = until(&task, |fact| matches!(fact, Fact::LogEmitted { .. })).await;
-    Warm { task, from }
+    let warm = until(&task, |fact| matches!(fact, Fact::LogEmitted { .. })).await;
+    Warm { task, from: warm.last().unwrap().number }
 }
 
 /// Has it read, and gives what the probe's clock said.
 async fn read(warm: &Warm) -> Vec<Duration> {
     warm.task.send(Value::Null).await.unwrap();
     let Value::List(stamps) = warm.task.result().await.unwrap() else { panic!("no list") };
-    let nanos = |stamp: Value| match stamp {
-        Value::Integer(nanos) => Duration::from_nanos(u64::try_from(nanos).unwrap()),
-        other => panic!("{other:?}"),
-    };
-    stamps.into_iter().map(nanos).collect()
+    stamps.iter().map(time_of).collect()
 }
 
 /// Makes sure that every piece came the way that is said.
@@ -180,30 +174,4 @@ async fn check(warm: &Warm, body: Body, route: Route) {
     }
     let large = route == Route::Direct && body.bytes >= 64 << 10;
     assert_eq!(kept, if large { body.rounds * body.pieces } else { 0 });
-}
-
-/// The number of the first event that is as wanted.
-async fn until(task: &TaskHandle, wanted: impl Fn(&Fact) -> bool) -> EventNumber {
-    let mut events = task.events(EventNumber(0)).await.unwrap();
-    while let Some(followed) = events.next().await {
-        if let Followed::Event(event) = followed.unwrap()
-            && wanted(&event.fact)
-        {
-            return event.number;
-        }
-    }
-    panic!("the task's events ended");
-}
-
-fn shown(times: &[Duration]) -> String {
-    let [median, slow] = [50, 99].map(|percent| at(times, percent).as_secs_f64() * 1e3);
-    format!("p50 {median:.2} ms, p99 {slow:.2} ms")
-}
-
-fn ratio(one: &[Duration], other: &[Duration]) -> f64 {
-    at(one, 50).as_secs_f64() / at(other, 50).as_secs_f64()
-}
-
-fn at(sorted: &[Duration], percent: usize) -> Duration {
-    sorted[(sorted.len() - 1) * percent / 100]
 }

@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant};
 
 use remit_client::{Client, EventNumber, Events, Fact, Followed, TaskHandle, TaskSpec, Value};
+use remit_tests::figures::{is_quick, ratio, resident};
 use remit_tests::mesh::Mesh;
 use tokio::sync::mpsc;
 
@@ -20,11 +21,9 @@ struct Seen {
 }
 
 fn main() {
-    // `cargo test --benches` runs this as well: it must be quick there.
-    let quick = !std::env::args().any(|arg| arg == "--bench");
+    let quick = is_quick();
     let (many, inputs) = if quick { (20, 5) } else { (1_000, 50) };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    println!("profile: {}", if cfg!(debug_assertions) { "debug" } else { "release" });
     runtime.block_on(async {
         let mesh = Mesh::start(1).await;
         let alone = of_one(&mesh, 1, inputs).await;
@@ -37,7 +36,7 @@ fn main() {
 /// Inputs to one task, one at a time, from being sent until the last of `followers` has seen it.
 async fn of_one(mesh: &Mesh, followers: usize, inputs: u64) -> Duration {
     let task = idle(&mesh.client, "followed by many").await;
-    let before = resident(mesh);
+    let before = resident(mesh.orchestrator.id());
     let (seen, mut told) = mpsc::channel(1 << 16);
     let mut clients = Vec::new();
     for _ in 0..CLIENTS.min(followers) {
@@ -50,7 +49,7 @@ async fn of_one(mesh: &Mesh, followers: usize, inputs: u64) -> Duration {
         let events = caught_up(&events).await;
         following.spawn(watch(events, seen.clone()));
     }
-    let each = resident(mesh).saturating_sub(before) / followers as u64;
+    let each = resident(mesh.orchestrator.id()).saturating_sub(before) / followers as u64;
     let mut times = Vec::new();
     for number in 1..=inputs {
         let began = Instant::now();
@@ -125,16 +124,4 @@ async fn watch(mut events: Events, seen: mpsc::Sender<Seen>) {
             let _ = seen.send(Seen { input: input.0, at: Instant::now() }).await;
         }
     }
-}
-
-/// Resident memory of the orchestrator, in bytes.
-fn resident(mesh: &Mesh) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", mesh.orchestrator.id()));
-    let status = status.unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
-}
-
-fn ratio(one: Duration, other: Duration) -> f64 {
-    one.as_secs_f64() / other.as_secs_f64()
 }

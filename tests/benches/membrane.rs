@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 use remit_client::{GrantSpec, TaskSpec, Value};
+use remit_tests::figures::{is_quick, ratio, report, time_of};
 use remit_tests::mesh::{Mesh, now_ms};
 
 /// How many caveats each of the grants has.
@@ -36,17 +37,17 @@ const CAVEATS: [&str; 16] = [
 
 #[tokio::main(flavor = "multi_thread")]
 async fn main() {
-    // `cargo test --benches` runs this as well: it must be quick there.
-    let quick = !std::env::args().any(|arg| arg == "--bench");
+    let quick = is_quick();
     let rounds = if quick { 20 } else { 2_000 };
-    println!("profile: {}", if cfg!(debug_assertions) { "debug" } else { "release" });
     let mesh = Mesh::start(1).await;
     let medians: Vec<Duration> = COUNTS
         .into_iter()
         .zip(times(&mesh, rounds).await)
-        .map(|(count, times)| report(count, times))
+        .map(|(count, times)| {
+            report(&format!("journaled call under {count:>2} caveats"), times).median
+        })
         .collect();
-    let ratio = medians[2].as_secs_f64() / medians[0].as_secs_f64();
+    let ratio = ratio(medians[2], medians[0]);
     println!("under 16 / under none                                 {ratio:.2}");
     assert!(quick || ratio < 1.5, "16 caveats make {ratio:.2} times of a call");
 }
@@ -73,22 +74,9 @@ async fn times(mesh: &Mesh, rounds: usize) -> [Vec<Duration>; 3] {
     let task = mesh.client.create_task(spec).await.unwrap();
     let Value::List(stamps) = task.result().await.unwrap() else { panic!("no list") };
     assert_eq!(stamps.len(), rounds * COUNTS.len() * 2);
-    let nanos = |stamp: &Value| match stamp {
-        Value::Integer(nanos) => Duration::from_nanos(u64::try_from(*nanos).unwrap()),
-        other => panic!("{other:?}"),
-    };
     let mut times = [const { Vec::new() }; 3];
     for (at, pair) in stamps.chunks(2).enumerate() {
-        times[at % COUNTS.len()].push(nanos(&pair[1]) - nanos(&pair[0]));
+        times[at % COUNTS.len()].push(time_of(&pair[1]) - time_of(&pair[0]));
     }
     times
-}
-
-/// Prints median and 99th percentile, and gives the median.
-fn report(count: usize, mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    let (median, slow) = (times[times.len() / 2], times[times.len() * 99 / 100]);
-    let shown = |time: Duration| format!("{:.0} us", time.as_secs_f64() * 1e6);
-    println!("journaled call under {count:>2} caveats, p50 {}  p99 {}", shown(median), shown(slow));
-    median
 }

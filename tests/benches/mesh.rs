@@ -8,19 +8,17 @@ use std::time::{Duration, Instant};
 
 use remit_client::{Client, GrantSpec, TaskSpec, Value};
 use remit_schema::peer_capnp::peer;
+use remit_tests::figures::{commit, is_quick, ratio, report, resident, shown, time_of};
 use remit_tests::mesh::{Mesh, now_ms};
-use remit_vat::disk::Disk;
 use remit_vat::membership::Member;
 use remit_vat::vat::Vat;
 
 fn main() {
-    // `cargo test --benches` runs this as well: it must be quick there.
-    let quick = !std::env::args().any(|arg| arg == "--bench");
+    let quick = is_quick();
     let scale = if quick { 50 } else { 1 };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mesh = Mesh::start(1).await;
-        println!("profile: {}", if cfg!(debug_assertions) { "debug" } else { "release" });
         let echo = echo(&mesh, 5_000 / scale);
         let commit = commit(2_000 / scale).await;
         let floor = 2 * echo + 2 * commit;
@@ -55,20 +53,7 @@ fn echo(mesh: &Mesh, count: usize) -> Duration {
         })
         .unwrap()
     });
-    report("echo over TLS", thread.join().unwrap())
-}
-
-/// Lone durable writes of 300 bytes.
-async fn commit(count: usize) -> Duration {
-    let dir = tempfile::tempdir().unwrap();
-    let disk = Disk::open(dir.path(), 16 << 20).unwrap();
-    let mut times = Vec::with_capacity(count);
-    for number in 0..count {
-        let began = Instant::now();
-        disk.commit(vec![(number.to_be_bytes().to_vec(), Some(vec![7; 300]))]).await.unwrap();
-        times.push(began.elapsed());
-    }
-    report("commit, 300 bytes, flushed and synced", times)
+    report("echo over TLS", thread.join().unwrap()).median
 }
 
 /// Journaled calls of a script, one after the other.
@@ -82,7 +67,7 @@ async fn alone(mesh: &Mesh, count: usize) -> Duration {
     );
     let stamps = stamps(mesh, &script).await;
     let times = stamps.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    report("journaled call, script to tool and back, alone", times)
+    report("journaled call, script to tool and back, alone", times).median
 }
 
 /// Journaled calls of a script, 64 in flight.
@@ -119,7 +104,7 @@ async fn chain(mesh: &Mesh, call: Duration, count: usize) {
     );
     let stamps = stamps(mesh, &script).await;
     let times = stamps.chunks(2).map(|pair| pair[1] - pair[0]).collect();
-    let chain = report("chain of ten dependent journaled calls", times);
+    let chain = report("chain of ten dependent journaled calls", times).median;
     println!("  chain / call                                        {:.2}", ratio(chain, call));
 }
 
@@ -171,32 +156,5 @@ async fn stamps(mesh: &Mesh, script: &str) -> Vec<Duration> {
     let grant = GrantSpec::parse("probe", "probe", now_ms()).unwrap();
     let task = mesh.client.create_task(TaskSpec::script("bench", script).grant(grant)).await;
     let Value::List(stamps) = task.unwrap().result().await.unwrap() else { panic!("no list") };
-    let nanos = |stamp: Value| match stamp {
-        Value::Integer(nanos) => Duration::from_nanos(u64::try_from(nanos).unwrap()),
-        other => panic!("{other:?}"),
-    };
-    stamps.into_iter().map(nanos).collect()
-}
-
-/// Resident memory of a process, in bytes.
-fn resident(id: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
-}
-
-/// Prints median and 99th percentile, and gives the median.
-fn report(what: &str, mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    let (median, slow) = (times[times.len() / 2], times[times.len() * 99 / 100]);
-    println!("{what:<53} p50 {}  p99 {}", shown(median), shown(slow));
-    median
-}
-
-fn shown(time: Duration) -> String {
-    format!("{:.0} us", time.as_secs_f64() * 1e6)
-}
-
-fn ratio(one: Duration, other: Duration) -> f64 {
-    one.as_secs_f64() / other.as_secs_f64()
+    stamps.iter().map(time_of).collect()
 }

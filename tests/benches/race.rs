@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use remit_client::{GrantSpec, TaskHandle, TaskSpec, Value};
+use remit_tests::figures::is_quick;
 use remit_tests::mesh::{Mesh, now_ms};
 use remit_tests::process::kill;
 
@@ -46,11 +47,9 @@ struct Size {
 }
 
 fn main() {
-    // `cargo test --benches` runs this as well: it must be quick there.
-    let quick = !std::env::args().any(|arg| arg == "--bench");
+    let quick = is_quick();
     let size = if quick { Size { tasks: 5, steps: 10 } } else { Size { tasks: 50, steps: 10 } };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    println!("profile: {}", if cfg!(debug_assertions) { "debug" } else { "release" });
     for victims in [Victims::Everyone, Victims::Orchestrator] {
         runtime.block_on(race(victims, &size));
     }

@@ -9,25 +9,23 @@ use std::time::{Duration, Instant};
 use remit_client::{Client, GrantSpec, RefSpec, Reference, TaskSpec};
 use remit_core::grant::text::parse_caveat;
 use remit_core::reference::{Home, HostKey};
+use remit_tests::figures::{commit, is_quick, report, shown};
 use remit_tests::mesh::{Mesh, now_ms};
-use remit_vat::disk::Disk;
 
 /// How many links a holder appended.
 const LINKS: [usize; 3] = [1, 3, 8];
 
 #[tokio::main(flavor = "multi_thread")]
 async fn main() {
-    // `cargo test --benches` runs this as well: it must be quick there.
-    let quick = !std::env::args().any(|arg| arg == "--bench");
+    let quick = is_quick();
     let scale = if quick { 50 } else { 1 };
-    println!("profile: {}", if cfg!(debug_assertions) { "debug" } else { "release" });
     for links in LINKS {
         verify(links, 5_000 / scale);
     }
     let mesh = Mesh::start(0).await;
     let echo = echo(&mesh.client, 2_000 / scale).await;
     let commit = commit(1_000 / scale).await;
-    println!("floor: an echo and a commit                  {}", shown(echo + commit));
+    println!("floor: an echo and a commit                           {}", shown(echo + commit));
     for links in LINKS {
         restore(&mesh.client, links, 500 / scale).await;
     }
@@ -63,20 +61,7 @@ async fn echo(client: &Client, count: usize) -> Duration {
         client.health().await.unwrap();
         times.push(began.elapsed());
     }
-    report("a question and its answer, over TLS", times)
-}
-
-/// Lone durable writes of 300 bytes.
-async fn commit(count: usize) -> Duration {
-    let dir = tempfile::tempdir().unwrap();
-    let disk = Disk::open(dir.path(), 16 << 20).unwrap();
-    let mut times = Vec::with_capacity(count);
-    for number in 0..count {
-        let began = Instant::now();
-        disk.commit(vec![(number.to_be_bytes().to_vec(), Some(vec![7; 300]))]).await.unwrap();
-        times.push(began.elapsed());
-    }
-    report("commit, 300 bytes, flushed and synced", times)
+    report("a question and its answer, over TLS", times).median
 }
 
 /// From a reference in hand to an object that answers: the first time, when its grants are made, and
@@ -102,15 +87,4 @@ async fn restore(client: &Client, links: usize, count: usize) {
     }
     report(&format!("restore, {links} links, the first time"), first);
     report(&format!("restore, {links} links, again"), again);
-}
-
-fn report(what: &str, mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    let at = |percent: usize| times[(times.len() - 1) * percent / 100];
-    println!("{what:<44} p50 {}, p99 {}", shown(at(50)), shown(at(99)));
-    at(50)
-}
-
-fn shown(time: Duration) -> String {
-    format!("{:.1} us", time.as_secs_f64() * 1e6)
 }

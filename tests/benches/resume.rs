@@ -13,6 +13,7 @@ use remit_core::status::Status;
 use remit_core::{EventNumber, InputId, TaskId, Value};
 use remit_orchestrator::journal::recovery::{recover, take_snapshot};
 use remit_orchestrator::journal::{Journal, SledJournal, TaskHead};
+use remit_tests::figures::is_quick;
 use remit_tests::mesh::{Mesh, now_ms};
 use remit_vat::disk::Disk;
 
@@ -20,14 +21,12 @@ const TENANT: &str = "default";
 
 #[tokio::main(flavor = "multi_thread")]
 async fn main() {
-    // `cargo test --benches` runs this as well: it must be quick there.
-    let quick = !std::env::args().any(|arg| arg == "--bench");
+    let quick = is_quick();
     let count = if quick { 5_000 } else { 100_000 };
     let dir = tempfile::tempdir().unwrap();
     let task = TaskId::new(now_ms(), [7; 10]);
     let journal = SledJournal::new(Disk::open(dir.path(), 64 << 20).unwrap());
     fill(&journal, task, count).await;
-    println!("profile: {}", if cfg!(debug_assertions) { "debug" } else { "release" });
     let (all, from) = resumed(&journal, task);
     assert_eq!(from, 0);
     println!("{count} events, all folded            {} ms", all.as_millis());

@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use remit_client::{Fact, GrantSpec, TaskHandle, TaskSpec, Value};
+use remit_tests::figures::{is_quick, report};
 use remit_tests::following::{AT_MOST, until};
 use remit_tests::mesh::{Mesh, now_ms};
 use remit_tests::monotonic;
@@ -54,10 +55,8 @@ const WAYS: [Way; 3] = [
 
 #[tokio::main(flavor = "multi_thread")]
 async fn main() {
-    // `cargo test --benches` runs this as well: it must be quick there.
-    let quick = !std::env::args().any(|arg| arg == "--bench");
+    let quick = is_quick();
     let rounds = if quick { 3 } else { 250 };
-    println!("profile: {}", if cfg!(debug_assertions) { "debug" } else { "release" });
     println!("{rounds} rounds each, from the acknowledgement to the first refusal that was seen");
     let mesh = Mesh::start(1).await;
     report("one more call, with which a script tells the time", told(&mesh, rounds).await);
@@ -66,7 +65,7 @@ async fn main() {
         for number in 0..rounds {
             times.push(round(&mesh, way, number).await);
         }
-        let slow = report(way.name, times);
+        let slow = report(way.name, times).slow;
         assert!(quick || slow < BOUND, "{}: p99 is {slow:?}", way.name);
     }
 }
@@ -145,16 +144,4 @@ fn time(stamp: &Value) -> Duration {
         Value::Integer(micros) => Duration::from_micros(u64::try_from(*micros).unwrap()),
         other => panic!("{other:?}"),
     }
-}
-
-/// Prints median and 99th percentile, and gives the latter.
-fn report(what: &str, mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    let at = |percent: usize| times[(times.len() - 1) * percent / 100];
-    println!("{what:<53} p50 {}  p99 {}", shown(at(50)), shown(at(99)));
-    at(99)
-}
-
-fn shown(time: Duration) -> String {
-    format!("{:.2} ms", time.as_secs_f64() * 1e3)
 }

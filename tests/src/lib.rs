@@ -10,6 +10,7 @@
 
 pub mod binary;
 pub mod chaos;
+pub mod figures;
 pub mod fleet;
 pub mod following;
 pub mod looking;

@@ -3,7 +3,8 @@
 //! One file per invariant: `acknowledged`, `intents`, `attempts`, `completed`, `cursors` and
 //! `settling`. The orchestrator and the tool node are the real ones, on disks in memory that lose
 //! what was not flushed; agents and clients are small programs that speak to them over turmoil's
-//! network. `REMIT_SEEDS=100000` lives as many worlds, `REMIT_SEED=n` the one of that seed.
+//! network. `REMIT_SEEDS=10000` lives as many worlds, from that of `REMIT_FIRST_SEED` on,
+//! `REMIT_SEED=n` the one of that seed.
 
 #![expect(
     clippy::unwrap_used,

@@ -53,11 +53,15 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap())
 }
 
-/// The seeds: `REMIT_SEED` alone, or as many as `REMIT_SEEDS` says, or 1,000.
+/// The seeds: `REMIT_SEED` alone, or from `REMIT_FIRST_SEED`, or 0, on as many as `REMIT_SEEDS` says,
+/// or 1,000.
 fn seeds() -> std::ops::Range<u64> {
     match number("REMIT_SEED") {
         Some(one) => one..one + 1,
-        None => 0..number("REMIT_SEEDS").unwrap_or(1_000),
+        None => {
+            let first = number("REMIT_FIRST_SEED").unwrap_or(0);
+            first..first + number("REMIT_SEEDS").unwrap_or(1_000)
+        }
     }
 }
 

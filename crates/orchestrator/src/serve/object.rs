@@ -148,33 +148,31 @@ impl Membrane {
             return Err(Failure::new(Code::Limit, why));
         }
         let key = params.get_key().unwrap_or_default();
-        let mut delegate = None;
-        let call = match self.via {
-            Via::Call(_) => owner.with(|task| task.next_lent()),
-            Via::Grant(grant) => {
-                let key =
-                    if key.is_empty() { rand::random::<[u8; 24]>().to_vec() } else { key.to_vec() };
-                if key.len() > remit_core::limits::MAX_NAME_BYTES {
-                    let why =
-                        format!("a key of more than {} bytes", remit_core::limits::MAX_NAME_BYTES);
-                    return Err(Failure::new(Code::Limit, why));
-                }
-                let call = owner.with(|task| {
-                    task.delegated_call(grant, &key).unwrap_or_else(|| task.next_lent())
-                });
-                delegate = Some(Delegate { grant, key });
-                call
-            }
-            Via::Agent => {
+        let delegate = match self.via {
+            Via::Grant(grant) => Some(Delegate { grant, key: key_of_delegate(key)? }),
+            Via::Agent | Via::Call(_) => None,
+        };
+        let given = Rc::new(given);
+        let ids = self.identify(owner, delegate.as_ref(), &given).await?;
+        // From here until the call is recorded nothing is waited for: the next number is its own.
+        let call = match (self.via, &delegate) {
+            (Via::Agent, _) => {
                 let number = <[u8; 8]>::try_from(key).map_err(|_| {
                     let why = "the key of an agent's call is its number, eight bytes";
                     Failure::new(Code::InvalidArgument, why)
                 })?;
                 CallNumber(u64::from_be_bytes(number))
             }
+            (_, delegate) => owner.with(|task| {
+                let known = delegate.as_ref().and_then(|d| task.delegated_call(d.grant, &d.key));
+                known.unwrap_or_else(|| task.next_lent())
+            }),
         };
-        let given = Rc::new(given);
-        let ids = self.identify(owner, (call, delegate.as_ref()), &given).await?;
+        if ids.contains(&None) {
+            owner.membranes().guests.borrow_mut().set(call, &given);
+        }
+        let ids: Vec<_> =
+            (0..).zip(ids).map(|(at, id)| id.unwrap_or(ObjectId::Guest(call, at))).collect();
         let args = args.try_map(&mut |index| {
             ids.get(index as usize).copied().ok_or_else(|| {
                 Failure::new(Code::InvalidArgument, "an object that is not in the message")
@@ -195,29 +193,27 @@ impl Membrane {
         Ok((command, given))
     }
 
-    /// What the objects in the arguments of a call are to the task.
+    /// What the objects in the arguments of a call are to the task; `None`: a guest.
     async fn identify(
         &self,
         owner: &Rc<Owner>,
-        (call, delegate): (CallNumber, Option<&Delegate>),
+        delegate: Option<&Delegate>,
         given: &Given,
-    ) -> Result<Vec<ObjectId>, Failure> {
+    ) -> Result<Vec<Option<ObjectId>>, Failure> {
         let mut ids = Vec::with_capacity(given.len());
-        for (client, index) in given.iter().zip(0..) {
-            let id = match (owner.membranes().known(client.clone(), self).await, delegate) {
-                (Some(own), _) => own,
-                (None, Some(delegate))
-                    if owner.is_guest(client, delegate.grant, &delegate.key).await =>
-                {
-                    owner.membranes().guests.borrow_mut().set(call, given);
-                    ObjectId::Guest(call, index)
+        for client in given.iter() {
+            let own = owner.membranes().known(client.clone(), self).await;
+            let may_come = match delegate {
+                Some(delegate) if own.is_none() => {
+                    owner.is_guest(client, delegate.grant, &delegate.key).await
                 }
-                _ => {
-                    let why = "an object in the arguments is none that the task holds";
-                    return Err(Failure::new(Code::InvalidArgument, why));
-                }
+                _ => own.is_some(),
             };
-            ids.push(id);
+            if !may_come {
+                let why = "an object in the arguments is none that the task holds";
+                return Err(Failure::new(Code::InvalidArgument, why));
+            }
+            ids.push(own);
         }
         Ok(ids)
     }
@@ -231,6 +227,7 @@ impl Membrane {
         crash::point(Step::Received, "call");
         if self.via != Via::Agent {
             owner.unpaused().await;
+            owner.decided(self.object).await?;
         }
         let params = params.get().map_err(|error| Failure::from(wire::Malformed::from(error)))?;
         // What is given is kept until the answer is on its way.
@@ -238,9 +235,10 @@ impl Membrane {
         let call = command.call;
         if self.via == Via::Agent {
             owner.ask(self.attempt, call)?;
+            // Nothing can be said of an object before a person has decided on the call that returns
+            // it.
+            owner.decided(self.object).await?;
         }
-        // Nothing can be said of an object before a person has decided on the call that returns it.
-        owner.decided(self.object).await?;
         let recorded = match owner.check_pin(&command) {
             Ok(()) => owner.record(&command.into()),
             Err(changed) => owner.record(&Command::RefuseCall(Box::new((command, changed)))),
@@ -364,6 +362,15 @@ impl object::Server for Membrane {
         results.get().set_interface(&interface);
         Ok(())
     }
+}
+
+/// The key of a call by somebody else; one of its own for a call that has none.
+fn key_of_delegate(key: &[u8]) -> Result<Vec<u8>, Failure> {
+    if key.len() > remit_core::limits::MAX_NAME_BYTES {
+        let why = format!("a key of more than {} bytes", remit_core::limits::MAX_NAME_BYTES);
+        return Err(Failure::new(Code::Limit, why));
+    }
+    Ok(if key.is_empty() { rand::random::<[u8; 24]>().to_vec() } else { key.to_vec() })
 }
 
 /// Whether calls may be pipelined on what the call will return: it says that it returns an object,

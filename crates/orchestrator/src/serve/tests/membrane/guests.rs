@@ -10,8 +10,10 @@ use remit_schema::task_capnp::task_context;
 use remit_vat::wire;
 
 use super::super::lab::{
-    Lab, Site, attenuate, call, create, granted, lend, over_both, revoke, said, spawn, with,
+    Lab, Site, attenuate, call, create, create_with, granted, lend, over_both, revoke, said, spawn,
+    with,
 };
+use super::super::questions::{approve, questions};
 use crate::owner::{Owner, TaskKey};
 
 /// A task at work, with a `lab` and `tasks` that it was granted or passed.
@@ -24,7 +26,10 @@ struct Member {
 
 impl Member {
     async fn first(lab: &Lab, site: &Site) -> Self {
-        let owner = create(site).await;
+        Self::of(create(site).await, lab, site).await
+    }
+
+    async fn of(owner: Rc<Owner>, lab: &Lab, site: &Site) -> Self {
         let (context, held) = lab.attempt(site).await;
         let tasks = granted(&context, 1).await;
         Self { owner, _context: context, lab: held, tasks }
@@ -174,6 +179,62 @@ async fn what_another_task_holds_is_no_guest() {
             assert_eq!(said(request.send()).await.unwrap_err().code, Code::InvalidArgument);
         }
         assert!(lab.seen.borrow().is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn calls_that_wait_for_a_person_side_by_side_keep_each_its_own_guests() {
+    over_both(|lab| async move {
+        let inner = lab.liar(|heard, _| {
+            async move {
+                if let Some(lent) = heard.lent.into_iter().next() {
+                    drop(said(call(&lent, 0, "look")).await);
+                }
+                Ok(())
+            }
+            .boxed_local()
+        });
+        lab.lies(move |heard, mut results| {
+            if heard.method == "open" {
+                results.get().set_object(inner.clone());
+            }
+            async { Ok(()) }.boxed_local()
+        });
+        let site = lab.start();
+        let parent = Member::of(create_with(&site, "lab?requiresApproval=open").await, &lab, &site);
+        let parent = parent.await;
+        let one = parent.spawns(1, &lab, &site).await;
+        let two = parent.spawns(2, &lab, &site).await;
+        let mut waiting = Vec::new();
+        let (mut kept, mut uses) = (Vec::new(), Vec::new());
+        for member in [&one, &two] {
+            let opened = call(&member.lab, 1, "open");
+            let object = opened.pipeline.get_object();
+            waiting.push(tokio::task::spawn_local(said(opened)));
+            uses.push(tokio::task::spawn_local(said(lend(&object, 2, "use", &member.lab))));
+            kept.push(object);
+        }
+        questions(&parent.owner, 2).await;
+        // Both uses have come as far as they can before the decision.
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
+        }
+        let held: Vec<_> = parent.owner.with(|task| {
+            task.questions().iter().map(remit_core::task::Question::operation).collect()
+        });
+        for call in held {
+            approve(&parent.owner, call.0).await.unwrap();
+        }
+        for promise in waiting.into_iter().chain(uses) {
+            promise.await.unwrap().unwrap();
+        }
+        for member in [&one, &two] {
+            let lent = member.owner.with(|task| {
+                task.operations().filter(|(number, _)| *number >= CallNumber::FIRST_LENT).count()
+            });
+            assert_eq!(lent, 1, "each was lent its own");
+        }
     })
     .await;
 }

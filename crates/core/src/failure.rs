@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::limits::MAX_FAILURE_BYTES;
+
 /// What kind of failure it is. The set is closed: a caller may match on all of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Code {
@@ -104,6 +106,17 @@ impl Failure {
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = detail.into();
+        self
+    }
+
+    /// As much of the failure as is kept: it may quote what a peer sent.
+    #[must_use]
+    pub fn bounded(mut self) -> Self {
+        for text in [&mut self.message, &mut self.detail] {
+            let most = MAX_FAILURE_BYTES.min(text.len());
+            let at = (0..=most).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+            text.truncate(at);
+        }
         self
     }
 }

@@ -23,6 +23,13 @@ pub const MAX_WAITING_INPUTS: usize = 1_000;
 /// Bytes of one value that is recorded: it is read back on every replay.
 pub const MAX_VALUE_BYTES: usize = 4 << 20;
 
+/// Bytes of all values that a task holds: arguments, results and inputs stay in memory while it
+/// runs, for a replay asks for them again.
+pub const MAX_HELD_BYTES: u64 = 512 << 20;
+
+/// Bytes of the message of a failure, and of its detail: what ended a task stands in lists.
+pub const MAX_FAILURE_BYTES: usize = 16 << 10;
+
 /// Bytes of one line of output; the rest of the line is cut off.
 pub const MAX_LINE_BYTES: usize = 16 << 10;
 

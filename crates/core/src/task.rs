@@ -21,6 +21,7 @@ mod operation;
 mod pin;
 mod power;
 mod refusal;
+mod room;
 mod settle;
 mod words;
 
@@ -95,6 +96,9 @@ pub struct Task {
     /// Values of calls that are with the tool node.
     #[serde(default)]
     kept: BTreeMap<CallNumber, Kept>,
+    /// Bytes of the values that it keeps in memory.
+    #[serde(default)]
+    held_bytes: u64,
 }
 
 /// Which event it was.

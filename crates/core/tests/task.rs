@@ -16,5 +16,7 @@ mod decisions;
 mod journal;
 #[path = "property/config.rs"]
 mod property;
+#[path = "task/room.rs"]
+mod room;
 #[path = "task/world.rs"]
 mod world;

@@ -73,6 +73,7 @@ impl Task {
             control: super::control::Control::default(),
             asked: super::asked::Asked::default(),
             kept: BTreeMap::new(),
+            held_bytes: 0,
         })
     }
 
@@ -200,7 +201,9 @@ impl Task {
             self.operations.get(&call)
             && request.digest == *digest
         {
-            self.operations.remove(&call);
+            if let Some(held) = self.operations.remove(&call) {
+                self.let_go(&held);
+            }
             self.asked.held.remove(&call);
         }
     }
@@ -284,6 +287,7 @@ impl Task {
         let operation =
             Operation::Call { request: Arc::new(request.clone()), state: CallState::Requested };
         self.add_operation(request.call, operation)?;
+        self.hold_value(&request.args);
         self.note_delegate(request.delegate.as_ref(), request.call);
         self.open.insert(request.call);
         self.asked.sent.insert(request.call, at.time_ms);
@@ -309,6 +313,9 @@ impl Task {
             Some(Operation::Call { state, request }) => {
                 *state = CallState::Completed(Arc::new(outcome.clone()), at);
                 let request = Arc::clone(request);
+                if let Outcome::Value { value, .. } = outcome {
+                    self.hold_value(value);
+                }
                 let elsewhere = self.kept.get(&call).map(|kept| kept.bytes);
                 self.charge_outcome(&request, (outcome, elsewhere), cost);
                 let cost = request.charged(outcome, cost);

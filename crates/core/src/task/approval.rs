@@ -237,6 +237,7 @@ impl Task {
         }
         let request = Arc::new(asked.request.clone());
         self.add_operation(call, Operation::Call { request, state: CallState::Held })?;
+        self.hold_value(&asked.request.args);
         self.note_delegate(asked.request.delegate.as_ref(), call);
         let hold = Hold {
             caveat: asked.caveat.clone(),

@@ -76,7 +76,7 @@ impl Task {
             let why = format!("the task does not hold {}", call.object);
             return Err(Failure::new(Code::ObjectLost, why).into());
         };
-        let denied = |failure| {
+        let denied = |failure: Failure| {
             Fact::CallDenied(Box::new(CallDenied {
                 call: call.call,
                 attempt: call.attempt,
@@ -84,7 +84,7 @@ impl Task {
                 method: call.method.clone(),
                 digest,
                 grant,
-                failure,
+                failure: failure.bounded(),
                 through: call.through,
                 delegate: call.delegate.clone(),
             }))
@@ -94,6 +94,7 @@ impl Task {
             return Ok(Decision::Record(vec![fact]));
         }
         let allowed = match changed {
+            _ if let Err(full) = self.check_room(&call.args) => Err(full),
             Some(failure) => {
                 self.check_usable(call.object, grant).and_then(|()| Err(failure.clone()))
             }

@@ -195,7 +195,7 @@ impl Task {
         if self.ending.is_some() || self.cancelling().is_some() {
             return Decision::Recorded;
         }
-        let cancel = CancelRequested { why: why.clone(), who: who.to_owned() };
+        let cancel = CancelRequested { why: why.clone().bounded(), who: who.to_owned() };
         let reason =
             if why.code == Code::Cancelled { "the task is cancelled" } else { &why.message };
         let over =
@@ -349,7 +349,11 @@ impl Task {
         let mut steers: BTreeSet<InputId> = self.steers.drain(..).collect();
         for number in &dropped {
             let request = self.request(*number).cloned();
-            match self.operations.remove(number) {
+            let operation = self.operations.remove(number);
+            if let Some(operation) = &operation {
+                self.let_go(operation);
+            }
+            match operation {
                 Some(Operation::Input { delivered: Some((input, _)) }) => {
                     inputs.insert(input);
                 }

@@ -60,7 +60,7 @@ impl Task {
                 _ => return Ok(Decision::Recorded),
             },
             Command::Fail(failure) => {
-                self.ending_with("the task failed", Fact::TaskFailed(failure.clone()))?
+                self.ending_with("the task failed", Fact::TaskFailed(failure.clone().bounded()))?
             }
             Command::Cancel { reason } => {
                 if self.ending.is_some() {
@@ -127,7 +127,12 @@ impl Task {
     ) -> Decision {
         match self.operations.get(&call) {
             Some(Operation::Call { state: CallState::Requested | CallState::Unknown, .. }) => {
-                let outcome = self.confined(call, bounded(outcome));
+                let outcome = match self.confined(call, bounded(outcome)) {
+                    Outcome::Value { value, .. } if let Err(full) = self.check_room(&value) => {
+                        Outcome::Failure(full)
+                    }
+                    outcome => outcome,
+                };
                 Decision::Record(vec![Fact::CallCompleted { call, outcome, cost }])
             }
             _ => Decision::Recorded,
@@ -257,6 +262,7 @@ pub(super) fn bounded(outcome: &Outcome) -> Outcome {
                 ),
             ))
         }
-        outcome => outcome.clone(),
+        Outcome::Failure(failure) => Outcome::Failure(failure.clone().bounded()),
+        outcome @ Outcome::Value { .. } => outcome.clone(),
     }
 }

@@ -49,6 +49,7 @@ impl Task {
             );
             return Err(Failure::new(Code::Limit, why).into());
         }
+        self.check_room(value)?;
         let input = self.last_input().next();
         let accepted = Fact::InputAccepted {
             input,
@@ -130,6 +131,7 @@ impl Task {
         if !key.is_empty() {
             self.keys.insert(key.to_owned(), input);
         }
+        self.hold_value(value);
         self.inputs.insert(input, value.clone());
         let line = if steer { &mut self.steers } else { &mut self.undelivered };
         line.push_back(input);

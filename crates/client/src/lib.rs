@@ -20,6 +20,8 @@
 //! # }
 //! ```
 
+#![warn(clippy::missing_errors_doc)]
+
 mod authority;
 mod client;
 mod error;

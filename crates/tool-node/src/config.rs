@@ -72,7 +72,10 @@ struct Source {
 pub struct BadConfig(String);
 
 impl Config {
-    /// Reads the file at `path`. Relative paths in it are taken from its own folder.
+    /// Reads the file at `path`, of at most 1 MiB. Relative paths in it are taken from its own folder.
+    ///
+    /// # Errors
+    /// It cannot be read, or as of [`parse`](Self::parse).
     pub fn read(path: &Path) -> Result<Self, BadConfig> {
         let bad = |e: std::io::Error| {
             BadConfig(format!("the configuration {} cannot be read: {e}", path.display()))
@@ -84,6 +87,9 @@ impl Config {
     }
 
     /// Reads `text` as if it stood in a file at `path`.
+    ///
+    /// # Errors
+    /// It is no TOML, or has what no tool knows; the message names file and line.
     pub fn parse(path: &Path, text: String) -> Result<Self, BadConfig> {
         let mut config: Self = toml::from_str(&text)
             .map_err(|e| BadConfig(format!("{}: {e}", path.display()).trim_end().to_owned()))?;
@@ -102,6 +108,10 @@ impl Config {
     }
 
     /// The tools, as configured, and the labels.
+    ///
+    /// # Errors
+    /// A section asks for what cannot be, for example a root that is not there, or two tools have one
+    /// name; the message names file and line.
     pub fn open(self) -> Result<(Vec<Tool>, Vec<String>), BadConfig> {
         let mut opening = Opening { source: self.source, names: HashSet::new(), tools: Vec::new() };
         opening.open(self.fs, fs::tool)?;

@@ -40,9 +40,15 @@ pub struct Ledger {
 /// Where a ledger keeps its records: a disk, or what a simulation has in its place.
 pub trait Store {
     /// The value of a key.
+    ///
+    /// # Errors
+    /// The medium cannot be read.
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, DiskError>;
 
     /// Up to `limit` pairs whose keys begin with `prefix` and are at or after `from`, in order.
+    ///
+    /// # Errors
+    /// The medium cannot be read.
     fn scan(&self, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<Pair>, DiskError>;
 
     /// Applies all of `writes` at once, durably when it answers. They take effect in the order of
@@ -91,6 +97,9 @@ const FLOOR: &[u8] = b"f";
 
 impl Ledger {
     /// Opens the ledger in `dir`, making it at first.
+    ///
+    /// # Errors
+    /// The folder cannot be read or written, or another node has it.
     pub async fn open(dir: &Path) -> Result<Self, DiskError> {
         let dir = dir.to_owned();
         let opened = offload(move || {
@@ -108,6 +117,9 @@ impl Ledger {
     }
 
     /// The ledger in `store`.
+    ///
+    /// # Errors
+    /// The store cannot be read.
     pub fn over(store: Rc<dyn Store>) -> Result<Self, DiskError> {
         let order = RefCell::new(read_order(&*store)?);
         Ok(Self { store, order })
@@ -119,6 +131,9 @@ impl Ledger {
     }
 
     /// Forgets a call, durably, as though it had never begun.
+    ///
+    /// # Errors
+    /// It cannot be written.
     pub async fn forget(&self, key: &[u8]) -> Result<(), DiskError> {
         let mut writes = vec![(record_key(key), None)];
         {
@@ -131,6 +146,9 @@ impl Ledger {
     }
 
     /// What is known of the call with this key.
+    ///
+    /// # Errors
+    /// It cannot be read, or what is recorded is damaged.
     pub fn look_up(&self, key: &[u8]) -> Result<CallState, DiskError> {
         match self.store.get(&record_key(key))? {
             None => Ok(CallState::NeverStarted),
@@ -140,11 +158,17 @@ impl Ledger {
     }
 
     /// Records, durably, that the call begins.
+    ///
+    /// # Errors
+    /// It cannot be written: the call must not begin.
     pub async fn started(&self, key: &[u8]) -> Result<(), DiskError> {
         self.record(key, &CallState::Started).await
     }
 
-    /// Records, durably, how the call ended and what it cost.
+    /// Records, durably, how the call ended and what it cost, in units of the tool's own.
+    ///
+    /// # Errors
+    /// It cannot be written; what was recorded before stands.
     pub async fn completed(
         &self,
         key: &[u8],

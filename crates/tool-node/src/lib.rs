@@ -4,6 +4,8 @@
 //! became of every call so that none is done twice. Not for: deciding who may call what, which is the
 //! task owner's membrane, and not for credentials of agents: a secret stays in the node that uses it.
 
+#![warn(clippy::missing_errors_doc)]
+
 mod calls;
 pub mod config;
 mod introductions;

@@ -52,7 +52,11 @@ pub enum CannotServe {
     Ledger(#[from] DiskError),
 }
 
-/// Serves `node` to the mesh of `member` until `shutdown`, then lets calls in flight end.
+/// Serves `node` to the mesh of `member` until `shutdown`, then lets calls in flight end, for ten
+/// seconds at most. A connection that is lost is made again. Runs on a vat: see [`main_with`] for a
+/// program that is nothing but a node.
+///
+/// [`main_with`]: crate::main_with
 pub async fn run(member: &Member, node: &Rc<Node>, shutdown: impl Future<Output = ()>) {
     let stop = CancellationToken::new();
     let stay = member.stay(&stop, |port: tool_node_port::Client, connection| {
@@ -82,6 +86,10 @@ pub async fn run(member: &Member, node: &Rc<Node>, shutdown: impl Future<Output 
 impl Node {
     /// A node that serves `tools` and keeps its ledger in the folder `ledger`. `labels` say what
     /// the node has, for people and for placement.
+    ///
+    /// # Errors
+    /// [`CannotServe::Tool`] if a tool is not well described; [`CannotServe::Ledger`] if the folder
+    /// cannot be opened or another node has it.
     pub async fn open(
         tools: Vec<Tool>,
         labels: Vec<String>,
@@ -92,6 +100,9 @@ impl Node {
     }
 
     /// As [`Node::open`], with a ledger that is open already.
+    ///
+    /// # Errors
+    /// A tool is not well described.
     pub fn with(tools: Vec<Tool>, labels: Vec<String>, ledger: Ledger) -> Result<Self, BadTool> {
         let tools = tools.into_iter().map(Tool::open).collect::<Result<Rc<[_]>, _>>()?;
         let (output, pieces) = Output::channel();
@@ -112,6 +123,9 @@ impl Node {
 
     /// Lets agent nodes that the orchestrator introduces dial in at `listener`, which they reach at
     /// `address` (host:port), and keeps in the folder `bodies` what they then get.
+    ///
+    /// # Errors
+    /// [`CannotServe::Ledger`] if `bodies` cannot be opened.
     pub async fn listening(
         mut self,
         listener: TcpListener,
@@ -125,6 +139,9 @@ impl Node {
     }
 
     /// Serves an agent node whose identity was verified, over a stream that begins with its ticket.
+    ///
+    /// # Errors
+    /// The ticket is unknown, was used, is too old or was made for somebody else.
     pub async fn serve_introduced<S>(
         &self,
         stream: S,
@@ -137,6 +154,9 @@ impl Node {
     }
 
     /// Registers over one connection and serves it until it ends.
+    ///
+    /// # Errors
+    /// What the orchestrator said of the registration, or `unavailable` if it said nothing.
     pub async fn serve(
         &self,
         port: &tool_node_port::Client,

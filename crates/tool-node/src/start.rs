@@ -49,6 +49,9 @@ pub struct CannotStart(String);
 
 impl Arguments {
     /// Reads a command line without the program's name.
+    ///
+    /// # Errors
+    /// A flag that is not known, or one without its value; the message says how to call it.
     pub fn parse(line: impl IntoIterator<Item = String>) -> Result<Self, CannotStart> {
         let mut arguments = Self { dir: ".remit-tool".into(), ..Self::default() };
         let mut line = line.into_iter();
@@ -71,6 +74,9 @@ impl Arguments {
     }
 
     /// The node that the command line speaks of, with these tools.
+    ///
+    /// # Errors
+    /// As of [`Node::open`], or it cannot listen where it is to.
     pub async fn node(&self, tools: Vec<Tool>) -> Result<Node, CannotStart> {
         let failed = |error: CannotServe| CannotStart(error.to_string());
         let node = Node::open(tools, self.labels.clone(), &self.dir.join("ledger")).await;
@@ -87,6 +93,9 @@ impl Arguments {
     }
 
     /// The member that the command line speaks of. Redeems the invite if it is not one yet.
+    ///
+    /// # Errors
+    /// The line is no invite or was refused; there is neither an invite nor a credential.
     pub async fn member(&self) -> Result<Member, CannotStart> {
         let invite = self.join.as_deref().map(str::parse::<Invite>).transpose();
         let invite = invite.map_err(|e| CannotStart(e.to_string()))?;

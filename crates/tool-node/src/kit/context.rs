@@ -11,6 +11,30 @@ use tokio_util::sync::CancellationToken;
 use crate::limits;
 
 /// One call, as its method sees it.
+///
+/// ```
+/// use std::rc::Rc;
+///
+/// use remit_tool_node::kit::{CallContext, Failure, NoArgs, fail};
+/// # struct Model;
+/// # impl Model { async fn next(&self) -> Option<String> { None } }
+/// async fn generate(model: Rc<Model>, _: NoArgs, call: CallContext) -> Result<String, Failure> {
+///     let mut whole = String::new();
+///     loop {
+///         tokio::select! {
+///             () = call.cancelled() => return Err(fail::cancelled("stopped half-way")),
+///             piece = model.next() => match piece {
+///                 Some(piece) => {
+///                     call.emit(&piece);
+///                     call.charge(1);
+///                     whole.push_str(&piece);
+///                 }
+///                 None => return Ok(whole),
+///             },
+///         }
+///     }
+/// }
+/// ```
 #[derive(Clone)]
 pub struct CallContext {
     key: Rc<[u8]>,

@@ -17,6 +17,28 @@ const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// `value` as a `T`; objects in it are numbers into `objects`. A value that does not fit is an
 /// `invalid-argument` whose detail is the path of the argument, for example `filter.days[2]`.
+///
+/// A float that is a whole number serves as an integer, since scripts know one kind of number; null
+/// serves as `None`; text is no number, and bytes are no text.
+///
+/// ```
+/// use remit_tool_node::kit::{Value, decode};
+///
+/// #[derive(serde::Deserialize)]
+/// struct Filter {
+///     days: Vec<u8>,
+/// }
+///
+/// let filter = |last| {
+///     let days = Value::List(vec![Value::Integer(1), last]);
+///     decode::<Filter>(Value::Fields(vec![("days".into(), days)]), Vec::new())
+/// };
+/// assert_eq!(filter(Value::Float(2.0)).unwrap().days, [1, 2]);
+/// assert_eq!(filter(Value::Text("two".into())).err().unwrap().detail, "days[1]");
+/// ```
+///
+/// # Errors
+/// `invalid-argument`, for whoever called.
 pub fn decode<'de, T: Deserialize<'de>>(
     value: Value<u32>,
     objects: Vec<Remote>,

@@ -8,6 +8,23 @@ use serde::ser;
 
 /// `result` as a value. An `Option` that is `None` is null; a map needs keys that are text or
 /// numbers; an integer must fit 64 bits with a sign.
+///
+/// ```
+/// use remit_tool_node::kit::{Value, encode};
+///
+/// #[derive(serde::Serialize)]
+/// struct Sky {
+///     clear: bool,
+///     degrees: i32,
+/// }
+///
+/// let sky = encode(&Sky { clear: true, degrees: -3 }).unwrap();
+/// assert_eq!(sky.field("degrees"), Some(&Value::Integer(-3)));
+/// assert!(encode(&u64::MAX).is_err());
+/// ```
+///
+/// # Errors
+/// `failed` if the type cannot be a value: that is a mistake in the tool's code.
 pub fn encode<T: Serialize + ?Sized>(result: &T) -> Result<Value<u32>, Failure> {
     result.serialize(Encoder).map_err(|error| {
         Failure::new(Code::Failed, format!("the tool's result cannot be sent: {error}"))

@@ -1,4 +1,14 @@
 //! The failures that a tool's methods return, by what they ask of the caller.
+//!
+//! A script reads them as `error.code`, `error.message` and `error.detail`. The message is for a
+//! person or a model: what was asked, what was found, and what to do.
+//!
+//! ```
+//! use remit_tool_node::kit::{Code, fail};
+//!
+//! let failure = fail::invalid("days", "`days` is 9: at most 7 are known ahead");
+//! assert_eq!((failure.code, failure.detail.as_str()), (Code::InvalidArgument, "days"));
+//! ```
 
 use remit_core::{Code, Failure};
 

@@ -45,7 +45,12 @@ impl Handle {
     }
 
     /// Calls `method` with `args`: a struct or map for arguments by name, a tuple or list for
-    /// positions, `()` for none. Dropping the future drops the method.
+    /// positions, `()` for none. Dropping the future drops the method. Its output goes nowhere, and
+    /// its call has no key.
+    ///
+    /// # Errors
+    /// What the method failed with; `invalid-argument` if `args` do not fit it, with the path of the
+    /// one that does not; `not-found` if there is no such method.
     pub async fn call<A: Serialize + ?Sized>(
         &self,
         method: &str,
@@ -69,6 +74,9 @@ impl Answer {
     }
 
     /// The value as a type that serde reads.
+    ///
+    /// # Errors
+    /// `invalid-argument` if it is no such type.
     pub fn decode<T: DeserializeOwned>(self) -> Result<T, Failure> {
         decode(self.value, Vec::new())
     }

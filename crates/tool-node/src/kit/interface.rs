@@ -74,8 +74,10 @@ impl<T: 'static> Interface<T> {
         Self { untyped, of: PhantomData }
     }
 
-    /// Adds a method whose result is data. The arguments' fields, in their order, are the
-    /// parameters; [`NoArgs`](super::NoArgs) takes none.
+    /// Adds a method whose result is data, at most 4 MiB of it. The arguments' fields, in their
+    /// order, are the parameters: those of type `Option` and those with `#[serde(default)]` need not
+    /// be given, and the comments on them are what an agent reads. [`NoArgs`](super::NoArgs) takes
+    /// none. Arguments and result are described by JSON Schemas of draft 2020-12.
     #[must_use]
     pub fn method<A, R, F>(
         self,
@@ -95,6 +97,48 @@ impl<T: 'static> Interface<T> {
     }
 
     /// Adds a method that opens an object of type `U`, whose interface the tool describes as well.
+    /// An agent may call the object before it is there, in the same round trip, and may be granted
+    /// the object alone.
+    ///
+    /// ```
+    /// use std::rc::Rc;
+    ///
+    /// use remit_tool_node::kit::{CallContext, Failure, Interface, Method, NoArgs, Tool};
+    ///
+    /// struct Library;
+    /// struct Book(String);
+    ///
+    /// #[derive(serde::Deserialize, schemars::JsonSchema)]
+    /// struct Title {
+    ///     title: String,
+    /// }
+    ///
+    /// impl Library {
+    ///     async fn book(self: Rc<Self>, args: Title, _: CallContext) -> Result<Rc<Book>, Failure> {
+    ///         Ok(Rc::new(Book(args.title)))
+    ///     }
+    /// }
+    ///
+    /// impl Book {
+    ///     async fn title(self: Rc<Self>, _: NoArgs, _: CallContext) -> Result<String, Failure> {
+    ///         Ok(self.0.clone())
+    ///     }
+    /// }
+    ///
+    /// let library = Interface::new("Library", "All books.")
+    ///     .opens("book", Method::read_only("One book."), Library::book);
+    /// let book = Interface::new("Book", "A book.")
+    ///     .method("title", Method::read_only("What it is called."), Book::title);
+    /// let tool = Tool::new("library", "1.0.0", "Books to read.")
+    ///     .interface(library)
+    ///     .interface(book)
+    ///     .root(Rc::new(Library));
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let opened = tool.open().unwrap().handle().call("book", &("Ulysses",)).await.unwrap();
+    /// let title = opened.object().unwrap().call("title", &()).await.unwrap();
+    /// assert_eq!(title.decode::<String>().unwrap(), "Ulysses");
+    /// # });
+    /// ```
     #[must_use]
     pub fn opens<A, U, F>(
         self,

@@ -21,12 +21,25 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 pub struct RelPath(String);
 
 impl RelPath {
-    /// The path that `text` spells, cleaned. Absolute paths and those that climb out are refused.
+    /// The path that `text` spells, cleaned.
+    ///
+    /// # Errors
+    /// It is absolute, or climbs out by `..`.
     pub fn new(text: &str) -> Result<Self, path::BadPath> {
         path::join("", text).map(Self)
     }
 
     /// Seen from where `self` is seen, `below` seen from `self`.
+    ///
+    /// ```
+    /// # use remit_tool_node::kit::RelPath;
+    /// let (src, file) = (RelPath::new("src")?, RelPath::new("bin/main.rs")?);
+    /// assert_eq!(src.join(&file)?.as_str(), "src/bin/main.rs");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As of [`RelPath::new`]: the whole is too long.
     pub fn join(&self, below: &Self) -> Result<Self, path::BadPath> {
         path::join(&self.0, &below.0).map(Self)
     }

@@ -51,7 +51,13 @@ impl Remote {
     }
 
     /// Calls `method` with `args`: a struct or map for arguments by name, a tuple or list for
-    /// positions. Fails `timed-out` when no answer comes within a minute.
+    /// positions. The call is made on behalf of the one for which the object was lent; when that has
+    /// ended, it fails with `revoked`.
+    ///
+    /// # Errors
+    /// What the object, or the membrane in front of it, answered: `denied` with the caveat that
+    /// refused; `timed-out` if no answer came within a minute; `unavailable` if the connection was
+    /// lost.
     pub async fn call<A: Serialize + ?Sized>(
         &self,
         method: &str,
@@ -78,7 +84,10 @@ impl RemoteAnswer {
         &self.value
     }
 
-    /// The value as a type that serde reads.
+    /// The value as a type that serde reads; a field of type [`Remote`] is an object in it.
+    ///
+    /// # Errors
+    /// `invalid-argument` if it is no such type.
     pub fn decode<T: DeserializeOwned>(self) -> Result<T, Failure> {
         decode(self.value, self.objects)
     }

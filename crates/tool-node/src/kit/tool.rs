@@ -75,7 +75,8 @@ impl Tool {
     }
 
     /// Names the method of the root's interface that opens the path of a grant such as
-    /// `fs:crates/core`. It takes one path and opens an object.
+    /// `fs:crates/core`. Its first argument is a [`RelPath`](super::RelPath), and it
+    /// [`opens`](Interface::opens) an object. Without it such a grant is refused.
     #[must_use]
     pub fn descend(mut self, method: impl Into<String>) -> Self {
         self.manifest.descend = method.into();
@@ -83,6 +84,11 @@ impl Tool {
     }
 
     /// The tool, checked, ready to be served by a node or called in this process.
+    ///
+    /// # Errors
+    /// It has no root, or a root of a type that no interface describes; two interfaces have one name
+    /// or one type; two methods of an interface have one name; a method opens objects of a type that
+    /// no interface describes; the method named by [`descend`](Self::descend) opens no path.
     pub fn open(mut self) -> Result<Rc<OpenTool>, BadTool> {
         let tool = self.manifest.tool.clone();
         let bad = |why: String| BadTool { tool: tool.clone(), why };

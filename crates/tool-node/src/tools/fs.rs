@@ -69,6 +69,9 @@ fn default_name() -> String {
 }
 
 /// Makes the tool; a relative root is below `base`.
+///
+/// # Errors
+/// The root is no folder that can be opened, or a hidden place is no path below it, in words.
 pub fn tool(config: &Config, base: &Path) -> Result<Tool, String> {
     let root = Arc::new(Root::open(config, base)?);
     let dir = Dir { root, at: RelPath::default() };

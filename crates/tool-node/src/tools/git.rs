@@ -64,7 +64,10 @@ fn default_program() -> PathBuf {
     "/usr/bin/git".into()
 }
 
-/// Makes the tool that `config` describes.
+/// Makes the tool that `config` describes; relative paths in it are below `base`.
+///
+/// # Errors
+/// There is no repository, or a setting cannot be, in words.
 pub fn tool(config: &Config, base: &Path) -> Result<Tool, String> {
     unsafe_settings::isolate().map_err(|error| format!("{}: {error}", config.name))?;
     let directory = base.join(&config.root);

@@ -59,6 +59,9 @@ const fn default_response_bytes() -> usize {
 }
 
 /// Makes the tool; files of secrets are below `base`.
+///
+/// # Errors
+/// A secret cannot be read, or an address or a method cannot be allowed, in words.
 pub fn tool(config: &Config, base: &Path) -> Result<Tool, String> {
     let web = Web::new(config, base).map_err(|why| format!("{}: {why}", config.name))?;
     let longest = web.timeout.saturating_add(limits::CANCEL_GRACE);

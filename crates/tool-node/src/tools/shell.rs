@@ -64,7 +64,10 @@ const fn default_output_bytes() -> usize {
     1 << 20
 }
 
-/// Makes the tool that `config` describes.
+/// Makes the tool that `config` describes; relative paths in it are below `base`.
+///
+/// # Errors
+/// The root is no folder, a program is not found, or a bound is too wide, in words.
 pub fn tool(config: &Config, base: &Path) -> Result<Tool, String> {
     let directory = base.join(&config.root);
     let dir = Dir::open_ambient_dir(&directory, ambient_authority()).map_err(|error| {

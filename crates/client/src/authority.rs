@@ -10,6 +10,26 @@ use crate::serve::session::Repeat;
 impl Client {
     /// A page of audit records; `cursor`: empty at first, then that of the last page.
     ///
+    /// ```no_run
+    /// # async fn example(mesh: remit_client::Client) -> Result<(), remit_client::Error> {
+    /// use remit_client::AuditFilter;
+    ///
+    /// let denied = AuditFilter { decision: "denied".into(), ..AuditFilter::default() };
+    /// let mut cursor = String::new();
+    /// loop {
+    ///     let page = mesh.audit(&denied, &cursor).await?;
+    ///     for record in &page.records {
+    ///         println!("{record:?}");
+    ///     }
+    ///     cursor = page.cursor;
+    ///     if cursor.is_empty() {
+    ///         break;
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Failed`] with `invalid-argument` if the filter names no decision.
     pub async fn audit(&self, filter: &AuditFilter, cursor: &str) -> Result<AuditPage, Error> {
@@ -48,7 +68,20 @@ impl Client {
     }
 
     /// Takes back every grant that is meant, with all that was narrowed from it. When this answers
-    /// it is on disk and no call gets through any more.
+    /// it is on disk and no call gets through any more. Gives what was taken back. Of `reason`, 1,000
+    /// characters are kept.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: remit_client::Client) -> Result<(), remit_client::Error> {
+    /// use remit_client::Selection;
+    ///
+    /// let shells = Selection { tool: "shell".into(), ..Selection::default() };
+    /// for cut in mesh.revoke_all(&shells, "nobody runs programs today").await? {
+    ///     println!("{} {}", cut.task, cut.grant.name);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`Error::Failed`] with `invalid-argument` if nothing is said of what is meant.

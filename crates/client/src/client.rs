@@ -84,7 +84,7 @@ impl Client {
     ///
     /// use remit_client::{Client, TaskSpec};
     ///
-    /// let mesh = Client::connect("127.0.0.1:7440", Path::new(".remit/client")).await?;
+    /// let mesh = Client::connect("127.0.0.1:7474", Path::new(".remit/client")).await?;
     /// let task = mesh.create_task(TaskSpec::script("one", "export default () => 1")).await?;
     /// println!("{:?}", task.result().await?);
     /// # Ok(())
@@ -104,7 +104,21 @@ impl Client {
     }
 
     /// Joins a mesh by the line that `remit invite` printed, and keeps the credential in `folder`.
-    /// Gives the mesh's address. The line works once.
+    /// Gives the mesh's address, host:port. The line works once.
+    ///
+    /// ```no_run
+    /// # async fn example(line: &str) -> Result<(), remit_client::Error> {
+    /// use std::path::Path;
+    ///
+    /// use remit_client::Client;
+    ///
+    /// let folder = Path::new("reporter");
+    /// let address = Client::join(line, folder).await?;
+    /// let mesh = Client::connect(&address, folder).await?;
+    /// println!("{}", mesh.health().await?.version);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`Error::Refused`] if the line is no invite, was used before or is too old;
@@ -176,6 +190,20 @@ impl Client {
     /// What a sturdy reference leads to, as far as the reference allows. The reference is kept and
     /// restored again over every connection, for as long as what it gave is held.
     ///
+    /// ```no_run
+    /// # async fn example(mesh: remit_client::Client, line: &str) -> Result<(), Box<dyn std::error::Error>> {
+    /// use remit_client::{Reference, Restored, Value};
+    ///
+    /// let reference: Reference = line.parse()?;
+    /// match mesh.restore(&reference).await? {
+    ///     Restored::Task(task) => drop(task.send(Value::Text("go on".into())).await?),
+    ///     Restored::Viewer(task) => println!("{}", task.info().await?.status),
+    ///     Restored::Object(object) => println!("{:?}", object.describe().await?.1),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Failed`] with `denied` if it is not for this client, was edited or has expired,
     /// `revoked` if it was taken back.
@@ -203,7 +231,8 @@ impl Client {
     }
 
     /// Takes a sturdy reference back: it restores nothing any more, and what was obtained with it is
-    /// cut. On disk when this answers.
+    /// cut. On disk when this answers. `id`: [`RefInfo::id`]; of `reason`, which stands in the audit,
+    /// 1,000 characters are kept.
     ///
     /// # Errors
     /// [`Error::Failed`] with `not-found` if there is no such reference.
@@ -215,7 +244,8 @@ impl Client {
         .await
     }
 
-    /// Tasks, newest first.
+    /// Tasks, newest first, a page at a time: [`TaskFilter::after`] the last one of a page begins the
+    /// next.
     ///
     /// # Errors
     /// [`Error::Failed`] with `invalid-argument` if the filter names no status.
@@ -257,10 +287,12 @@ impl Client {
         self.visit(async move |session| session.ask(Repeat::Harmless, mesh::nodes).await).await
     }
 
-    /// A line by which its holder can join the mesh, once and within `ttl`.
+    /// A line by which its holder can join the mesh, once and within `ttl`, which is 1 second to 7
+    /// days. `name`: at most 63 lower-case letters, digits, `-`, `_` and `.`, a letter or a digit
+    /// first. See [`Client::join`].
     ///
     /// # Errors
-    /// [`Error::Failed`] if the name cannot be one; [`Error::Unknown`] if the connection was lost
+    /// [`Error::Failed`] with `invalid-argument` if the name or the time cannot be; [`Error::Unknown`] if the connection was lost
     /// meanwhile: an invite that nobody has read does no harm, ask for another.
     pub async fn invite(&self, role: Role, name: &str, ttl: Duration) -> Result<String, Error> {
         let name = name.to_owned();
@@ -273,6 +305,23 @@ impl Client {
 
     /// Adds a trigger, or replaces the one of its name. For a webhook the answer is its fresh
     /// secret, which nobody is told again; else it is empty.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: remit_client::Client) -> Result<(), remit_client::Error> {
+    /// use remit_client::{Does, GrantSpec, Missed, TaskSpec, Trigger, When};
+    ///
+    /// let report = TaskSpec::script("report", "export default (remit) => remit.repo.log()")
+    ///     .grant(GrantSpec::parse("repo", "git?methods=readOnly", 0)?);
+    /// let workdays = When::Cron {
+    ///     expression: "0 9 * * 1-5".into(),
+    ///     time_zone: "Europe/Berlin".into(),
+    /// };
+    /// let does = Does::Create(Box::new(report));
+    /// let name = "morning-report".into();
+    /// mesh.put_trigger(Trigger { name, when: workdays, missed: Missed::Once, does }).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`Error::Failed`] with `invalid-argument` if the name, the schedule or the task is wrong;

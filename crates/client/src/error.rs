@@ -3,6 +3,22 @@
 use remit_core::Failure;
 
 /// Why something asked of the mesh was not done.
+///
+/// ```
+/// use remit_client::{Code, Error};
+///
+/// /// Whether the same may be asked again as it is.
+/// fn is_worth_another_try(error: &Error) -> bool {
+///     match error {
+///         Error::Unreachable(_) => true,
+///         Error::Failed(failure) => matches!(failure.code, Code::Unavailable | Code::Limit),
+///         _ => false,
+///     }
+/// }
+///
+/// assert!(is_worth_another_try(&Error::Unreachable("nobody listens there".into())));
+/// assert!(!is_worth_another_try(&Error::Closed));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The mesh could not be reached. Trying later may help; nothing was done that was not asked
@@ -12,7 +28,7 @@ pub enum Error {
     /// The mesh does not know this client, or the client does not trust this mesh. Join it again.
     #[error("{0}")]
     Refused(String),
-    /// The mesh did not answer in time. It may still do what was asked.
+    /// The mesh did not answer in time, 30 seconds for most calls. It may still do what was asked.
     #[error("{0}")]
     TimedOut(String),
     /// The connection was lost while something that must not be repeated was under way. Look what

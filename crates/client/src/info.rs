@@ -41,7 +41,7 @@ pub struct TaskFilter {
     pub status: String,
     /// Only those older than this one.
     pub after: Option<TaskId>,
-    /// At most so many; 0: as many as the mesh gives at once.
+    /// At most so many; 0: as many as the mesh gives at once, 1,000.
     pub limit: u32,
 }
 
@@ -105,7 +105,7 @@ pub struct NodeInfo {
     pub role: String,
     /// The version of its program.
     pub version: String,
-    /// `connected` or `away`.
+    /// `connected`, `draining` or `away`.
     pub state: String,
     /// What it offers to be chosen by.
     pub labels: Vec<String>,
@@ -141,7 +141,8 @@ pub struct AuditFilter {
     pub who: String,
     /// Of this tool.
     pub tool: String,
-    /// With this decision, for example `denied`.
+    /// With this decision: `allowed`, `denied`, `granted`, `revoked`, `ended`, `asked`, `approved`,
+    /// `saved`, `restored`, `introduced`, `accepted`, `changed`, `repinned`, `invited` or `joined`.
     pub decision: String,
     /// Not before this moment, in milliseconds since 1970.
     pub since_ms: u64,

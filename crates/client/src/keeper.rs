@@ -25,6 +25,25 @@ impl Client {
     /// taken. It is of the moment at which this began, and is whole when this answers; the mesh
     /// works on meanwhile. Dropping the receiver ends it.
     ///
+    /// ```no_run
+    /// # async fn example(mesh: remit_client::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::io::Write as _;
+    ///
+    /// let mut file = std::fs::File::create_new("mesh.backup")?;
+    /// let (sender, mut pieces) = tokio::sync::mpsc::channel::<Vec<u8>>(2);
+    /// let writing = tokio::spawn(async move {
+    ///     while let Some(piece) = pieces.recv().await {
+    ///         file.write_all(&piece)?;
+    ///     }
+    ///     file.sync_all()
+    /// });
+    /// let kept = mesh.backup(sender).await?;
+    /// writing.await??;
+    /// println!("{} tasks, {} events", kept.tasks, kept.events);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Failed`] with `denied` if this client does not keep the mesh, `unavailable` if the
     /// journal cannot be read; [`Error::Unknown`] if the connection was lost: begin anew.

@@ -19,7 +19,22 @@ struct Folder(PathBuf);
 
 impl Client {
     /// Keeps a reference under a name, in the folder of the client's credential, readable for its
-    /// owner alone. One of the same name is replaced. On disk when this answers.
+    /// owner alone. One of the same name is replaced. On disk when this answers. `name`: 1 to 64
+    /// letters, digits, `-`, `_` and `.`, not `.` first.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: remit_client::Client, task: remit_client::TaskHandle) -> Result<(), remit_client::Error> {
+    /// use remit_client::RefSpec;
+    ///
+    /// mesh.keep("nightly", &task.save(RefSpec::new("nightly run")).await?)?;
+    /// // Tomorrow, in another process:
+    /// if let Some(reference) = mesh.kept("nightly")? {
+    ///     let task = mesh.restore(&reference).await?.into_task()?;
+    ///     println!("{}", task.info().await?.status);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`Error::Invalid`] if the name is none, the client has no folder or it cannot be written.

@@ -10,7 +10,7 @@
 //!
 //! use remit_client::{Client, GrantSpec, TaskSpec, value_to_json};
 //!
-//! let mesh = Client::connect("127.0.0.1:7440", Path::new(".remit/client")).await?;
+//! let mesh = Client::connect("127.0.0.1:7474", Path::new(".remit/client")).await?;
 //! let script = "export default async (remit) => remit.src.file('main.rs').read()";
 //! let spec = TaskSpec::script("read one file", script)
 //!     .grant(GrantSpec::parse("src", "fs:src?methods=readOnly&calls=10", 0)?);
@@ -19,6 +19,20 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Shapes and units
+//! A field that ends in `_ms` is in milliseconds: a moment counts from 1970 in UTC, by the clock of
+//! the orchestrator. Whoever is named is named by a
+//! [SPIFFE ID](https://spiffe.io/docs/latest/spiffe-about/spiffe-concepts/#spiffe-id),
+//! `spiffe://MESH/TENANT/ROLE/NAME`, where nothing else is said. Ids of tasks are UUIDs of version 7
+//! ([RFC 9562](https://www.rfc-editor.org/rfc/rfc9562)), so that they sort by age. Hashes are
+//! SHA-256. A [`Value`] has the shapes of JSON and bytes, integers of 64 bits with a sign, and
+//! objects; at most 4 MiB of it go into one call, input or result.
+//!
+//! # What a call promises
+//! What answers well is on disk. A call that does no harm when it is repeated is made again over
+//! the next connection if one is lost, for 30 seconds in all; one that would do harm fails with
+//! [`Error::Unknown`] instead. [`Error`] says what to do about each failure.
 
 #![warn(clippy::missing_errors_doc)]
 

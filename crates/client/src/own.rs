@@ -27,7 +27,11 @@ use remit_core::{Failure, Manifest, Value};
 /// }
 /// ```
 pub trait Callback: Send + Sync + 'static {
-    /// Answers a call of `method`. `args` are fields: the names are those of the manifest.
+    /// Answers a call of `method`. `args` are fields: the names are those of the manifest. At most 64
+    /// calls of a client's objects run at once.
+    ///
+    /// # Errors
+    /// What the task's call is to fail with; the code says what the agent can do about it.
     fn call(
         &self,
         method: String,
@@ -62,6 +66,40 @@ pub struct OwnObject {
 
 impl OwnObject {
     /// An object that describes itself by `manifest` and answers by `callback`.
+    ///
+    /// ```
+    /// use remit_client::manifest::{Interface, Method, Param};
+    /// use remit_client::{Callback, Failure, GrantSpec, Manifest, OwnObject, TaskSpec, Value};
+    ///
+    /// struct Greeter;
+    ///
+    /// impl Callback for Greeter {
+    ///     async fn call(&self, _method: String, args: Value) -> Result<Value, Failure> {
+    ///         let name = args.field("name").and_then(Value::as_text).unwrap_or("you");
+    ///         Ok(Value::Text(format!("Hello, {name}!")))
+    ///     }
+    /// }
+    ///
+    /// let name = Param { name: "name".into(), ..Param::default() };
+    /// let greet = Method {
+    ///     name: "greet".into(),
+    ///     description: "Greets somebody.".into(),
+    ///     params: vec![name],
+    ///     read_only: true,
+    ///     ..Method::default()
+    /// };
+    /// let greeter = Interface { name: "Greeter".into(), methods: vec![greet], ..Interface::default() };
+    /// let manifest = Manifest {
+    ///     tool: "greeter".into(),
+    ///     version: "1.0.0".into(),
+    ///     root: "Greeter".into(),
+    ///     interfaces: vec![greeter],
+    ///     ..Manifest::default()
+    /// };
+    /// let spec = TaskSpec::script("hello", "export default (remit) => remit.greeter.greet('Ada')")
+    ///     .grant(GrantSpec::own("greeter", OwnObject::new(manifest, Greeter)));
+    /// assert_eq!(spec.grants[0].name, "greeter");
+    /// ```
     pub fn new(manifest: Manifest, callback: impl Callback) -> Self {
         Self { manifest: Arc::new(manifest), callback: Arc::new(callback) }
     }

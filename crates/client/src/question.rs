@@ -97,6 +97,20 @@ impl Client {
     /// What waits for a person, over all tasks. `after`: [`InboxPage::more`] of the page before;
     /// `None`: from the start.
     ///
+    /// ```no_run
+    /// # async fn example(mesh: remit_client::Client) -> Result<(), remit_client::Error> {
+    /// use remit_client::Asks;
+    ///
+    /// for question in mesh.inbox(None).await?.questions {
+    ///     if let Asks::Approval { digest, destructive: false, .. } = question.asks {
+    ///         println!("yes to: {:?}", question.summary);
+    ///         mesh.task(question.task).approve(question.operation, digest).await?;
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As for any call: see [`Error`].
     pub async fn inbox(&self, after: Option<TaskId>) -> Result<InboxPage, Error> {

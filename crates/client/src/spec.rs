@@ -121,7 +121,18 @@ pub enum GrantRoot {
 impl GrantSpec {
     /// A grant from its text form, `tool[@version][:path][?caveat&caveat...]`, for example
     /// `fs:src?methods=read,list&calls=100&until=10m`. `until=10m` counts from `now_ms`,
-    /// milliseconds since 1970.
+    /// milliseconds since 1970. `docs/caveats.md` has every caveat there is.
+    ///
+    /// ```
+    /// use remit_client::{GrantRoot, GrantSpec};
+    ///
+    /// let grant = GrantSpec::parse("src", "fs@1.2.0:src?methods=read,list&until=10m", 1_000)?;
+    /// assert!(matches!(&grant.root, GrantRoot::Tool { path, .. } if path == "src"));
+    /// assert_eq!(grant.caveats.len(), 2);
+    /// let wrong = GrantSpec::parse("src", "fs?calls=many", 0).unwrap_err();
+    /// assert!(wrong.to_string().contains("calls"));
+    /// # Ok::<(), remit_client::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Invalid`](crate::Error::Invalid), with what would be right.

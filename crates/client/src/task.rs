@@ -85,6 +85,18 @@ impl TaskHandle {
     /// A sturdy reference to the task, or to a viewer of it. On disk when this answers; the bits are
     /// told this once, and a reference whose answer was lost can be revoked by its label.
     ///
+    /// ```no_run
+    /// # async fn example(task: remit_client::TaskHandle) -> Result<(), remit_client::Error> {
+    /// use remit_client::RefSpec;
+    ///
+    /// let mut spec = RefSpec::new("for the dashboard");
+    /// spec.owner = "spiffe://home/default/client/dashboard".into();
+    /// spec.viewer = true;
+    /// println!("{}", task.save(spec).await?.to_line());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Failed`] with `invalid-argument` if there is no label or its time is over already.
     pub async fn save(&self, spec: RefSpec) -> Result<Reference, Error> {

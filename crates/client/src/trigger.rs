@@ -22,9 +22,9 @@ pub struct Trigger {
 pub enum When {
     /// A cron expression of five fields, in a time zone such as `Europe/Berlin`.
     Cron {
-        /// Minute, hour, day of month, month, day of week.
+        /// Minute, hour, day of month, month, day of week, as in `crontab(5)`.
         expression: String,
-        /// Its name in the time zone database.
+        /// Its name in the [time zone database](https://www.iana.org/time-zones), for example `UTC`.
         time_zone: String,
     },
     /// An interval in milliseconds, counted from when the trigger was put; at least a second.

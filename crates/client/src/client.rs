@@ -5,9 +5,8 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
-use remit_core::{Role, TaskId};
+use remit_core::TaskId;
 use remit_vat::credential::Credential;
 use remit_vat::join::{self, Invite};
 use remit_vat::vat::Vat;
@@ -15,17 +14,13 @@ use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use crate::error::Error;
-use crate::info::{Drained, Health, NodeInfo, TaskFilter, TaskInfo, ToolInfo};
+use crate::info::{TaskFilter, TaskInfo};
 use crate::limits;
-use crate::object::ObjectHandle;
-use crate::refs::{RefInfo, Reference, Restored};
 use crate::serve::dial::Dialer;
-use crate::serve::session::{self, Dial, Link, Repeat, Session, Visit};
-use crate::serve::triggers;
-use crate::serve::{mesh, refs};
+use crate::serve::mesh;
+use crate::serve::session::{self, Dial, Repeat, Session, Visit};
 use crate::spec::TaskSpec;
 use crate::task::TaskHandle;
-use crate::trigger::{Trigger, TriggerInfo};
 
 /// A client of a mesh. Clones share one connection, which is made again whenever it is lost and
 /// ends with the last clone.
@@ -187,63 +182,6 @@ impl Client {
         TaskHandle::new(self.clone(), id)
     }
 
-    /// What a sturdy reference leads to, as far as the reference allows. The reference is kept and
-    /// restored again over every connection, for as long as what it gave is held.
-    ///
-    /// ```no_run
-    /// # async fn example(mesh: remit_client::Client, line: &str) -> Result<(), Box<dyn std::error::Error>> {
-    /// use remit_client::{Reference, Restored, Value};
-    ///
-    /// let reference: Reference = line.parse()?;
-    /// match mesh.restore(&reference).await? {
-    ///     Restored::Task(task) => drop(task.send(Value::Text("go on".into())).await?),
-    ///     Restored::Viewer(task) => println!("{}", task.info().await?.status),
-    ///     Restored::Object(object) => println!("{:?}", object.describe().await?.1),
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// [`Error::Failed`] with `denied` if it is not for this client, was edited or has expired,
-    /// `revoked` if it was taken back.
-    pub async fn restore(&self, reference: &Reference) -> Result<Restored, Error> {
-        let kept = Arc::new(reference.clone());
-        let by = Arc::clone(&kept);
-        let look = async move |session: Rc<Session>| {
-            let look = async |link: Link| link.restored.look(&link.mesh, &by).await;
-            session.ask(Repeat::Harmless, look).await
-        };
-        let info = self.visit(look).await?;
-        if info.grant.is_some() {
-            return Ok(Restored::Object(ObjectHandle::new(self.clone(), kept)));
-        }
-        let task = TaskHandle::saved(self.clone(), info.task, kept);
-        Ok(if info.viewer { Restored::Viewer(task) } else { Restored::Task(task) })
-    }
-
-    /// What was saved in this client's tenant, oldest first.
-    ///
-    /// # Errors
-    /// As for any call: see [`Error`].
-    pub async fn refs(&self) -> Result<Vec<RefInfo>, Error> {
-        self.visit(async move |session| session.ask(Repeat::Harmless, refs::list).await).await
-    }
-
-    /// Takes a sturdy reference back: it restores nothing any more, and what was obtained with it is
-    /// cut. On disk when this answers. `id`: [`RefInfo::id`]; of `reason`, which stands in the audit,
-    /// 1,000 characters are kept.
-    ///
-    /// # Errors
-    /// [`Error::Failed`] with `not-found` if there is no such reference.
-    pub async fn revoke_ref(&self, id: &str, reason: &str) -> Result<(), Error> {
-        let (id, reason) = (id.to_owned(), reason.to_owned());
-        self.visit(async move |session| {
-            session.ask(Repeat::Harmless, |m| refs::revoke(m, &id, &reason)).await
-        })
-        .await
-    }
-
     /// Tasks, newest first, a page at a time: [`TaskFilter::after`] the last one of a page begins the
     /// next.
     ///
@@ -255,139 +193,6 @@ impl Client {
             session.ask(Repeat::Harmless, |m| mesh::tasks(m, filter)).await
         })
         .await
-    }
-
-    /// Every registered tool, one entry for each version and node.
-    ///
-    /// # Errors
-    /// As for any call: see [`Error`].
-    pub async fn tools(&self) -> Result<Vec<ToolInfo>, Error> {
-        self.visit(async move |session| session.ask(Repeat::Harmless, mesh::tools).await).await
-    }
-
-    /// Accepts a tool as it is now, in place of what was accepted before: grants that were made for
-    /// that go on with what is there unchanged. On disk when this answers.
-    ///
-    /// # Errors
-    /// [`Error::Failed`] with `not-found` if the tool is no longer the one that is meant.
-    pub async fn accept_tool(&self, tool: &ToolInfo) -> Result<(), Error> {
-        let (node, hash) = (tool.node.clone(), tool.manifest.hash());
-        self.visit(async move |session| {
-            let (node, hash) = (&node, &hash);
-            session.ask(Repeat::Harmless, |m| mesh::accept_tool(m, node, hash)).await
-        })
-        .await
-    }
-
-    /// Every node that has registered, those that are away included.
-    ///
-    /// # Errors
-    /// As for any call: see [`Error`].
-    pub async fn nodes(&self) -> Result<Vec<NodeInfo>, Error> {
-        self.visit(async move |session| session.ask(Repeat::Harmless, mesh::nodes).await).await
-    }
-
-    /// A line by which its holder can join the mesh, once and within `ttl`, which is 1 second to 7
-    /// days. `name`: at most 63 lower-case letters, digits, `-`, `_` and `.`, a letter or a digit
-    /// first. See [`Client::join`].
-    ///
-    /// # Errors
-    /// [`Error::Failed`] with `invalid-argument` if the name or the time cannot be; [`Error::Unknown`] if the connection was lost
-    /// meanwhile: an invite that nobody has read does no harm, ask for another.
-    pub async fn invite(&self, role: Role, name: &str, ttl: Duration) -> Result<String, Error> {
-        let name = name.to_owned();
-        self.visit(async move |session| {
-            let name = &name;
-            session.ask(Repeat::Harmful, |m| mesh::invite(m, role, name, ttl)).await
-        })
-        .await
-    }
-
-    /// Adds a trigger, or replaces the one of its name. For a webhook the answer is its fresh
-    /// secret, which nobody is told again; else it is empty.
-    ///
-    /// ```no_run
-    /// # async fn example(mesh: remit_client::Client) -> Result<(), remit_client::Error> {
-    /// use remit_client::{Does, GrantSpec, Missed, TaskSpec, Trigger, When};
-    ///
-    /// let report = TaskSpec::script("report", "export default (remit) => remit.repo.log()")
-    ///     .grant(GrantSpec::parse("repo", "git?methods=readOnly", 0)?);
-    /// let workdays = When::Cron {
-    ///     expression: "0 9 * * 1-5".into(),
-    ///     time_zone: "Europe/Berlin".into(),
-    /// };
-    /// let does = Does::Create(Box::new(report));
-    /// let name = "morning-report".into();
-    /// mesh.put_trigger(Trigger { name, when: workdays, missed: Missed::Once, does }).await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// [`Error::Failed`] with `invalid-argument` if the name, the schedule or the task is wrong;
-    /// [`Error::Unknown`] if the connection was lost meanwhile: put it again.
-    pub async fn put_trigger(&self, trigger: Trigger) -> Result<String, Error> {
-        self.visit(async move |session| {
-            let (trigger, runtime) = (&trigger, &session.runtime);
-            session.ask(Repeat::Harmful, |m| triggers::put(m, trigger, runtime)).await
-        })
-        .await
-    }
-
-    /// All triggers, by name.
-    ///
-    /// # Errors
-    /// As for any call: see [`Error`].
-    pub async fn triggers(&self) -> Result<Vec<TriggerInfo>, Error> {
-        self.visit(async move |session| session.ask(Repeat::Harmless, triggers::list).await).await
-    }
-
-    /// Removes a trigger.
-    ///
-    /// # Errors
-    /// [`Error::Failed`] with `not-found` if there is none of this name.
-    pub async fn remove_trigger(&self, name: &str) -> Result<(), Error> {
-        let name = name.to_owned();
-        self.visit(async move |session| {
-            let name = &name;
-            session.ask(Repeat::Harmful, |m| triggers::remove(m, name)).await
-        })
-        .await
-    }
-
-    /// Gives the node of this name nothing new, until [`undrain`](Self::undrain) or until it
-    /// registers again. Answers when it does nothing any more or the time is over; attempts that
-    /// are then still on it go on elsewhere.
-    ///
-    /// # Errors
-    /// [`Error::Failed`] with `not-found` if there is no such node.
-    pub async fn drain(&self, node: &str, timeout: Duration) -> Result<Drained, Error> {
-        let node = node.to_owned();
-        self.visit(async move |session| {
-            let drain = |m| mesh::drain(m, &node, timeout);
-            session.ask_patiently(Repeat::Harmless, drain).await
-        })
-        .await
-    }
-
-    /// Gives the node of this name work again.
-    ///
-    /// # Errors
-    /// [`Error::Failed`] with `not-found` if there is no such node.
-    pub async fn undrain(&self, node: &str) -> Result<(), Error> {
-        let node = node.to_owned();
-        self.visit(async move |session| {
-            session.ask(Repeat::Harmless, |m| mesh::undrain(m, &node)).await
-        })
-        .await
-    }
-
-    /// How the orchestrator is.
-    ///
-    /// # Errors
-    /// As for any call: see [`Error`].
-    pub async fn health(&self) -> Result<Health, Error> {
-        self.visit(async move |session| session.ask(Repeat::Harmless, mesh::health).await).await
     }
 
     /// Runs `visit` inside the client's vat and brings out what it gives. Dropping the returned

@@ -45,6 +45,7 @@ mod json;
 mod keeper;
 mod kept;
 mod limits;
+mod nodes;
 mod object;
 mod own;
 mod question;

@@ -1,9 +1,15 @@
 //! Sturdy references: how a capability is saved, and what a list says of those that were.
 
+use std::rc::Rc;
+use std::sync::Arc;
+
 use remit_core::{GrantId, TaskId};
 
+use crate::client::Client;
 use crate::error::Error;
 use crate::object::ObjectHandle;
+use crate::serve::refs;
+use crate::serve::session::{Link, Repeat, Session};
 use crate::task::TaskHandle;
 
 pub use remit_core::reference::{NotAReference, RefId, Reference};
@@ -95,5 +101,64 @@ impl Restored {
                 Err(Error::Invalid("the reference leads to a task, not to an object".into()))
             }
         }
+    }
+}
+
+impl Client {
+    /// What a sturdy reference leads to, as far as the reference allows. The reference is kept and
+    /// restored again over every connection, for as long as what it gave is held.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: remit_client::Client, line: &str) -> Result<(), Box<dyn std::error::Error>> {
+    /// use remit_client::{Reference, Restored, Value};
+    ///
+    /// let reference: Reference = line.parse()?;
+    /// match mesh.restore(&reference).await? {
+    ///     Restored::Task(task) => drop(task.send(Value::Text("go on".into())).await?),
+    ///     Restored::Viewer(task) => println!("{}", task.info().await?.status),
+    ///     Restored::Object(object) => println!("{:?}", object.describe().await?.1),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Failed`] with `denied` if it is not for this client, was edited or has expired,
+    /// `revoked` if it was taken back.
+    pub async fn restore(&self, reference: &Reference) -> Result<Restored, Error> {
+        let kept = Arc::new(reference.clone());
+        let by = Arc::clone(&kept);
+        let look = async move |session: Rc<Session>| {
+            let look = async |link: Link| link.restored.look(&link.mesh, &by).await;
+            session.ask(Repeat::Harmless, look).await
+        };
+        let info = self.visit(look).await?;
+        if info.grant.is_some() {
+            return Ok(Restored::Object(ObjectHandle::new(self.clone(), kept)));
+        }
+        let task = TaskHandle::saved(self.clone(), info.task, kept);
+        Ok(if info.viewer { Restored::Viewer(task) } else { Restored::Task(task) })
+    }
+
+    /// What was saved in this client's tenant, oldest first.
+    ///
+    /// # Errors
+    /// As for any call: see [`Error`].
+    pub async fn refs(&self) -> Result<Vec<RefInfo>, Error> {
+        self.visit(async move |session| session.ask(Repeat::Harmless, refs::list).await).await
+    }
+
+    /// Takes a sturdy reference back: it restores nothing any more, and what was obtained with it is
+    /// cut. On disk when this answers. `id`: [`RefInfo::id`]; of `reason`, which stands in the audit,
+    /// 1,000 characters are kept.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] with `not-found` if there is no such reference.
+    pub async fn revoke_ref(&self, id: &str, reason: &str) -> Result<(), Error> {
+        let (id, reason) = (id.to_owned(), reason.to_owned());
+        self.visit(async move |session| {
+            session.ask(Repeat::Harmless, |m| refs::revoke(m, &id, &reason)).await
+        })
+        .await
     }
 }

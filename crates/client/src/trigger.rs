@@ -2,6 +2,10 @@
 
 use remit_core::{TaskId, Value};
 
+use crate::client::Client;
+use crate::error::Error;
+use crate::serve::session::Repeat;
+use crate::serve::triggers;
 use crate::spec::TaskSpec;
 
 /// A trigger.
@@ -83,4 +87,58 @@ pub struct TriggerInfo {
     pub next_ms: u64,
     /// Why it did nothing the last time; empty: it did.
     pub failure: String,
+}
+
+impl Client {
+    /// Adds a trigger, or replaces the one of its name. For a webhook the answer is its fresh
+    /// secret, which nobody is told again; else it is empty.
+    ///
+    /// ```no_run
+    /// # async fn example(mesh: remit_client::Client) -> Result<(), remit_client::Error> {
+    /// use remit_client::{Does, GrantSpec, Missed, TaskSpec, Trigger, When};
+    ///
+    /// let report = TaskSpec::script("report", "export default (remit) => remit.repo.log()")
+    ///     .grant(GrantSpec::parse("repo", "git?methods=readOnly", 0)?);
+    /// let workdays = When::Cron {
+    ///     expression: "0 9 * * 1-5".into(),
+    ///     time_zone: "Europe/Berlin".into(),
+    /// };
+    /// let does = Does::Create(Box::new(report));
+    /// let name = "morning-report".into();
+    /// mesh.put_trigger(Trigger { name, when: workdays, missed: Missed::Once, does }).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Failed`] with `invalid-argument` if the name, the schedule or the task is wrong;
+    /// [`Error::Unknown`] if the connection was lost meanwhile: put it again.
+    pub async fn put_trigger(&self, trigger: Trigger) -> Result<String, Error> {
+        self.visit(async move |session| {
+            let (trigger, runtime) = (&trigger, &session.runtime);
+            session.ask(Repeat::Harmful, |m| triggers::put(m, trigger, runtime)).await
+        })
+        .await
+    }
+
+    /// All triggers, by name.
+    ///
+    /// # Errors
+    /// As for any call: see [`Error`].
+    pub async fn triggers(&self) -> Result<Vec<TriggerInfo>, Error> {
+        self.visit(async move |session| session.ask(Repeat::Harmless, triggers::list).await).await
+    }
+
+    /// Removes a trigger.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] with `not-found` if there is none of this name.
+    pub async fn remove_trigger(&self, name: &str) -> Result<(), Error> {
+        let name = name.to_owned();
+        self.visit(async move |session| {
+            let name = &name;
+            session.ask(Repeat::Harmful, |m| triggers::remove(m, name)).await
+        })
+        .await
+    }
 }

@@ -1,0 +1,94 @@
+//! The nodes of a mesh as a client sees them: their tools, who joins, who rests.
+
+use std::time::Duration;
+
+use remit_core::Role;
+
+use crate::client::Client;
+use crate::error::Error;
+use crate::info::{Drained, Health, NodeInfo, ToolInfo};
+use crate::serve::mesh;
+use crate::serve::session::Repeat;
+
+impl Client {
+    /// Every registered tool, one entry for each version and node.
+    ///
+    /// # Errors
+    /// As for any call: see [`Error`].
+    pub async fn tools(&self) -> Result<Vec<ToolInfo>, Error> {
+        self.visit(async move |session| session.ask(Repeat::Harmless, mesh::tools).await).await
+    }
+
+    /// Accepts a tool as it is now, in place of what was accepted before: grants that were made for
+    /// that go on with what is there unchanged. On disk when this answers.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] with `not-found` if the tool is no longer the one that is meant.
+    pub async fn accept_tool(&self, tool: &ToolInfo) -> Result<(), Error> {
+        let (node, hash) = (tool.node.clone(), tool.manifest.hash());
+        self.visit(async move |session| {
+            let (node, hash) = (&node, &hash);
+            session.ask(Repeat::Harmless, |m| mesh::accept_tool(m, node, hash)).await
+        })
+        .await
+    }
+
+    /// Every node that has registered, those that are away included.
+    ///
+    /// # Errors
+    /// As for any call: see [`Error`].
+    pub async fn nodes(&self) -> Result<Vec<NodeInfo>, Error> {
+        self.visit(async move |session| session.ask(Repeat::Harmless, mesh::nodes).await).await
+    }
+
+    /// A line by which its holder can join the mesh, once and within `ttl`, which is 1 second to 7
+    /// days. `name`: at most 63 lower-case letters, digits, `-`, `_` and `.`, a letter or a digit
+    /// first. See [`Client::join`].
+    ///
+    /// # Errors
+    /// [`Error::Failed`] with `invalid-argument` if the name or the time cannot be; [`Error::Unknown`] if the connection was lost
+    /// meanwhile: an invite that nobody has read does no harm, ask for another.
+    pub async fn invite(&self, role: Role, name: &str, ttl: Duration) -> Result<String, Error> {
+        let name = name.to_owned();
+        self.visit(async move |session| {
+            let name = &name;
+            session.ask(Repeat::Harmful, |m| mesh::invite(m, role, name, ttl)).await
+        })
+        .await
+    }
+
+    /// Gives the node of this name nothing new, until [`undrain`](Self::undrain) or until it
+    /// registers again. Answers when it does nothing any more or the time is over; attempts that
+    /// are then still on it go on elsewhere.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] with `not-found` if there is no such node.
+    pub async fn drain(&self, node: &str, timeout: Duration) -> Result<Drained, Error> {
+        let node = node.to_owned();
+        self.visit(async move |session| {
+            let drain = |m| mesh::drain(m, &node, timeout);
+            session.ask_patiently(Repeat::Harmless, drain).await
+        })
+        .await
+    }
+
+    /// Gives the node of this name work again.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] with `not-found` if there is no such node.
+    pub async fn undrain(&self, node: &str) -> Result<(), Error> {
+        let node = node.to_owned();
+        self.visit(async move |session| {
+            session.ask(Repeat::Harmless, |m| mesh::undrain(m, &node)).await
+        })
+        .await
+    }
+
+    /// How the orchestrator is.
+    ///
+    /// # Errors
+    /// As for any call: see [`Error`].
+    pub async fn health(&self) -> Result<Health, Error> {
+        self.visit(async move |session| session.ask(Repeat::Harmless, mesh::health).await).await
+    }
+}

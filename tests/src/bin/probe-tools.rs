@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use remit_tests::mesh::CHANGED;
 use remit_tool_node::kit::{CallContext, Failure, Interface, Method, NoArgs, Tool, Value, fail};
@@ -19,6 +19,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// More than count while somebody looks who has counted.
 const KEPT_NAMES: usize = 1024;
+
+/// The most that one call of `burn` costs.
+const MOST_BURNT: u64 = 10;
 
 /// The root: its effects go into one file.
 struct Probe {
@@ -38,6 +41,13 @@ struct Line {
 #[derive(Deserialize, JsonSchema)]
 struct Spend {
     units: u64,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Burn {
+    who: String,
+    units: u64,
+    ms: u64,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -118,15 +128,29 @@ impl Probe {
         Ok(())
     }
 
+    /// Has a file beside the effects grow by a byte when it begins, takes its time, appends who burnt
+    /// how much, and costs just that.
+    async fn burn(self: Rc<Self>, burn: Burn, call: CallContext) -> Result<(), Failure> {
+        self.begins()?;
+        tokio::time::sleep(Duration::from_millis(burn.ms)).await;
+        call.charge(burn.units);
+        let text = format!("{} {}", burn.who, burn.units);
+        self.append(Line { text }, call).await
+    }
+
     async fn put(self: Rc<Self>, line: Line, _: CallContext) -> Result<usize, Failure> {
         Ok(line.text.len())
     }
 
-    /// Waits, and has a file beside the effects grow by a byte when it begins.
-    async fn wait(self: Rc<Self>, wait: Wait, call: CallContext) -> Result<(), Failure> {
+    fn begins(&self) -> Result<(), Failure> {
         let waiting = self.effects.with_file_name("waiting.txt");
         let begun = OpenOptions::new().create(true).append(true).open(waiting);
-        begun.and_then(|mut file| file.write_all(b".")).map_err(|e| fail::failed(e.to_string()))?;
+        begun.and_then(|mut file| file.write_all(b".")).map_err(|e| fail::failed(e.to_string()))
+    }
+
+    /// Waits, and has a file beside the effects grow by a byte when it begins.
+    async fn wait(self: Rc<Self>, wait: Wait, call: CallContext) -> Result<(), Failure> {
+        self.begins()?;
         call.emit("waiting\n");
         tokio::select! {
             biased;
@@ -134,14 +158,14 @@ impl Probe {
                 let text = "cancelled".to_owned();
                 self.append(Line { text }, call).await
             }
-            () = tokio::time::sleep(std::time::Duration::from_millis(wait.ms)) => Ok(()),
+            () = tokio::time::sleep(Duration::from_millis(wait.ms)) => Ok(()),
         }
     }
 
     /// Waits until it is cancelled, and then takes its time to answer.
     async fn linger(self: Rc<Self>, wait: Wait, call: CallContext) -> Result<(), Failure> {
         call.cancelled().await;
-        tokio::time::sleep(std::time::Duration::from_millis(wait.ms)).await;
+        tokio::time::sleep(Duration::from_millis(wait.ms)).await;
         Err(fail::cancelled("it took its time"))
     }
 
@@ -215,6 +239,11 @@ fn probe(effects: PathBuf, offer: Offer) -> Tool {
         .method("look", look, Probe::look)
         .method("put", put, Probe::put)
         .method("spend", Method::effect("Costs something."), Probe::spend)
+        .method(
+            "burn",
+            Method::effect("Costs up to ten units.").costs_at_most(MOST_BURNT),
+            Probe::burn,
+        )
         .method("wait", Method::effect("Takes a while."), Probe::wait)
         .method("linger", Method::effect("Takes its time to end."), Probe::linger)
         .method("die", Method::effect("Ends the process."), Probe::die)

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use remit_client::{GrantRoot, GrantSpec};
+use remit_client::{Caveat, GrantRoot, GrantSpec};
+use remit_core::grant::text::caveat_text;
 use serde::Deserialize;
 
 use crate::fault::Fault;
@@ -46,7 +47,25 @@ fn from_flag(flag: &str, now_ms: u64) -> Result<GrantSpec, Fault> {
              --grant 'src=fs:src?methods=readOnly'"
         ))
     })?;
-    Ok(GrantSpec::parse(name, text, now_ms)?)
+    read(name, text, now_ms)
+}
+
+/// A grant in the text form, as a person writes it.
+pub(crate) fn read(name: &str, text: &str, now_ms: u64) -> Result<GrantSpec, Fault> {
+    let grant = GrantSpec::parse(name, text, now_ms)?;
+    known(&grant.caveats).map_err(|why| Fault::Usage(format!("the grant `{name}`: {why}")))?;
+    Ok(grant)
+}
+
+/// Refuses a caveat whose name says nothing here. It would refuse every call, which nobody means.
+pub(crate) fn known(caveats: &[Caveat]) -> Result<(), String> {
+    match caveats.iter().find(|caveat| matches!(caveat, Caveat::Unknown(_))) {
+        Some(unknown) => Err(format!(
+            "there is no caveat `{}`; docs/caveats.md lists them all",
+            caveat_text(unknown)
+        )),
+        None => Ok(()),
+    }
 }
 
 fn from_file(file: &Path, now_ms: u64) -> Result<Vec<GrantSpec>, Fault> {
@@ -59,7 +78,7 @@ fn from_file(file: &Path, now_ms: u64) -> Result<Vec<GrantSpec>, Fault> {
         let text = value.as_str().filter(|_| is_name(&name)).ok_or_else(|| {
             wrong(format!("`{name}`: write name = \"tool:path?caveats\" below [grants]"))
         })?;
-        GrantSpec::parse(&name, text, now_ms).map_err(|error| wrong(error.to_string()))
+        read(&name, text, now_ms).map_err(|error| wrong(error.to_string()))
     };
     parsed.grants.into_iter().map(one).collect()
 }
@@ -86,8 +105,6 @@ pub(crate) fn tools(grants: &[GrantSpec]) -> Vec<(String, String)> {
 
 #[cfg(test)]
 mod tests {
-    use remit_client::Caveat;
-
     use super::*;
 
     #[test]
@@ -111,7 +128,7 @@ mod tests {
 
     #[test]
     fn what_is_no_grant_is_refused_with_what_would_be_right() {
-        for flag in ["fs", "=fs", "1a=fs", "a b=fs", "a=fs?calls=x", "a=:x"] {
+        for flag in ["fs", "=fs", "1a=fs", "a b=fs", "a=fs?calls=x", "a=:x", "a=fs?moon=full"] {
             let error = from_flag(flag, 0).unwrap_err();
             assert!(matches!(error, Fault::Usage(_)), "{flag}: {error}");
         }

@@ -9,6 +9,7 @@ pub mod checker;
 pub mod guard;
 pub mod left;
 pub mod links;
+mod meant;
 pub mod narrow;
 pub mod path;
 pub mod pattern;
@@ -20,6 +21,7 @@ pub use checker::{Checker, Place, Use, Verdict};
 pub use guard::{Guard, Literal, Number, Span, Step, Test};
 pub use left::{Climb, Left};
 pub use links::Links;
+pub use meant::check_meant;
 pub use narrow::{Relation, Wider};
 pub use usage::{Budgets, Usage};
 

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::failure::{Code, Failure};
 use crate::value::Value;
 
 /// What a tool says of itself.
@@ -158,6 +159,32 @@ impl Method {
         }
     }
 
+    /// Refuses arguments by name of which one is none of the method's, or that lack one that it
+    /// needs. What a method says nothing of cannot be told.
+    pub fn check_names(&self, args: &Value) -> Result<(), Failure> {
+        let Value::Fields(fields) = args else { return Ok(()) };
+        let takes: Vec<&str> = self.params.iter().map(|param| param.name.as_str()).collect();
+        let slip = fields.iter().find(|(name, _)| !self.may_take(name));
+        let given = |name: &str| fields.iter().any(|(given, _)| given == name);
+        let missing = self.params.iter().find(|param| param.required && !given(&param.name));
+        let (name, why) = match (slip, missing) {
+            (Some((name, _)), _) => (name, "is no argument of it"),
+            (None, Some(param)) => (&param.name, "is missing"),
+            (None, None) => return Ok(()),
+        };
+        let shown: String = name.chars().take(80).collect();
+        let why = format!("`{shown}` {why}: `{}` takes {}", self.name, takes.join(", "));
+        Err(Failure::new(Code::InvalidArgument, why).with_detail(shown))
+    }
+
+    /// Whether an argument of this name may be the method's. Of one without a schema nobody can tell;
+    /// a schema may speak of arguments that have no place of their own.
+    pub(crate) fn may_take(&self, name: &str) -> bool {
+        self.args_schema.is_empty()
+            || self.params.iter().any(|param| param.name == name)
+            || self.args_schema.contains(&format!("\"{name}\""))
+    }
+
     fn name_positions<O>(&self, items: Vec<Value<O>>) -> Result<Vec<(String, Value<O>)>, String> {
         let given = items.len();
         let mut named: Vec<(String, Value<O>)> = Vec::new();
@@ -186,6 +213,26 @@ impl Method {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn arguments_that_a_person_writes_are_the_methods() {
+        let param = |name: &str| Param { name: name.into(), required: true, ..Param::default() };
+        let write = Method {
+            name: "write".into(),
+            params: vec![param("path"), param("content")],
+            args_schema: r#"{"properties":{"path":{},"content":{},"mode":{}}}"#.into(),
+            ..Method::default()
+        };
+        let with = |names: &[&str]| {
+            let fields = names.iter().map(|name| ((*name).to_owned(), Value::Null)).collect();
+            write.check_names(&Value::Fields(fields)).map_err(|failure| failure.message)
+        };
+        assert_eq!(with(&["path", "content"]), Ok(()));
+        assert_eq!(with(&["path", "content", "mode"]), Ok(()));
+        let takes = "`write` takes path, content";
+        assert_eq!(with(&["pth"]), Err(format!("`pth` is no argument of it: {takes}")));
+        assert_eq!(with(&["path"]), Err(format!("`content` is missing: {takes}")));
+    }
 
     fn read() -> Method {
         let param = |name: &str| Param { name: name.into(), ..Param::default() };

@@ -19,8 +19,8 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use remit_core::event::{Event, Fact, Grant, TaskCreated};
-use remit_core::grant::Budgets;
-use remit_core::task::{Command, Decision};
+use remit_core::grant::{Budgets, check_meant};
+use remit_core::task::{Command, Decision, Refusal};
 use remit_core::{Code, Failure, GrantId, Identity, Task, TaskId};
 use remit_schema::object_capnp::object;
 use remit_vat::chance;
@@ -298,10 +298,11 @@ impl Tasks {
         let mut events = vec![first];
         let mut own = Vec::new();
         for spec in spec.grants {
+            let name = spec.name.clone();
             let (grant, object) = self.resolve(spec, creator)?;
             let command = Command::AddGrant(Box::new(grant));
-            let decision =
-                task.decide(&command, now_ms).map_err(|refusal| refusal.into_failure())?;
+            let refused = |refusal: Refusal| spec::of_grant(&name, refusal.into_failure());
+            let decision = task.decide(&command, now_ms).map_err(refused)?;
             let Decision::Record(facts) = decision else { continue };
             for fact in facts {
                 if let (Fact::GrantAdded(grant), Some(object)) = (&fact, &object) {
@@ -312,6 +313,7 @@ impl Tasks {
                 events.push(event);
             }
         }
+        spec::check_needs(&task)?;
         Ok((events, task, own))
     }
 
@@ -341,6 +343,10 @@ impl Tasks {
                 (by.to_string(), String::new(), manifest, Some(object))
             }
         };
+        if own.is_none() {
+            check_meant(&spec.caveats, &manifest)
+                .map_err(|slip| spec::of_grant(&spec.name, slip))?;
+        }
         let grant = Grant {
             grant: GrantId(0),
             parent: None,

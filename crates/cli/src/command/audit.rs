@@ -78,17 +78,23 @@ impl Audit {
             decision: self.decision.clone(),
             since_ms: age.map_or(0, |age| clock::now_ms().saturating_sub(age)),
         };
-        let mut cursor = String::new();
+        let (mut cursor, mut lines) = (String::new(), Vec::new());
         loop {
             let page = client.audit(&filter, &cursor).await?;
             for record in &page.records {
-                out::line(&if self.json { as_json(record) } else { line(record) })?;
+                match self.json {
+                    true => out::line(&as_json(record))?,
+                    false => lines.push((record.time_ms, line(record))),
+                }
             }
             cursor = page.cursor;
             if cursor.is_empty() {
-                return Ok(());
+                break;
             }
         }
+        // They come stream by stream, as the chains are; a person reads them as they happened.
+        lines.sort_by_key(|(time_ms, _)| *time_ms);
+        lines.iter().try_for_each(|(_, line)| out::line(line))
     }
 }
 
@@ -124,10 +130,15 @@ fn as_json(record: &Record) -> String {
 }
 
 fn line(record: &Record) -> String {
+    // A grant that was narrowed has no name, but a number, as in `remit grants`.
+    let grant = match (&record.name[..], record.chain.first()) {
+        ("", Some(number)) => format!("#{number}"),
+        (name, _) => name.to_owned(),
+    };
     let what = match (record.method.as_str(), record.tool.as_str()) {
         ("", "") => String::new(),
-        ("", tool) => format!(" {} ({tool})", record.name),
-        (method, tool) => format!(" {}.{method} ({tool})", record.name),
+        ("", tool) => format!(" {grant} ({tool})"),
+        (method, tool) => format!(" {grant}.{method} ({tool})"),
     };
     let about = [&record.subject, &record.caveat, &record.reason];
     let about: Vec<String> =
@@ -168,6 +179,8 @@ mod tests {
     fn a_record_reads_in_a_line() {
         let line = line(&record());
         assert!(line.ends_with("denied     task:x src.write (fs)  methods=read; no⏎way"), "{line}");
+        let narrowed = super::line(&Record { name: String::new(), ..record() });
+        assert!(narrowed.contains("task:x #2.write (fs)"), "{narrowed}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::task::{Among, choose};
 use crate::clock::now_ms;
 use crate::embedded::Parts;
 use crate::fault::Fault;
+use crate::grants;
 use crate::limits;
 use crate::mesh::{Mesh, Place};
 use crate::show::text::harmless;
@@ -58,7 +59,7 @@ impl Give {
                 return Err(nothing(task.id(), request, &[]));
             }
         };
-        let spec = GrantSpec::parse(&text, &text, now_ms())?;
+        let spec = grants::read(&text, &text, now_ms())?;
         let grant = task.give(request, GrantSpec { name: String::new(), ..spec }).await?;
         Ok(format!("request {request} of {} was given {text}, grant #{grant}", task.id()))
     }
@@ -91,15 +92,22 @@ fn pick(question: &Question, place: &Place) -> Result<Option<String>, Fault> {
     out::note("remit: which? A number, a grant of your own words, or nothing to refuse");
     let mut answer = String::new();
     let mut reader = std::io::Read::take(stdin.lock(), limits::GRANT_BYTES);
-    reader.read_line(&mut answer)?;
-    Ok(picked(answer.trim(), offers))
+    if reader.read_line(&mut answer)? == 0 {
+        return Err(Fault::Usage("nothing was picked: the request goes on waiting".into()));
+    }
+    picked(answer.trim(), offers)
 }
 
-fn picked(answer: &str, offers: &[String]) -> Option<String> {
-    let number = answer.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
-    match number.and_then(|at| offers.get(at)) {
-        Some(offer) => Some(offer.clone()),
-        None => (!answer.is_empty()).then(|| answer.to_owned()),
+fn picked(answer: &str, offers: &[String]) -> Result<Option<String>, Fault> {
+    let Ok(number) = answer.parse::<usize>() else {
+        return Ok((!answer.is_empty()).then(|| answer.to_owned()));
+    };
+    match number.checked_sub(1).and_then(|at| offers.get(at)) {
+        Some(offer) => Ok(Some(offer.clone())),
+        None => Err(Fault::Usage(format!(
+            "there is no {number} among those {}: the request goes on waiting",
+            offers.len()
+        ))),
     }
 }
 
@@ -110,8 +118,11 @@ mod tests {
     #[test]
     fn a_person_picks_by_number_or_in_words_or_refuses() {
         let offers = ["fs@1".to_owned(), "fs:src".to_owned()];
-        assert_eq!(picked("2", &offers).as_deref(), Some("fs:src"));
-        assert_eq!(picked("fs:a?calls=1", &offers).as_deref(), Some("fs:a?calls=1"));
-        assert_eq!(picked("", &offers), None);
+        assert_eq!(picked("2", &offers).unwrap().as_deref(), Some("fs:src"));
+        assert_eq!(picked("fs:a?calls=1", &offers).unwrap().as_deref(), Some("fs:a?calls=1"));
+        assert_eq!(picked("", &offers).unwrap(), None);
+        for none in ["0", "3"] {
+            assert!(picked(none, &offers).is_err(), "{none}");
+        }
     }
 }

@@ -11,6 +11,7 @@ use super::task::reference;
 use crate::clock;
 use crate::embedded::Parts;
 use crate::fault::{Fault, doing};
+use crate::grants;
 use crate::limits;
 use crate::look::Look;
 use crate::mesh::{Mesh, Place};
@@ -95,6 +96,7 @@ fn narrow(reference: &Reference, caveats: &str) -> Result<(), Fault> {
     };
     let caveats = caveats.split('&').filter(|part| !part.is_empty()).map(read);
     let caveats: Vec<_> = caveats.collect::<Result<_, _>>()?;
+    grants::known(&caveats).map_err(Fault::Usage)?;
     let narrowed = reference.attenuate(&caveats);
     out::line(&narrowed.map_err(|not| Fault::Usage(not.to_string()))?.to_line())
 }
@@ -123,6 +125,10 @@ fn kept(client: &Client) -> Result<HashMap<String, String>, Fault> {
 
 async fn list(mesh: &Mesh, look: Look) -> Result<(), Fault> {
     let saved = mesh.client.refs().await?;
+    if saved.is_empty() {
+        out::note("remit: nothing was saved; `remit save TASK --label WHAT-FOR` saves a task");
+        return Ok(());
+    }
     let kept = kept(&mesh.client)?;
     let rows: Vec<Vec<String>> = saved
         .iter()

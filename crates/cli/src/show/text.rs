@@ -78,7 +78,19 @@ pub(crate) fn span(ms: u64) -> String {
 }
 
 fn json(value: &Value) -> String {
-    value_to_json(value).to_string()
+    value_to_json(&spelled(value)).to_string()
+}
+
+/// The value with each object in it spelled out.
+fn spelled(value: &Value) -> Value {
+    match value {
+        Value::Object(object) => Value::Text(format!("<{object}>")),
+        Value::List(items) => Value::List(items.iter().map(spelled).collect()),
+        Value::Fields(fields) => Value::Fields(
+            fields.iter().map(|(name, value)| (name.clone(), spelled(value))).collect(),
+        ),
+        other => other.clone(),
+    }
 }
 
 /// Characters that turn the direction of the text around them, and so can lie about it.
@@ -100,6 +112,8 @@ mod tests {
     #[test]
     fn values_are_short() {
         assert_eq!(value(&Value::Data(vec![1]), 20), "1 byte");
+        let object = Value::Object(remit_core::ObjectId::Grant(remit_core::GrantId(3)));
+        assert_eq!(value(&Value::List(vec![object]), 20), "[\"<grant 3>\"]");
         assert_eq!(value(&Value::List(vec![Value::Integer(1); 2]), 20), "[1,1]");
         assert_eq!(value(&Value::List(vec![Value::Integer(1); 99]), 20), "99 items");
         let long = value(&Value::Text("x".repeat(100)), 20);

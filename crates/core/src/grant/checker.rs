@@ -224,6 +224,17 @@ fn denied(caveat: &Caveat, why: String) -> Failure {
     Failure::new(Code::Denied, why).with_detail(text::caveat_text(caveat))
 }
 
+/// A wait in words, never shorter than it is.
+fn about(ms: u64) -> String {
+    let (unit, name) = match ms {
+        0..1_000 => (1, "ms"),
+        1_000..100_000 => (1_000, "s"),
+        100_000..6_000_000 => (60_000, "min"),
+        _ => (3_600_000, "h"),
+    };
+    format!("{} {name}", ms.div_ceil(unit))
+}
+
 /// Whether a list of methods and classes names the method of a call.
 fn names(list: &[String], usage: &Use<'_>) -> bool {
     list.iter().any(|name| match name.as_str() {
@@ -285,7 +296,7 @@ impl Check {
             (Caveat::Rate(rate), Prepared::Rate(at)) => {
                 match usage.usage.wait_ms(*at, *rate, usage.now_ms) {
                     0 => None,
-                    ms => Some(format!("used too fast: possible again in {ms} ms")),
+                    ms => Some(format!("used too fast: possible again in {}", about(ms))),
                 }
             }
             (caveat, _) => refuses_plain(caveat, usage),
@@ -304,11 +315,12 @@ fn refuses_plain(caveat: &Caveat, usage: &Use<'_>) -> Option<String> {
             };
             let allows = |name: &String| name == usage.method || by_class(name);
             (!allowed.iter().any(allows)).then(|| {
-                format!(
-                    "the grant does not allow the method `{}`, only {}",
-                    usage.method,
-                    allowed.join(", ")
-                )
+                let only = if allowed.is_empty() {
+                    "nor any other".into()
+                } else {
+                    format!("only {}", allowed.join(", "))
+                };
+                format!("the grant does not allow the method `{}`, {only}", usage.method)
             })
         }
         Caveat::Path(prefix) => match usage.paths.iter().find(|p| !path::is_within(p, prefix)) {

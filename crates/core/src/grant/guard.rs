@@ -176,6 +176,9 @@ impl Guard {
         if self.at.is_empty() || self.at.len() > limits::MAX_GUARD_STEPS {
             return Err(format!("a path of 1 to {} steps", limits::MAX_GUARD_STEPS));
         }
+        if self.at.iter().any(|step| matches!(step, Step::Name(name) if name.is_empty())) {
+            return Err("the name of the argument is missing, as in arg.path=prefix:src".into());
+        }
         let long = |text: &String| text.len() > limits::MAX_CAVEAT_TEXT_BYTES;
         if self.at.iter().any(|step| matches!(step, Step::Name(name) if long(name))) {
             return Err(format!("a name of more than {} bytes", limits::MAX_CAVEAT_TEXT_BYTES));
@@ -202,6 +205,18 @@ impl Guard {
         match self.at.first() {
             Some(Step::Name(name)) => Some(name),
             _ => None,
+        }
+    }
+
+    /// What it looks at, in words.
+    fn place(&self) -> String {
+        let step = |step: &Step| match step {
+            Step::Name(name) => name.clone(),
+            Step::Each => "*".into(),
+        };
+        match &self.at.iter().map(step).collect::<Vec<_>>()[..] {
+            [all] if all == "*" => "an argument".into(),
+            steps => format!("the argument `{}`", steps.join(".")),
         }
     }
 }
@@ -255,12 +270,15 @@ impl Ready {
             }
             // What has no parts is not absent: it is something else than was asked for.
             (_, Value::Null) => self.absent(),
-            _ => Err("the argument has no such part".into()),
+            _ => Err(format!("{} is {}, which has no parts", self.guard.place(), shown(value))),
         }
     }
 
     fn absent(&self) -> Result<(), String> {
-        if self.guard.optional { Ok(()) } else { Err("the argument is missing".into()) }
+        match self.guard.optional {
+            true => Ok(()),
+            false => Err(format!("{} is missing, and must be given", self.guard.place())),
+        }
     }
 
     fn test(&self, value: &Value, in_path: bool) -> Result<(), String> {
@@ -285,7 +303,9 @@ impl Ready {
         match (passes, value) {
             (true, _) => Ok(()),
             (false, Value::Null) if self.guard.optional => Ok(()),
-            (false, _) => Err(format!("the argument is {}", shown(value))),
+            (false, _) => {
+                Err(format!("{} is {}, which is not allowed", self.guard.place(), shown(value)))
+            }
         }
     }
 }

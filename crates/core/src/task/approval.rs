@@ -179,8 +179,11 @@ impl Task {
         let allowed = match self.why_void(request.call) {
             Some(failure) => Err(failure),
             None => {
-                let size = command.check_size();
-                size.and_then(|()| self.allow(&command, request.grant, now_ms))
+                let fits = command.check_size().and_then(|()| match &decided.approval {
+                    Approval::Change(_) => self.check_names(&command, request.grant),
+                    _ => Ok(()),
+                });
+                fits.and_then(|()| self.allow(&command, request.grant, now_ms))
             }
         };
         match allowed {

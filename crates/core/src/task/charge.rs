@@ -58,7 +58,7 @@ impl Task {
     }
 
     /// The grant of this name.
-    fn named(&self, name: &str) -> Option<GrantId> {
+    pub(super) fn named(&self, name: &str) -> Option<GrantId> {
         let named = |held: &&Held| !name.is_empty() && held.grant.name == name;
         self.grants.values().find(named).map(|held| held.grant.grant)
     }

@@ -4,10 +4,10 @@
 use super::call::CallCommand;
 use super::command::Decision;
 use super::refusal::Refusal;
-use super::{Operation, Task};
+use super::{Held, Operation, Task};
 use crate::event::{Derivation, Fact, Grant, OnUnknown};
 use crate::failure::{Code, Failure};
-use crate::grant::{Budgets, Caveat, Climb, path, text};
+use crate::grant::{Budgets, Caveat, Climb, Need, path, text};
 use crate::id::{CallNumber, GrantId, ObjectId};
 use crate::value::Value;
 
@@ -84,13 +84,32 @@ impl Task {
     /// Whether there is anything to use: not revoked, and no failure in place of the object.
     pub(super) fn check_usable(&self, object: ObjectId, grant: GrantId) -> Result<(), Failure> {
         if self.is_revoked(grant) {
-            let why = "the grant was revoked: nothing obtained through it works any more";
-            return Err(Failure::new(Code::Revoked, why));
+            return Err(Failure::new(Code::Revoked, self.why_dead(grant)));
         }
         if let ObjectId::Result(call) | ObjectId::Part(call, _) = object {
             self.check_decided(call)?;
         }
         self.cause_of(object).map_or(Ok(()), |cause| Err(cause.clone()))
+    }
+
+    /// Why nothing that was obtained through a grant works any more.
+    fn why_dead(&self, grant: GrantId) -> String {
+        let mut chain = self.chain(grant);
+        if chain.any(Held::is_over) {
+            return "the grant was revoked: nothing obtained through it works any more".into();
+        }
+        let needs =
+            self.chain(grant).flat_map(|held| &held.grant.caveats).filter_map(
+                |caveat| match caveat {
+                    Caveat::Requires(Need::Grant(name)) => Some(name.as_str()),
+                    _ => None,
+                },
+            );
+        let gone = |name: &&str| self.named(name).is_none_or(|needed| self.is_revoked(needed));
+        match needs.into_iter().find(gone) {
+            Some(name) => format!("the grant requires another one, `{name}`, which is gone"),
+            None => "the grant is gone".into(),
+        }
     }
 
     pub(super) fn decide_pass_on(&self, pass: &PassOn) -> Result<Decision, Refusal> {

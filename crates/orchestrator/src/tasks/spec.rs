@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use remit_core::event::{Grant, OnUnknown, Origin, SourceFile, TimeLimits};
-use remit_core::{Caveat, Code, Failure, Manifest, TaskId, Value};
+use remit_core::grant::Need;
+use remit_core::{Caveat, Code, Failure, Manifest, Task, TaskId, Value};
 use remit_schema::object_capnp::object;
 
 use crate::limits;
@@ -101,6 +102,34 @@ pub(super) fn check(spec: &TaskSpec) -> Result<(), Failure> {
         None
     };
     wrong.map_or(Ok(()), |why| Err(Failure::new(Code::InvalidArgument, why)))
+}
+
+/// The failure of a caveat, with the name of the grant that has it.
+pub(super) fn of_grant(name: &str, failure: Failure) -> Failure {
+    if failure.detail.is_empty() || name.is_empty() {
+        return failure;
+    }
+    Failure { message: format!("the grant `{name}`: {}", failure.message), ..failure }
+}
+
+/// Refuses grants that require one which the task does not have: they would never be good.
+pub(super) fn check_needs(task: &Task) -> Result<(), Failure> {
+    let has = |name: &String| task.grants().any(|held| held.grant.name == *name);
+    let needs = task.grants().flat_map(|held| {
+        held.grant.caveats.iter().filter_map(|caveat| match caveat {
+            Caveat::Requires(Need::Grant(name)) => Some((&held.grant.name, name)),
+            _ => None,
+        })
+    });
+    match needs.into_iter().find(|(_, name)| !has(name)) {
+        Some((grant, name)) => {
+            let why = format!(
+                "the grant `{grant}` requires the grant `{name}`, and the task is given none of that name"
+            );
+            Err(Failure::new(Code::InvalidArgument, why))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Bounds on a program, and that its entry is there.

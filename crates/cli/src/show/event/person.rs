@@ -51,7 +51,7 @@ impl Lines {
                 (Ink::Good, format!("approved {label} with ({args}) instead, by {who}"))
             }
             Approval::Deny => {
-                (Ink::Odd, format!("denied {label}, by {who}: {}", short(&decided.reason, 200)))
+                (Ink::Odd, format!("denied {label}, by {who}{}", because(&decided.reason)))
             }
         };
         let remembered = match decided.remember {
@@ -72,7 +72,7 @@ impl Lines {
         match decided.grant {
             Some(grant) => format!("{} gave {}", who, self.name(grant)),
             None => {
-                let what = format!("refused by {who}: {}", short(&decided.reason, 200));
+                let what = format!("refused by {who}{}", because(&decided.reason));
                 self.paint.ink(Ink::Odd, &what)
             }
         }
@@ -94,6 +94,11 @@ impl Lines {
         };
         format!("{label} {how}, says {}", who(&decided.who))
     }
+}
+
+/// Why a person decided so, if they said it.
+fn because(reason: &str) -> String {
+    if reason.is_empty() { String::new() } else { format!(": {}", short(reason, 200)) }
 }
 
 fn who(who: &str) -> String {

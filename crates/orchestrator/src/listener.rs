@@ -3,17 +3,16 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use remit_core::{Identity, Role};
+use remit_vat::accept::accept;
 use remit_vat::connection::Connection;
 use remit_vat::join;
 use remit_vat::limits::HANDSHAKE;
 use remit_vat::tls::{Accepted, Acceptor, Purpose, Refused};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -56,32 +55,14 @@ impl Listener {
 
     /// Accepts from `tcp` until `stop`.
     pub async fn run(self: &Rc<Self>, tcp: &TcpListener, stop: &CancellationToken) {
-        let handshakes = Arc::new(Semaphore::new(limits::HANDSHAKES));
-        loop {
-            let accept = async {
-                let place = Arc::clone(&handshakes).acquire_owned().await;
-                (tcp.accept().await, place)
-            };
-            let (accepted, place) = tokio::select! {
-                biased;
-                () = stop.cancelled() => return,
-                accepted = accept => accepted,
-            };
-            match accepted {
-                Ok((stream, _)) => {
-                    let listener = Rc::clone(self);
-                    self.tracker.spawn_local(async move {
-                        listener.handle(stream).await;
-                        drop(place);
-                    });
-                }
-                Err(error) => {
-                    // Out of descriptors, most likely: connections that end will free some.
-                    tracing::error!(%error, "accepting failed");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            }
-        }
+        accept(tcp, limits::HANDSHAKES, stop, |stream, place| {
+            let listener = Rc::clone(self);
+            self.tracker.spawn_local(async move {
+                listener.handle(stream).await;
+                drop(place);
+            });
+        })
+        .await;
     }
 
     /// Ends every connection, and answers when they have ended.

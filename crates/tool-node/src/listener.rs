@@ -2,14 +2,13 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
+use remit_vat::accept::{Place, accept};
 use remit_vat::limits::HANDSHAKE;
 use remit_vat::membership::Member;
 use remit_vat::tls::{Acceptor, Refused};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::limits;
@@ -22,27 +21,8 @@ pub(crate) async fn run(
     member: &Member,
     stop: &CancellationToken,
 ) {
-    let handshakes = Arc::new(Semaphore::new(limits::HANDSHAKES));
     let connected = Rc::new(Cell::new(0));
-    loop {
-        let accept = async {
-            let place = Arc::clone(&handshakes).acquire_owned().await;
-            (tcp.accept().await, place)
-        };
-        let (accepted, place) = tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            accepted = accept => accepted,
-        };
-        let (stream, _) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                // Out of descriptors, most likely: connections that end will free some.
-                tracing::error!(%error, "accepting failed");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
+    accept(tcp, limits::HANDSHAKES, stop, |stream, place| {
         // Made anew each time: the certificate is renewed now and then.
         let acceptor = Acceptor::of_introduced(&member.credential());
         let (node, connected, stop) = (Rc::clone(node), Rc::clone(&connected), stop.clone());
@@ -56,16 +36,17 @@ pub(crate) async fn run(
                 },
             }
         });
-    }
+    })
+    .await;
 }
 
 /// Serves one agent node until its connection or its certificate ends. `handshake`: held until it has
 /// shaken hands; `connected`: how many there are.
-async fn let_in<P>(
+async fn let_in(
     node: &Node,
     acceptor: Acceptor,
     tcp: TcpStream,
-    (handshake, connected): (P, &Cell<usize>),
+    (handshake, connected): (Place, &Cell<usize>),
 ) -> Result<(), Refused> {
     let accepted = acceptor.accept(tcp, HANDSHAKE).await?;
     let Some((identity, until)) = accepted.peer else {

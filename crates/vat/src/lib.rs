@@ -7,6 +7,7 @@
 //! ([`chance`], [`watched`]), what contains a panic ([`contain`]), and where a test may have a process
 //! die ([`crash`]). Not for: what any node does with them.
 
+pub mod accept;
 pub mod authority;
 pub mod backoff;
 pub mod chance;

@@ -107,6 +107,9 @@ pub const DOOR_QUEUE: usize = 1024;
 /// How long offloaded work may go on after its vat has ended: a write to a disk that still moves.
 pub const LAST_OFFLOADED: Duration = Duration::from_secs(5);
 
+/// How long a listener waits after it could not accept: connections that end free what it needs.
+pub const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
 /// How long a peer may take for the TLS handshake: a round trip or two, and a busy machine.
 pub const HANDSHAKE: Duration = Duration::from_secs(5);
 

@@ -2,6 +2,8 @@
 //!
 //! Applied by the process to itself, before it looks at the script, while it has one thread.
 
+mod numbers;
+
 use std::collections::BTreeMap;
 
 use landlock::{
@@ -81,7 +83,7 @@ fn restrict_files() -> Result<(), String> {
 }
 
 fn restrict_calls() -> Result<(), String> {
-    for filter in [refused()?, absent()?] {
+    for filter in [refused()?, absent()?].into_iter().chain(other_numbers()) {
         seccompiler::apply_filter(&filter).map_err(|error| error.to_string())?;
     }
     Ok(())
@@ -90,7 +92,7 @@ fn restrict_calls() -> Result<(), String> {
 /// System calls that a worker never needs once it runs. They fail with EPERM.
 fn refused() -> Result<BpfProgram, String> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
-        numbers().into_iter().map(|number| (number, Vec::new())).collect();
+        numbers::refused().into_iter().map(|number| (number, Vec::new())).collect();
     // A thread of its own is fine, a process is not.
     let thread = u64::try_from(libc::CLONE_THREAD).map_err(|error| error.to_string())?;
     let process =
@@ -98,6 +100,10 @@ fn refused() -> Result<BpfProgram, String> {
             .and_then(|condition| SeccompRule::new(vec![condition]))
             .map_err(|error| error.to_string())?;
     rules.insert(libc::SYS_clone, vec![process]);
+    // What it may do to itself it may not do to another process of the same user: signal it, as
+    // `abort` does to its own thread, and set its limits.
+    rules.insert(libc::SYS_tgkill, vec![unless_first_is(u64::from(std::process::id()))?]);
+    rules.insert(libc::SYS_prlimit64, vec![unless_first_is(0)?]);
     compile(rules, libc::EPERM)
 }
 
@@ -107,51 +113,44 @@ fn absent() -> Result<BpfProgram, String> {
     compile(BTreeMap::from([(libc::SYS_clone3, Vec::new())]), libc::ENOSYS)
 }
 
+/// A rule for calls whose first argument is another than this one.
+fn unless_first_is(expected: u64) -> Result<SeccompRule, String> {
+    SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, expected)
+        .and_then(|condition| SeccompRule::new(vec![condition]))
+        .map_err(|error| error.to_string())
+}
+
+/// Some kernels know every system call by a second number as well, with this bit set, for programs of
+/// another kind. No rule above has those numbers, and a worker needs none of them: they fail with
+/// EPERM.
+#[cfg(target_arch = "x86_64")]
+fn other_numbers() -> Option<BpfProgram> {
+    use seccompiler::sock_filter;
+    const LOAD_NUMBER: u16 = 0x20;
+    const JUMP_IF_AT_LEAST: u16 = 0x35;
+    const RETURN: u16 = 0x06;
+    const OTHERS_FROM: u32 = 0x4000_0000;
+    const ALLOW: u32 = 0x7fff_0000;
+    let refuse = 0x0005_0000 | libc::EPERM.unsigned_abs();
+    let step = |code, jf, k| sock_filter { code, jt: 0, jf, k };
+    Some(vec![
+        step(LOAD_NUMBER, 0, 0),
+        step(JUMP_IF_AT_LEAST, 1, OTHERS_FROM),
+        step(RETURN, 0, refuse),
+        step(RETURN, 0, ALLOW),
+    ])
+}
+
+/// There are no such numbers here.
+#[cfg(not(target_arch = "x86_64"))]
+fn other_numbers() -> Option<BpfProgram> {
+    None
+}
+
 fn compile(rules: BTreeMap<i64, Vec<SeccompRule>>, errno: i32) -> Result<BpfProgram, String> {
     let arch = TargetArch::try_from(std::env::consts::ARCH).map_err(|error| error.to_string())?;
     let refusal = SeccompAction::Errno(errno.unsigned_abs());
     let filter = SeccompFilter::new(rules, SeccompAction::Allow, refusal, arch)
         .map_err(|error| error.to_string())?;
     BpfProgram::try_from(filter).map_err(|error| error.to_string())
-}
-
-/// The numbers of the system calls that are refused: to reach the network, to start programs, to
-/// open files, to look into other processes, to change the machine.
-fn numbers() -> Vec<i64> {
-    let mut numbers = vec![
-        libc::SYS_socketpair,
-        libc::SYS_memfd_create,
-        libc::SYS_userfaultfd,
-        libc::SYS_pidfd_open,
-        libc::SYS_pidfd_send_signal,
-        libc::SYS_rt_sigqueueinfo,
-        libc::SYS_rt_tgsigqueueinfo,
-        libc::SYS_socket,
-        libc::SYS_connect,
-        libc::SYS_bind,
-        libc::SYS_listen,
-        libc::SYS_accept4,
-        libc::SYS_execve,
-        libc::SYS_execveat,
-        libc::SYS_openat,
-        libc::SYS_openat2,
-        libc::SYS_open_by_handle_at,
-        libc::SYS_ptrace,
-        libc::SYS_process_vm_readv,
-        libc::SYS_process_vm_writev,
-        libc::SYS_pidfd_getfd,
-        libc::SYS_kill,
-        libc::SYS_tkill,
-        libc::SYS_mount,
-        libc::SYS_unshare,
-        libc::SYS_setns,
-        libc::SYS_bpf,
-        libc::SYS_io_uring_setup,
-        libc::SYS_perf_event_open,
-        libc::SYS_keyctl,
-        libc::SYS_add_key,
-    ];
-    #[cfg(target_arch = "x86_64")]
-    numbers.extend([libc::SYS_open, libc::SYS_creat, libc::SYS_fork, libc::SYS_vfork]);
-    numbers
 }

@@ -5,41 +5,23 @@ use futures::FutureExt as _;
 use remit_core::Code;
 use remit_schema::object_capnp::object;
 
-use super::super::lab::{Lab, Transport, call, create, lend, over, said, spawn};
+use super::super::lab::{Lab, Transport, call, create, lend, loopback, over, said, spawn};
 
-/// Makes two tests of each body: with the tool at the other end of a pipe, and over mutual TLS.
-macro_rules! over_both_wires {
-    ($($name:ident),+ $(,)?) => {
-        mod in_memory {
-            $(#[tokio::test]
-            async fn $name() {
-                use crate::serve::tests::lab::{Lab, Transport, loopback, over};
-                over(Transport::SameProcess, async |lab: Lab| {
-                    let tool = loopback::piped(super::gives_back(&lab));
-                    lab.serves(tool);
-                    super::$name(lab).await;
-                }).await;
-            })+
-        }
-        mod over_tls {
-            $(#[tokio::test]
-            async fn $name() {
-                use crate::serve::tests::lab::{Lab, Transport, loopback, over};
-                over(Transport::SameProcess, async |lab: Lab| {
-                    let tool = loopback::dialled(super::gives_back(&lab)).await;
-                    lab.serves(tool);
-                    super::$name(lab).await;
-                }).await;
-            })+
-        }
-    };
+/// Runs a body with the tool at the other end of a pipe, and over mutual TLS.
+async fn over_both_wires(body: impl AsyncFn(Lab)) {
+    over(Transport::SameProcess, async |lab: Lab| {
+        let tool = loopback::piped(gives_back(&lab));
+        lab.serves(tool);
+        body(lab).await;
+    })
+    .await;
+    over(Transport::SameProcess, async |lab: Lab| {
+        let tool = loopback::dialled(gives_back(&lab)).await;
+        lab.serves(tool);
+        body(lab).await;
+    })
+    .await;
 }
-
-over_both_wires!(
-    lent_object_that_comes_back_as_the_result_takes_arguments,
-    object_that_leads_back_into_a_call_that_is_over_gives_nothing,
-    passed_on_object_that_comes_back_takes_arguments,
-);
 
 /// A tool whose `open` gives back, as its own result, what it was lent.
 fn gives_back(lab: &Lab) -> object::Client {
@@ -51,49 +33,61 @@ fn gives_back(lab: &Lab) -> object::Client {
     })
 }
 
-async fn lent_object_that_comes_back_as_the_result_takes_arguments(lab: Lab) {
-    let site = lab.start();
-    create(&site).await;
-    let (_context, granted) = lab.attempt(&site).await;
-    // The second call is pipelined on the first, and the third comes when that is over.
-    let opened = lend(&granted, 1, "open", &granted);
-    let got = opened.pipeline.get_object();
-    let (first, second) = futures::join!(said(opened), said(lend(&got, 2, "use", &granted)));
-    first.unwrap();
-    let third = said(lend(&got, 3, "use", &granted)).await;
-    for (number, refused) in [(2, second), (3, third)] {
-        let refused = refused.unwrap_err();
-        assert_eq!(refused.code, Code::InvalidArgument, "{number}: {refused}");
-    }
-    // The task is as it was, and so is the tool.
-    said(lend(&granted, 4, "use", &granted)).await.unwrap();
-    assert_eq!(*lab.seen.borrow(), ["open", "use"]);
+#[tokio::test]
+async fn lent_object_that_comes_back_as_the_result_takes_arguments() {
+    over_both_wires(async |lab: Lab| {
+        let site = lab.start();
+        create(&site).await;
+        let (_context, granted) = lab.attempt(&site).await;
+        // The second call is pipelined on the first, and the third comes when that is over.
+        let opened = lend(&granted, 1, "open", &granted);
+        let got = opened.pipeline.get_object();
+        let (first, second) = futures::join!(said(opened), said(lend(&got, 2, "use", &granted)));
+        first.unwrap();
+        let third = said(lend(&got, 3, "use", &granted)).await;
+        for (number, refused) in [(2, second), (3, third)] {
+            let refused = refused.unwrap_err();
+            assert_eq!(refused.code, Code::InvalidArgument, "{number}: {refused}");
+        }
+        // The task is as it was, and so is the tool.
+        said(lend(&granted, 4, "use", &granted)).await.unwrap();
+        assert_eq!(*lab.seen.borrow(), ["open", "use"]);
+    })
+    .await;
 }
 
-async fn object_that_leads_back_into_a_call_that_is_over_gives_nothing(lab: Lab) {
-    let site = lab.start();
-    create(&site).await;
-    let (_context, granted) = lab.attempt(&site).await;
-    let opened = lend(&granted, 1, "open", &granted);
-    let got = opened.pipeline.get_object();
-    said(opened).await.unwrap();
-    assert_eq!(said(call(&got, 2, "look")).await.unwrap_err().code, Code::Revoked);
-    said(call(&granted, 3, "look")).await.unwrap();
+#[tokio::test]
+async fn object_that_leads_back_into_a_call_that_is_over_gives_nothing() {
+    over_both_wires(async |lab: Lab| {
+        let site = lab.start();
+        create(&site).await;
+        let (_context, granted) = lab.attempt(&site).await;
+        let opened = lend(&granted, 1, "open", &granted);
+        let got = opened.pipeline.get_object();
+        said(opened).await.unwrap();
+        assert_eq!(said(call(&got, 2, "look")).await.unwrap_err().code, Code::Revoked);
+        said(call(&granted, 3, "look")).await.unwrap();
+    })
+    .await;
 }
 
-async fn passed_on_object_that_comes_back_takes_arguments(lab: Lab) {
-    let site = lab.start();
-    create(&site).await;
-    let (context, granted) = lab.attempt(&site).await;
-    let tasks = super::super::lab::granted(&context, 1).await;
-    said(spawn(&tasks, 1, &granted, &[])).await.unwrap();
-    let (_its, passed) = lab.attempt(&site).await;
-    let opened = lend(&passed, 1, "open", &passed);
-    let got = opened.pipeline.get_object();
-    let (first, second) = futures::join!(said(opened), said(lend(&got, 2, "use", &passed)));
-    first.unwrap();
-    second.unwrap_err();
-    said(lend(&passed, 3, "use", &passed)).await.unwrap();
+#[tokio::test]
+async fn passed_on_object_that_comes_back_takes_arguments() {
+    over_both_wires(async |lab: Lab| {
+        let site = lab.start();
+        create(&site).await;
+        let (context, granted) = lab.attempt(&site).await;
+        let tasks = super::super::lab::granted(&context, 1).await;
+        said(spawn(&tasks, 1, &granted, &[])).await.unwrap();
+        let (_its, passed) = lab.attempt(&site).await;
+        let opened = lend(&passed, 1, "open", &passed);
+        let got = opened.pipeline.get_object();
+        let (first, second) = futures::join!(said(opened), said(lend(&got, 2, "use", &passed)));
+        first.unwrap();
+        second.unwrap_err();
+        said(lend(&passed, 3, "use", &passed)).await.unwrap();
+    })
+    .await;
 }
 
 /// What the orchestrator does for a call may fail in a way that nobody thought of: the call ends, and

@@ -55,6 +55,10 @@ pub const DRAIN_LONGEST: Duration = Duration::from_secs(3600);
 /// How long a worker may take to end after its last word.
 pub const LAST_WORD_GRACE: Duration = Duration::from_secs(2);
 
+/// Characters of what an agent node says of how an attempt ended: what a worker says before it dies,
+/// and a few words around it.
+pub const END_CHARS: usize = 5_000;
+
 /// How long an agent node may take to start a process.
 pub const START_ATTEMPT: Duration = Duration::from_secs(10);
 

@@ -97,9 +97,9 @@ impl Tasks {
         let placing = tokio::task::spawn_local(async move { placer.run().await });
         *tasks.placing.borrow_mut() = Some(placing.abort_handle());
         let weak = Rc::downgrade(&tasks);
-        tasks.services.registry.on_output(Rc::new(move |_node: &str, key: &[u8], text: String| {
+        tasks.services.registry.on_output(Rc::new(move |node: &str, key: &[u8], text: String| {
             if let Some(tasks) = weak.upgrade() {
-                tasks.feed(key, &text);
+                tasks.feed(node, key, &text);
             }
         }));
         tasks.take_up_all()?;
@@ -388,13 +388,13 @@ impl Tasks {
         });
     }
 
-    /// Hands a piece of output of a call in flight to those who follow its task.
-    fn feed(&self, key: &[u8], text: &str) {
+    /// Hands a piece of output of a call in flight at `node` to those who follow its task.
+    fn feed(&self, node: &str, key: &[u8], text: &str) {
         let Some(task) = key.get(..16).and_then(|bytes| bytes.try_into().ok()) else { return };
         let task = TaskId::from_bytes(task);
         let owners = self.owners.borrow();
         if let Some((_, owner)) = owners.iter().find(|(key, _)| key.task == task) {
-            owner.emit_for(key, text.to_owned());
+            owner.emit_for(node, key, text.to_owned());
         }
     }
 }

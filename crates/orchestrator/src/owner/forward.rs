@@ -303,11 +303,16 @@ impl Owner {
         }
     }
 
-    /// A piece of output of the call with this key.
-    pub fn emit_for(&self, key: &[u8], text: String) {
+    /// A piece of output of the call with this key, from the node `node`. One speaks of its own calls
+    /// only.
+    pub fn emit_for(&self, node: &str, key: &[u8], text: String) {
         let number = key.get(16..).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
         if let Some(call) = number.map(Self::number_in)
             && self.forwards.borrow().contains_key(&call)
+            && self.with(|task| {
+                let grant = task.request(call).and_then(|request| task.grant(request.grant));
+                grant.is_some_and(|held| held.grant.node == node)
+            })
         {
             self.emit(&Output { call, text });
         }

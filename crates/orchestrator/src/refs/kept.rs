@@ -104,6 +104,27 @@ impl Saved {
 impl Refs {
     /// How a reference stands now. One that was saved through another dies with it.
     pub(super) fn state(&self, tenant: &str, saved: &Saved) -> State {
+        let mut state = self.own_state(saved);
+        let mut parent = saved.parent;
+        // One above the other, as many as a tenant may have: this does not recurse.
+        while state == State::Good
+            && let Some(id) = parent
+        {
+            let Ok(Some(above)) = self.find(tenant, RefId::from_bytes(id)) else {
+                return State::Revoked;
+            };
+            state = match self.own_state(&above) {
+                // How long a parent may lie unused says nothing about what was saved through it.
+                State::Unused => State::Good,
+                state => state,
+            };
+            parent = above.parent;
+        }
+        state
+    }
+
+    /// How a reference stands by itself.
+    fn own_state(&self, saved: &Saved) -> State {
         let now_ms = (self.now_ms)();
         let id = saved.id();
         if saved.revoked_ms.is_some() || self.revoking.borrow().contains(&id) {
@@ -115,15 +136,7 @@ impl Refs {
         if saved.unused_until_ms().is_some_and(|until_ms| now_ms >= until_ms) {
             return State::Unused;
         }
-        let Some(parent) = saved.parent.map(RefId::from_bytes) else { return State::Good };
-        match self.find(tenant, parent) {
-            // How long a parent may lie unused says nothing about what was saved through it.
-            Ok(Some(parent)) => match self.state(tenant, &parent) {
-                State::Unused => State::Good,
-                state => state,
-            },
-            Ok(None) | Err(_) => State::Revoked,
-        }
+        State::Good
     }
 
     /// The key of this host, made when it is first needed.
@@ -237,4 +250,52 @@ pub(super) fn unreadable(error: DiskError) -> Failure {
 
 fn unwritable(error: DiskError) -> Failure {
     Failure::new(Code::Unavailable, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::Audit;
+    use remit_vat::disk::Disk;
+
+    fn saved(number: usize, parent: Option<&Saved>) -> Saved {
+        let mut hash = [7; 32];
+        hash[..8].copy_from_slice(&(number as u64).to_be_bytes());
+        Saved {
+            hash,
+            task: TaskId::from_bytes([7; 16]),
+            grant: None,
+            viewer: false,
+            owner: "me".into(),
+            by: "me".into(),
+            label: "one of many".into(),
+            created_ms: 0,
+            until_ms: None,
+            unused_ms: None,
+            used_ms: 0,
+            uses: 0,
+            parent: parent.map(|parent| *parent.id().as_bytes()),
+            revoked_ms: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn as_many_references_as_there_may_be_stand_one_on_the_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Disk::open(&dir.path().join("disk"), 4 << 20).unwrap();
+        let audit = Audit::in_memory(Box::new(|| 7));
+        let refs = Refs::new(disk, audit, "nowhere:1".into(), Box::new(|| 7));
+        let mut chain: Vec<Saved> = Vec::new();
+        for number in 0..limits::REFS {
+            chain.push(saved(number, chain.last()));
+        }
+        let last = chain.last().unwrap().clone();
+        let write = |saved: &Saved| (key("t", saved.id()), Some(write(saved).unwrap()));
+        refs.put("t", &last, chain.iter().map(write).collect()).await.unwrap();
+        assert_eq!(refs.state("t", &last), State::Good);
+        let mut first = chain.remove(0);
+        first.revoked_ms = Some(3);
+        refs.put("t", &first, Vec::new()).await.unwrap();
+        assert_eq!(refs.state("t", &last), State::Revoked);
+    }
 }

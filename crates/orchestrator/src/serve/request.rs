@@ -194,6 +194,11 @@ pub async fn start(
     run.map_err(|error| exception::to_failure(&error))
 }
 
+/// As much of an agent node's word on an attempt's end as is kept.
+fn short(how: &str) -> String {
+    how.chars().take(limits::END_CHARS).collect()
+}
+
 /// How a worker process ended.
 pub enum RunEnd {
     /// By itself.
@@ -212,8 +217,8 @@ pub async fn wait(run: &run::Client) -> Result<RunEnd, Failure> {
     let read = || {
         Ok::<_, wire::Malformed>(match response.get()?.get_end()?.which()? {
             run_end::Exited(()) => RunEnd::Exited,
-            run_end::Crashed(how) => RunEnd::Crashed(how?.to_str()?.to_owned()),
-            run_end::Deadline(what) => RunEnd::Deadline(what?.to_str()?.to_owned()),
+            run_end::Crashed(how) => RunEnd::Crashed(short(how?.to_str()?)),
+            run_end::Deadline(what) => RunEnd::Deadline(short(what?.to_str()?)),
         })
     };
     read().map_err(|malformed| {

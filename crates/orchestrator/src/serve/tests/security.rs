@@ -17,6 +17,7 @@ mod manifest_changed;
 mod obtained_before;
 mod replay;
 mod sibling;
+mod spokesman;
 mod unwritten;
 mod use_after_revoke;
 mod widen;

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use remit_core::{Code, Failure, Role, TaskId, Value};
+use remit_core::{Code, Fact, Failure, Role, TaskId, Value};
 use remit_schema::mesh_capnp::{event_sink, mesh, task};
 use remit_vat::connection::{Connection, within};
 use remit_vat::exception::to_failure;
@@ -31,6 +31,8 @@ pub(crate) struct Known {
     pub(crate) task: Option<TaskId>,
     pub(crate) cursor: u64,
     pub(crate) sent: usize,
+    /// Its task was paused, and nobody has resumed it.
+    pub(crate) paused: bool,
     pub(crate) ended: bool,
 }
 
@@ -151,6 +153,7 @@ impl Session<'_> {
         let subscribed = within(DEADLINE, request.send()).await?;
         let _lease = subscribed.get().and_then(|s| s.get_subscription());
         while !progress.ended.get() {
+            self.resume(task).await?;
             tokio::select! {
                 biased;
                 () = progress.change.notified() => {}
@@ -161,6 +164,18 @@ impl Session<'_> {
         }
         self.wish.known.lock().unwrap().ended = true;
         self.desk.past.note(Happened::Ended { task: id });
+        Ok(())
+    }
+}
+
+impl Session<'_> {
+    /// Has the task go on if it was paused: its attempts died too often, as they do by chance.
+    async fn resume(&self, task: &task::Client) -> Result<(), Failure> {
+        if !self.wish.known.lock().unwrap().paused {
+            return Ok(());
+        }
+        within(DEADLINE, task.resume_request().send()).await?;
+        self.wish.known.lock().unwrap().paused = false;
         Ok(())
     }
 }
@@ -187,6 +202,11 @@ impl event_sink::Server for Sink {
             let event = wire::event::read(event)?;
             let mut known = self.desk.wishes[self.index].known.lock().unwrap();
             known.cursor = known.cursor.max(event.number.0);
+            match &event.fact {
+                Fact::TaskPaused { .. } => known.paused = true,
+                Fact::TaskResumed { .. } => known.paused = false,
+                _ => {}
+            }
             if crate::history::is_last(&event.fact) {
                 self.progress.ended.set(true);
             }

@@ -1,7 +1,7 @@
 //! Whole meshes in a simulated network, under faults that a seed gives.
 //!
-//! One file per invariant: `acknowledged`, `intents`, `attempts`, `completed`, `cursors` and
-//! `settling`. The orchestrator and the tool node are the real ones, on disks in memory that lose
+//! One file per invariant: `acknowledged`, `intents`, `attempts`, `completed`, `cursors`, `settling`
+//! and `panics`. The orchestrator and the tool node are the real ones, on disks in memory that lose
 //! what was not flushed; agents and clients are small programs that speak to them over turmoil's
 //! network. `REMIT_SEEDS=10000` lives as many worlds, from that of `REMIT_FIRST_SEED` on,
 //! `REMIT_SEED=n` the one of that seed.
@@ -23,6 +23,7 @@ mod history;
 mod intents;
 mod network;
 mod orchestrator;
+mod panics;
 mod past;
 mod program;
 mod repeatable;

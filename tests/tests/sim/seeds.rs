@@ -7,7 +7,7 @@ use remit_core::Fact;
 
 use crate::past::Happened;
 use crate::world::{Remains, live};
-use crate::{acknowledged, attempts, completed, cursors, intents, settling};
+use crate::{acknowledged, attempts, completed, cursors, intents, panics, settling};
 
 /// What must hold in every world.
 #[derive(Debug, Clone, Copy)]
@@ -77,13 +77,13 @@ fn verdict(seed: u64) -> &'static Verdict {
 }
 
 fn judge(seed: u64) -> Verdict {
-    let lived = catch_unwind(AssertUnwindSafe(|| live(seed)));
+    let lived = panics::counted(|| catch_unwind(AssertUnwindSafe(|| live(seed))));
     match lived {
-        Ok(remains) => {
+        (Ok(remains), 0) => {
             Verdict { checks: CHECKS.map(|check| check(&remains)), coverage: cover(&remains) }
         }
-        Err(_) => Verdict {
-            checks: CHECKS.map(|_| Err("this world panicked".into())),
+        (_, panics) => Verdict {
+            checks: CHECKS.map(|_| Err(format!("{panics} panics in this world, see above"))),
             coverage: Coverage::default(),
         },
     }

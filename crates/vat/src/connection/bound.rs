@@ -48,6 +48,8 @@ pub(super) struct Load {
     oversize: Oversize,
     depth: Depth,
     objects: Objects,
+    /// The system has let the connection go.
+    shut: Cell<bool>,
     /// All bytes of messages that were read from the peer.
     read_bytes: Rc<Cell<u64>>,
     watch: Rc<Watch>,
@@ -98,6 +100,7 @@ impl Load {
             oversize: Oversize::new(limits.message_words),
             depth: Depth::default(),
             objects: Objects::default(),
+            shut: Cell::new(false),
             read_bytes: Rc::default(),
             watch,
         })
@@ -292,6 +295,10 @@ impl Connection<Side> for BoundedConnection {
         let load = Rc::clone(&self.load);
         Promise::from_future(async move {
             let received = receive(&inner, &load).await;
+            if load.shut.get() {
+                // capnp-rpc panics over whatever comes now but an error: what it would tell is gone.
+                return Err(capnp::Error::disconnected("the connection was let go".into()));
+            }
             if let Err(error) = &received {
                 load.watch.end(format!("what the peer sent could not be read: {error}"));
             }
@@ -304,6 +311,7 @@ impl Connection<Side> for BoundedConnection {
     }
 
     fn shutdown(&mut self, result: capnp::Result<()>) -> Promise<(), capnp::Error> {
+        self.load.shut.set(true);
         if let Err(error) = &result {
             self.load.watch.end(error.to_string());
         }

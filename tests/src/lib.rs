@@ -15,6 +15,7 @@ pub mod fleet;
 pub mod following;
 pub mod looking;
 pub mod mesh;
+pub mod outage;
 pub mod process;
 pub mod relay;
 pub mod typed;

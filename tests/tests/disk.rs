@@ -5,25 +5,16 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use remit_client::{Fact, TaskFilter, TaskSpec, Value};
+use remit_client::{Fact, TaskFilter, Value};
 use remit_tests::binary;
 use remit_tests::following::until;
 use remit_tests::looking::look_for;
 use remit_tests::mesh::Mesh;
+use remit_tests::outage::{bulky, goes_on};
 use remit_vat::disk::Disk;
 
 fn journal(mesh: &Mesh) -> PathBuf {
     mesh.dir().join("orchestrator/journal")
-}
-
-/// A task whose program does not pack well, and that no node takes.
-fn bulky(number: usize) -> TaskSpec {
-    let noise: String = (0..200_000_u64)
-        .map(|i| char::from(b'a' + ((i * i * 31 + i * number as u64) % 26) as u8))
-        .collect();
-    let mut spec = TaskSpec::script(format!("{number}"), format!("export default () => '{noise}'"));
-    spec.labels = vec!["nowhere".into()];
-    spec
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -41,7 +32,7 @@ async fn a_disk_that_takes_no_more_refuses_work_and_goes_on_when_it_does() {
     mesh.orchestrator.bound_files(Some(length));
     let mut acknowledged = Vec::new();
     let why = loop {
-        match mesh.client.create_task(bulky(acknowledged.len())).await {
+        match mesh.client.create_task(bulky(acknowledged.len() as u64, 200_000)).await {
             Ok(task) => acknowledged.push(task.id()),
             Err(refused) => break refused.to_string(),
         }
@@ -57,22 +48,7 @@ async fn a_disk_that_takes_no_more_refuses_work_and_goes_on_when_it_does() {
     assert!(refused.contains("journal") || refused.contains("write"), "{refused}");
 
     mesh.orchestrator.bound_files(None);
-    look_for("the orchestrator goes on by itself", async || {
-        mesh.client.create_task(bulky(0)).await.ok()
-    })
-    .await;
-    look_for("the waiting task takes input", async || {
-        waiting.send(Value::Text("here".into())).await.ok()
-    })
-    .await;
-    assert_eq!(waiting.result().await.unwrap(), Value::Text("here".into()));
-    assert_eq!(mesh.appended(), ["before", "after"]);
-    let filter = TaskFilter { status: String::new(), after: None, limit: 1_000 };
-    let listed = mesh.client.tasks(filter).await.unwrap();
-    for task in acknowledged {
-        assert!(listed.iter().any(|info| info.id == task), "{task} was acknowledged");
-    }
-    assert_eq!(mesh.client.verify().await.unwrap().1, Vec::<String>::new());
+    goes_on(&mesh, &waiting, &acknowledged).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,7 +77,7 @@ async fn a_journal_is_backed_up_restored_and_checked_from_the_command_line() {
     let mut mesh = Mesh::start(1).await;
     let done = mesh.task("export default (remit) => remit.probe.append('once')", "").await;
     done.result().await.unwrap();
-    mesh.client.create_task(bulky(1)).await.unwrap();
+    mesh.client.create_task(bulky(1, 200_000)).await.unwrap();
     // Live, through a mesh that works.
     let (sender, mut pieces) = tokio::sync::mpsc::channel(2);
     let (live, kept) = tokio::join!(

@@ -7,10 +7,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use remit_client::{Fact, TaskFilter, TaskSpec, Value};
+use remit_client::{Fact, Value};
 use remit_tests::following::{AT_MOST, until};
 use remit_tests::looking::look_for;
 use remit_tests::mesh::Mesh;
+use remit_tests::outage::{bulky, goes_on};
 use remit_tests::process::without_privileges;
 
 /// Has an effect, waits, and has another.
@@ -65,16 +66,8 @@ impl Drop for ReadOnly {
     }
 }
 
-/// A task that no node takes, with a program so large that it gets a file of its own.
-fn bulky(name: &str) -> TaskSpec {
-    // Another for each name: what is stored already is not stored again.
-    let seed = name.len() as u64;
-    let noise: String =
-        (0..400_000_u64).map(|i| char::from(b'a' + ((i * i * 31 + i * seed) % 26) as u8)).collect();
-    let mut spec = TaskSpec::script(name, format!("export default () => '{noise}'"));
-    spec.labels = vec!["nowhere".into()];
-    spec
-}
+/// Bytes of a program so large that it gets a file of its own.
+const LARGE: u64 = 400_000;
 
 /// The orchestrator loses its journal to `cause`, refuses work saying `why`, and goes on when it is
 /// dropped.
@@ -83,10 +76,10 @@ async fn orchestrator_outlives<C>(cause: impl FnOnce(&Path) -> Option<C>, why: &
     let mesh = Mesh::start(1).await;
     let waiting = mesh.task(SCRIPT, "").await;
     until(&waiting, |fact| matches!(fact, Fact::InputRequested { .. })).await;
-    let acknowledged = mesh.client.create_task(bulky("acknowledged")).await.unwrap().id();
+    let acknowledged = mesh.client.create_task(bulky(1, LARGE)).await.unwrap().id();
 
     let Some(cause) = cause(&mesh.dir().join("orchestrator/journal")) else { return };
-    let refused = mesh.client.create_task(bulky("refused")).await.unwrap_err().to_string();
+    let refused = mesh.client.create_task(bulky(2, LARGE)).await.unwrap_err().to_string();
     assert!(refused.contains(why), "{refused}");
     assert!(refused.contains("mend the disk"), "{refused}");
     let health = mesh.client.health().await.unwrap();
@@ -96,20 +89,7 @@ async fn orchestrator_outlives<C>(cause: impl FnOnce(&Path) -> Option<C>, why: &
     assert!(refused.contains("journal") || refused.contains("write"), "{refused}");
 
     drop(cause);
-    look_for("the orchestrator goes on by itself", async || {
-        mesh.client.create_task(bulky("later")).await.ok()
-    })
-    .await;
-    look_for("the waiting task takes input", async || {
-        waiting.send(Value::Text("here".into())).await.ok()
-    })
-    .await;
-    assert_eq!(waiting.result().await.unwrap(), Value::Text("here".into()));
-    assert_eq!(mesh.appended(), ["before", "after"]);
-    let filter = TaskFilter { status: String::new(), after: None, limit: 1_000 };
-    let listed = mesh.client.tasks(filter).await.unwrap();
-    assert!(listed.iter().any(|task| task.id == acknowledged), "{listed:?}");
-    assert_eq!(mesh.client.verify().await.unwrap().1, Vec::<String>::new());
+    goes_on(&mesh, &waiting, &[acknowledged]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

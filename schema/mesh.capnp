@@ -469,6 +469,8 @@ struct GrantInfo {
   left @15 :List(Budget);
   # What can still be used of it, by all its limits and those of the grants above, of other tasks
   # too. What is not listed, nothing bounds.
+  standing @16 :List(Text);
+  # What a person approved of for later calls too, in words.
 }
 
 struct Budget {

@@ -81,6 +81,8 @@ pub struct GrantInfo {
     pub last_used_ms: u64,
     /// SHA-256 of the manifest that it was made for.
     pub manifest: Vec<u8>,
+    /// What a person approved of for later calls too, in words.
+    pub standing: Vec<String>,
 }
 
 /// A tool in one version, as one node serves it.

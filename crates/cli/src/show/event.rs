@@ -197,7 +197,8 @@ impl Lines {
         let took = self.out.remove(&call).map(|(_, began)| span(now_ms.saturating_sub(began)));
         let took = self.paint.ink(Ink::Dim, &took.map(|t| format!("  {t}")).unwrap_or_default());
         match outcome {
-            Outcome::Value { value: Value::Null, object: true } => {
+            // A method that returns nothing, or an object, or a value that went straight to the agent.
+            Outcome::Value { value: Value::Null, .. } => {
                 format!("{} {label}{took}", self.paint.ink(Ink::Good, "✓"))
             }
             Outcome::Value { value, .. } => {

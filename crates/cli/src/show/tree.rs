@@ -60,6 +60,8 @@ fn one(grant: &GrantInfo, paint: Paint) -> String {
         let purse = grant.purse.named().into_iter().filter(|(_, held)| *held > 0);
         marks.extend(amounts(purse).map(|purse| format!("purse of {purse}")));
         marks.extend(amounts(grant.left.named()).map(|left| format!("{left} left")));
+        let standing = grant.standing.iter();
+        marks.extend(standing.map(|words| format!("approved: {}", text::short(words, 200))));
     }
     if grant.holder != "task" && !grant.holder.is_empty() {
         marks.push(format!("held by {}", text::harmless(&grant.holder)));
@@ -112,6 +114,7 @@ mod tests {
             holder: if number == 2 { "task:x".into() } else { "task".into() },
             last_used_ms: 0,
             manifest: Vec::new(),
+            standing: (number == 5).then(|| "write(…)".to_owned()).into_iter().collect(),
         }
     }
 
@@ -131,7 +134,7 @@ mod tests {
                 "├─ #2 g2 = fs@1.0.0:src  2 calls, calls=4 left, held by task:x, last used 1970-01-01T00:00:00.000Z, on local",
                 "│  └─ #4 g4 = fs@1.0.0:src  4 calls, purse of calls=9, calls=4 left, last used 1970-01-01T00:00:00.000Z, on local",
                 "└─ #3 g3 = fs@1.0.0:src  3 calls, last used 1970-01-01T00:00:00.000Z, on local  revoked",
-                "#5 g5 = fs@1.0.0:src  5 calls, cost 70, last used 1970-01-01T00:00:00.000Z, on local",
+                "#5 g5 = fs@1.0.0:src  5 calls, cost 70, approved: write(…), last used 1970-01-01T00:00:00.000Z, on local",
             ]
         );
     }

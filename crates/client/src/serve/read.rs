@@ -57,6 +57,7 @@ pub(crate) fn grant(info: grant_info::Reader<'_>) -> Result<GrantInfo, Malformed
         holder: text(info.get_holder())?,
         last_used_ms: info.get_last_used_ms(),
         manifest: info.get_manifest()?.to_vec(),
+        standing: info.get_standing()?.iter().map(text).collect::<Result<_, _>>()?,
     })
 }
 

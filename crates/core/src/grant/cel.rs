@@ -87,15 +87,13 @@ impl Program {
         let expr = match parsed {
             Ok(Ok(expr)) => expr,
             Ok(Err(errors)) => {
-                let first = errors.errors.first().map_or_else(String::new, |error| {
-                    let (line, column) = error.pos;
-                    // No mistake is read over, so that what the parser says is just that.
-                    match error.msg.starts_with("error recovery") {
-                        true => format!("it goes wrong at line {line}, column {}", column + 1),
-                        false => error.msg.clone(),
-                    }
-                });
-                return Err(format!("not a CEL expression: {first}"));
+                let first = errors.errors.first().map_or("", |error| error.msg.as_str());
+                // No mistake is read over, and of the first one the parser then says just that.
+                let why = match first.starts_with("error recovery") {
+                    true => "look at its operators, quotes and parentheses",
+                    false => first,
+                };
+                return Err(format!("not a CEL expression: {why}"));
             }
             Err(_) => return Err("not a CEL expression".into()),
         };

@@ -116,6 +116,24 @@ impl Task {
         request.read_only && by_path && self.is_known_by_path(request.object)
     }
 
+    /// What a person approved of for later calls on a grant too, in words.
+    pub fn standing_on(&self, grant: GrantId, now_ms: u64) -> Vec<String> {
+        let on_it = |standing: &&Standing| standing.grant == grant && standing.until_ms > now_ms;
+        let words = |standing: &Standing| {
+            let Standing { method, call, until_ms, .. } = standing;
+            let args = match standing.same {
+                Some(_) => "with the arguments of",
+                None => "with whatever arguments, as",
+            };
+            let until = match until_ms {
+                &u64::MAX => String::new(),
+                &until_ms => format!(", until {}", moment(until_ms)),
+            };
+            format!("{method} {args} call {call}{until}")
+        };
+        self.asked.standing.iter().filter(on_it).map(words).collect()
+    }
+
     /// What a person's decision on a held call leads to.
     pub(super) fn decide_approval(
         &self,

@@ -34,6 +34,13 @@ pub(super) fn write(mut info: grant_info::Builder<'_>, owner: &Owner, grant: Gra
             wire::event::write_caveat(caveats.reborrow().get(at), caveat);
         }
     });
+    let now_ms = (owner.services().now_ms)();
+    let standing = owner.with(|task| task.standing_on(grant, now_ms));
+    let count = u32::try_from(standing.len()).unwrap_or(u32::MAX);
+    let mut list = info.reborrow().init_standing(count);
+    for (at, words) in (0..count).zip(&standing) {
+        list.set(at, words);
+    }
     let count = u32::try_from(left.named().count()).unwrap_or(u32::MAX);
     let mut list = info.init_left(count);
     for (at, (name, amount)) in (0..count).zip(left.named()) {

@@ -260,6 +260,11 @@ async fn what_is_remembered_lets_the_same_call_through_and_no_other() {
             .await
             .unwrap();
         other.await.unwrap().unwrap();
+        let shown = |at_ms| run.owner.with(|task| task.standing_on(GrantId(1), at_ms));
+        let until = remit_core::grant::text::moment(until_ms);
+        let method = format!("put with whatever arguments, as call 3, until {until}");
+        assert_eq!(shown(until_ms - 1), ["put with the arguments of call 1", &method]);
+        assert_eq!(shown(until_ms), ["put with the arguments of call 1"]);
         said(use_with(&run.granted, 4, 9)).await.unwrap();
         let _looked = asked(call(&run.granted, 5, "look"));
         questions(&run.owner, 1).await;

@@ -12,6 +12,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use remit_core::{Code, Failure, Value};
+use remit_vat::wire::MAX_DEPTH;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -105,7 +106,10 @@ async fn post(
     } else {
         let json = serde_json::from_slice(&body)
             .map_err(|error| (StatusCode::BAD_REQUEST, format!("the body is no JSON: {error}")))?;
-        value(json)
+        // What nests deeper could be written to a journal, and not be read again.
+        value(json, MAX_DEPTH).ok_or_else(|| {
+            (StatusCode::BAD_REQUEST, format!("the body nests more than {MAX_DEPTH} deep"))
+        })?
     };
     match triggers.posted(tenant, &name, &secret, &occasion, body).await {
         Ok(Some(done)) => Ok(done),
@@ -132,9 +136,10 @@ fn told(failure: Failure) -> Refused {
     (status, failure.message)
 }
 
-/// JSON as a value. serde_json bounds the depth.
-fn value(json: serde_json::Value) -> Value {
-    match json {
+/// JSON as a value that nests at most so deep.
+fn value(json: serde_json::Value, depth: usize) -> Option<Value> {
+    let depth = depth.checked_sub(1)?;
+    Some(match json {
         serde_json::Value::Null => Value::Null,
         serde_json::Value::Bool(yes) => Value::Bool(yes),
         serde_json::Value::Number(number) => match number.as_i64() {
@@ -142,9 +147,13 @@ fn value(json: serde_json::Value) -> Value {
             None => Value::Float(number.as_f64().unwrap_or_default()),
         },
         serde_json::Value::String(text) => Value::Text(text),
-        serde_json::Value::Array(items) => Value::List(items.into_iter().map(value).collect()),
-        serde_json::Value::Object(fields) => {
-            Value::Fields(fields.into_iter().map(|(name, field)| (name, value(field))).collect())
+        serde_json::Value::Array(items) => {
+            let items = items.into_iter().map(|item| value(item, depth));
+            Value::List(items.collect::<Option<_>>()?)
         }
-    }
+        serde_json::Value::Object(fields) => {
+            let fields = fields.into_iter().map(|(name, field)| Some((name, value(field, depth)?)));
+            Value::Fields(fields.collect::<Option<_>>()?)
+        }
+    })
 }

@@ -94,6 +94,13 @@ async fn a_webhook_takes_its_own_secret_and_no_other_and_each_key_once() {
         let large = post(address, &with(&secret, "c"), &"1".repeat((1 << 20) + 1)).await;
         assert!(large.starts_with("HTTP/1.1 413"), "{large}");
 
+        // What could not be read from a journal again never comes to one.
+        let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        let deep = post(address, &with(&secret, "d"), &nested(49)).await;
+        assert!(deep.starts_with("HTTP/1.1 400"), "{deep}");
+        assert_eq!(tasks(&here), 1);
+        assert!(post(address, &with(&secret, "e"), &nested(48)).await.starts_with("HTTP/1.1 202"));
+
         // Put again, the old secret is worth nothing.
         let fresh = put(&triggers, hook("build")).await.unwrap();
         assert!(post(address, &with(&secret, "d"), "1").await.starts_with("HTTP/1.1 401"));

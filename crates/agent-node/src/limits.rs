@@ -37,9 +37,6 @@ pub const WATCH_EVERY: Duration = Duration::from_millis(200);
 /// is too busy to give it the processor time that it may use.
 pub const WALL_FACTOR: u32 = 6;
 
-/// The native stack that a script may use, out of the 8 MiB that a process has.
-pub const STACK_BYTES: usize = 1 << 20;
-
 /// Bytes spliced at once in each direction.
 pub const SPLICE_BYTES: usize = 64 << 10;
 
@@ -48,27 +45,6 @@ pub const STDERR_BYTES: usize = 4 << 10;
 
 /// Open files of a worker: its socket, stderr, and what the event loop needs.
 pub const OPEN_FILES: u64 = 64;
-
-/// Operations under way at once: the owner takes numbers this far ahead.
-pub const OPERATIONS_IN_FLIGHT: usize = 9_000;
-
-/// Bytes of arguments of calls under way at once: they are held here until they are answered.
-pub const ARGUMENTS_IN_FLIGHT: usize = 64 << 20;
-
-/// Bytes of output between two awaits: they wait here until the owner has taken them.
-pub const OUTPUT_PER_STRETCH: usize = 16 << 20;
-
-/// How deep values may nest: two less than the wire allows, for the list of arguments around them.
-pub const VALUE_DEPTH: usize = remit_vat::wire::MAX_DEPTH - 2;
-
-/// Bytes of one value: what an owner records.
-pub const VALUE_BYTES: usize = remit_core::limits::MAX_VALUE_BYTES;
-
-/// Rejections that nobody has handled yet; the first one is what is told in the end.
-pub const REJECTIONS: usize = 64;
-
-/// Bytes of an uncaught error's message or stack: an error is read by people.
-pub const ERROR_BYTES: usize = 8 << 10;
 
 /// How long the orchestrator may take to answer: a commit on a busy disk, and then some.
 pub const PORT_DEADLINE: Duration = Duration::from_secs(10);

@@ -22,7 +22,7 @@ use crate::kit::{CallContext, Content, Failure, Interface, Method, NoArgs, RelPa
 use read::{Encoding, Part};
 use remove::Depth;
 use root::Root;
-use work::{Work, blocking, changing};
+use work::Spot;
 use write::Places;
 
 /// One `[[fs]]` section.
@@ -74,7 +74,7 @@ fn default_name() -> String {
 /// The root is no folder that can be opened, or a hidden place is no path below it, in words.
 pub fn tool(config: &Config, base: &Path) -> Result<Tool, String> {
     let root = Arc::new(Root::open(config, base)?);
-    let dir = Dir { root, at: RelPath::default() };
+    let dir = Dir(Spot { root, at: RelPath::default() });
     let about = "Files and folders below one folder. Paths are relative, with `/`.";
     Ok(Tool::new(&config.name, env!("CARGO_PKG_VERSION"), about)
         .interface(dir_interface())
@@ -84,16 +84,10 @@ pub fn tool(config: &Config, base: &Path) -> Result<Tool, String> {
 }
 
 /// A folder. It may not exist yet.
-struct Dir {
-    root: Arc<Root>,
-    at: RelPath,
-}
+struct Dir(Spot);
 
 /// A file. It may not exist yet.
-struct File {
-    root: Arc<Root>,
-    at: RelPath,
-}
+struct File(Spot);
 
 #[derive(Deserialize, JsonSchema)]
 struct PathArgs {
@@ -203,23 +197,24 @@ fn dir_interface() -> Interface<Dir> {
         .opens("dir", Method::read_only("A folder below, which may not exist yet."), Dir::dir)
         .opens("file", Method::read_only("A file below, which may not exist yet."), Dir::file)
         .method("list", Method::read_only("The entries of a folder."), |dir: Rc<Dir>, a, _| {
-            dir.run(a, |root, at, MaybePathArgs { path }, _| read::list(root, &join(at, &path)?))
+            dir.0.run(a, |root, at, MaybePathArgs { path }, _| read::list(root, &join(at, &path)?))
         })
         .method("glob", Method::read_only("The paths below that match a pattern."), {
             |dir: Rc<Dir>, a, _| {
-                dir.run(a, |root, at, a: GlobArgs, stop| search::glob(root, at, &a.pattern, stop))
+                dir.0.run(a, |root, at, a: GlobArgs, stop| search::glob(root, at, &a.pattern, stop))
             }
         })
         .method("stat", Method::read_only("What is known of a file or folder."), {
             |dir: Rc<Dir>, a, _| {
-                dir.run(a, |root, at, a: MaybePathArgs, _| read::stat(root, &join(at, &a.path)?))
+                dir.0.run(a, |root, at, a: MaybePathArgs, _| read::stat(root, &join(at, &a.path)?))
             }
         })
         .method("read", Method::read_only("The content of a file."), |dir: Rc<Dir>, a, _| {
-            dir.run(a, |root, at, a: ReadArgs, _| read::read(root, &join(at, &a.path)?, a.part()))
+            dir.0.run(a, |root, at, a: ReadArgs, _| read::read(root, &join(at, &a.path)?, a.part()))
         })
         .method("search", Method::read_only(SEARCH), |dir: Rc<Dir>, a, _| {
-            dir.run(a, |root, at, a: SearchArgs, stop| search::search(root, at, &a.path, &a, stop))
+            dir.0
+                .run(a, |root, at, a: SearchArgs, stop| search::search(root, at, &a.path, &a, stop))
         });
     changing_methods(interface)
 }
@@ -232,21 +227,21 @@ const EDIT: &str = "Replaces exact text in a file. Fails if it is absent, or the
 fn changing_methods(interface: Interface<Dir>) -> Interface<Dir> {
     interface
         .method("write", Method::idempotent(WRITE).destructive(), |dir: Rc<Dir>, a, _| {
-            dir.change(a, |root, at, a: WriteArgs, _| {
+            dir.0.change(a, |root, at, a: WriteArgs, _| {
                 write::write(root, &join(at, &a.path)?, &a.content)
             })
         })
         .method("append", Method::effect(APPEND), |dir: Rc<Dir>, a, _| {
-            dir.change(a, |root, at, a: WriteArgs, _| {
+            dir.0.change(a, |root, at, a: WriteArgs, _| {
                 write::append(root, &join(at, &a.path)?, &a.content)
             })
         })
         .method("edit", Method::effect(EDIT), |dir: Rc<Dir>, a, _| {
-            dir.change(a, |root, at, a: EditArgs, _| a.apply(root, &join(at, &a.path)?))
+            dir.0.change(a, |root, at, a: EditArgs, _| a.apply(root, &join(at, &a.path)?))
         })
         .method("remove", Method::effect("Removes a file or a folder.").destructive(), {
             |dir: Rc<Dir>, a, _| {
-                dir.change(a, |root, at, a: RemoveArgs, stop| {
+                dir.0.change(a, |root, at, a: RemoveArgs, stop| {
                     let depth = if a.recursive { Depth::Tree } else { Depth::Itself };
                     remove::remove(root, &join(at, &a.path)?, depth, stop)
                 })
@@ -254,7 +249,7 @@ fn changing_methods(interface: Interface<Dir>) -> Interface<Dir> {
         })
         .method("mkdir", Method::idempotent("Makes a folder and those above it."), {
             |dir: Rc<Dir>, a, _| {
-                dir.change(a, |root, at, a: PathArgs, _| write::mkdir(root, &join(at, &a.path)?))
+                dir.0.change(a, |root, at, a: PathArgs, _| write::mkdir(root, &join(at, &a.path)?))
             }
         })
 }
@@ -262,22 +257,22 @@ fn changing_methods(interface: Interface<Dir>) -> Interface<Dir> {
 fn file_interface() -> Interface<File> {
     Interface::new("File", "A file.")
         .method("read", Method::read_only("Its content."), |file: Rc<File>, a, _| {
-            file.run(a, |root, at, a: PartArgs, _| read::read(root, at, a.part()))
+            file.0.run(a, |root, at, a: PartArgs, _| read::read(root, at, a.part()))
         })
         .method("stat", Method::read_only("What is known of it."), |file: Rc<File>, a, _| {
-            file.run(a, |root, at, NoArgs {}, _| read::stat(root, at))
+            file.0.run(a, |root, at, NoArgs {}, _| read::stat(root, at))
         })
         .method("write", Method::idempotent(WRITE).destructive(), |file: Rc<File>, a, _| {
-            file.change(a, |root, at, a: ContentArgs, _| write::write(root, at, &a.content))
+            file.0.change(a, |root, at, a: ContentArgs, _| write::write(root, at, &a.content))
         })
         .method("append", Method::effect(APPEND), |file: Rc<File>, a, _| {
-            file.change(a, |root, at, a: ContentArgs, _| write::append(root, at, &a.content))
+            file.0.change(a, |root, at, a: ContentArgs, _| write::append(root, at, &a.content))
         })
         .method("edit", Method::effect(EDIT), |file: Rc<File>, a, _| {
-            file.change(a, |root, at, a: FileEditArgs, _| a.apply(root, at))
+            file.0.change(a, |root, at, a: FileEditArgs, _| a.apply(root, at))
         })
         .method("remove", Method::effect("Removes it.").destructive(), |file: Rc<File>, a, _| {
-            file.change(a, |root, at, NoArgs {}, stop| {
+            file.0.change(a, |root, at, NoArgs {}, stop| {
                 remove::remove(root, at, Depth::Itself, stop)
             })
         })
@@ -315,47 +310,11 @@ impl Places {
 
 impl Dir {
     async fn dir(self: Rc<Self>, args: PathArgs, _: CallContext) -> Result<Rc<Self>, Failure> {
-        let at = join(&self.at, &args.path)?;
-        Ok(Rc::new(Self { root: Arc::clone(&self.root), at }))
+        Ok(Rc::new(Self(self.0.below(&args.path)?)))
     }
 
     async fn file(self: Rc<Self>, args: PathArgs, _: CallContext) -> Result<Rc<File>, Failure> {
-        let at = join(&self.at, &args.path)?;
-        Ok(Rc::new(File { root: Arc::clone(&self.root), at }))
-    }
-
-    async fn run<A: Send + 'static, R: Send + 'static>(
-        self: Rc<Self>,
-        args: A,
-        work: Work<A, R>,
-    ) -> Result<R, Failure> {
-        blocking(Arc::clone(&self.root), self.at.clone(), args, work).await
-    }
-
-    async fn change<A: Send + 'static, R: Send + 'static>(
-        self: Rc<Self>,
-        args: A,
-        work: Work<A, R>,
-    ) -> Result<R, Failure> {
-        changing(Arc::clone(&self.root), self.at.clone(), args, work).await
-    }
-}
-
-impl File {
-    async fn run<A: Send + 'static, R: Send + 'static>(
-        self: Rc<Self>,
-        args: A,
-        work: Work<A, R>,
-    ) -> Result<R, Failure> {
-        blocking(Arc::clone(&self.root), self.at.clone(), args, work).await
-    }
-
-    async fn change<A: Send + 'static, R: Send + 'static>(
-        self: Rc<Self>,
-        args: A,
-        work: Work<A, R>,
-    ) -> Result<R, Failure> {
-        changing(Arc::clone(&self.root), self.at.clone(), args, work).await
+        Ok(Rc::new(File(self.0.below(&args.path)?)))
     }
 }
 

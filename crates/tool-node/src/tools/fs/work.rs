@@ -15,31 +15,46 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// What is done with a place below the root, on another thread.
 pub(super) type Work<A, R> = fn(&Root, &RelPath, A, &Stop) -> Result<R, Failure>;
 
-/// Does `work` on another thread. Dropping the future tells the work to stop.
-pub(super) async fn blocking<A: Send + 'static, R: Send + 'static>(
-    root: Arc<Root>,
-    at: RelPath,
-    args: A,
-    work: Work<A, R>,
-) -> Result<R, Failure> {
-    away(move |stop| work(&root, &at, args, stop)).await
+/// What an object stands for: a place below a root.
+pub(super) struct Spot {
+    pub(super) root: Arc<Root>,
+    pub(super) at: RelPath,
 }
 
-/// The same for work that changes something: one after the other, in the order in which they were
-/// begun.
-pub(super) async fn changing<A: Send + 'static, R: Send + 'static>(
-    root: Arc<Root>,
-    at: RelPath,
-    args: A,
-    work: Work<A, R>,
-) -> Result<R, Failure> {
-    let held = Arc::clone(&root.changing).lock_owned().await;
-    // It is held until the work has stopped, and not only until nobody waits for it.
-    let work = move |stop: &Stop| {
-        let _held = held;
-        work(&root, &at, args, stop)
-    };
-    away(work).await
+impl Spot {
+    /// The place that `path` leads to from here.
+    pub(super) fn below(&self, path: &RelPath) -> Result<Self, Failure> {
+        Ok(Self { root: Arc::clone(&self.root), at: super::join(&self.at, path)? })
+    }
+
+    /// Does `work` on another thread. Dropping the future tells the work to stop.
+    pub(super) fn run<A: Send + 'static, R: Send + 'static>(
+        &self,
+        args: A,
+        work: Work<A, R>,
+    ) -> impl Future<Output = Result<R, Failure>> + use<A, R> {
+        let (root, at) = (Arc::clone(&self.root), self.at.clone());
+        away(move |stop| work(&root, &at, args, stop))
+    }
+
+    /// The same for work that changes something: one after the other, in the order in which they
+    /// were begun.
+    pub(super) fn change<A: Send + 'static, R: Send + 'static>(
+        &self,
+        args: A,
+        work: Work<A, R>,
+    ) -> impl Future<Output = Result<R, Failure>> + use<A, R> {
+        let (root, at) = (Arc::clone(&self.root), self.at.clone());
+        async move {
+            let held = Arc::clone(&root.changing).lock_owned().await;
+            // It is held until the work has stopped, and not only until nobody waits for it.
+            let work = move |stop: &Stop| {
+                let _held = held;
+                work(&root, &at, args, stop)
+            };
+            away(work).await
+        }
+    }
 }
 
 async fn away<R: Send + 'static>(

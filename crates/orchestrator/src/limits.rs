@@ -186,6 +186,10 @@ pub const CLOSING: Duration = Duration::from_secs(2);
 /// How long to wait before trying to renew the orchestrator's own certificate again.
 pub const RENEW_AGAIN: Duration = Duration::from_secs(5);
 
+/// Characters that are kept of why a person or an agent ends, stops or takes back something: people
+/// read it.
+pub const REASON_CHARS: usize = 1_000;
+
 /// Handshakes under way at once. More wait at the listener.
 pub const HANDSHAKES: usize = 128;
 

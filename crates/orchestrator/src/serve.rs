@@ -47,6 +47,11 @@ fn texts(list: capnp::text_list::Reader<'_>) -> Result<Vec<String>, Malformed> {
         .collect()
 }
 
+/// A reason in words, as much of it as is kept.
+fn reason(text: capnp::Result<capnp::text::Reader<'_>>) -> Result<String, Malformed> {
+    Ok(text?.to_str()?.chars().take(limits::REASON_CHARS).collect())
+}
+
 /// What a method returns of something that may be refused.
 fn good<T>(result: Result<T, Failure>) -> Result<T, capnp::Error> {
     result.map_err(|failure| to_exception(&failure))

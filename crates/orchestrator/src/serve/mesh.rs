@@ -15,7 +15,9 @@ use remit_vat::exception::to_exception;
 use remit_vat::wire::{self, text};
 
 use super::credentials::member;
-use super::{authority, good, keeper, node_info, questions, refs, task, task_info, task_spec};
+use super::{
+    authority, good, keeper, node_info, questions, reason, refs, task, task_info, task_spec,
+};
 use crate::limits;
 use crate::owner::TaskKey;
 use crate::refs::{Live, State};
@@ -222,7 +224,7 @@ impl mesh::Server for MeshServer {
     ) -> Result<(), capnp::Error> {
         let params = params.get()?;
         let which = good(authority::read_selection(params.get_which()?))?;
-        let reason: String = text(params.get_reason())?.chars().take(1000).collect();
+        let reason = reason(params.get_reason())?;
         let revoked = good(self.site.tasks.revoke_all(&which, &reason, &self.who).await)?;
         let count = u32::try_from(revoked.len()).unwrap_or(u32::MAX);
         authority::write_holdings(&self.site, results.get().init_revoked(count), &revoked);
@@ -375,7 +377,7 @@ impl mesh::Server for MeshServer {
         let params = params.get()?;
         let id: Result<RefId, NotAReference> = text(params.get_id())?.parse();
         let id = id.map_err(|not| invalid(not.to_string()))?;
-        let reason: String = text(params.get_reason())?.chars().take(1000).collect();
+        let reason = reason(params.get_reason())?;
         let tasks = &self.site.tasks;
         good(good(tasks.refs())?.revoke(tasks, id, &reason, &self.who).await)
     }

@@ -17,7 +17,7 @@ use remit_vat::wire::{self, Malformed, text};
 
 use self::feed::{Feed, Lease};
 pub use self::reference::standing;
-use super::{good, grant_info, questions, refs, task_info, task_spec};
+use super::{good, grant_info, questions, reason, refs, task_info, task_spec};
 use crate::journal::JournalError;
 use crate::owner::{Owner, TaskKey};
 use crate::refs::{Standing, Target};
@@ -116,8 +116,7 @@ impl task::Server for TaskServer {
         params: task::CancelParams,
         _: task::CancelResults,
     ) -> Result<(), capnp::Error> {
-        let reason = text(params.get()?.get_reason())?;
-        let reason = format!("{} ({})", reason.chars().take(1000).collect::<String>(), self.holder);
+        let reason = format!("{} ({})", reason(params.get()?.get_reason())?, self.holder);
         let why = Failure::new(Code::Cancelled, reason);
         good(self.owner()?.cancel(why, &self.holder.to_string()).await)
     }
@@ -127,8 +126,7 @@ impl task::Server for TaskServer {
         params: task::PauseParams,
         _: task::PauseResults,
     ) -> Result<(), capnp::Error> {
-        let reason = text(params.get()?.get_reason())?;
-        let reason = reason.chars().take(1000).collect();
+        let reason = reason(params.get()?.get_reason())?;
         self.command(&Command::Pause { reason, who: self.holder.to_string() }).await?;
         Ok(())
     }
@@ -296,8 +294,7 @@ impl task::Server for TaskServer {
     ) -> Result<(), capnp::Error> {
         let params = params.get()?;
         let grant = GrantId(params.get_grant());
-        let reason = text(params.get_reason())?;
-        let reason = reason.chars().take(1000).collect();
+        let reason = reason(params.get_reason())?;
         let by = self.holder.to_string();
         self.command(&Command::RevokeGrant { grant, reason, by }).await?;
         Ok(())

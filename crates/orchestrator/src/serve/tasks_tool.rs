@@ -311,7 +311,7 @@ impl Spawned {
             }
             "cancel" => {
                 let reason = asked.text("reason")?.unwrap_or_default();
-                let reason: String = reason.chars().take(1000).collect();
+                let reason: String = reason.chars().take(limits::REASON_CHARS).collect();
                 let reason = format!("{reason} ({})", holder(asked.owner.key().task));
                 let child = asked.tasks.working(&self.key)?;
                 child.cancel(Failure::new(Code::Cancelled, reason), "").await?;

@@ -125,9 +125,9 @@ impl Task {
                 Some(_) => "with the arguments of",
                 None => "with whatever arguments, as",
             };
-            let until = match until_ms {
-                &u64::MAX => String::new(),
-                &until_ms => format!(", until {}", moment(until_ms)),
+            let until = match *until_ms {
+                u64::MAX => String::new(),
+                until_ms => format!(", until {}", moment(until_ms)),
             };
             format!("{method} {args} call {call}{until}")
         };

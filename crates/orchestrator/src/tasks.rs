@@ -25,6 +25,7 @@ use remit_core::{Code, Failure, GrantId, Identity, Task, TaskId};
 use remit_schema::object_capnp::object;
 use remit_vat::chance;
 use remit_vat::crash::{self, Step};
+use remit_vat::lasting::lasting;
 use tokio::sync::Semaphore;
 
 pub use self::family::BUILT_IN;
@@ -156,9 +157,24 @@ impl Tasks {
         self.admit(owner, events, &creation_key).await
     }
 
-    /// Writes the first events of a task, and puts its owner to work. The one that it answers is
-    /// another task's, if that was made under the same key meanwhile.
+    /// Writes the first events of a task, and puts its owner to work: both, though whoever asked may
+    /// have gone meanwhile. The one that it answers is another task's, if that was made under the
+    /// same key.
     async fn admit(
+        &self,
+        owner: Rc<Owner>,
+        events: Vec<Event>,
+        creation_key: &str,
+    ) -> Result<Rc<Owner>, Failure> {
+        let (tasks, key) = (self.me.clone(), creation_key.to_owned());
+        lasting(async move {
+            let away = || Failure::new(Code::Unavailable, "the orchestrator is going away");
+            tasks.upgrade().ok_or_else(away)?.write_and_begin(owner, events, &key).await
+        })
+        .await
+    }
+
+    async fn write_and_begin(
         &self,
         owner: Rc<Owner>,
         events: Vec<Event>,
@@ -179,6 +195,10 @@ impl Tasks {
                 return self.get(&TaskKey { tenant: key.tenant, task });
             }
             let why = format!("the task was not created, the journal cannot be written: {error}");
+            return Err(Failure::new(Code::Unavailable, why));
+        }
+        if self.placing.borrow().is_none() {
+            let why = "the task was created, and is taken up when the orchestrator is back";
             return Err(Failure::new(Code::Unavailable, why));
         }
         self.begin(Rc::clone(&owner));
@@ -235,7 +255,7 @@ impl Tasks {
         grant: Grant,
         own: Option<object::Client>,
     ) -> Result<GrantId, Failure> {
-        let recorded = owner.record_durably(&Command::AddGrant(Box::new(grant))).await?;
+        let recorded = owner.record(&Command::AddGrant(Box::new(grant)))?;
         let added = recorded.events.iter().find_map(|event| match &event.fact {
             Fact::GrantAdded(grant) => Some(grant.grant),
             _ => None,
@@ -243,9 +263,11 @@ impl Tasks {
         let Some(grant) = added else {
             return Err(Failure::new(Code::Failed, "the grant was not recorded"));
         };
+        // At once: whoever asked may go before it is on disk.
         if let Some(object) = own {
             owner.hold_own(grant, object);
         }
+        owner.durable(recorded.number).await?;
         Ok(grant)
     }
 

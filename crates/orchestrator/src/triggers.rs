@@ -12,6 +12,7 @@ use remit_core::task::{Command, Sent};
 use remit_core::{Code, Failure, Identity, TaskId, Value};
 use remit_vat::crash::{self, Step};
 use remit_vat::disk::{Disk, DiskError};
+use remit_vat::lasting::lasting;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use tokio::sync::Notify;
@@ -31,7 +32,7 @@ pub struct Triggers {
     disk: Disk,
     tasks: Rc<Tasks>,
     now_ms: Box<dyn Fn() -> u64>,
-    changed: Notify,
+    changed: Rc<Notify>,
     /// When this process began to look at them.
     begun_ms: u64,
     /// Those whose time has come and that cannot be set off yet, by name.
@@ -95,7 +96,7 @@ pub enum Done {
 impl Triggers {
     /// The triggers kept on `disk`, for these tasks, by a clock that never goes back.
     pub fn new(disk: Disk, tasks: Rc<Tasks>, now_ms: Box<dyn Fn() -> u64>) -> Rc<Self> {
-        let (changed, begun_ms) = (Notify::new(), now_ms());
+        let (changed, begun_ms) = (Rc::default(), now_ms());
         Rc::new(Self { disk, tasks, now_ms, changed, begun_ms, waiting: RefCell::default() })
     }
 
@@ -130,9 +131,7 @@ impl Triggers {
         }
         // What cannot be read again would never be set off.
         stored::decode(&record)?;
-        self.disk.commit(vec![(key, Some(record))]).await.map_err(unwritable)?;
-        crash::point(Step::Flushed, "trigger");
-        self.changed.notify_one();
+        self.change(key, Some(record)).await?;
         Ok(secret)
     }
 
@@ -150,10 +149,22 @@ impl Triggers {
             let why = format!("there is no trigger `{name}`; `remit trigger list` lists them");
             return Err(Failure::new(Code::NotFound, why));
         }
-        self.disk.commit(vec![(key, None)]).await.map_err(unwritable)?;
+        self.change(key, None).await?;
         self.waiting.borrow_mut().remove(name);
-        self.changed.notify_one();
         Ok(())
+    }
+
+    /// Writes a trigger, or that there is none any more, and has the clock look anew, though whoever
+    /// asked may have gone meanwhile.
+    async fn change(&self, key: Vec<u8>, record: Option<Vec<u8>>) -> Result<(), Failure> {
+        let (disk, changed) = (self.disk.clone(), Rc::clone(&self.changed));
+        lasting(async move {
+            disk.commit(vec![(key, record)]).await.map_err(unwritable)?;
+            crash::point(Step::Flushed, "trigger");
+            changed.notify_one();
+            Ok(())
+        })
+        .await
     }
 
     /// Notes for which time a trigger was set off last, if it was, and why it does nothing. One that

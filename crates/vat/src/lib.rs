@@ -4,7 +4,8 @@
 //! identity and transport ([`credential`], [`authority`], [`tls`], [`join`]), failures in exceptions
 //! ([`exception`]), conversions between the wire and the types of `remit_core` ([`wire`]), the durable
 //! store under journals and ledgers ([`disk`]), what makes a simulation repeat itself
-//! ([`chance`], [`watched`]), what contains a panic ([`contain`]), and where a test may have a process
+//! ([`chance`], [`watched`]), what contains a panic ([`contain`]),
+//! what is done to its end ([`lasting`]), and where a test may have a process
 //! die ([`crash`]). Not for: what any node does with them.
 
 pub mod accept;
@@ -19,6 +20,7 @@ pub mod disk;
 pub mod exception;
 pub mod gate;
 pub mod join;
+pub mod lasting;
 pub mod limits;
 pub mod membership;
 pub mod shorten;

@@ -12,6 +12,7 @@ use remit_core::{Code, Failure, Identity, RefId, Reference, Role, TaskId};
 use remit_schema::mesh_capnp::mesh;
 use remit_vat::crash::{self, Step};
 use remit_vat::exception::to_exception;
+use remit_vat::lasting::lasting;
 use remit_vat::wire::{self, text};
 
 use super::credentials::member;
@@ -168,7 +169,8 @@ impl mesh::Server for MeshServer {
     ) -> Result<(), capnp::Error> {
         let params = params.get()?;
         let node = text(params.get_node())?;
-        good(self.site.accept(&self.who, &node, params.get_hash()?).await)
+        let hash = params.get_hash()?.to_vec();
+        good(lasting(async move { self.site.accept(&self.who, &node, &hash).await }).await)
     }
 
     async fn audit(
@@ -225,7 +227,10 @@ impl mesh::Server for MeshServer {
         let params = params.get()?;
         let which = good(authority::read_selection(params.get_which()?))?;
         let reason = reason(params.get_reason())?;
-        let revoked = good(self.site.tasks.revoke_all(&which, &reason, &self.who).await)?;
+        let mesh = Rc::clone(&self);
+        let revoked =
+            lasting(async move { mesh.site.tasks.revoke_all(&which, &reason, &mesh.who).await });
+        let revoked = good(revoked.await)?;
         let count = u32::try_from(revoked.len()).unwrap_or(u32::MAX);
         authority::write_holdings(&self.site, results.get().init_revoked(count), &revoked);
         Ok(())
@@ -378,7 +383,10 @@ impl mesh::Server for MeshServer {
         let id: Result<RefId, NotAReference> = text(params.get_id())?.parse();
         let id = id.map_err(|not| invalid(not.to_string()))?;
         let reason = reason(params.get_reason())?;
-        let tasks = &self.site.tasks;
-        good(good(tasks.refs())?.revoke(tasks, id, &reason, &self.who).await)
+        let revoked = lasting(async move {
+            let tasks = &self.site.tasks;
+            tasks.refs()?.revoke(tasks, id, &reason, &self.who).await
+        });
+        good(revoked.await)
     }
 }

@@ -121,13 +121,15 @@ impl Tasks {
         let (grant, own) = self.resolve(spec, by)?;
         let grant = Grant { by: by.to_string(), ..grant };
         let command = Command::GivePower { operation, grant: Box::new(grant), who: by.to_string() };
-        let recorded = owner.record_durably(&command).await?;
+        let recorded = owner.record(&command)?;
         let Some(grant) = owner.with(|task| task.granted_to(operation)) else {
             return Err(Failure::new(Code::Failed, "what was given was not recorded"));
         };
+        // At once: whoever gave it may go before it is on disk.
         if let Some(object) = own.filter(|_| !recorded.events.is_empty()) {
             owner.hold_own(grant, object);
         }
+        owner.durable(recorded.number).await?;
         Ok(grant)
     }
 

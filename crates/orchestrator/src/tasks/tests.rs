@@ -245,3 +245,33 @@ async fn a_sleep_is_over_when_the_clock_jumps_past_its_end() {
     assert!(slept <= 61_000, "{slept}");
     assert!(told >= 3_600_000, "{told}");
 }
+
+#[tokio::test]
+async fn a_task_whose_maker_went_is_worked_on() {
+    on_failing_disk(async |tasks, _| {
+        let me = who(Role::Client, "me");
+        let mut left = 0;
+        for polls in 1..20 {
+            let spec = || TaskSpec { key: format!("wish {polls}"), ..spec() };
+            let mut making = Box::pin(tasks.create(spec(), &me));
+            for _ in 0..polls {
+                if futures::poll!(making.as_mut()).is_ready() {
+                    break;
+                }
+                left += 1;
+                tokio::task::yield_now().await;
+            }
+            drop(making);
+            let again = tasks.create(spec(), &me).await.unwrap();
+            let worked_on = async {
+                while !tasks.is_owned(again.key()) {
+                    tokio::task::yield_now().await;
+                }
+            };
+            let worked_on = tokio::time::timeout(Duration::from_secs(10), worked_on).await;
+            assert!(worked_on.is_ok(), "left after {polls} looks, and nobody works on it");
+        }
+        assert!(left > 0, "none was left on the way");
+    })
+    .await;
+}

@@ -61,9 +61,12 @@ impl Tasks {
             let reason = "its program is being replaced".to_owned();
             owner.record_durably(&Command::Pause { reason, who: who.to_string() }).await?;
         }
+        let held = holds.then(|| Held { owner: Rc::clone(&owner), who: who.to_string() });
         let upgraded = self.replace(&owner, program, who).await;
-        if holds {
-            owner.record_durably(&Command::Resume { who: who.to_string() }).await?;
+        if held.is_some() {
+            drop(held);
+            let head = owner.with(|task| task.head().number);
+            owner.durable(head).await?;
         }
         upgraded
     }
@@ -109,6 +112,23 @@ impl Tasks {
             .map_err(|error| Failure::new(Code::Failed, error.to_string()))?
             .ok_or_else(|| Failure::new(Code::NotFound, "the task has no events"))?;
         Ok(Rewind { again, ..owner.with(|task| task.since(&before)) })
+    }
+}
+
+/// A task that is paused while a program is tried on it. It goes on when this is dropped: also when
+/// whoever asked for the trial gave it up.
+struct Held {
+    owner: Rc<Owner>,
+    who: String,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let resume = Command::Resume { who: std::mem::take(&mut self.who) };
+        if let Err(error) = self.owner.record(&resume) {
+            let task = self.owner.key().task;
+            tracing::warn!(%task, %error, "a task stays paused after a trial: resume it");
+        }
     }
 }
 

@@ -1,0 +1,68 @@
+//! Work that is done to its end though whoever asked for it has gone.
+//!
+//! A call that its caller gives up, or whose connection is lost, is dropped at whatever it waits for.
+//! What has steps that belong together must not stop between them.
+
+use remit_core::{Code, Failure};
+
+use crate::contain::contain;
+
+/// Does the work in a task of its own and answers with what it gives. Dropping the future leaves the
+/// work alone. `failed`: it panicked, or the vat ends.
+pub async fn lasting<R: 'static>(
+    work: impl Future<Output = Result<R, Failure>> + 'static,
+) -> Result<R, Failure> {
+    let broken =
+        |why: String| Failure::new(Code::Failed, format!("a defect stopped the work: {why}"));
+    match tokio::task::spawn_local(contain(work)).await {
+        Ok(done) => done.map_err(broken)?,
+        Err(ended) => Err(broken(ended.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    use futures::FutureExt as _;
+    use tokio::sync::Notify;
+    use tokio::task::LocalSet;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn work_goes_on_when_nobody_waits_for_it() {
+        let test = async {
+            let (go, done) = (Rc::new(Notify::new()), Rc::new(Cell::new(false)));
+            let over = Rc::new(Notify::new());
+            let work = {
+                let (go, done, over) = (Rc::clone(&go), Rc::clone(&done), Rc::clone(&over));
+                async move {
+                    go.notified().await;
+                    done.set(true);
+                    over.notify_one();
+                    Ok(())
+                }
+            };
+            let mut asked = Box::pin(lasting(work));
+            assert!(asked.as_mut().now_or_never().is_none());
+            drop(asked);
+            go.notify_one();
+            over.notified().await;
+            assert!(done.get());
+        };
+        LocalSet::new().run_until(test).await;
+    }
+
+    #[tokio::test]
+    async fn it_answers_with_what_the_work_gives_or_why_it_broke() {
+        let test = async {
+            assert_eq!(lasting(async { Ok(1) }).await, Ok(1));
+            let broken = lasting(async { panic!("on purpose") }).await;
+            let broken: Failure = broken.map(|(): ()| ()).unwrap_err();
+            assert!(broken.message.contains("on purpose"), "{broken}");
+        };
+        LocalSet::new().run_until(test).await;
+    }
+}

@@ -1,5 +1,6 @@
 //! All tasks of this orchestrator: which of them have an owner in memory, and how one gets it.
 
+mod creation;
 pub mod family;
 mod fork;
 pub mod holders;
@@ -18,25 +19,21 @@ use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
-use remit_core::event::{Event, Fact, Grant, TaskCreated};
+use remit_core::event::{Fact, Grant};
 use remit_core::grant::{Budgets, check_meant};
-use remit_core::task::{Command, Decision, Refusal};
-use remit_core::{Code, Failure, GrantId, Identity, Task, TaskId};
+use remit_core::task::Command;
+use remit_core::{Code, Failure, GrantId, Identity, TaskId};
 use remit_schema::object_capnp::object;
-use remit_vat::chance;
-use remit_vat::crash::{self, Step};
-use remit_vat::lasting::lasting;
 use tokio::sync::Semaphore;
 
 pub use self::family::BUILT_IN;
 pub use self::fork::Forked;
 use self::loading::Stopped;
-use self::spec::check;
 pub use self::spec::{GrantRoot, GrantSpec, TaskSpec};
 pub use self::upgrade::{Program, Then, Upgraded};
 use crate::audit::Audit;
 use crate::clock;
-use crate::journal::{Journal, JournalError, TaskHead};
+use crate::journal::{Journal, JournalError};
 use crate::owner::services::{Services, Timing};
 use crate::owner::{Owner, TaskKey};
 use crate::placer::Placer;
@@ -53,9 +50,6 @@ pub struct Tasks {
     placing: RefCell<Option<tokio::task::AbortHandle>>,
     refs: OnceCell<Rc<Refs>>,
 }
-
-/// The first events of a task, the state after them, and the live roots of its grants.
-type Beginning = (Vec<Event>, Task, Vec<(GrantId, object::Client)>);
 
 impl Tasks {
     /// Takes up every task that the journal says has not ended. Owners begin to work at once.
@@ -133,76 +127,6 @@ impl Tasks {
     /// How many tasks have an owner in memory.
     pub fn owned(&self) -> usize {
         self.owners.borrow().len()
-    }
-
-    /// Makes a task. Durable when it answers; a key seen before gives the task that it made.
-    pub async fn create(&self, spec: TaskSpec, creator: &Identity) -> Result<Rc<Owner>, Failure> {
-        check(&spec)?;
-        let tenant = creator.tenant().to_owned();
-        let journal = &self.services.journal;
-        if !spec.key.is_empty()
-            && let Some(task) = journal.find_key(&tenant, &spec.key).await.map_err(unreadable)?
-        {
-            return self.get(&TaskKey { tenant, task });
-        }
-        let now_ms = (self.services.now_ms)();
-        let id = spec.id.unwrap_or_else(|| TaskId::new(now_ms, chance::bytes()));
-        let key = TaskKey { tenant, task: id };
-        let creation_key = spec.key.clone();
-        let (events, task, own) = self.first_events(spec, creator, now_ms)?;
-        let owner = Owner::new(key, task, Rc::clone(&self.services));
-        for (grant, object) in own {
-            owner.hold_own(grant, object);
-        }
-        self.admit(owner, events, &creation_key).await
-    }
-
-    /// Writes the first events of a task, and puts its owner to work: both, though whoever asked may
-    /// have gone meanwhile. The one that it answers is another task's, if that was made under the
-    /// same key.
-    async fn admit(
-        &self,
-        owner: Rc<Owner>,
-        events: Vec<Event>,
-        creation_key: &str,
-    ) -> Result<Rc<Owner>, Failure> {
-        let (tasks, key) = (self.me.clone(), creation_key.to_owned());
-        lasting(async move {
-            let away = || Failure::new(Code::Unavailable, "the orchestrator is going away");
-            tasks.upgrade().ok_or_else(away)?.write_and_begin(owner, events, &key).await
-        })
-        .await
-    }
-
-    async fn write_and_begin(
-        &self,
-        owner: Rc<Owner>,
-        events: Vec<Event>,
-        creation_key: &str,
-    ) -> Result<Rc<Owner>, Failure> {
-        let (journal, key) = (&self.services.journal, owner.key().clone());
-        let head = TaskHead { key: creation_key.to_owned(), ..owner.head() };
-        crash::point(Step::Decided, "task-created");
-        let appending = journal.append(&key.tenant, key.task, events, head);
-        crash::point(Step::Appended, "task-created");
-        let appended = appending.await;
-        crash::point(Step::Flushed, "task-created");
-        if let Err(error) = appended {
-            // The same key at the same time from elsewhere: the first one made the task.
-            if !creation_key.is_empty()
-                && let Ok(Some(task)) = journal.find_key(&key.tenant, creation_key).await
-            {
-                return self.get(&TaskKey { tenant: key.tenant, task });
-            }
-            let why = format!("the task was not created, the journal cannot be written: {error}");
-            return Err(Failure::new(Code::Unavailable, why));
-        }
-        if self.placing.borrow().is_none() {
-            let why = "the task was created, and is taken up when the orchestrator is back";
-            return Err(Failure::new(Code::Unavailable, why));
-        }
-        self.begin(Rc::clone(&owner));
-        Ok(owner)
     }
 
     /// The owner of a task, read from the journal if it is not in memory.
@@ -286,57 +210,6 @@ impl Tasks {
             // A halted one has nothing left to write.
             let _written = owner.durable(head).await;
         }
-    }
-
-    fn first_events(
-        &self,
-        spec: TaskSpec,
-        creator: &Identity,
-        now_ms: u64,
-    ) -> Result<Beginning, Failure> {
-        let created = TaskCreated {
-            name: spec.name,
-            agent: spec.agent,
-            source: spec.source,
-            entry: spec.entry,
-            input: spec.input,
-            seed: chance::bytes::<32>().to_vec(),
-            labels: spec.labels,
-            creator: creator.to_string(),
-            deadline_ms: spec.deadline_ms,
-            memory_bytes: spec.memory_bytes,
-            export: spec.export,
-            parent: spec.parent,
-            detached: spec.detached,
-            limits: spec.limits,
-        };
-        let bug = |error: remit_core::task::Rejected| Failure::new(Code::Failed, error.to_string());
-        let first = Event {
-            number: remit_core::EventNumber(1),
-            time_ms: now_ms,
-            fact: Fact::TaskCreated(Box::new(created)),
-        };
-        let mut task = Task::begin(&first).map_err(bug)?;
-        let mut events = vec![first];
-        let mut own = Vec::new();
-        for spec in spec.grants {
-            let name = spec.name.clone();
-            let (grant, object) = self.resolve(spec, creator)?;
-            let command = Command::AddGrant(Box::new(grant));
-            let refused = |refusal: Refusal| spec::of_grant(&name, refusal.into_failure());
-            let decision = task.decide(&command, now_ms).map_err(refused)?;
-            let Decision::Record(facts) = decision else { continue };
-            for fact in facts {
-                if let (Fact::GrantAdded(grant), Some(object)) = (&fact, &object) {
-                    own.push((grant.grant, object.clone()));
-                }
-                let event = Event { number: task.head().number.next(), time_ms: now_ms, fact };
-                task.apply(&event).map_err(bug)?;
-                events.push(event);
-            }
-        }
-        spec::check_needs(&task)?;
-        Ok((events, task, own))
     }
 
     /// A grant as it will be recorded, but for its number.

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use remit_core::event::{SourceFile, TimeLimits};
+use remit_core::event::{Event, SourceFile, TimeLimits};
 use remit_core::status::Status;
 use remit_core::task::Sent;
 use remit_core::{Attempt, CallNumber, EventNumber, Role, Value};
@@ -11,7 +11,7 @@ use remit_vat::disk::{Disk, Faults, Settings, Step};
 use tokio::task::LocalSet;
 
 use super::*;
-use crate::journal::{MemoryJournal, Retention, SledJournal};
+use crate::journal::{MemoryJournal, Retention, SledJournal, TaskHead};
 use crate::limits;
 use crate::retention::sweep;
 use crate::serve::fakes::who;

@@ -7,6 +7,7 @@ mod batch;
 mod bound;
 mod counted;
 mod depth;
+mod load;
 mod objects;
 mod oversize;
 mod watch;
@@ -28,7 +29,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 use tokio_util::compat::{TokioAsyncReadCompatExt as _, TokioAsyncWriteCompatExt as _};
 
-use self::bound::{Bounded, Load};
+use self::bound::Bounded;
+use self::load::Load;
 use self::watch::Watch;
 use crate::contain::text_of;
 use crate::exception::to_failure;

@@ -1,12 +1,13 @@
 //! *Apply*: an event, and the state after it.
 
+mod grants;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use super::{CallState, Ending, Held, Operation, Stamp, Task};
-use crate::event::{CallDenied, CallRequested, Delegate, Event, Fact, Grant};
-use crate::grant::{Checker, Usage};
-use crate::id::{Attempt, CallNumber, EventNumber, GrantId};
+use super::{CallState, Ending, Operation, Stamp, Task};
+use crate::event::{CallDenied, CallRequested, Delegate, Event, Fact};
+use crate::id::{Attempt, CallNumber, EventNumber};
 use crate::value::Outcome;
 
 /// The event cannot follow on what is known: the journal is damaged, or was written by a program
@@ -219,63 +220,6 @@ impl Task {
     pub(super) fn note_delegate(&mut self, delegate: Option<&Delegate>, call: CallNumber) {
         if let Some(delegate) = delegate {
             self.delegated.insert((delegate.grant, delegate.key.clone()), call);
-        }
-    }
-
-    fn add_grant(&mut self, grant: &Grant, at: Stamp) -> Applied {
-        let next = self.grants.keys().next_back().map_or(GrantId(1), |last| last.next());
-        if grant.grant != next {
-            return Err("its grant is not the next one");
-        }
-        if grant.parent.is_some_and(|parent| !self.grants.contains_key(&parent)) {
-            return Err("its parent is not there");
-        }
-        let held = Held {
-            pin: self.pin_of(grant),
-            usage: Usage::new(&grant.caveats, grant.reserve, at.time_ms),
-            checker: Arc::new(Checker::new(&grant.caveats)),
-            grant: Arc::new(grant.clone()),
-            revoked: false,
-            ended: false,
-        };
-        if let Some(derived) = &grant.derived {
-            if let Some(operation) = derived.operation {
-                let made = Operation::Derived { grant: grant.grant, digest: derived.digest, at };
-                self.add_operation(operation, made)?;
-                self.told_in_order(operation);
-            }
-            if !derived.key.is_empty() {
-                self.derived_by.insert(derived.key.clone(), grant.grant);
-            }
-        }
-        self.grants.insert(grant.grant, held);
-        if let Some(parent) = grant.parent {
-            self.spend(parent, grant.reserve);
-        }
-        Ok(())
-    }
-
-    fn revoke(&mut self, grant: GrantId) -> Applied {
-        match self.grants.get_mut(&grant) {
-            Some(held) if !held.revoked => {
-                held.revoked = true;
-                self.empty_purses(grant);
-                Ok(())
-            }
-            Some(_) => Err("that grant is revoked already"),
-            None => Err("there is no such grant"),
-        }
-    }
-
-    fn end_grant(&mut self, grant: GrantId) -> Applied {
-        match self.grants.get_mut(&grant) {
-            Some(held) if !held.is_over() => {
-                held.ended = true;
-                self.empty_purses(grant);
-                Ok(())
-            }
-            Some(_) => Err("that grant is over already"),
-            None => Err("there is no such grant"),
         }
     }
 

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::Notify;
 
-use super::bound::Load;
+use super::load::Load;
 use super::watch::Watch;
 use crate::limits::{LAST_BYTES, WRITE_BUFFER_BYTES, WRITE_BUFFER_KEPT_BYTES};
 

@@ -1,0 +1,237 @@
+//! What one peer has under way over a connection, and the bounds on it: capnp-rpc itself bounds the
+//! size of one message and nothing else.
+//!
+//! A call counts from its arrival until its answer is written. Above the bound, the next call and
+//! what is behind it waits unread, so that this peer waits and nobody else notices. A question whose
+//! answer was sent stays in memory until the peer finishes it; one who never does is cut off, and so
+//! is one who does not take what waits to be written to it. The bytes and objects of calls in flight
+//! are bounded alike: a call keeps its arguments until it is answered.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+
+use capnp_rpc::IncomingMessage;
+use capnp_rpc::rpc_capnp::message;
+use tokio::sync::Notify;
+
+use super::depth::Depth;
+use super::objects::Objects;
+use super::oversize::Oversize;
+use super::watch::Watch;
+use crate::limits::{
+    ANSWERS_QUEUED_BYTES, CALLS_HELD_BYTES, CANCELLED_CALLS, ConnectionLimits, OBJECT_BYTES,
+    QUEUED_BYTES, UNFINISHED_FACTOR,
+};
+
+/// What a peer has under way here, and what waits to be written to it.
+#[derive(Debug)]
+pub(super) struct Load {
+    most: usize,
+    calls: Cell<usize>,
+    /// Bytes that the arguments of calls in flight take.
+    held_bytes: Cell<usize>,
+    questions: RefCell<HashMap<u32, Question>>,
+    cancelled: Cell<usize>,
+    queue: RefCell<VecDeque<Queued>>,
+    queued_bytes: Cell<usize>,
+    queued_answer_bytes: Cell<usize>,
+    eased: Notify,
+    pub(super) oversize: Oversize,
+    pub(super) depth: Depth,
+    pub(super) objects: Objects,
+    /// The system has let the connection go.
+    pub(super) shut: Cell<bool>,
+    /// All bytes of messages that were read from the peer.
+    pub(super) read_bytes: Rc<Cell<u64>>,
+    pub(super) watch: Rc<Watch>,
+}
+
+/// A question of the peer that is still in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Question {
+    /// It is in flight, and its arguments take so many bytes.
+    Asked(usize),
+    /// The answer is sent, and the peer may still pipeline on it.
+    Answered,
+}
+
+/// A message that waits to be written.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Queued {
+    pub(super) bytes: usize,
+    pub(super) kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The answer to a call that is in flight.
+    Answer,
+    /// Anything else, the late answer to a cancelled call included.
+    Other,
+}
+
+impl Load {
+    pub(super) fn new(limits: &ConnectionLimits, watch: Rc<Watch>) -> Rc<Self> {
+        Rc::new(Self {
+            most: limits.calls_in_flight,
+            calls: Cell::new(0),
+            held_bytes: Cell::new(0),
+            questions: RefCell::default(),
+            cancelled: Cell::new(0),
+            queue: RefCell::default(),
+            queued_bytes: Cell::new(0),
+            queued_answer_bytes: Cell::new(0),
+            eased: Notify::new(),
+            oversize: Oversize::new(limits.message_words),
+            depth: Depth::default(),
+            objects: Objects::default(),
+            shut: Cell::new(false),
+            read_bytes: Rc::default(),
+            watch,
+        })
+    }
+
+    /// Where the bytes of messages from the peer are counted.
+    pub(super) fn read_bytes(&self) -> Rc<Cell<u64>> {
+        Rc::clone(&self.read_bytes)
+    }
+
+    /// Answers when no call of the peer is in flight.
+    pub(super) async fn idle(&self) {
+        while self.calls.get() > 0 {
+            self.eased.notified().await;
+        }
+    }
+
+    /// Whether nothing more is read from the peer for now.
+    pub(super) const fn is_full(&self) -> bool {
+        self.calls.get() >= self.most
+            || self.queued_answer_bytes.get() >= ANSWERS_QUEUED_BYTES
+            || self.held_bytes.get() >= CALLS_HELD_BYTES
+    }
+
+    /// Waits until the peer may send more.
+    async fn room(&self) {
+        while self.is_full() {
+            self.eased.notified().await;
+        }
+    }
+
+    /// Takes note of what the peer sent. A call waits here while there is no room for it, and what
+    /// comes behind it waits unread; before it, answers and cancellations still come through.
+    pub(super) async fn arrived(
+        &self,
+        message: &dyn IncomingMessage,
+        bytes: usize,
+    ) -> capnp::Result<()> {
+        let body = message.get_body()?.get_as::<message::Reader<'_>>()?;
+        let lent = self.within(self.objects.arrived(body))?;
+        match body.which() {
+            Ok(message::Call(call)) => {
+                self.room().await;
+                let call = call?;
+                self.depth.asked(call)?;
+                let bytes = bytes.saturating_add(lent.saturating_mul(OBJECT_BYTES));
+                self.asked(call.get_question_id(), bytes)?;
+            }
+            Ok(message::Bootstrap(bootstrap)) => {
+                self.room().await;
+                self.asked(bootstrap?.get_question_id(), bytes)?;
+            }
+            Ok(message::Finish(finish)) => self.finished(finish?.get_question_id())?,
+            Ok(message::Resolve(resolve)) => self.within(self.depth.resolved(resolve?))?,
+            Ok(message::Abort(why)) => {
+                let why: String = why?.get_reason()?.to_str()?.chars().take(1000).collect();
+                self.watch.end(format!("the peer ended the connection: {why}"));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Notes why the connection ends, if this is over a bound.
+    fn within<T>(&self, taken: capnp::Result<T>) -> capnp::Result<T> {
+        if let Err(over) = &taken
+            && over.kind == capnp::ErrorKind::Overloaded
+        {
+            self.watch.end(over.extra.clone());
+        }
+        taken
+    }
+
+    fn asked(&self, question: u32, bytes: usize) -> capnp::Result<()> {
+        self.calls.set(self.calls.get() + 1);
+        self.held_bytes.set(self.held_bytes.get().saturating_add(bytes));
+        let mut questions = self.questions.borrow_mut();
+        questions.insert(question, Question::Asked(bytes));
+        if questions.len() > self.most.saturating_mul(UNFINISHED_FACTOR) {
+            let why = format!("the peer left {} questions unfinished", questions.len());
+            return self.within(Err(capnp::Error::overloaded(why)));
+        }
+        Ok(())
+    }
+
+    fn finished(&self, question: u32) -> capnp::Result<()> {
+        // The answer may have said that no word of it was needed.
+        let Some(was) = self.questions.borrow_mut().remove(&question) else { return Ok(()) };
+        if let Question::Asked(bytes) = was {
+            // Cancelled: capnp-rpc drops the call, sends no answer, and keeps a trace of it.
+            self.depth.over(question);
+            self.let_go(bytes);
+            self.call_ended();
+            self.cancelled.set(self.cancelled.get() + 1);
+        }
+        if self.cancelled.get() > CANCELLED_CALLS {
+            let why = format!("the peer cancelled {} calls", self.cancelled.get());
+            return self.within(Err(capnp::Error::overloaded(why)));
+        }
+        Ok(())
+    }
+
+    pub(super) fn answered(&self, question: u32, needs_finish: bool) -> Kind {
+        let mut questions = self.questions.borrow_mut();
+        let Some(&Question::Asked(bytes)) = questions.get(&question) else { return Kind::Other };
+        if needs_finish {
+            questions.insert(question, Question::Answered);
+        } else {
+            questions.remove(&question);
+        }
+        self.depth.over(question);
+        self.let_go(bytes);
+        Kind::Answer
+    }
+
+    fn let_go(&self, bytes: usize) {
+        self.held_bytes.set(self.held_bytes.get().saturating_sub(bytes));
+        self.eased.notify_waiters();
+    }
+
+    fn call_ended(&self) {
+        self.calls.set(self.calls.get().saturating_sub(1));
+        self.eased.notify_waiters();
+    }
+
+    pub(super) fn queued(&self, message: Queued) {
+        self.queued_bytes.set(self.queued_bytes.get() + message.bytes);
+        if message.kind == Kind::Answer {
+            self.queued_answer_bytes.set(self.queued_answer_bytes.get() + message.bytes);
+        }
+        self.queue.borrow_mut().push_back(message);
+        if self.queued_bytes.get() > QUEUED_BYTES {
+            let mebibytes = self.queued_bytes.get() >> 20;
+            self.watch.cut(&format!("the peer did not read: {mebibytes} MiB waited for it"));
+        }
+    }
+
+    /// The message that waited longest is written, all of it.
+    pub(super) fn written(&self) {
+        let Some(message) = self.queue.borrow_mut().pop_front() else { return };
+        self.queued_bytes.set(self.queued_bytes.get().saturating_sub(message.bytes));
+        if message.kind == Kind::Answer {
+            let left = self.queued_answer_bytes.get().saturating_sub(message.bytes);
+            self.queued_answer_bytes.set(left);
+            self.call_ended();
+        }
+    }
+}

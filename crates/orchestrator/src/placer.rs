@@ -1,6 +1,6 @@
 //! The placer: tasks wait here, first come first served, for an agent node that can take them.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;
 
@@ -12,6 +12,8 @@ use crate::registry::{Placement, Registry};
 pub struct Placer {
     registry: Rc<Registry>,
     queue: RefCell<VecDeque<Waiting>>,
+    /// How many at the front of the queue were looked at since a node changed, in vain.
+    tried: Cell<usize>,
     came: Notify,
 }
 
@@ -24,7 +26,12 @@ struct Waiting {
 impl Placer {
     /// A placer for the nodes of `registry`. Its [`Placer::run`] must be running for it to work.
     pub fn new(registry: Rc<Registry>) -> Rc<Self> {
-        Rc::new(Self { registry, queue: RefCell::default(), came: Notify::new() })
+        Rc::new(Self {
+            registry,
+            queue: RefCell::default(),
+            tried: Cell::new(0),
+            came: Notify::new(),
+        })
     }
 
     /// Waits for a place on a node that has `kind` and all `labels`. If there is none at once,
@@ -62,18 +69,20 @@ impl Placer {
             self.serve();
             tokio::select! {
                 biased;
-                () = changed => {}
+                () = changed => self.tried.set(0),
                 () = came => {}
             }
         }
     }
 
-    /// Gives out what can be given now. A wish that cannot be met holds up only its like.
+    /// Gives out what can be given now. A wish that cannot be met holds up only its like; one that
+    /// was not met is looked at again when a node has changed, so that those who come do not make
+    /// everybody's turn be looked at.
     fn serve(&self) {
         let mut queue = self.queue.borrow_mut();
         let mut unmet: HashSet<(String, Vec<String>)> = HashSet::new();
         let mut left = VecDeque::new();
-        for waiting in queue.drain(..) {
+        for waiting in queue.drain(self.tried.get()..) {
             if waiting.reply.is_closed() {
                 continue;
             }
@@ -93,6 +102,7 @@ impl Placer {
                 }
             }
         }
-        *queue = left;
+        queue.append(&mut left);
+        self.tried.set(queue.len());
     }
 }

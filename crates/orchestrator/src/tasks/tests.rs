@@ -275,3 +275,30 @@ async fn a_task_whose_maker_went_is_worked_on() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_task_goes_on_when_whoever_tried_a_program_on_it_gives_up() {
+    on_failing_disk(async |tasks, _| {
+        let me = who(Role::Client, "me");
+        let owner = tasks.create(spec(), &me).await.unwrap();
+        // While the pause is on its way to the disk, and while the trial waits for an agent node.
+        for paused_for in [1, 500] {
+            let program = Program {
+                source: spec().source,
+                entry: spec().entry,
+                at: EventNumber(0),
+                again: std::collections::BTreeSet::new(),
+                then: Then::Switch,
+            };
+            let mut trying = Box::pin(tasks.upgrade(owner.key(), program, &me));
+            for _ in 0..paused_for {
+                assert!(futures::poll!(trying.as_mut()).is_pending());
+                assert!(owner.with(|task| task.paused().is_some()));
+                tokio::task::yield_now().await;
+            }
+            drop(trying);
+            assert!(owner.with(|task| task.paused().is_none()), "after {paused_for} looks");
+        }
+    })
+    .await;
+}

@@ -57,11 +57,10 @@ impl Tasks {
         let owner = self.get(key)?;
         let then = program.then;
         let holds = then == Then::Switch && owner.with(|task| task.paused().is_none());
-        if holds {
-            let reason = "its program is being replaced".to_owned();
-            owner.record_durably(&Command::Pause { reason, who: who.to_string() }).await?;
-        }
-        let held = holds.then(|| Held { owner: Rc::clone(&owner), who: who.to_string() });
+        let held = match holds {
+            true => Some(Held::pause(&owner, who).await?),
+            false => None,
+        };
         let upgraded = self.replace(&owner, program, who).await;
         if held.is_some() {
             drop(held);
@@ -120,6 +119,18 @@ impl Tasks {
 struct Held {
     owner: Rc<Owner>,
     who: String,
+}
+
+impl Held {
+    /// Pauses the task, durably.
+    async fn pause(owner: &Rc<Owner>, who: &Identity) -> Result<Self, Failure> {
+        let reason = "its program is being replaced".to_owned();
+        let paused = owner.record(&Command::Pause { reason, who: who.to_string() })?;
+        // Before anything is waited for: there too whoever asked may give up.
+        let held = Self { owner: Rc::clone(owner), who: who.to_string() };
+        owner.durable(paused.number).await?;
+        Ok(held)
+    }
 }
 
 impl Drop for Held {

@@ -166,9 +166,7 @@ impl Session<'_> {
         self.desk.past.note(Happened::Ended { task: id });
         Ok(())
     }
-}
 
-impl Session<'_> {
     /// Has the task go on if it was paused: its attempts died too often, as they do by chance.
     async fn resume(&self, task: &task::Client) -> Result<(), Failure> {
         if !self.wish.known.lock().unwrap().paused {

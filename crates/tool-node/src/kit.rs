@@ -49,6 +49,7 @@ mod method;
 mod path;
 mod remote;
 mod schema;
+mod text;
 mod tool;
 
 pub use content::Content;
@@ -64,4 +65,5 @@ pub use method::{Method, NoArgs};
 pub use path::RelPath;
 pub use remit_core::{Code, Failure, Manifest, Value};
 pub use remote::{Remote, RemoteAnswer};
+pub use text::Text;
 pub use tool::{BadTool, OpenTool, Tool};

@@ -107,6 +107,20 @@ pub const FS_LINE_BYTES: usize = 500;
 /// Memory of a compiled pattern, so that no pattern can exhaust the node.
 pub const FS_PATTERN_BYTES: usize = 4 << 20;
 
+/// Lines that one `readLines` gives without and with asking for more.
+pub const FS_LINES: usize = 1_000;
+/// The most lines that may be asked for.
+pub const FS_LINES_MOST: usize = 10_000;
+
+/// Bytes of a line that `readLines` gives: longer ones are cut, and counted.
+pub const FS_LINE_READ_BYTES: usize = 64 << 10;
+
+/// Files that a search names of those it could not look into; the others are only counted.
+pub const FS_UNSEARCHED: usize = 20;
+
+/// Patterns that the braces of one glob may stand for.
+pub const FS_GLOB_CHOICES: usize = 256;
+
 /// Bytes of one `.gitignore`; the rest is not read.
 pub const FS_IGNORE_BYTES: u64 = 256 << 10;
 

@@ -47,6 +47,12 @@ pub fn timed_out(message: impl Into<String>) -> Failure {
     Failure::new(Code::TimedOut, message)
 }
 
+/// The effect may have happened, wholly or in part, and the tool cannot tell. The message says what
+/// to look at.
+pub fn unknown(message: impl Into<String>) -> Failure {
+    Failure::new(Code::Unknown, message)
+}
+
 /// The caller gave up, and the method stopped.
 pub fn cancelled(message: impl Into<String>) -> Failure {
     Failure::new(Code::Cancelled, message)

@@ -1,5 +1,7 @@
 //! The fs tool: one folder, and nothing outside of it.
 
+mod lines;
+mod pattern;
 mod read;
 mod remove;
 mod root;
@@ -19,7 +21,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::kit::{CallContext, Content, Failure, Interface, Method, NoArgs, RelPath, Tool, fail};
-use read::{Encoding, Part};
+use lines::Which;
+use read::{Encoding, Odd, Part};
 use remove::Depth;
 use root::Root;
 use work::Spot;
@@ -104,7 +107,9 @@ struct MaybePathArgs {
 
 #[derive(Deserialize, JsonSchema)]
 struct GlobArgs {
-    /// For example `src/**/*.rs`. `*` does not match `/`, `**` does.
+    /// For example `src/**/*.{rs,toml}`. `?` stands for one character and `*` for any number, but
+    /// not for `/`; `**` for any number of folders; `[a-z]` for one of these characters, `[!a-z]` for
+    /// another; `{a,b}` for one of these; `\*` for the character itself.
     pattern: String,
 }
 
@@ -115,10 +120,16 @@ struct ReadArgs {
     /// Where to begin, in bytes.
     #[serde(default)]
     offset: u64,
-    /// How many bytes to read; without it, all the rest.
+    /// How many bytes to read; without it, all the rest. A text has the characters that begin in
+    /// them.
     length: Option<u64>,
+    /// Whether to give text or bytes.
     #[serde(default)]
     encoding: Encoding,
+    /// Whether to fail if the text has bytes in it that are no UTF-8; without it, U+FFFD stands for
+    /// them.
+    #[serde(default)]
+    strict: bool,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -126,10 +137,42 @@ struct PartArgs {
     /// Where to begin, in bytes.
     #[serde(default)]
     offset: u64,
-    /// How many bytes to read; without it, all the rest.
+    /// How many bytes to read; without it, all the rest. A text has the characters that begin in
+    /// them.
     length: Option<u64>,
+    /// Whether to give text or bytes.
     #[serde(default)]
     encoding: Encoding,
+    /// Whether to fail if the text has bytes in it that are no UTF-8; without it, U+FFFD stands for
+    /// them.
+    #[serde(default)]
+    strict: bool,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct LinesArgs {
+    /// Below this folder.
+    path: RelPath,
+    /// Where a line begins, in bytes, as `next` of an earlier call gives it.
+    #[serde(default)]
+    offset: u64,
+    /// How many lines to pass over.
+    #[serde(default)]
+    skip: u64,
+    /// How many lines to give, at most 10000; without it, 1000.
+    max: Option<usize>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct FileLinesArgs {
+    /// Where a line begins, in bytes, as `next` of an earlier call gives it.
+    #[serde(default)]
+    offset: u64,
+    /// How many lines to pass over.
+    #[serde(default)]
+    skip: u64,
+    /// How many lines to give, at most 10000; without it, 1000.
+    max: Option<usize>,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -190,6 +233,8 @@ struct SearchArgs {
     glob: Option<String>,
     /// How many matching lines to give, at most 2000; without it, 200.
     max: Option<usize>,
+    /// Where to go on: `next` of an earlier search.
+    after: Option<search::After>,
 }
 
 fn dir_interface() -> Interface<Dir> {
@@ -209,16 +254,24 @@ fn dir_interface() -> Interface<Dir> {
                 dir.0.run(a, |root, at, a: MaybePathArgs, _| read::stat(root, &join(at, &a.path)?))
             }
         })
-        .method("read", Method::read_only("The content of a file."), |dir: Rc<Dir>, a, _| {
-            dir.0.run(a, |root, at, a: ReadArgs, _| read::read(root, &join(at, &a.path)?, a.part()))
+        .method("read", Method::read_only(READ), |dir: Rc<Dir>, a, _| {
+            dir.0.run(a, |root, at, a: ReadArgs, _| {
+                read::read(root, &join(at, &a.path)?, a.part(), a.how())
+            })
+        })
+        .method("readLines", Method::read_only(READ_LINES), |dir: Rc<Dir>, a, _| {
+            dir.0.run(a, |root, at, a: LinesArgs, stop| {
+                lines::lines(root, &join(at, &a.path)?, a.which(), stop)
+            })
         })
         .method("search", Method::read_only(SEARCH), |dir: Rc<Dir>, a, _| {
-            dir.0
-                .run(a, |root, at, a: SearchArgs, stop| search::search(root, at, &a.path, &a, stop))
+            dir.0.run(a, |root, at, a: SearchArgs, stop| search::search(root, at, a, stop))
         });
     changing_methods(interface)
 }
 
+const READ: &str = "The content of a file: text, in which U+FFFD stands for bytes that are no UTF-8, or bytes with encoding `data`.";
+const READ_LINES: &str = "Lines of a text file.";
 const SEARCH: &str = "The lines of files that match a regular expression. Leaves out what .gitignore names, binary files and very large ones.";
 const WRITE: &str = "Replaces a whole file at once, or makes it. Its folder must exist.";
 const APPEND: &str = "Adds to the end of a file, or makes it. Its folder must exist.";
@@ -256,8 +309,12 @@ fn changing_methods(interface: Interface<Dir>) -> Interface<Dir> {
 
 fn file_interface() -> Interface<File> {
     Interface::new("File", "A file.")
-        .method("read", Method::read_only("Its content."), |file: Rc<File>, a, _| {
-            file.0.run(a, |root, at, a: PartArgs, _| read::read(root, at, a.part()))
+        .method("read", Method::read_only(READ), |file: Rc<File>, a, _| {
+            file.0.run(a, |root, at, a: PartArgs, _| read::read(root, at, a.part(), a.how()))
+        })
+        .method("readLines", Method::read_only(READ_LINES), |file: Rc<File>, a, _| {
+            file.0
+                .run(a, |root, at, a: FileLinesArgs, stop| lines::lines(root, at, a.which(), stop))
         })
         .method("stat", Method::read_only("What is known of it."), |file: Rc<File>, a, _| {
             file.0.run(a, |root, at, NoArgs {}, _| read::stat(root, at))
@@ -278,17 +335,33 @@ fn file_interface() -> Interface<File> {
         })
 }
 
-impl PartArgs {
-    const fn part(&self) -> Part {
-        Part { offset: self.offset, length: self.length, encoding: self.encoding }
-    }
+macro_rules! parts {
+    ($($args:ident)*) => {$(
+        impl $args {
+            const fn part(&self) -> Part {
+                Part { offset: self.offset, length: self.length }
+            }
+
+            const fn how(&self) -> (Encoding, Odd) {
+                (self.encoding, if self.strict { Odd::Refuse } else { Odd::Replace })
+            }
+        }
+    )*};
 }
 
-impl ReadArgs {
-    const fn part(&self) -> Part {
-        Part { offset: self.offset, length: self.length, encoding: self.encoding }
-    }
+parts! { ReadArgs PartArgs }
+
+macro_rules! line_ranges {
+    ($($args:ident)*) => {$(
+        impl $args {
+            const fn which(&self) -> Which {
+                Which { offset: self.offset, skip: self.skip, max: self.max }
+            }
+        }
+    )*};
 }
+
+line_ranges! { LinesArgs FileLinesArgs }
 
 impl EditArgs {
     fn apply(&self, root: &Root, at: &RelPath) -> Result<write::Edited, Failure> {

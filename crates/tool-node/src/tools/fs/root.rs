@@ -207,10 +207,15 @@ pub(super) fn missing(path: &RelPath) -> Failure {
 
 /// The failure of an operation on `path` that the system refused.
 pub(super) fn failed(path: &RelPath, error: &io::Error) -> Failure {
+    failed_at(&path.to_string(), error)
+}
+
+/// The same for a path as it is shown, which may hold names that are no text.
+pub(super) fn failed_at(path: &str, error: &io::Error) -> Failure {
     use rustix::io::Errno;
     let errno = Errno::from_io_error(error);
     match error.kind() {
-        io::ErrorKind::NotFound => missing(path),
+        io::ErrorKind::NotFound => fail::not_found(format!("there is no `{path}`")),
         _ if errno == Some(Errno::LOOP) => {
             fail::failed(format!("`{path}` was replaced while it was being opened: try again"))
         }

@@ -1,23 +1,24 @@
 //! Finding files by their names and lines by what they say.
 
+use std::ffi::OsStr;
 use std::io::Read;
 use std::path::Path;
 
 use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt, OpenOptionsSyncExt};
 use cap_std::fs::{Dir, OpenOptions};
-use globset::{GlobBuilder, GlobMatcher};
 use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use regex::{Regex, RegexBuilder};
 use remit_core::Failure;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::pattern::Pattern;
 use super::read::Kind;
 use super::root::Root;
 use super::walk::{Met, Visitor, below, folder, walk};
 use super::work::Stop;
-use crate::kit::{RelPath, fail};
+use crate::kit::{RelPath, Text, fail};
 use crate::limits;
 
 /// What a search found.
@@ -26,8 +27,17 @@ pub(super) struct Found {
     matches: Vec<Line>,
     /// Whether there may be more than were asked for.
     truncated: bool,
-    /// How many files were too large to be searched.
-    skipped: u32,
+    /// The last match that is given, if there may be more: given as `after` to the next search, that
+    /// goes on behind it.
+    next: Option<After>,
+    /// How many files and folders could not be searched.
+    skipped: u64,
+    /// The first of them.
+    unsearched: Vec<Unsearched>,
+    /// How many files and folders `.gitignore` files leave out.
+    ignored: u64,
+    /// How many U+FFFD in the matches stand for bytes that are no UTF-8.
+    replaced: u64,
 }
 
 /// One line that matches.
@@ -37,8 +47,39 @@ struct Line {
     path: String,
     /// The line's number, from 1.
     line: u64,
-    /// What it says; a long line is cut off.
+    /// What it says.
     text: String,
+    /// Whether it says more than `text`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    cut: bool,
+}
+
+/// A line of a file, after which a search goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(super) struct After {
+    path: String,
+    line: u64,
+}
+
+/// A file or a folder that could not be searched.
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
+struct Unsearched {
+    path: String,
+    why: Why,
+}
+
+/// Why something could not be searched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Why {
+    /// It has a zero byte in it, so it is no text.
+    Binary,
+    /// It is larger than 8 MiB.
+    Large,
+    /// The system does not let it be read.
+    Unreadable,
+    /// It is too many folders down.
+    Deep,
 }
 
 /// The paths below `dir` that match `pattern`, seen from there.
@@ -49,8 +90,8 @@ pub(super) fn glob(
     stop: &Stop,
 ) -> Result<Vec<String>, Failure> {
     let mut glob = Glob {
-        pattern: matcher("pattern", pattern)?,
-        git: pattern.starts_with(".git"),
+        pattern: Pattern::new("pattern", pattern)?,
+        git: pattern.trim_start_matches("./").starts_with(".git"),
         paths: Vec::new(),
     };
     let (handle, at) = folder(root, dir)?;
@@ -62,8 +103,7 @@ pub(super) fn glob(
 pub(super) fn search(
     root: &Root,
     dir: &RelPath,
-    at: &RelPath,
-    asked: &super::SearchArgs,
+    asked: super::SearchArgs,
     stop: &Stop,
 ) -> Result<Found, Failure> {
     let regex = RegexBuilder::new(&asked.pattern)
@@ -74,11 +114,13 @@ pub(super) fn search(
             fail::invalid("pattern", format!("`pattern` is no regular expression: {e}"))
         })?;
     let most = asked.max.unwrap_or(limits::FS_MATCHES);
-    let whole = dir.join(at).map_err(|e| fail::invalid("path", e.to_string()))?;
+    let at = asked.path;
+    let whole = dir.join(&at).map_err(|e| fail::invalid("path", e.to_string()))?;
     let mut search = Search {
         regex,
-        glob: asked.glob.as_deref().map(|glob| matcher("glob", glob)).transpose()?,
+        glob: asked.glob.as_deref().map(|glob| Pattern::new("glob", glob)).transpose()?,
         most: most.clamp(1, limits::FS_MATCHES_MOST),
+        after: asked.after,
         at: at.as_str().to_owned(),
         base: String::new(),
         ignored: Vec::new(),
@@ -87,7 +129,7 @@ pub(super) fn search(
     let place = root.find(&whole, super::root::AtEnd::Follow)?;
     match (&place.name, &place.found) {
         (Some(name), Some(found)) if found.is_file() => {
-            search.file(&place.parent, name, at.as_str());
+            search.file(&place.parent, OsStr::new(name), at.as_str());
         }
         _ => {
             let (handle, canonical) = folder(root, &whole)?;
@@ -99,14 +141,8 @@ pub(super) fn search(
     Ok(search.found)
 }
 
-fn matcher(argument: &str, pattern: &str) -> Result<GlobMatcher, Failure> {
-    let glob = GlobBuilder::new(pattern.trim_start_matches("./")).literal_separator(true).build();
-    let glob = glob.map_err(|e| fail::invalid(argument, format!("`{pattern}` is no glob: {e}")))?;
-    Ok(glob.compile_matcher())
-}
-
 struct Glob {
-    pattern: GlobMatcher,
+    pattern: Pattern,
     /// Whether git's own folder is meant.
     git: bool,
     paths: Vec<String>,
@@ -114,7 +150,7 @@ struct Glob {
 
 impl Visitor for Glob {
     fn meet(&mut self, met: &Met<'_>) -> Result<bool, Failure> {
-        if self.pattern.is_match(met.path) {
+        if self.pattern.matches(met.path) {
             if self.paths.len() == limits::FS_ENTRIES {
                 let most = limits::FS_ENTRIES;
                 return Err(fail::limit(format!(
@@ -123,14 +159,16 @@ impl Visitor for Glob {
             }
             self.paths.push(met.path.to_owned());
         }
-        Ok(self.git || met.name != ".git")
+        Ok((self.git || met.name != ".git") && self.pattern.may_match_below(met.path))
     }
 }
 
 struct Search {
     regex: Regex,
-    glob: Option<GlobMatcher>,
+    glob: Option<Pattern>,
     most: usize,
+    /// Where an earlier search stopped.
+    after: Option<After>,
     /// Where the walk began, seen from the folder that was asked.
     at: String,
     /// Where the walk began, seen from the root.
@@ -157,21 +195,40 @@ impl Visitor for Search {
 
     fn meet(&mut self, met: &Met<'_>) -> Result<bool, Failure> {
         let folder = met.kind == Kind::Folder;
-        if met.name == ".git" || self.found.truncated || self.is_ignored(met.path, met.kind) {
+        if met.name == ".git" || self.found.truncated {
+            return Ok(false);
+        }
+        let shown = below(&self.at, met.path);
+        if self.is_behind(&shown, met.kind) {
+            return Ok(false);
+        }
+        if self.is_ignored(met.path, met.kind) {
+            self.found.ignored += 1;
             return Ok(false);
         }
         if met.kind == Kind::File && self.glob.as_ref().is_none_or(|glob| fits(glob, met)) {
-            let shown = below(&self.at, met.path);
             self.file(met.parent, met.name, &shown);
         }
         Ok(folder)
     }
+
+    fn unreadable(&mut self, path: &str, why: Failure) -> Result<(), Failure> {
+        let why = if why.code == remit_core::Code::Limit { Why::Deep } else { Why::Unreadable };
+        if path.is_empty() && why == Why::Unreadable {
+            // Nothing at all could be searched.
+            return Err(fail::failed(format!("`{}` cannot be read", self.at)));
+        }
+        self.skip(&below(&self.at, path), why);
+        Ok(())
+    }
 }
 
 /// A pattern without `/` is for names, as in `.gitignore`; another is for paths.
-fn fits(glob: &GlobMatcher, met: &Met<'_>) -> bool {
-    let for_names = !glob.glob().glob().contains('/');
-    glob.is_match(if for_names { met.name } else { met.path })
+fn fits(glob: &Pattern, met: &Met<'_>) -> bool {
+    match glob.has_folders() {
+        true => glob.matches(met.path),
+        false => glob.matches(&met.name.to_string_lossy()),
+    }
 }
 
 impl Search {
@@ -188,38 +245,88 @@ impl Search {
         false
     }
 
-    /// Searches one file. One that cannot be read, or is not text, has no matches.
-    fn file(&mut self, parent: &Dir, name: &str, shown: &str) {
-        let mut options = OpenOptions::new();
-        options.read(true).follow(FollowSymlinks::No).nonblock(true);
-        let Ok(file) = parent.open_with(name, &options) else { return };
-        let Ok(found) = file.metadata() else { return };
-        if !found.is_file() {
-            return;
+    /// Whether an earlier search is done with a file, or with all of a folder.
+    fn is_behind(&self, shown: &str, kind: Kind) -> bool {
+        let Some(after) = &self.after else { return false };
+        if kind == Kind::Folder && remit_core::grant::path::is_within(&after.path, shown) {
+            return false;
         }
-        if found.len() > limits::FS_SEARCH_FILE_BYTES {
-            self.found.skipped += 1;
-            return;
+        // The order of the walk is that of the parts.
+        shown.split('/').lt(after.path.split('/'))
+    }
+
+    fn skip(&mut self, shown: &str, why: Why) {
+        self.found.skipped += 1;
+        if self.found.unsearched.len() < limits::FS_UNSEARCHED {
+            self.found.unsearched.push(Unsearched { path: shown.to_owned(), why });
         }
-        let mut bytes = Vec::new();
-        if file.take(limits::FS_SEARCH_FILE_BYTES).read_to_end(&mut bytes).is_err()
-            || bytes.contains(&0)
-        {
-            return;
+    }
+
+    /// Searches one file, or notes why it cannot be searched.
+    fn file(&mut self, parent: &Dir, name: &OsStr, shown: &str) {
+        match content(parent, name) {
+            Ok(bytes) => self.lines(&bytes, shown),
+            Err(Some(why)) => self.skip(shown, why),
+            Err(None) => {}
         }
-        let text = String::from_utf8_lossy(&bytes);
-        for (number, line) in (1..).zip(text.lines()) {
-            if !self.regex.is_match(line) {
+    }
+
+    fn lines(&mut self, bytes: &[u8], shown: &str) {
+        let bytes = without_mark(bytes);
+        let text = String::from_utf8_lossy(bytes);
+        let behind = match &self.after {
+            Some(after) if after.path == shown => after.line,
+            _ => 0,
+        };
+        let exact = bytes.split(|byte| *byte == b'\n');
+        for ((number, line), exact) in (1..).zip(text.lines()).zip(exact) {
+            if number <= behind || !self.regex.is_match(line) {
                 continue;
             }
             if self.found.matches.len() == self.most {
                 self.found.truncated = true;
+                let last = self.found.matches.last();
+                self.found.next =
+                    last.map(|last| After { path: last.path.clone(), line: last.line });
                 return;
             }
-            let text = cut(line).to_owned();
-            self.found.matches.push(Line { path: shown.to_owned(), line: number, text });
+            let kept = cut(line);
+            self.found.replaced += Text::within(exact, 0, kept.len()).replaced;
+            self.found.matches.push(Line {
+                path: shown.to_owned(),
+                line: number,
+                text: kept.to_owned(),
+                cut: kept.len() < line.len(),
+            });
         }
     }
+}
+
+/// The bytes of a text file; else why it cannot be searched, unless it is gone or no file any more.
+fn content(parent: &Dir, name: &OsStr) -> Result<Vec<u8>, Option<Why>> {
+    let mut options = OpenOptions::new();
+    options.read(true).follow(FollowSymlinks::No).nonblock(true);
+    let unreadable = |error: std::io::Error| {
+        (error.kind() != std::io::ErrorKind::NotFound).then_some(Why::Unreadable)
+    };
+    let file = parent.open_with(name, &options).map_err(unreadable)?;
+    let found = file.metadata().map_err(unreadable)?;
+    if !found.is_file() {
+        return Err(None);
+    }
+    let mut bytes = Vec::new();
+    let most = limits::FS_SEARCH_FILE_BYTES;
+    file.take(most + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    match bytes.len() as u64 > most {
+        true => Err(Some(Why::Large)),
+        false if bytes.contains(&0) => Err(Some(Why::Binary)),
+        false => Ok(bytes),
+    }
+}
+
+/// The same without a byte-order mark, which is no part of the first line.
+fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
 
 fn cut(line: &str) -> &str {
@@ -253,7 +360,7 @@ fn rules(dir: &Dir, at: &str) -> Option<Rules> {
     let mut bytes = Vec::new();
     file.take(limits::FS_IGNORE_BYTES).read_to_end(&mut bytes).ok()?;
     let mut builder = GitignoreBuilder::new(at);
-    for line in String::from_utf8_lossy(&bytes).lines() {
+    for line in String::from_utf8_lossy(without_mark(&bytes)).lines() {
         // A line that is no pattern hides nothing, as git has it.
         let _ = builder.add_line(None, line);
     }

@@ -1,11 +1,14 @@
 //! Walking a tree on directory handles, in the order of names.
 
+use std::ffi::{OsStr, OsString};
+use std::io;
+
 use cap_fs_ext::DirExt;
 use cap_std::fs::Dir;
 use remit_core::Failure;
 
 use super::read::Kind;
-use super::root::{AtEnd, Root, failed, missing};
+use super::root::{AtEnd, Root, failed, failed_at, missing};
 use super::work::Stop;
 use crate::kit::{RelPath, fail};
 use crate::limits;
@@ -14,8 +17,9 @@ use crate::limits;
 pub(super) struct Met<'a> {
     /// The folder that it is in.
     pub(super) parent: &'a Dir,
-    pub(super) name: &'a str,
-    /// Seen from where the walk began.
+    /// Its name as the system has it, which may be no text.
+    pub(super) name: &'a OsStr,
+    /// Seen from where the walk began, with U+FFFD for what is no text.
     pub(super) path: &'a str,
     pub(super) kind: Kind,
 }
@@ -31,8 +35,13 @@ pub(super) trait Visitor {
     fn meet(&mut self, met: &Met<'_>) -> Result<bool, Failure>;
 
     /// A folder has ended.
-    fn leave(&mut self, _parent: Option<&Dir>, _name: &str) -> Result<(), Failure> {
+    fn leave(&mut self, _met: &Met<'_>) -> Result<(), Failure> {
         Ok(())
+    }
+
+    /// A folder cannot be looked into. By default that ends the walk.
+    fn unreadable(&mut self, _path: &str, why: Failure) -> Result<(), Failure> {
+        Err(why)
     }
 }
 
@@ -88,47 +97,72 @@ impl Visits<'_> {
     ) -> Result<(), Failure> {
         let Some(depth) = depth.checked_sub(1) else {
             let most = limits::FS_DEPTH;
-            return Err(fail::limit(format!("`{path}` is more than {most} folders deep")));
+            let why = fail::limit(format!("`{path}` is more than {most} folders deep"));
+            return visitor.unreadable(path, why);
+        };
+        let entries = match self.entries(dir, path)? {
+            Ok(entries) => entries,
+            Err(error) => return visitor.unreadable(path, failed_at(path, &error)),
         };
         visitor.enter(dir, path)?;
-        for (name, kind) in self.entries(dir, path)? {
-            let path = below(path, &name);
+        for (name, kind) in entries {
+            let path = below(path, &name.to_string_lossy());
             let met = Met { parent: dir, name: &name, path: &path, kind };
             if !visitor.meet(&met)? || kind != Kind::Folder {
                 continue;
             }
-            // What was removed or replaced since it was listed is not walked.
-            let Ok(next) = dir.open_dir_nofollow(&name) else { continue };
+            let next = match dir.open_dir_nofollow(&name) {
+                Ok(next) => next,
+                Err(error) if was_replaced(&error) => continue,
+                Err(error) => {
+                    visitor.unreadable(&path, failed_at(&path, &error))?;
+                    continue;
+                }
+            };
             let opened = next.dir_metadata().ok();
             if self.root.is_hidden(&below(self.base, &path), opened.as_ref()) {
                 continue;
             }
             self.folder(&next, &path, depth, visitor)?;
-            visitor.leave(Some(dir), &name)?;
+            visitor.leave(&met)?;
         }
         Ok(())
     }
 
-    fn entries(&mut self, dir: &Dir, path: &str) -> Result<Vec<(String, Kind)>, Failure> {
+    /// What is in a folder, in the order of names. The inner error is of this folder alone.
+    fn entries(
+        &mut self,
+        dir: &Dir,
+        path: &str,
+    ) -> Result<io::Result<Vec<(OsString, Kind)>>, Failure> {
         self.stop.check()?;
-        let here = || RelPath::new(path).unwrap_or_default();
+        let found = match dir.entries() {
+            Ok(found) => found,
+            Err(error) => return Ok(Err(error)),
+        };
         let mut entries = Vec::new();
-        for entry in dir.entries().map_err(|e| failed(&here(), &e))? {
-            let entry = entry.map_err(|e| failed(&here(), &e))?;
+        for entry in found {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => return Ok(Err(error)),
+            };
             self.left = self.left.checked_sub(1).ok_or_else(|| {
                 let most = limits::FS_VISITS;
                 fail::limit(format!("there are more than {most} entries: begin further down"))
             })?;
-            let (Ok(name), Ok(kind)) = (entry.file_name().into_string(), entry.file_type()) else {
-                continue;
-            };
-            let kind = Kind::of(kind);
-            let at = below(self.base, &below(path, &name));
+            let name = entry.file_name();
+            let at = below(self.base, &below(path, &name.to_string_lossy()));
             if !self.root.is_hidden(&at, None) {
-                entries.push((name, kind));
+                entries.push((name, entry.file_type().map_or(Kind::Other, Kind::of)));
             }
         }
         entries.sort_by(|a, b| a.0.cmp(&b.0));
-        Ok(entries)
+        Ok(Ok(entries))
     }
+}
+
+/// Whether a folder that was listed is gone, or is another thing by now.
+fn was_replaced(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    matches!(Errno::from_io_error(error), Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP))
 }

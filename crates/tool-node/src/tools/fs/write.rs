@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt};
 use cap_std::fs::{Dir, OpenOptions};
-use remit_core::Failure;
+use remit_core::{Code, Failure};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -49,9 +49,16 @@ pub(super) fn append(root: &Root, path: &RelPath, content: &Content) -> Result<W
     let place = target(root, path)?;
     let (mut file, _) =
         read::open(root, path, &place, OpenOptions::new().append(true).create(true))?;
-    let written = file.write_all(content.as_bytes()).and_then(|()| file.sync_data());
-    written.map_err(|e| failed(path, &e))?;
-    Ok(Written { bytes: content.as_bytes().len() as u64 })
+    let before = file.metadata().map_err(|e| failed(path, &e))?.len();
+    let bytes = content.as_bytes();
+    file.write_all(bytes).map_err(|e| {
+        // What was written of it is taken back, unless another program has added to the file.
+        let grown = file.metadata().map_or(u64::MAX, |now| now.len().saturating_sub(before));
+        let undone = grown <= bytes.len() as u64 && file.set_len(before).is_ok();
+        if undone { failed(path, &e) } else { uncertain(path, "written in part", &e) }
+    })?;
+    file.sync_data().map_err(|e| uncertain(path, "written", &e))?;
+    Ok(Written { bytes: bytes.len() as u64 })
 }
 
 pub(super) fn edit(
@@ -66,10 +73,11 @@ pub(super) fn edit(
         return Err(fail::invalid("old", "`old` is empty: give the text that is to be replaced"));
     }
     let place = target(root, path)?;
-    let Content::Text(text) = read::read(root, path, Part::default())? else {
-        return Err(fail::failed(format!("`{path}` is not UTF-8 text, so it cannot be edited")));
-    };
-    let count = text.matches(old).count();
+    // Byte by byte, so that bytes which are no UTF-8 stay as they are.
+    let each_byte = |bytes: &[u8]| bytes.iter().map(|byte| char::from(*byte)).collect::<String>();
+    let text = each_byte(&read::bytes(root, path, Part::default())?);
+    let (old, new) = (each_byte(old.as_bytes()), each_byte(new.as_bytes()));
+    let count = text.matches(&old).count();
     match (count, places) {
         (0, _) => {
             return Err(fail::not_found(format!(
@@ -86,13 +94,27 @@ pub(super) fn edit(
         }
         _ => {}
     }
-    replace(path, &place, text.replace(old, new).as_bytes())?;
+    let edited: Vec<u8> =
+        text.replace(&old, &new).chars().filter_map(|c| u8::try_from(c).ok()).collect();
+    replace(path, &place, &edited)?;
     Ok(Edited { replaced: count as u64 })
 }
 
-/// Makes a folder and those above it.
+/// Makes a folder and those above it. Those that were made go again if one cannot be made.
 pub(super) fn mkdir(root: &Root, path: &RelPath) -> Result<(), Failure> {
     root.check_writable()?;
+    let mut made = Vec::new();
+    let result = make_each(root, path, &mut made);
+    if result.as_ref().is_err_and(|failure| failure.code != Code::Unknown) {
+        for place in made.iter().rev() {
+            // One into which something was put meanwhile stays.
+            let _ = place.parent.remove_dir(place.name.as_deref().unwrap_or_default());
+        }
+    }
+    result
+}
+
+fn make_each(root: &Root, path: &RelPath, made: &mut Vec<Place>) -> Result<(), Failure> {
     let mut so_far = RelPath::default();
     for part in path.parts() {
         let part = RelPath::new(part).map_err(|e| fail::invalid("path", e.to_string()))?;
@@ -101,7 +123,8 @@ pub(super) fn mkdir(root: &Root, path: &RelPath) -> Result<(), Failure> {
         match (&place.found, &place.name) {
             (None, Some(name)) => {
                 place.parent.create_dir(name).map_err(|e| failed(&so_far, &e))?;
-                sync(&place.parent).map_err(|e| failed(&so_far, &e))?;
+                sync(&place.parent).map_err(|e| uncertain(&so_far, "made", &e))?;
+                made.push(place);
             }
             (Some(found), _) if !found.is_dir() => {
                 return Err(fail::failed(format!("`{so_far}` is not a folder")));
@@ -110,6 +133,13 @@ pub(super) fn mkdir(root: &Root, path: &RelPath) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// The failure to make durable what has been done to `path`.
+pub(super) fn uncertain(path: &RelPath, done: &str, error: &std::io::Error) -> Failure {
+    fail::unknown(format!(
+        "`{path}` is {done}, and the disk did not confirm it: {error}. Read it to see what is there"
+    ))
 }
 
 /// Where a file may be written: something that is a file or nothing yet.
@@ -136,13 +166,13 @@ fn replace(path: &RelPath, place: &Place, bytes: &[u8]) -> Result<(), Failure> {
     let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
     let short: String = name.chars().take(60).collect();
     let temporary = format!(".{short}.{}-{serial}.tmp", std::process::id());
-    let written = fill(place, &temporary, bytes)
-        .and_then(|()| place.parent.rename(&temporary, &place.parent, name))
-        .and_then(|()| sync(&place.parent));
-    written.map_err(|e| {
+    let replaced = fill(place, &temporary, bytes)
+        .and_then(|()| place.parent.rename(&temporary, &place.parent, name));
+    replaced.map_err(|e| {
         let _ = place.parent.remove_file(&temporary);
         failed(path, &e)
-    })
+    })?;
+    sync(&place.parent).map_err(|e| uncertain(path, "written", &e))
 }
 
 fn fill(place: &Place, temporary: &str, bytes: &[u8]) -> std::io::Result<()> {

@@ -39,6 +39,8 @@ struct Value {
     object @8 :Object;
     held @9 :ObjectId;
     # In a journal, the place where a capability sat. Refused on the tool plane.
+    unsigned @10 :UInt64;
+    # A whole number from 2^63 on; a smaller one is an `integer`.
   }
 
   struct Field {

@@ -10,7 +10,10 @@ mod modules;
 mod paths;
 mod session;
 mod source;
+mod stack;
+mod text;
 mod values;
+mod web;
 
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream as Socket;

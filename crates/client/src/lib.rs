@@ -62,7 +62,7 @@ pub use info::{
     AuditCheck, AuditFilter, AuditPage, Difference, Drained, Forked, GrantInfo, Health, Holding,
     NodeInfo, Selection, TaskFilter, TaskInfo, ToolInfo, Trial,
 };
-pub use json::{value_from_json, value_to_json};
+pub use json::{value_from_json, value_from_json_text, value_to_json};
 pub use keeper::Kept;
 pub use object::ObjectHandle;
 pub use own::{Callback, OwnObject};
@@ -70,6 +70,7 @@ pub use question::{Approval, Asks, Decision, InboxPage, Ledger, Question, Rememb
 pub use refs::{NotAReference, RefId, RefInfo, RefSpec, Reference, Restored};
 pub use remit_core::event::{OnUnknown, SourceFile, TimeLimits};
 pub use remit_core::grant::{Budgets, Left};
+pub use remit_core::json::BadJson;
 pub use remit_core::{
     CallNumber, Caveat, Code, Event, EventNumber, Fact, Failure, GrantId, InputId, Manifest, Role,
     TaskId, Value, manifest,

@@ -10,6 +10,7 @@ pub mod failure;
 pub mod grant;
 pub mod id;
 pub mod identity;
+pub mod json;
 pub mod limits;
 pub mod manifest;
 pub mod reference;

@@ -15,7 +15,7 @@ pub enum Value<O = ObjectId> {
     Null,
     /// True or false.
     Bool(bool),
-    /// A whole number.
+    /// A whole number of 64 bits with a sign.
     Integer(i64),
     /// A floating-point number.
     Float(f64),
@@ -29,9 +29,16 @@ pub enum Value<O = ObjectId> {
     Fields(Vec<(String, Self)>),
     /// An object.
     Object(O),
+    /// A whole number above those of [`Value::Integer`]: 2^63 to 2^64 - 1. See [`Value::unsigned`].
+    Unsigned(u64),
 }
 
 impl<O> Value<O> {
+    /// A whole number of 64 bits without a sign, in the one form that it has as a value.
+    pub fn unsigned(number: u64) -> Self {
+        i64::try_from(number).map_or(Self::Unsigned(number), Self::Integer)
+    }
+
     /// The field of this name, if this is a value with fields and has it.
     pub fn field(&self, name: &str) -> Option<&Self> {
         match self {
@@ -55,6 +62,7 @@ impl<O> Value<O> {
             Self::Null => Value::Null,
             Self::Bool(b) => Value::Bool(b),
             Self::Integer(i) => Value::Integer(i),
+            Self::Unsigned(n) => Value::Unsigned(n),
             Self::Float(x) => Value::Float(x),
             Self::Text(t) => Value::Text(t),
             Self::Data(d) => Value::Data(d),
@@ -118,6 +126,7 @@ impl<O> Value<O> {
             Self::Null => hash.update([0]),
             Self::Bool(b) => hash.update([1, u8::from(*b)]),
             Self::Integer(i) => sized(hash, 2, &i.to_be_bytes()),
+            Self::Unsigned(n) => sized(hash, 13, &n.to_be_bytes()),
             Self::Float(x) => sized(hash, 3, &x.to_bits().to_be_bytes()),
             Self::Text(t) => sized(hash, 4, t.as_bytes()),
             Self::Data(d) => sized(hash, 5, d),

@@ -52,7 +52,7 @@ mod schema;
 mod text;
 mod tool;
 
-pub use content::Content;
+pub use content::{Content, Encoding};
 pub use context::CallContext;
 pub(crate) use context::{Output, Piece};
 pub use decode::decode;

@@ -41,7 +41,7 @@ const EDGES: [(&str, &[&str]); 10] = [
 ];
 
 /// What the pure core may use beside the standard library.
-const CORE_USES: [&str; 12] = [
+const CORE_USES: [&str; 13] = [
     "base64",
     "cel",
     "globset",
@@ -49,6 +49,7 @@ const CORE_USES: [&str; 12] = [
     "regex",
     "serde",
     "serde_bytes",
+    "serde_json",
     "sha2",
     "subtle",
     "thiserror",

@@ -28,7 +28,8 @@ impl Chance {
         bits / (1_u64 << 53) as f64
     }
 
-    fn next_word(&mut self) -> u64 {
+    /// The next 64 random bits.
+    pub(super) fn next_word(&mut self) -> u64 {
         let [a, b, c, d] = self.state;
         let result = a.wrapping_add(d).rotate_left(23).wrapping_add(a);
         let (c, d) = (c ^ a, d ^ b);

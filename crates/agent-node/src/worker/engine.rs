@@ -102,6 +102,7 @@ pub(super) struct Shared {
     pub(super) outcome: RefCell<Option<Outcome<u32>>>,
     pub(super) unhandled: RefCell<Option<Failure>>,
     pub(super) prelude: RefCell<Option<Persistent<Object<'static>>>>,
+    modules: Modules,
     open: Cell<u64>,
     stretch_began: Cell<Duration>,
     interrupted: Cell<bool>,
@@ -115,16 +116,19 @@ pub(super) struct Engine {
     runtime: Runtime,
 }
 
+/// How the names of what is not the script's begin in stacks.
+pub(super) const OURS: &str = "remit:";
+
 /// The name of the prelude in stacks.
 pub(super) const PRELUDE: &str = "remit:prelude";
+
+/// The name of what the prelude defines when it is looked at.
+pub(super) const WEB: &str = "remit:web";
 
 impl Engine {
     /// A realm in which the script is about to begin. A syntax error is told here.
     pub(super) fn new(script: &Script, bounds: Bounds) -> Result<Self, Failure> {
-        let mut files = HashMap::new();
-        for file in &script.source {
-            files.insert(file.path.clone(), source::javascript(file)?);
-        }
+        let files = source::all(&script.source)?;
         let internal = |error: rquickjs::Error| Failure::new(Code::Failed, error.to_string());
         let runtime = Runtime::new().map_err(internal)?;
         runtime.set_memory_limit(bounds.memory_bytes);
@@ -144,6 +148,7 @@ impl Engine {
             outcome: RefCell::new(None),
             unhandled: RefCell::new(None),
             prelude: RefCell::new(None),
+            modules: modules.clone(),
             open: Cell::new(0),
             stretch_began: Cell::new(processor_time()),
             interrupted: Cell::new(false),
@@ -182,8 +187,13 @@ impl Engine {
         )));
     }
 
-    fn begin(&self, ctx: &Ctx<'_>, script: &Script, modules: &Modules) -> Result<(), Failure> {
-        let failed = |error: CaughtError<'_>| self.failure(ctx, script, &error);
+    fn begin<'js>(
+        &self,
+        ctx: &Ctx<'js>,
+        script: &Script,
+        modules: &Modules,
+    ) -> Result<(), Failure> {
+        let failed = |error: CaughtError<'js>| self.failure(ctx, script, &error);
         let begin = || {
             host::install(ctx, &self.shared)?;
             let prelude = host::prelude(ctx, &self.shared)?;
@@ -213,12 +223,17 @@ impl Engine {
     }
 
     /// The failure of a script that did not even begin.
-    fn failure(&self, ctx: &Ctx<'_>, script: &Script, error: &CaughtError<'_>) -> Failure {
+    fn failure<'js>(&self, ctx: &Ctx<'js>, script: &Script, error: &CaughtError<'js>) -> Failure {
         if let Some(Outcome::Failure(failure)) = self.shared.outcome.borrow_mut().take() {
             return failure;
         }
-        let CaughtError::Exception(exception) = error else {
-            return Failure::new(Code::Failed, error.to_string());
+        let exception = match error {
+            CaughtError::Exception(exception) => exception,
+            CaughtError::Value(thrown) => {
+                return host::describe(ctx, &self.shared, thrown.clone())
+                    .unwrap_or_else(|error| Failure::new(Code::Failed, error.to_string()));
+            }
+            CaughtError::Error(error) => return Failure::new(Code::Failed, error.to_string()),
         };
         let message = exception.message().unwrap_or_default();
         let stack = exception.stack().unwrap_or_default();
@@ -229,9 +244,16 @@ impl Engine {
         {
             return source::pointed(file, &message, line, column);
         }
-        let _ = ctx;
-        Failure::new(Code::Failed, format!("{name}: {message}"))
-            .with_detail(host::own_frames(&stack))
+        // Without a frame of the script's, it is the reading of it that took all of the stack.
+        if message == "Maximum call stack size exceeded"
+            && host::own_frames(&stack).trim().is_empty()
+        {
+            return source::too_deep(&script.source);
+        }
+        host::describe(ctx, &self.shared, exception.as_value().clone()).unwrap_or_else(|_| {
+            Failure::new(Code::Failed, format!("{name}: {message}"))
+                .with_detail(host::own_frames(&stack))
+        })
     }
 
     /// Lets the script go on until it waits, and gives what it wants of the world meanwhile, in the
@@ -289,6 +311,12 @@ impl Engine {
 }
 
 impl Shared {
+    /// The line of the script that the first frame of a stack which is the script's names.
+    pub(super) fn line_of(&self, stack: &str) -> Option<String> {
+        let (path, line, _) = host::place(&host::own_frames(stack))?;
+        self.modules.get(&path)?.lines().nth(line.checked_sub(1)?).map(str::to_owned)
+    }
+
     pub(super) fn new_handle(&self) -> usize {
         let handle = self.handles.get();
         self.handles.set(handle + 1);

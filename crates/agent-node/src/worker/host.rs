@@ -8,8 +8,9 @@ use remit_vat::limits::PIPELINE_DEPTH;
 use rquickjs::context::EvalOptions;
 use rquickjs::{Array, Ctx, Exception, Function, IntoJs as _, Object, Persistent};
 
-use super::engine::{Ask, Call, Completion, PRELUDE, Shared};
-use super::values;
+use super::engine::{Ask, Call, Completion, OURS, PRELUDE, Shared};
+use super::text::Text;
+use super::{values, web};
 
 /// Puts the prelude into the realm.
 pub(super) fn install<'js>(ctx: &Ctx<'js>, shared: &Rc<Shared>) -> rquickjs::Result<()> {
@@ -33,8 +34,8 @@ pub(super) fn prelude<'js>(ctx: &Ctx<'js>, shared: &Shared) -> rquickjs::Result<
 fn natives<'js>(ctx: &Ctx<'js>, shared: &Rc<Shared>) -> rquickjs::Result<Object<'js>> {
     let host = Object::new(ctx.clone())?;
     let own = Rc::clone(shared);
-    let call = move |ctx: Ctx<'js>, target: usize, method: String, args: Array<'js>| {
-        ask_call(&ctx, &own, target, method, args)
+    let call = move |ctx: Ctx<'js>, target: usize, method: Text, args: Array<'js>| {
+        ask_call(&ctx, &own, target, method.0, args)
     };
     host.set("call", Function::new(ctx.clone(), call)?)?;
     let own = Rc::clone(shared);
@@ -63,7 +64,7 @@ fn natives<'js>(ctx: &Ctx<'js>, shared: &Rc<Shared>) -> rquickjs::Result<Object<
     };
     host.set("steers", Function::new(ctx.clone(), steers)?)?;
     let own = Rc::clone(shared);
-    let request = move |tool: String, reason: String| {
+    let request = move |Text(tool): Text, Text(reason): Text| {
         let (operation, result) = own.next_result();
         own.depths.borrow_mut().insert(result, 1);
         own.asks.borrow_mut().push(Ask::Power { operation, tool, reason, result });
@@ -78,8 +79,17 @@ fn natives<'js>(ctx: &Ctx<'js>, shared: &Rc<Shared>) -> rquickjs::Result<Object<
     let own = Rc::clone(shared);
     host.set(
         "log",
-        Function::new(ctx.clone(), move |level: u8, text: String| log(&own, level, text))?,
+        Function::new(ctx.clone(), move |level: u8, text: Text| log(&own, level, text.0))?,
     )?;
+    let own = Rc::clone(shared);
+    let make_web = move |ctx: Ctx<'js>| web::make(&ctx, &own);
+    host.set("web", Function::new(ctx.clone(), make_web)?)?;
+    let own = Rc::clone(shared);
+    let mentioned = move |stack: Text, names: Vec<Text>| {
+        let line = own.line_of(&stack.0)?;
+        names.into_iter().map(|name| name.0).find(|name| mentions(&line, name))
+    };
+    host.set("mentioned", Function::new(ctx.clone(), mentioned)?)?;
     endings(ctx, shared, &host)?;
     Ok(host)
 }
@@ -101,8 +111,8 @@ fn endings<'js>(ctx: &Ctx<'js>, shared: &Rc<Shared>, host: &Object<'js>) -> rqui
     };
     host.set("done", Function::new(ctx.clone(), done)?)?;
     let own = Rc::clone(shared);
-    let failed = move |code: String, message: String, stack: String| {
-        own.end(failure(&code, &message, &stack));
+    let failed = move |code: Text, message: Text, stack: Text| {
+        own.end(failure(&code.0, &message.0, &stack.0));
     };
     host.set("failed", Function::new(ctx.clone(), failed)?)?;
     let own = Rc::clone(shared);
@@ -183,14 +193,14 @@ pub(super) fn settle(
     match &completion.outcome {
         Ok(answer) => {
             shared.now_ms.set(answer.time_ms.max(shared.now_ms.get()));
-            let grant: String = prelude.get::<_, Function<'_>>("grantOf")?.call((operation,))?;
+            let grant: Text = prelude.get::<_, Function<'_>>("grantOf")?.call((operation,))?;
             let object: Function<'_> = prelude.get("object")?;
             let mut proxy = |index: u32| {
                 let handle = answer.handles.get(index as usize).copied().unwrap_or_default();
-                object.call((handle, grant.as_str()))
+                object.call((handle, grant.0.as_str()))
             };
             let value = match (&answer.value, answer.object) {
-                (Value::Null, Some(handle)) => object.call((handle, grant.as_str()))?,
+                (Value::Null, Some(handle)) => object.call((handle, grant.0.as_str()))?,
                 (value, _) => values::write(ctx, value, &mut proxy)?,
             };
             settle.call((operation, true, value))
@@ -212,9 +222,9 @@ pub(super) fn describe<'js>(
     error: rquickjs::Value<'js>,
 ) -> rquickjs::Result<Failure> {
     let describe: Function<'js> = prelude(ctx, shared)?.get("describe")?;
-    let described: Vec<String> = describe.call((error,))?;
+    let described: Vec<Text> = describe.call((error,))?;
     match &described[..] {
-        [code, message, stack] => Ok(failure(code, message, stack)),
+        [code, message, stack] => Ok(failure(&code.0, &message.0, &stack.0)),
         _ => Ok(Failure::new(Code::Failed, "the script threw")),
     }
 }
@@ -225,9 +235,19 @@ fn failure(code: &str, message: &str, stack: &str) -> Failure {
     Failure::new(code, message).with_detail(own_frames(stack))
 }
 
+/// Whether a name stands in a line as a word.
+fn mentions(line: &str, name: &str) -> bool {
+    let in_name = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '$');
+    !name.is_empty()
+        && line.match_indices(name).any(|(at, _)| {
+            !in_name(line[..at].chars().next_back())
+                && !in_name(line[at + name.len()..].chars().next())
+        })
+}
+
 /// The frames of a stack that are the author's.
 pub(super) fn own_frames(stack: &str) -> String {
-    let own = |frame: &&str| !frame.contains(PRELUDE) && !frame.contains("(native)");
+    let own = |frame: &&str| !frame.contains(OURS) && !frame.contains("(native)");
     stack.lines().filter(own).map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 

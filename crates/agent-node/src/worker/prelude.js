@@ -8,6 +8,7 @@
   const NativeDate = Date;
   const NativePromise = Promise;
   const NativeError = Error;
+  const NativeTypeError = TypeError;
   const NativeProxy = Proxy;
   const text = String;
   const { then: promiseThen, catch: promiseCatch, finally: promiseFinally } = NativePromise.prototype;
@@ -181,23 +182,30 @@
     random: () => host.random(),
   };
   for (const name of keys(own)) freeze(own[name]);
-  const remit = new NativeProxy(
-    { __proto__: null },
-    traps((_, name) => {
+  // Grants that were looked for and are not held: an error that comes of it says so.
+  const absent = [];
+  const remit = new NativeProxy({ __proto__: null }, freeze({
+    ...traps((_, name) => {
       if (typeof name === "symbol" || name === "then" || name === "toJSON") return undefined;
       if (own[name] !== undefined) return own[name];
-      if (grants[name] !== undefined) return grants[name];
-      const names = keys(grants);
-      const has = names.length === 0 ? "it holds nothing" : `it holds ${names.join(", ")}`;
-      const message = `the task holds no grant named \`${name}\`: ${has}`;
-      return new NativeProxy({ __proto__: null }, traps((_, method) => {
-        if (typeof method === "symbol" || method === "then" || method === "toJSON") return undefined;
-        return () => {
-          throw new RemitError({ code: "not-found", message, detail: "" }, name, method);
-        };
-      }));
+      if (grants[name] === undefined && absent.length < 100 && !absent.includes(name)) absent[absent.length] = name;
+      return grants[name];
     }),
-  );
+    __proto__: null,
+    has: (_, name) => name in own || name in grants,
+    ownKeys: () => keys(grants),
+    getOwnPropertyDescriptor: (_, name) =>
+      name in grants ? { value: grants[name], enumerable: true, configurable: true } : undefined,
+  }));
+
+  // The grant for whose absence the engine threw this error, if that is why: the line that threw it
+  // names the grant.
+  const blamed = (error) => {
+    if (absent.length === 0 || !(error instanceof NativeTypeError)) return undefined;
+    const message = text(error.message);
+    if (!message.includes("of undefined") && !message.includes("not a function")) return undefined;
+    return host.mentioned(text(error.stack ?? ""), absent);
+  };
 
   // The clock stands still between events, and chance comes from the task's seed.
   const ReplayedDate = new NativeProxy(NativeDate, {
@@ -215,6 +223,42 @@
     "setTimeout", "setInterval", "clearTimeout", "clearInterval", "queueMicrotask", "gc",
   ]) delete globalThis[name];
 
+  const define = (name, value) =>
+    defineProperty(globalThis, name, { value, writable: true, enumerable: false, configurable: true });
+  // An error of the callback is one that nobody handles.
+  define("queueMicrotask", (callback) => {
+    if (typeof callback !== "function") throw new NativeTypeError("queueMicrotask takes a function");
+    then(new NativePromise((resolve) => resolve()), () => { callback(); });
+  });
+  const timer = "there are no timers: `await remit.sleep(ms)`, which a replay repeats";
+  const instead = {
+    __proto__: null,
+    fetch: "there is no fetch: call a grant of the tool `http`, as in `await remit.web.get(url)`",
+    setTimeout: timer,
+    setInterval: timer,
+    setImmediate: timer,
+    require: "there is no require: `import` files that lie beside or below the script",
+  };
+  for (const name of keys(instead)) define(name, () => { throw new NativeTypeError(instead[name]); });
+  // JSON spells a bigint as the whole number that it is.
+  const { rawJSON } = JSON;
+  defineProperty(BigInt.prototype, "toJSON", {
+    value: function toJSON() { return rawJSON(text(this)); }, writable: true, configurable: true,
+  });
+  // Made when a script first looks at one of it: most scripts do not.
+  let web;
+  for (const name of [
+    "TextEncoder", "TextDecoder", "URL", "URLSearchParams", "Event", "EventTarget", "AbortSignal",
+    "AbortController", "crypto", "structuredClone",
+  ]) {
+    defineProperty(globalThis, name, {
+      get: () => { web ??= host.web(); define(name, web[name]); return web[name]; },
+      set: (value) => define(name, value),
+      enumerable: false,
+      configurable: true,
+    });
+  }
+
   const show = (value, depth, seen) => {
     switch (typeof value) {
       case "string": return depth === 0 ? value : JSON.stringify(value);
@@ -228,7 +272,7 @@
     if (standsFor(value) !== undefined) return `[object of ${standsFor(value).grant}]`;
     if (seen.includes(value)) return "[circular]";
     if (depth > 4) return "…";
-    if (value instanceof NativeError) return `${value.name}: ${value.message}`;
+    if (value instanceof NativeError) return `${headline(value)}${parts(value, seen.length)}`;
     if (isBytes(value)) return `[${value.length} bytes]`;
     const inner = [...seen, value];
     if (isArray(value)) {
@@ -247,11 +291,37 @@
     debug: log(0), log: log(1), info: log(1), warn: log(2), error: log(3), trace: log(0),
   });
 
+  const headline = (error) => {
+    if (!(error instanceof NativeError)) return show(error, 1, []);
+    return `${error instanceof RemitError ? `${error.name} ${error.code}` : error.name}: ${error.message}`;
+  };
+  // What an error was caused by, and what it consists of, a line each.
+  const parts = (error, depth) => {
+    if (!(error instanceof NativeError) || depth > 4) return "";
+    let lines = "";
+    const add = (what, part) => { lines += `\n${"  ".repeat(depth)}${what} ${headline(part)}${parts(part, depth + 1)}`; };
+    if (isArray(error.errors)) {
+      for (const part of error.errors.slice(0, 10)) add("-", part);
+      if (error.errors.length > 10) lines += `\n${"  ".repeat(depth)}- ${error.errors.length - 10} more`;
+    }
+    if (error.cause !== undefined) add("caused by", error.cause);
+    return lines;
+  };
+
   const describe = (error) => {
     if (error instanceof NativeError) {
+      const stack = text(error.stack ?? "");
+      const name = blamed(error);
+      if (name !== undefined) {
+        const names = keys(grants);
+        const has = names.length === 0 ? "it holds nothing" : `it holds ${names.join(", ")}`;
+        return ["not-found", `the task holds no grant named \`${name}\`: ${has} (${error.message})`, stack];
+      }
       const code = error instanceof RemitError ? error.code : "failed";
-      const name = error instanceof RemitError ? "" : `${error.name}: `;
-      return [text(code), `${name}${error.message}`, text(error.stack ?? "")];
+      const head = error instanceof RemitError ? error.message : headline(error);
+      let more = "";
+      try { more = parts(error, 0); } catch { more = "\nits cause cannot be shown"; }
+      return [text(code), `${head}${more}`, stack];
     }
     let shown;
     try { shown = show(error, 0, []); } catch { shown = "a value that cannot be shown"; }
@@ -263,6 +333,7 @@
     settle,
     classify,
     describe,
+    isHeld: (value) => standsFor(value) !== undefined,
     object: (handle, grant) => objectProxy(handle, grant),
     grant: (name, handle, tool) => {
       grants[name] = objectProxy(handle, name);

@@ -5,11 +5,13 @@ use rquickjs::{
     BigInt, Coerced, Ctx, Error, Exception, FromJs as _, Function, IntoJs as _, TypedArray,
 };
 
+use super::text::Text;
+
 /// How deep a script's values may nest, as on the wire.
 const MAX_DEPTH: usize = remit_vat::wire::MAX_DEPTH - 1;
 
 /// The largest integer that a JavaScript number holds exactly.
-const MAX_SAFE: i64 = (1 << 53) - 1;
+pub(super) const MAX_SAFE: i64 = (1 << 53) - 1;
 
 /// What `classify` in the prelude answers for an object that is no handle.
 const PLAIN: i32 = -1;
@@ -57,17 +59,17 @@ impl<'js> Reader<'_, 'js> {
             return Ok(number(x));
         }
         if let Some(text) = value.as_string() {
-            let text = text.to_string()?;
+            let text = Text::of(text)?;
             self.weigh(text.len())?;
             return Ok(Value::Text(text));
         }
         if value.is_big_int() {
             // By its digits: the engine's own conversion wraps around.
             let digits = Coerced::<String>::from_js(&self.ctx, value.clone())?.0;
-            return digits
-                .parse()
-                .map(Value::Integer)
-                .map_err(|_| self.refuse(&format!("{path} is a bigint of more than 64 bits")));
+            let whole = digits.parse().map(Value::Integer);
+            return whole.or_else(|_| digits.parse().map(Value::unsigned)).map_err(|_| {
+                self.refuse(&format!("{path} is a bigint of more than 64 bits: pass it as text"))
+            });
         }
         if value.is_function() || value.is_symbol() || !value.is_object() {
             let kind = value.type_name();
@@ -87,10 +89,17 @@ impl<'js> Reader<'_, 'js> {
             PLAIN => {
                 let Some(object) = value.as_object() else { return Ok(Value::Null) };
                 let mut fields = Vec::new();
-                for entry in object.clone().props::<String, rquickjs::Value<'js>>() {
-                    let (name, field) = entry?;
+                let mut names = std::collections::HashSet::new();
+                for entry in object.clone().props::<Text, rquickjs::Value<'js>>() {
+                    let (Text(name), field) = entry?;
                     if !field.is_undefined() {
                         self.weigh(name.len())?;
+                        if name.contains(char::REPLACEMENT_CHARACTER) && !names.insert(name.clone()) {
+                            return Err(self.refuse(&format!(
+                                "{path} has two fields that are both named `{name}` when U+FFFD \
+                                 stands for halves of surrogate pairs"
+                            )));
+                        }
                         let inner = self.read(&field, &format!("{path}.{name}"), depth + 1)?;
                         fields.push((name, inner));
                     }
@@ -170,12 +179,13 @@ pub(super) fn write<'js>(
     match value {
         Value::Null => Ok(rquickjs::Value::new_null(ctx.clone())),
         Value::Bool(b) => b.into_js(ctx),
-        Value::Integer(i) if i.abs() <= MAX_SAFE => {
+        Value::Integer(i) if i.unsigned_abs() <= MAX_SAFE.unsigned_abs() => {
             #[expect(clippy::cast_precision_loss, reason = "it is within the exact range")]
             let number = *i as f64;
             number.into_js(ctx)
         }
         Value::Integer(i) => BigInt::from_i64(ctx.clone(), *i)?.into_js(ctx),
+        Value::Unsigned(n) => BigInt::from_u64(ctx.clone(), *n)?.into_js(ctx),
         Value::Float(x) => x.into_js(ctx),
         Value::Text(text) => text.as_str().into_js(ctx),
         Value::Data(bytes) => TypedArray::<u8>::new(ctx.clone(), bytes.clone())?.into_js(ctx),

@@ -41,6 +41,7 @@ impl Notes {
 
 struct Owner {
     source: Vec<(String, String)>,
+    input: Value<u32>,
     notes: Rc<Notes>,
 }
 
@@ -51,9 +52,16 @@ struct Thing {
 
 /// Runs the script made of these files, the first of which is its entry.
 pub(crate) async fn run(source: &[(&str, &str)]) -> Run {
+    let input = Value::Fields(vec![("from".into(), Value::Text("input".into()))]);
+    run_with(source, input).await
+}
+
+/// The same with this input.
+pub(crate) async fn run_with(source: &[(&str, &str)], input: Value<u32>) -> Run {
     let notes = Rc::new(Notes::default());
     let owner = Owner {
         source: source.iter().map(|(p, t)| ((*p).to_owned(), (*t).to_owned())).collect(),
+        input,
         notes: Rc::clone(&notes),
     };
     let local = tokio::task::LocalSet::new();
@@ -146,8 +154,7 @@ impl task_context::Server for Owner {
         script.set_entry(&self.source[0].0);
         script.set_seed(&[7; 32]);
         script.set_time_ms(1_000_000);
-        let input = Value::Fields(vec![("from".into(), Value::Text("input".into()))]);
-        wire::value::write(script.reborrow().init_input(), &input, &[]);
+        wire::value::write(script.reborrow().init_input(), &self.input, &[]);
         let mut files = script.reborrow().init_source(u32::try_from(self.source.len()).unwrap());
         for (at, (path, text)) in (0..).zip(&self.source) {
             files.reborrow().get(at).set_path(path);

@@ -98,21 +98,25 @@ impl Scanner<'_> {
 
     /// A template is left out; what it embeds cannot be a static import.
     fn template(&mut self) {
-        let mut depth = 0_u32;
-        while let Some(c) = self.chars.next() {
-            match c {
-                '\\' => {
+        // For each template that is open, one within the other, the braces that are open in it.
+        let mut open = vec![0_u32];
+        while let Some(braces) = open.last_mut() {
+            match self.chars.next() {
+                None => break,
+                Some('\\') => {
                     self.chars.next();
                 }
-                '`' if depth == 0 => break,
-                '$' if self.chars.peek() == Some(&'{') => {
-                    self.chars.next();
-                    depth += 1;
+                Some('`') if *braces == 0 => {
+                    open.pop();
                 }
-                '{' if depth > 0 => depth += 1,
-                '}' if depth > 0 => depth -= 1,
-                '`' => self.template(),
-                _ => {}
+                Some('`') => open.push(0),
+                Some('$') if self.chars.peek() == Some(&'{') => {
+                    self.chars.next();
+                    *braces += 1;
+                }
+                Some('{') if *braces > 0 => *braces += 1,
+                Some('}') if *braces > 0 => *braces -= 1,
+                Some(_) => {}
             }
         }
         self.tokens.push(Token::Sign('`'));
@@ -185,6 +189,13 @@ mod tests {
         );
         check("const a = await import('./a')", &["./a"]);
         check("import type from './a'", &["./a"]);
+    }
+
+    #[test]
+    fn templates_within_templates_are_passed_over_however_deep() {
+        check("`a${ { b: `c${d}` } }e`; import './a'", &["./a"]);
+        let deep = format!("{}{}; import './a'", "`${".repeat(200_000), "}`".repeat(200_000));
+        check(&deep, &["./a"]);
     }
 
     #[test]

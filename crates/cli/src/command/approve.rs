@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use remit_client::{
-    Approval, Asks, CallNumber, Decision, Question, Remember, TaskHandle, Value, value_from_json,
+    Approval, Asks, CallNumber, Decision, Question, Remember, TaskHandle, Value,
+    value_from_json_text,
 };
 use remit_core::audit::hex;
 use remit_core::event::ApprovalDecided;
@@ -183,8 +184,8 @@ fn same(before: &ApprovalDecided, approval: &Approval, remember: Remember) -> Op
 
 fn arguments(text: &str) -> Result<Value, String> {
     let wrong = |why: &str| format!("{why}. Write the arguments by name, as {{\"path\": \"a\"}}");
-    match serde_json::from_str(text) {
-        Ok(json @ serde_json::Value::Object(_)) => Ok(value_from_json(json)),
+    match value_from_json_text(text) {
+        Ok(value @ Value::Fields(_)) => Ok(value),
         Ok(_) => Err(wrong("this is no JSON object")),
         Err(error) => Err(wrong(&error.to_string())),
     }

@@ -1,7 +1,7 @@
 //! `remit call`: one call on what a reference leads to.
 
 use clap::Args;
-use remit_client::{value_from_json, value_to_json};
+use remit_client::{value_from_json_text, value_to_json};
 
 use super::task::restored;
 use crate::embedded::Parts;
@@ -31,12 +31,11 @@ pub(super) struct Call {
 
 impl Call {
     pub(super) async fn execute(self, place: &Place) -> Result<(), Fault> {
-        let args: serde_json::Value = serde_json::from_str(&self.args)
+        let args = value_from_json_text(&self.args)
             .map_err(|error| Fault::Usage(format!("the arguments are no JSON: {error}")))?;
         let mesh = Mesh::reach(place, Parts::All).await?;
         let called = async {
             let object = restored(&mesh.client, &self.reference).await?.into_object()?;
-            let args = value_from_json(args);
             Ok::<_, Fault>(match &self.key {
                 Some(key) => object.call_with_key(key, &self.method, args).await?,
                 None => object.call(&self.method, args).await?,

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::{ArgAction, Args};
-use remit_client::{Client, EventNumber, GrantSpec, TaskSpec, TimeLimits, Value, value_from_json};
+use remit_client::{
+    Client, EventNumber, GrantSpec, TaskSpec, TimeLimits, Value, value_from_json_text,
+};
 
 use crate::bundle::bundle;
 use crate::clock::{self, now_ms};
@@ -164,7 +166,7 @@ impl Program {
 }
 
 fn input(text: &str) -> Result<Value, Fault> {
-    serde_json::from_str(text).map(value_from_json).map_err(|error| {
+    value_from_json_text(text).map_err(|error| {
         Fault::Usage(format!(
             "--input {text}: {error}. Write JSON, for example --input '{{\"max\": 3}}' or --input '\"text\"'"
         ))
@@ -219,6 +221,8 @@ mod tests {
     #[test]
     fn input_is_json() {
         assert_eq!(input("{\"a\": 1}").unwrap().field("a"), Some(&Value::Integer(1)));
+        assert_eq!(input("18446744073709551615").unwrap(), Value::Unsigned(u64::MAX));
+        assert!(input("18446744073709551616").unwrap_err().to_string().contains("64 bits"));
         assert!(input("a").unwrap_err().to_string().contains("--input a"));
     }
 }

@@ -1,9 +1,9 @@
 //! `remit send`: input for a task.
 
 use clap::Args;
-use remit_client::{Input, value_from_json};
+use remit_client::Input;
 
-use super::task::{Among, choose};
+use super::task::{Among, choose, json_or_text};
 use crate::embedded::Parts;
 use crate::fault::Fault;
 use crate::mesh::{Mesh, Place};
@@ -30,12 +30,11 @@ pub(super) struct Send {
 
 impl Send {
     pub(super) async fn execute(self, place: &Place) -> Result<(), Fault> {
-        let json = serde_json::from_str(&self.input)
-            .unwrap_or_else(|_| serde_json::Value::String(self.input.clone()));
+        let value = json_or_text(&self.input)?;
         let mesh = Mesh::reach(place, Parts::Orchestrator).await?;
         let sent = async {
             let task = choose(&mesh.client, Some(&self.task), Among::Every).await?;
-            let mut input = Input::new(value_from_json(json));
+            let mut input = Input::new(value);
             input.steer = self.steer;
             input.key = self.key.unwrap_or(input.key);
             Ok::<_, Fault>(task.send_input(input).await?)

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use remit_client::{
-    Asks, CallNumber, EventNumber, Question, Settlement, TaskHandle, value_from_json,
+    Asks, CallNumber, EventNumber, Question, Settlement, TaskHandle, value_from_json_text,
 };
 
 use super::asked::otherwise;
@@ -65,11 +65,11 @@ fn settlement(text: &str) -> Result<Settlement, String> {
     match (text, text.split_once('=')) {
         ("retry", _) => Ok(Settlement::Retry),
         ("abandon", _) => Ok(Settlement::Abandon),
-        (_, Some(("outcome", json))) => serde_json::from_str(json)
-            .map(|json| Settlement::Outcome(value_from_json(json)))
-            .map_err(|error| {
+        (_, Some(("outcome", json))) => {
+            value_from_json_text(json).map(Settlement::Outcome).map_err(|error| {
                 format!("{error}. Write what the call returned as JSON, for example outcome=null")
-            }),
+            })
+        }
         _ => Err("write retry, abandon or outcome=JSON".into()),
     }
 }

@@ -1,6 +1,9 @@
 //! Which task is meant when people name one, or none.
 
-use remit_client::{Client, Reference, Restored, TaskFilter, TaskHandle, TaskId, TaskInfo};
+use remit_client::{
+    Client, Reference, Restored, TaskFilter, TaskHandle, TaskId, TaskInfo, Value,
+    value_from_json_text,
+};
 
 use crate::fault::Fault;
 
@@ -59,6 +62,17 @@ pub(super) async fn choose(
     }
     let tasks = client.tasks(TaskFilter::default()).await?;
     pick(&tasks, named, among).map(|id| client.task(id))
+}
+
+/// What a person typed: JSON, or text where it is none. JSON with a number in it that would be
+/// rounded is refused.
+pub(super) fn json_or_text(text: &str) -> Result<Value, Fault> {
+    match value_from_json_text(text) {
+        Err(inexact) if serde_json::from_str::<serde_json::Value>(text).is_ok() => {
+            Err(Fault::Usage(inexact.to_string()))
+        }
+        read => Ok(read.unwrap_or_else(|_| Value::Text(text.to_owned()))),
+    }
 }
 
 fn pick(tasks: &[TaskInfo], named: Option<&str>, among: Among) -> Result<TaskId, Fault> {

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
-use remit_client::{Client, Does, Missed, Trigger, TriggerInfo, Value, When, value_from_json};
+use remit_client::{Client, Does, Missed, Trigger, TriggerInfo, When};
 use remit_core::grant::text::moment;
 
 use super::run::Program;
-use super::task::{Among, choose};
+use super::task::{Among, choose, json_or_text};
 use crate::clock;
 use crate::embedded::Parts;
 use crate::fault::Fault;
@@ -119,7 +119,7 @@ impl Put {
             (None, Some(file)) => Does::Create(Box::new(self.program.spec(file)?)),
             (task, _) => Does::Send {
                 task: choose(client, task.as_deref(), Among::Every).await?.id(),
-                value: given(&self.program.input),
+                value: json_or_text(&self.program.input)?,
                 steer: self.steer,
             },
         };
@@ -139,12 +139,6 @@ impl Put {
         ));
         out::line(&secret)
     }
-}
-
-/// JSON, or text where it is none.
-fn given(text: &str) -> Value {
-    let json = serde_json::from_str(text);
-    value_from_json(json.unwrap_or_else(|_| serde_json::Value::String(text.to_owned())))
 }
 
 async fn list(client: &Client, look: Look) -> Result<(), Fault> {

@@ -296,6 +296,7 @@ fn to_cel(value: &Value) -> cel::Value {
         Value::Null => cel::Value::Null,
         Value::Bool(b) => cel::Value::Bool(*b),
         Value::Integer(i) => cel::Value::Int(*i),
+        Value::Unsigned(n) => cel::Value::UInt(*n),
         Value::Float(x) => cel::Value::Float(*x),
         Value::Text(t) => cel::Value::String(Arc::new(t.clone())),
         Value::Data(d) => cel::Value::Bytes(Arc::new(d.clone())),

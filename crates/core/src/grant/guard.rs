@@ -321,6 +321,7 @@ fn shown(value: &Value) -> String {
         Value::Null => "null".into(),
         Value::Bool(b) => b.to_string(),
         Value::Integer(i) => i.to_string(),
+        Value::Unsigned(n) => n.to_string(),
         Value::Float(x) => x.to_string(),
         Value::Text(t) if t.len() <= 80 => format!("`{t}`"),
         Value::Text(t) => {

@@ -80,6 +80,7 @@ fn write(value: &Value, text: &mut String) {
         Value::Null => text.push_str("null"),
         Value::Bool(b) => text.push_str(&b.to_string()),
         Value::Integer(i) => text.push_str(&i.to_string()),
+        Value::Unsigned(n) => text.push_str(&n.to_string()),
         Value::Float(x) => text.push_str(&x.to_string()),
         Value::Text(written) => text.push_str(&format!("{written:?}")),
         Value::Data(bytes) => text.push_str(&format!("{} bytes", bytes.len())),

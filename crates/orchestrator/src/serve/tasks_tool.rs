@@ -90,6 +90,7 @@ impl Asked {
     fn number(&mut self, name: &str) -> Result<u64, Failure> {
         match self.take(name) {
             None | Some(Value::Null) => Ok(0),
+            Some(Value::Unsigned(number)) => Ok(number),
             Some(Value::Integer(number)) => {
                 u64::try_from(number).map_err(|_| wrong(name, "takes a number of at least 0"))
             }
@@ -266,7 +267,7 @@ impl Spawned {
             "result" => self.result(&asked).await,
             "info" => {
                 let head = asked.tasks.working(&self.key)?.head();
-                let count = |number: u64| Value::Integer(i64::try_from(number).unwrap_or(i64::MAX));
+                let count = Value::unsigned;
                 Ok(Value::Fields(vec![
                     ("id".into(), Value::Text(self.key.task.to_string())),
                     ("name".into(), Value::Text(head.name)),
@@ -307,7 +308,7 @@ impl Spawned {
                     })))
                     .await?;
                 let input = child.with(|task| task.accepted_input(&key));
-                Ok(Value::Integer(i64::try_from(input.0).unwrap_or(i64::MAX)))
+                Ok(Value::unsigned(input.0))
             }
             "cancel" => {
                 let reason = asked.text("reason")?.unwrap_or_default();
@@ -371,7 +372,7 @@ impl object::Server for Spawned {
 
 /// An event as an agent is shown it.
 fn plain(event: &remit_core::Event) -> Value<u32> {
-    let number = |number: u64| Value::Integer(i64::try_from(number).unwrap_or(i64::MAX));
+    let number = Value::unsigned;
     Value::Fields(vec![
         ("number".into(), number(event.number.0)),
         ("timeMs".into(), number(event.time_ms)),

@@ -11,7 +11,7 @@ use hyper::header::{AUTHORIZATION, HeaderMap};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use remit_core::{Code, Failure, Value};
+use remit_core::{Code, Failure, Value, json};
 use remit_vat::wire::MAX_DEPTH;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -104,8 +104,10 @@ async fn post(
     let body = if body.is_empty() {
         Value::Null
     } else {
-        let json = serde_json::from_slice(&body)
-            .map_err(|error| (StatusCode::BAD_REQUEST, format!("the body is no JSON: {error}")))?;
+        let not_json =
+            |why: String| (StatusCode::BAD_REQUEST, format!("the body is no JSON: {why}"));
+        let text = std::str::from_utf8(&body).map_err(|error| not_json(error.to_string()))?;
+        let json = json::parse(text).map_err(|error| not_json(error.to_string()))?;
         // What nests deeper could be written to a journal, and not be read again.
         value(json, MAX_DEPTH).ok_or_else(|| {
             (StatusCode::BAD_REQUEST, format!("the body nests more than {MAX_DEPTH} deep"))
@@ -137,15 +139,12 @@ fn told(failure: Failure) -> Refused {
 }
 
 /// JSON as a value that nests at most so deep.
-fn value(json: serde_json::Value, depth: usize) -> Option<Value> {
+fn value(body: serde_json::Value, depth: usize) -> Option<Value> {
     let depth = depth.checked_sub(1)?;
-    Some(match json {
+    Some(match body {
         serde_json::Value::Null => Value::Null,
         serde_json::Value::Bool(yes) => Value::Bool(yes),
-        serde_json::Value::Number(number) => match number.as_i64() {
-            Some(whole) => Value::Integer(whole),
-            None => Value::Float(number.as_f64().unwrap_or_default()),
-        },
+        serde_json::Value::Number(number) => json::number(&number),
         serde_json::Value::String(text) => Value::Text(text),
         serde_json::Value::Array(items) => {
             let items = items.into_iter().map(|item| value(item, depth));

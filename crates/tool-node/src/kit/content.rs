@@ -6,6 +6,17 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+/// How bytes are given. What is asked for decides, and not what the bytes are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Encoding {
+    /// As text.
+    #[default]
+    Text,
+    /// As bytes.
+    Data,
+}
+
 /// Text or bytes. As an argument it takes both; as a result it travels as what it is.
 ///
 /// ```

@@ -19,7 +19,8 @@ const EXACT: f64 = 9_007_199_254_740_992.0;
 /// `invalid-argument` whose detail is the path of the argument, for example `filter.days[2]`.
 ///
 /// A float that is a whole number serves as an integer, since scripts know one kind of number; null
-/// serves as `None`; text is no number, and bytes are no text.
+/// serves as `None`; text is no number, and bytes are no text. A number is exact or refused: a whole
+/// number that a float does not hold is no float, and `NaN` and the infinities are only floats.
 ///
 /// ```
 /// use remit_tool_node::kit::{Value, decode};
@@ -109,6 +110,32 @@ impl Decoder {
     }
 }
 
+/// The float that a whole number is, if there is one.
+fn exact_float(number: i128) -> Option<f64> {
+    #[expect(clippy::cast_precision_loss, reason = "whether any is lost is what is looked at")]
+    let float = number as f64;
+    #[expect(clippy::cast_possible_truncation, reason = "a float of 64 bits fits 128")]
+    let back = float as i128;
+    (back == number).then_some(float)
+}
+
+macro_rules! floats {
+    ($($method:ident)*) => {$(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+            let whole = match self.value {
+                Value::Float(x) => return visitor.visit_f64(x),
+                Value::Integer(i) => i128::from(i),
+                Value::Unsigned(n) => i128::from(n),
+                _ => return self.deserialize_any(visitor),
+            };
+            let float = exact_float(whole).ok_or_else(|| {
+                de::Error::custom(format!("{whole} would be rounded to a floating-point number"))
+            });
+            visitor.visit_f64(float?)
+        }
+    )*};
+}
+
 macro_rules! integers {
     ($($method:ident)*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
@@ -128,6 +155,11 @@ impl<'de> de::Deserializer<'de> for Decoder {
                 Ok(i) => visitor.visit_u64(i),
                 Err(_) => visitor.visit_i64(i),
             },
+            Value::Unsigned(n) => visitor.visit_u64(n),
+            // What takes anything, such as JSON, would make null of it.
+            Value::Float(x) if !x.is_finite() => {
+                Err(de::Error::custom(format!("{x} is no number that can be passed here")))
+            }
             Value::Float(x) => visitor.visit_f64(x),
             Value::Text(text) => visitor.visit_string(text),
             Value::Data(data) => visitor.visit_byte_buf(data),
@@ -179,11 +211,14 @@ impl<'de> de::Deserializer<'de> for Decoder {
     integers! {
         deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64
         deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64
+        deserialize_i128 deserialize_u128
     }
 
+    floats! { deserialize_f32 deserialize_f64 }
+
     serde::forward_to_deserialize_any! {
-        bool f32 f64 char str string bytes byte_buf unit unit_struct seq tuple tuple_struct map
-        struct identifier ignored_any i128 u128
+        bool char str string bytes byte_buf unit unit_struct seq tuple tuple_struct map
+        struct identifier ignored_any
     }
 }
 
@@ -332,6 +367,32 @@ mod tests {
             decode(fields(&[("days", Value::Float(3.0)), ("ratio", Value::Integer(2))]), vec![])
                 .unwrap();
         assert_eq!(args, Args { days: 3, ratio: 2.0, mode: None, tags: vec![] });
+    }
+
+    #[test]
+    fn numbers_are_exact_or_refused() {
+        let f64_of = |value| decode::<f64>(value, vec![]);
+        let i64_of = |value| decode::<i64>(value, vec![]);
+        let u64_of = |value| decode::<u64>(value, vec![]);
+        let json = |value| decode::<serde_json::Value>(value, vec![]);
+        assert_eq!(u64_of(Value::Unsigned(u64::MAX)).unwrap(), u64::MAX);
+        assert_eq!(i64_of(Value::Integer(i64::MIN)).unwrap(), i64::MIN);
+        assert_eq!(f64_of(Value::Integer(1 << 53)).unwrap(), 9_007_199_254_740_992.0);
+        assert_eq!(f64_of(Value::Unsigned(1 << 63)).unwrap(), 9_223_372_036_854_775_808.0);
+        assert!(f64_of(Value::Float(f64::NAN)).unwrap().is_nan());
+        assert_eq!(decode::<u128>(Value::Unsigned(u64::MAX), vec![]).unwrap(), u64::MAX.into());
+        assert_eq!(json(Value::Unsigned(u64::MAX)).unwrap(), u64::MAX);
+        for (refused, value) in [
+            (i64_of(Value::Unsigned(1 << 63)).err(), "2^63 as a signed number"),
+            (u64_of(Value::Integer(-1)).err(), "-1 as an unsigned number"),
+            (i64_of(Value::Float(1e17)).err(), "a float beyond the exact ones"),
+            (i64_of(Value::Float(f64::NAN)).err(), "NaN as a whole number"),
+            (f64_of(Value::Integer((1 << 53) + 1)).map(|_| 0).err(), "a rounded float"),
+            (f64_of(Value::Unsigned(u64::MAX)).map(|_| 0).err(), "a rounded float"),
+            (json(Value::Float(f64::INFINITY)).map(|_| 0).err(), "an infinity as JSON"),
+        ] {
+            assert_eq!(refused.map(|failure| failure.code), Some(Code::InvalidArgument), "{value}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::ser;
 
 /// `result` as a value. An `Option` that is `None` is null; a map needs keys that are text or
-/// numbers; an integer must fit 64 bits with a sign.
+/// numbers; an integer must fit 64 bits, with or without a sign.
 ///
 /// ```
 /// use remit_tool_node::kit::{Value, encode};
@@ -20,7 +20,8 @@ use serde::ser;
 ///
 /// let sky = encode(&Sky { clear: true, degrees: -3 }).unwrap();
 /// assert_eq!(sky.field("degrees"), Some(&Value::Integer(-3)));
-/// assert!(encode(&u64::MAX).is_err());
+/// assert_eq!(encode(&u64::MAX).unwrap(), Value::Unsigned(u64::MAX));
+/// assert!(encode(&u128::MAX).is_err());
 /// ```
 ///
 /// # Errors
@@ -53,9 +54,10 @@ struct Encoder;
 
 type Encoded = Result<Value<u32>, Unfit>;
 
-fn integer<T: TryInto<i64> + fmt::Display + Copy>(value: T) -> Encoded {
-    let fits = value.try_into().map(Value::Integer);
-    fits.map_err(|_| Unfit(format!("the integer {value} does not fit 64 bits with a sign")))
+fn integer<T: TryInto<i64> + TryInto<u64> + fmt::Display + Copy>(value: T) -> Encoded {
+    let signed = TryInto::<i64>::try_into(value).map(Value::Integer);
+    let fits = signed.or_else(|_| TryInto::<u64>::try_into(value).map(Value::unsigned));
+    fits.map_err(|_| Unfit(format!("the integer {value} does not fit 64 bits")))
 }
 
 fn variant(name: &str, value: Value<u32>) -> Value<u32> {
@@ -98,6 +100,12 @@ impl ser::Serializer for Encoder {
         integer(v)
     }
     fn serialize_u64(self, v: u64) -> Encoded {
+        integer(v)
+    }
+    fn serialize_i128(self, v: i128) -> Encoded {
+        integer(v)
+    }
+    fn serialize_u128(self, v: u128) -> Encoded {
         integer(v)
     }
     fn serialize_f32(self, v: f32) -> Encoded {
@@ -254,6 +262,7 @@ impl ser::SerializeMap for Entries {
         self.key = Some(match key.serialize(Encoder)? {
             Value::Text(name) => name,
             Value::Integer(number) => number.to_string(),
+            Value::Unsigned(number) => number.to_string(),
             _ => return Err(Unfit("a map whose keys are neither text nor integers".into())),
         });
         Ok(())
@@ -328,6 +337,7 @@ mod tests {
 
     #[test]
     fn an_integer_that_does_not_fit_is_an_error() {
-        assert_eq!(encode(&u64::MAX).unwrap_err().code, Code::Failed);
+        assert_eq!(encode(&u128::MAX).unwrap_err().code, Code::Failed);
+        assert_eq!(encode(&i128::MIN).unwrap_err().code, Code::Failed);
     }
 }

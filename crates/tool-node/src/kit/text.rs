@@ -23,6 +23,29 @@ impl Text {
         Self::within(bytes, 0, bytes.len())
     }
 
+    /// The text of bytes that were cut off at their end: a character of which only the beginning is
+    /// left is left out.
+    pub fn of_cut(bytes: &[u8]) -> Self {
+        Self::of(&bytes[..bytes.len() - Self::cut_character(bytes)])
+    }
+
+    /// How many bytes at the end of `bytes` are the beginning of a character whose rest is not there.
+    pub fn cut_character(bytes: &[u8]) -> usize {
+        let last = &bytes[bytes.len().saturating_sub(3)..];
+        let first = last.iter().rposition(|byte| *byte >= 0b1100_0000);
+        let begun = first.map_or(&[][..], |at| &last[at..]);
+        match std::str::from_utf8(begun) {
+            Err(error) if error.valid_up_to() == 0 && error.error_len().is_none() => begun.len(),
+            _ => 0,
+        }
+    }
+
+    /// The last characters of `bytes`, in `length` bytes at most.
+    pub fn last(bytes: &[u8], length: usize) -> Self {
+        let skip = bytes.len().saturating_sub(length);
+        Self::within(bytes, skip, length)
+    }
+
     /// The characters that begin in `length` bytes after the first `skip` of `bytes`: one that is
     /// cut at the end is given whole, and one that began earlier is left out. So the texts of parts
     /// that follow each other are together the text of the whole.
@@ -82,6 +105,23 @@ mod tests {
             Just(&b"\xed\xa0\xbd"[..]),
         ];
         proptest::collection::vec(pieces, 0..24).prop_map(|pieces| pieces.concat())
+    }
+
+    #[test]
+    fn a_cut_character_is_left_out_and_not_replaced() {
+        for (bytes, text, replaced) in [
+            (&"aä🚀".as_bytes()[..5], "aä", 0),
+            (b"\xff\xe2\x82", "\u{fffd}", 1),
+            (b"a\xe9b", "a\u{fffd}b", 1),
+            (b"a\x80", "a\u{fffd}", 1),
+            (b"\xe2\x82\xac", "€", 0),
+            (b"", "", 0),
+        ] {
+            let cut = Text::of_cut(bytes);
+            assert_eq!((cut.text.as_str(), cut.replaced), (text, replaced), "{bytes:?}");
+        }
+        assert_eq!(Text::last("a🚀b".as_bytes(), 3).text, "b");
+        assert_eq!(Text::last("a🚀b".as_bytes(), 50).text, "a🚀b");
     }
 
     proptest! {

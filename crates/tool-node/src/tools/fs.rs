@@ -20,9 +20,11 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::kit::{CallContext, Content, Failure, Interface, Method, NoArgs, RelPath, Tool, fail};
+use crate::kit::{
+    CallContext, Content, Encoding, Failure, Interface, Method, NoArgs, RelPath, Tool, fail,
+};
 use lines::Which;
-use read::{Encoding, Odd, Part};
+use read::{Odd, Part};
 use remove::Depth;
 use root::Root;
 use work::Spot;

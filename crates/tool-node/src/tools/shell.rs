@@ -19,7 +19,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::process::{self, Ended, Program};
-use crate::kit::{CallContext, Content, Failure, Interface, Method, NoArgs, RelPath, Tool, fail};
+use crate::kit::{
+    CallContext, Content, Encoding, Failure, Interface, Method, NoArgs, RelPath, Text, Tool, fail,
+};
 use crate::limits;
 
 /// A `[[shell]]` section.
@@ -161,6 +163,9 @@ struct Run {
     dir: Option<RelPath>,
     /// The longest it may take; no longer than the operator allows.
     timeout_ms: Option<u64>,
+    /// Whether what it wrote is given as text or as bytes.
+    #[serde(default)]
+    encoding: Encoding,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -180,7 +185,10 @@ struct Ran {
     stdout: Content,
     /// What it wrote to its standard error.
     stderr: Content,
-    /// Whether it was killed because it wrote more than it may.
+    /// How many U+FFFD in both stand for bytes that are no UTF-8.
+    replaced: u64,
+    /// Whether it wrote more than is given: it was killed because it wrote more than it may, or U+FFFD
+    /// took the room.
     truncated: bool,
     /// How long it ran.
     duration_ms: u64,
@@ -204,7 +212,7 @@ impl Shell {
             timeout: asked.min(*timeout),
             output_bytes: *output_bytes,
         };
-        Ok(process::run(program, call).await?.into())
+        Ok(Ran::new(process::run(program, call).await?, run.encoding))
     }
 
     /// The shell of a directory below, which no link can lead out of this one.
@@ -217,14 +225,28 @@ impl Shell {
     }
 }
 
-impl From<Ended> for Ran {
-    fn from(ended: Ended) -> Self {
+impl Ran {
+    fn new(ended: Ended, encoding: Encoding) -> Self {
+        let (mut replaced, mut truncated) = (0, ended.truncated);
+        let mut written = |bytes: Vec<u8>| match encoding {
+            Encoding::Data => Content::Data(bytes),
+            Encoding::Text => {
+                let text = if ended.truncated { Text::of_cut(&bytes) } else { Text::of(&bytes) };
+                replaced += text.replaced;
+                // U+FFFD takes more room than the byte that it stands for.
+                let shown = text.text.floor_char_boundary(limits::MAX_RESULT_BYTES / 2 - 4096);
+                truncated |= shown < text.text.len();
+                Content::Text(text.text[..shown].to_owned())
+            }
+        };
+        let (stdout, stderr) = (written(ended.stdout), written(ended.stderr));
         Self {
             status: ended.status.code(),
             signal: ended.status.signal(),
-            stdout: Content::from_bytes(ended.stdout),
-            stderr: Content::from_bytes(ended.stderr),
-            truncated: ended.truncated,
+            stdout,
+            stderr,
+            replaced,
+            truncated,
             duration_ms: u64::try_from(ended.duration.as_millis()).unwrap_or(u64::MAX),
         }
     }

@@ -98,6 +98,7 @@ pub fn without_objects<A, B>(value: &Value<A>) -> Value<B> {
         Value::Object(_) | Value::Null => Value::Null,
         Value::Bool(b) => Value::Bool(*b),
         Value::Integer(i) => Value::Integer(*i),
+        Value::Unsigned(n) => Value::Unsigned(*n),
         Value::Float(x) => Value::Float(*x),
         Value::Text(t) => Value::Text(t.clone()),
         Value::Data(d) => Value::Data(d.clone()),

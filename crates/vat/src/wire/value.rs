@@ -92,6 +92,7 @@ fn read_with<O>(
         value::Null(()) => Value::Null,
         value::Bool(b) => Value::Bool(b),
         value::Integer(i) => Value::Integer(i),
+        value::Unsigned(n) => Value::unsigned(n),
         value::Float(x) => Value::Float(x),
         value::Text(t) => Value::Text(text(t)?),
         value::Data(d) => Value::Data(d?.to_vec()),
@@ -130,6 +131,7 @@ fn write_with<O>(
         Value::Null => builder.set_null(()),
         Value::Bool(b) => builder.set_bool(*b),
         Value::Integer(i) => builder.set_integer(*i),
+        Value::Unsigned(n) => builder.set_unsigned(*n),
         Value::Float(x) => builder.set_float(*x),
         Value::Text(t) => builder.set_text(t),
         Value::Data(d) => builder.set_data(d),
@@ -162,6 +164,7 @@ mod tests {
             ("b".into(), Value::Object(ObjectId::Part(CallNumber(7), 2))),
             ("c".into(), Value::Data(vec![0, 255])),
             ("d".into(), Value::Integer(i64::MIN)),
+            ("e".into(), Value::Unsigned(u64::MAX)),
         ]);
         let mut message = capnp::message::Builder::new_default();
         write_held(message.init_root(), &value);

@@ -7,10 +7,10 @@ use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt, OpenOptionsSyncExt};
 use cap_std::fs::{File, FileType, Metadata, OpenOptions};
 use remit_core::Failure;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::root::{AtEnd, Place, Root, failed, missing};
-use crate::kit::{Content, RelPath, Text, fail};
+use crate::kit::{Content, Encoding, RelPath, Text, fail};
 use crate::limits;
 
 /// Bytes that are looked at before and after a part of a text, for characters that its ends cut.
@@ -21,17 +21,6 @@ const AROUND: u64 = 3;
 pub(super) struct Part {
     pub(super) offset: u64,
     pub(super) length: Option<u64>,
-}
-
-/// How bytes are given. What is asked for decides, and not what the bytes are.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Encoding {
-    /// As text.
-    #[default]
-    Text,
-    /// As bytes.
-    Data,
 }
 
 /// How a text is given that has bytes in it which are no UTF-8.

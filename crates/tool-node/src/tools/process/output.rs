@@ -2,7 +2,7 @@
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use crate::kit::CallContext;
+use crate::kit::{CallContext, Text as Decoded};
 
 /// Bytes read from a program at once.
 const CHUNK_BYTES: usize = 16 << 10;
@@ -64,9 +64,7 @@ impl Output {
 
     /// The end of what it wrote, for an error message.
     pub(super) fn last_words(&self) -> String {
-        let last = |bytes: &[u8]| {
-            String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(LAST_WORDS)..]).into_owned()
-        };
+        let last = |bytes: &[u8]| Decoded::last(bytes, LAST_WORDS).text;
         let words = [last(&self.stdout), last(&self.stderr)].join("\n");
         match words.trim() {
             "" => "nothing".into(),
@@ -111,10 +109,7 @@ struct Text {
 impl Text {
     fn show(&mut self, bytes: &[u8], call: &CallContext) {
         self.partial.extend_from_slice(bytes);
-        let whole = match std::str::from_utf8(&self.partial) {
-            Err(error) if error.error_len().is_none() => error.valid_up_to(),
-            _ => self.partial.len(),
-        };
+        let whole = self.partial.len() - Decoded::cut_character(&self.partial);
         let text: Vec<u8> = self.partial.drain(..whole).collect();
         call.emit(&String::from_utf8_lossy(&text));
     }
@@ -136,6 +131,11 @@ mod tests {
         text.show(one, &call);
         text.show(two, &call);
         assert_eq!(shown.try_recv().unwrap().text, "a");
+        assert_eq!(shown.try_recv().unwrap().text, "ä");
+        // Also behind bytes that are none of any character.
+        text.show(b"\xff\xc3", &call);
+        text.show(b"\xa4", &call);
+        assert_eq!(shown.try_recv().unwrap().text, "\u{fffd}");
         assert_eq!(shown.try_recv().unwrap().text, "ä");
     }
 

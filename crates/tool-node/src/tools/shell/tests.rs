@@ -11,7 +11,7 @@ use tokio::io::unix::AsyncFd;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::kit::{Code, Handle, Output as Shown};
+use crate::kit::{Code, Handle, Output as Shown, Value};
 
 fn configured(directory: &TempDir, more: &str) -> Result<Tool, String> {
     let text = format!(
@@ -41,6 +41,7 @@ async fn run(shell: &Handle, args: serde_json::Value) -> Result<Ran, Failure> {
         signal: ran["signal"].as_i64().map(|n| n.try_into().unwrap()),
         stdout: content("stdout"),
         stderr: content("stderr"),
+        replaced: ran["replaced"].as_u64().unwrap(),
         truncated: ran["truncated"].as_bool().unwrap(),
         duration_ms: ran["durationMs"].as_u64().unwrap(),
     })
@@ -176,6 +177,21 @@ fn a_call_may_ask_for_less_time_than_allowed_but_not_for_more() {
             let args = json!({"program": "sh", "args": ["-c", "sleep 600"], "timeoutMs": ms});
             assert_eq!(run(&shell, args).await.unwrap_err().code, Code::TimedOut);
         }
+    });
+}
+
+#[test]
+fn output_is_text_or_bytes_as_was_asked_and_is_cut_between_characters() {
+    check(|dir| async move {
+        let shell = shell(&dir, "output_bytes = 10");
+        let odd = run(&shell, json!({"program": "printf", "args": ["caf\\351 ä"]})).await.unwrap();
+        assert_eq!((text(&odd.stdout), odd.replaced), ("caf\u{fffd} ä", 1));
+        let args = json!({"program": "printf", "args": ["ok"], "encoding": "data"});
+        let data = shell.call("run", &args).await.unwrap();
+        assert_eq!(data.value().field("stdout"), Some(&Value::Data(b"ok".to_vec())));
+        assert_eq!(data.value().field("stderr"), Some(&Value::Data(vec![])));
+        let cut = run(&shell, json!({"program": "printf", "args": ["茶は€ä"]})).await.unwrap();
+        assert_eq!((text(&cut.stdout), cut.truncated, cut.replaced), ("茶は€", true, 0));
     });
 }
 

@@ -160,6 +160,7 @@ fn value() -> impl Strategy<Value = Value> {
         Just(Value::Null),
         any::<bool>().prop_map(Value::Bool),
         any::<i64>().prop_map(Value::Integer),
+        any::<u64>().prop_map(Value::unsigned),
         // Not a number is equal to nothing, itself included.
         (proptest::num::f64::NORMAL | proptest::num::f64::ZERO).prop_map(Value::Float),
         word().prop_map(Value::Text),

@@ -1,0 +1,55 @@
+//! The text of scripts, which may hold halves of surrogate pairs, without them.
+
+use rquickjs::{Atom, Ctx, Error, FromAtom, FromJs, Value};
+
+/// Text that came out of a script. U+FFFD stands for each half of a surrogate pair in it, as
+/// `toWellFormed` has it.
+pub(super) struct Text(pub(super) String);
+
+impl Text {
+    pub(super) fn of(text: &rquickjs::String<'_>) -> rquickjs::Result<String> {
+        match text.to_string() {
+            Err(Error::Utf8(_)) => {
+                let held = text.clone().to_cstring()?;
+                // SAFETY: the engine keeps the bytes until `held` is dropped, below.
+                let bytes = unsafe { std::slice::from_raw_parts(held.as_ptr().cast(), held.len()) };
+                Ok(well_formed(bytes))
+            }
+            read => read,
+        }
+    }
+}
+
+impl<'js> FromJs<'js> for Text {
+    fn from_js(_: &Ctx<'js>, value: Value<'js>) -> rquickjs::Result<Self> {
+        match value.as_string() {
+            Some(text) => Self::of(text).map(Self),
+            None => Err(Error::new_from_js(value.type_name(), "text")),
+        }
+    }
+}
+
+impl<'js> FromAtom<'js> for Text {
+    fn from_atom(atom: Atom<'js>) -> rquickjs::Result<Self> {
+        Self::of(&atom.to_js_string()?).map(Self)
+    }
+}
+
+/// The engine writes half of a surrogate pair as three bytes, which are no UTF-8.
+fn well_formed(mut bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    loop {
+        match std::str::from_utf8(bytes) {
+            Ok(rest) => {
+                text.push_str(rest);
+                return text;
+            }
+            Err(error) => {
+                let (valid, rest) = bytes.split_at(error.valid_up_to());
+                text.push_str(&String::from_utf8_lossy(valid));
+                text.push(char::REPLACEMENT_CHARACTER);
+                bytes = rest.get(3..).unwrap_or_default();
+            }
+        }
+    }
+}

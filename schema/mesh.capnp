@@ -132,6 +132,10 @@ interface Keeper {
 
   verify @1 () -> (kept :Kept, damaged :List(Text));
   # Reads everything as of one moment and says what is damaged. Takes as long as reading takes.
+
+  compact @2 () -> (before :UInt64, after :UInt64);
+  # Gives the space of removed records back to the file system; work goes on meanwhile. Answers with
+  # the bytes of the store's files before and after. Idempotent.
 }
 
 interface BackupSink {

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps says clearly enough what it expected")]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 use remit_client::{Fact, TaskFilter, Value};
@@ -12,10 +12,6 @@ use remit_tests::looking::look_for;
 use remit_tests::mesh::Mesh;
 use remit_tests::outage::{bulky, goes_on};
 use remit_vat::disk::Disk;
-
-fn journal(mesh: &Mesh) -> PathBuf {
-    mesh.dir().join("orchestrator/journal")
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_takes_no_more_refuses_work_and_goes_on_when_it_does() {
@@ -28,9 +24,9 @@ async fn a_disk_that_takes_no_more_refuses_work_and_goes_on_when_it_does() {
     }";
     let waiting = mesh.task(script, "").await;
     until(&waiting, |fact| matches!(fact, Fact::InputRequested { .. })).await;
-    let length = std::fs::metadata(journal(&mesh).join("db")).unwrap().len();
-    mesh.orchestrator.bound_files(Some(length));
-    let mut acknowledged = Vec::new();
+    let mut acknowledged = vec![mesh.client.create_task(bulky(0, 200_000)).await.unwrap().id()];
+    // Less than the head of a segment of the log.
+    mesh.orchestrator.bound_files(Some(16));
     let why = loop {
         match mesh.client.create_task(bulky(acknowledged.len() as u64, 200_000)).await {
             Ok(task) => acknowledged.push(task.id()),
@@ -129,4 +125,46 @@ async fn a_journal_is_backed_up_restored_and_checked_from_the_command_line() {
     look_for("the mesh is back", async || mesh.client.health().await.ok()).await;
     assert!(done.result().await.is_ok());
     assert_eq!(mesh.appended(), ["once"]);
+}
+
+/// The last segment of a store's log.
+fn last_segment(journal: &Path) -> std::path::PathBuf {
+    let segments = std::fs::read_dir(journal.join("log")).unwrap();
+    segments.map(|entry| entry.unwrap().path()).max().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_that_lost_its_last_write_is_not_used_until_a_person_says_so() {
+    let mut mesh = Mesh::start(1).await;
+    let done = mesh.task("export default (remit) => remit.probe.append('once')", "").await;
+    done.result().await.unwrap();
+    mesh.orchestrator.kill();
+    let data = mesh.dir().join("orchestrator");
+    let segment = last_segment(&data.join("journal"));
+    let bytes = std::fs::read(&segment).unwrap();
+    std::fs::write(&segment, &bytes[..bytes.len() - 1]).unwrap();
+
+    let said = |output: &Output| {
+        let (out, err) = (&output.stdout, &output.stderr);
+        format!("{}{}", String::from_utf8_lossy(out), String::from_utf8_lossy(err))
+    };
+    let refused = remit(&mesh, &["backup", text(&mesh.dir().join("b")), "--data", text(&data)]);
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    assert!(said(&refused).contains("damaged"), "{refused:?}");
+    // Looking changes nothing.
+    for _ in 0..2 {
+        let found = remit(&mesh, &["verify", "--data", text(&data)]);
+        assert_eq!(found.status.code(), Some(1), "{found:?}");
+        let found = said(&found);
+        assert!(found.contains("the last ones, are missing"), "{found}");
+        assert!(found.contains("--accept-loss") && found.contains("remit restore"), "{found}");
+    }
+    let accepted = remit(&mesh, &["verify", "--data", text(&data), "--accept-loss"]);
+    assert!(accepted.status.success(), "{accepted:?}");
+    let whole = remit(&mesh, &["verify", "--data", text(&data)]);
+    assert!(whole.status.success(), "{whole:?}");
+    let compacted = remit(&mesh, &["compact", "--data", text(&data)]);
+    assert!(said(&compacted).contains("KiB after"), "{compacted:?}");
+    let whole = remit(&mesh, &["verify", "--data", text(&data)]);
+    assert!(whole.status.success(), "{whole:?}");
 }

@@ -9,6 +9,7 @@ mod audit;
 mod backup;
 mod call;
 mod cancel;
+mod compact;
 mod completions;
 mod doctor;
 mod drain;
@@ -104,6 +105,7 @@ enum Command {
     Backup(backup::Backup),
     Restore(restore::Restore),
     Verify(verify::Verify),
+    Compact(compact::Compact),
     Completions(completions::Completions),
     Orchestrator(orchestrator::Orchestrator),
     AgentNode(agent_node::AgentNode),
@@ -159,6 +161,7 @@ impl Line {
             Command::Backup(command) => wait(command.execute(&place)),
             Command::Restore(command) => wait(command.execute(&place)),
             Command::Verify(command) => wait(command.execute(&place)),
+            Command::Compact(command) => wait(command.execute(&place)),
             Command::Completions(command) => command.execute(),
             Command::Orchestrator(command) => command.execute(),
             Command::AgentNode(command) => command.execute(),

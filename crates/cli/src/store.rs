@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use remit_orchestrator::journal::SledJournal;
 use remit_orchestrator::journal::backup::Kept;
-use remit_vat::disk::Disk;
+use remit_vat::disk::{Disk, OnDamage, Settings};
 
 use crate::fault::{Fault, doing};
 use crate::limits;
@@ -25,12 +25,17 @@ pub(crate) fn journal_of(data: Option<&Path>, place: &Place) -> Result<PathBuf, 
 }
 
 /// The journal, if there is one and no orchestrator has it open.
-pub(crate) fn open(data: Option<&Path>, place: &Place) -> Result<SledJournal, Fault> {
+pub(crate) fn open(
+    data: Option<&Path>,
+    place: &Place,
+    on_damage: OnDamage,
+) -> Result<SledJournal, Fault> {
     let journal = journal_of(data, place)?;
     if !journal.is_dir() {
         return Err(Fault::Failed(format!("there is no journal in {}", journal.display())));
     }
-    let disk = Disk::open(&journal, limits::STORE_CACHE_BYTES);
+    let settings = SledJournal::settings(limits::STORE_CACHE_BYTES);
+    let disk = Disk::open_with(&journal, Settings { on_damage, ..settings });
     Ok(SledJournal::new(disk.map_err(doing("the journal cannot be opened"))?))
 }
 

@@ -20,6 +20,15 @@ pub struct Kept {
     pub snapshots: u64,
 }
 
+/// What a compaction did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Compacted {
+    /// Bytes of the store's files before.
+    pub before: u64,
+    /// And after.
+    pub after: u64,
+}
+
 impl Client {
     /// Sends a backup of everything to `pieces`, up to a mebibyte at a time and as fast as they are
     /// taken. It is of the moment at which this began, and is whole when this answers; the mesh
@@ -63,6 +72,18 @@ impl Client {
     pub async fn verify(&self) -> Result<(Kept, Vec<String>), Error> {
         self.visit(async move |session| {
             session.ask_patiently(Repeat::Harmless, keeper::verify).await
+        })
+        .await
+    }
+
+    /// Gives the space that removed tasks and pruned history took back to the file system. The mesh
+    /// works on meanwhile.
+    ///
+    /// # Errors
+    /// As for [`Client::backup`]; `unavailable` if there is no room for the copy, too.
+    pub async fn compact(&self) -> Result<Compacted, Error> {
+        self.visit(async move |session| {
+            session.ask_patiently(Repeat::Harmless, keeper::compact).await
         })
         .await
     }

@@ -63,7 +63,7 @@ pub use info::{
     NodeInfo, Selection, TaskFilter, TaskInfo, ToolInfo, Trial,
 };
 pub use json::{value_from_json, value_from_json_text, value_to_json};
-pub use keeper::Kept;
+pub use keeper::{Compacted, Kept};
 pub use object::ObjectHandle;
 pub use own::{Callback, OwnObject};
 pub use question::{Approval, Asks, Decision, InboxPage, Ledger, Question, Remember, Settlement};

@@ -50,7 +50,7 @@ use crate::id::{Attempt, CallNumber, EventNumber, GrantId, InputId, ObjectId};
 use crate::value::Value;
 
 /// A hash of the program's rules: a state that another program folded may differ from this one's.
-pub const RULES: &str = env!("REMIT_RULES");
+pub const FOLD_VERSION: &str = env!("REMIT_FOLD_VERSION");
 
 /// What is known of a task. Its serialised form is a snapshot, which may outlive the events it stands
 /// for: a field that is added later says by `serde(default)` what it was before.

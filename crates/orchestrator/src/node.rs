@@ -139,7 +139,8 @@ pub fn build(config: &Config, address: String) -> Result<(Rc<Site>, Credential),
 /// The folder in `config`, and this wall clock.
 pub(crate) fn ground(config: &Config, now_ms: fn() -> u64) -> Result<Ground, CannotServe> {
     // The journal first: its lock keeps a second orchestrator from touching anything else.
-    let disk = Disk::open(&config.data.join("journal"), config.cache_bytes)?;
+    let settings = SledJournal::settings(config.cache_bytes);
+    let disk = Disk::open_with(&config.data.join("journal"), settings)?;
     let authority = Authority::load_or_create(&config.data.join("authority"), &config.mesh)?;
     let journal = Arc::new(SledJournal::new(disk.clone()));
     let audit = Audit::new(disk.clone(), Box::new(now_ms));

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
 use remit_core::Outcome;
-use remit_vat::disk::{Disk, DiskError, Pair, Write};
+use remit_vat::disk::{Disk, DiskError, Pair, Settings, Write};
 use remit_vat::vat::offload;
 
 use crate::limits;
@@ -84,13 +84,17 @@ struct Order {
 struct Entry {
     time_ms: u64,
     bytes: u64,
+    /// CRC-32 of the record.
+    sum: u32,
+    /// Whether writing it failed, so that the store may hold the one before, or none.
+    is_unsure: bool,
     key: Vec<u8>,
 }
 
 /// Records by key.
 const RECORD: u8 = b'r';
-/// Keys by place in the order, eight bytes, with time (eight bytes) and size (eight bytes) of the
-/// record before the key.
+/// Keys by place in the order, eight bytes, with time (eight bytes), size (eight bytes) and CRC-32
+/// of the record before the key. They vouch for the records, which are read one by one.
 const PLACE: u8 = b'p';
 /// The moment before which records may be missing, eight bytes.
 const FLOOR: &[u8] = b"f";
@@ -103,7 +107,12 @@ impl Ledger {
     pub async fn open(dir: &Path) -> Result<Self, DiskError> {
         let dir = dir.to_owned();
         let opened = offload(move || {
-            let disk = Disk::open(&dir, limits::LEDGER_CACHE_BYTES)?;
+            let settings = Settings {
+                bulk: &[&[RECORD]],
+                advice: "Move the folder aside to begin a new ledger; calls that were in flight must then be settled by hand",
+                ..Settings::new(limits::LEDGER_CACHE_BYTES)
+            };
+            let disk = Disk::open_with(&dir, settings)?;
             let order = read_order(&disk)?;
             Ok::<_, DiskError>((disk, order))
         });
@@ -150,9 +159,18 @@ impl Ledger {
     /// # Errors
     /// It cannot be read, or what is recorded is damaged.
     pub fn look_up(&self, key: &[u8]) -> Result<CallState, DiskError> {
-        match self.store.get(&record_key(key))? {
-            None => Ok(CallState::NeverStarted),
-            Some(bytes) => state::from_bytes(&bytes)
+        let order = self.order.borrow();
+        let entry = order.places.get(key).and_then(|place| order.entries.get(place));
+        let sum = entry.filter(|entry| !entry.is_unsure).map(|entry| entry.sum);
+        match (sum, self.store.get(&record_key(key))?) {
+            (None, None) => Ok(CallState::NeverStarted),
+            // Not what was written last, or nothing: whether the call happened is not known.
+            (Some(sum), stored) if stored.as_deref().map(crc32fast::hash) != Some(sum) => {
+                Err(DiskError(
+                    "a record of the ledger is damaged or missing: settle the call by hand".into(),
+                ))
+            }
+            (_, stored) => state::from_bytes(&stored.unwrap_or_default())
                 .map_err(|e| DiskError(format!("a record of the ledger cannot be read: {e}"))),
         }
     }
@@ -180,22 +198,26 @@ impl Ledger {
 
     async fn record(&self, key: &[u8], state: &CallState) -> Result<(), DiskError> {
         let bytes = state::to_bytes(state);
-        let size = bytes.len() as u64;
-        let mut writes = self.order.borrow_mut().enter(key, size, now_ms());
+        let mut writes = self.order.borrow_mut().enter(key, &bytes, now_ms());
         writes.push((record_key(key), Some(bytes)));
-        self.store.commit(writes).await
+        let written = self.store.commit(writes).await;
+        if written.is_err() {
+            self.order.borrow_mut().is_unsure_of(key);
+        }
+        written
     }
 }
 
 impl Order {
-    /// Enters the record of `key` as the newest and forgets what is too old or too much. Gives
+    /// Enters the record of `key`, which is `bytes`, as the newest and forgets what is too old or too much. Gives
     /// the writes that say so on disk.
-    fn enter(&mut self, key: &[u8], bytes: u64, time_ms: u64) -> Vec<Write> {
+    fn enter(&mut self, key: &[u8], bytes: &[u8], time_ms: u64) -> Vec<Write> {
         let (mut writes, before_ms) = (Vec::new(), self.floor_ms);
         if let Some(place) = self.places.get(key).copied() {
             self.leave(place, &mut writes);
         }
-        let entry = Entry { time_ms, bytes, key: key.to_vec() };
+        let (size, sum) = (bytes.len() as u64, crc32fast::hash(bytes));
+        let entry = Entry { time_ms, bytes: size, sum, is_unsure: false, key: key.to_vec() };
         writes.push((place_key(self.last + 1), Some(entry.to_bytes())));
         self.push(self.last + 1, entry);
         for _ in 0..limits::LEDGER_PRUNE_AT_ONCE {
@@ -214,6 +236,14 @@ impl Order {
             writes.push(self.floor());
         }
         writes
+    }
+
+    /// Writing the record of `key` failed.
+    fn is_unsure_of(&mut self, key: &[u8]) {
+        let entry = self.places.get(key).and_then(|place| self.entries.get_mut(place));
+        if let Some(entry) = entry {
+            entry.is_unsure = true;
+        }
     }
 
     fn floor(&self) -> Write {
@@ -247,15 +277,18 @@ impl Order {
 impl Entry {
     fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = [self.time_ms.to_be_bytes(), self.bytes.to_be_bytes()].concat();
+        bytes.extend(self.sum.to_be_bytes());
         bytes.extend_from_slice(&self.key);
         bytes
     }
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (time_ms, rest) = bytes.split_first_chunk::<8>()?;
-        let (size, key) = rest.split_first_chunk::<8>()?;
+        let (size, rest) = rest.split_first_chunk::<8>()?;
+        let (sum, key) = rest.split_first_chunk::<4>()?;
         let (time_ms, bytes) = (u64::from_be_bytes(*time_ms), u64::from_be_bytes(*size));
-        Some(Self { time_ms, bytes, key: key.to_vec() })
+        let (sum, key) = (u32::from_be_bytes(*sum), key.to_vec());
+        Some(Self { time_ms, bytes, sum, is_unsure: false, key })
     }
 }
 
@@ -327,13 +360,57 @@ mod tests {
         let mut order = Order::default();
         let day = 86_400_000;
         for (at, key) in [(0, b"a"), (1, b"b"), (6 * day, b"a")] {
-            assert!(order.enter(key, 10, at).iter().all(|(key, _)| key[0] != RECORD));
+            assert!(order.enter(key, &[0; 10], at).iter().all(|(key, _)| key[0] != RECORD));
         }
-        let writes = order.enter(b"c", 10, 8 * day);
+        let writes = order.enter(b"c", &[0; 10], 8 * day);
         assert!(writes.contains(&(b"rb".to_vec(), None)), "b is older than a week");
         assert!(!writes.contains(&(b"ra".to_vec(), None)), "a was entered again");
         assert_eq!(order.bytes, 20);
-        order.enter(b"d", limits::LEDGER_BYTES, 8 * day);
-        assert_eq!(order.entries.len(), 1, "one record as large as all pushes out the others");
+        order.bytes += limits::LEDGER_BYTES - 30;
+        order.enter(b"d", &[0; 11], 8 * day);
+        assert_eq!(order.entries.len(), 2, "one byte too many pushes out the oldest");
+    }
+
+    /// A record that is gone, and one that is older than the last one written.
+    #[tokio::test]
+    async fn a_damaged_record_is_said_and_never_taken_for_a_call_that_did_not_begin() {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(dir.path()).await.unwrap();
+        ledger.started(b"a").await.unwrap();
+        let started = ledger.store.get(b"ra").unwrap();
+        ledger.completed(b"a", done(Value::Null), 0).await.unwrap();
+        for damaged in [started, None] {
+            ledger.store.commit(vec![(b"ra".to_vec(), damaged)]).await.unwrap();
+            let said = ledger.look_up(b"a").unwrap_err().to_string();
+            assert!(said.contains("damaged"), "{said}");
+        }
+    }
+
+    /// As a stop of the process would leave it.
+    fn copy(from: &Path, to: &Path) {
+        std::fs::create_dir_all(to).unwrap();
+        for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+            let to = to.join(entry.file_name());
+            if entry.path().is_dir() {
+                copy(&entry.path(), &to);
+            } else {
+                std::fs::copy(entry.path(), to).unwrap();
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_ledger_that_lost_an_acknowledged_record_does_not_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(dir.path()).await.unwrap();
+        ledger.started(b"a").await.unwrap();
+        ledger.started(b"b").await.unwrap();
+        let kept = tempfile::tempdir().unwrap();
+        copy(dir.path(), kept.path());
+        let log = std::fs::read_dir(kept.path().join("log")).unwrap().next().unwrap().unwrap();
+        let bytes = std::fs::read(log.path()).unwrap();
+        std::fs::write(log.path(), &bytes[..bytes.len() - 1]).unwrap();
+        let said = Ledger::open(kept.path()).await.err().unwrap().to_string();
+        assert!(said.contains("the last ones, are missing") && said.contains("aside"), "{said}");
     }
 }

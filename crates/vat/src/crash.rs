@@ -17,7 +17,7 @@ pub enum Step {
     Decided,
     /// The events are with the journal, and not on disk.
     Appended,
-    /// A batch is with the storage engine, in memory.
+    /// A batch is about to be appended to the log.
     Applied,
     /// A batch is with the operating system.
     Written,

@@ -1,11 +1,18 @@
-//! A durable key-value store over sled: one commit thread, synced to the medium.
+//! A durable key-value store: a log, which is the truth, and a state over sled that is made from it.
 
+mod acknowledged;
 mod blobs;
+mod checkpoint;
 mod commit;
+mod compaction;
 mod faults;
 mod folder;
+mod log;
+mod opening;
+mod point;
 mod queue;
 mod range;
+mod state;
 mod store;
 /// What threads meet at: the checker of schedules puts its own in this place.
 mod sync {
@@ -23,9 +30,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+pub use compaction::Compacted;
 pub use faults::{Faults, Step};
 pub use queue::Size;
 pub use view::View;
+
+use tokio::sync::oneshot;
 
 use crate::limits;
 use commit::Commits;
@@ -58,14 +68,50 @@ pub struct Settings {
     /// Bytes of the file system that are never used: with less free, writes are refused and reads
     /// go on.
     pub reserve_bytes: u64,
+    /// What the keys of records begin with that are written once, and for which another record
+    /// vouches: they are not looked at when the store is opened. A store keeps those with which it
+    /// was made.
+    pub bulk: &'static [&'static [u8]],
+    /// Bytes of commits in memory at which a checkpoint begins.
+    pub memory_bytes: usize,
+    /// Bytes of the state from which on it is compacted when most of it is holes.
+    pub compact_bytes: u64,
+    /// Bytes of the log that are kept though a checkpoint has them.
+    pub log_bytes: u64,
+    /// What to do when less is there than was acknowledged.
+    pub on_damage: OnDamage,
+    /// What a person is to do then.
+    pub advice: &'static str,
     /// Faults that a test injects; none by default.
     pub faults: Faults,
+}
+
+/// What to do with a store that holds less than was acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnDamage {
+    /// It is not opened.
+    #[default]
+    Refuse,
+    /// It is opened, and nothing can be written.
+    ReadOnly,
+    /// What is left counts as all there is, from now on.
+    Accept,
 }
 
 impl Settings {
     /// The usual settings with a cache of this size.
     pub fn new(cache_bytes: u64) -> Self {
-        Self { cache_bytes, reserve_bytes: limits::DISK_RESERVE_BYTES, faults: Faults::default() }
+        Self {
+            cache_bytes,
+            reserve_bytes: limits::DISK_RESERVE_BYTES,
+            bulk: &[],
+            memory_bytes: limits::DISK_MEMORY_BYTES,
+            compact_bytes: limits::DISK_COMPACT_FROM,
+            log_bytes: limits::DISK_LOG_BYTES,
+            on_damage: OnDamage::default(),
+            advice: "Restore the folder from a backup, or move it away to begin anew",
+            faults: Faults::default(),
+        }
     }
 }
 
@@ -155,6 +201,31 @@ impl Disk {
     /// How many records readers were given since the store was opened.
     pub fn records_read(&self) -> u64 {
         self.inner.store.read.load(Ordering::Relaxed)
+    }
+
+    /// Copies the state without the holes that removed records left, and puts the copy in its
+    /// place. Reads and commits go on meanwhile; a long copy makes commits wait once much is in
+    /// memory.
+    ///
+    /// # Errors
+    /// There is no room for the copy, or the state cannot be read.
+    pub async fn compact(&self) -> Result<Compacted, DiskError> {
+        let (reply, answer) = oneshot::channel();
+        self.inner.store.admit(0)?;
+        self.inner.store.lock_compaction().want(reply);
+        // The commit thread, which may be waiting, looks after each batch.
+        self.commit(Vec::new()).await?;
+        answer.await.unwrap_or_else(|_| Err(DiskError("the store was closed: try again".into())))
+    }
+
+    /// Bytes of the store's files.
+    pub fn size(&self) -> u64 {
+        self.inner.store.size()
+    }
+
+    /// Why nothing can be written: less is there than was acknowledged.
+    pub fn damage(&self) -> Option<&DiskError> {
+        self.inner.store.damage()
     }
 
     /// Whether a commit would be tried now; if not, why.

@@ -130,6 +130,33 @@ pub const DISK_QUEUE: Size = Size { jobs: 65_536, bytes: 256 << 20 };
 /// would make the first of them wait for the last.
 pub const DISK_BATCH: Size = Size { jobs: 4096, bytes: 8 << 20 };
 
+/// Bytes of commits in memory at which a checkpoint begins: some thousands, which a crash leaves to be
+/// read again in a fraction of a second.
+pub const DISK_MEMORY_BYTES: usize = 4 << 20;
+
+/// Bytes of a checkpoint that are written between two batches: the batch behind waits for one flush.
+pub const DISK_PIECE_BYTES: usize = 256 << 10;
+
+/// Bytes of the log that are kept, though a checkpoint has them: from a log that goes back to the
+/// first commit a damaged state is made anew.
+pub const DISK_LOG_BYTES: u64 = 64 << 20;
+
+/// Files of the log that are kept, though they are short.
+pub const DISK_LOG_SEGMENTS: usize = 1024;
+
+/// Bytes of the state from which on it is compacted by itself: less is not worth the copy.
+pub const DISK_COMPACT_FROM: u64 = 64 << 20;
+
+/// How many times as large as its records the state must be to be compacted by itself. The storage
+/// engine needs about 1.7 times as much.
+pub const DISK_COMPACT_RATIO: u64 = 4;
+
+/// Bytes that a compaction copies at once.
+pub const DISK_COPY_BYTES: usize = 4 << 20;
+
+/// How often the commit thread looks whether a compaction has ended.
+pub const DISK_COPY_LOOK: Duration = Duration::from_millis(20);
+
 /// Bytes of a store's file system that are left free, so that a full disk is met before the
 /// storage engine meets it, which takes it badly.
 pub const DISK_RESERVE_BYTES: u64 = 64 << 20;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use remit_orchestrator::journal::SledJournal;
 use remit_orchestrator::journal::backup::{Kept, write_backup};
+use remit_vat::disk::OnDamage;
 use tokio::sync::mpsc;
 
 use crate::fault::{Fault, doing};
@@ -56,7 +57,7 @@ impl Backup {
         let kept = match mesh {
             Some(mesh) => live(&mesh, &mut file).await?,
             None => {
-                let journal = store::open(self.data.as_deref(), place)?;
+                let journal = store::open(self.data.as_deref(), place, OnDamage::Refuse)?;
                 stopped(&journal, &mut file)?
             }
         };

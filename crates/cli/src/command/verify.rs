@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use remit_orchestrator::journal::verify::{Report, verify};
+use remit_orchestrator::journal::verify::{Report, rebuild, verify};
+
+use remit_vat::disk::OnDamage;
 
 use crate::fault::{Fault, doing};
 use crate::mesh::{Mesh, Place};
@@ -20,17 +22,29 @@ pub(super) struct Verify {
     /// The folder of an orchestrator that does not run, instead of a mesh
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+
+    /// Have what is left of a damaged journal count as all there is, so that its tasks go on from
+    /// there. Events that were lost happened all the same: restore a backup instead if you have one.
+    /// The orchestrator must not run.
+    #[arg(long)]
+    accept_loss: bool,
 }
 
 impl Verify {
     pub(super) async fn execute(self, place: &Place) -> Result<(), Fault> {
         let mesh = if self.data.is_some() { None } else { Mesh::find(place).await? };
+        if self.accept_loss {
+            if mesh.is_some() {
+                return Err(Fault::Usage("the mesh runs: stop it first".into()));
+            }
+            self.accept(place)?;
+        }
         let report = match mesh {
             Some(mesh) => {
                 let (kept, damaged) = mesh.client.verify().await?;
                 Report { kept: store::kept(kept), damaged }
             }
-            None => verify(&store::open(self.data.as_deref(), place)?)
+            None => verify(&store::open(self.data.as_deref(), place, OnDamage::ReadOnly)?)
                 .map_err(doing("the journal was not checked to its end"))?,
         };
         report
@@ -45,5 +59,12 @@ impl Verify {
             shown(&report.kept)
         ));
         Err(Fault::Said)
+    }
+
+    fn accept(&self, place: &Place) -> Result<(), Fault> {
+        let journal = store::open(self.data.as_deref(), place, OnDamage::Accept)?;
+        let corrected = rebuild(&journal).map_err(doing("the lists were not made anew"))?;
+        out::note(&format!("remit: what was lost is accepted; {corrected} entries were made anew"));
+        Ok(())
     }
 }

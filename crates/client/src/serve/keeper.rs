@@ -8,7 +8,7 @@ use remit_vat::exception::{to_exception, to_failure};
 use tokio::sync::mpsc;
 
 use super::read;
-use crate::keeper::Kept;
+use crate::keeper::{Compacted, Kept};
 
 pub(crate) async fn backup(
     mesh: mesh::Client,
@@ -29,6 +29,13 @@ pub(crate) async fn verify(mesh: mesh::Client) -> Result<(Kept, Vec<String>), Fa
     let kept = results.get_kept().map(read_kept).map_err(|error| to_failure(&error))?;
     let list = results.get_damaged().map_err(|error| to_failure(&error))?;
     Ok((kept, list.iter().map(read::text).collect::<Result<_, _>>()?))
+}
+
+pub(crate) async fn compact(mesh: mesh::Client) -> Result<Compacted, Failure> {
+    let response = keeper(&mesh).compact_request().send().promise.await;
+    let response = response.map_err(|error| to_failure(&error))?;
+    let results = response.get().map_err(|error| to_failure(&error))?;
+    Ok(Compacted { before: results.get_before(), after: results.get_after() })
 }
 
 fn keeper(mesh: &mesh::Client) -> keeper::Client {

@@ -191,7 +191,8 @@ pub fn restore_backup(from: &mut dyn Read, dir: &Path) -> Result<Kept, NotRestor
 }
 
 fn restore_into(from: &mut dyn Read, dir: &Path) -> Result<Kept, NotRestored> {
-    let disk = Disk::open(dir, limits::RESTORE_CACHE_BYTES).map_err(JournalError::from)?;
+    let settings = SledJournal::settings(limits::RESTORE_CACHE_BYTES);
+    let disk = Disk::open_with(dir, settings).map_err(JournalError::from)?;
     let commit = |writes: Vec<Write>| block_on(disk.commit(writes)).map_err(JournalError::from);
     let mut records = Records { from, hash: Sha256::new(), count: 0 };
     records.magic()?;

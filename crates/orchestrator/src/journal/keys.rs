@@ -63,7 +63,7 @@ pub(super) enum Kind {
 pub(super) fn kind(key: &[u8]) -> Kind {
     match key {
         [EVENT | BODY | SNAPSHOT_PIECE, 0, ..] => Kind::Bulk,
-        [PLACED | LIVE | DUE | COUNT | LEAVING, 0, ..] => Kind::Derived,
+        [PLACED | LIVE | ASKING | CREATED | DUE | COUNT | LEAVING, 0, ..] => Kind::Derived,
         _ => Kind::Other,
     }
 }
@@ -78,14 +78,45 @@ pub(super) fn is_event(key: &[u8]) -> bool {
     matches!(key, [EVENT, 0, ..])
 }
 
+/// Whether a key is of how often a body is referred to.
+pub(super) fn is_count(key: &[u8]) -> bool {
+    matches!(key, [COUNT, 0, ..])
+}
+
 /// Whether a key is of what is known of a snapshot.
 pub(super) fn is_snapshot(key: &[u8]) -> bool {
     matches!(key, [SNAPSHOT, 0, ..])
 }
 
-/// Whether a key is of a place in a list.
-pub(super) fn is_place(key: &[u8]) -> bool {
-    matches!(key, [PLACED | LIVE | DUE, 0, ..])
+/// The list that a key is an entry of, for people, if it follows from a head alone.
+pub(super) fn list(key: &[u8]) -> Option<&'static str> {
+    match key {
+        [PLACED, 0, ..] => Some("the list of tasks by status"),
+        [LIVE, 0, ..] => Some("the list of tasks that have not ended"),
+        [ASKING, 0, ..] => Some("the inbox"),
+        [CREATED, 0, ..] => Some("the list of creation keys"),
+        [DUE, 0, ..] => Some("the list of tasks that say how long they are kept"),
+        _ => None,
+    }
+}
+
+/// The task that an entry of a list is about.
+pub(super) fn listed(key: &[u8], value: &[u8]) -> Option<TaskId> {
+    if matches!(key, [CREATED, ..]) { task(value) } else { task(key) }
+}
+
+/// What the keys of records begin with that are written once, and that a head leads to; and those of
+/// the audit log, whose end is noted.
+pub(super) const BULK: &[&[u8]] =
+    &[&[EVENT, 0], &[BODY, 0], &[SNAPSHOT_PIECE, 0], crate::audit::RECORDS];
+
+/// What the keys of all events begin with.
+pub(super) const ALL_EVENTS: &[u8] = &[EVENT, 0];
+
+/// The task, and its tenant, of the key of an event.
+pub(super) fn task_of_event(key: &[u8]) -> Option<(String, TaskId)> {
+    let (before, _number) = key.split_last_chunk::<8>()?;
+    tenant(key).zip(task(before))
 }
 
 /// The least key after all of the journal's that begin as this one does.

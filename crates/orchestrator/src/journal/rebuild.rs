@@ -1,12 +1,13 @@
 //! What follows from other records, made anew: where tasks stand, and how often bodies are held.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use remit_vat::disk::Write;
+use remit_vat::disk::{DiskError, Write};
 
 use super::backup::Kept;
+use super::cut::Cut;
 use super::record::{self, Hash};
-use super::{TaskHead, keys};
+use super::{JournalError, TaskHead, keys};
 
 /// What was seen of the records so far.
 #[derive(Default)]
@@ -43,6 +44,12 @@ impl Rebuild {
         if !head.status.has_ended() {
             writes.push((keys::live(&tenant, task), Some(Vec::new())));
         }
+        if head.questions > 0 {
+            writes.push((keys::asks(&tenant, task), Some(Vec::new())));
+        }
+        if !head.key.is_empty() {
+            writes.push((keys::created(&tenant, &head.key), Some(task.as_bytes().to_vec())));
+        }
         if let Some(due_ms) = head.due_ms() {
             writes.push((keys::due(&tenant, due_ms, task), Some(Vec::new())));
         }
@@ -54,6 +61,28 @@ impl Rebuild {
         self.kept.bodies = self.counts.len() as u64;
         let key = |(tenant, hash): (String, Hash)| keys::count(&tenant, &hash);
         self.counts.into_iter().map(move |(of, n)| (key(of), Some(n.to_be_bytes().to_vec())))
+    }
+
+    /// What follows from all records of a journal, as it is now: what is missing or wrong, and what
+    /// nothing leads to.
+    pub(super) fn corrections(cut: &Cut) -> Result<Vec<Write>, JournalError> {
+        let mut rebuild = Self::default();
+        let mut derived = BTreeMap::new();
+        let damaged = |why| JournalError::from(DiskError(why));
+        for (key, value) in cut.records.iter().filter(|(key, _)| keys::is_head(key)) {
+            derived.extend(rebuild.see(key, value).map_err(damaged)?);
+        }
+        cut.each(keys::ALL_EVENTS, |key, value| {
+            rebuild.see(&key, &value).map(drop).map_err(damaged)
+        })?;
+        derived.extend(rebuild.counts());
+        let is_derived = |key: &[u8]| keys::list(key).is_some() || keys::is_count(key);
+        let stale = cut.records.iter().filter(|(key, _)| is_derived(key));
+        let stale = stale.filter(|(key, _)| !derived.contains_key(key));
+        let mut writes: Vec<Write> = stale.map(|(key, _)| (key.clone(), None)).collect();
+        derived.retain(|key, value| cut.get(key) != value.as_deref());
+        writes.extend(derived);
+        Ok(writes)
     }
 
     /// How often each body is held.

@@ -12,7 +12,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use remit_core::status::Status;
 use remit_core::{Event, EventNumber, TaskId};
-use remit_vat::disk::{Disk, View};
+use remit_vat::disk::{Disk, Settings, View};
 
 use self::append::Append;
 use super::body::Body;
@@ -54,8 +54,17 @@ impl SledJournal {
         Self { disk, holds: Holds::default() }
     }
 
+    /// How the store of a journal is opened, with a cache of this size.
+    pub fn settings(cache_bytes: u64) -> Settings {
+        Settings {
+            bulk: keys::BULK,
+            advice: "Nothing of it is used until you restore it from a backup (`remit restore`) or accept the loss (`remit verify --accept-loss`); `remit verify` names what is missing",
+            ..Settings::new(cache_bytes)
+        }
+    }
+
     /// The store that it is in.
-    pub(super) const fn disk(&self) -> &Disk {
+    pub const fn disk(&self) -> &Disk {
         &self.disk
     }
 
@@ -65,7 +74,11 @@ impl SledJournal {
         Hold(self.holds.clone())
     }
 
-    fn stored_head(&self, tenant: &str, task: TaskId) -> Result<Option<TaskHead>, JournalError> {
+    pub(super) fn stored_head(
+        &self,
+        tenant: &str,
+        task: TaskId,
+    ) -> Result<Option<TaskHead>, JournalError> {
         let bytes = self.disk.get(&keys::head(tenant, task))?;
         bytes.map(|bytes| read_head(task, &bytes)).transpose()
     }

@@ -1,6 +1,6 @@
 //! Snapshots: a task's state after some event, written down so that recovery need not fold all.
 
-use remit_core::task::RULES;
+use remit_core::task::FOLD_VERSION;
 use remit_core::{EventNumber, Task};
 use sha2::{Digest as _, Sha256};
 
@@ -22,12 +22,12 @@ impl Snapshot {
     /// Of this state. An error says why it cannot be written down.
     pub fn of(task: &Task) -> Result<Self, String> {
         let state = rmp_serde::to_vec_named(task).map_err(|error| error.to_string())?;
-        Ok(Self { number: task.head().number, rules: RULES.to_owned(), state })
+        Ok(Self { number: task.head().number, rules: FOLD_VERSION.to_owned(), state })
     }
 
     /// Whether this program folded it, or one with the same rules.
     pub fn is_of_these_rules(&self) -> bool {
-        self.rules == RULES
+        self.rules == FOLD_VERSION
     }
 
     /// The state. An error says what is wrong with it.

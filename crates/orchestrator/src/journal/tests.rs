@@ -100,6 +100,6 @@ fn read_all(journal: &dyn Journal, n: u64) -> Result<Vec<Event>, JournalError> {
 }
 
 fn open(dir: &TempDir) -> (Disk, SledJournal) {
-    let disk = Disk::open_with(dir.path(), Settings::new(CACHE)).unwrap();
+    let disk = Disk::open_with(dir.path(), SledJournal::settings(CACHE)).unwrap();
     (disk.clone(), SledJournal::new(disk))
 }

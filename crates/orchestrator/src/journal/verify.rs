@@ -1,10 +1,11 @@
 //! The check of a journal: hash chains, checksums, bodies, counts, snapshots, lists; and of the
 //! mesh's own audit log beside it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Display;
 
-use remit_core::{EventNumber, Task};
+use futures::executor::block_on;
+use remit_core::{EventNumber, Task, TaskId};
 
 use super::backup::Kept;
 use super::body::{self, Body};
@@ -33,13 +34,17 @@ pub fn verify(journal: &SledJournal) -> Result<Report, JournalError> {
         more: 0,
         rebuild: Rebuild::default(),
         bodies: HashSet::new(),
-        derived: HashSet::new(),
+        derived: BTreeMap::new(),
     };
     for task in cut.tasks() {
         check.task(&task)?;
     }
+    check.beyond_heads()?;
     check.derived();
     check.orphans()?;
+    if let Some(damage) = journal.disk().damage() {
+        check.found(damage);
+    }
     for broken in crate::audit::check(journal.disk())? {
         check.found(broken);
     }
@@ -50,6 +55,17 @@ pub fn verify(journal: &SledJournal) -> Result<Report, JournalError> {
     Ok(report)
 }
 
+/// Makes anew what follows from other records, after a loss that was accepted. Gives how many
+/// records it corrected. Blocks.
+pub fn rebuild(journal: &SledJournal) -> Result<usize, JournalError> {
+    let writes = Rebuild::corrections(&Cut::take(journal)?)?;
+    let count = writes.len();
+    for some in writes.chunks(limits::RESTORED_AT_ONCE) {
+        block_on(journal.disk().commit(some.to_vec()))?;
+    }
+    Ok(count)
+}
+
 struct Check<'a> {
     cut: &'a Cut,
     report: Report,
@@ -57,8 +73,8 @@ struct Check<'a> {
     more: u64,
     rebuild: Rebuild,
     bodies: HashSet<(String, Body)>,
-    /// The keys that follow from others and should be there.
-    derived: HashSet<Vec<u8>>,
+    /// The entries of lists that follow from heads.
+    derived: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
 /// Where the check of one task's events has come to.
@@ -89,10 +105,9 @@ impl Check<'_> {
                 return Ok(());
             }
         };
-        self.derived.insert(keys::place(tenant, head.status, task));
-        if !head.status.has_ended() {
-            self.derived.insert(keys::live(tenant, task));
-        }
+        let follows = self.rebuild.see(&keys::head(tenant, task), &head.to_bytes());
+        let follows = follows.unwrap_or_default().into_iter();
+        self.derived.extend(follows.filter_map(|(key, value)| Some((key, value?))));
         let snapshot = self.snapshot(of, head)?;
         let hash = match head.pruned {
             EventNumber(0) => record::beginning(tenant, task),
@@ -245,20 +260,68 @@ impl Check<'_> {
             }
         }
         let derived = std::mem::take(&mut self.derived);
-        for (key, _) in self.cut.records.iter().filter(|(key, _)| keys::is_place(key)) {
-            if !derived.contains(key)
-                && let Some(task) = keys::task(key)
+        for (key, value) in &self.cut.records {
+            if let Some((list, task)) = keys::list(key).zip(keys::listed(key, value))
+                && derived.get(key) != Some(value)
             {
-                self.found(format!("task {task}: it is in a list of tasks where it is not"));
+                self.found(format!("task {task}: stale index entry in {list}"));
             }
         }
-        for key in derived {
-            if self.cut.get(&key).is_none()
-                && let Some(task) = keys::task(&key)
+        for (key, value) in derived {
+            if let Some((list, task)) = keys::list(&key).zip(keys::listed(&key, &value))
+                && self.cut.get(&key).is_none()
             {
-                self.found(format!("task {task}: it is missing from a list of tasks"));
+                self.found(format!("task {task}: it is missing from {list}"));
             }
         }
+    }
+
+    /// Events that no head leads to: it is missing, or older than they are.
+    fn beyond_heads(&mut self) -> Result<(), JournalError> {
+        let mut from = keys::ALL_EVENTS.to_vec();
+        loop {
+            let found = self.cut.journal.disk().scan(keys::ALL_EVENTS, &from, 1)?;
+            let Some((key, _)) = found.first() else { return Ok(()) };
+            let Some((tenant, task)) = keys::task_of_event(key) else {
+                self.found("the key of an event makes no sense");
+                from = [&key[..], &[0]].concat();
+                continue;
+            };
+            // Past the last event that a task can have.
+            from = keys::event(&tenant, task, EventNumber(u64::MAX));
+            let first = keys::number(key).unwrap_or_default();
+            let head = self.cut.get(&keys::head(&tenant, task)).map(TaskHead::from_bytes);
+            match head {
+                None if self.cut.get(&keys::leaving(&tenant, task)).is_some() => {}
+                // It may have been created since the cut.
+                None if self.cut.journal.stored_head(&tenant, task)?.is_some() => {}
+                None => self.found(format!(
+                    "task {task}: its head is missing, and it has events from event {first} on"
+                )),
+                Some(Err(_)) => {}
+                Some(Ok(head)) => self.younger_than(&tenant, task, &head)?,
+            }
+        }
+    }
+
+    /// Whether a task has events after those that its head names.
+    fn younger_than(
+        &mut self,
+        tenant: &str,
+        task: TaskId,
+        head: &TaskHead,
+    ) -> Result<(), JournalError> {
+        let journal = &self.cut.journal;
+        let next = keys::event(tenant, task, head.number.next());
+        let now = journal.stored_head(tenant, task)?;
+        let went_on = now.is_none_or(|now| now.number > head.number);
+        if !went_on && journal.disk().get(&next)?.is_some() {
+            let (last, next) = (head.number, head.number.next());
+            self.found(format!(
+                "task {task}, event {next}: it is there, and its head says that event {last} is the last"
+            ));
+        }
+        Ok(())
     }
 
     /// What nothing leads to.

@@ -9,9 +9,9 @@ use remit_vat::exception::to_exception;
 use remit_vat::vat::offload;
 use tokio::sync::mpsc;
 
-use crate::journal::SledJournal;
 use crate::journal::backup::{Kept, NoBackup, write_backup};
 use crate::journal::verify::verify;
+use crate::journal::{JournalError, SledJournal};
 use crate::limits;
 
 /// The hold on a journal.
@@ -68,6 +68,19 @@ impl keeper::Server for KeeperServer {
         for (at, what) in (0..count).zip(&report.damaged) {
             list.set(at, what);
         }
+        Ok(())
+    }
+
+    async fn compact(
+        self: Rc<Self>,
+        _: keeper::CompactParams,
+        mut results: keeper::CompactResults,
+    ) -> Result<(), capnp::Error> {
+        let compacted = self.journal.disk().compact().await;
+        let failed = |error| to_exception(&JournalError::Disk(error).into_failure());
+        let compacted = compacted.map_err(failed)?;
+        results.get().set_before(compacted.before);
+        results.get().set_after(compacted.after);
         Ok(())
     }
 }

@@ -31,11 +31,14 @@ pub(super) trait Medium: Send + Sync + 'static {
     /// How long a batch took.
     fn took(&self, took: Duration);
 
-    /// Called on the commit thread between batches: tries, if writes fail, whether they can go on.
-    /// Says when at the latest it wants to be called again; `None`: after the next batch.
+    /// Called on the commit thread between batches: tries, if writes fail, whether they can go on,
+    /// and does a piece of what else there is to do. Says when at the latest it wants to be called again; `None`: after the next batch.
     fn mend(&self) -> Option<Duration> {
         None
     }
+
+    /// Called on the commit thread when it ends.
+    fn close(&self) {}
 }
 
 /// The way to the commit thread. Dropping it writes what is queued and ends the thread.
@@ -51,9 +54,10 @@ impl<M: Medium> Commits<M> {
     pub(super) fn start(medium: Arc<M>, most: Size, batch: Size) -> io::Result<Self> {
         let queue = Arc::new(Queue::new(most, batch));
         let serving = Arc::clone(&queue);
-        let thread = thread::Builder::new()
-            .name("commit".into())
-            .spawn(move || serving.serve(|jobs| commit(&*medium, jobs), || medium.mend()))?;
+        let thread = thread::Builder::new().name("commit".into()).spawn(move || {
+            serving.serve(|jobs| commit(&*medium, jobs), || medium.mend());
+            medium.close();
+        })?;
         Ok(Self { queue, thread: Some(thread) })
     }
 

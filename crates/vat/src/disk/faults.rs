@@ -2,15 +2,17 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A step of a commit, in order.
+/// A step of a commit, and of the checkpoint after it, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     /// Nothing is written yet.
     Apply,
-    /// The batch is in memory, and perhaps partly on disk.
+    /// Half of the batch is with the operating system: a write that was torn.
     Flush,
     /// The batch is with the operating system, and perhaps not on the medium.
     Sync,
+    /// Commits of a checkpoint are with the storage engine, and perhaps partly on disk.
+    Checkpoint,
 }
 
 /// A handle on the faults of one store. Clones share it. Without a test that sets one, there are

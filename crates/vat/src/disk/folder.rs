@@ -4,16 +4,19 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::DiskError;
 use crate::limits;
 
-/// A folder that this process alone may use.
+/// A folder that this process alone may use. The engine's own folder in it has a number: another
+/// one takes its place as a whole.
 pub(super) struct Folder {
     pub(super) dir: PathBuf,
     cache_bytes: u64,
+    /// The number of the engine's folder that is in use; 0: there is none yet.
+    generation: AtomicU64,
     /// Whether an engine was stopped after a failure.
     failed: AtomicBool,
     /// Whether one never ends, and keeps the data file.
@@ -21,9 +24,21 @@ pub(super) struct Folder {
     _lock: File,
 }
 
+/// What becomes of the folder of an engine whose place another one took.
+#[derive(Clone, Copy)]
+pub(super) enum Replaced {
+    Remove,
+    /// It is damaged, and kept under another name for a person to look at.
+    SetAside,
+}
+
 /// The storage engine at work in a folder.
 pub(super) struct Engine {
     pub(super) db: sled::Db,
+    /// The store's own records, apart from those of its users.
+    pub(super) own: sled::Tree,
+    /// The folder that it works in.
+    pub(super) dir: PathBuf,
     /// sled's one data file, opened a second time to sync it.
     pub(super) data: File,
     /// Whether it stopped in the middle of a write.
@@ -31,6 +46,14 @@ pub(super) struct Engine {
 }
 
 impl Engine {
+    /// Whether a file can be made here. The engine, which makes one for a large value, would be
+    /// left in the middle of its work.
+    pub(super) fn takes_files(&self) -> io::Result<()> {
+        let probe = self.dir.join("probe");
+        File::create(&probe)?;
+        fs::remove_file(&probe)
+    }
+
     /// Says that it stopped in the middle of a write. To end, it would wait for that write for
     /// ever, and keep all other stores of this process waiting: so it never ends.
     pub(super) fn is_stuck(&self) {
@@ -46,20 +69,38 @@ impl Folder {
         // What tasks do and are told is nobody else's business.
         crate::credential::make_private_dir(dir)
             .map_err(|error| failed("making the folder", dir, &error))?;
-        let (failed, stuck) = (AtomicBool::new(false), AtomicBool::new(false));
-        Ok(Self { dir: dir.to_owned(), cache_bytes, failed, stuck, _lock: lock(dir)? })
+        let lock = lock(dir)?;
+        let whole = whole(dir).map_err(|error| failed("reading the folder", dir, &error))?;
+        Ok(Self {
+            dir: dir.to_owned(),
+            cache_bytes,
+            generation: AtomicU64::new(whole.into_iter().max().unwrap_or_default()),
+            failed: AtomicBool::new(false),
+            stuck: AtomicBool::new(false),
+            _lock: lock,
+        })
+    }
+
+    /// Whether there is an engine's folder.
+    pub(super) fn has_state(&self) -> bool {
+        self.generation.load(Ordering::Relaxed) > 0
+    }
+
+    fn state_dir(&self, generation: u64) -> PathBuf {
+        self.dir.join(format!("{STATE}{generation}"))
     }
 
     /// Starts the engine. It must not be at work already, unless it failed.
     pub(super) fn open(&self) -> Result<Engine, DiskError> {
-        let (dir, cache_bytes) = (&self.dir, self.cache_bytes);
-        let waiting = |e: io::Error| failed("waiting for the engine of", dir, &e);
-        let stuck = self.stuck.load(Ordering::Relaxed) || !outlast_engine(dir).map_err(waiting)?;
+        let dir = self.state_dir(self.generation.load(Ordering::Relaxed));
+        let waiting = |e: io::Error| failed("waiting for the engine of", &dir, &e);
+        let stuck = self.stuck.load(Ordering::Relaxed) || !outlast_engine(&dir).map_err(waiting)?;
         if self.failed.load(Ordering::Relaxed) {
-            forget_unsynced(dir).map_err(|e| failed("reading afresh the data file in", dir, &e))?;
+            forget_unsynced(&dir)
+                .map_err(|e| failed("reading afresh the data file in", &dir, &e))?;
         }
         if stuck {
-            leave_behind(dir).map_err(|error| {
+            leave_behind(&dir).map_err(|error| {
                 let dir = dir.display();
                 DiskError(format!(
                     "copying the data file in {dir}, which an engine that stopped in the middle of a write keeps, failed: {error}; make room for the copy, or restart this node"
@@ -67,40 +108,111 @@ impl Folder {
             })?;
             self.stuck.store(false, Ordering::Relaxed);
         }
-        let db = match open_sled(dir, cache_bytes) {
-            Ok(db) => db,
-            Err(first) => open_again(dir, cache_bytes, &first)?,
+        self.start_in(dir)
+    }
+
+    /// Starts an empty engine beside the present one. It takes its place with [`Folder::switch`].
+    pub(super) fn fresh(&self) -> Result<Engine, DiskError> {
+        let dir = self.state_dir(self.generation.load(Ordering::Relaxed) + 1);
+        let made = || {
+            if dir.exists() {
+                // One that was given up half-way.
+                fs::remove_dir_all(&dir)?;
+            }
+            crate::credential::make_private_dir(&dir)
         };
-        let data = File::open(dir.join("db"));
-        let data = data.map_err(|e| failed("opening the data file in", dir, &e))?;
-        // sled syncs the file's contents, not the names that lead to it.
-        for folder in [Some(&**dir), dir.parent().filter(|parent| !parent.as_os_str().is_empty())] {
-            let Some(folder) = folder else { continue };
-            let synced = File::open(folder).and_then(|folder| folder.sync_all());
-            synced.map_err(|e| failed("syncing the folder", dir, &e))?;
+        made().map_err(|error| failed("making the folder", &dir, &error))?;
+        self.start_in(dir)
+    }
+
+    /// Puts the engine that [`Folder::fresh`] gave in the place of the present one. All that
+    /// `fresh` is to hold must be synced.
+    pub(super) fn switch(&self, fresh: &Engine, replaced: Replaced) -> Result<(), DiskError> {
+        let old = self.generation.load(Ordering::Relaxed);
+        let switched = || {
+            File::create(fresh.dir.join(WHOLE))?.sync_all()?;
+            File::open(&fresh.dir)?.sync_all()?;
+            File::open(&self.dir)?.sync_all()?;
+            self.generation.store(old + 1, Ordering::Relaxed);
+            let old = self.state_dir(old);
+            match replaced {
+                _ if !old.exists() => Ok(()),
+                Replaced::Remove => fs::remove_dir_all(old),
+                Replaced::SetAside => {
+                    fs::rename(old, self.dir.join(format!("damaged-{}", now_ms())))
+                }
+            }
+        };
+        switched().map_err(|error| failed("switching the engine in", &self.dir, &error))
+    }
+
+    /// Removes engines' folders that were given up half-way, or whose place another one took.
+    pub(super) fn tidy(&self) -> io::Result<()> {
+        let current = self.state_dir(self.generation.load(Ordering::Relaxed));
+        for entry in fs::read_dir(&self.dir)? {
+            let entry = entry?;
+            let is_state = entry.file_name().to_string_lossy().starts_with(STATE);
+            if is_state && entry.path() != current {
+                fs::remove_dir_all(entry.path())?;
+            }
         }
-        Ok(Engine { db, data, stuck: AtomicBool::new(false) })
+        Ok(())
+    }
+
+    fn start_in(&self, dir: PathBuf) -> Result<Engine, DiskError> {
+        let db = match open_sled(&dir, self.cache_bytes) {
+            Ok(db) => db,
+            Err(first) => open_again(&dir, self.cache_bytes, &first)?,
+        };
+        let own = db.open_tree("own");
+        let own = own.map_err(|e| failed("reading the store in", &dir, &e))?;
+        let data = File::open(dir.join("db"));
+        let data = data.map_err(|e| failed("opening the data file in", &dir, &e))?;
+        // sled syncs the file's contents, not the names that lead to it.
+        let above = self.dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+        for folder in [Some(&*dir), Some(&*self.dir), above].into_iter().flatten() {
+            let synced = File::open(folder).and_then(|folder| folder.sync_all());
+            synced.map_err(|e| failed("syncing the folder", folder, &e))?;
+        }
+        Ok(Engine { db, own, dir, data, stuck: AtomicBool::new(false) })
     }
 
     /// Stops an engine that failed. What it had in memory and not on the medium is forgotten.
     pub(super) fn abandon(&self, engine: Engine) -> Result<(), DiskError> {
         self.failed.store(true, Ordering::Relaxed);
-        let Engine { db, data, stuck } = engine;
+        let Engine { db, own, data, stuck, dir: _ } = engine;
         drop(data);
         self.stuck.fetch_or(stuck.into_inner(), Ordering::Relaxed);
         // It may have been left in the middle of anything, so that it might never end.
-        let ending = std::thread::Builder::new().name("abandon".into()).spawn(move || drop(db));
+        let ending =
+            std::thread::Builder::new().name("abandon".into()).spawn(move || drop((own, db)));
         ending.map_err(|e| failed("ending the engine of", &self.dir, &e))?;
         Ok(())
     }
+}
 
-    /// Whether a file can be made here. The engine, which makes one for a large value, would be
-    /// left in the middle of its work.
-    pub(super) fn takes_files(&self) -> io::Result<()> {
-        let probe = self.dir.join("probe");
-        File::create(&probe)?;
-        fs::remove_file(&probe)
+/// What the name of an engine's folder begins with.
+const STATE: &str = "state-";
+
+/// The file that says that an engine's folder holds all that it should.
+const WHOLE: &str = "whole";
+
+/// The numbers of the engines' folders in `dir` that hold all that they should.
+fn whole(dir: &Path) -> io::Result<Vec<u64>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = entry.file_name().into_string().unwrap_or_default();
+        let number = name.strip_prefix(STATE).and_then(|number| number.parse::<u64>().ok());
+        if entry.path().join(WHOLE).exists() {
+            found.extend(number);
+        }
     }
+    Ok(found)
+}
+
+pub(super) fn now_ms() -> u128 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()
 }
 
 fn failed(what: &str, dir: &Path, error: &dyn std::fmt::Display) -> DiskError {
@@ -213,10 +325,7 @@ fn open_sled(dir: &Path, cache_bytes: u64) -> Result<sled::Db, String> {
 /// A snapshot only saves time: the log says the same. So one more try is made without it.
 fn open_again(dir: &Path, cache_bytes: u64, first: &str) -> Result<sled::Db, DiskError> {
     let why = |why: String| {
-        DiskError(format!(
-            "the store in {} cannot be opened ({first}){why}: restore the folder from a backup, or move it away to begin anew",
-            dir.display()
-        ))
+        DiskError(format!("the state in {} cannot be opened ({first}){why}", dir.display()))
     };
     let damaged = set_snapshots_aside(dir)
         .map_err(|e| why(format!("; its snapshots cannot be moved aside ({e})")))?;
@@ -241,8 +350,7 @@ fn set_snapshots_aside(dir: &Path) -> io::Result<Option<PathBuf>> {
     if snapshots.is_empty() {
         return Ok(None);
     }
-    let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-    let aside = dir.join(format!("damaged-{time}"));
+    let aside = dir.join(format!("damaged-{}", now_ms()));
     fs::create_dir_all(&aside)?;
     for snapshot in snapshots {
         fs::rename(snapshot.path(), aside.join(snapshot.file_name()))?;

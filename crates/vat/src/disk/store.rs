@@ -1,34 +1,46 @@
-//! The medium behind the commit thread: sled, synced by file.
+//! The medium behind the commit thread: the log, which is the truth, and the state that is made
+//! from it.
 
-use std::ops::Bound;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
-use super::blobs::Blobs;
+use super::acknowledged::Acknowledged;
+use super::checkpoint::{Piece, Writer};
 use super::commit::{Medium, Writes};
+use super::compaction::Compaction;
 use super::folder::{Engine, Folder};
-use super::range::{collect, end_of, range_of};
+use super::log::{LOG, Log};
+use super::opening::{self, Opened};
+use super::point::{Bulk, Mark, Point};
+use super::range::{Layers, Order, range_before, range_of};
+use super::state::{Memory, State, size};
 use super::view::View;
 use super::{DiskError, Faults, Pair, Settings, Step};
 use crate::backoff::Backoff;
-use crate::crash;
 use crate::limits;
 
 /// An open folder with what was learnt of it.
 pub(super) struct Store {
-    folder: Folder,
-    /// `None`: it was stopped after a failure and could not be started again yet.
-    engine: RwLock<Option<Engine>>,
+    pub(super) folder: Arc<Folder>,
+    pub(super) state: RwLock<State>,
+    log: Mutex<Log>,
+    acknowledged: Acknowledged,
+    pub(super) bulk: Bulk,
+    pub(super) writer: Writer,
     reserve_bytes: u64,
+    memory_bytes: usize,
+    log_bytes: u64,
+    pub(super) compact_bytes: u64,
     faults: Faults,
-    /// Set by a write that failed half-way. From then on what sled has in memory is not what is on
-    /// disk, so nothing is read or written until the engine was started afresh.
+    /// Set by a write that failed half-way. Nothing is read or written until one succeeds again.
     failed: Mutex<Option<Failed>>,
-    /// Large values, which sled keeps in files of their own and does not sync.
-    blobs: Mutex<Blobs>,
+    /// Why nothing is ever written.
+    damage: Option<DiskError>,
+    /// The last key of the checkpoint that is under way.
+    progress: Mutex<Option<Vec<u8>>>,
+    pub(super) compaction: Mutex<Compaction>,
     pub(super) last_commit_us: AtomicU64,
     /// How many records readers were given.
     pub(super) read: AtomicU64,
@@ -37,26 +49,48 @@ pub(super) struct Store {
 /// A failure, and when to look whether its cause has gone.
 struct Failed {
     error: DiskError,
+    part: Part,
     backoff: Backoff,
     again: Instant,
 }
 
-/// The key of the record by which a mended disk is told. No other key begins with a zero.
-const PROBE: &[u8] = b"\0probe";
+/// What failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    Log,
+    Engine,
+}
+
+/// What failed, and why.
+pub(super) type Failure = (Part, String);
+
+/// The key of the record by which a mended disk is told, among the store's own.
+const PROBE: &[u8] = b"probe";
 
 /// What to say of an engine that panicked.
-const PANICKED: &str = "the storage engine panicked";
+pub(super) const PANICKED: &str = "the storage engine panicked";
 
 impl Store {
     pub(super) fn open(folder: Folder, settings: Settings) -> Result<Self, DiskError> {
-        let Settings { reserve_bytes, faults, .. } = settings;
+        let writer = Writer::new(settings.faults.clone());
+        let Opened { state, log, acknowledged, bulk, damage } =
+            opening::open(&folder, &writer, &settings)?;
         Ok(Self {
-            engine: RwLock::new(Some(folder.open()?)),
-            folder,
-            reserve_bytes,
-            faults,
+            folder: Arc::new(folder),
+            state: RwLock::new(state),
+            log: Mutex::new(log),
+            acknowledged,
+            bulk,
+            writer,
+            reserve_bytes: settings.reserve_bytes,
+            memory_bytes: settings.memory_bytes,
+            log_bytes: settings.log_bytes,
+            compact_bytes: settings.compact_bytes,
+            faults: settings.faults,
             failed: Mutex::default(),
-            blobs: Mutex::default(),
+            damage,
+            progress: Mutex::default(),
+            compaction: Mutex::default(),
             last_commit_us: AtomicU64::new(0),
             read: AtomicU64::new(0),
         })
@@ -66,10 +100,15 @@ impl Store {
         &self.folder.dir
     }
 
+    /// Less is there than was acknowledged.
+    pub(super) const fn damage(&self) -> Option<&DiskError> {
+        self.damage.as_ref()
+    }
+
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, DiskError> {
-        let value = self.with(|engine| engine.db.get(key).map_err(|e| unreadable(&e)))?;
+        let value = self.look(|layers| layers.get(key))?;
         self.read.fetch_add(1, Ordering::Relaxed);
-        Ok(value.map(|value| value.to_vec()))
+        Ok(value)
     }
 
     pub(super) fn scan(
@@ -79,7 +118,7 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<Pair>, DiskError> {
         let Some(range) = range_of(prefix, from) else { return Ok(Vec::new()) };
-        self.given(self.with(|engine| collect(engine.db.range::<Vec<u8>, _>(range).take(limit))))
+        self.given(self.look(|layers| layers.scan(range, Order::Forward, limit)))
     }
 
     pub(super) fn scan_back(
@@ -88,31 +127,20 @@ impl Store {
         before: &[u8],
         limit: usize,
     ) -> Result<Vec<Pair>, DiskError> {
-        let mut end = end_of(prefix);
-        if !before.is_empty() {
-            if before <= prefix {
-                return Ok(Vec::new());
-            }
-            if !matches!(&end, Bound::Excluded(end) if end.as_slice() <= before) {
-                end = Bound::Excluded(before.to_vec());
-            }
-        }
-        let range = (Bound::Included(prefix.to_vec()), end);
-        self.given(
-            self.with(|engine| collect(engine.db.range::<Vec<u8>, _>(range).rev().take(limit))),
-        )
+        let Some(range) = range_before(prefix, before) else { return Ok(Vec::new()) };
+        self.given(self.look(|layers| layers.scan(range, Order::Back, limit)))
     }
 
-    /// Lets `look` at the engine, unless it failed.
-    fn with<R>(&self, look: impl FnOnce(&Engine) -> Result<R, DiskError>) -> Result<R, DiskError> {
+    /// Lets `look` at all layers, unless something failed.
+    fn look<R>(
+        &self,
+        look: impl FnOnce(&mut Layers<'_>) -> Result<R, DiskError>,
+    ) -> Result<R, DiskError> {
         // First, so that nobody waits while a failed engine is started afresh.
         self.check_failed()?;
-        let engine = self.engine.read().unwrap_or_else(PoisonError::into_inner);
+        let state = self.read_state();
         self.check_failed()?;
-        match &*engine {
-            Some(engine) => look(engine),
-            None => Err(being_opened()),
-        }
+        state.look(look)
     }
 
     fn given(&self, pairs: Result<Vec<Pair>, DiskError>) -> Result<Vec<Pair>, DiskError> {
@@ -123,79 +151,202 @@ impl Store {
 
     /// Whether a batch of about `bytes` may be tried.
     pub(super) fn admit(&self, bytes: usize) -> Result<(), DiskError> {
+        self.damage.clone().map_or(Ok(()), Err)?;
         self.check_failed()?;
         self.admit_bytes(bytes)
     }
 
-    fn admit_bytes(&self, bytes: usize) -> Result<(), DiskError> {
-        let dir = self.dir().display();
-        let found = rustix::fs::statvfs(self.dir())
-            .map_err(|e| DiskError(format!("the free space of {dir} cannot be read: {e}")))?;
-        let free = found.f_bavail.saturating_mul(found.f_frsize);
+    pub(super) fn admit_bytes(&self, bytes: usize) -> Result<(), DiskError> {
+        let free = self.free_bytes()?;
         if free >= self.reserve_bytes.saturating_add(bytes as u64) {
             return Ok(());
         }
+        let dir = self.dir().display();
         let (free, kept) = (free >> 20, self.reserve_bytes >> 20);
         Err(DiskError(format!(
             "disk nearly full: {free} MiB free under {dir}, {kept} MiB are kept in reserve; make room, and writes go on"
         )))
     }
 
-    /// Writes a batch, and syncs it.
-    fn write_through(&self, engine: &Engine, writes: Writes) -> Result<(), String> {
-        let is_large = |value: &Option<Vec<u8>>| {
-            value.as_ref().is_some_and(|value| value.len() >= limits::DISK_LARGE_VALUE)
-        };
-        if writes.values().any(is_large) {
-            self.folder.takes_files().map_err(|e| format!("a file cannot be made: {e}"))?;
+    /// Bytes that are free, of a file system that can be written.
+    fn free_bytes(&self) -> Result<u64, DiskError> {
+        let dir = self.dir().display();
+        // What is open can be written though its folder is out of reach, up to the segment's end.
+        let found = rustix::fs::statvfs(self.dir().join(LOG)).map_err(|e| {
+            DiskError(format!("{dir} is out of reach ({e}), so nothing is written: mend the disk"))
+        })?;
+        if found.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY) {
+            let e = std::io::Error::from(rustix::io::Errno::ROFS);
+            return Err(DiskError(format!("{dir} cannot be written ({e}): mend the disk")));
         }
-        let write = || {
-            let mut batch = sled::Batch::default();
-            for (key, value) in writes {
-                match value {
-                    Some(value) => batch.insert(key, value),
-                    None => batch.remove(key),
-                }
-            }
-            let applied = catch_unwind(AssertUnwindSafe(|| engine.db.apply_batch(batch)));
-            if !matches!(applied, Ok(Ok(()))) {
-                engine.is_stuck();
-            }
-            applied.map_err(|_| PANICKED)?.map_err(|e| e.to_string())?;
-            crash::point(crash::Step::Applied, "batch");
-            self.faults.check(Step::Flush)?;
-            engine.db.flush().map_err(|e| e.to_string())?;
-            crash::point(crash::Step::Written, "batch");
-            self.faults.check(Step::Sync)?;
-            let mut blobs = self.blobs.lock().unwrap_or_else(PoisonError::into_inner);
-            blobs.sync(self.dir()).map_err(|e| format!("syncing a large value: {e}"))?;
-            engine.data.sync_data().map_err(|e| format!("syncing: {e}"))?;
-            crash::point(crash::Step::Synced, "batch");
-            Ok(())
+        Ok(found.f_bavail.saturating_mul(found.f_frsize))
+    }
+
+    /// Appends a batch to the log, and then takes it into memory.
+    fn append(&self, point: Point, writes: Writes) -> Result<(), String> {
+        self.lock_log().append(point, &writes, &self.faults)?;
+        self.write_state().active.absorb(writes, point);
+        let noted = self.acknowledged.note(point.number);
+        noted.map_err(|error| format!("noting the last number: {error}"))
+    }
+
+    /// Does a piece of a checkpoint, if one is due or under way. Says when to call again.
+    fn checkpoint(&self) -> Result<Option<Duration>, Failure> {
+        let (is_due, is_under_way) = {
+            let state = self.read_state();
+            (state.active.bytes >= self.memory_bytes, !state.frozen.writes.is_empty())
         };
-        // The storage engine answers some errors with a panic.
-        catch_unwind(AssertUnwindSafe(write)).unwrap_or_else(|_| Err(PANICKED.into()))
+        if !is_under_way {
+            if !is_due {
+                return Ok(None);
+            }
+            self.freeze()?;
+        }
+        loop {
+            if !self.has_room() {
+                // Commits are refused: what is in memory waits, and the log has it.
+                let (through, most) = (self.read_state().checkpoint.number, 0);
+                let trimmed = self.lock_log().trim(through, most);
+                trimmed.map_err(|error| (Part::Log, format!("removing old segments: {error}")))?;
+                return Ok(Some(limits::DISK_MEND_MOST));
+            }
+            let done = self.checkpoint_piece()?;
+            if done {
+                return Ok(None);
+            }
+            if !self.memory_is_late() {
+                return Ok(Some(Duration::ZERO));
+            }
+        }
+    }
+
+    /// Whether a piece of a checkpoint finds room. The reserve is there for it, and not to its end:
+    /// the engine takes a full disk badly.
+    fn has_room(&self) -> bool {
+        self.free_bytes().is_ok_and(|free| free >= self.reserve_bytes / 2)
+    }
+
+    /// Begins a checkpoint, at a segment's end.
+    fn freeze(&self) -> Result<(), Failure> {
+        let point = self.read_state().active.point;
+        self.begin_segment()?;
+        let mut state = self.write_state();
+        let active = std::mem::take(&mut state.active);
+        state.active.point = point;
+        state.frozen = active;
+        *self.lock_progress() = None;
+        Ok(())
+    }
+
+    fn begin_segment(&self) -> Result<(), Failure> {
+        let mark = Mark { point: self.read_state().active.point, bulk: self.bulk.clone() };
+        let begun = self.lock_log().begin(&mark);
+        begun.map_err(|error| (Part::Log, format!("beginning a segment of the log: {error}")))
+    }
+
+    /// Writes the next piece. Says whether it was the last one.
+    fn checkpoint_piece(&self) -> Result<bool, Failure> {
+        let point = {
+            let state = self.read_state();
+            let Some(engine) = &state.engine else {
+                return Err((Part::Engine, being_opened().to_string()));
+            };
+            let mut progress = self.lock_progress();
+            let piece = Piece::of(&state.frozen.writes, progress.take());
+            let last = piece.last.clone();
+            let mark = Mark { point: state.frozen.point, bulk: self.bulk.clone() };
+            let written = self.writer.write(engine, piece, &mark);
+            written.map_err(|why| (Part::Engine, format!("writing the state: {why}")))?;
+            *progress = last;
+            if progress.is_some() {
+                return Ok(false);
+            }
+            state.frozen.point
+        };
+        {
+            let mut state = self.write_state();
+            state.frozen = Memory::default();
+            state.checkpoint = point;
+        }
+        // What is kept twice is the first to go where there is little room.
+        let room = usize::try_from(self.log_bytes).unwrap_or(usize::MAX);
+        let most = self.admit_bytes(room).map_or(0, |()| self.log_bytes);
+        let trimmed = self.lock_log().trim(point.number, most);
+        trimmed.map_err(|error| (Part::Log, format!("removing old segments: {error}")))?;
+        Ok(true)
+    }
+
+    /// Does all of a checkpoint that is under way, and another one of what is in memory.
+    pub(super) fn checkpoint_now(&self) -> Result<(), Failure> {
+        if !self.read_state().frozen.writes.is_empty() {
+            while !self.checkpoint_piece()? {}
+        }
+        if self.read_state().active.writes.is_empty() {
+            return Ok(());
+        }
+        self.freeze()?;
+        while !self.checkpoint_piece()? {}
+        Ok(())
+    }
+
+    /// Whether so much is in memory that commits must wait for the engine.
+    pub(super) fn memory_is_late(&self) -> bool {
+        self.read_state().active.bytes >= self.memory_bytes.saturating_mul(2)
+    }
+
+    /// Notes a failure.
+    fn fail(&self, part: Part, why: &str) -> DiskError {
+        let error = DiskError(format!(
+            "a write to {} failed ({why}), so nothing more is read or written until one succeeds again, which is tried every few seconds: mend the disk",
+            self.dir().display()
+        ));
+        tracing::error!(%error, "no more writes");
+        let mut backoff = Backoff::new(limits::DISK_MEND_FIRST, limits::DISK_MEND_MOST);
+        let again = Instant::now() + backoff.next_wait();
+        *self.lock_failed() = Some(Failed { error: error.clone(), part, backoff, again });
+        error
+    }
+
+    /// Tries whether what failed works again.
+    fn recover(&self, part: Part) -> Result<(), String> {
+        self.admit_bytes(0).map_err(|e| e.to_string())?;
+        if part == Part::Engine {
+            self.start_afresh()?;
+        }
+        // What the last segment holds of a commit that failed does not count any more.
+        self.begin_segment().map_err(|(_, why)| why)?;
+        self.faults.check(Step::Flush)?;
+        self.faults.check(Step::Sync)
     }
 
     /// Starts the engine again, from what is on the medium, and writes something to see whether
     /// that is possible.
-    fn start_afresh(&self) -> Result<(), DiskError> {
-        self.admit_bytes(0)?;
-        let mut engine = self.engine.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(failed) = engine.take() {
-            self.folder.abandon(failed)?;
+    fn start_afresh(&self) -> Result<(), String> {
+        let mut state = self.write_state();
+        if let Some(failed) = state.engine.take() {
+            self.folder.abandon(failed).map_err(|e| e.to_string())?;
         }
-        *self.blobs.lock().unwrap_or_else(PoisonError::into_inner) = Blobs::default();
-        let fresh = self.folder.open()?;
-        for value in [Some(vec![0; 4096]), None] {
-            let probe = Writes::from([(PROBE.to_vec(), value)]);
-            if let Err(why) = self.write_through(&fresh, probe) {
-                self.folder.abandon(fresh)?;
-                return Err(DiskError(why));
-            }
+        self.writer.forget();
+        let fresh = self.folder.open().map_err(|e| e.to_string())?;
+        if let Err(why) = self.probe(&fresh, &state) {
+            self.folder.abandon(fresh).map_err(|e| e.to_string())?;
+            return Err(why);
         }
-        *engine = Some(fresh);
+        state.engine = Some(fresh);
+        *self.lock_progress() = None;
         Ok(())
+    }
+
+    fn probe(&self, engine: &Engine, state: &State) -> Result<(), String> {
+        let noted = State::noted(engine).map_err(|e| e.to_string())?.unwrap_or_default().point;
+        if noted.number < state.checkpoint.number {
+            let (found, expected) = (noted.number, state.checkpoint.number);
+            return Err(format!(
+                "the state is that of commit {found}, and was that of commit {expected}: restart this node"
+            ));
+        }
+        self.writer.note(engine, PROBE, &[0; 4096])?;
+        self.writer.note(engine, PROBE, &[])
     }
 
     fn check_failed(&self) -> Result<(), DiskError> {
@@ -204,6 +355,22 @@ impl Store {
 
     fn lock_failed(&self) -> MutexGuard<'_, Option<Failed>> {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_progress(&self) -> MutexGuard<'_, Option<Vec<u8>>> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn read_state(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn write_state(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -215,8 +382,7 @@ impl Medium for Store {
     }
 
     fn view<'a>(&'a self, written: &'a Writes) -> View<'a> {
-        let engine = self.engine.read().unwrap_or_else(PoisonError::into_inner);
-        View { engine, written }
+        View { state: self.read_state(), written }
     }
 
     fn write(&self, writes: Writes) -> Result<(), DiskError> {
@@ -224,24 +390,10 @@ impl Medium for Store {
             // Refusals: what they saw was written, and synced, by the batch before.
             return Ok(());
         }
-        let size = |(key, value): (&Vec<u8>, &Option<Vec<u8>>)| {
-            key.len() + value.as_ref().map_or(0, Vec::len)
-        };
         Self::admit(self, writes.iter().map(size).sum())?;
         self.faults.check(Step::Apply).map_err(DiskError)?;
-        let engine = self.engine.read().unwrap_or_else(PoisonError::into_inner);
-        let engine = engine.as_ref().ok_or_else(being_opened)?;
-        self.write_through(engine, writes).map_err(|why| {
-            let error = DiskError(format!(
-                "a write to {} failed ({why}), so nothing more is read or written until one succeeds again, which is tried every few seconds: mend the disk",
-                self.dir().display()
-            ));
-            tracing::error!(%error, "no more writes");
-            let mut backoff = Backoff::new(limits::DISK_MEND_FIRST, limits::DISK_MEND_MOST);
-            let again = Instant::now() + backoff.next_wait();
-            *self.lock_failed() = Some(Failed { error: error.clone(), backoff, again });
-            error
-        })
+        let point = self.read_state().after(&self.bulk, &writes)?;
+        self.append(point, writes).map_err(|why| self.fail(Part::Log, &why))
     }
 
     fn took(&self, took: Duration) {
@@ -250,18 +402,27 @@ impl Medium for Store {
     }
 
     fn mend(&self) -> Option<Duration> {
-        let again = self.lock_failed().as_ref()?.again;
+        let failed = self.lock_failed().as_ref().map(|failed| (failed.again, failed.part));
+        let Some((again, part)) = failed else {
+            return match self.compact_step().unwrap_or_else(|| self.checkpoint()) {
+                Ok(again) => again,
+                Err((part, why)) => {
+                    self.fail(part, &why);
+                    Some(limits::DISK_MEND_FIRST)
+                }
+            };
+        };
         let left = again.saturating_duration_since(Instant::now());
         if !left.is_zero() {
             return Some(left);
         }
-        let mended = self.start_afresh();
+        let mended = self.recover(part);
         let mut failed = self.lock_failed();
         match (mended, &mut *failed) {
             (Ok(()), _) => {
                 *failed = None;
                 tracing::info!(folder = %self.dir().display(), "the disk is mended: writes go on");
-                None
+                Some(Duration::ZERO)
             }
             (Err(why), Some(failed)) => {
                 tracing::debug!(%why, "the disk is not mended yet");
@@ -270,6 +431,16 @@ impl Medium for Store {
                 Some(wait)
             }
             (Err(_), None) => None,
+        }
+    }
+
+    fn close(&self) {
+        if self.damage.is_some() || self.check_failed().is_err() || !self.has_room() {
+            return;
+        }
+        let ended = self.wait_for_compaction().and_then(|()| self.checkpoint_now());
+        if let Err((_, why)) = ended {
+            tracing::warn!(why, "no checkpoint at the end: the log has it all");
         }
     }
 }

@@ -5,7 +5,7 @@ use super::kept::{keep, life, write};
 use super::*;
 use crate::journal::backup::{Kept, NoBackup, NotRestored, restore_backup, write_backup};
 use crate::journal::keys;
-use crate::journal::verify::verify;
+use crate::journal::verify::{rebuild, verify};
 
 /// A journal with a bit of everything.
 fn filled(dir: &TempDir) -> (Disk, SledJournal) {
@@ -110,7 +110,8 @@ fn half_a_backup_and_a_changed_one_are_refused_and_leave_nothing() {
     for part in [0, 9, 20, bytes.len() / 2, bytes.len() - 33, bytes.len() - 1] {
         restore(&bytes[..part]);
     }
-    for at in [3, 40, bytes.len() / 3, bytes.len() - 50, bytes.len() - 1] {
+    let spread = (0..30).map(|n| n * bytes.len() / 30);
+    for at in spread.chain([3, 40, bytes.len() - 50, bytes.len() - 1]) {
         let mut changed = bytes.clone();
         changed[at] ^= 1;
         restore(&changed);
@@ -165,11 +166,58 @@ fn whatever_is_damaged_is_found_and_named() {
     let count = |disk: &Disk| disk.scan(keys::ALL_COUNTS, b"", 1).unwrap().remove(0).0;
     assert_found(&check_after(count, |_| None), &["body", "held", "counted 0"]);
     let place = |_: &Disk| keys::place(TENANT, Status::Running, task(1));
-    assert_found(&check_after(place, |_| None), &[&one, "missing from a list"]);
+    assert_found(
+        &check_after(place, |_| None),
+        &[&one, "missing from the list of tasks by status"],
+    );
     let stray = |_: &Disk| keys::place(TENANT, Status::Failed, task(1));
-    assert_found(&check_after(stray, |_| Some(Vec::new())), &[&one, "where it is not"]);
+    assert_found(
+        &check_after(stray, |_| Some(Vec::new())),
+        &[&one, "stale index entry in the list of tasks by status"],
+    );
+    let live = |_: &Disk| keys::live(TENANT, task(1));
+    assert_found(&check_after(live, |_| None), &[&one, "missing from", "have not ended"]);
+    let four = task(4).to_string();
+    let created = |_: &Disk| keys::created(TENANT, "k");
+    assert_found(&check_after(created, |_| None), &[&four, "missing from", "creation keys"]);
+    let other = |_| Some(task(1).as_bytes().to_vec());
+    assert_found(&check_after(created, other), &[&one, "stale index entry", "creation keys"]);
+    let unknown = |_: &Disk| keys::created(TENANT, "unknown");
+    assert_found(&check_after(unknown, other), &[&one, "stale index entry", "creation keys"]);
+    let asks = |_: &Disk| keys::asks(TENANT, task(1));
+    assert_found(&check_after(asks, |_| Some(Vec::new())), &[&one, "stale", "the inbox"]);
+    let due = |_: &Disk| keys::due(TENANT, 7, task(1));
+    assert_found(&check_after(due, |_| Some(Vec::new())), &[&one, "stale", "how long"]);
+    assert_found(&check_after(head, |_| None), &[&one, "head is missing", "event 1"]);
+    let beyond = |_: &Disk| keys::event(TENANT, task(1), EventNumber(61));
+    assert_found(&check_after(beyond, |_| Some(vec![1])), &[&one, "event 61", "60 is the last"]);
     let orphan = |_: &Disk| keys::count(TENANT, &[9; 32]);
     assert_found(&check_after(orphan, |_| Some(vec![0; 8])), &["no event holds it"]);
+}
+
+#[test]
+fn what_follows_from_other_records_is_made_anew() {
+    let dir = TempDir::new().unwrap();
+    let (disk, journal) = filled(&dir);
+    let asks = TaskHead { questions: 2, kept_ms: 9, ..head(Status::Completed) };
+    wait(journal.append(TENANT, task(6), vec![event(1)], asks)).unwrap();
+    let before = all(&disk);
+    assert_eq!(rebuild(&journal).unwrap(), 0, "nothing is wrong");
+    let is_derived = |key: &[u8]| keys::list(key).is_some() || keys::is_count(key);
+    let mut spoilt: Vec<_> = before
+        .iter()
+        .filter(|(key, _)| is_derived(key))
+        .map(|(key, _)| (key.clone(), None))
+        .collect();
+    let kinds: std::collections::BTreeSet<u8> = spoilt.iter().map(|(key, _)| key[0]).collect();
+    assert_eq!(kinds.len(), 6, "there is one of each kind: {kinds:?}");
+    spoilt.push((keys::live(TENANT, task(9)), Some(Vec::new())));
+    spoilt.push((keys::created(TENANT, "stray"), Some(task(1).as_bytes().to_vec())));
+    wait(disk.commit(spoilt)).unwrap();
+    assert_ne!(damaged(&journal), Vec::<String>::new());
+    assert!(rebuild(&journal).unwrap() > 0);
+    assert!(all(&disk) == before, "record by record");
+    assert_eq!(damaged(&journal), Vec::<String>::new());
 }
 
 #[test]

@@ -156,6 +156,7 @@ async fn a_journal_that_lost_its_last_write_is_not_used_until_a_person_says_so()
         let found = remit(&mesh, &["verify", "--data", text(&data)]);
         assert_eq!(found.status.code(), Some(1), "{found:?}");
         let found = said(&found);
+        assert!(found.contains("DAMAGED") && found.contains("1 tasks"), "it looked: {found}");
         assert!(found.contains("the last ones, are missing"), "{found}");
         assert!(found.contains("--accept-loss") && found.contains("remit restore"), "{found}");
     }

@@ -2,6 +2,12 @@
 
 use std::time::Duration;
 
+/// When an orchestrator that has started checks its whole journal: once its tasks are taken up.
+pub const CHECK_AFTER: Duration = Duration::from_secs(300);
+
+/// How often it does so again: reading a million events takes seconds.
+pub const CHECK_EVERY: Duration = Duration::from_secs(86_400);
+
 /// Pieces of output of calls in flight that wait for one follower. A slow one misses some; the
 /// outcome carries the whole.
 pub const OUTPUT_QUEUE: usize = 64;

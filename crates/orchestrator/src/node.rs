@@ -24,7 +24,7 @@ use crate::listener::Listener;
 use crate::pins::Pins;
 use crate::refs::Refs;
 use crate::registry::Registry;
-use crate::retention::keep_sweeping;
+use crate::retention::{keep_checking, keep_sweeping};
 use crate::site::Site;
 use crate::tasks::Tasks;
 use crate::tickets::Tickets;
@@ -78,6 +78,7 @@ pub async fn run(
         () = triggers => {}
         () = hooks => {}
         () = keep_sweeping(&site.tasks, config.retention) => {}
+        () = keep_checking(&site.tasks) => {}
     }
     // Nobody new comes in; what was acknowledged is on disk, what was begun is in the journal.
     site.tasks.shutdown().await;

@@ -1,4 +1,4 @@
-//! The broom: removes, now and then, what is kept no longer.
+//! What is done to the journal now and then: what is kept no longer is removed, all is checked.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use remit_core::Failure;
 use remit_vat::vat::offload;
 
 use crate::journal::recovery::prune_history;
+use crate::journal::verify::verify;
 use crate::journal::{Journal, JournalError, Retention};
 use crate::limits;
 use crate::owner::TaskKey;
@@ -20,6 +21,25 @@ pub async fn keep_sweeping(tasks: &Rc<Tasks>, keep: Retention) {
         }
         tokio::time::sleep(limits::SWEEP).await;
     }
+}
+
+/// Checks the whole journal, for ever, and logs what is damaged: what is seldom read would else be
+/// found too late for a backup.
+pub async fn keep_checking(tasks: &Rc<Tasks>) {
+    tokio::time::sleep(limits::CHECK_AFTER).await;
+    while let Some(journal) = tasks.services().journal.on_disk() {
+        match read(move || verify(&journal)).await {
+            Ok(report) if report.damaged.is_empty() => tracing::info!(?report.kept, "checked"),
+            Ok(report) => {
+                for damaged in report.damaged {
+                    tracing::error!(damaged, "the journal is damaged: restore it from a backup");
+                }
+            }
+            Err(error) => tracing::warn!(%error, "the journal was not checked to its end"),
+        }
+        tokio::time::sleep(limits::CHECK_EVERY).await;
+    }
+    std::future::pending::<()>().await;
 }
 
 /// Removes what `keep` keeps no longer as of now. Reading is done on another thread.

@@ -64,7 +64,9 @@ impl Verify {
     fn accept(&self, place: &Place) -> Result<(), Fault> {
         let journal = store::open(self.data.as_deref(), place, OnDamage::Accept)?;
         let corrected = rebuild(&journal).map_err(doing("the lists were not made anew"))?;
-        out::note(&format!("remit: what was lost is accepted; {corrected} entries were made anew"));
+        out::note(&format!(
+            "remit: what is left counts as all there is; {corrected} entries of lists were made anew"
+        ));
         Ok(())
     }
 }

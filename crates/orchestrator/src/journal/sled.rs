@@ -58,7 +58,7 @@ impl SledJournal {
     pub fn settings(cache_bytes: u64) -> Settings {
         Settings {
             bulk: keys::BULK,
-            advice: "Nothing of it is used until you restore it from a backup (`remit restore`) or accept the loss (`remit verify --accept-loss`); `remit verify` names what is missing",
+            advice: "Nothing of it is used until you restore it from a backup (`remit restore`) or accept the loss (`remit verify --accept-loss`); `remit verify` names the tasks and events that are known to be missing. Which tasks a missing commit was about is not known",
             ..Settings::new(cache_bytes)
         }
     }

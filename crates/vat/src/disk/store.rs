@@ -378,7 +378,9 @@ impl Medium for Store {
     type View<'a> = View<'a>;
 
     fn admit(&self) -> Result<(), DiskError> {
-        Self::admit(self, 0)
+        // What is damaged can be looked at: a batch that writes is refused where it writes.
+        self.check_failed()?;
+        self.admit_bytes(0)
     }
 
     fn view<'a>(&'a self, written: &'a Writes) -> View<'a> {
@@ -402,6 +404,9 @@ impl Medium for Store {
     }
 
     fn mend(&self) -> Option<Duration> {
+        if self.damage.is_some() {
+            return None;
+        }
         let failed = self.lock_failed().as_ref().map(|failed| (failed.again, failed.part));
         let Some((again, part)) = failed else {
             return match self.compact_step().unwrap_or_else(|| self.checkpoint()) {

@@ -137,6 +137,13 @@ fn damage_is_refused_shown_and_accepted() {
     let shown = open(OnDamage::ReadOnly);
     assert_eq!(shown.scan(b"", b"", 99).unwrap().len(), 8);
     assert!(shown.damage().unwrap().to_string().contains("9 to 9"));
+    let (send, seen) = std::sync::mpsc::channel();
+    let looked = shown.transact(0, move |view: &View<'_>| {
+        send.send(view.get(b"8")?).map_err(|_| DiskError("gone".into()))?;
+        Ok(Ok::<_, ()>(Vec::new()))
+    });
+    wait(looked).unwrap().unwrap();
+    assert_eq!(seen.recv().unwrap(), Some(b"x".to_vec()), "it can be looked at");
     let refused = wait(shown.commit(vec![put("a", "1")])).unwrap_err();
     assert_eq!(Some(&refused), shown.damage());
     drop(shown);

@@ -43,7 +43,7 @@ export default async function (remit, input) {
 async function outline(remit, path: string): Promise<Heading[]> {
   try {
     const text = await remit.files.read(path);
-    return typeof text === "string" ? headings(text) : [];
+    return text.includes("\ufffd") ? [] : headings(text);
   } catch (error) {
     if (error.code === "not-found") return [];
     throw error;

@@ -27,6 +27,6 @@ export default async function (remit, input) {
 }
 
 /** Bytes that are no text have no words. */
-function words(content: unknown): number {
-  return typeof content === "string" ? (content.match(/\S+/g) ?? []).length : 0;
+function words(content: string): number {
+  return content.includes("\ufffd") ? 0 : (content.match(/\S+/g) ?? []).length;
 }

@@ -3,13 +3,13 @@
 use std::rc::Rc;
 
 use remit_core::event::Level;
-use remit_core::{Code, Failure, Outcome, Value};
+use remit_core::{Code, Failure, Outcome, Value, limits};
 use remit_vat::limits::PIPELINE_DEPTH;
 use rquickjs::context::EvalOptions;
 use rquickjs::{Array, Ctx, Exception, Function, IntoJs as _, Object, Persistent};
 
 use super::engine::{Ask, Call, Completion, OURS, PRELUDE, Shared};
-use super::text::Text;
+use super::text::{Text, shortened};
 use super::{values, web};
 
 /// Puts the prelude into the realm.
@@ -175,6 +175,8 @@ fn log(shared: &Shared, level: u8, text: String) {
         2 => Level::Warn,
         _ => Level::Error,
     };
+    // A line that its owner does not take would be missing, and those after it with it.
+    let text = shortened(text, limits::MAX_LINE_BYTES);
     shared.asks.borrow_mut().push(Ask::Log { line: shared.lines.get(), level, text });
 }
 
@@ -232,7 +234,9 @@ pub(super) fn describe<'js>(
 fn failure(code: &str, message: &str, stack: &str) -> Failure {
     let out_of_memory = message.contains("out of memory");
     let code = if out_of_memory { Code::Limit } else { Code::parse(code).unwrap_or(Code::Failed) };
-    Failure::new(code, message).with_detail(own_frames(stack))
+    // One that is too large to be sent would be no end at all.
+    let short = |text: String| shortened(text, limits::MAX_FAILURE_BYTES);
+    Failure::new(code, short(message.to_owned())).with_detail(short(own_frames(stack)))
 }
 
 /// Whether a name stands in a line as a word.

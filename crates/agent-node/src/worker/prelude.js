@@ -308,7 +308,11 @@
     return lines;
   };
 
+  // What an error says may be anything: its parts are properties that a script defines.
   const describe = (error) => {
+    try { return described(error); } catch { return ["failed", "the script threw an error that cannot be shown", ""]; }
+  };
+  const described = (error) => {
     if (error instanceof NativeError) {
       const stack = text(error.stack ?? "");
       const name = blamed(error);

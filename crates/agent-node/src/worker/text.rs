@@ -35,6 +35,16 @@ impl<'js> FromAtom<'js> for Text {
     }
 }
 
+/// The beginning of a text that is longer than its reader takes, with a word on how long it is.
+pub(super) fn shortened(text: String, most: usize) -> String {
+    if text.len() <= most {
+        return text;
+    }
+    let rest = format!("… ({} bytes in all)", text.len());
+    let kept = text.floor_char_boundary(most.saturating_sub(rest.len()));
+    format!("{}{rest}", &text[..kept])
+}
+
 /// The engine writes half of a surrogate pair as three bytes, which are no UTF-8.
 fn well_formed(mut bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());

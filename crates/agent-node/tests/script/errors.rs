@@ -64,6 +64,38 @@ async fn causes_and_parts_of_an_error_are_kept() {
 }
 
 #[tokio::test]
+async fn an_error_that_cannot_be_shown_still_ends_the_task() {
+    for odd in [
+        "Object.defineProperty(new Error('a'), 'stack', { get() { throw 1; } })",
+        "Object.assign(new Error('a'), { name: Symbol('x') })",
+        "new Proxy(new Error('a'), { get() { throw 1; } })",
+        "{ get a() { throw 1; } }",
+    ] {
+        let run = run(&[("main.js", &format!("export default () => {{ throw {odd} }}"))]).await;
+        assert!(failure(&run).message.contains("cannot be shown"), "{odd}: {}", failure(&run));
+    }
+}
+
+#[tokio::test]
+async fn what_is_too_long_to_be_sent_is_cut_with_a_word() {
+    let script = "export default async (remit) => {
+        console.log('ä'.repeat(50_000));
+        console.log('next');
+        throw new RangeError('ö'.repeat(50_000), { cause: 'x'.repeat(50_000) });
+      }";
+    let run = run(&[("main.ts", script)]).await;
+    let message = &failure(&run).message;
+    assert!(
+        message.starts_with("RangeError: öö") && message.len() <= 16 << 10,
+        "{}",
+        message.len()
+    );
+    assert!(message.ends_with("… (150025 bytes in all)"), "{}", &message[message.len() - 28..]);
+    assert!(run.lines[0].ends_with("ä… (100000 bytes in all)") && run.lines[0].len() < 17_000);
+    assert_eq!(run.lines[1], "2 Info next");
+}
+
+#[tokio::test]
 async fn what_is_absent_says_what_to_use() {
     for (call, instead) in [
         ("fetch('https://example.org')", "http"),

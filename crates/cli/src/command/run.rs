@@ -18,6 +18,7 @@ use crate::limits;
 use crate::look::Look;
 use crate::mesh::{Mesh, Place};
 use crate::show::out;
+use crate::show::text::short;
 
 /// Run a script as a task, with the grants it is given and nothing else
 ///
@@ -168,7 +169,8 @@ impl Program {
 fn input(text: &str) -> Result<Value, Fault> {
     value_from_json_text(text).map_err(|error| {
         Fault::Usage(format!(
-            "--input {text}: {error}. Write JSON, for example --input '{{\"max\": 3}}' or --input '\"text\"'"
+            "--input {}: {error}. Write JSON, for example --input '{{\"max\": 3}}' or --input '\"text\"'",
+            short(text, limits::SHOWN)
         ))
     })
 }

@@ -156,3 +156,22 @@ fn value(body: serde_json::Value, depth: usize) -> Option<Value> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_numbers_and_the_text_of_a_body_are_what_was_posted() {
+        let body =
+            r#"{"id":1234567890123456789,"top":18446744073709551615,"x":0.1,"half":"\ud83d"}"#;
+        let read = value(json::parse(body).unwrap(), MAX_DEPTH).unwrap();
+        assert_eq!(read.field("id"), Some(&Value::Integer(1_234_567_890_123_456_789)));
+        assert_eq!(read.field("top"), Some(&Value::Unsigned(u64::MAX)));
+        assert_eq!(read.field("x"), Some(&Value::Float(0.1)));
+        assert_eq!(read.field("half"), Some(&Value::Text("\u{fffd}".into())));
+        let deep = format!("{}{}", "[".repeat(MAX_DEPTH), "]".repeat(MAX_DEPTH));
+        assert!(value(json::parse(&deep).unwrap(), MAX_DEPTH).is_some());
+        assert!(value(json::parse(&format!("[{deep}]")).unwrap(), MAX_DEPTH).is_none());
+    }
+}

@@ -157,9 +157,7 @@ const fn ends(fact: &Fact) -> bool {
 fn say(fact: Fact) -> Result<(), Fault> {
     match fact {
         Fact::TaskCompleted(value) => {
-            let json = serde_json::to_string_pretty(&value_to_json(&value))
-                .map_err(crate::fault::doing("the result cannot be printed"))?;
-            out::line(&json)
+            out::json_lines(&value_to_json(&value))
         }
         Fact::TaskFailed(failure) => Err(Fault::Task(failure)),
         Fact::TaskCancelled(reason) => {

@@ -135,6 +135,22 @@ fn the_core_is_pure() {
 }
 
 #[test]
+fn a_command_prints_through_one_door() {
+    let elsewhere: Vec<_> = rust_files()
+        .into_iter()
+        .filter(|f| f.path.starts_with("crates/cli/src/") && f.path != "crates/cli/src/show/out.rs")
+        .collect();
+    let writers = ["println!", "print!", "eprintln!", "eprint!", "dbg!", "stdout().lock", "stderr().lock"];
+    check_words(
+        elsewhere.iter(),
+        &writers,
+        "show/out.rs spells out what a terminal would obey or hide: print through it.",
+    );
+    let json = ["out::line(&json", "out::line(&serde_json", "out::line(&value_to_json"];
+    check_words(elsewhere.iter(), &json, "out::json leaves characters to the escapes of JSON.");
+}
+
+#[test]
 fn capnp_stops_at_the_rim() {
     let inside = |file: &&File| {
         file.path.starts_with("schema/")

@@ -5,7 +5,7 @@ use remit_client::{value_from_json_text, value_to_json};
 
 use super::task::restored;
 use crate::embedded::Parts;
-use crate::fault::{Fault, doing};
+use crate::fault::Fault;
 use crate::mesh::{Mesh, Place};
 use crate::show::out;
 
@@ -43,7 +43,6 @@ impl Call {
         };
         let called = called.await;
         mesh.leave().await;
-        let json = serde_json::to_string_pretty(&value_to_json(&called?));
-        out::line(&json.map_err(doing("what was returned cannot be shown"))?)
+        out::json_lines(&value_to_json(&called?))
     }
 }

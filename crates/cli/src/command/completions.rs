@@ -18,6 +18,6 @@ impl Completions {
     pub(super) fn execute(self) -> Result<(), Fault> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut Line::command(), "remit", &mut script);
-        out::line(String::from_utf8_lossy(&script).trim_end())
+        out::raw(String::from_utf8_lossy(&script).trim_end())
     }
 }

@@ -24,7 +24,7 @@ impl Inbox {
         mesh.leave().await;
         let all = all?;
         if self.json {
-            return all.iter().try_for_each(|one| out::line(&question::json(one).to_string()));
+            return all.iter().try_for_each(|one| out::json(&question::json(one)));
         }
         if all.is_empty() {
             out::note("remit: nothing waits for a person");

@@ -66,7 +66,7 @@ impl Log {
         match (event.number.0 > self.from, self.json) {
             (false, _) => Ok(()),
             (true, false) => out::line(&line),
-            (true, true) => out::line(&json::event(event).to_string()),
+            (true, true) => out::json(&json::event(event)),
         }
     }
 }

@@ -25,6 +25,10 @@ pub(crate) enum Paint {
 }
 
 impl Paint {
+    /// All that [`Paint::ink`] puts around a text.
+    pub(crate) const STYLES: [&str; 6] =
+        ["\x1b[2m", "\x1b[32m", "\x1b[33m", "\x1b[31m", "\x1b[36m", "\x1b[0m"];
+
     /// `text` in the colour of `ink`.
     pub(crate) fn ink(self, ink: Ink, text: &str) -> String {
         if self == Self::Plain || text.is_empty() {
@@ -49,5 +53,10 @@ mod tests {
     fn colour_only_where_it_is_wanted() {
         assert_eq!(Paint::Plain.ink(Ink::Bad, "no"), "no");
         assert_eq!(Paint::Colour.ink(Ink::Bad, "no"), "\x1b[31mno\x1b[0m");
+        for ink in [Ink::Dim, Ink::Good, Ink::Odd, Ink::Bad, Ink::Name] {
+            let inked = Paint::Colour.ink(ink, " ");
+            let (before, after) = inked.split_once(' ').unwrap();
+            assert!(Paint::STYLES.contains(&before) && Paint::STYLES.contains(&after), "{ink:?}");
+        }
     }
 }

@@ -7,7 +7,7 @@ use remit_client::{Event, Question};
 
 use super::event::Lines;
 use super::paint::Paint;
-use super::text::{harmless, short};
+use super::text::harmless;
 use super::{out, question};
 
 /// Shows events on standard error as they come, so that standard output is the result alone.
@@ -39,7 +39,7 @@ impl Screen {
     /// Shows a piece of output of a call in flight.
     pub(crate) fn output(&self, text: &str) {
         for line in text.lines() {
-            self.print(&format!("          | {}", harmless(line)));
+            self.print(&format!("          | {}", harmless(&line.replace('\t', "    "))));
         }
     }
 
@@ -72,7 +72,8 @@ impl Screen {
             return;
         }
         let more = if waiting > 1 { format!(" and {} more", waiting - 1) } else { String::new() };
-        let message = format!("{}{more}", short(newest, 60));
+        let newest: String = newest.chars().take(60).collect();
+        let message = format!("{}{more}", harmless(&newest));
         self.spinner.get_or_insert_with(spinner).set_message(message);
     }
 }

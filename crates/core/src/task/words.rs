@@ -53,7 +53,7 @@ fn args(args: &Value) -> String {
         args => write(args, &mut text),
     }
     if text.chars().count() > SHOWN {
-        text = text.chars().take(SHOWN).chain(['…']).collect();
+        text = text.chars().take(SHOWN).collect::<String>() + "… (cut here)";
     }
     text
 }

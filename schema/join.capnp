@@ -9,6 +9,9 @@ struct JoinRequest {
   # From the invite. It works once.
   signingRequest @1 :Data;
   # PKCS #10, DER. Its subject and names are ignored: the invite says who this will be.
+  role @2 :Text;
+  # As what the joiner will connect: client, agent-node or tool-node. An invite for another role is
+  # refused and stays good.
 }
 
 struct JoinReply {

@@ -16,18 +16,28 @@ using Triggers = import "trigger.capnp".Triggers;
 using OnUnknown = import "event.capnp".OnUnknown;
 using RefSpec = import "reference.capnp".RefSpec;
 using RefInfo = import "reference.capnp".RefInfo;
+using Keeper = import "keeper.capnp".Keeper;
+using MemberInfo = import "member.capnp".MemberInfo;
+using InviteInfo = import "member.capnp".InviteInfo;
+using Expelled = import "member.capnp".Expelled;
 
 interface Mesh extends(Peer, Credentials) {
-  # The bootstrap object of a client's connection.
+  # The bootstrap object of a client's connection. It is built from the facets that its client was
+  # given when it was invited, and refuses every method that takes another facet: the comment of a
+  # method begins with its facet in brackets. A method without one is for every member. [tasks]: any
+  # of `own`, `view`, `steer` and `decide`; what is answered is about the tasks that the client may
+  # see by them. When facets are taken from a client its connections end, and with them all that it
+  # held over them.
 
   createTask @0 (spec :TaskSpec) -> (id :Text, task :Task);
-  # Durable when answered. A `key` seen before gives the task that it made.
+  # [create] Durable when answered. A `key` that the client gave before gives the task that it made.
 
   task @1 (id :Text) -> (task :Task);
-  # A task of the client's tenant by the name that people copy and paste.
+  # [tasks] A task of the client's tenant by the name that people copy and paste. Without `steer` or
+  # `decide`, the task of another client is only to be looked at.
 
   tasks @2 (status :Text, after :Text, limit :UInt32) -> (tasks :List(TaskInfo));
-  # Newest first; `status` empty: all; `after`: the id of the last one already seen.
+  # [tasks] Newest first; `status` empty: all; `after`: the id of the last one already seen.
 
   tools @3 () -> (tools :List(ToolInfo));
   # Every registered tool, one entry for each version and node that serves it. Idempotent.
@@ -35,48 +45,52 @@ interface Mesh extends(Peer, Credentials) {
   nodes @4 () -> (nodes :List(NodeInfo));
   # Every node that has registered, those that are away included. Idempotent.
 
-  invite @5 (role :Text, name :Text, ttlMs :UInt64) -> (line :Text);
-  # One line that lets its holder join once, as this role and name.
+  invite @5 (role :Text, name :Text, ttlMs :UInt64, may :List(Text), again :Bool) -> (line :Text);
+  # [members] One line that lets its holder join once, as this role and name, with these facets; none
+  # for a node, `create` and `own` for a client if none are given. The caller must have them all, and
+  # `nodes` to invite a node. A name that a member holds or held is refused, unless `again`: then who
+  # joins takes its place, and certificates from before are void.
 
   health @6 () -> (health :Health);
   # How the orchestrator is. Idempotent.
 
   drain @7 (node :Text, timeoutMs :UInt64) -> (drained :Drained);
-  # Gives the node of this name nothing new. Answers when it does nothing any more or the time is
+  # [nodes] Gives the node of this name nothing new. Answers when it does nothing any more or the time is
   # over; attempts that are then still on it are moved. Holds until `undrain`, or until the node
   # registers again.
 
   undrain @8 (node :Text) -> ();
-  # The node is given work again. Idempotent.
+  # [nodes] The node is given work again. Idempotent.
 
   acceptTool @9 (node :Text, hash :Data) -> ();
-  # The tool of that node whose manifest has this SHA-256 is accepted as it is. Durable when
+  # [nodes] The tool of that node whose manifest has this SHA-256 is accepted as it is. Durable when
   # answered. Old grants of it go on with what is there unchanged. Idempotent.
 
   triggers @10 () -> (triggers :Triggers);
-  # What creates tasks or sends input by itself. Idempotent.
+  # [create] What creates tasks or sends input by itself: the client's own, and those of others that
+  # it may see. Idempotent.
 
   keeper @11 () -> (keeper :Keeper);
-  # A hold on all that is kept here. Refused to clients of another tenant than the orchestrator's.
+  # [backup] A hold on all that is kept here. Refused to clients of another tenant than the orchestrator's.
 
   inbox @12 (after :Text, limit :UInt32) -> (items :List(InboxItem), more :Text);
-  # What waits for a person, over all tasks of the client's tenant, the newest task first. `more`:
+  # [tasks] What waits for a person, over all tasks of the client's tenant, the newest task first. `more`:
   # what to give as `after` for the rest; empty: that was all. Idempotent.
 
   audit @13 (filter :AuditFilter, cursor :Text, limit :UInt32)
       -> (records :List(AuditRecord), cursor :Text);
-  # A page of what was done with authority. Idempotent. `cursor`: empty at first, then that of the
+  # [audit] A page of what was done with authority. Idempotent. `cursor`: empty at first, then that of the
   # last answer; empty in the answer: there is no more. A page may be empty and not the last one.
 
   verifyAudit @14 (cursor :Text) -> (checked :UInt64, broken :List(Text), cursor :Text);
-  # Checks some of the hash chains: how many records and events are what was written, and where one
+  # [audit] Checks some of the hash chains: how many records and events are what was written, and where one
   # is not. The cursor as in `audit`. Idempotent.
 
   holders @15 (which :Selection) -> (held :List(Holding));
-  # Every grant in force that is meant, over all tasks. Idempotent.
+  # [tasks] Every grant in force that is meant, over all tasks. Idempotent.
 
   revokeAll @16 (which :Selection, reason :Text) -> (revoked :List(Holding));
-  # Takes back every grant that is meant, with all that was narrowed from it. Something must be
+  # [tasks] Takes back every grant that is meant in tasks that the client may steer, with all that was narrowed from it. Something must be
   # given. Durable when answered; calls in flight are cancelled.
 
   restore @17 (ref :Data) -> (task :Task, object :Object, info :RefInfo);
@@ -85,11 +99,31 @@ interface Mesh extends(Peer, Credentials) {
   # appended go on where they were.
 
   refs @18 () -> (refs :List(RefInfo));
-  # What was saved in the caller's tenant, oldest first. Idempotent.
+  # What the caller saved or may restore, and what was saved of tasks that it may see, oldest first. Idempotent.
 
   revokeRef @19 (id :Text, reason :Text) -> ();
   # The sturdy reference of this id restores nothing any more, and what was obtained with it, or
-  # saved through it, is cut. Durable when answered. Idempotent.
+  # saved through it, is cut. For who saved it, its owner, and who may steer the task. Durable when
+  # answered. Idempotent.
+
+  members @20 () -> (members :List(MemberInfo));
+  # [members] Every member, those that were expelled included, by role and name. Idempotent.
+
+  expel @21 (identity :Text, reason :Text, cancelTasks :Bool) -> (expelled :Expelled);
+  # [members] The member is one no more: its connections end, its certificates are void, references
+  # that it may restore or has saved and grants that it holds are revoked, and invites for it or by
+  # it withdrawn. `cancelTasks`: tasks that it created are cancelled, which else go on. The caller
+  # must have all that the member may do, and `nodes` for a node. Durable when answered. Idempotent.
+
+  authorize @22 (identity :Text, may :List(Text)) -> ();
+  # [members] From now on the client may do this and nothing else. The caller must have all facets
+  # that it has and is to have. Durable when answered. Idempotent.
+
+  invites @23 () -> (invites :List(InviteInfo));
+  # [members] Every invite that waits to be used. Idempotent.
+
+  withdraw @24 (identity :Text) -> ();
+  # [members] The invite for this identity is good no more. Durable when answered.
 }
 
 struct AuditFilter {
@@ -121,39 +155,6 @@ struct Holding {
   task @0 :Text;
   name @1 :Text;
   grant @2 :GrantInfo;
-}
-
-interface Keeper {
-  # The journal as a whole, with all that is kept beside it. Dropping this changes nothing.
-
-  backup @0 (sink :BackupSink) -> (kept :Kept);
-  # Sends a cut through everything at one moment; work goes on meanwhile, but nothing is removed.
-  # Answers when the last piece was taken. Dropping the promise ends it.
-
-  verify @1 () -> (kept :Kept, damaged :List(Text));
-  # Reads everything as of one moment and says what is damaged. Takes as long as reading takes.
-
-  compact @2 () -> (before :UInt64, after :UInt64);
-  # Gives the space of removed records back to the file system; work goes on meanwhile. Answers with
-  # the bytes of the store's files before and after. Idempotent.
-}
-
-interface BackupSink {
-  # Where the pieces of a backup go, in order. The next is sent when the last was answered.
-
-  take @0 (piece :Data) -> ();
-  # One piece, of at most 1 MiB, which follows the one before: not idempotent. Answered when it is
-  # kept; a failure or a disconnect ends the backup, and what was taken is no backup.
-}
-
-struct Kept {
-  # How much was read.
-
-  tasks @0 :UInt64;
-  events @1 :UInt64;
-  bodies @2 :UInt64;
-  # Large contents that are stored once, apart from the events that hold them.
-  snapshots @3 :UInt64;
 }
 
 struct Drained {

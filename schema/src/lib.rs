@@ -21,6 +21,8 @@ generated!(
     event_capnp,
     event_direct_capnp,
     join_capnp,
+    keeper_capnp,
+    member_capnp,
     mesh_capnp,
     object_capnp,
     peer_capnp,

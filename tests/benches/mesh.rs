@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use remit_client::{Client, GrantSpec, TaskSpec, Value};
+use remit_client::{Client, GrantSpec, Role, TaskSpec, Value};
 use remit_schema::peer_capnp::peer;
 use remit_tests::figures::{commit, is_quick, ratio, report, resident, shown, time_of};
 use remit_tests::mesh::{Mesh, now_ms};
@@ -40,7 +40,7 @@ fn echo(mesh: &Mesh, count: usize) -> Duration {
     let (dir, address) = (mesh.dir().join("client"), mesh.address().to_owned());
     let thread = std::thread::spawn(move || {
         Vat::run(async move {
-            let member = Member::open(&dir, &address, None).await.unwrap();
+            let member = Member::open(&dir, &address, None, Role::Client).await.unwrap();
             let (peer, connection) = member.connect::<peer::Client>().await.unwrap();
             let mut times = Vec::with_capacity(count);
             for _ in 0..count {

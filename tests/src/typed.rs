@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
 
-use remit_client::Role;
+use remit_client::{Facets, Invite, Role};
 
 use crate::binary;
 use crate::mesh::Mesh;
@@ -17,15 +16,21 @@ pub struct Typed {
 }
 
 impl Typed {
-    /// Someone called `typist`.
+    /// Someone called `typist`, who may do everything.
     pub async fn new(mesh: &Mesh) -> Self {
-        Self::named(mesh, "typist").await
+        Self::with(mesh, "typist", Facets::ALL).await
     }
 
-    /// Someone of this name.
+    /// Someone of this name, invited without more.
     pub async fn named(mesh: &Mesh, name: &str) -> Self {
+        Self::with(mesh, name, Facets::MEMBER).await
+    }
+
+    /// Someone of this name, who may do this.
+    pub async fn with(mesh: &Mesh, name: &str, may: Facets) -> Self {
         let home = mesh.dir().join(format!("home-{name}"));
-        let line = mesh.client.invite(Role::Client, name, Duration::from_secs(60)).await.unwrap();
+        let invite = Invite { may, ..Invite::new(Role::Client, name) };
+        let line = mesh.client.invite_as(&invite).await.unwrap();
         let typed = Self { home, address: mesh.address().to_owned(), name: name.to_owned() };
         let joined = typed.command(&["join", &line]).output().unwrap();
         assert!(joined.status.success(), "{joined:?}");

@@ -213,10 +213,6 @@ fn files(dir: &Path) -> impl Iterator<Item = PathBuf> + use<> {
 async fn hand_out(mesh: &Mesh, task: &TaskHandle, secrets: &mut Secrets) {
     let invite = mesh.client.invite(Role::Client, "later", Duration::from_secs(600)).await.unwrap();
     secrets.add("an invite", secret_part(&invite));
-    for role in ["client", "agent-node", "tool-node"] {
-        let line = std::fs::read_to_string(mesh.dir().join(format!("invites/{role}.invite")));
-        secrets.add("a bootstrap invite", secret_part(line.unwrap().trim()));
-    }
     let does = Does::Create(Box::new(TaskSpec::script("hooked", "export default () => 1")));
     let (name, missed) = ("hook".to_owned(), Missed::Skip);
     let hook = Trigger { name, when: When::Webhook, missed, does };

@@ -17,9 +17,11 @@ mod fork;
 mod give;
 mod grants;
 mod inbox;
-mod invite;
+pub(crate) mod invite;
+mod invites;
 mod join;
 mod log;
+mod members;
 mod nodes;
 mod orchestrator;
 mod pause;
@@ -99,7 +101,10 @@ enum Command {
     Save(save::Save),
     Refs(refs::Refs),
     Call(call::Call),
+    Members(members::Members),
+    Expel(members::Expel),
     Invite(invite::Invite),
+    Invites(invites::Invites),
     Join(join::Join),
     Doctor(doctor::Doctor),
     Backup(backup::Backup),
@@ -155,7 +160,10 @@ impl Line {
             Command::Save(command) => wait(command.execute(&place)),
             Command::Refs(command) => wait(command.execute(&place, look)),
             Command::Call(command) => wait(command.execute(&place)),
+            Command::Members(command) => wait(command.execute(&place, look)),
+            Command::Expel(command) => wait(command.execute(&place)),
             Command::Invite(command) => wait(command.execute(&place)),
+            Command::Invites(command) => wait(command.execute(&place, look)),
             Command::Join(command) => wait(command.execute(&place)),
             Command::Doctor(command) => wait(command.execute(&place, look)),
             Command::Backup(command) => wait(command.execute(&place)),

@@ -7,7 +7,12 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use remit_client::{Client, Credential};
+use remit_client::{Client, Credential, Facets, Role};
+use remit_orchestrator::config::Config;
+use remit_orchestrator::node::invite_at_rest;
+use remit_orchestrator::site::NewInvite;
+use remit_vat::join::Invite;
+use remit_vat::membership::Member;
 
 use self::node::Node;
 use crate::fault::{Fault, doing};
@@ -32,6 +37,9 @@ pub(crate) struct Embedded {
     _claim: File,
 }
 
+/// The name of every member of a mesh on one machine.
+const NAME: &str = "local";
+
 /// The one node that is told what to serve.
 const TOOL_NODE: &str = "tool-node";
 
@@ -45,11 +53,13 @@ impl Embedded {
         claim: File,
         parts: Parts,
     ) -> Result<(Self, Client), Fault> {
+        let invite = own_invite(home).await?;
         let (node, address) = orchestrator(home).await?;
-        let client = client(home, &address).await?;
+        let client = client(home, &address, invite).await?;
         let mut nodes = vec![node];
         if parts == Parts::All {
             for role in OTHERS {
+                admit(home, role, &client).await?;
                 nodes.push(other(home, role, &address).await?);
             }
         }
@@ -82,31 +92,68 @@ impl Embedded {
 }
 
 async fn orchestrator(home: &Home) -> Result<(Node, String), Fault> {
-    let (data, invites) = (home.node("orchestrator"), home.invites());
+    let data = home.node("orchestrator");
     let last = home.seen().map(|seen| seen.address);
     let port_is_free = |address: &String| std::net::TcpListener::bind(address).is_ok();
     let listen = last.filter(port_is_free).unwrap_or_else(|| "127.0.0.1:0".to_owned());
-    let mut args: Vec<&OsStr> =
-        vec!["--data".as_ref(), data.as_os_str(), "--listen".as_ref(), listen.as_ref()];
-    let members = [home.client(), identity(home, "agent-node"), identity(home, "tool-node")];
-    if !members.iter().all(|folder| is_good(folder)) {
-        args.extend::<[&OsStr; 2]>(["--bootstrap-dir".as_ref(), invites.as_os_str()]);
-    }
+    let args: [&OsStr; 4] =
+        ["--data".as_ref(), data.as_os_str(), "--listen".as_ref(), listen.as_ref()];
     let (node, ready) = Node::start(home, "orchestrator", &args).await?;
     let address = ready.rsplit(' ').next().unwrap_or_default().to_owned();
     Ok((node, address))
 }
 
-async fn client(home: &Home, address: &str) -> Result<Client, Fault> {
+/// An invite by which whoever owns this folder administers its mesh, if there is no good credential
+/// for that. It is made before the orchestrator runs: who can write its folder needs no other leave.
+async fn own_invite(home: &Home) -> Result<Option<Invite>, Fault> {
+    if is_good(&home.client()) {
+        return Ok(None);
+    }
+    let config = Config { data: home.node("orchestrator"), ..Config::default() };
+    let wanted = NewInvite {
+        role: Role::Client,
+        name: NAME.to_owned(),
+        may: Facets::ALL,
+        again: true,
+        ttl: limits::OWN_INVITE,
+    };
+    let invite = invite_at_rest(&config, wanted).await;
+    invite.map(Some).map_err(|error| Fault::Failed(error.to_string()))
+}
+
+async fn client(home: &Home, address: &str, invite: Option<Invite>) -> Result<Client, Fault> {
     let folder = home.client();
-    member(home, "client", &folder).await?;
+    if let Some(invite) = invite {
+        // Where it listens was not known before.
+        let invite = Invite { address: address.to_owned(), ..invite };
+        Client::join(&invite.to_string(), &folder).await?;
+    }
     Ok(Client::connect(address, folder).await?)
+}
+
+/// Sees to it that the node of this role has a good credential.
+async fn admit(home: &Home, role: &str, client: &Client) -> Result<(), Fault> {
+    let folder = identity(home, role);
+    if is_good(&folder) {
+        return Ok(());
+    }
+    let role: Role = role.parse().map_err(doing("a node"))?;
+    let wanted = remit_client::Invite {
+        ttl: limits::OWN_INVITE,
+        // An earlier one of this folder may have been away for longer than its certificate was good.
+        again: true,
+        ..remit_client::Invite::new(role, NAME)
+    };
+    let line = client.invite_as(&wanted).await?;
+    let invite: Invite = line.parse().map_err(doing("the invite of a node"))?;
+    let member = Member::open(&folder, "", Some(&invite), role).await;
+    member.map(drop).map_err(|error| Fault::Failed(error.to_string()))
 }
 
 async fn other(home: &Home, role: &'static str, address: &str) -> Result<Node, Fault> {
     let data = home.node(role);
-    // Not by `--join`: every process of the machine can read the arguments of every other.
-    member(home, role, &identity(home, role)).await?;
+    // It has its credential already, and no `--join`: every process of the machine can read the
+    // arguments of every other.
     let mut args: Vec<&OsStr> =
         vec!["--data".as_ref(), data.as_os_str(), "--orchestrator".as_ref(), address.as_ref()];
     let tools = Path::new("remit.tools.toml");
@@ -118,22 +165,6 @@ async fn other(home: &Home, role: &'static str, address: &str) -> Result<Node, F
         }
     }
     Ok(Node::start(home, role, &args).await?.0)
-}
-
-/// Sees to it that there is a good credential for `role` in `folder`.
-async fn member(home: &Home, role: &str, folder: &Path) -> Result<(), Fault> {
-    if !is_good(folder) {
-        Client::join(&invite(home, role)?, folder).await?;
-    }
-    Ok(())
-}
-
-/// The invite that the orchestrator left for `role`.
-fn invite(home: &Home, role: &str) -> Result<String, Fault> {
-    let file = home.invites().join(format!("{role}.invite"));
-    let line = std::fs::read_to_string(&file)
-        .map_err(doing(format_args!("the invite {} cannot be read", file.display())))?;
-    Ok(line.trim().to_owned())
 }
 
 /// Where a node keeps its credential.

@@ -156,9 +156,7 @@ const fn ends(fact: &Fact) -> bool {
 
 fn say(fact: Fact) -> Result<(), Fault> {
     match fact {
-        Fact::TaskCompleted(value) => {
-            out::json_lines(&value_to_json(&value))
-        }
+        Fact::TaskCompleted(value) => out::json_lines(&value_to_json(&value)),
         Fact::TaskFailed(failure) => Err(Fault::Task(failure)),
         Fact::TaskCancelled(reason) => {
             Err(Fault::Failed(format!("the task was cancelled: {reason}")))

@@ -72,11 +72,6 @@ impl Home {
         self.dir.join(role)
     }
 
-    /// Where the embedded orchestrator leaves the first invites.
-    pub(crate) fn invites(&self) -> PathBuf {
-        self.dir.join("invites")
-    }
-
     /// The log of a node of the embedded mesh.
     pub(crate) fn log(&self, role: &str) -> PathBuf {
         self.dir.join("log").join(format!("{role}.log"))

@@ -18,6 +18,9 @@ pub(crate) const TOOLS: Duration = Duration::from_secs(20);
 /// How long one tool may take longer than others, which come from another node or were meant.
 pub(crate) const ONE_TOOL: Duration = Duration::from_secs(5);
 
+/// How long an invite lasts that this program makes for itself: it is used at once.
+pub(crate) const OWN_INVITE: Duration = Duration::from_secs(60);
+
 /// How often something that will be there soon is looked at again.
 pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(50);
 

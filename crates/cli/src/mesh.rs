@@ -2,9 +2,9 @@
 //! this process starts.
 
 use std::fs::File;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
-use remit_client::Client;
+use remit_client::{Client, Credential};
 
 use crate::embedded::{Embedded, Parts};
 use crate::fault::Fault;
@@ -58,6 +58,8 @@ impl Mesh {
             if let Some(claim) = place.home.claim()? {
                 return Self::start(&place.home, claim, parts).await;
             }
+            // Waiting mends no certificate.
+            check_own(&place.home)?;
             if began.elapsed() > limits::READY {
                 return Err(Fault::Failed(format!(
                     "another process runs the mesh of {}, and it does not answer: see the logs in \
@@ -129,6 +131,19 @@ impl Mesh {
         if let Some(embedded) = self.embedded {
             embedded.stop().await;
         }
+    }
+}
+
+/// Refuses a credential whose certificate has ended, with what to do.
+fn check_own(home: &Home) -> Result<(), Fault> {
+    let ended = |credential: &Credential| credential.not_after() <= SystemTime::now();
+    match Credential::load(&home.client()) {
+        Ok(Some(credential)) if ended(&credential) => Err(Fault::Failed(format!(
+            "the certificate of {} ended while the mesh of {} runs: end the process that runs it, and this one makes another",
+            credential.identity(),
+            home.dir().display()
+        ))),
+        _ => Ok(()),
     }
 }
 

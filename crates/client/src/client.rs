@@ -5,9 +5,11 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use remit_core::TaskId;
-use remit_vat::credential::Credential;
+use remit_core::grant::text::moment;
+use remit_core::{Role, TaskId};
+use remit_vat::credential::{Credential, check_writable};
 use remit_vat::join::{self, Invite};
 use remit_vat::vat::Vat;
 use tokio::sync::{mpsc, oneshot};
@@ -99,7 +101,8 @@ impl Client {
     }
 
     /// Joins a mesh by the line that `remit invite` printed, and keeps the credential in `folder`.
-    /// Gives the mesh's address, host:port. The line works once.
+    /// Gives the mesh's address, host:port. The line works once; one for a node, or for a folder
+    /// that cannot be written, is refused and stays good.
     ///
     /// ```no_run
     /// # async fn example(line: &str) -> Result<(), remit_client::Error> {
@@ -121,8 +124,12 @@ impl Client {
     pub async fn join(line: &str, folder: &Path) -> Result<String, Error> {
         let refused = |refused: remit_vat::tls::Refused| Error::Refused(refused.to_string());
         let invite: Invite = line.trim().parse().map_err(refused)?;
-        let credential = join::redeem(&invite, limits::CONNECT).await.map_err(refused)?;
-        credential.save(folder).map_err(|error| {
+        // First, so that the line is not spent for nothing.
+        check_writable(folder).map_err(|error| {
+            Error::Invalid(format!("the line was not used and stays good: {error}"))
+        })?;
+        let redeemed = join::redeem(&invite, Role::Client, limits::CONNECT).await;
+        redeemed.map_err(refused)?.save(folder).map_err(|error| {
             Error::Invalid(format!(
                 "the credential cannot be kept in {}: {error}",
                 folder.display()
@@ -228,9 +235,23 @@ impl Client {
     }
 }
 
+/// What a client whose certificate is over is told, before anybody is dialled.
+pub(crate) fn expired(credential: &Credential) -> String {
+    let who = credential.identity();
+    let ended = credential.not_after().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let ended = moment(u64::try_from(ended.as_millis()).unwrap_or(u64::MAX));
+    format!(
+        "the certificate of {who} ended {ended}: join again with a line from `remit invite --role client --name {} --again`, which an administrator types, or whoever keeps the orchestrator's folder, with `--data DIR`",
+        who.name()
+    )
+}
+
 fn load(folder: &Path) -> Result<Credential, Error> {
     let shown = folder.display();
     match Credential::load(folder) {
+        Ok(Some(credential)) if credential.not_after() <= SystemTime::now() => {
+            Err(Error::Refused(expired(&credential)))
+        }
         Ok(Some(credential)) => Ok(credential),
         Ok(None) => Err(Error::Refused(format!(
             "there is no credential in {shown}: join the mesh with `remit join LINE`"
@@ -238,5 +259,37 @@ fn load(folder: &Path) -> Result<Credential, Error> {
         Err(error) => Err(Error::Refused(format!(
             "the credential in {shown} cannot be read ({error}): join the mesh again with `remit join LINE`"
         ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use remit_core::Identity;
+    use remit_vat::authority::Authority;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn expired_certificate_is_told_before_anybody_is_dialled() {
+        let dir = tempfile::tempdir().unwrap();
+        let authority = Authority::load_or_create(&dir.path().join("authority"), "home").unwrap();
+        let ann = Identity::new("home", "default", Role::Client, "ann").unwrap();
+        authority.issue(&ann, Duration::ZERO).unwrap().save(dir.path()).unwrap();
+        let told = Client::connect("127.0.0.1:1", dir.path()).await.err().unwrap();
+        let Error::Refused(why) = told else { panic!("{told}") };
+        assert!(why.contains("client/ann ended") && why.contains("--name ann --again"), "{why}");
+    }
+
+    #[tokio::test]
+    async fn folder_that_cannot_be_written_burns_no_invite() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        std::fs::write(&file, "in the way").unwrap();
+        let secret = [3; 32];
+        let line = Invite { address: "127.0.0.1:1".into(), authority_hash: [7; 32], secret };
+        let told = Client::join(&line.to_string(), &file.join("in")).await.unwrap_err();
+        assert!(told.to_string().contains("was not used"), "{told}");
     }
 }

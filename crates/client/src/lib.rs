@@ -45,6 +45,7 @@ mod json;
 mod keeper;
 mod kept;
 mod limits;
+mod members;
 mod nodes;
 mod object;
 mod own;
@@ -64,6 +65,7 @@ pub use info::{
 };
 pub use json::{value_from_json, value_from_json_text, value_to_json};
 pub use keeper::{Compacted, Kept};
+pub use members::{Expelled, Invite, InviteInfo, MemberInfo};
 pub use object::ObjectHandle;
 pub use own::{Callback, OwnObject};
 pub use question::{Approval, Asks, Decision, InboxPage, Ledger, Question, Remember, Settlement};
@@ -72,8 +74,8 @@ pub use remit_core::event::{OnUnknown, SourceFile, TimeLimits};
 pub use remit_core::grant::{Budgets, Left};
 pub use remit_core::json::BadJson;
 pub use remit_core::{
-    CallNumber, Caveat, Code, Event, EventNumber, Fact, Failure, GrantId, InputId, Manifest, Role,
-    TaskId, Value, manifest,
+    CallNumber, Caveat, Code, Event, EventNumber, Facet, Facets, Fact, Failure, GrantId, InputId,
+    Manifest, Role, TaskId, Value, manifest,
 };
 pub use remit_vat::credential::Credential;
 pub use spec::{GrantRoot, GrantSpec, TaskSpec, Upgrade};

@@ -9,6 +9,9 @@ pub(crate) const CONNECT: Duration = Duration::from_secs(10);
 /// back within it.
 pub(crate) const CALL: Duration = Duration::from_secs(30);
 
+/// How long it may take to expel a member: all that it holds is revoked, task by task.
+pub(crate) const EXPEL: Duration = Duration::from_secs(300);
+
 /// The first and the longest wait between two attempts to connect again.
 pub(crate) const RECONNECT: (Duration, Duration) =
     (Duration::from_millis(100), Duration::from_secs(5));

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use remit_core::Role;
-
 use crate::client::Client;
 use crate::error::Error;
 use crate::info::{Drained, Health, NodeInfo, ToolInfo};
@@ -39,22 +37,6 @@ impl Client {
     /// As for any call: see [`Error`].
     pub async fn nodes(&self) -> Result<Vec<NodeInfo>, Error> {
         self.visit(async move |session| session.ask(Repeat::Harmless, mesh::nodes).await).await
-    }
-
-    /// A line by which its holder can join the mesh, once and within `ttl`, which is 1 second to 7
-    /// days. `name`: at most 63 lower-case letters, digits, `-`, `_` and `.`, a letter or a digit
-    /// first. See [`Client::join`].
-    ///
-    /// # Errors
-    /// [`Error::Failed`] with `invalid-argument` if the name or the time cannot be; [`Error::Unknown`] if the connection was lost
-    /// meanwhile: an invite that nobody has read does no harm, ask for another.
-    pub async fn invite(&self, role: Role, name: &str, ttl: Duration) -> Result<String, Error> {
-        let name = name.to_owned();
-        self.visit(async move |session| {
-            let name = &name;
-            session.ask(Repeat::Harmful, |m| mesh::invite(m, role, name, ttl)).await
-        })
-        .await
     }
 
     /// Gives the node of this name nothing new, until [`undrain`](Self::undrain) or until it

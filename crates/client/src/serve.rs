@@ -8,6 +8,7 @@ pub(crate) mod dial;
 mod fake;
 pub(crate) mod follow;
 pub(crate) mod keeper;
+pub(crate) mod members;
 pub(crate) mod mesh;
 pub(crate) mod object;
 pub(crate) mod questions;

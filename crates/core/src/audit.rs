@@ -83,11 +83,17 @@ pub enum Decision {
     Invited,
     /// Somebody joined it.
     Joined,
+    /// An invite was taken back before it was used.
+    Withdrawn,
+    /// What a member may do was changed.
+    Authorized,
+    /// A member was expelled.
+    Expelled,
 }
 
 impl Decision {
     /// Every decision.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 18] = [
         Self::Allowed,
         Self::Denied,
         Self::Granted,
@@ -103,6 +109,9 @@ impl Decision {
         Self::Repinned,
         Self::Invited,
         Self::Joined,
+        Self::Withdrawn,
+        Self::Authorized,
+        Self::Expelled,
     ];
 
     /// The name that stands in a record, for example `denied`.
@@ -123,6 +132,9 @@ impl Decision {
             Self::Repinned => "repinned",
             Self::Invited => "invited",
             Self::Joined => "joined",
+            Self::Withdrawn => "withdrawn",
+            Self::Authorized => "authorized",
+            Self::Expelled => "expelled",
         }
     }
 

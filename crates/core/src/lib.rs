@@ -6,6 +6,7 @@
 
 pub mod audit;
 pub mod event;
+pub mod facet;
 pub mod failure;
 pub mod grant;
 pub mod id;
@@ -23,6 +24,7 @@ pub mod value;
 mod property;
 
 pub use event::{Event, Fact};
+pub use facet::{Facet, Facets};
 pub use failure::{Code, Failure};
 pub use grant::Caveat;
 pub use id::{Attempt, CallNumber, EventNumber, GrantId, InputId, ObjectId, TaskId};

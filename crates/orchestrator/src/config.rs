@@ -20,8 +20,10 @@ pub struct Config {
     pub data: PathBuf,
     /// The name of the mesh. It is in every certificate and cannot be changed later.
     pub mesh: String,
-    /// How long a certificate is good, in seconds. It is renewed at half of that.
+    /// How long a certificate of a node is good, in seconds. It is renewed at half of that.
     pub certificate_seconds: u64,
+    /// The same of a client, which people may leave alone for weeks. It is renewed by using it.
+    pub client_certificate_seconds: u64,
     /// How long a call waits for its tool's node to come back, in milliseconds.
     pub tool_grace_ms: u64,
     /// How long an agent that waits only for time or input keeps its process, in milliseconds.
@@ -34,7 +36,8 @@ pub struct Config {
     pub cache_bytes: u64,
     /// How long ended tasks, and the history of those that go on, are kept; by default for ever.
     pub retention: Retention,
-    /// At start, write an invite for each role into this folder: for a mesh on one machine.
+    /// At start, while nobody administers the mesh, write the invite for its first administrator into
+    /// this folder, as `client.invite`. It is good for an hour, and removed when it was used.
     pub bootstrap_dir: Option<PathBuf>,
 }
 
@@ -46,6 +49,7 @@ impl Default for Config {
             data: "remit-data".into(),
             mesh: "home".into(),
             certificate_seconds: 86_400,
+            client_certificate_seconds: 90 * 86_400,
             tool_grace_ms: 10_000,
             idle_grace_ms: 30_000,
             cancel_grace_ms: 10_000,
@@ -71,8 +75,9 @@ impl Config {
         let bad = |why: String| BadConfig { path: path.display().to_string(), why };
         let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
         let config: Self = toml::from_str(&text).map_err(|error| bad(error.to_string()))?;
-        if config.certificate_seconds < 2 {
-            return Err(bad("certificate_seconds must be at least 2".into()));
+        if config.certificate_seconds < 2 || config.client_certificate_seconds < 2 {
+            let why = "certificate_seconds and client_certificate_seconds must be at least 2";
+            return Err(bad(why.into()));
         }
         Ok(config)
     }
@@ -80,6 +85,11 @@ impl Config {
     /// How long a certificate is good.
     pub const fn certificate_life(&self) -> Duration {
         Duration::from_secs(self.certificate_seconds)
+    }
+
+    /// How long a client's certificate is good.
+    pub const fn client_certificate_life(&self) -> Duration {
+        Duration::from_secs(self.client_certificate_seconds)
     }
 
     /// The times that owners go by.

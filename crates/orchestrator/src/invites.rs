@@ -1,4 +1,4 @@
-//! Invites: who may join, once, and until when.
+//! Invites: who may join, once, with what authority, and until when.
 //!
 //! Only the hash of a secret is kept, durably, so that an invite that was used stays used. A member
 //! has one invite at most: a fresh one takes the place of one that still waits.
@@ -6,9 +6,10 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use remit_core::{Code, Failure, Identity, Role};
-use remit_vat::disk::{Disk, DiskError, Write};
+use remit_core::{Code, Facets, Failure, Identity, Role};
+use remit_vat::disk::{Disk, DiskError, Pair, Write};
 use remit_vat::join::Invite;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::limits;
@@ -24,18 +25,45 @@ pub struct Invites {
     now_ms: Box<dyn Fn() -> u64>,
 }
 
-/// An invite that is good, and not used yet.
-pub struct Waiting {
+/// What an invite offers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
     /// Who may join by it.
     pub identity: Identity,
+    /// What it may do.
+    pub may: Facets,
+    /// Who offers it.
+    pub by: Identity,
+    /// Whether it takes the place of a member of that name.
+    pub again: bool,
+    /// Until when it can be used, in milliseconds since 1970.
+    pub until_ms: u64,
+}
+
+/// The same as it is kept.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    identity: String,
+    may: String,
+    by: String,
+    again: bool,
+    until_ms: u64,
+}
+
+/// An invite that is good, and not used yet.
+pub struct Waiting {
+    /// What it offers.
+    pub offer: Offer,
     key: Vec<u8>,
 }
 
 /// Why an invite does not work, for the joiner.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotGood {
-    /// It was used, has been replaced, or never was.
-    #[error("the invite is not known: it was used, replaced or has expired. Ask for another one")]
+    /// It was used, has been replaced or withdrawn, or never was.
+    #[error(
+        "the invite is not known: it was used, replaced or withdrawn, or has expired. Ask for another one"
+    )]
     Unknown,
     /// Its time is over.
     #[error("the invite has expired. Ask for another one")]
@@ -56,11 +84,11 @@ impl Invites {
         Rc::new(Self { disk, address, authority_hash, now_ms })
     }
 
-    /// A fresh invite for `identity`, good once within `ttl`, in place of an earlier one that still
-    /// waits. Durable when it answers.
-    pub async fn create(&self, identity: &Identity, ttl: Duration) -> Result<Invite, Failure> {
+    /// A fresh invite that is good once within `ttl`, in place of an earlier one for the same
+    /// identity that still waits. Durable when it answers.
+    pub async fn create(&self, offer: Offer, ttl: Duration) -> Result<Invite, Failure> {
         let refuse = |code, why: String| Err(Failure::new(code, why));
-        if identity.role() == Role::Orchestrator {
+        if offer.identity.role() == Role::Orchestrator {
             let why = "nobody is invited as an orchestrator: a mesh has one, with the authority";
             return refuse(Code::InvalidArgument, why.to_owned());
         }
@@ -68,15 +96,17 @@ impl Invites {
             let why = format!("an invite for {ttl:?}: it may be good for 1 second to 7 days");
             return refuse(Code::InvalidArgument, why);
         }
-        let (mut writes, left) = self.outdated(identity).map_err(unwritable)?;
+        let (mut writes, left) = self.outdated(&offer.identity).map_err(unwritable)?;
         if left >= limits::INVITES {
-            let why = format!("{left} invites wait to be used: wait until some expire");
+            let why = format!(
+                "{left} invites wait to be used, which is the most: `remit invites` lists them"
+            );
             return refuse(Code::Limit, why);
         }
         let secret: [u8; 32] = rand::random();
         let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
         let until_ms = (self.now_ms)().saturating_add(ttl_ms);
-        writes.push((key(&secret), Some(format!("{until_ms} {identity}").into_bytes())));
+        writes.push((key(&secret), Some(write(&Offer { until_ms, ..offer }).map_err(unwritable)?)));
         self.disk.commit(writes).await.map_err(unwritable)?;
         Ok(Invite { address: self.address.clone(), authority_hash: self.authority_hash, secret })
     }
@@ -85,32 +115,58 @@ impl Invites {
     pub fn find(&self, secret: &[u8]) -> Result<Waiting, NotGood> {
         let key = key(secret);
         let record = self.disk.get(&key)?.ok_or(NotGood::Unknown)?;
-        let (until_ms, identity) = parse(&record).ok_or(NotGood::Unknown)?;
-        if (self.now_ms)() >= until_ms {
+        let offer = parse(&record).ok_or(NotGood::Unknown)?;
+        if (self.now_ms)() >= offer.until_ms {
             return Err(NotGood::Expired);
         }
-        Ok(Waiting { identity, key })
+        Ok(Waiting { offer, key })
     }
 
-    /// Uses it up. Durable when it answers; of two who do so at once, one is refused.
-    pub async fn use_up(&self, waiting: Waiting) -> Result<(), NotGood> {
+    /// Uses it up and writes `entry`, both or neither. Durable when it answers; of two who do so at
+    /// once, one is refused.
+    pub async fn use_up(&self, waiting: Waiting, entry: Write) -> Result<(), NotGood> {
         let key = waiting.key;
-        let taken = self.disk.transact(key.len(), move |view| {
+        let bytes = key.len() + entry.0.len() + entry.1.as_ref().map_or(0, Vec::len);
+        let taken = self.disk.transact(bytes, move |view| {
             Ok(match view.get(&key)? {
-                Some(_) => Ok(vec![(key, None)]),
+                Some(_) => Ok(vec![(key, None), entry]),
                 None => Err(NotGood::Unknown),
             })
         });
         taken.await?
     }
 
+    /// The invites of a tenant that can still be used, the first to expire first.
+    pub fn list(&self, tenant: &str) -> Result<Vec<Offer>, Failure> {
+        let now_ms = (self.now_ms)();
+        let kept = self.kept().map_err(unwritable)?;
+        let good = |offer: &Offer| offer.identity.tenant() == tenant && offer.until_ms > now_ms;
+        let offers = kept.into_iter().filter_map(|(_, record)| parse(&record));
+        let mut offers: Vec<Offer> = offers.filter(good).collect();
+        offers.sort_by_key(|offer| offer.until_ms);
+        Ok(offers)
+    }
+
+    /// Withdraws every invite that is `meant`, and gives them. Durable when it answers.
+    pub async fn withdraw(&self, meant: impl Fn(&Offer) -> bool) -> Result<Vec<Offer>, Failure> {
+        let kept = self.kept().map_err(unwritable)?;
+        let found = kept.into_iter().filter_map(|(key, record)| Some((key, parse(&record)?)));
+        let (keys, offers): (Vec<_>, Vec<_>) = found.filter(|(_, offer)| meant(offer)).unzip();
+        let writes: Vec<Write> = keys.into_iter().map(|key| (key, None)).collect();
+        if !writes.is_empty() {
+            self.disk.commit(writes).await.map_err(unwritable)?;
+        }
+        Ok(offers)
+    }
+
     /// Removals of invites that have expired or are for `identity`, and how many others wait.
     fn outdated(&self, identity: &Identity) -> Result<(Vec<Write>, usize), DiskError> {
         let now_ms = (self.now_ms)();
-        let kept = self.disk.scan(PREFIX, PREFIX, limits::INVITES * 2)?;
+        let kept = self.kept()?;
         let count = kept.len();
         let waits = |record: &[u8]| {
-            parse(record).is_some_and(|(until_ms, who)| until_ms > now_ms && who != *identity)
+            parse(record)
+                .is_some_and(|offer| offer.until_ms > now_ms && offer.identity != *identity)
         };
         let outdated: Vec<Write> = kept
             .into_iter()
@@ -120,15 +176,37 @@ impl Invites {
         let left = count - outdated.len();
         Ok((outdated, left))
     }
+
+    fn kept(&self) -> Result<Vec<Pair>, DiskError> {
+        self.disk.scan(PREFIX, PREFIX, limits::INVITES * 2)
+    }
 }
 
 fn key(secret: &[u8]) -> Vec<u8> {
     [PREFIX, &Sha256::digest(secret)].concat()
 }
 
-fn parse(record: &[u8]) -> Option<(u64, Identity)> {
-    let (until_ms, identity) = std::str::from_utf8(record).ok()?.split_once(' ')?;
-    Some((until_ms.parse().ok()?, identity.parse().ok()?))
+fn write(offer: &Offer) -> Result<Vec<u8>, DiskError> {
+    let kept = Kept {
+        identity: offer.identity.to_string(),
+        may: offer.may.to_string(),
+        by: offer.by.to_string(),
+        again: offer.again,
+        until_ms: offer.until_ms,
+    };
+    rmp_serde::to_vec_named(&kept)
+        .map_err(|error| DiskError(format!("an invite cannot be kept: {error}")))
+}
+
+fn parse(record: &[u8]) -> Option<Offer> {
+    let kept: Kept = rmp_serde::from_slice(record).ok()?;
+    Some(Offer {
+        identity: kept.identity.parse().ok()?,
+        may: Facets::known(kept.may.split(',')),
+        by: kept.by.parse().ok()?,
+        again: kept.again,
+        until_ms: kept.until_ms,
+    })
 }
 
 fn unwritable(error: DiskError) -> Failure {
@@ -145,6 +223,12 @@ mod tests {
 
     fn who(role: Role, name: &str) -> Identity {
         Identity::new("home", "default", role, name).unwrap()
+    }
+
+    fn offer(identity: &Identity) -> Offer {
+        let by = who(Role::Client, "admin");
+        let may = Facets::MEMBER;
+        Offer { identity: identity.clone(), may, by, again: false, until_ms: 0 }
     }
 
     struct Store {
@@ -164,10 +248,15 @@ mod tests {
         }
     }
 
+    /// What goes to the disk with the use of an invite.
+    fn entry() -> Write {
+        (b"entry".to_vec(), Some(b"joined".to_vec()))
+    }
+
     async fn redeem(invites: &Invites, secret: &[u8]) -> Result<Identity, NotGood> {
         let waiting = invites.find(secret)?;
-        let identity = waiting.identity.clone();
-        invites.use_up(waiting).await.map(|()| identity)
+        let identity = waiting.offer.identity.clone();
+        invites.use_up(waiting, entry()).await.map(|()| identity)
     }
 
     #[tokio::test]
@@ -175,10 +264,10 @@ mod tests {
         let store = Store::new();
         let invites = store.open();
         let builds = who(Role::ToolNode, "builds");
-        let used = invites.create(&builds, MINUTE).await.unwrap();
+        let used = invites.create(offer(&builds), MINUTE).await.unwrap();
         assert_eq!(redeem(&invites, &used.secret).await, Ok(builds.clone()));
         assert_eq!(redeem(&invites, &used.secret).await, Err(NotGood::Unknown));
-        let kept = invites.create(&builds, MINUTE).await.unwrap();
+        let kept = invites.create(offer(&builds), MINUTE).await.unwrap();
         drop(invites);
         let invites = store.open();
         assert_eq!(redeem(&invites, &used.secret).await, Err(NotGood::Unknown));
@@ -189,9 +278,12 @@ mod tests {
     async fn of_two_who_redeem_at_once_one_is_refused() {
         let store = Store::new();
         let invites = store.open();
-        let invite = invites.create(&who(Role::Client, "me"), MINUTE).await.unwrap();
+        let invite = invites.create(offer(&who(Role::Client, "me")), MINUTE).await.unwrap();
         let (one, two) = (invites.find(&invite.secret), invites.find(&invite.secret));
-        let (one, two) = tokio::join!(invites.use_up(one.unwrap()), invites.use_up(two.unwrap()));
+        let (one, two) = tokio::join!(
+            invites.use_up(one.unwrap(), entry()),
+            invites.use_up(two.unwrap(), entry())
+        );
         assert_eq!(usize::from(one.is_ok()) + usize::from(two.is_ok()), 1);
     }
 
@@ -199,10 +291,10 @@ mod tests {
     async fn expired_invite_is_refused_and_forgotten() {
         let store = Store::new();
         let invites = store.open();
-        let invite = invites.create(&who(Role::Client, "me"), MINUTE).await.unwrap();
+        let invite = invites.create(offer(&who(Role::Client, "me")), MINUTE).await.unwrap();
         store.clock.set(61_000);
         assert_eq!(redeem(&invites, &invite.secret).await, Err(NotGood::Expired));
-        invites.create(&who(Role::Client, "you"), MINUTE).await.unwrap();
+        invites.create(offer(&who(Role::Client, "you")), MINUTE).await.unwrap();
         assert_eq!(redeem(&invites, &invite.secret).await, Err(NotGood::Unknown));
     }
 
@@ -211,8 +303,8 @@ mod tests {
         let store = Store::new();
         let invites = store.open();
         let me = who(Role::Client, "me");
-        let lost = invites.create(&me, MINUTE).await.unwrap();
-        let found = invites.create(&me, MINUTE).await.unwrap();
+        let lost = invites.create(offer(&me), MINUTE).await.unwrap();
+        let found = invites.create(offer(&me), MINUTE).await.unwrap();
         assert_eq!(redeem(&invites, &lost.secret).await, Err(NotGood::Unknown));
         assert_eq!(redeem(&invites, &found.secret).await, Ok(me));
     }
@@ -221,7 +313,7 @@ mod tests {
     async fn the_secret_is_not_on_the_disk() {
         let store = Store::new();
         let invites = store.open();
-        let invite = invites.create(&who(Role::Client, "me"), MINUTE).await.unwrap();
+        let invite = invites.create(offer(&who(Role::Client, "me")), MINUTE).await.unwrap();
         let kept = invites.disk.scan(b"", b"", 10).unwrap();
         assert_eq!(kept.len(), 1);
         for (key, value) in kept {
@@ -234,11 +326,28 @@ mod tests {
     async fn nobody_is_invited_as_an_orchestrator_or_for_ever() {
         let store = Store::new();
         let invites = store.open();
-        let refused = invites.create(&who(Role::Orchestrator, "me"), MINUTE).await.unwrap_err();
+        let refused =
+            invites.create(offer(&who(Role::Orchestrator, "me")), MINUTE).await.unwrap_err();
         assert_eq!(refused.code, Code::InvalidArgument);
         for ttl in [Duration::from_millis(999), Duration::from_secs(7 * 86_400 + 1)] {
-            let refused = invites.create(&who(Role::Client, "me"), ttl).await.unwrap_err();
+            let refused = invites.create(offer(&who(Role::Client, "me")), ttl).await.unwrap_err();
             assert_eq!(refused.code, Code::InvalidArgument);
         }
+    }
+
+    #[tokio::test]
+    async fn withdrawn_invite_cannot_be_used() {
+        let store = Store::new();
+        let invites = store.open();
+        let (me, you) = (who(Role::Client, "me"), who(Role::Client, "you"));
+        let mine = invites.create(offer(&me), MINUTE).await.unwrap();
+        let yours = invites.create(offer(&you), MINUTE).await.unwrap();
+        assert_eq!(invites.list("default").unwrap().len(), 2);
+        let withdrawn = invites.withdraw(|offer| offer.identity == me).await.unwrap();
+        assert_eq!(withdrawn.len(), 1);
+        assert_eq!(redeem(&invites, &mine.secret).await, Err(NotGood::Unknown));
+        assert_eq!(redeem(&invites, &yours.secret).await, Ok(you));
+        assert_eq!(invites.list("default").unwrap(), []);
+        assert_eq!(invites.disk.get(b"entry").unwrap().unwrap(), b"joined");
     }
 }

@@ -10,6 +10,7 @@ pub mod invites;
 pub mod journal;
 pub mod limits;
 pub mod listener;
+pub mod members;
 pub mod node;
 pub mod owner;
 pub mod pins;

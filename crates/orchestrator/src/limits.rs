@@ -202,6 +202,16 @@ pub const HANDSHAKES: usize = 128;
 /// How long a joiner may take for its request.
 pub const JOIN: Duration = Duration::from_secs(10);
 
+/// Members that are remembered, those that were expelled included: all are in memory, some 500 bytes
+/// each, and no name is forgotten.
+pub const MEMBERS: usize = 4_096;
+
+/// How often it is written down that a member is here, in milliseconds: people ask for the day.
+pub const SEEN_EVERY_MS: u64 = 3_600_000;
+
+/// How long a client that is refused may take to read why.
+pub const FAREWELL: Duration = Duration::from_secs(5);
+
 /// Invites that wait to be used.
 pub const INVITES: usize = 1_000;
 
@@ -210,6 +220,9 @@ pub const INVITE_SHORTEST: Duration = Duration::from_secs(1);
 
 /// The longest life of an invite: one that lies about for longer is better made anew.
 pub const INVITE_LONGEST: Duration = Duration::from_secs(7 * 86_400);
+
+/// How long the invite for the first administrator can be used: a restart makes another.
+pub const FIRST_INVITE: Duration = Duration::from_secs(3_600);
 
 /// Bytes of a piece of output of a call in flight.
 pub const OUTPUT_BYTES: usize = 64 << 10;

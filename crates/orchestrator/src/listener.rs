@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use remit_core::{Identity, Role};
 use remit_vat::accept::accept;
+use remit_vat::authority::MembershipId;
 use remit_vat::connection::Connection;
 use remit_vat::join;
 use remit_vat::limits::HANDSHAKE;
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::limits;
+use crate::members::{Footing, NotAMember};
 use crate::places::{Place, Places};
 use crate::serve::bootstrap;
 use crate::site::Site;
@@ -87,11 +89,12 @@ impl Listener {
 
     async fn let_in(&self, tcp: TcpStream) -> Result<(), Refused> {
         let acceptor = self.acceptor.borrow().clone();
-        let Accepted { stream, purpose, peer } = acceptor.accept(tcp, HANDSHAKE).await?;
+        let accepted = acceptor.accept(tcp, HANDSHAKE).await?;
+        let Accepted { stream, purpose, peer, membership } = accepted;
         match (purpose, peer) {
             (Purpose::Join, _) => self.serve_joiner(stream).await,
             (Purpose::Peer, Some((identity, until))) => {
-                self.serve_peer(stream, &identity, until).map(|_| ())
+                self.serve_member(stream, &identity, until, membership).map(|_| ())
             }
             (Purpose::Attempt, Some((identity, until))) => {
                 self.serve_attempt(stream, &identity, until).await
@@ -103,8 +106,8 @@ impl Listener {
         }
     }
 
-    /// Serves a peer whose identity is verified, until `until`: the object of its role, and nothing
-    /// else.
+    /// Serves a peer whose identity is verified and whose certificate is of no membership, until
+    /// `until`.
     pub fn serve_peer<S>(
         &self,
         stream: S,
@@ -114,13 +117,54 @@ impl Listener {
     where
         S: AsyncRead + AsyncWrite + 'static,
     {
+        self.serve_member(stream, identity, until, None)
+    }
+
+    /// Serves a peer whose identity is verified, until `until` or until it is a member no more: the
+    /// object of its role, and nothing else.
+    pub fn serve_member<S>(
+        &self,
+        stream: S,
+        identity: &Identity,
+        until: SystemTime,
+        membership: Option<MembershipId>,
+    ) -> Result<Connection, Refused>
+    where
+        S: AsyncRead + AsyncWrite + 'static,
+    {
         let place = self.peers.take(identity)?;
-        let connection = bootstrap::serve_role(stream, &self.site, identity).ok_or_else(|| {
-            Refused(format!("{identity} was refused: its role is not served here"))
-        })?;
+        let not_served = || Refused(format!("{identity} was refused: its role is not served here"));
+        if identity.role() == Role::Orchestrator {
+            return Err(not_served());
+        }
+        let footing = match self.site.members.greet(identity, membership, until) {
+            Ok(footing) => footing,
+            Err(not) => {
+                self.dismiss(bootstrap::serve_refusal(stream, identity, &not), place);
+                return Err(Refused(format!("{identity} was refused: {not}")));
+            }
+        };
+        let connection = bootstrap::serve_role(stream, &self.site, identity, footing.may());
+        let connection = connection.ok_or_else(not_served)?;
         tracing::info!(%identity, "connected");
-        self.keep(connection.clone(), identity, place, until);
+        self.keep(connection.clone(), footing, place, until);
         Ok(connection)
+    }
+
+    /// Leaves a peer that is refused the time to read why.
+    fn dismiss(&self, connection: Connection, place: Place) {
+        let closing = self.closing.clone();
+        self.tracker.spawn_local(async move {
+            tokio::select! {
+                biased;
+                _ = connection.ended() => {}
+                () = closing.cancelled() => {}
+                () = tokio::time::sleep(limits::FAREWELL) => {}
+            }
+            connection.abort("its peer is no member");
+            connection.ended().await;
+            drop(place);
+        });
     }
 
     /// Serves an attempt to an agent node whose identity is verified: the stream begins with a
@@ -137,6 +181,9 @@ impl Listener {
         if identity.role() != Role::AgentNode {
             return Err(Refused(format!("{identity} wanted an attempt, and is no agent node")));
         }
+        if self.site.members.is_expelled(identity) {
+            return Err(Refused(NotAMember::Expelled(identity.clone()).to_string()));
+        }
         let place = self.attempts.take(identity)?;
         let mut ticket = [0; 32];
         let read = tokio::time::timeout(HANDSHAKE, stream.read_exact(&mut ticket)).await;
@@ -152,7 +199,7 @@ impl Listener {
         if let Err(unwanted) = redeemed.connected.send(connection.clone()) {
             unwanted.abort("the attempt is over");
         }
-        self.keep(connection, identity, place, until);
+        self.keep(connection, self.site.members.footing(identity), place, until);
         Ok(())
     }
 
@@ -184,8 +231,10 @@ impl Listener {
     /// Ends the connection when the peer's certificate ends, or the orchestrator does. A peer that
     /// has come again meanwhile, with a newer certificate, keeps its older connections as long as
     /// that one lasts: an attempt may take longer than a certificate.
-    fn keep(&self, connection: Connection, identity: &Identity, place: Place, until: SystemTime) {
-        let name = identity.to_string();
+    fn keep(&self, connection: Connection, footing: Footing, place: Place, until: SystemTime) {
+        let name = footing.identity().to_string();
+        let members = Rc::clone(&self.site.members);
+        let connected = members.connected(footing.identity());
         self.prove(&name, until);
         let proved = Rc::clone(&self.proved);
         let closing = self.closing.clone();
@@ -205,9 +254,13 @@ impl Listener {
                 biased;
                 _ = connection.ended() => {}
                 () = closing.cancelled() => connection.abort("the orchestrator is ending"),
+                () = members.lost(&footing) => {
+                    connection.abort("what the peer may do was taken away");
+                }
                 () = expired => connection.abort("the peer's certificate expired"),
             }
             connection.ended().await;
+            drop(connected);
             drop(place);
         });
     }

@@ -7,10 +7,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use remit_core::{Failure, Identity, Role};
+use remit_core::{Facets, Failure, Identity, Role};
 use remit_vat::authority::Authority;
 use remit_vat::credential::Credential;
 use remit_vat::disk::{Disk, DiskError};
+use remit_vat::join::Invite;
 use remit_vat::tls::{Acceptor, Refused};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -21,11 +22,12 @@ use crate::invites::Invites;
 use crate::journal::{Journal, SledJournal};
 use crate::limits;
 use crate::listener::Listener;
+use crate::members::Members;
 use crate::pins::Pins;
 use crate::refs::Refs;
 use crate::registry::Registry;
 use crate::retention::{keep_checking, keep_sweeping};
-use crate::site::Site;
+use crate::site::{Desk, NewInvite, Site};
 use crate::tasks::Tasks;
 use crate::tickets::Tickets;
 use crate::triggers::{Triggers, hooks};
@@ -35,6 +37,12 @@ const ROLES: [Role; 3] = [Role::Client, Role::AgentNode, Role::ToolNode];
 
 /// The name of the orchestrator itself within its mesh.
 const NAME: &str = "orchestrator";
+
+/// The file with the invite for the first administrator.
+const FIRST_INVITE: &str = "client.invite";
+
+/// The name of the first administrator.
+const FIRST_CLIENT: &str = "local";
 
 /// The tenant of everyone, while there is one.
 pub(crate) const TENANT: &str = "default";
@@ -51,6 +59,9 @@ pub enum CannotServe {
     /// The journal cannot be read.
     #[error("the journal cannot be read: {0}")]
     Tasks(#[from] Failure),
+    /// An invite cannot be made.
+    #[error("no invite was made: {0}")]
+    NotInvited(Failure),
     /// The orchestrator's own certificate cannot be used.
     #[error("the orchestrator's certificate: {0}")]
     Certificate(#[from] Refused),
@@ -62,28 +73,63 @@ pub async fn run(
     tcp: TcpListener,
     stop: CancellationToken,
 ) -> Result<(), CannotServe> {
-    let (site, own) = build(config, reached_at(config, &tcp)?)?;
-    let acceptor = Acceptor::new(&own, &ROLES)?;
-    if let Some(dir) = &config.bootstrap_dir {
-        write_invites(&site, dir).await?;
+    Started::at(config, tcp).await?.serve(config, stop).await
+}
+
+/// An orchestrator whose tasks are at work, and that serves nobody yet.
+pub struct Started {
+    site: Rc<Site>,
+    listener: Rc<Listener>,
+    own: Credential,
+    tcp: TcpListener,
+}
+
+impl Started {
+    /// Opens all that the orchestrator keeps, and leaves the invite for the first administrator
+    /// where `config` says, if there is no administrator yet.
+    pub async fn at(config: &Config, tcp: TcpListener) -> Result<Self, CannotServe> {
+        let (site, own) = build(config, reached_at(config, &tcp)?)?;
+        let acceptor = Acceptor::new(&own, &ROLES)?;
+        if let Some(dir) = &config.bootstrap_dir {
+            first_invite(&site, dir).await?;
+        }
+        let listener = Listener::new(Rc::clone(&site), acceptor);
+        Ok(Self { site, listener, own, tcp })
     }
-    let listener = Listener::new(Rc::clone(&site), acceptor);
-    let renewing = keep_certificate(&site, &listener, own);
-    let triggers = Rc::clone(&site.triggers).run(TENANT);
-    let hooks = webhooks(config, &site).await?;
-    tokio::select! {
-        biased;
-        () = listener.run(&tcp, &stop) => {}
-        () = renewing => {}
-        () = triggers => {}
-        () = hooks => {}
-        () = keep_sweeping(&site.tasks, config.retention) => {}
-        () = keep_checking(&site.tasks) => {}
+
+    /// Serves all who connect, until `stop`.
+    pub async fn serve(self, config: &Config, stop: CancellationToken) -> Result<(), CannotServe> {
+        let Self { site, listener, own, tcp } = self;
+        let renewing = keep_certificate(&site, &listener, own);
+        let triggers = Rc::clone(&site.triggers).run(TENANT);
+        let hooks = webhooks(config, &site).await?;
+        tokio::select! {
+            biased;
+            () = listener.run(&tcp, &stop) => {}
+            () = renewing => {}
+            () = triggers => {}
+            () = hooks => {}
+            () = keep_sweeping(&site.tasks, config.retention) => {}
+            () = keep_checking(&site.tasks) => {}
+            () = remove_when_used(&site, config.bootstrap_dir.as_deref()) => {}
+        }
+        // Nobody new comes in; what was acknowledged is on disk, what was begun is in the journal.
+        site.tasks.shutdown().await;
+        listener.close().await;
+        Ok(())
     }
-    // Nobody new comes in; what was acknowledged is on disk, what was begun is in the journal.
-    site.tasks.shutdown().await;
-    listener.close().await;
-    Ok(())
+}
+
+/// Makes an invite in the name of the orchestrator itself, on its folder and while it does not run:
+/// the way back for an administrator whose credential is lost. Call it inside a vat.
+pub async fn invite_at_rest(config: &Config, wanted: NewInvite) -> Result<Invite, CannotServe> {
+    let Ground { disk, authority, audit, .. } = ground(config, now_ms)?;
+    let address = if config.advertise.is_empty() { &config.listen } else { &config.advertise };
+    let members = Members::open(disk.clone(), Box::new(now_ms))?;
+    let invites = Invites::new(disk, address.clone(), authority.hash(), Box::new(now_ms));
+    let desk = Desk { members: &members, invites: &invites, audit: &audit };
+    let own = own_identity(&authority)?;
+    desk.invite(&own, wanted).await.map_err(CannotServe::NotInvited)
 }
 
 /// Serves webhooks, if there is to be an address for them.
@@ -167,11 +213,15 @@ pub fn build_on(
         config.timing(),
         Box::new(now_ms),
     )?;
-    let triggers = Triggers::new(disk.clone(), Rc::clone(&tasks), tasks.clock());
+    let members = Members::open(disk.clone(), Box::new(now_ms))?;
+    let triggers =
+        Triggers::new(disk.clone(), Rc::clone(&tasks), Rc::clone(&members), tasks.clock());
     tasks.save_in(Refs::new(disk.clone(), Rc::clone(&audit), address, Box::new(now_ms)));
     let site = Site {
         authority,
         certificate_life: config.certificate_life(),
+        client_certificate_life: config.client_certificate_life(),
+        now_ms,
         own_until: Cell::new(own.not_after()),
         disk: disk.clone(),
         journal,
@@ -180,6 +230,7 @@ pub fn build_on(
         registry,
         tickets,
         invites,
+        members,
         tasks,
         triggers,
     };
@@ -215,14 +266,43 @@ fn renew(site: &Site, listener: &Listener, who: &Identity) -> Result<Credential,
     Ok(renewed)
 }
 
-/// Invites for a mesh on one machine, as files that only their owner can read.
-async fn write_invites(site: &Site, dir: &Path) -> Result<(), CannotServe> {
-    let own = own_identity(&site.authority)?;
-    for role in ROLES {
-        let line = site.invite(&own, role, "local", limits::INVITE_LONGEST).await?;
-        remit_vat::credential::write_private(&dir.join(format!("{role}.invite")), line.as_bytes())?;
+/// Leaves an invite for the first administrator as a file that only its owner can read, unless there
+/// is an administrator.
+async fn first_invite(site: &Site, dir: &Path) -> Result<(), CannotServe> {
+    let file = dir.join(FIRST_INVITE);
+    match std::fs::remove_file(&file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
     }
-    Ok(())
+    if site.members.has_administrator(TENANT) {
+        return Ok(());
+    }
+    let own = own_identity(&site.authority)?;
+    let wanted = NewInvite {
+        role: Role::Client,
+        name: FIRST_CLIENT.to_owned(),
+        may: Facets::ALL,
+        // There may be one of this name that administers no more.
+        again: true,
+        ttl: limits::FIRST_INVITE,
+    };
+    let line = site.invite(&own, wanted).await.map_err(CannotServe::NotInvited)?;
+    Ok(remit_vat::credential::write_private(&file, line.as_bytes())?)
+}
+
+/// Removes the file of the first invite as soon as somebody joined by it. Never ends.
+async fn remove_when_used(site: &Site, dir: Option<&Path>) {
+    if let Some(dir) = dir {
+        site.members.administered(TENANT).await;
+        let file = dir.join(FIRST_INVITE);
+        match std::fs::remove_file(&file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(%error, file = %file.display(), "a used invite was not removed");
+            }
+            _ => {}
+        }
+    }
+    std::future::pending::<()>().await;
 }
 
 /// The wall clock, in milliseconds since 1970.

@@ -214,6 +214,31 @@ impl Refs {
         ended
     }
 
+    /// What is kept of the reference of this id.
+    pub fn get(&self, tenant: &str, id: RefId) -> Result<Option<Saved>, Failure> {
+        self.find(tenant, id).map_err(kept::unreadable)
+    }
+
+    /// Revokes every reference that `whom` may restore or has saved, as [`Self::revoke`] does;
+    /// answers how many.
+    pub async fn revoke_of(
+        &self,
+        tasks: &Tasks,
+        whom: &Identity,
+        reason: &str,
+        by: &Identity,
+    ) -> Result<usize, Failure> {
+        let all = self.all(whom.tenant()).map_err(kept::unreadable)?;
+        let whom = whom.to_string();
+        let meant = all.into_iter().filter(|saved| saved.owner == whom || saved.by == whom);
+        let mut revoked = 0;
+        for saved in meant.filter(|saved| saved.revoked_ms.is_none()) {
+            self.revoke(tasks, saved.id(), reason, by).await?;
+            revoked += 1;
+        }
+        Ok(revoked)
+    }
+
     async fn revoke_one(
         &self,
         tasks: &Tasks,

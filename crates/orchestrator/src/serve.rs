@@ -5,12 +5,14 @@ mod authority;
 pub mod bootstrap;
 pub mod context;
 mod credentials;
+pub mod facets;
 #[cfg(test)]
 pub(crate) mod fakes;
 mod grant_info;
 mod guests;
 pub mod introduce;
 mod keeper;
+mod members;
 mod mesh;
 mod node_info;
 pub mod object;
@@ -25,7 +27,6 @@ pub mod tasks_tool;
 mod tests;
 mod tool_node_port;
 pub mod triggers;
-pub mod viewer;
 
 use remit_core::Failure;
 use remit_vat::exception::to_exception;

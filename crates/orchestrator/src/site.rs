@@ -1,32 +1,40 @@
 //! The site: all that an orchestrator consists of, for those who serve a part of it to a peer.
 
+mod admission;
+
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use remit_core::audit::{Decision, Record};
-use remit_core::{Failure, Identity, Role};
-use remit_vat::authority::Authority;
+use remit_core::{Code, Failure, Identity, Role};
+use remit_vat::authority::{Authority, MembershipId};
 use remit_vat::disk::Disk;
-use remit_vat::join;
 
 use crate::audit::Audit;
 use crate::invites::Invites;
 use crate::journal::Journal;
+use crate::members::{Members, NotAMember};
 use crate::pins::Pins;
 use crate::registry::Registry;
 use crate::tasks::Tasks;
 use crate::tickets::Tickets;
 use crate::triggers::Triggers;
 
+pub(crate) use self::admission::Desk;
+pub use self::admission::{AndItsTasks, Expelled, NewInvite};
+
 /// All that an orchestrator consists of.
 pub struct Site {
     /// Who may be a member.
     pub authority: Authority,
-    /// How long a certificate is good.
+    /// How long a certificate of a node is good.
     pub certificate_life: Duration,
+    /// How long a certificate of a client is good.
+    pub client_certificate_life: Duration,
     /// Until when the orchestrator's own certificate is good.
     pub own_until: std::cell::Cell<SystemTime>,
+    /// The wall clock, in milliseconds since 1970.
+    pub now_ms: fn() -> u64,
     /// The store under the journal.
     pub disk: Disk,
     /// The journal.
@@ -41,6 +49,8 @@ pub struct Site {
     pub tickets: Rc<Tickets>,
     /// Invites.
     pub invites: Rc<Invites>,
+    /// Who belongs to the mesh.
+    pub members: Rc<Members>,
     /// All tasks.
     pub tasks: Rc<Tasks>,
     /// What creates tasks or sends input by itself.
@@ -48,52 +58,38 @@ pub struct Site {
 }
 
 impl Site {
-    /// A certificate for whoever has the invite: identity, leaf and authority. A request that is no
-    /// good does not use the invite up.
-    pub async fn admit(
-        &self,
-        request: &join::Request,
-    ) -> Result<(Identity, Vec<u8>, Vec<u8>), String> {
-        let invite = self.invites.find(&request.secret).map_err(|error| error.to_string())?;
-        let identity = invite.identity.clone();
-        let (leaf, authority) = self.certify(&request.signing_request, &identity)?;
-        self.invites.use_up(invite).await.map_err(|error| error.to_string())?;
-        let joined = Record::new(identity.to_string(), Decision::Joined);
-        let recorded = self.audit.record(identity.tenant(), joined).await;
-        recorded.map_err(|failure| failure.message)?;
-        Ok((identity, leaf, authority))
+    /// How long a certificate of this role is good.
+    pub const fn certificate_life(&self, role: Role) -> Duration {
+        match role {
+            Role::Client => self.client_certificate_life,
+            Role::AgentNode | Role::ToolNode | Role::Orchestrator => self.certificate_life,
+        }
     }
 
-    /// A certificate for `identity` and the key of this request: leaf and authority.
-    pub fn certify(
+    /// A certificate for the identity of this connection and the key of this request: leaf and
+    /// authority.
+    pub fn renew(
         &self,
         signing_request: &[u8],
         identity: &Identity,
-    ) -> Result<(Vec<u8>, Vec<u8>), String> {
-        let leaf = self
-            .authority
-            .sign(signing_request, identity, self.certificate_life)
-            .map_err(|error| error.to_string())?;
-        Ok((leaf, self.authority.certificate().to_vec()))
+    ) -> Result<(Vec<u8>, Vec<u8>), Failure> {
+        let footing = self.members.footing(identity);
+        let refused = |not: NotAMember| Failure::new(Code::Denied, not.to_string());
+        self.members.check_current(identity, &footing).map_err(refused)?;
+        let invalid = |why| Failure::new(Code::InvalidArgument, why);
+        self.certify(signing_request, identity, footing.membership()).map_err(invalid)
     }
 
-    /// An invite for a new member of the tenant of `by`.
-    pub async fn invite(
+    pub(crate) fn certify(
         &self,
-        by: &Identity,
-        role: Role,
-        name: &str,
-        ttl: Duration,
-    ) -> Result<String, Failure> {
-        let invalid = |error: remit_core::identity::NotAnIdentity| {
-            Failure::new(remit_core::Code::InvalidArgument, error.to_string())
-        };
-        let identity = Identity::new(by.mesh(), by.tenant(), role, name).map_err(invalid)?;
-        let invite = self.invites.create(&identity, ttl).await?;
-        let invited = Record::new(by.to_string(), Decision::Invited).about(identity.to_string());
-        self.audit.record(by.tenant(), invited).await?;
-        tracing::info!(%identity, %by, "invited");
-        Ok(invite.to_string())
+        signing_request: &[u8],
+        identity: &Identity,
+        membership: Option<MembershipId>,
+    ) -> Result<(Vec<u8>, Vec<u8>), String> {
+        let life = self.certificate_life(identity.role());
+        let leaf = self.authority.sign(signing_request, identity, membership, life);
+        let leaf = leaf.map_err(|error| error.to_string())?;
+        Ok((leaf, self.authority.certificate().to_vec()))
     }
 
     /// The tool of `node` whose manifest has this hash is accepted as it is. Durable when it answers.
@@ -106,7 +102,7 @@ impl Site {
             let why = format!(
                 "{node} offers no tool with that manifest: it may have changed again; look with `remit tools`"
             );
-            return Err(Failure::new(remit_core::Code::NotFound, why));
+            return Err(Failure::new(Code::NotFound, why));
         };
         self.pins.accept(&identity, &manifest, by).await?;
         self.registry.accept(node, hash);

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use remit_core::task::{Command, Sent};
-use remit_core::{Code, Failure, Identity, TaskId, Value};
+use remit_core::{Code, Facet, Facets, Failure, Identity, TaskId, Value};
 use remit_vat::crash::{self, Step};
 use remit_vat::disk::{Disk, DiskError};
 use remit_vat::lasting::lasting;
@@ -20,7 +20,9 @@ use tokio::sync::Notify;
 use self::due::Waiting;
 use self::schedule::{Missed, Schedule};
 use crate::limits;
+use crate::members::Members;
 use crate::owner::TaskKey;
+use crate::serve::facets::{Hold, Need, TaskNeed, Whose};
 use crate::serve::triggers as stored;
 use crate::tasks::{TaskSpec, Tasks};
 
@@ -31,6 +33,7 @@ const PREFIX: &str = "trigger/";
 pub struct Triggers {
     disk: Disk,
     tasks: Rc<Tasks>,
+    members: Rc<Members>,
     now_ms: Box<dyn Fn() -> u64>,
     changed: Rc<Notify>,
     /// When this process began to look at them.
@@ -95,9 +98,29 @@ pub enum Done {
 
 impl Triggers {
     /// The triggers kept on `disk`, for these tasks, by a clock that never goes back.
-    pub fn new(disk: Disk, tasks: Rc<Tasks>, now_ms: Box<dyn Fn() -> u64>) -> Rc<Self> {
+    /// `members` say what the creator of each may do when it is set off.
+    pub fn new(
+        disk: Disk,
+        tasks: Rc<Tasks>,
+        members: Rc<Members>,
+        now_ms: Box<dyn Fn() -> u64>,
+    ) -> Rc<Self> {
         let (changed, begun_ms) = (Rc::default(), now_ms());
-        Rc::new(Self { disk, tasks, now_ms, changed, begun_ms, waiting: RefCell::default() })
+        let waiting = RefCell::default();
+        Rc::new(Self { disk, tasks, members, now_ms, changed, begun_ms, waiting })
+    }
+
+    /// Refuses to send to a task that this member may not steer.
+    pub fn check_steers(&self, who: &Identity, may: Facets, task: TaskId) -> Result<(), Failure> {
+        let owner = self.tasks.get(&TaskKey { tenant: who.tenant().to_owned(), task })?;
+        let own = owner.with(|task| task.created().creator == who.to_string());
+        let whose = if own { Whose::Own } else { Whose::Anothers };
+        Hold::by_name(may, whose).unwrap_or(Hold::viewer()).check(TaskNeed::Steer)
+    }
+
+    /// The trigger of this name, as it is kept.
+    pub fn get(&self, tenant: &str, name: &str) -> Result<Option<Vec<u8>>, Failure> {
+        self.disk.get(&key(tenant, name)).map_err(unwritable)
     }
 
     /// Adds a trigger, or replaces the one of its name. `encode` writes what is kept, given the
@@ -196,8 +219,11 @@ impl Triggers {
                 Failure::new(Code::Failed, error.to_string())
             })?;
         let key = format!("trigger/{}/{}/{occasion}", kept.name, kept.created_ms);
+        // Now, not when it was put: whoever was expelled does nothing any more.
+        let may = self.members.may(&creator);
         match kept.does {
             Does::Task(mut spec) => {
+                Need::Facet(Facet::Create).check(may)?;
                 spec.key = key;
                 spec.input = body.unwrap_or(spec.input);
                 let owner = self.tasks.create(*spec, &creator).await.map_err(not_there)?;
@@ -205,6 +231,7 @@ impl Triggers {
                 Ok(Done::Created(owner.key().task))
             }
             Does::Send { task, value, steer } => {
+                self.check_steers(&creator, may, task)?;
                 let owner = self.tasks.working(&TaskKey { tenant: tenant.to_owned(), task })?;
                 let sender = format!("trigger:{}", kept.name);
                 let sent = Sent { value: body.unwrap_or(value), sender, key, steer };

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
 
+use remit_core::Role;
 use remit_vat::join::Invite;
 use remit_vat::membership::Member;
 use remit_vat::vat::Vat;
@@ -101,7 +102,7 @@ impl Arguments {
         let invite = invite.map_err(|e| CannotStart(e.to_string()))?;
         let identity = self.dir.join("identity");
         let address = self.address.as_deref().unwrap_or_default();
-        let member = Member::open(&identity, address, invite.as_ref()).await;
+        let member = Member::open(&identity, address, invite.as_ref(), Role::ToolNode).await;
         member.map_err(|e| CannotStart(e.to_string()))
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName,
     DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData,
-    SanType,
+    SanType, SerialNumber,
 };
 use remit_core::Identity;
 use rustls::pki_types::{CertificateDer, CertificateSigningRequestDer, PrivatePkcs8KeyDer};
@@ -31,6 +31,35 @@ const LIFE: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// How far the clocks of members may be behind.
 pub(crate) const SKEW: Duration = Duration::from_secs(60);
+
+/// Which membership of its holder a certificate is of. It stands at the beginning of the serial
+/// number and outlives renewals, so that a member who joins anew makes all older certificates void.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MembershipId(pub [u8; 8]);
+
+/// The first byte of a serial number that begins with a membership; such a number is positive.
+const OF_MEMBERSHIP: u8 = 1;
+
+/// Bytes of such a serial number: the mark, the membership, and as many again by chance.
+const SERIAL_BYTES: usize = 17;
+
+impl MembershipId {
+    /// One by chance.
+    pub fn fresh() -> Self {
+        Self(rand::random())
+    }
+
+    fn serial(self) -> SerialNumber {
+        let by_chance: [u8; 8] = rand::random();
+        SerialNumber::from([&[OF_MEMBERSHIP][..], &self.0, &by_chance].concat())
+    }
+
+    /// The membership in a serial number; `None`: it holds none.
+    pub(crate) fn of_serial(serial: &[u8]) -> Option<Self> {
+        let bytes: &[u8; SERIAL_BYTES] = serial.try_into().ok()?;
+        (bytes[0] == OF_MEMBERSHIP).then(|| bytes[1..9].try_into().ok().map(Self)).flatten()
+    }
+}
 
 impl Authority {
     /// Reads the authority in `dir`, or makes one for `mesh` at the first start. Its key has mode
@@ -59,6 +88,11 @@ impl Authority {
         Ok(Self { mesh: made_for, certificate, issuer })
     }
 
+    /// The name of the mesh that the authority in `dir` was made for.
+    pub fn mesh_of(dir: &Path) -> io::Result<String> {
+        std::fs::read_to_string(dir.join(MESH))
+    }
+
     /// The name of the mesh it was made for.
     pub fn mesh(&self) -> &str {
         &self.mesh
@@ -77,33 +111,36 @@ impl Authority {
     /// A new key and certificate for `identity`.
     pub fn issue(&self, identity: &Identity, lifetime: Duration) -> io::Result<Credential> {
         let key = KeyPair::generate().map_err(io::Error::other)?;
-        let certificate = self.certify(&key, identity, lifetime)?;
+        let certificate = self.certify(&key, identity, None, lifetime)?;
         Credential::new(certificate, key.serialize_der(), self.certificate.clone())
             .map_err(io::Error::other)
     }
 
     /// A certificate (DER) for `identity` and the key that made `signing_request` (PKCS #10, DER).
-    /// Names and extensions in the request are ignored.
+    /// Names and extensions in the request are ignored. `membership`: of its holder, if it has one.
     pub fn sign(
         &self,
         signing_request: &[u8],
         identity: &Identity,
+        membership: Option<MembershipId>,
         lifetime: Duration,
     ) -> io::Result<Vec<u8>> {
         let request = CertificateSigningRequestDer::from(signing_request.to_vec());
         let request = CertificateSigningRequestParams::from_der(&request).map_err(|error| {
             io::Error::new(io::ErrorKind::InvalidData, format!("not a signing request: {error}"))
         })?;
-        self.certify(&request.public_key, identity, lifetime)
+        self.certify(&request.public_key, identity, membership, lifetime)
     }
 
     fn certify(
         &self,
         key: &impl PublicKeyData,
         identity: &Identity,
+        membership: Option<MembershipId>,
         lifetime: Duration,
     ) -> io::Result<Vec<u8>> {
         let mut params = CertificateParams::default();
+        params.serial_number = membership.map(MembershipId::serial);
         let name = identity.to_string().try_into().map_err(io::Error::other)?;
         params.subject_alt_names = vec![SanType::URI(name)];
         params.distinguished_name = DistinguishedName::new();

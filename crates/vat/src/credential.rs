@@ -13,8 +13,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-pub use files::write_private;
+use crate::authority::MembershipId;
+
 pub(crate) use files::{check_private, make_private_dir};
+pub use files::{check_writable, write_private};
 
 /// A certificate with its private key, and the authority that its holder trusts.
 #[derive(Clone)]
@@ -31,6 +33,7 @@ pub(crate) struct Described {
     pub(crate) identity: Identity,
     pub(crate) not_before: SystemTime,
     pub(crate) not_after: SystemTime,
+    pub(crate) membership: Option<MembershipId>,
 }
 
 const FILE: &str = "credential.pem";
@@ -149,6 +152,7 @@ pub(crate) fn describe(certificate: &[u8]) -> Result<Described, String> {
             .map_err(|error: remit_core::identity::NotAnIdentity| error.to_string())?,
         not_before: moment(validity.not_before.timestamp()),
         not_after: moment(validity.not_after.timestamp()),
+        membership: MembershipId::of_serial(parsed.raw_serial()),
     })
 }
 

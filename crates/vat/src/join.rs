@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use capnp::message::{Builder, ReaderOptions};
 use rcgen::{CertificateParams, KeyPair};
+use remit_core::Role;
 use remit_schema::join_capnp::{join_reply, join_request};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
@@ -68,8 +69,9 @@ impl FromStr for Invite {
     }
 }
 
-/// Redeems an invite: a fresh key is made here and never leaves.
-pub async fn redeem(invite: &Invite, limit: Duration) -> Result<Credential, Refused> {
+/// Redeems an invite for `role`: a fresh key is made here and never leaves. An invite for another
+/// role is refused and stays good.
+pub async fn redeem(invite: &Invite, role: Role, limit: Duration) -> Result<Credential, Refused> {
     let (mut stream, authority) =
         dial_pinned(&invite.address, invite.authority_hash, limit).await?;
     let (key, signing_request) = fresh_key()?;
@@ -78,6 +80,7 @@ pub async fn redeem(invite: &Invite, limit: Duration) -> Result<Credential, Refu
         let mut request: join_request::Builder<'_> = message.init_root();
         request.set_secret(&invite.secret);
         request.set_signing_request(&signing_request);
+        request.set_role(role.as_str());
         send(&mut stream, &message).await?;
         receive(&mut stream).await
     };
@@ -106,6 +109,8 @@ pub struct Request {
     pub secret: Vec<u8>,
     /// PKCS #10, DER.
     pub signing_request: Vec<u8>,
+    /// As which role it wants to join.
+    pub role: String,
 }
 
 /// Reads the one request of a joiner, bounded in size; the caller bounds the time.
@@ -115,6 +120,7 @@ pub async fn read_request<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Reques
     Ok(Request {
         secret: request.get_secret().map_err(refused)?.to_vec(),
         signing_request: request.get_signing_request().map_err(refused)?.to_vec(),
+        role: request.get_role().and_then(|role| Ok(role.to_string()?)).map_err(refused)?,
     })
 }
 

@@ -7,10 +7,11 @@
 //! ```no_run
 //! # async fn example(dir: &std::path::Path) -> Result<(), Box<dyn std::error::Error>> {
 //! use remit_schema::tool_node_capnp::tool_node_port;
+//! use remit_core::Role;
 //! use remit_vat::membership::Member;
 //! use tokio_util::sync::CancellationToken;
 //!
-//! let member = Member::open(dir, "127.0.0.1:7474", None).await?;
+//! let member = Member::open(dir, "127.0.0.1:7474", None, Role::ToolNode).await?;
 //! let stop = CancellationToken::new();
 //! member
 //!     .stay(&stop, |_port: tool_node_port::Client, connection| async move {
@@ -30,7 +31,7 @@ use std::time::SystemTime;
 
 use capnp::capability::{Client, FromClientHook};
 use futures::FutureExt as _;
-use remit_core::Identity;
+use remit_core::{Identity, Role};
 use remit_schema::join_capnp::credentials;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -38,7 +39,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
 use crate::connection::{Connection, ConnectionOptions, within};
-use crate::credential::Credential;
+use crate::credential::{Credential, check_writable};
 use crate::join::{self, Invite, Renewal};
 use crate::limits::{self, ConnectionLimits};
 use crate::tls::{self, Purpose, Refused};
@@ -68,27 +69,46 @@ pub enum CannotJoin {
     /// The invite did not work.
     #[error("joining failed: {0}")]
     Refused(#[from] Refused),
+    /// The folder cannot keep a credential. The invite was not used.
+    #[error("the invite was not used and stays good: {0}. Make the folder writable and join again")]
+    Unwritable(io::Error),
+    /// The credential in the folder is for something else.
+    #[error("the credential in {dir} is of {found}, which is no {wanted}: choose another folder")]
+    OtherRole {
+        /// The folder.
+        dir: PathBuf,
+        /// Whose credential is there.
+        found: Identity,
+        /// What was to be started.
+        wanted: Role,
+    },
 }
 
 impl Member {
-    /// The member whose credential is in `dir`. If there is none, or it has expired, `invite` is
-    /// redeemed for one. The orchestrator is at `address` (host:port); if that is empty, where the
+    /// The member of this role whose credential is in `dir`. If there is none, or it has expired,
+    /// `invite` is redeemed for one, once it is known that it can be kept. The orchestrator is at `address` (host:port); if that is empty, where the
     /// invite says, or where the last one did.
     pub async fn open(
         dir: &Path,
         address: &str,
         invite: Option<&Invite>,
+        role: Role,
     ) -> Result<Self, CannotJoin> {
         let credential = match (Credential::load(dir)?, invite) {
             (Some(kept), _) if kept.not_after() > SystemTime::now() => kept,
             (_, Some(invite)) => {
-                let joined = join::redeem(invite, limits::RENEWAL).await?;
+                check_writable(dir).map_err(CannotJoin::Unwritable)?;
+                let joined = join::redeem(invite, role, limits::RENEWAL).await?;
                 joined.save(dir)?;
                 joined
             }
             (Some(_), None) => return Err(CannotJoin::Expired(dir.to_owned())),
             (None, None) => return Err(CannotJoin::NoCredential(dir.to_owned())),
         };
+        if credential.identity().role() != role {
+            let (dir, found) = (dir.to_owned(), credential.identity().clone());
+            return Err(CannotJoin::OtherRole { dir, found, wanted: role });
+        }
         let remembered = dir.join("orchestrator");
         let address = match (address, invite) {
             ("", Some(invite)) => invite.address.clone(),

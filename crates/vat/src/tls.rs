@@ -14,6 +14,7 @@ use tokio_rustls::{LazyConfigAcceptor, TlsConnector};
 
 pub(crate) use self::verify::provider;
 use self::verify::{TrustedClient, TrustedServer};
+use crate::authority::MembershipId;
 use crate::credential::{Credential, Described, describe};
 use crate::limits;
 
@@ -62,6 +63,8 @@ pub struct Accepted {
     pub purpose: Purpose,
     /// Who it is, and until when; `None` only if the purpose is to join.
     pub peer: Option<(Identity, SystemTime)>,
+    /// Of which membership its certificate is, if that says so.
+    pub membership: Option<MembershipId>,
 }
 
 /// Why a connection was not made: a sentence for the log, with the peer's address or identity.
@@ -140,15 +143,17 @@ impl Acceptor {
             .alpn_protocol()
             .and_then(Purpose::of_alpn)
             .ok_or_else(|| Refused("it does not say what the connection is for (ALPN)".into()))?;
+        let mut membership = None;
         let peer = match purpose {
             Purpose::Join => None,
             Purpose::Peer | Purpose::Attempt | Purpose::Direct => {
                 let who = identity(session.peer_certificates())?;
                 check_member(&who, &self.mesh, &self.roles)?;
+                membership = who.membership;
                 Some((who.identity, who.not_after))
             }
         };
-        Ok(Accepted { stream, purpose, peer })
+        Ok(Accepted { stream, purpose, peer, membership })
     }
 }
 

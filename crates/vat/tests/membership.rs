@@ -50,7 +50,7 @@ impl credentials::Server for Port {
     ) -> Result<(), capnp::Error> {
         let mesh = &self.0;
         let request = params.get()?.get_signing_request()?;
-        let leaf = mesh.authority.sign(request, &name(), mesh.life).unwrap();
+        let leaf = mesh.authority.sign(request, &name(), None, mesh.life).unwrap();
         let mut chain = results.get().init_certificate();
         chain.set_leaf(&leaf);
         chain.set_authority(mesh.authority.certificate());
@@ -85,7 +85,7 @@ fn mesh(life: Duration) -> (Rc<Mesh>, mpsc::UnboundedReceiver<Connection>) {
 
 impl Mesh {
     async fn open(&self) -> Result<Member, CannotJoin> {
-        Member::open(&self.dir.path().join("node"), "mesh:7474", None).await
+        Member::open(&self.dir.path().join("node"), "mesh:7474", None, Role::ToolNode).await
     }
 
     fn dial(self: &Rc<Self>, credential: Credential) -> (Client, Connection) {
@@ -166,7 +166,9 @@ async fn who_has_no_credential_is_told_how_to_get_one() {
     let (mesh, _connections) = mesh(Duration::ZERO);
     let expired = mesh.open().await.unwrap_err();
     assert!(matches!(expired, CannotJoin::Expired(_)), "{expired}");
-    let none = Member::open(&mesh.dir.path().join("none"), "mesh:7474", None).await.unwrap_err();
+    let none = Member::open(&mesh.dir.path().join("none"), "mesh:7474", None, Role::ToolNode)
+        .await
+        .unwrap_err();
     assert!(matches!(none, CannotJoin::NoCredential(_)), "{none}");
     assert!(none.to_string().contains("remit invite"));
 }

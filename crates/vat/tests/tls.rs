@@ -251,12 +251,12 @@ async fn joining_gives_a_credential_that_works() {
         assert_eq!(request.secret, secret);
         let leaf = mesh
             .authority
-            .sign(&request.signing_request, &name("home", Role::ToolNode), DAY)
+            .sign(&request.signing_request, &name("home", Role::ToolNode), None, DAY)
             .unwrap();
         let reply = Ok((leaf, mesh.authority.certificate().to_vec()));
         join::write_reply(&mut accepted.stream, reply).await.unwrap();
     };
-    let (_, joined) = tokio::join!(serving, join::redeem(&invite, LIMIT));
+    let (_, joined) = tokio::join!(serving, join::redeem(&invite, Role::ToolNode, LIMIT));
     let joined = joined.unwrap();
     let dir = mesh.dir.path().join("joined");
     joined.save(&dir).unwrap();
@@ -271,7 +271,7 @@ async fn joining_gives_a_credential_that_works() {
 async fn an_invite_of_another_mesh_is_not_redeemed() {
     let mesh = mesh("home").await;
     let invite = Invite { address: mesh.address.clone(), authority_hash: [1; 32], secret: [7; 32] };
-    let (_, joined) = tokio::join!(mesh.accept(), join::redeem(&invite, LIMIT));
+    let (_, joined) = tokio::join!(mesh.accept(), join::redeem(&invite, Role::ToolNode, LIMIT));
     assert!(joined.err().unwrap().0.contains("its authority is not the one"));
 }
 
@@ -280,7 +280,7 @@ async fn a_renewed_credential_has_the_same_name_and_a_new_key() {
     let mesh = mesh("home").await;
     let old = mesh.issue(Role::AgentNode, DAY);
     let renewal = Renewal::prepare(&old).unwrap();
-    let leaf = mesh.authority.sign(renewal.signing_request(), old.identity(), DAY).unwrap();
+    let leaf = mesh.authority.sign(renewal.signing_request(), old.identity(), None, DAY).unwrap();
     let renewed = renewal.complete(&leaf, mesh.authority.certificate()).unwrap();
     assert_eq!(renewed.identity(), old.identity());
     let (accepted, _) =
@@ -321,7 +321,7 @@ async fn a_signing_request_by_another_key_is_refused() {
     let mesh = mesh("home").await;
     let renewal = Renewal::prepare(&mesh.issue(Role::ToolNode, DAY)).unwrap();
     let mut request = renewal.signing_request().to_vec();
-    mesh.authority.sign(&request, &name("home", Role::ToolNode), DAY).unwrap();
+    mesh.authority.sign(&request, &name("home", Role::ToolNode), None, DAY).unwrap();
     *request.last_mut().unwrap() ^= 1;
-    assert!(mesh.authority.sign(&request, &name("home", Role::ToolNode), DAY).is_err());
+    assert!(mesh.authority.sign(&request, &name("home", Role::ToolNode), None, DAY).is_err());
 }

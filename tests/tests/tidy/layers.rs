@@ -140,7 +140,8 @@ fn a_command_prints_through_one_door() {
         .into_iter()
         .filter(|f| f.path.starts_with("crates/cli/src/") && f.path != "crates/cli/src/show/out.rs")
         .collect();
-    let writers = ["println!", "print!", "eprintln!", "eprint!", "dbg!", "stdout().lock", "stderr().lock"];
+    let writers =
+        ["println!", "print!", "eprintln!", "eprint!", "dbg!", "stdout().lock", "stderr().lock"];
     check_words(
         elsewhere.iter(),
         &writers,

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use clap::Args;
 use remit_agent_node::config::Config;
 use remit_agent_node::node;
+use remit_client::Role;
 use remit_vat::join::Invite;
 use remit_vat::membership::Member;
 use remit_vat::vat::Vat;
@@ -86,7 +87,8 @@ impl AgentNode {
         let invite = self.join.as_deref().map(str::parse::<Invite>).transpose();
         let invite = invite.map_err(|error| failed(&error))?;
         let address = self.orchestrator.as_deref().unwrap_or_default();
-        let member = Member::open(&self.data.join("identity"), address, invite.as_ref()).await;
+        let identity = self.data.join("identity");
+        let member = Member::open(&identity, address, invite.as_ref(), Role::AgentNode).await;
         member.map_err(|error| failed(&error))
     }
 }

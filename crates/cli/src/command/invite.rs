@@ -1,18 +1,24 @@
 //! `remit invite`: a line by which someone can join the mesh.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use remit_client::Role;
+use remit_client::{Facets, Role};
+use remit_orchestrator::config::Config;
+use remit_orchestrator::node::invite_at_rest;
+use remit_orchestrator::site::NewInvite;
+use remit_vat::authority::Authority;
 
 use crate::clock;
-use crate::fault::Fault;
+use crate::fault::{Fault, doing};
 use crate::mesh::{Mesh, Place};
 use crate::show::out;
 
 /// Print a line with which a node or a client can join the mesh that runs, once
 ///
-/// Whoever has the line can join in its role and name: send it as you would a password.
+/// Whoever has the line can join in its role and name: send it as you would a password. It gives no
+/// more than you may do yourself.
 #[derive(Debug, Args)]
 pub(super) struct Invite {
     /// What it will be: client, agent-node or tool-node
@@ -23,19 +29,68 @@ pub(super) struct Invite {
     #[arg(long)]
     name: String,
 
+    /// What a client may do: facets with commas between (members, nodes, create, own, view, steer,
+    /// decide, audit, backup), or admin, operator, member, viewer, approver, auditor; by default
+    /// member: create tasks, and see and steer its own
+    #[arg(long, value_name = "FACETS", value_parser = |text: &str| text.parse::<Facets>())]
+    may: Option<Facets>,
+
+    /// The name is or was a member's: who joins takes its place, and older certificates are void
+    #[arg(long)]
+    again: bool,
+
     /// How long the line can be used: 90s, 10m, 2h, 7d
     #[arg(long, default_value = "10m", value_parser = clock::span)]
     ttl: Duration,
+
+    /// Make it on the folder of an orchestrator that does not run now: the way back when no
+    /// administrator can connect
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+
+    /// With --data: where the orchestrator will be reached, host:port
+    #[arg(long, value_name = "ADDRESS", requires = "data", default_value = "127.0.0.1:7474")]
+    address: String,
 }
 
 impl Invite {
     pub(super) async fn execute(self, place: &Place) -> Result<(), Fault> {
+        if let Some(data) = &self.data {
+            return out::line(&at_rest(data, &self.address, self.wanted()).await?);
+        }
         let Some(mesh) = Mesh::find(place).await? else {
             return Err(Fault::Failed(format!(
                 "no mesh runs for {}, so there is nothing to join: start one with `remit up`",
                 place.home.dir().display()
             )));
         };
-        out::line(&mesh.client.invite(self.role, &self.name, self.ttl).await?)
+        let NewInvite { role, name, may, again, ttl } = self.wanted();
+        let invite = remit_client::Invite { role, name, may, ttl, again };
+        out::line(&mesh.client.invite_as(&invite).await?)
     }
+
+    fn wanted(&self) -> NewInvite {
+        let usual = if self.role == Role::Client { Facets::MEMBER } else { Facets::NONE };
+        NewInvite {
+            role: self.role,
+            name: self.name.clone(),
+            may: self.may.unwrap_or(usual),
+            again: self.again,
+            ttl: self.ttl,
+        }
+    }
+}
+
+/// An invite that is made on the folder `data` of an orchestrator that does not run.
+pub(crate) async fn at_rest(
+    data: &Path,
+    address: &str,
+    wanted: NewInvite,
+) -> Result<String, Fault> {
+    let mesh = Authority::mesh_of(&data.join("authority"))
+        .map_err(doing(format_args!("{} is no orchestrator's folder", data.display())))?;
+    let config =
+        Config { data: data.to_owned(), advertise: address.to_owned(), mesh, ..Config::default() };
+    let invite = invite_at_rest(&config, wanted).await;
+    invite.map(|invite| invite.to_string()).map_err(|error| Fault::Failed(error.to_string()))
 }

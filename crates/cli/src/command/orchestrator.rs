@@ -1,17 +1,16 @@
 //! `remit orchestrator`: the process that owns tasks.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use remit_orchestrator::config::Config;
-use remit_orchestrator::node;
+use remit_orchestrator::node::{self, Started};
 use remit_vat::vat::Vat;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::serving::{Ending, ready};
 use crate::fault::{Fault, doing};
-use crate::limits;
 
 /// Run an orchestrator: it owns tasks, registers nodes and serves clients
 #[derive(Debug, Args)]
@@ -36,7 +35,8 @@ pub(super) struct Orchestrator {
     #[arg(long, value_name = "ADDRESS")]
     advertise: Option<String>,
 
-    /// At start, write an invite for each role into this folder
+    /// While the mesh has no administrator, leave the invite for the first one in this folder, as
+    /// client.invite
     #[arg(long, value_name = "DIR")]
     bootstrap_dir: Option<PathBuf>,
 
@@ -58,25 +58,18 @@ impl Orchestrator {
         )))?;
         let address =
             tcp.local_addr().map_err(doing("the address that is listened on"))?.to_string();
-        if let Some(dir) = &config.bootstrap_dir {
-            // Those of an earlier start may have been used.
-            let _ = std::fs::remove_file(last_invite(dir));
-        }
+        let failed = |error: node::CannotServe| Fault::Failed(error.to_string());
+        let started = Started::at(&config, tcp).await.map_err(failed)?;
+        ready("orchestrator", &address);
         let stop = CancellationToken::new();
-        let serving = node::run(&config, tcp, stop.clone());
+        let serving = started.serve(&config, stop.clone());
         tokio::pin!(serving);
-        let end = tokio::select! {
-            // Polled first, it opens the journal and begins to accept before ready is said.
+        tokio::select! {
             biased;
-            end = &mut serving => Err(end),
-            () = announce(&config, &address, shutdown) => Ok(()),
-        };
-        stop.cancel();
-        let end = match end {
-            Err(end) => end,
-            Ok(()) => serving.await,
-        };
-        end.map_err(|error| Fault::Failed(error.to_string()))
+            end = &mut serving => return end.map_err(failed),
+            () = shutdown => stop.cancel(),
+        }
+        serving.await.map_err(failed)
     }
 
     fn config(&self) -> Result<Config, Fault> {
@@ -101,27 +94,4 @@ impl Orchestrator {
         }
         Ok(config)
     }
-}
-
-/// Says that the orchestrator is ready, once its first invites are written, and waits for its end.
-async fn announce(config: &Config, address: &str, shutdown: impl Future<Output = ()>) {
-    let announced = async {
-        if let Some(dir) = &config.bootstrap_dir {
-            while !last_invite(dir).exists() {
-                tokio::time::sleep(limits::LOOK_AGAIN).await;
-            }
-        }
-        ready("orchestrator", address);
-        std::future::pending::<()>().await;
-    };
-    tokio::select! {
-        biased;
-        () = shutdown => {}
-        () = announced => {}
-    }
-}
-
-/// The invite that is written last: when it is there, all are.
-fn last_invite(dir: &Path) -> PathBuf {
-    dir.join("tool-node.invite")
 }

@@ -21,7 +21,8 @@ pub(crate) fn json(value: &impl Serialize) -> Result<(), Fault> {
 
 /// The same on as many lines as it has members.
 pub(crate) fn json_lines(value: &impl Serialize) -> Result<(), Fault> {
-    let json = serde_json::to_string_pretty(value).map_err(doing("this cannot be shown as JSON"))?;
+    let json =
+        serde_json::to_string_pretty(value).map_err(doing("this cannot be shown as JSON"))?;
     raw(&printable_json(&json))
 }
 

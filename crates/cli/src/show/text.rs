@@ -179,11 +179,38 @@ mod tests {
 
     /// One of each kind that hides, reorders or imitates.
     const DECEPTIVE: [char; 32] = [
-        '\u{0}', '\u{1b}', '\u{7f}', '\u{85}', '\u{9b}', '\u{a0}', '\u{ad}', '\u{34f}', '\u{61c}',
-        '\u{115f}', '\u{180e}', '\u{200b}', '\u{200d}', '\u{200e}', '\u{200f}', '\u{2028}',
-        '\u{2029}', '\u{202a}', '\u{202e}', '\u{2060}', '\u{2066}', '\u{2069}', '\u{206a}',
-        '\u{2800}', '\u{3000}', '\u{3164}', '\u{e000}', '\u{fe0f}', '\u{feff}', '\u{fffb}',
-        '\u{e0041}', '\u{e0100}',
+        '\u{0}',
+        '\u{1b}',
+        '\u{7f}',
+        '\u{85}',
+        '\u{9b}',
+        '\u{a0}',
+        '\u{ad}',
+        '\u{34f}',
+        '\u{61c}',
+        '\u{115f}',
+        '\u{180e}',
+        '\u{200b}',
+        '\u{200d}',
+        '\u{200e}',
+        '\u{200f}',
+        '\u{2028}',
+        '\u{2029}',
+        '\u{202a}',
+        '\u{202e}',
+        '\u{2060}',
+        '\u{2066}',
+        '\u{2069}',
+        '\u{206a}',
+        '\u{2800}',
+        '\u{3000}',
+        '\u{3164}',
+        '\u{e000}',
+        '\u{fe0f}',
+        '\u{feff}',
+        '\u{fffb}',
+        '\u{e0041}',
+        '\u{e0100}',
     ];
 
     #[test]
@@ -228,7 +255,10 @@ mod tests {
         let object = Value::Object(remit_core::ObjectId::Grant(remit_core::GrantId(3)));
         assert_eq!(value(&Value::List(vec![object]), 20), "[\"<grant 3>\"]");
         assert_eq!(value(&Value::List(vec![Value::Integer(1); 2]), 20), "[1,1]");
-        assert_eq!(value(&Value::List(vec![Value::Integer(1); 99]), 20), "[… (99 items; --json shows all)]");
+        assert_eq!(
+            value(&Value::List(vec![Value::Integer(1); 99]), 20),
+            "[… (99 items; --json shows all)]"
+        );
         let long = value(&Value::Text("x".repeat(100)), 20);
         assert_eq!(long, "\"xxxxxxxxxx\"… (100 characters; --json shows all)");
     }

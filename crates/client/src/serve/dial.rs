@@ -17,6 +17,7 @@ use remit_vat::limits::ConnectionLimits;
 use remit_vat::tls::{self, Purpose};
 
 use super::session::{Dial, Link};
+use crate::client::expired;
 use crate::error::Error;
 use crate::limits;
 
@@ -39,6 +40,9 @@ impl Dialer {
 
     async fn connect(&self) -> Result<Link, Error> {
         let credential = self.credential.borrow().clone();
+        if credential.not_after() <= SystemTime::now() {
+            return Err(Error::Refused(expired(&credential)));
+        }
         let (stream, peer) = tls::dial(&self.address, &credential, Purpose::Peer, limits::CONNECT)
             .await
             .map_err(|refused| {
@@ -50,7 +54,15 @@ impl Dialer {
         let options =
             ConnectionOptions { peer: peer.to_string(), limits: ConnectionLimits::default() };
         let (mesh, connection) = Connection::connect::<mesh::Client, _>(stream, None, options);
-        Ok(Link::new(mesh, connection))
+        let link = Link::new(mesh, connection);
+        // Who comes seldom and stays for one question renews by coming.
+        if credential.half_life() <= SystemTime::now() {
+            match renewed(&credential, &link).await {
+                Ok(new) => self.take(new),
+                Err(failure) => tracing::warn!(%failure, "the certificate was not renewed"),
+            }
+        }
+        Ok(link)
     }
 
     /// Renews the credential when half of its life has passed.

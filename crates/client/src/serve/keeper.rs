@@ -3,7 +3,8 @@
 use std::rc::Rc;
 
 use remit_core::{Code, Failure};
-use remit_schema::mesh_capnp::{backup_sink, keeper, kept, mesh};
+use remit_schema::keeper_capnp::{backup_sink, keeper, kept};
+use remit_schema::mesh_capnp::mesh;
 use remit_vat::exception::{to_exception, to_failure};
 use tokio::sync::mpsc;
 

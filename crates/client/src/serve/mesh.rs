@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use remit_core::{Failure, Role, TaskId};
+use remit_core::{Failure, TaskId};
 use remit_schema::mesh_capnp::{mesh, task};
 use remit_vat::connection::within;
 use remit_vat::exception::to_failure;
@@ -74,21 +74,6 @@ pub(crate) async fn nodes(mesh: mesh::Client) -> Result<Vec<NodeInfo>, Failure> 
     listed(|| response.get()?.get_nodes()?.iter().map(read::node).collect())
 }
 
-pub(crate) async fn invite(
-    mesh: mesh::Client,
-    role: Role,
-    name: &str,
-    ttl: Duration,
-) -> Result<String, Failure> {
-    let mut request = mesh.invite_request();
-    let mut params = request.get();
-    params.set_role(role.as_str());
-    params.set_name(name);
-    params.set_ttl_ms(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
-    let response = within(limits::CALL, request.send()).await?;
-    listed(|| read::text(response.get()?.get_line()))
-}
-
 /// Drains a node. It takes as long as was given for it.
 pub(crate) async fn drain(
     mesh: mesh::Client,
@@ -118,7 +103,7 @@ pub(crate) async fn health(mesh: mesh::Client) -> Result<Health, Failure> {
 }
 
 /// What an answer says, or that it cannot be read.
-fn listed<R>(read: impl FnOnce() -> Result<R, Malformed>) -> Result<R, Failure> {
+pub(super) fn listed<R>(read: impl FnOnce() -> Result<R, Malformed>) -> Result<R, Failure> {
     read().map_err(|malformed| {
         Failure::new(remit_core::Code::Failed, format!("the mesh's answer is {malformed}"))
     })

@@ -26,6 +26,8 @@ pub struct TaskHead {
     pub detail: String,
     /// The agent node that works on it; empty: none.
     pub node: String,
+    /// Who created it, as a SPIFFE name; empty in a head from before it was kept.
+    pub creator: String,
     /// The idempotency key of its creation; empty: none was given. Set with the first event.
     pub key: String,
     /// When its next timer fires, in milliseconds since 1970; 0: none runs.
@@ -41,8 +43,10 @@ pub struct TaskHead {
 }
 
 /// The first byte of a stored head.
-const FORMAT: u8 = 4;
-/// The one before, without how long it is kept.
+const FORMAT: u8 = 5;
+/// The one before, without who created it.
+const NO_CREATOR: u8 = 4;
+/// The one before that, without how long it is kept.
 const NOT_KEPT: u8 = 3;
 /// The one before that, without questions.
 const NO_QUESTIONS: u8 = 2;
@@ -66,7 +70,7 @@ impl TaskHead {
         bytes.extend(self.questions.to_be_bytes());
         bytes.extend(self.kept_ms.to_be_bytes());
         bytes.extend(self.hash);
-        for text in [&self.name, &self.detail, &self.node, &self.key] {
+        for text in [&self.name, &self.detail, &self.node, &self.key, &self.creator] {
             bytes.extend((text.len() as u64).to_be_bytes());
             bytes.extend(text.as_bytes());
         }
@@ -81,7 +85,7 @@ impl TaskHead {
             return Err("the checksum of its head is wrong");
         }
         let (&[format, status], body) = body.split_first_chunk().ok_or("its head is cut short")?;
-        if ![FORMAT, NOT_KEPT, NO_QUESTIONS].contains(&format) {
+        if ![FORMAT, NO_CREATOR, NOT_KEPT, NO_QUESTIONS].contains(&format) {
             return Err("its head has the form of another version");
         }
         Self::fields(format, status, body).ok_or("its head makes no sense")
@@ -99,7 +103,7 @@ impl TaskHead {
         let attempt = Attempt(u32::from_be_bytes(*take(&mut bytes)?));
         let questions =
             if format == NO_QUESTIONS { 0 } else { u32::from_be_bytes(*take(&mut bytes)?) };
-        let kept_ms = if format == FORMAT { u64::from_be_bytes(*take(&mut bytes)?) } else { 0 };
+        let kept_ms = if format >= NO_CREATOR { u64::from_be_bytes(*take(&mut bytes)?) } else { 0 };
         let hash = *take(&mut bytes)?;
         let mut text = || {
             let size = usize::try_from(u64::from_be_bytes(*take(&mut bytes)?)).ok()?;
@@ -108,6 +112,7 @@ impl TaskHead {
             String::from_utf8(text.to_vec()).ok()
         };
         let (name, detail, node, key) = (text()?, text()?, text()?, text()?);
+        let creator = if format == FORMAT { text()? } else { String::new() };
         Some(Self {
             name,
             status,
@@ -119,6 +124,7 @@ impl TaskHead {
             questions,
             detail,
             node,
+            creator,
             key,
             wake_ms,
             kept_ms,
@@ -167,6 +173,7 @@ mod tests {
             questions: 3,
             detail: "why".into(),
             node: "n".into(),
+            creator: "me".into(),
             key: "k".into(),
             wake_ms: 11,
             kept_ms: 13,

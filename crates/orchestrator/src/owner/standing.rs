@@ -31,6 +31,7 @@ impl Owner {
                 None => detail,
             },
             node: task.node().to_owned(),
+            creator: task.created().creator.clone(),
             kept_ms: task.created().limits.kept_ms,
             wake_ms: task.timers().map(|(_, due_ms)| due_ms).min().unwrap_or_default(),
             ..TaskHead::default()

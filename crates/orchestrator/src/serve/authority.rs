@@ -46,6 +46,7 @@ pub(super) fn read_selection(r: selection::Reader<'_>) -> Result<Selection, Fail
             [] => None,
             hash => Some(hash.try_into().map_err(wrong)?),
         },
+        creator: String::new(),
     })
 }
 

@@ -3,27 +3,35 @@
 
 use std::rc::Rc;
 
-use remit_core::{Identity, Role};
+use remit_core::{Code, Facets, Failure, Identity, Role};
 use remit_schema::task_capnp::task_context;
 use remit_vat::connection::{Connection, ConnectionOptions};
+use remit_vat::exception::to_exception;
 use remit_vat::limits::ConnectionLimits;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::agent_node_port::AgentNodePort;
-use super::mesh::MeshServer;
+use super::mesh;
 use super::tool_node_port::ToolNodePort;
+use crate::members::NotAMember;
 use crate::site::Site;
 
-/// Serves the object of the role of `identity`. `None`: that role gets nothing.
-pub fn serve_role<S>(stream: S, site: &Rc<Site>, identity: &Identity) -> Option<Connection>
+/// Serves the object of the role of `identity`, for a client with what it may do and nothing else.
+/// `None`: that role gets nothing.
+pub fn serve_role<S>(
+    stream: S,
+    site: &Rc<Site>,
+    identity: &Identity,
+    may: Facets,
+) -> Option<Connection>
 where
     S: AsyncRead + AsyncWrite + 'static,
 {
-    use remit_schema::{agent_node_capnp, mesh_capnp, tool_node_capnp};
+    use remit_schema::{agent_node_capnp, tool_node_capnp};
     let (site, who) = (Rc::clone(site), identity.clone());
     let bootstrap: capnp::capability::Client = match identity.role() {
         Role::Client => {
-            let mesh: mesh_capnp::mesh::Client = capnp_rpc::new_client(MeshServer::new(site, who));
+            let mesh = mesh::client(site, who, may);
             mesh.client
         }
         Role::AgentNode => {
@@ -41,6 +49,17 @@ where
     let options =
         ConnectionOptions { peer: identity.to_string(), limits: ConnectionLimits::default() };
     Some(Connection::serve(stream, bootstrap, options))
+}
+
+/// Tells a peer that is no member any more why it gets nothing, whatever it calls.
+pub fn serve_refusal<S>(stream: S, identity: &Identity, why: &NotAMember) -> Connection
+where
+    S: AsyncRead + AsyncWrite + 'static,
+{
+    let denied = to_exception(&Failure::new(Code::Denied, why.to_string()));
+    let options =
+        ConnectionOptions { peer: identity.to_string(), limits: ConnectionLimits::default() };
+    Connection::serve(stream, capnp_rpc::new_broken_cap(denied), options)
 }
 
 /// Serves an attempt's task.

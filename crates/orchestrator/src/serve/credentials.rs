@@ -1,9 +1,9 @@
 //! Renewal of a member's certificate, for the identity of its connection.
 
-use remit_core::{Code, Failure, Identity};
+use remit_core::Identity;
 use remit_schema::join_capnp::credentials;
-use remit_vat::exception::to_exception;
 
+use super::good;
 use crate::site::Site;
 
 /// Answers a renewal.
@@ -14,9 +14,7 @@ pub(super) fn renew(
     results: &mut credentials::RenewResults,
 ) -> Result<(), capnp::Error> {
     let request = params.get()?.get_signing_request()?;
-    let (leaf, authority) = site
-        .certify(request, identity)
-        .map_err(|why| to_exception(&Failure::new(Code::InvalidArgument, why)))?;
+    let (leaf, authority) = good(site.renew(request, identity))?;
     let mut chain = results.get().init_certificate();
     chain.set_leaf(&leaf);
     chain.set_authority(&authority);

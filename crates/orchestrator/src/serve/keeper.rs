@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use remit_core::{Code, Failure};
-use remit_schema::mesh_capnp::{backup_sink, keeper, kept};
+use remit_schema::keeper_capnp::{backup_sink, keeper, kept};
 use remit_vat::connection::within;
 use remit_vat::exception::to_exception;
 use remit_vat::vat::offload;

@@ -1,14 +1,16 @@
 //! What a client can do here.
 
+mod sight;
+
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use remit_core::id::NotATaskId;
-use remit_core::identity::NotAnIdentity;
+use capnp::capability::FromServer;
+use capnp::traits::HasTypeId as _;
 use remit_core::reference::NotAReference;
 use remit_core::status::Status;
-use remit_core::{Code, Failure, Identity, RefId, Reference, Role, TaskId};
+use remit_core::{Code, Facet, Facets, Failure, Identity, RefId, Reference};
 use remit_schema::mesh_capnp::mesh;
 use remit_vat::crash::{self, Step};
 use remit_vat::exception::to_exception;
@@ -16,37 +18,30 @@ use remit_vat::lasting::lasting;
 use remit_vat::wire::{self, text};
 
 use super::credentials::member;
+use super::facets::{self, Hold, TaskNeed};
 use super::{
-    authority, good, keeper, node_info, questions, reason, refs, task, task_info, task_spec,
+    authority, good, keeper, members, node_info, questions, reason, refs, task, task_info,
+    task_spec,
 };
 use crate::limits;
 use crate::owner::TaskKey;
 use crate::refs::{Live, State};
 use crate::registry::ToolInfo;
-use crate::site::Site;
+use crate::site::{AndItsTasks, Site};
 use crate::tasks;
 
 /// The bootstrap object of a client.
 pub(super) struct MeshServer {
-    site: Rc<Site>,
-    who: Identity,
+    pub(super) site: Rc<Site>,
+    pub(super) who: Identity,
+    may: Facets,
 }
 
-impl MeshServer {
-    pub(super) const fn new(site: Rc<Site>, who: Identity) -> Self {
-        Self { site, who }
-    }
-
-    fn key(&self, id: &str) -> Result<TaskKey, Failure> {
-        let task: Result<TaskId, NotATaskId> = id.parse();
-        let task = task.map_err(|not| Failure::new(Code::InvalidArgument, not.to_string()))?;
-        Ok(TaskKey { tenant: self.who.tenant().to_owned(), task })
-    }
-
-    /// The task after which a list goes on; none where it begins.
-    fn after(&self, id: &str) -> Result<Option<TaskId>, Failure> {
-        if id.is_empty() { Ok(None) } else { self.key(id).map(|key| Some(key.task)) }
-    }
+/// The bootstrap object of the client `who`, with what it may do and nothing else.
+pub(super) fn client(site: Rc<Site>, who: Identity, may: Facets) -> mesh::Client {
+    let server = MeshServer { site, who, may };
+    let dispatch = <mesh::Client as FromServer<MeshServer>>::from_server(Rc::new(server));
+    mesh::Client { client: facets::mesh(dispatch, mesh::Client::TYPE_ID, may) }
 }
 
 fn invalid(why: String) -> capnp::Error {
@@ -67,7 +62,8 @@ impl mesh::Server for MeshServer {
         crash::point_after_turn(Step::Replied, "task");
         let key = owner.key().clone();
         results.get().set_id(key.task.to_string());
-        results.get().set_task(task::client(&self.site.tasks, key, &self.who));
+        let hold = Hold::whole(self.may);
+        results.get().set_task(task::client(&self.site.tasks, key, &self.who, hold));
         Ok(())
     }
 
@@ -78,8 +74,8 @@ impl mesh::Server for MeshServer {
     ) -> Result<(), capnp::Error> {
         let id = text(params.get()?.get_id())?;
         let key = good(self.key(&id))?;
-        good(self.site.tasks.get(&key))?;
-        results.get().set_task(task::client(&self.site.tasks, key, &self.who));
+        let hold = good(self.hold(&key))?;
+        results.get().set_task(task::client(&self.site.tasks, key, &self.who, hold));
         Ok(())
     }
 
@@ -103,7 +99,9 @@ impl mesh::Server for MeshServer {
             0 => limits::TASKS_PER_PAGE,
             limit => limit as usize,
         };
-        let listed = good(self.site.tasks.list(self.who.tenant(), status, after, limit))?;
+        let by = self.sees();
+        let listed =
+            good(self.site.tasks.list(self.who.tenant(), status, after, limit, by.as_deref()))?;
         let count = u32::try_from(listed.len()).unwrap_or(u32::MAX);
         let mut list = results.get().init_tasks(count);
         for (at, (id, head)) in (0..count).zip(listed) {
@@ -124,7 +122,9 @@ impl mesh::Server for MeshServer {
             0 => limits::QUESTIONS_PER_PAGE,
             limit => limit as usize,
         };
-        let (items, more) = good(self.site.tasks.inbox(self.who.tenant(), after, limit))?;
+        let by = self.sees();
+        let inbox = self.site.tasks.inbox(self.who.tenant(), after, limit, by.as_deref());
+        let (items, more) = good(inbox)?;
         if let Some(more) = more {
             results.get().set_more(more.to_string());
         }
@@ -212,7 +212,8 @@ impl mesh::Server for MeshServer {
         params: mesh::HoldersParams,
         mut results: mesh::HoldersResults,
     ) -> Result<(), capnp::Error> {
-        let which = good(authority::read_selection(params.get()?.get_which()?))?;
+        let mut which = good(authority::read_selection(params.get()?.get_which()?))?;
+        which.creator = self.sees().unwrap_or_default();
         let held = good(self.site.tasks.holders(self.who.tenant(), &which))?;
         let count = u32::try_from(held.len()).unwrap_or(u32::MAX);
         authority::write_holdings(&self.site, results.get().init_held(count), &held);
@@ -225,7 +226,18 @@ impl mesh::Server for MeshServer {
         mut results: mesh::RevokeAllResults,
     ) -> Result<(), capnp::Error> {
         let params = params.get()?;
-        let which = good(authority::read_selection(params.get_which()?))?;
+        let mut which = good(authority::read_selection(params.get_which()?))?;
+        if !self.may.has(Facet::Steer) {
+            if !self.may.has(Facet::Own) {
+                let why = "you may see tasks and steer none: revoking needs `own` or `steer`";
+                return Err(to_exception(&Failure::new(Code::Denied, why)));
+            }
+            which.creator = self.who.to_string();
+            if let Some(task) = which.task {
+                let key = TaskKey { tenant: self.who.tenant().to_owned(), task };
+                good(good(self.hold(&key))?.check(TaskNeed::Steer))?;
+            }
+        }
         let reason = reason(params.get_reason())?;
         let mesh = Rc::clone(&self);
         let revoked =
@@ -279,14 +291,77 @@ impl mesh::Server for MeshServer {
         params: mesh::InviteParams,
         mut results: mesh::InviteResults,
     ) -> Result<(), capnp::Error> {
-        let params = params.get()?;
-        let role: Result<Role, NotAnIdentity> = text(params.get_role())?.parse();
-        let role = role.map_err(|not| invalid(not.to_string()))?;
-        let name = text(params.get_name())?;
-        let ttl = Duration::from_millis(params.get_ttl_ms());
-        let line = good(self.site.invite(&self.who, role, &name, ttl).await)?;
+        let wanted = members::read_invite(params.get()?)?;
+        let line = good(self.site.invite(&self.who, wanted).await)?;
         results.get().set_line(line);
         Ok(())
+    }
+
+    async fn members(
+        self: Rc<Self>,
+        _: mesh::MembersParams,
+        mut results: mesh::MembersResults,
+    ) -> Result<(), capnp::Error> {
+        let listed = self.site.members.list(self.who.tenant());
+        let count = u32::try_from(listed.len()).unwrap_or(u32::MAX);
+        let mut list = results.get().init_members(count);
+        for (at, (identity, member)) in (0..count).zip(&listed) {
+            members::write_info(list.reborrow().get(at), identity, member);
+        }
+        Ok(())
+    }
+
+    async fn expel(
+        self: Rc<Self>,
+        params: mesh::ExpelParams,
+        mut results: mesh::ExpelResults,
+    ) -> Result<(), capnp::Error> {
+        let params = params.get()?;
+        let identity = good(members::read_identity(&text(params.get_identity())?))?;
+        let reason = reason(params.get_reason())?;
+        let then = match params.get_cancel_tasks() {
+            true => AndItsTasks::AreCancelled,
+            false => AndItsTasks::GoOn,
+        };
+        let expelled =
+            lasting(async move { self.site.expel(&self.who, &identity, &reason, then).await });
+        members::write_expelled(results.get().init_expelled(), good(expelled.await)?);
+        Ok(())
+    }
+
+    async fn authorize(
+        self: Rc<Self>,
+        params: mesh::AuthorizeParams,
+        _: mesh::AuthorizeResults,
+    ) -> Result<(), capnp::Error> {
+        let params = params.get()?;
+        let identity = good(members::read_identity(&text(params.get_identity())?))?;
+        let may = members::read_facets(params.get_may()?)?;
+        let changed = lasting(async move { self.site.authorize(&self.who, &identity, may).await });
+        good(changed.await)
+    }
+
+    async fn invites(
+        self: Rc<Self>,
+        _: mesh::InvitesParams,
+        mut results: mesh::InvitesResults,
+    ) -> Result<(), capnp::Error> {
+        let waiting = good(self.site.invites.list(self.who.tenant()))?;
+        let count = u32::try_from(waiting.len()).unwrap_or(u32::MAX);
+        let mut list = results.get().init_invites(count);
+        for (at, offer) in (0..count).zip(&waiting) {
+            members::write_offer(list.reborrow().get(at), offer);
+        }
+        Ok(())
+    }
+
+    async fn withdraw(
+        self: Rc<Self>,
+        params: mesh::WithdrawParams,
+        _: mesh::WithdrawResults,
+    ) -> Result<(), capnp::Error> {
+        let identity = good(members::read_identity(&text(params.get()?.get_identity())?))?;
+        good(lasting(async move { self.site.withdraw(&self.who, &identity).await }).await)
     }
 
     async fn triggers(
@@ -294,8 +369,8 @@ impl mesh::Server for MeshServer {
         _: mesh::TriggersParams,
         mut results: mesh::TriggersResults,
     ) -> Result<(), capnp::Error> {
-        let triggers = Rc::clone(&self.site.triggers);
-        let server = super::triggers::TriggersServer { triggers, who: self.who.clone() };
+        let site = Rc::clone(&self.site);
+        let server = super::triggers::TriggersServer { site, who: self.who.clone(), may: self.may };
         results.get().set_triggers(capnp_rpc::new_client(server));
         Ok(())
     }
@@ -353,7 +428,8 @@ impl mesh::Server for MeshServer {
             Live::Object(object) => results.set_object(object),
             Live::Task(standing) => {
                 results.reborrow().get_info()?.set_viewer(standing.viewer);
-                results.set_task(task::standing(tasks, restored.key, &self.who, standing));
+                let by = (&self.who, self.may);
+                results.set_task(task::standing(tasks, restored.key, by, standing));
             }
         }
         Ok(())
@@ -365,7 +441,8 @@ impl mesh::Server for MeshServer {
         mut results: mesh::RefsResults,
     ) -> Result<(), capnp::Error> {
         let refs = good(self.site.tasks.refs())?;
-        let saved = good(refs.list(self.who.tenant()))?;
+        let mut saved = good(refs.list(self.who.tenant()))?;
+        saved.retain(|(saved, _)| self.sees_ref(saved));
         let count = u32::try_from(saved.len()).unwrap_or(u32::MAX);
         let mut list = results.get().init_refs(count);
         for (at, (saved, state)) in (0..count).zip(saved) {
@@ -385,6 +462,13 @@ impl mesh::Server for MeshServer {
         let reason = reason(params.get_reason())?;
         let revoked = lasting(async move {
             let tasks = &self.site.tasks;
+            let saved = tasks.refs()?.get(self.who.tenant(), id)?;
+            if saved.is_none_or(|saved| !self.may_revoke(&saved)) {
+                let why = format!(
+                    "there is no reference {id} that you may revoke: `remit refs` lists yours"
+                );
+                return Err(Failure::new(Code::NotFound, why));
+            }
             tasks.refs()?.revoke(tasks, id, &reason, &self.who).await
         });
         good(revoked.await)

@@ -8,6 +8,8 @@ mod reference;
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use capnp::capability::FromServer;
+use capnp::traits::HasTypeId as _;
 use remit_core::event::SettlementDecided;
 use remit_core::task::{Command, Sent};
 use remit_core::{CallNumber, Code, EventNumber, Failure, GrantId, Identity};
@@ -17,6 +19,7 @@ use remit_vat::wire::{self, Malformed, text};
 
 use self::feed::{Feed, Lease};
 pub use self::reference::standing;
+use super::facets::{self, Hold};
 use super::{good, grant_info, questions, reason, refs, task_info, task_spec};
 use crate::journal::JournalError;
 use crate::owner::{Owner, TaskKey};
@@ -32,13 +35,19 @@ pub struct TaskServer {
     through: Option<Standing>,
 }
 
-/// A reference to the task `key` for `holder`.
-pub fn client(tasks: &Rc<Tasks>, key: TaskKey, holder: &Identity) -> task::Client {
+/// A reference to the task `key` for `holder`, who holds it like this.
+pub fn client(tasks: &Rc<Tasks>, key: TaskKey, holder: &Identity, hold: Hold) -> task::Client {
     let (tasks, holder) = (Rc::clone(tasks), holder.clone());
-    capnp_rpc::new_client(TaskServer { tasks, key, holder, through: None })
+    TaskServer { tasks, key, holder, through: None }.held(hold)
 }
 
 impl TaskServer {
+    /// The task for somebody who holds it like this.
+    fn held(self, hold: Hold) -> task::Client {
+        let dispatch = <task::Client as FromServer<Self>>::from_server(Rc::new(self));
+        task::Client { client: facets::task(dispatch, task::Client::TYPE_ID, hold) }
+    }
+
     fn owner(&self) -> Result<Rc<Owner>, capnp::Error> {
         good(self.stands())?;
         good(self.tasks.get(&self.key))

@@ -6,6 +6,7 @@ mod laws;
 mod membrane;
 mod over_tls;
 mod past;
+mod people;
 mod questions;
 mod refs;
 mod security;
@@ -14,7 +15,7 @@ mod triggers;
 use std::time::{Duration, SystemTime};
 
 use capnp::capability::{Client, FromClientHook as _};
-use remit_core::{Code, Failure, Identity, Role};
+use remit_core::{Code, Facets, Failure, Identity, Role};
 use remit_schema::agent_node_capnp::{agent_node_port, agent_registration};
 use remit_schema::join_capnp::credentials;
 use remit_schema::mesh_capnp::mesh;
@@ -288,6 +289,8 @@ async fn task_of_another_tenant_is_not_found() {
             let (near, far) = tokio::io::duplex(64 << 10);
             let someone = Identity::new("home", tenant, Role::Client, "someone").unwrap();
             let until = SystemTime::now() + SOON;
+            here.site.members.greet(&someone, None, until).unwrap();
+            here.site.members.authorize(&someone, Facets::ALL).await.unwrap();
             let _served = here.listener.serve_peer(far, &someone, until).unwrap();
             let (mesh, _held): (mesh::Client, _) =
                 Connection::connect(near, None, fakes::options());

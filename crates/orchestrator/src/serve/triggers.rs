@@ -2,21 +2,49 @@
 
 use std::rc::Rc;
 
-use remit_core::{Code, Failure, Identity, Value};
+use remit_core::{Code, Facet, Facets, Failure, Identity, Value};
 use remit_schema::trigger_capnp::{kept_trigger, trigger, triggers};
 use remit_vat::exception::to_exception;
 use remit_vat::wire::{self, Malformed};
 
-use super::task_spec;
+use super::{good, task_spec};
 use crate::limits;
+use crate::site::Site;
 use crate::tasks::GrantRoot;
 use crate::triggers::schedule::{Missed, NotASchedule, Schedule};
-use crate::triggers::{Does, Kept, Triggers, When};
+use crate::triggers::{Does, Kept, When};
 
 /// The triggers of one tenant, for one of its clients.
 pub(super) struct TriggersServer {
-    pub(super) triggers: Rc<Triggers>,
+    pub(super) site: Rc<Site>,
     pub(super) who: Identity,
+    pub(super) may: Facets,
+}
+
+impl TriggersServer {
+    /// Refuses to replace or remove the trigger of another client, without `steer`.
+    fn check_own(&self, name: &str) -> Result<(), Failure> {
+        let Some(record) = self.site.triggers.get(self.who.tenant(), name)? else { return Ok(()) };
+        if self.may.has(Facet::Steer) || decode(&record)?.creator == self.who.to_string() {
+            return Ok(());
+        }
+        let why = format!("the trigger `{name}` is another client's: changing it takes `steer`");
+        Err(Failure::new(Code::Denied, why))
+    }
+
+    /// Refuses a trigger for a task that its creator may not steer.
+    fn check_target(&self, reader: trigger::Reader<'_>) -> Result<(), Failure> {
+        let send = || match reader.get_does().which()? {
+            trigger::does::Task(_) => Ok::<_, Malformed>(None),
+            trigger::does::Send(send) => Ok(Some(wire::text(send.get_task())?)),
+        };
+        let Some(task) = send()? else { return Ok(()) };
+        let task = task.parse();
+        let task = task.map_err(|not: remit_core::id::NotATaskId| {
+            Failure::new(Code::InvalidArgument, not.to_string())
+        })?;
+        self.site.triggers.check_steers(&self.who, self.may, task)
+    }
 }
 
 impl triggers::Server for TriggersServer {
@@ -27,9 +55,11 @@ impl triggers::Server for TriggersServer {
     ) -> Result<(), capnp::Error> {
         let reader = params.get()?.get_trigger()?;
         let name = wire::text(reader.get_name())?;
+        good(self.check_own(&name))?;
+        good(self.check_target(reader))?;
         let webhook = matches!(reader.get_when().which(), Ok(trigger::when::Webhook(())));
         let creator = self.who.to_string();
-        let put = self.triggers.put(&self.who, &name, webhook, |now_ms, hash| {
+        let put = self.site.triggers.put(&self.who, &name, webhook, |now_ms, hash| {
             let mut message = capnp::message::Builder::new_default();
             let mut kept: kept_trigger::Builder<'_> = message.init_root();
             kept.set_trigger(reader).map_err(|error| Failure::from(Malformed::from(error)))?;
@@ -47,8 +77,11 @@ impl triggers::Server for TriggersServer {
         _: triggers::ListParams,
         mut results: triggers::ListResults,
     ) -> Result<(), capnp::Error> {
-        let listed = self.triggers.list(self.who.tenant());
-        let listed = listed.map_err(|failure| to_exception(&failure))?;
+        let mut listed = good(self.site.triggers.list(self.who.tenant()))?;
+        if !self.may.has(Facet::View) && !self.may.has(Facet::Steer) {
+            let who = self.who.to_string();
+            listed.retain(|record| decode(record).is_ok_and(|kept| kept.creator == who));
+        }
         let count = u32::try_from(listed.len()).unwrap_or(u32::MAX);
         let mut list = results.get().init_triggers(count);
         for (at, record) in (0..count).zip(&listed) {
@@ -76,7 +109,8 @@ impl triggers::Server for TriggersServer {
         _: triggers::RemoveResults,
     ) -> Result<(), capnp::Error> {
         let name = wire::text(params.get()?.get_name())?;
-        let removed = self.triggers.remove(self.who.tenant(), &name).await;
+        good(self.check_own(&name))?;
+        let removed = self.site.triggers.remove(self.who.tenant(), &name).await;
         removed.map_err(|failure| to_exception(&failure))
     }
 }

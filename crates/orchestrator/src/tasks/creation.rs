@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use remit_core::event::{Event, Fact, TaskCreated};
+use remit_core::identity::NotAnIdentity;
 use remit_core::task::{Command, Decision, Refusal};
 use remit_core::{Code, Failure, GrantId, Identity, Task, TaskId};
 use remit_schema::object_capnp::object;
@@ -27,7 +28,7 @@ impl Tasks {
         if !spec.key.is_empty()
             && let Some(task) = journal.find_key(&tenant, &spec.key).await.map_err(unreadable)?
         {
-            return self.get(&TaskKey { tenant, task });
+            return self.made_by(&TaskKey { tenant, task }, creator);
         }
         let now_ms = (self.services.now_ms)();
         let id = spec.id.unwrap_or_else(|| TaskId::new(now_ms, chance::bytes()));
@@ -39,6 +40,17 @@ impl Tasks {
             owner.hold_own(grant, object);
         }
         self.admit(owner, events, &creation_key).await
+    }
+
+    /// The task that was made under a creation key, for the one who made it: a key of another's gives
+    /// no hold on another's task.
+    pub(super) fn made_by(&self, key: &TaskKey, creator: &Identity) -> Result<Rc<Owner>, Failure> {
+        let owner = self.get(key)?;
+        if owner.with(|task| task.created().creator == creator.to_string()) {
+            return Ok(owner);
+        }
+        let why = "another client made a task under this idempotency key: choose another key";
+        Err(Failure::new(Code::InvalidArgument, why).with_detail("key"))
     }
 
     /// Writes the first events of a task, and puts its owner to work: both, though whoever asked may
@@ -76,7 +88,11 @@ impl Tasks {
             if !creation_key.is_empty()
                 && let Ok(Some(task)) = journal.find_key(&key.tenant, creation_key).await
             {
-                return self.get(&TaskKey { tenant: key.tenant, task });
+                let creator = owner.with(|task| task.created().creator.parse());
+                let creator: Identity = creator.map_err(|error: NotAnIdentity| {
+                    Failure::new(Code::Failed, error.to_string())
+                })?;
+                return self.made_by(&TaskKey { tenant: key.tenant, task }, &creator);
             }
             let why = format!("the task was not created, the journal cannot be written: {error}");
             return Err(Failure::new(Code::Unavailable, why));

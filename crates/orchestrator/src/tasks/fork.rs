@@ -34,7 +34,7 @@ impl Tasks {
         key: &str,
         who: &Identity,
     ) -> Result<Forked, Failure> {
-        if let Some(made) = self.forked_before(&of.tenant, key).await? {
+        if let Some(made) = self.forked_before(&of.tenant, key, who).await? {
             return Ok(made);
         }
         let events = self.all_events(of)?;
@@ -60,7 +60,7 @@ impl Tasks {
         key: &str,
         who: &Identity,
     ) -> Result<Forked, Failure> {
-        if let Some(made) = self.forked_before(&of.tenant, key).await? {
+        if let Some(made) = self.forked_before(&of.tenant, key, who).await? {
             return Ok(made);
         }
         let task = self.get(of)?.with(Clone::clone);
@@ -88,13 +88,18 @@ impl Tasks {
         self.begin_from(of, &events, at, key, who).await
     }
 
-    async fn forked_before(&self, tenant: &str, key: &str) -> Result<Option<Forked>, Failure> {
+    async fn forked_before(
+        &self,
+        tenant: &str,
+        key: &str,
+        who: &Identity,
+    ) -> Result<Option<Forked>, Failure> {
         if key.is_empty() {
             return Ok(None);
         }
         let made = self.services.journal.find_key(tenant, key).await.map_err(unreadable)?;
         let Some(task) = made else { return Ok(None) };
-        let owner = self.get(&TaskKey { tenant: tenant.to_owned(), task })?;
+        let owner = self.made_by(&TaskKey { tenant: tenant.to_owned(), task }, who)?;
         let Some((_, at)) = owner.with(Task::forked) else {
             let why = "another task was made under this idempotency key: a key is for one request";
             return Err(Failure::new(Code::InvalidArgument, why));

@@ -23,6 +23,8 @@ pub struct Selection {
     pub tool: String,
     /// Of a tool with this manifest.
     pub manifest: Option<[u8; 32]>,
+    /// Of tasks that this identity created; empty: of all. It bounds what the rest means.
+    pub creator: String,
 }
 
 impl Selection {
@@ -40,6 +42,7 @@ impl Selection {
         let wanted = &self.holder;
         (wanted.is_empty() || holder == wanted || holder.rsplit('/').next() == Some(wanted))
             && self.task.is_none_or(|wanted| wanted == task)
+            && (self.creator.is_empty() || self.creator == state.created().creator)
             && (self.tool.is_empty() || held.grant.tool == self.tool)
             && self.manifest.is_none_or(|wanted| {
                 let pinned =
@@ -99,6 +102,31 @@ impl Tasks {
             });
         }
         Ok(found)
+    }
+
+    /// Cancels every task of this creator that has not ended; answers how many. Each is asked to end
+    /// durably when it answers.
+    pub async fn cancel_of(
+        &self,
+        creator: &Identity,
+        why: &str,
+        by: &Identity,
+    ) -> Result<usize, Failure> {
+        let unsettled = self.services.journal.unsettled().map_err(unreadable)?;
+        let mut cancelled = 0;
+        for (tenant, task) in unsettled {
+            if tenant != creator.tenant() {
+                continue;
+            }
+            let key = TaskKey { tenant, task };
+            if self.get(&key)?.with(|task| task.created().creator == creator.to_string()) {
+                let owner = self.working(&key)?;
+                let failure = Failure::new(Code::Cancelled, why);
+                owner.cancel(failure, &by.to_string()).await?;
+                cancelled += 1;
+            }
+        }
+        Ok(cancelled)
     }
 
     /// What is left of a grant's budgets, by all that bounds it: its own caveats and purse, those of

@@ -66,13 +66,14 @@ pub enum Asks {
 pub type Page = (Vec<Item>, Option<TaskId>);
 
 impl Tasks {
-    /// What waits for a person in the tasks of a tenant, the newest task first. Reads no task that
-    /// has no question.
+    /// What waits for a person in the tasks of a tenant, the newest task first; `by`: in those that
+    /// this identity created, or in all. Reads no task that has no question.
     pub fn inbox(
         &self,
         tenant: &str,
         after: Option<TaskId>,
         limit: usize,
+        by: Option<&str>,
     ) -> Result<Page, Failure> {
         let limit = limit.clamp(1, limits::QUESTIONS_PER_PAGE);
         let mut items = Vec::new();
@@ -87,7 +88,12 @@ impl Tasks {
                 }
                 cursor = Some(task);
                 match self.get(&TaskKey { tenant: tenant.to_owned(), task }) {
-                    Ok(owner) => items.extend(self.questions(&owner)),
+                    Ok(owner) => {
+                        let creator = owner.with(|task| task.created().creator.clone());
+                        if by.is_none_or(|by| by == creator) {
+                            items.extend(self.questions(&owner));
+                        }
+                    }
                     // Its journal cannot be read: a list of tasks says so.
                     Err(failure) => tracing::warn!(%task, %failure, "left out of the inbox"),
                 }

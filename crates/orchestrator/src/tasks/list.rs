@@ -9,17 +9,19 @@ use crate::limits;
 use crate::owner::TaskKey;
 
 impl Tasks {
-    /// The tasks of a tenant, newest first; `after`: the last one already seen. Loads none of them.
+    /// The tasks of a tenant, newest first; `after`: the last one already seen; `by`: those that this
+    /// identity created, or all. Loads none of them but those whose head does not say who made them.
     pub fn list(
         &self,
         tenant: &str,
         status: Option<Status>,
         after: Option<TaskId>,
         limit: usize,
+        by: Option<&str>,
     ) -> Result<Vec<(TaskId, TaskHead)>, Failure> {
         let limit = limit.clamp(1, limits::TASKS_PER_PAGE);
         if status == Some(Status::Halted) {
-            return Ok(self.list_halted(tenant, after, limit));
+            return Ok(self.list_halted(tenant, after, limit, by));
         }
         let (mut found, mut after) = (Vec::new(), after);
         while found.len() < limit {
@@ -28,7 +30,11 @@ impl Tasks {
             let page = page.map_err(unreadable)?;
             let full = page.len() == wanted;
             after = page.last().map(|(task, _)| *task);
-            let live = page.into_iter().map(|(task, head)| (task, self.live(tenant, task, head)));
+            let mine = |(task, head): &(TaskId, TaskHead)| self.is_by(tenant, *task, head, by);
+            let live = page
+                .into_iter()
+                .filter(mine)
+                .map(|(task, head)| (task, self.live(tenant, task, head)));
             // What has stopped is on disk as it stood before.
             let stopped = |head: &TaskHead| status.is_some() && head.status == Status::Halted;
             found.extend(live.filter(|(_, head)| !stopped(head)));
@@ -37,6 +43,16 @@ impl Tasks {
             }
         }
         Ok(found)
+    }
+
+    /// Whether a task is by this creator, or any will do.
+    fn is_by(&self, tenant: &str, task: TaskId, head: &TaskHead, by: Option<&str>) -> bool {
+        let Some(by) = by else { return true };
+        if !head.creator.is_empty() {
+            return head.creator == by;
+        }
+        let key = TaskKey { tenant: tenant.to_owned(), task };
+        self.get(&key).is_ok_and(|owner| owner.with(|task| task.created().creator == by))
     }
 
     /// Whether a task has an owner in memory.
@@ -50,6 +66,7 @@ impl Tasks {
         tenant: &str,
         after: Option<TaskId>,
         limit: usize,
+        by: Option<&str>,
     ) -> Vec<(TaskId, TaskHead)> {
         let stopped = self.stopped.list(tenant, after, limit).into_iter();
         let shown = stopped.map(|(task, why)| {
@@ -61,7 +78,7 @@ impl Tasks {
             });
             (task, TaskHead { status: Status::Halted, detail: why.message, ..head })
         });
-        shown.collect()
+        shown.filter(|(task, head)| self.is_by(tenant, *task, head, by)).collect()
     }
 
     /// A task's head with what only its owner knows: where it runs, and why it does not.

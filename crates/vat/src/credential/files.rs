@@ -31,6 +31,16 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     }
 }
 
+/// Makes sure that files can be written to `dir`, which is made with mode 0700: before something is
+/// spent for what is to be kept there.
+pub fn check_writable(dir: &Path) -> io::Result<()> {
+    let trial = dir.join("trial");
+    let named = |error: io::Error| {
+        io::Error::new(error.kind(), format!("{} cannot be written: {error}", dir.display()))
+    };
+    write_private(&trial, b"").and_then(|()| fs::remove_file(&trial)).map_err(named)
+}
+
 /// Refuses a key that others than its owner can read.
 pub(crate) fn check_private(path: &Path) -> io::Result<()> {
     let mode = fs::metadata(path)?.permissions().mode() & 0o777;

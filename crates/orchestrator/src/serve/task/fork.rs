@@ -1,8 +1,10 @@
 //! What became of another program, or of another try from a point in the past.
 
+use remit_core::Facets;
 use remit_schema::mesh_capnp::{fork, trial};
 
 use super::{TaskServer, client};
+use crate::serve::facets::Hold;
 use crate::tasks::{Forked, Upgraded};
 
 impl TaskServer {
@@ -16,7 +18,9 @@ impl TaskServer {
         for (at, call) in (0..count).zip(&forked.dropped) {
             dropped.set(at, call.0);
         }
-        fork.set_task(client(&self.tasks, key.clone(), &self.holder));
+        // Whoever came here may create tasks, and created this one.
+        let hold = Hold::whole(Facets::ALL);
+        fork.set_task(client(&self.tasks, key.clone(), &self.holder, hold));
     }
 }
 

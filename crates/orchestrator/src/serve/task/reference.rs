@@ -2,32 +2,27 @@
 
 use std::rc::Rc;
 
-use remit_core::{Failure, Identity, Reference};
+use remit_core::{Facets, Failure, Identity, Reference};
 use remit_schema::mesh_capnp::task;
 use remit_vat::crash::{self, Step};
 
 use super::TaskServer;
 use crate::owner::TaskKey;
 use crate::refs::{RefSpec, Standing, Target};
+use crate::serve::facets::Hold;
 use crate::serve::good;
-use crate::serve::viewer::ViewerServer;
 use crate::tasks::Tasks;
 
 /// A reference to the task `key` for as long as the sturdy one stands from which it is restored.
 pub fn standing(
     tasks: &Rc<Tasks>,
     key: TaskKey,
-    holder: &Identity,
+    (holder, may): (&Identity, Facets),
     through: Standing,
 ) -> task::Client {
-    let viewer = through.viewer;
+    let hold = if through.viewer { Hold::viewer() } else { Hold::whole(may) };
     let (tasks, holder) = (Rc::clone(tasks), holder.clone());
-    let task = TaskServer { tasks, key, holder, through: Some(through) };
-    if viewer {
-        capnp_rpc::new_client(ViewerServer::new(task))
-    } else {
-        capnp_rpc::new_client(task)
-    }
+    TaskServer { tasks, key, holder, through: Some(through) }.held(hold)
 }
 
 impl TaskServer {

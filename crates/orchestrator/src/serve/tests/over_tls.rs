@@ -46,9 +46,9 @@ impl Running {
     }
 }
 
-/// The invite for this role, once it is there.
-async fn invite(dir: &Path, role: Role) -> Invite {
-    let file = dir.join("invites").join(format!("{role}.invite"));
+/// The invite for the first administrator, once it is there.
+async fn first_invite(dir: &Path) -> Invite {
+    let file = dir.join("invites/client.invite");
     loop {
         match std::fs::read_to_string(&file).map(|line| line.parse::<Invite>()) {
             Ok(Ok(invite)) => return invite,
@@ -58,9 +58,21 @@ async fn invite(dir: &Path, role: Role) -> Invite {
     }
 }
 
-async fn join(dir: &Path, role: Role) -> Rc<Member> {
-    let invite = invite(dir, role).await;
-    Rc::new(Member::open(&dir.join(role.as_str()), "", Some(&invite)).await.unwrap())
+/// Joins as the first administrator.
+async fn join(dir: &Path) -> Rc<Member> {
+    let invite = first_invite(dir).await;
+    let folder = dir.join("client");
+    Rc::new(Member::open(&folder, "", Some(&invite), Role::Client).await.unwrap())
+}
+
+/// An invite that this client makes.
+async fn invited(mesh: &mesh::Client, role: Role, name: &str) -> Invite {
+    let mut request = mesh.invite_request();
+    request.get().set_role(role.as_str());
+    request.get().set_name(name);
+    request.get().set_ttl_ms(60_000);
+    let response = within(SOON, request.send()).await.unwrap();
+    response.get().unwrap().get_line().unwrap().to_str().unwrap().parse().unwrap()
 }
 
 async fn connect<C: capnp::capability::FromClientHook>(member: &Member) -> (C, Connection) {
@@ -80,9 +92,11 @@ async fn members_join_connect_and_register_and_are_known_after_a_restart() {
     let work = async {
         let dir = tempfile::tempdir().unwrap();
         let running = start(dir.path()).await;
-        let client = join(dir.path(), Role::Client).await;
-        let node = join(dir.path(), Role::ToolNode).await;
+        let client = join(dir.path()).await;
         let (mesh, _held) = connect::<mesh::Client>(&client).await;
+        let invite = invited(&mesh, Role::ToolNode, "local").await;
+        let folder = dir.path().join("node");
+        let node = Member::open(&folder, "", Some(&invite), Role::ToolNode).await.unwrap();
         let (port, _node) = connect::<tool_node_port::Client>(&node).await;
         let _registration = register_tools(&port, &[("fs", "1")]).await.unwrap();
         let expected = (node.identity().to_string(), "connected".to_owned());
@@ -109,16 +123,11 @@ async fn an_invite_from_the_mesh_works_once() {
     let work = async {
         let dir = tempfile::tempdir().unwrap();
         let running = start(dir.path()).await;
-        let client = join(dir.path(), Role::Client).await;
+        let client = join(dir.path()).await;
         let (mesh, _held) = connect::<mesh::Client>(&client).await;
-        let mut request = mesh.invite_request();
-        request.get().set_role("tool-node");
-        request.get().set_name("builds");
-        request.get().set_ttl_ms(60_000);
-        let response = within(SOON, request.send()).await.unwrap();
-        let line = response.get().unwrap().get_line().unwrap().to_str().unwrap();
-        let invite: Invite = line.parse().unwrap();
-        let (one, two) = tokio::join!(redeem(&invite, SOON), redeem(&invite, SOON));
+        let invite = invited(&mesh, Role::ToolNode, "builds").await;
+        let redeem = || redeem(&invite, Role::ToolNode, SOON);
+        let (one, two) = tokio::join!(redeem(), redeem());
         let (joined, refused) = if one.is_ok() { (one, two) } else { (two, one) };
         assert_eq!(*joined.unwrap().identity(), who(Role::ToolNode, "builds"));
         let why = refused.unwrap_err();
@@ -133,7 +142,7 @@ async fn an_invite_for_a_role_or_a_time_that_cannot_be_is_refused() {
     let work = async {
         let dir = tempfile::tempdir().unwrap();
         let running = start(dir.path()).await;
-        let client = join(dir.path(), Role::Client).await;
+        let client = join(dir.path()).await;
         let (mesh, _held) = connect::<mesh::Client>(&client).await;
         for (role, name, ttl_ms) in [
             ("orchestrator", "two", 60_000),
@@ -182,7 +191,7 @@ async fn second_orchestrator_on_one_folder_is_refused() {
     let work = async {
         let dir = tempfile::tempdir().unwrap();
         let running = start(dir.path()).await;
-        let _ready = invite(dir.path(), Role::ToolNode).await;
+        let _ready = first_invite(dir.path()).await;
         let second = start(dir.path()).await;
         let error = second.end.await.unwrap().unwrap_err();
         let (kind, said) = (matches!(error, CannotServe::Journal(_)), error.to_string());
@@ -193,17 +202,62 @@ async fn second_orchestrator_on_one_folder_is_refused() {
 }
 
 #[tokio::test]
-async fn invites_on_disk_are_for_their_owner_alone() {
+async fn the_first_invite_is_alone_for_its_owner_and_gone_when_it_was_used() {
     use std::os::unix::fs::PermissionsExt as _;
     let work = async {
         let dir = tempfile::tempdir().unwrap();
+        let invites = dir.path().join("invites");
         let running = start(dir.path()).await;
-        for role in [Role::Client, Role::AgentNode, Role::ToolNode] {
-            let _ready = invite(dir.path(), role).await;
-            let file = dir.path().join("invites").join(format!("{role}.invite"));
-            let mode = std::fs::metadata(file).unwrap().permissions().mode();
-            assert_eq!(mode & 0o777, 0o600);
+        let used = first_invite(dir.path()).await;
+        let left = || -> Vec<_> {
+            let files = std::fs::read_dir(&invites).unwrap();
+            files.map(|file| file.unwrap().file_name()).collect()
+        };
+        assert_eq!(left(), ["client.invite"], "one, and none for nodes");
+        let mode = std::fs::metadata(invites.join("client.invite")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let _client = join(dir.path()).await;
+        while !left().is_empty() {
+            tokio::task::yield_now().await;
         }
+        let again = redeem(&used, Role::Client, SOON).await.unwrap_err();
+        assert!(again.0.contains("it was used"), "{again}");
+        running.stop().await;
+
+        let running = start(dir.path()).await;
+        let _up = dial_when_up(&running.address).await;
+        assert_eq!(left(), Vec::<std::ffi::OsString>::new(), "the mesh has an administrator");
+        running.stop().await;
+    };
+    LocalSet::new().run_until(work).await;
+}
+
+/// Waits until the orchestrator accepts.
+async fn dial_when_up(address: &str) -> tokio::net::TcpStream {
+    loop {
+        if let Ok(stream) = tokio::net::TcpStream::connect(address).await {
+            return stream;
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_invite_for_another_role_or_folder_is_not_burnt() {
+    let work = async {
+        let dir = tempfile::tempdir().unwrap();
+        let running = start(dir.path()).await;
+        let client = join(dir.path()).await;
+        let (mesh, _held) = connect::<mesh::Client>(&client).await;
+        let invite = invited(&mesh, Role::Client, "carol").await;
+        let folder = dir.path().join("node");
+        let wrong = Member::open(&folder, "", Some(&invite), Role::ToolNode).await.unwrap_err();
+        assert!(wrong.to_string().contains("is for a client"), "{wrong}");
+        let file = dir.path().join("file");
+        std::fs::write(&file, "in the way").unwrap();
+        let wrong = Member::open(&file.join("in"), "", Some(&invite), Role::Client).await;
+        assert!(wrong.is_err());
+        let carol = redeem(&invite, Role::Client, SOON).await.unwrap();
+        assert_eq!(*carol.identity(), who(Role::Client, "carol"));
         running.stop().await;
     };
     LocalSet::new().run_until(work).await;

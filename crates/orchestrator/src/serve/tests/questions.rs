@@ -182,7 +182,7 @@ async fn a_held_call_outlives_its_owner_and_the_decision_too() {
         let owner = site.tasks.get(&key).unwrap();
         let (_context, granted) = lab.attempt(&site).await;
         let held = asked(call(&granted, 1, "put"));
-        assert_eq!(site.tasks.inbox("default", None, 9).unwrap().0.len(), 1);
+        assert_eq!(site.tasks.inbox("default", None, 9, None).unwrap().0.len(), 1);
         // Decided, and the owner is gone before anything is sent.
         let decided = decision(&owner, 1, Approval::Approve);
         owner.record(&Command::DecideApproval(Box::new(decided.clone()))).unwrap();
@@ -194,7 +194,7 @@ async fn a_held_call_outlives_its_owner_and_the_decision_too() {
 
         let site = lab.start();
         let owner = site.tasks.get(&key).unwrap();
-        assert!(site.tasks.inbox("default", None, 9).unwrap().0.is_empty());
+        assert!(site.tasks.inbox("default", None, 9, None).unwrap().0.is_empty());
         let state = owner.with(|task| task.operation(CallNumber(1)).cloned());
         assert!(matches!(state, Some(remit_core::task::Operation::Call { .. })), "{state:?}");
         decide(&owner, decided).await.unwrap();
@@ -315,7 +315,7 @@ async fn a_task_that_was_cancelled_asks_nothing_any_more() {
         let yes = decision(&run.owner, 1, Approval::Approve);
         run.owner.cancel(Failure::new(Code::Cancelled, "enough"), "me").await.unwrap();
         run.owner.over().await;
-        assert!(run.site.tasks.inbox("default", None, 9).unwrap().0.is_empty());
+        assert!(run.site.tasks.inbox("default", None, 9, None).unwrap().0.is_empty());
         assert_eq!(decide(&run.owner, yes).await.unwrap_err().code, Code::NotFound);
         assert!(lab.seen.borrow().is_empty());
     })

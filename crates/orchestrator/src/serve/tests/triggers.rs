@@ -50,7 +50,7 @@ async fn post(address: std::net::SocketAddr, head: &str, body: &str) -> String {
 }
 
 fn tasks(here: &Here) -> usize {
-    here.site.tasks.list("default", None, None, 100).unwrap().len()
+    here.site.tasks.list("default", None, None, 100, None).unwrap().len()
 }
 
 #[tokio::test]
@@ -157,7 +157,11 @@ async fn a_time_is_kept_once_whatever_dies_in_between() {
         let look = |later_ms: u64| {
             let clock = Box::new(move || start_ms + later_ms);
             let (disk, tasks) = (here.site.disk.clone(), Rc::clone(&here.site.tasks));
-            async move { Triggers::new(disk, tasks, clock).set_off_due("default").await.unwrap() }
+            let members = Rc::clone(&here.site.members);
+            async move {
+                let triggers = Triggers::new(disk, tasks, members, clock);
+                triggers.set_off_due("default").await.unwrap()
+            }
         };
         let next = look(0).await.unwrap();
         assert!(next > start_ms - 1_000 && next <= start_ms + 1_000);

@@ -177,7 +177,7 @@ async fn registered(authority: &Authority, node: Rc<Node>, dir: &std::path::Path
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     tokio::task::spawn_local(async move {
-        let member = Member::open(&identity, &address, None).await.unwrap();
+        let member = Member::open(&identity, &address, None, Role::ToolNode).await.unwrap();
         crate::run(&member, &node, std::future::pending()).await;
     });
     let accepted = acceptor.accept(listener.accept().await.unwrap().0, SOON).await.unwrap();

@@ -35,7 +35,8 @@ fn a_node_that_lost_its_connection_registers_again_and_ends_when_told() {
         let (stop, stopped) = oneshot::channel::<()>();
         let (lab, home) = (Rc::<Lab>::default(), dir.path().to_owned());
         let running = tokio::task::spawn_local(async move {
-            let member = Member::open(&home.join("identity"), &address, None).await.unwrap();
+            let member =
+                Member::open(&home.join("identity"), &address, None, Role::ToolNode).await.unwrap();
             let node = super::open(&lab, &home.join("ledger")).await;
             crate::run(&member, &node, async { drop(stopped.await) }).await;
         });

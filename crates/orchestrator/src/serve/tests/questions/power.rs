@@ -40,7 +40,7 @@ async fn what_is_given_works_within_its_caveats_and_after_a_restart() {
         let (context, _granted) = lab.attempt(&site).await;
         let asked = request(&context, 1, "lab");
         questions(&owner, 1).await;
-        let items = site.tasks.inbox("default", None, 9).unwrap().0;
+        let items = site.tasks.inbox("default", None, 9, None).unwrap().0;
         assert!(format!("{:?}", items[0].asks).contains("lab@1"), "{items:?}");
         let spec = || remit_lab("lab?methods=look");
         let given = site.tasks.give(&owner, CallNumber(1), spec(), &me).await.unwrap();

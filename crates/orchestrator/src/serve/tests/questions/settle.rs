@@ -104,7 +104,7 @@ async fn the_question_outlives_another_death_of_everything() {
         let owner = site.tasks.get(&key).unwrap();
         let (_context, granted) = lab.attempt(&site).await;
         let waits = asked(call(&granted, 1, "once"));
-        assert_eq!(site.tasks.inbox("default", None, 9).unwrap().0.len(), 1);
+        assert_eq!(site.tasks.inbox("default", None, 9, None).unwrap().0.len(), 1);
         settle(&owner, Settlement::Abandon).await.unwrap();
         assert_eq!(waits.await.unwrap().unwrap_err().code, Code::Unknown);
         assert_eq!(*lab.seen.borrow(), ["once"]);

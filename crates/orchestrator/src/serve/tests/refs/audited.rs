@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use remit_core::Role;
 use remit_core::audit::Decision;
+use remit_core::{Facets, Role};
 use remit_vat::join::{Invite, Renewal, Request};
 
 use super::super::lab::manifest;
 use super::client::Spec;
 use super::world::{World, must_fail};
 use crate::serve::fakes::who;
+use crate::site::NewInvite;
 
 must_fail!(what_the_mesh_decides_is_one_record_that_says_whose);
 
@@ -28,11 +29,20 @@ pub(in super::super) const OF_THE_MESH: [Decision; 8] = [
 async fn what_the_mesh_decides_is_one_record_that_says_whose(world: &World) {
     let (site, me) = (world.site(), who(Role::Client, "me"));
     let life = Duration::from_secs(60);
-    let line = site.invite(&me, Role::ToolNode, "new", life).await.unwrap();
+    let _administers = world.mesh("me");
+    let wanted = NewInvite {
+        role: Role::ToolNode,
+        name: "new".into(),
+        may: Facets::NONE,
+        again: false,
+        ttl: life,
+    };
+    let line = site.invite(&me, wanted).await.unwrap();
     let invite: Invite = line.parse().unwrap();
     let key = Renewal::prepare(&site.authority.issue(&me, life).unwrap()).unwrap();
     let signing_request = key.signing_request().to_vec();
-    let request = Request { secret: invite.secret.to_vec(), signing_request };
+    let role = "tool-node".to_owned();
+    let request = Request { secret: invite.secret.to_vec(), signing_request, role };
     let (node, ..) = site.admit(&request).await.unwrap();
     assert!(site.admit(&request).await.is_err(), "an invite that was used is nobody's authority");
     let mut changed = manifest();

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use remit_core::audit::{Decision, Record};
 use remit_core::reference::{Home, HostKey};
@@ -22,7 +23,7 @@ use crate::node::{Ground, build_on};
 use crate::registry::{Lease, ToolOffer};
 use crate::serve::bootstrap::serve_role;
 use crate::serve::fakes::{config, options, who};
-use crate::serve::mesh::MeshServer;
+use crate::serve::mesh as mesh_server;
 use crate::serve::tests::lab::{Host, Tool, Transport, loopback, manifest};
 use crate::site::Site;
 
@@ -167,13 +168,15 @@ impl World {
     /// The mesh as this client sees it.
     pub(super) fn mesh_as(&self, identity: Identity) -> Mesh {
         let site = self.site();
+        let until = SystemTime::now() + Duration::from_secs(3_600);
+        let may = site.members.greet(&identity, None, until).unwrap().may();
         let mesh = match self.transport {
-            Transport::SameProcess => capnp_rpc::new_client(MeshServer::new(site, identity)),
+            Transport::SameProcess => mesh_server::client(site, identity, may),
             Transport::Tls => {
                 let held = Rc::clone(&self.held);
                 capnp_rpc::new_future_client(async move {
                     let (ours, theirs) = loopback::connect(&identity, Purpose::Peer).await;
-                    let served = serve_role(ours, &site, &identity).unwrap();
+                    let served = serve_role(ours, &site, &identity, may).unwrap();
                     let (mesh, connection): (mesh::Client, _) =
                         Connection::connect(theirs, None, options());
                     held.borrow_mut().extend([served, connection]);

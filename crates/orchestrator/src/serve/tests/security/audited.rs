@@ -93,11 +93,13 @@ async fn every_decision_in_a_task_is_one_record_that_says_whose(lab: Lab) {
 #[test]
 fn every_decision_is_one_of_a_task_or_of_the_mesh() {
     use Decision as D;
-    // What follows and `refs/audited.rs` see every one of them recorded.
+    // What follows and `refs/audited.rs` and `people/expelled.rs` see every one of them recorded.
     let in_tasks = [D::Allowed, D::Denied, D::Granted, D::Revoked, D::Ended, D::Asked];
     let as_well = [D::Approved, D::Introduced, D::Repinned];
     let of_the_mesh = super::super::refs::audited::OF_THE_MESH;
-    let all: Vec<D> = in_tasks.into_iter().chain(as_well).chain(of_the_mesh).collect();
+    let of_people = super::super::people::expelled::OF_PEOPLE;
+    let of_both = of_the_mesh.into_iter().chain(of_people);
+    let all: Vec<D> = in_tasks.into_iter().chain(as_well).chain(of_both).collect();
     assert!(D::ALL.iter().all(|decision| all.contains(decision)), "{all:?}");
 }
 

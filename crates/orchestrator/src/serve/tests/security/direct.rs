@@ -169,7 +169,7 @@ async fn grant_that_comes_later_is_introduced_at_once_and_no_other(lab: Lab) {
     asked.get().set_tool("lab");
     asked.get().set_reason("to read much");
     let asked = tokio::task::spawn_local(asked.send().promise);
-    while run.site.tasks.inbox("default", None, 9).unwrap().0.is_empty() {
+    while run.site.tasks.inbox("default", None, 9, None).unwrap().0.is_empty() {
         tokio::task::yield_now().await;
     }
     let mut given = grant("lab?route=direct");

@@ -29,7 +29,12 @@ impl Looker {
         let now_ms = Rc::new(Cell::new(begun_ms));
         let clock = Rc::clone(&now_ms);
         let (disk, tasks) = (here.site.disk.clone(), Rc::clone(&here.site.tasks));
-        let triggers = Triggers::new(disk, tasks, Box::new(move || clock.get()));
+        let triggers = Triggers::new(
+            disk,
+            tasks,
+            Rc::clone(&here.site.members),
+            Box::new(move || clock.get()),
+        );
         Self { triggers, now_ms, begun_ms }
     }
 
@@ -195,7 +200,7 @@ async fn a_clock_that_jumped_ahead_and_back_silences_no_trigger() {
 
         // A process that is started now goes by the wall clock alone, which is behind what was kept.
         let (disk, all) = (here.site.disk.clone(), Rc::clone(&here.site.tasks));
-        let fresh = Triggers::new(disk, all, Box::new(wall_ms));
+        let fresh = Triggers::new(disk, all, Rc::clone(&here.site.members), Box::new(wall_ms));
         fresh.set_off_due("default").await.unwrap();
         assert_eq!(tasks(&here), 2);
         pass(10).await;

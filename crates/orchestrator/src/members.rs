@@ -1,0 +1,314 @@
+//! Members: who belongs to the mesh, what each may do, and who was expelled.
+//!
+//! A record is kept for ever, so that no name is given twice by mistake. All records are in memory
+//! too: whoever connects is looked up, and a change is felt at once, before it is on disk.
+
+mod kept;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use remit_core::{Code, Facet, Facets, Failure, Identity, Role};
+use remit_vat::authority::MembershipId;
+use remit_vat::disk::{Disk, DiskError, Write};
+use tokio::sync::watch;
+
+pub use self::kept::{Expulsion, Member};
+use crate::limits;
+
+/// The members of a mesh.
+pub struct Members {
+    disk: Disk,
+    now_ms: Box<dyn Fn() -> u64>,
+    known: RefCell<BTreeMap<Identity, Member>>,
+    /// Counts changes that take something from a member, to wake whoever serves it.
+    changed: watch::Sender<u64>,
+}
+
+/// Why somebody with a certificate of the mesh is not served.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotAMember {
+    /// It was expelled.
+    #[error("{0} was expelled from this mesh: ask an administrator for an invite")]
+    Expelled(Identity),
+    /// Another one joined under its name since.
+    #[error("another certificate was issued for {0}, which makes this one void: join again")]
+    Replaced(Identity),
+    /// There are as many members as may be.
+    #[error("{0} is not known here, and {max} members are the most", max = limits::MEMBERS)]
+    Full(Identity),
+}
+
+/// What a connection of a member rests on: when any of it is taken away, the connection ends.
+#[derive(Debug, Clone)]
+pub struct Footing {
+    identity: Identity,
+    membership: Option<MembershipId>,
+    may: Facets,
+}
+
+impl Members {
+    /// The members kept on `disk`.
+    pub fn open(disk: Disk, now_ms: Box<dyn Fn() -> u64>) -> Result<Rc<Self>, DiskError> {
+        let known = RefCell::new(kept::all(&disk)?);
+        Ok(Rc::new(Self { disk, now_ms, known, changed: watch::Sender::new(0) }))
+    }
+
+    /// Looks up a peer that shows a certificate of this membership, good until then, and notes that
+    /// it was here. One that is not known has a certificate from before the list was kept, or from
+    /// after the backup that was restored: it is entered, the first client with everything and any
+    /// other as if invited without more.
+    pub fn greet(
+        &self,
+        identity: &Identity,
+        membership: Option<MembershipId>,
+        until: SystemTime,
+    ) -> Result<Footing, NotAMember> {
+        let now_ms = (self.now_ms)();
+        let mut known = self.known.borrow_mut();
+        if !known.contains_key(identity) {
+            if known.len() >= limits::MEMBERS {
+                return Err(NotAMember::Full(identity.clone()));
+            }
+            let first = !known.keys().any(|other| other.role() == Role::Client);
+            let may = match identity.role() {
+                Role::Client if first => Facets::ALL,
+                Role::Client => Facets::MEMBER,
+                _ => Facets::NONE,
+            };
+            tracing::info!(%identity, %may, "a member that was not on the list is entered");
+            known.insert(identity.clone(), Member::adopted(identity, may, membership, now_ms));
+        }
+        let Some(member) = known.get_mut(identity) else {
+            return Err(NotAMember::Full(identity.clone()));
+        };
+        if member.expelled.is_some() {
+            return Err(NotAMember::Expelled(identity.clone()));
+        }
+        if member.membership().is_some() && member.membership() != membership {
+            return Err(NotAMember::Replaced(identity.clone()));
+        }
+        let until_ms = until.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        member.until_ms = member.until_ms.max(u64::try_from(until_ms).unwrap_or(u64::MAX));
+        let stale = now_ms >= member.seen_ms.saturating_add(limits::SEEN_EVERY_MS);
+        member.seen_ms = now_ms;
+        if stale {
+            // Nobody waits for it: the next connection says it again.
+            drop(self.disk.commit(vec![kept::write(member)]));
+        }
+        Ok(Footing {
+            identity: identity.clone(),
+            membership: member.membership(),
+            may: member.may(),
+        })
+    }
+
+    /// What this identity may do. An orchestrator may do everything; whoever was expelled or is not
+    /// known, nothing.
+    pub fn may(&self, identity: &Identity) -> Facets {
+        if identity.role() == Role::Orchestrator {
+            return Facets::ALL;
+        }
+        let known = self.known.borrow();
+        known.get(identity).map_or(Facets::NONE, Member::may)
+    }
+
+    /// Whether it was expelled.
+    pub fn is_expelled(&self, identity: &Identity) -> bool {
+        self.get(identity).is_some_and(|member| member.expelled.is_some())
+    }
+
+    /// Counts a connection of a member for as long as what is answered is held.
+    pub fn connected(self: &Rc<Self>, identity: &Identity) -> Connected {
+        if let Some(member) = self.known.borrow_mut().get_mut(identity) {
+            member.connections += 1;
+        }
+        Connected { members: Rc::clone(self), identity: identity.clone() }
+    }
+
+    /// What is known of this identity.
+    pub fn get(&self, identity: &Identity) -> Option<Member> {
+        self.known.borrow().get(identity).cloned()
+    }
+
+    /// The members of a tenant, by role and name.
+    pub fn list(&self, tenant: &str) -> Vec<(Identity, Member)> {
+        let known = self.known.borrow();
+        let of = known.iter().filter(|(identity, _)| identity.tenant() == tenant);
+        of.map(|(identity, member)| (identity.clone(), member.clone())).collect()
+    }
+
+    /// Whether some client of this tenant may administer members.
+    pub fn has_administrator(&self, tenant: &str) -> bool {
+        self.is_administered_without(tenant, None)
+    }
+
+    /// Waits until some client of this tenant may administer members.
+    pub async fn administered(&self, tenant: &str) {
+        let mut changed = self.changed.subscribe();
+        while !self.has_administrator(tenant) && changed.changed().await.is_ok() {}
+    }
+
+    /// Refuses to take administration from the last member that has it: nobody could give it back.
+    pub fn check_administered(&self, without: &Identity, keeps: Facets) -> Result<(), Failure> {
+        let loses = self.may(without).has(Facet::Members) && !keeps.has(Facet::Members);
+        if !loses || self.is_administered_without(without.tenant(), Some(without)) {
+            return Ok(());
+        }
+        let why = format!("{without} is the last one that administers members: let another first");
+        Err(Failure::new(Code::Denied, why))
+    }
+
+    fn is_administered_without(&self, tenant: &str, without: Option<&Identity>) -> bool {
+        let known = self.known.borrow();
+        known.iter().any(|(identity, member)| {
+            identity.tenant() == tenant
+                && Some(identity) != without
+                && member.may().has(Facet::Members)
+        })
+    }
+
+    /// Whether there is room for one more.
+    pub fn check_room(&self, identity: &Identity) -> Result<(), Failure> {
+        let known = self.known.borrow();
+        if known.contains_key(identity) || known.len() < limits::MEMBERS {
+            return Ok(());
+        }
+        let why = format!("the mesh has {} members, which is the most", limits::MEMBERS);
+        Err(Failure::new(Code::Limit, why))
+    }
+
+    /// The write by which `member` is kept, to go with others in one commit.
+    pub fn entry(member: &Member) -> Write {
+        kept::write(member)
+    }
+
+    /// Takes note of a member whose entry is on disk: what it was before holds no more.
+    pub fn entered(&self, identity: Identity, member: Member) {
+        let mut known = self.known.borrow_mut();
+        let connections = known.get(&identity).map_or(0, |before| before.connections);
+        let mut member = member;
+        member.connections = connections;
+        known.insert(identity, member);
+        drop(known);
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    /// Expels a member: felt at once, and durable when it answers. Again changes nothing.
+    pub async fn expel(
+        &self,
+        identity: &Identity,
+        reason: &str,
+        by: &Identity,
+    ) -> Result<(), Failure> {
+        let at_ms = (self.now_ms)();
+        let (reason, by) = (reason.to_owned(), by.to_string());
+        self.change(identity, |member| {
+            member.expelled.get_or_insert(Expulsion { at_ms, by, reason });
+        })
+        .await
+    }
+
+    /// Lets a client do this and nothing else: felt at once, and durable when it answers.
+    pub async fn authorize(&self, identity: &Identity, may: Facets) -> Result<(), Failure> {
+        self.change(identity, |member| member.set_may(may)).await
+    }
+
+    async fn change(
+        &self,
+        identity: &Identity,
+        change: impl FnOnce(&mut Member),
+    ) -> Result<(), Failure> {
+        let written = {
+            let mut known = self.known.borrow_mut();
+            let member = known.get_mut(identity).ok_or_else(|| not_found(identity))?;
+            change(member);
+            self.disk.commit(vec![kept::write(member)])
+        };
+        self.changed.send_modify(|count| *count += 1);
+        written.await.map_err(|error| {
+            let why = format!(
+                "it holds until the orchestrator restarts, but could not be written down: {error}. Ask again"
+            );
+            Failure::new(Code::Unavailable, why)
+        })
+    }
+
+    /// Whether a certificate of this membership is still good for `identity`.
+    pub fn check_current(&self, identity: &Identity, footing: &Footing) -> Result<(), NotAMember> {
+        match self.get(identity) {
+            Some(member) if member.expelled.is_some() => {
+                Err(NotAMember::Expelled(identity.clone()))
+            }
+            Some(member) if member.membership() != footing.membership => {
+                Err(NotAMember::Replaced(identity.clone()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What a connection of this member would rest on now, if it is one.
+    pub fn footing(&self, identity: &Identity) -> Footing {
+        let member = self.get(identity);
+        Footing {
+            identity: identity.clone(),
+            membership: member.as_ref().and_then(Member::membership),
+            may: self.may(identity),
+        }
+    }
+
+    /// Waits until something of what a connection rests on was taken away.
+    pub async fn lost(&self, footing: &Footing) {
+        let mut changed = self.changed.subscribe();
+        while self.stands(footing) {
+            if changed.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn stands(&self, footing: &Footing) -> bool {
+        self.check_current(&footing.identity, footing).is_ok()
+            && self.may(&footing.identity).covers(footing.may)
+    }
+}
+
+/// A connection of a member, which ends when this is dropped.
+pub struct Connected {
+    members: Rc<Members>,
+    identity: Identity,
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        let now_ms = (self.members.now_ms)();
+        if let Some(member) = self.members.known.borrow_mut().get_mut(&self.identity) {
+            member.connections = member.connections.saturating_sub(1);
+            member.seen_ms = member.seen_ms.max(now_ms);
+        }
+    }
+}
+
+impl Footing {
+    /// Whose it is.
+    pub const fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// What the member may do.
+    pub const fn may(&self) -> Facets {
+        self.may
+    }
+
+    /// The membership that its certificates carry.
+    pub const fn membership(&self) -> Option<MembershipId> {
+        self.membership
+    }
+}
+
+fn not_found(identity: &Identity) -> Failure {
+    let why = format!("{identity} is no member: `remit members` lists them");
+    Failure::new(Code::NotFound, why)
+}

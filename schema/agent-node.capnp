@@ -9,7 +9,7 @@ interface AgentNodePort extends(Peer, Credentials) {
 
   register @0 (offer :AgentOffer, host :AgentHost) -> (registration :AgentRegistration);
   # Offers to run agents. The node's identity is that of the connection; registering again replaces
-  # the earlier registration, whose running attempts go on.
+  # the earlier registration of the same process, whose running attempts go on.
 }
 
 struct AgentOffer {
@@ -20,6 +20,9 @@ struct AgentOffer {
   labels @2 :List(Text);
   capacity @3 :UInt32;
   # How many attempts it will run at once.
+  instance @4 :Data;
+  # Random bytes of this process, at most 64. While one process is connected, another of the same
+  # identity is refused.
 }
 
 interface AgentRegistration {

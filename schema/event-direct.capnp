@@ -13,6 +13,14 @@ struct Introduced {
   # That of the tool node.
 }
 
+struct NotIntroduced {
+  # No direct path came to stand for a grant that asks for one: its results go through the owner.
+
+  grant @0 :UInt32;
+  attempt @1 :UInt32;
+  reason @2 :Text;
+}
+
 struct BodyKept {
   # The value of the call whose completion follows is not in the journal: the tool node keeps it.
 

@@ -10,7 +10,11 @@ using Manifest = import "object.capnp".Manifest;
 using Caveat = import "caveat.capnp".Caveat;
 using Budgets = import "caveat.capnp".Budgets;
 using Introduced = import "event-direct.capnp".Introduced;
+using NotIntroduced = import "event-direct.capnp".NotIntroduced;
 using BodyKept = import "event-direct.capnp".BodyKept;
+using SettlementRequested = import "event-settle.capnp".SettlementRequested;
+using SettlementWithdrawn = import "event-settle.capnp".SettlementWithdrawn;
+using SettlementDecided = import "event-settle.capnp".SettlementDecided;
 
 struct Event {
   # One fact in the life of a task, numbered from 1 without gaps.
@@ -59,6 +63,8 @@ struct Event {
     settlementDecided @35 :SettlementDecided;
     introduced @36 :Introduced;
     bodyKept @37 :BodyKept;
+    settlementWithdrawn @38 :SettlementWithdrawn;
+    notIntroduced @39 :NotIntroduced;
   }
 }
 
@@ -117,6 +123,8 @@ struct AttemptEnded {
 
   attempt @0 :UInt32;
   reason @1 :Text;
+  fruitless @2 :Bool;
+  # It was lost without progress through a fault of its own or of its node.
 }
 
 struct GrantAdded {
@@ -454,39 +462,4 @@ struct PowerDecided {
   # Why it was refused.
   who @3 :Text;
   # A SPIFFE name; empty: nobody, its time ran out.
-}
-
-struct SettlementRequested {
-  # A person is asked what became of a call of unknown outcome, and what is to be done.
-
-  call @0 :UInt64;
-  reason @1 :Text;
-  # How it was lost.
-  ledger @2 :Ledger;
-
-  enum Ledger {
-    # What the tool node's ledger said.
-    started @0;
-    forgotten @1;
-    # Its records do not go back that far.
-    away @2;
-    # The node could not be asked.
-    none @3;
-    # The object has none.
-  }
-}
-
-struct SettlementDecided {
-  # A person decided on a call of unknown outcome.
-
-  call @0 :UInt64;
-  union {
-    retry @1 :Void;
-    # It is sent again under the same key.
-    abandon @2 :Void;
-    # It fails.
-    outcome @3 :Value;
-    # It ended with this.
-  }
-  who @4 :Text;
 }

@@ -6,7 +6,7 @@ interface Object {
   # A live reference. Who holds it may use it; there is no other check of who calls.
   # Dropping it tells the host that this holder needs it no more. After a disconnect it is broken.
 
-  call @0 (method :Text, args :Value, key :Data, direct :Bool, line :UInt64) -> (value :Value, object :Object, recorded :Recorded, cost :UInt64, kept :Kept);
+  call @0 (method :Text, args :Value, key :Data, direct :Bool, line :UInt64) -> (value :Value, object :Object, recorded :Recorded, cost :UInt64, kept :Kept, unsettled :Unsettled);
   # Calls `method`. `key` is the idempotency key, the same on every retry: a host that has a ledger
   # answers a repeated key with the recorded outcome. From a worker to the task's owner it is the
   # number of the operation, eight bytes, most significant first.
@@ -16,6 +16,10 @@ interface Object {
   # introduction (see tool-node.capnp). Others pass it over.
   # `line`: at a tool node, calls with the same line begin in the order in which they arrived, those
   # that only read behind those with effects too, and then run side by side. 0: it has no line.
+  # A failure of the tool's is an exception, and it is the outcome of the call: neither its text nor its
+  # code says anything about the node, the connection or the task's owner.
+  # `unsettled`: the host itself says that the call has no outcome yet. Null: it has one. Calls that
+  # are pipelined on the result of such a call are unsettled too.
   # Dropping the promise and its pipeline cancels the call.
 
   describe @1 () -> (manifest :Manifest, interface :Text);
@@ -79,6 +83,20 @@ struct Recorded {
   number @0 :UInt64;
   timeMs @1 :UInt64;
   # Milliseconds since 1970, by the owner's clock.
+}
+
+struct Unsettled {
+  # Why a call has no outcome: the word of the host (a tool node, a task's owner), which no tool can
+  # speak. The same key may be sent again.
+
+  union {
+    notBegun @0 :Void;
+    # Nothing was done.
+    unknown @1 :Void;
+    # It may have happened. `ToolHost.settle` says what is known.
+  }
+  reason @2 :Text;
+  # For a person.
 }
 
 struct Kept {

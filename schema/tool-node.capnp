@@ -14,7 +14,7 @@ interface ToolNodePort extends(Peer, Credentials) {
 
   register @0 (offer :ToolOffer, host :ToolHost) -> (registration :ToolRegistration);
   # Offers tools. The node's identity is that of the connection; registering again replaces the
-  # earlier registration, whose calls in flight go on.
+  # earlier registration of the same process, whose calls in flight go on.
 }
 
 struct ToolOffer {
@@ -24,6 +24,9 @@ struct ToolOffer {
   labels @1 :List(Text);
   address @2 :Text;
   # Where agent nodes that were introduced may dial it, host:port; empty: nowhere.
+  instance @3 :Data;
+  # Random bytes of this process, at most 64. While one process is connected, another of the same
+  # identity is refused.
 
   struct Tool {
     manifest @0 :Manifest;

@@ -20,6 +20,7 @@ generated!(
     direct_capnp,
     event_capnp,
     event_direct_capnp,
+    event_settle_capnp,
     join_capnp,
     keeper_capnp,
     member_capnp,

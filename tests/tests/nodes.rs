@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps says clearly enough what it expected")]
 
+use std::io::{BufRead as _, BufReader};
 use std::time::Duration;
 
 use remit_client::manifest::{Interface, Method};
@@ -12,6 +13,7 @@ use remit_client::{
 use remit_tests::following::{AT_MOST, result, until};
 use remit_tests::looking::look_until;
 use remit_tests::mesh::{Mesh, Via, now_ms};
+use remit_tests::typed::Typed;
 use serde_json::json;
 
 /// An effect, a long wait for input, and another effect.
@@ -261,4 +263,29 @@ async fn an_object_of_a_client_serves_a_task_until_the_client_is_gone() {
         assert!(code == "unavailable" || code == "unknown", "{said}");
     }
     assert_eq!(said[2], 1, "other grants are untouched");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_waits_for_the_tool_node_that_it_needs_and_says_so() {
+    let mut mesh = Mesh::start(1).await;
+    let typed = Typed::new(&mesh).await;
+    let script = mesh.dir().join("lines.ts");
+    std::fs::write(&script, "export default (remit) => remit.probe.lines();").unwrap();
+    mesh.tools.kill();
+    until_tool_is(&mesh, false).await;
+    let mut run = typed.start(&["run", script.to_str().unwrap(), "--grant", "probe=probe"]);
+    let told = BufReader::new(run.stderr.take().unwrap());
+    let waits = tokio::task::spawn_blocking(move || {
+        let mut lines = told.lines().map(Result::unwrap);
+        (lines.find(|line| line.contains("waits for the tool `probe`")), lines)
+    });
+    let (said, rest) = waits.await.unwrap();
+    assert!(said.is_some(), "it ended without a word: {:?}", rest.collect::<Vec<_>>());
+    mesh.restart_tools().await;
+    let ended = tokio::task::spawn_blocking(move || {
+        let said: Vec<String> = rest.collect();
+        (run.wait().unwrap(), said)
+    });
+    let (status, said) = ended.await.unwrap();
+    assert!(status.success(), "{said:?}");
 }

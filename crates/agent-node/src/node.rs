@@ -29,6 +29,8 @@ pub(crate) struct Node {
     tracker: TaskTracker,
     stop: CancellationToken,
     leave: Leave,
+    /// What tells this process from others of its name.
+    pub(crate) instance: [u8; 16],
 }
 
 /// The node's farewell: it says that it goes, and waits until it is let go.
@@ -80,6 +82,7 @@ pub async fn run(
         tracker: TaskTracker::new(),
         stop: CancellationToken::new(),
         leave: Leave::default(),
+        instance: remit_vat::chance::bytes(),
     });
     node.prepare();
     let serving = Rc::clone(&node);

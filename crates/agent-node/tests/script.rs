@@ -352,6 +352,12 @@ async fn memory_and_stack_have_an_end() {
 }
 
 #[tokio::test]
+async fn a_tools_text_about_memory_is_not_the_scripts_own_limit() {
+    let run = run(&[("main.ts", "export default (remit) => remit.repo.exhaust()")]).await;
+    assert_eq!(failure(&run).code, Code::Unavailable, "{}", failure(&run));
+}
+
+#[tokio::test]
 async fn a_wait_for_nothing_is_told() {
     let run = run(&[("main.ts", "export default () => new Promise(() => {})")]).await;
     assert!(failure(&run).message.contains("never come"), "{}", failure(&run));

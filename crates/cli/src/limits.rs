@@ -21,6 +21,9 @@ pub(crate) const ONE_TOOL: Duration = Duration::from_secs(5);
 /// How long an invite lasts that this program makes for itself: it is used at once.
 pub(crate) const OWN_INVITE: Duration = Duration::from_secs(60);
 
+/// How long a tool may take whose node is away: a rolling upgrade or a restart of its machine.
+pub(crate) const TOOL_AWAY: Duration = Duration::from_secs(120);
+
 /// How often something that will be there soon is looked at again.
 pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(50);
 

@@ -14,6 +14,7 @@ mod look;
 mod mesh;
 mod show;
 mod store;
+mod tools;
 
 use std::process::ExitCode;
 

@@ -41,8 +41,9 @@ pub enum Fact {
     TaskCreated(Box<TaskCreated>),
     /// An agent begins to work on it, on the node of this name.
     AttemptStarted { attempt: Attempt, node: String },
-    /// That agent works no more.
-    AttemptEnded { attempt: Attempt, reason: String },
+    /// That agent works no more. `fruitless`: it was lost without progress through a fault of its own
+    /// or of its node.
+    AttemptEnded { attempt: Attempt, reason: String, fruitless: bool },
     /// The task was handed a capability.
     GrantAdded(Box<Grant>),
     /// A capability was taken back, with all that was narrowed from it.
@@ -62,6 +63,8 @@ pub enum Fact {
     BodyKept(Box<Kept>),
     /// An agent node was given a ticket for a tool node, so that large results go straight to it.
     Introduced(Box<Introduced>),
+    /// No direct path came to stand: large results of calls on the grant go through the owner.
+    NotIntroduced { grant: GrantId, attempt: Attempt, reason: String },
     /// A call was refused.
     CallDenied(Box<CallDenied>),
     /// A call was sent and nobody knows yet what became of it.
@@ -80,6 +83,8 @@ pub enum Fact {
     SettlementRequested(Box<SettlementRequested>),
     /// A person decided on it.
     SettlementDecided(Box<SettlementDecided>),
+    /// A question about a call is void: the tool node that could not be asked is back.
+    SettlementWithdrawn { call: CallNumber, reason: String },
     /// The agent wrote a line of output.
     LogEmitted { line: u64, level: Level, text: String },
     /// Input for the agent was accepted.
@@ -342,6 +347,7 @@ impl Fact {
             Self::CallCompleted { .. } => "call-completed",
             Self::BodyKept(_) => "body-kept",
             Self::Introduced(_) => "introduced",
+            Self::NotIntroduced { .. } => "not-introduced",
             Self::CallDenied(_) => "call-denied",
             Self::CallUnknown { .. } => "call-unknown",
             Self::CallRecalled { .. } => "call-recalled",
@@ -351,6 +357,7 @@ impl Fact {
             Self::PowerDecided(_) => "power-decided",
             Self::SettlementRequested(_) => "settlement-requested",
             Self::SettlementDecided(_) => "settlement-decided",
+            Self::SettlementWithdrawn { .. } => "settlement-withdrawn",
             Self::LogEmitted { .. } => "log-emitted",
             Self::InputAccepted { .. } => "input-accepted",
             Self::InputRequested { .. } => "input-requested",

@@ -47,6 +47,9 @@ pub const MAX_STANDING: usize = 256;
 /// Bytes of a reason that is given for or against something, which people read.
 pub const MAX_REASON_BYTES: usize = 1024;
 
+/// Fruitless attempts in a row that are counted: a task is paused long before.
+pub const MAX_FRUITLESS: usize = 64;
+
 /// Lines of output of one task.
 pub const MAX_LINES: u64 = 100_000;
 

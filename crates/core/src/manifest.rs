@@ -142,8 +142,9 @@ impl Method {
     }
 
     /// The arguments by name. A script may give them by position, as a list: they take the names
-    /// of the parameters in order, and fields at the end that are no parameter themselves are
-    /// named arguments. Nothing at all is no arguments. No argument may be given twice: who checks
+    /// of the parameters in order, and fields at the end are named arguments, unless a parameter that
+    /// must be given and is itself a value with fields has its place there: one that may be left out
+    /// and has fields is given by name only. Nothing at all is no arguments. No argument may be given twice: who checks
     /// one of the two and uses the other would be fooled.
     pub fn named_args<O>(&self, args: Value<O>) -> Result<Vec<(String, Value<O>)>, String> {
         let named = match args {
@@ -192,7 +193,7 @@ impl Method {
             let param = self.params.get(position);
             match (param, item) {
                 (param, Value::Fields(fields))
-                    if position + 1 == given && !param.is_some_and(|p| p.fields) =>
+                    if position + 1 == given && !param.is_some_and(|p| p.fields && p.required) =>
                 {
                     named.extend(fields);
                 }
@@ -258,6 +259,18 @@ mod tests {
         let options = Value::Fields(vec![("offset".into(), Value::Integer(3))]);
         let named = read().named_args(Value::List(vec![text("a"), options])).unwrap();
         assert_eq!(named, vec![("path".into(), text("a")), ("offset".into(), Value::Integer(3))]);
+    }
+
+    #[test]
+    fn an_object_at_the_end_is_the_value_of_a_parameter_that_must_be_given_alone() {
+        let fields = |required| Param { name: "more".into(), required, fields: true, path: false };
+        let value = Value::Fields(vec![("more".into(), Value::Fields(Vec::new()))]);
+        for (required, meant) in [(true, value.clone()), (false, Value::Fields(Vec::new()))] {
+            let mut method = read();
+            method.params[1] = fields(required);
+            let named = method.named_args(Value::List(vec![text("a"), value.clone()])).unwrap();
+            assert_eq!(named[1], ("more".into(), meant), "{required}");
+        }
     }
 
     #[test]

@@ -35,7 +35,14 @@ pub const ATTEMPT_RETRY_MOST: Duration = Duration::from_secs(10);
 
 /// Attempts in a row that end without progress before the task is paused: what kills a process five
 /// times will kill it again.
-pub const FRUITLESS_ATTEMPTS: u32 = 5;
+pub const FRUITLESS_ATTEMPTS: usize = 5;
+
+/// Bytes by which a node tells its process from others of its name.
+pub const INSTANCE_BYTES: usize = 64;
+
+/// Failures of an agent node that count against it: one that only failed of late gets an attempt in
+/// so many, by which it can show that it works again.
+pub const NODE_FAILURES: u32 = 16;
 
 /// How long the trial of another program may take: it waits for no tool, only for a place and for
 /// the program itself.

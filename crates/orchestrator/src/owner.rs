@@ -5,6 +5,7 @@
 //! halts: what it did not write never happened, and a fresh owner starts from the disk.
 
 pub mod attempt;
+mod away;
 mod control;
 pub mod delivery;
 pub(crate) mod direct;

@@ -20,6 +20,7 @@ pub struct Placer {
 struct Waiting {
     kind: String,
     labels: Vec<String>,
+    avoid: String,
     reply: oneshot::Sender<Placement>,
 }
 
@@ -34,16 +35,17 @@ impl Placer {
         })
     }
 
-    /// Waits for a place on a node that has `kind` and all `labels`. If there is none at once,
+    /// Waits for a place on a node that has `kind` and all `labels`, on `avoid` only if no other has one. If there is none at once,
     /// `explain` is told why.
     pub async fn place(
         &self,
         kind: &str,
         labels: &[String],
+        avoid: &str,
         explain: impl FnOnce(String),
     ) -> Placement {
         if self.queue.borrow().is_empty() {
-            match self.registry.place(kind, labels) {
+            match self.registry.place(kind, labels, avoid) {
                 Ok(placement) => return placement,
                 Err(why) => explain(why),
             }
@@ -51,7 +53,8 @@ impl Placer {
             explain("waits for its turn".into());
         }
         let (reply, receiver) = oneshot::channel();
-        let waiting = Waiting { kind: kind.to_owned(), labels: labels.to_vec(), reply };
+        let (kind, labels, avoid) = (kind.to_owned(), labels.to_vec(), avoid.to_owned());
+        let waiting = Waiting { kind, labels, avoid, reply };
         self.queue.borrow_mut().push_back(waiting);
         self.came.notify_one();
         match receiver.await {
@@ -91,7 +94,7 @@ impl Placer {
                 left.push_back(waiting);
                 continue;
             }
-            match self.registry.place(&waiting.kind, &waiting.labels) {
+            match self.registry.place(&waiting.kind, &waiting.labels, &waiting.avoid) {
                 Ok(placement) => {
                     // One who no longer waits drops the place again.
                     let _unwanted = waiting.reply.send(placement);

@@ -1,7 +1,8 @@
 //! The registry: which nodes there are, and what each offers now.
 //!
-//! A node registers over its connection and holds a lease. The same identity coming back takes its
-//! own place; the drop of its earlier lease then changes nothing.
+//! A node registers over its connection and holds a lease. The same process coming back takes its
+//! own place; the drop of its earlier lease then changes nothing. Another process under the same
+//! identity is refused while the first is connected.
 
 mod agents;
 mod drain;
@@ -28,6 +29,7 @@ use self::tools::ToolNode;
 pub use self::tools::ToolOffer;
 pub(crate) use self::tools::{interface_changed, manifest_bytes};
 use crate::limits;
+pub use crate::serve::link::Link;
 
 /// Which nodes there are.
 pub struct Registry {
@@ -46,6 +48,8 @@ pub type OutputSink = Rc<dyn Fn(&str, &[u8], String)>;
 struct Node {
     /// Which registration it is; `None`: away.
     lease: Option<u64>,
+    /// Which process of that identity it is.
+    instance: Vec<u8>,
     labels: Vec<String>,
     last_contact_ms: u64,
     load: u32,
@@ -72,6 +76,8 @@ pub struct ToolEntry {
 pub struct LiveTool {
     /// Its root object.
     pub root: object::Client,
+    /// What it is reached over.
+    pub link: Link,
     /// Its node, for what became of a call.
     pub host: tool_host::Client,
     /// Where agent nodes may dial that, host:port; empty: nowhere.
@@ -141,6 +147,11 @@ impl Registry {
         self.changed.notified()
     }
 
+    /// Which registration of a node stands; `None`: it is away. Each has another number.
+    pub fn registration(&self, node: &str) -> Option<u64> {
+        self.nodes.borrow().get(node)?.lease
+    }
+
     /// Sets where the output of calls in flight goes.
     pub fn on_output(&self, sink: OutputSink) {
         *self.output.borrow_mut() = Some(sink);
@@ -187,12 +198,14 @@ impl Registry {
         &self,
         identity: &str,
         labels: Vec<String>,
+        instance: Vec<u8>,
         kind: impl FnOnce(Option<Kind>) -> Kind,
     ) -> Result<Lease, Failure> {
         check_names("label", &labels)?;
         let generation = self.generation.get() + 1;
         self.generation.set(generation);
         let mut nodes = self.nodes.borrow_mut();
+        check_instance(identity, nodes.get(identity), &instance)?;
         let before = nodes.remove(identity);
         // One that only renews its connection stays drained; one that was away was started again.
         let intake = match &before {
@@ -203,6 +216,7 @@ impl Registry {
         make_room(&mut nodes)?;
         let node = Node {
             lease: Some(generation),
+            instance,
             labels,
             last_contact_ms: (self.now_ms)(),
             load: 0,
@@ -261,6 +275,25 @@ impl Drop for Lease {
         }
         tracing::info!(node = self.node, "went away");
         registry.changed.notify_waiters();
+    }
+}
+
+/// Refuses a second process under the name of one that is connected: neither would get what is meant
+/// for it.
+fn check_instance(identity: &str, before: Option<&Node>, instance: &[u8]) -> Result<(), Failure> {
+    if instance.len() > limits::INSTANCE_BYTES {
+        let why = format!("an instance of {} bytes", instance.len());
+        return Err(Failure::new(Code::Limit, why));
+    }
+    match before {
+        Some(node) if node.lease.is_some() && node.instance != instance => {
+            tracing::warn!(node = identity, "refused: another process of this name is connected");
+            let why = format!(
+                "another process is connected as {identity}, and a name is one node's. End that process, or let this one join under a name of its own: remit invite --role ROLE --name NAME"
+            );
+            Err(Failure::new(Code::Denied, why))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -12,6 +12,8 @@ mod grant_info;
 mod guests;
 pub mod introduce;
 mod keeper;
+pub mod keys;
+pub mod link;
 mod members;
 mod mesh;
 mod node_info;

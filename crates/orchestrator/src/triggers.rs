@@ -23,6 +23,7 @@ use crate::limits;
 use crate::members::Members;
 use crate::owner::TaskKey;
 use crate::serve::facets::{Hold, Need, TaskNeed, Whose};
+use crate::serve::keys::TRIGGER;
 use crate::serve::triggers as stored;
 use crate::tasks::{TaskSpec, Tasks};
 
@@ -218,7 +219,7 @@ impl Triggers {
             kept.creator.parse().map_err(|error: remit_core::identity::NotAnIdentity| {
                 Failure::new(Code::Failed, error.to_string())
             })?;
-        let key = format!("trigger/{}/{}/{occasion}", kept.name, kept.created_ms);
+        let key = format!("{TRIGGER}{}/{}/{occasion}", kept.name, kept.created_ms);
         // Now, not when it was put: whoever was expelled does nothing any more.
         let may = self.members.may(&creator);
         match kept.does {

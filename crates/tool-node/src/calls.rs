@@ -12,6 +12,7 @@ use remit_core::{Code, Failure, Outcome, Value};
 use remit_vat::backoff::Backoff;
 use remit_vat::crash::{self, Step};
 use remit_vat::disk::DiskError;
+use remit_vat::unsettled::{NoReply, Unsettled};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -113,16 +114,16 @@ impl Calls {
         instance: &Instance,
         request: Request,
         link: Link,
-    ) -> Result<Reply, Failure> {
+    ) -> Result<Reply, NoReply> {
         crash::point(Step::Received, "request");
         let entry = instance.method(&request.method)?;
         let (meta, promise) = (&entry.meta, Promise::of(entry));
         if request.key.len() > limits::MAX_KEY_BYTES {
             let most = limits::MAX_KEY_BYTES;
-            return Err(fail::limit(format!("a key has at most {most} bytes")));
+            return Err(fail::limit(format!("a key has at most {most} bytes")).into());
         }
         if meta.read_only {
-            return self.read(instance, request).await;
+            return Ok(self.read(instance, request).await?);
         }
         let key = request.key.clone();
         let running = match self.find(&key)? {
@@ -130,7 +131,7 @@ impl Calls {
                 drop(request);
                 running
             }
-            Found::Completed(outcome, cost) => return repeated(outcome, cost),
+            Found::Completed(outcome, cost) => return Ok(repeated(outcome, cost)?),
             Found::Nothing => self.start(instance.clone(), request, promise),
         };
         running.wait(link).await
@@ -142,9 +143,9 @@ impl Calls {
         let running = self.running.borrow().get(key).cloned();
         if let Some(running) = running {
             let (result, cost) = running.finished().await;
-            return Ok(CallState::Completed(outcome_of(&result), cost));
+            return Ok(state_of(&result, cost));
         }
-        let mut state = self.look_up(key)?;
+        let mut state = self.look_up(key).map_err(|e| unreadable(&e))?;
         if let (CallState::NeverStarted, Some(bodies)) = (&state, self.bodies.get()) {
             state = bodies.look_up(key).map_err(|e| unreadable(&e))?;
         }
@@ -167,8 +168,8 @@ impl Calls {
     }
 
     /// What the ledger knows, and this process better.
-    fn look_up(&self, key: &[u8]) -> Result<CallState, Failure> {
-        let state = self.ledger.look_up(key).map_err(|e| unreadable(&e))?;
+    fn look_up(&self, key: &[u8]) -> Result<CallState, DiskError> {
+        let state = self.ledger.look_up(key)?;
         let refused = state == CallState::Started && self.undone.borrow().contains(key);
         Ok(if refused { CallState::NeverStarted } else { state })
     }
@@ -180,7 +181,7 @@ impl Calls {
         let _gone = cancel.clone().drop_guard();
         let call = CallContext::new(&request.key, cancel.clone(), self.output.clone());
         let work = instance.run(&request.method, request.args, request.objects, call);
-        in_turn(request.turn, &cancel, contained(work)).await
+        in_turn(request.turn, &cancel, contained(true, work)).await
     }
 
     /// Records, durably, that from here on the call must not be done again.
@@ -198,8 +199,7 @@ impl Calls {
 
     /// Records, durably, how a call ended. Nobody learns of it before, so a disk that fails gets
     /// some time to be mended.
-    async fn end(&self, key: &[u8], ended: &Ended) -> Result<(), DiskError> {
-        let (outcome, cost) = (outcome_of(&ended.0), ended.1);
+    async fn end(&self, key: &[u8], outcome: Outcome<u32>, cost: u64) -> Result<(), DiskError> {
         let most = Instant::now() + limits::LEDGER_PATIENCE;
         let mut backoff = Backoff::new(limits::LEDGER_RETRY_FIRST, limits::LEDGER_RETRY_MOST);
         loop {
@@ -213,20 +213,19 @@ impl Calls {
         }
     }
 
-    fn find(&self, key: &[u8]) -> Result<Found, Failure> {
+    fn find(&self, key: &[u8]) -> Result<Found, NoReply> {
         if key.is_empty() {
             return Ok(Found::Nothing);
         }
         if let Some(running) = self.running.borrow().get(key) {
             return Ok(Found::Running(Rc::clone(running)));
         }
-        match self.look_up(key)? {
+        match self.look_up(key).map_err(|e| not_begun(unreadable(&e)))? {
             CallState::NeverStarted | CallState::Forgotten => Ok(Found::Nothing),
             CallState::Completed(outcome, cost) => Ok(Found::Completed(outcome, cost)),
-            CallState::Started => Err(Failure::new(
-                Code::Unknown,
-                "the call was interrupted when this node stopped: it may or may not have happened. Look, and call again under a new key if it is to be done",
-            )),
+            CallState::Started => Err(NoReply::Unsettled(Unsettled::Unknown(
+                "the call was interrupted when this node stopped: it may or may not have happened. Look, and call again under a new key if it is to be done".into(),
+            ))),
         }
     }
 
@@ -275,35 +274,39 @@ impl Calls {
             && !idempotent
             && let Err(failure) = self.begin(&key).await
         {
-            return (Err(failure), 0);
+            return (Err(not_begun(failure)), 0);
         }
         crash::point(Step::Begun, "effect");
         let work = instance.run(&request.method, request.args, request.objects, call.clone());
-        let work = in_turn(request.turn, &running.cancel, contained(work));
+        let work = in_turn(request.turn, &running.cancel, contained(false, work));
         let result = stoppable(&running.cancel, work).await;
         crash::point(Step::Done, "effect");
         let cost = call.cost();
         if !key.is_empty() && idempotent {
-            let (calls, outcome) = (Rc::clone(self), outcome_of(&result));
+            let outcome = outcome_of(&result);
+            let calls = Rc::clone(self);
             self.tasks.spawn_local(async move {
                 if let Err(error) = calls.ledger.completed(&key, outcome, cost).await {
                     tracing::warn!(%error, "an outcome is not in the ledger: it may be repeated");
                 }
             });
-            return (result, cost);
+            return (result.map_err(NoReply::Failed), cost);
         }
-        let ended = (result, cost);
         // One that heard at its point of no return that it may not go on was refused.
-        let refused = ended.0.is_err() && self.undone.borrow().contains(&key);
-        if !key.is_empty() && !refused {
-            if let Err(e) = self.end(&key, &ended).await {
-                let how = if ended.0.is_ok() { "succeeded" } else { "failed" };
+        if let Err(failure) = &result
+            && self.undone.borrow().contains(&key)
+        {
+            return (Err(not_begun(failure.clone())), cost);
+        }
+        if !key.is_empty() {
+            if let Err(e) = self.end(&key, outcome_of(&result), cost).await {
+                let how = if result.is_ok() { "succeeded" } else { "failed" };
                 let why = format!("the call {how}, but the ledger cannot be written: {e}");
-                return (Err(Failure::new(Code::Unknown, why)), cost);
+                return (Err(NoReply::Unsettled(Unsettled::Unknown(why))), cost);
             }
             crash::point(Step::Recorded, "effect");
         }
-        ended
+        (result.map_err(NoReply::Failed), cost)
     }
 }
 
@@ -339,6 +342,26 @@ fn outcome_of(result: &Result<Reply, Failure>) -> Outcome<u32> {
         Ok(reply) => Outcome::Value { value: reply.value.clone(), object: reply.object.is_some() },
         Err(failure) => Outcome::Failure(failure.clone()),
     }
+}
+
+/// What is known of a call that has just ended.
+fn state_of(result: &Result<Reply, NoReply>, cost: u64) -> CallState {
+    match result {
+        Ok(reply) => CallState::Completed(
+            Outcome::Value { value: reply.value.clone(), object: reply.object.is_some() },
+            cost,
+        ),
+        Err(NoReply::Failed(failure)) => {
+            CallState::Completed(Outcome::Failure(failure.clone()), cost)
+        }
+        Err(NoReply::Unsettled(Unsettled::NotBegun(_))) => CallState::NeverStarted,
+        Err(NoReply::Unsettled(Unsettled::Unknown(_))) => CallState::Started,
+    }
+}
+
+/// What keeps this node from beginning a call.
+fn not_begun(failure: Failure) -> NoReply {
+    NoReply::Unsettled(Unsettled::NotBegun(failure.message))
 }
 
 /// The answer to a repeated key.

@@ -163,6 +163,12 @@ pub const CLONE_OUTPUT: usize = 64 << 10;
 /// Bytes of a URL: what servers take at least.
 pub const URL_BYTES: usize = 8_000;
 
+/// How often a path is decoded to see where it leads: proxies in a row that each decode once are few.
+pub const URL_DECODINGS: usize = 5;
+
+/// The part of a request's time in which a connection must stand.
+pub const CONNECT_SHARE: f32 = 0.5;
+
 /// Redirects that one request follows: real sites need two or three.
 pub const REDIRECTS: usize = 5;
 

@@ -34,6 +34,8 @@ pub struct Node {
     listener: RefCell<Option<TcpListener>>,
     /// Where agent nodes may dial it; empty: nowhere.
     address: String,
+    /// What tells this process from others of its name.
+    instance: [u8; 16],
     output: Mutex<mpsc::Receiver<Piece>>,
     leaving: CancellationToken,
     /// Answers a node that leaves: no more calls are on their way to it.
@@ -114,6 +116,7 @@ impl Node {
             introductions: Rc::default(),
             listener: RefCell::new(None),
             address: String::new(),
+            instance: remit_vat::chance::bytes(),
             output: Mutex::new(pieces),
             leaving: CancellationToken::new(),
             left: CancellationToken::new(),
@@ -189,6 +192,7 @@ impl Node {
             tools: &self.tools,
             labels: &self.labels,
             address: &self.address,
+            instance: &self.instance,
             calls: &self.calls,
             introductions: &self.introductions,
         }

@@ -96,6 +96,18 @@ impl Connection {
         self.shared.watch.is_closed()
     }
 
+    /// Whether a call over this connection that failed with `error` failed because the connection is
+    /// gone. The stream's own end decides, not what a peer says: a peer that answers `disconnected`
+    /// while the connection stands costs a moment's wait and is not believed.
+    pub async fn took_along(&self, error: &capnp::Error) -> bool {
+        if self.is_closed() {
+            return true;
+        }
+        // The word of it may come before the end itself does.
+        is_disconnect(error)
+            && tokio::time::timeout(crate::limits::FAREWELL, self.ended()).await.is_ok()
+    }
+
     /// Answers with the cause when the connection has ended.
     pub async fn ended(&self) -> Ended {
         loop {
@@ -212,6 +224,32 @@ async fn work(
     Over::No
 }
 
+/// Whether an error's kind says that a connection is gone.
+pub const fn is_disconnect(error: &capnp::Error) -> bool {
+    matches!(error.kind, capnp::ErrorKind::Disconnected | capnp::ErrorKind::PrematureEndOfFile)
+}
+
+/// Why there is no answer to a call.
+pub enum Missed {
+    /// The call ended with this error.
+    Error(capnp::Error),
+    /// None came within this time.
+    Late(Duration),
+}
+
+impl From<Missed> for Failure {
+    fn from(missed: Missed) -> Self {
+        match missed {
+            Missed::Error(error) => to_failure(&error),
+            Missed::Late(deadline) => {
+                let seconds = deadline.as_secs_f32();
+                let why = format!("no answer within {seconds} s; it may still happen");
+                Self::new(Code::TimedOut, why)
+            }
+        }
+    }
+}
+
 /// The answer to a call, or a failure when it does not come within `deadline`. Both halves of the
 /// promise are dropped then, so the call is cancelled at the callee.
 pub async fn within<R>(
@@ -221,15 +259,22 @@ pub async fn within<R>(
 where
     R: Pipelined + Owned + 'static + Unpin,
 {
+    answered(deadline, promise).await.map_err(Failure::from)
+}
+
+/// The same, for a caller that tells a lost connection from a failure by itself.
+pub async fn answered<R>(
+    deadline: Duration,
+    promise: RemotePromise<R>,
+) -> Result<Response<R>, Missed>
+where
+    R: Pipelined + Owned + 'static + Unpin,
+{
     let RemotePromise { promise, pipeline } = promise;
     let answered = tokio::time::timeout(deadline, promise).await;
     drop(pipeline);
     match answered {
-        Ok(Ok(response)) => Ok(response),
-        Ok(Err(error)) => Err(to_failure(&error)),
-        Err(_) => {
-            let why = format!("no answer within {} s; it may still happen", deadline.as_secs_f32());
-            Err(Failure::new(Code::TimedOut, why))
-        }
+        Ok(answer) => answer.map_err(Missed::Error),
+        Err(_) => Err(Missed::Late(deadline)),
     }
 }

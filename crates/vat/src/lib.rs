@@ -2,7 +2,8 @@
 //!
 //! For: event loops that host objects ([`vat`]), connections and their bounds ([`connection`]),
 //! identity and transport ([`credential`], [`authority`], [`tls`], [`join`]), failures in exceptions
-//! ([`exception`]), conversions between the wire and the types of `remit_core` ([`wire`]), the durable
+//! ([`exception`]), calls that have no outcome yet
+//! ([`unsettled`]), conversions between the wire and the types of `remit_core` ([`wire`]), the durable
 //! store under journals and ledgers ([`disk`]), what makes a simulation repeat itself
 //! ([`chance`], [`watched`]), what contains a panic ([`contain`]),
 //! what is done to its end ([`lasting`]), and where a test may have a process
@@ -26,6 +27,7 @@ pub mod membership;
 pub mod shorten;
 pub mod ticket;
 pub mod tls;
+pub mod unsettled;
 pub mod vat;
 pub mod watched;
 pub mod wire;

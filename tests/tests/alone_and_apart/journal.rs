@@ -130,7 +130,9 @@ fn place(fact: &Fact) -> Option<(Place, u64, u8)> {
         Fact::GrantEnded { .. }
         | Fact::AttemptStarted { .. }
         | Fact::AttemptEnded { .. }
-        | Fact::CallUnknown { .. } => None,
+        | Fact::CallUnknown { .. }
+        | Fact::NotIntroduced { .. }
+        | Fact::SettlementWithdrawn { .. } => None,
         Fact::GrantAdded(grant) => Some((Place::Granted, grant.grant.0.into(), 0)),
         Fact::ApprovalRequested(asked) => Some((Place::Operation, asked.request.call.0, 0)),
         Fact::ApprovalDecided(decided) => Some((Place::Operation, decided.call.0, 1)),

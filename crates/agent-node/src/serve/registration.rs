@@ -69,6 +69,7 @@ async fn register(
     let mut offer = params.init_offer();
     offer.set_version(env!("CARGO_PKG_VERSION"));
     offer.set_capacity(node.config.capacity);
+    offer.set_instance(&node.instance);
     let kinds = &node.config.kinds;
     let mut list = offer.reborrow().init_kinds(u32::try_from(kinds.len()).unwrap_or(u32::MAX));
     for (at, kind) in (0..).zip(kinds) {

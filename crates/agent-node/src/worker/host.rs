@@ -232,8 +232,7 @@ pub(super) fn describe<'js>(
 }
 
 fn failure(code: &str, message: &str, stack: &str) -> Failure {
-    let out_of_memory = message.contains("out of memory");
-    let code = if out_of_memory { Code::Limit } else { Code::parse(code).unwrap_or(Code::Failed) };
+    let code = Code::parse(code).unwrap_or(Code::Failed);
     // One that is too large to be sent would be no end at all.
     let short = |text: String| shortened(text, limits::MAX_FAILURE_BYTES);
     Failure::new(code, short(message.to_owned())).with_detail(short(own_frames(stack)))

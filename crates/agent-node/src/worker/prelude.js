@@ -321,7 +321,8 @@
         const has = names.length === 0 ? "it holds nothing" : `it holds ${names.join(", ")}`;
         return ["not-found", `the task holds no grant named \`${name}\`: ${has} (${error.message})`, stack];
       }
-      const code = error instanceof RemitError ? error.code : "failed";
+      const memory = error.name === "InternalError" && error.message === "out of memory";
+      const code = error instanceof RemitError ? error.code : memory ? "limit" : "failed";
       const head = error instanceof RemitError ? error.message : headline(error);
       let more = "";
       try { more = parts(error, 0); } catch { more = "\nits cause cannot be shown"; }

@@ -113,6 +113,10 @@ impl object::Server for Thing {
         results.get().init_recorded().set_number(self.notes.next());
         match method.as_str() {
             "deny" => Err(to_exception(&Failure::new(Code::Denied, "no").with_detail("calls=0"))),
+            "exhaust" => {
+                let why = "InternalError: out of memory";
+                Err(to_exception(&Failure::new(Code::Unavailable, why)))
+            }
             "dir" | "file" => Ok(()),
             "echo" => {
                 wire::value::write(results.get().init_value(), &args, &table);

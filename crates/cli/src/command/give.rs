@@ -15,6 +15,7 @@ use crate::limits;
 use crate::mesh::{Mesh, Place};
 use crate::show::text::harmless;
 use crate::show::{out, question};
+use crate::tools;
 
 /// Give an agent a capability that it asked for; it is on disk when the command ends
 ///
@@ -60,6 +61,7 @@ impl Give {
             }
         };
         let spec = grants::read(&text, &text, now_ms())?;
+        tools::wait_for(&mesh.client, std::slice::from_ref(&spec), place).await?;
         let grant = task.give(request, GrantSpec { name: String::new(), ..spec }).await?;
         Ok(format!("request {request} of {} was given {text}, grant #{grant}", task.id()))
     }

@@ -1,12 +1,10 @@
 //! `remit run`: a script becomes a task, and is followed to its end.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::{ArgAction, Args};
-use remit_client::{
-    Client, EventNumber, GrantSpec, TaskSpec, TimeLimits, Value, value_from_json_text,
-};
+use remit_client::{Client, EventNumber, TaskSpec, TimeLimits, Value, value_from_json_text};
 
 use crate::bundle::bundle;
 use crate::clock::{self, now_ms};
@@ -19,6 +17,7 @@ use crate::look::Look;
 use crate::mesh::{Mesh, Place};
 use crate::show::out;
 use crate::show::text::short;
+use crate::tools;
 
 /// Run a script as a task, with the grants it is given and nothing else
 ///
@@ -180,40 +179,8 @@ async fn create(
     spec: TaskSpec,
     place: &Place,
 ) -> Result<remit_client::TaskHandle, Fault> {
-    wait_for_tools(client, &spec.grants, place).await?;
+    tools::wait_for(client, &spec.grants, place).await?;
     Ok(client.create_task(spec).await?)
-}
-
-/// Waits until the tools that were granted are there: a node may be on its way.
-async fn wait_for_tools(client: &Client, grants: &[GrantSpec], place: &Place) -> Result<(), Fault> {
-    let wanted = grants::tools(grants);
-    let began = Instant::now();
-    while !wanted.is_empty() {
-        let tools = client.tools().await?;
-        let there = |(name, version): &(String, String)| {
-            tools.iter().any(|tool| {
-                let manifest = &tool.manifest;
-                tool.available
-                    && manifest.tool == *name
-                    && (version.is_empty() || manifest.version == *version)
-            })
-        };
-        let Some((name, version)) = wanted.iter().find(|tool| !there(tool)) else { break };
-        let patience = if tools.is_empty() { limits::TOOLS } else { limits::ONE_TOOL };
-        if began.elapsed() > patience {
-            let at = if version.is_empty() { String::new() } else { format!("@{version}") };
-            let served = tools.iter().filter(|tool| tool.available);
-            let names: Vec<&str> = served.map(|tool| tool.manifest.tool.as_str()).collect();
-            let found = if names.is_empty() { "none".into() } else { names.join(", ") };
-            return Err(Fault::Failed(format!(
-                "the task is granted the tool `{name}{at}`, and no node serves it; those that are \
-                 served: {found}. Configure it in remit.tools.toml, or see {}",
-                place.home.log("tool-node").display()
-            )));
-        }
-        tokio::time::sleep(limits::LOOK_AGAIN).await;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -2,20 +2,18 @@
 
 mod accept;
 
-use std::time::Instant;
-
 use clap::{Args, Subcommand};
-use remit_client::{Client, ToolInfo};
+use remit_client::ToolInfo;
 use remit_core::manifest::Method;
 
 use crate::embedded::Parts;
 use crate::fault::Fault;
-use crate::limits;
 use crate::look::Look;
 use crate::mesh::{Mesh, Place};
 use crate::show::out;
 use crate::show::paint::{Ink, Paint};
 use crate::show::text::harmless;
+use crate::tools;
 
 /// List the tools that can be granted, with their methods
 ///
@@ -38,7 +36,7 @@ impl Tools {
         }
         let mesh = Mesh::reach(place, Parts::All).await?;
         let tools = if mesh.embedded.is_some() {
-            first(&mesh.client).await
+            tools::first(&mesh.client).await
         } else {
             mesh.client.tools().await.map_err(Fault::from)
         };
@@ -48,18 +46,6 @@ impl Tools {
             out::note("remit: no tool is registered: see the tool node's log");
         }
         tools.iter().flat_map(|tool| lines(tool, look.out)).try_for_each(|line| out::line(&line))
-    }
-}
-
-/// The tools of a mesh whose tool node has just been started, and registers soon.
-async fn first(client: &Client) -> Result<Vec<ToolInfo>, Fault> {
-    let began = Instant::now();
-    loop {
-        let tools = client.tools().await?;
-        if !tools.is_empty() || began.elapsed() > limits::TOOLS {
-            return Ok(tools);
-        }
-        tokio::time::sleep(limits::LOOK_AGAIN).await;
     }
 }
 

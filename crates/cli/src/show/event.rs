@@ -65,7 +65,7 @@ impl Lines {
             Fact::AttemptStarted { attempt, node } => {
                 format!("attempt {attempt} begins on {}", harmless(node))
             }
-            Fact::AttemptEnded { attempt, reason } => {
+            Fact::AttemptEnded { attempt, reason, .. } => {
                 format!("attempt {attempt} is over: {}", short(reason, 200))
             }
             Fact::GrantAdded(grant) => self.grant(grant),
@@ -80,12 +80,8 @@ impl Lines {
                 self.out.remove(call);
                 format!("{} {label}: as before", paint.ink(Ink::Good, "✓"))
             }
-            Fact::BodyKept(kept) => {
-                format!("{}: {} bytes go straight to the agent", self.label(kept.call), kept.bytes)
-            }
-            Fact::Introduced(introduced) => {
-                let (agent, node) = (harmless(&introduced.agent), harmless(&introduced.node));
-                format!("introduced {agent} to {node}, for {}", self.name(introduced.grant))
+            Fact::BodyKept(_) | Fact::Introduced(_) | Fact::NotIntroduced { .. } => {
+                self.direct(fact)
             }
             Fact::CallUnknown { call, reason } => {
                 let label = self.label(*call);
@@ -115,12 +111,32 @@ impl Lines {
             | Fact::PowerRequested(_)
             | Fact::PowerDecided(_)
             | Fact::SettlementRequested(_)
-            | Fact::SettlementDecided(_) => self.person(fact),
+            | Fact::SettlementDecided(_)
+            | Fact::SettlementWithdrawn { .. } => self.person(fact),
             Fact::TaskPaused { .. }
             | Fact::TaskResumed { .. }
             | Fact::CancelRequested(_)
             | Fact::TaskForked(_)
             | Fact::TaskUpgraded(_) => control::line(fact, paint),
+        }
+    }
+
+    /// About a direct path.
+    fn direct(&self, fact: &Fact) -> String {
+        match fact {
+            Fact::BodyKept(kept) => {
+                format!("{}: {} bytes go straight to the agent", self.label(kept.call), kept.bytes)
+            }
+            Fact::NotIntroduced { grant, reason, .. } => format!(
+                "{}: no direct path, so its results go through the orchestrator: {}",
+                self.name(*grant),
+                short(reason, 200)
+            ),
+            Fact::Introduced(introduced) => {
+                let (agent, node) = (harmless(&introduced.agent), harmless(&introduced.node));
+                format!("introduced {agent} to {node}, for {}", self.name(introduced.grant))
+            }
+            _ => String::new(),
         }
     }
 

@@ -24,8 +24,7 @@ pub(crate) fn event(event: &Event) -> Json {
 fn fact(fact: &Fact) -> Json {
     match fact {
         Fact::TaskCreated(made) => created(made),
-        Fact::AttemptStarted { attempt, node } => json!({ "attempt": attempt.0, "node": node }),
-        Fact::AttemptEnded { attempt, reason } => json!({ "attempt": attempt.0, "reason": reason }),
+        Fact::AttemptStarted { .. } | Fact::AttemptEnded { .. } => attempt(fact),
         Fact::GrantAdded(grant) => added(grant),
         Fact::GrantEnded { grant, reason } => json!({ "grant": grant.0, "reason": reason }),
         Fact::GrantRepinned { grant, manifest, accepted } => json!({
@@ -44,7 +43,7 @@ fn fact(fact: &Fact) -> Json {
         }
         Fact::CallDenied(denied) => refused(denied),
         Fact::CallRecalled { call, from } => json!({ "call": call.0, "from": from.0 }),
-        Fact::BodyKept(_) | Fact::Introduced(_) => direct(fact),
+        Fact::BodyKept(_) | Fact::Introduced(_) | Fact::NotIntroduced { .. } => direct(fact),
         Fact::CallUnknown { call, reason } => json!({ "call": call.0, "reason": reason }),
         Fact::LogEmitted { line, level, text } => {
             json!({ "line": line, "level": level_name(*level), "text": text })
@@ -77,7 +76,8 @@ fn fact(fact: &Fact) -> Json {
         | Fact::PowerRequested(_)
         | Fact::PowerDecided(_)
         | Fact::SettlementRequested(_)
-        | Fact::SettlementDecided(_) => person::fact(fact),
+        | Fact::SettlementDecided(_)
+        | Fact::SettlementWithdrawn { .. } => person::fact(fact),
         Fact::TaskPaused { reason, who } => json!({ "reason": reason, "who": who }),
         Fact::TaskResumed { who } => json!({ "who": who }),
         Fact::CancelRequested(cancel) => json!({ "why": failure(&cancel.why), "who": cancel.who }),
@@ -92,12 +92,26 @@ fn fact(fact: &Fact) -> Json {
     }
 }
 
+/// About an attempt.
+fn attempt(fact: &Fact) -> Json {
+    match fact {
+        Fact::AttemptStarted { attempt, node } => json!({ "attempt": attempt.0, "node": node }),
+        Fact::AttemptEnded { attempt, reason, fruitless } => json!({
+            "attempt": attempt.0, "reason": reason, "fruitless": fruitless,
+        }),
+        _ => Json::Null,
+    }
+}
+
 /// About a direct path.
 fn direct(fact: &Fact) -> Json {
     match fact {
         Fact::BodyKept(kept) => json!({
             "call": kept.call.0, "key": hex(&kept.key), "digest": hex(&kept.digest),
             "bytes": kept.bytes,
+        }),
+        Fact::NotIntroduced { grant, attempt, reason } => json!({
+            "grant": grant.0, "attempt": attempt.0, "reason": reason,
         }),
         Fact::Introduced(introduced) => json!({
             "grant": introduced.grant.0, "attempt": introduced.attempt.0,

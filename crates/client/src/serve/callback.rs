@@ -6,12 +6,16 @@ use std::sync::Arc;
 use remit_core::{Code, Failure, Manifest, Value};
 use remit_schema::object_capnp::object;
 use remit_vat::exception::to_exception;
+use remit_vat::unsettled::{NoReply, Unsettled};
 use remit_vat::wire;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use crate::limits;
 use crate::own::{AnyCallback, OwnObject};
+
+/// Why a call was not seen to its end.
+const CLOSING: &str = "the client is closing";
 
 struct OwnServer {
     manifest: Arc<Manifest>,
@@ -60,13 +64,20 @@ impl object::Server for OwnServer {
     ) -> Result<(), capnp::Error> {
         let (method, args) = self.read(&params).map_err(|failure| to_exception(&failure))?;
         drop(params);
-        let _room =
-            self.room.acquire().await.map_err(|_| {
-                to_exception(&Failure::new(Code::Unavailable, "the client is closing"))
-            })?;
+        let Ok(_room) = self.room.acquire().await else {
+            Unsettled::NotBegun(CLOSING.to_owned()).write(results.get());
+            return Ok(());
+        };
         let answering = Arc::clone(&self.callback).answer(method, args);
         let running = AbortOnDrop(self.runtime.spawn(answering));
-        let answer = running.finish().await.map_err(|failure| to_exception(&failure))?;
+        let answer = match running.finish().await {
+            Ok(answer) => answer,
+            Err(NoReply::Failed(failure)) => return Err(to_exception(&failure)),
+            Err(NoReply::Unsettled(why)) => {
+                why.write(results.get());
+                return Ok(());
+            }
+        };
         super::write::plain(results.get().init_value(), &answer)
             .map_err(|failure| to_exception(&failure))
     }
@@ -86,13 +97,14 @@ impl object::Server for OwnServer {
 struct AbortOnDrop(tokio::task::JoinHandle<Result<Value, Failure>>);
 
 impl AbortOnDrop {
-    async fn finish(mut self) -> Result<Value, Failure> {
+    async fn finish(mut self) -> Result<Value, NoReply> {
         match (&mut self.0).await {
-            Ok(answer) => answer,
+            Ok(answer) => Ok(answer?),
             Err(error) if error.is_panic() => {
-                Err(Failure::new(Code::Failed, "the client's object panicked"))
+                let why = "the client's object panicked: it may or may not have done its work";
+                Err(Failure::new(Code::Unknown, why).into())
             }
-            Err(_) => Err(Failure::new(Code::Unavailable, "the client is closing")),
+            Err(_) => Err(NoReply::Unsettled(Unsettled::Unknown(CLOSING.to_owned()))),
         }
     }
 }

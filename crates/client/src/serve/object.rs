@@ -6,6 +6,7 @@ use remit_core::{Failure, Manifest, Reference, Value};
 use remit_schema::object_capnp::object;
 use remit_vat::connection::within;
 use remit_vat::exception::to_failure;
+use remit_vat::unsettled::{NoReply, Unsettled};
 use remit_vat::wire::{self, Malformed};
 
 use super::session::Link;
@@ -31,7 +32,12 @@ pub(crate) async fn call(
     let way = walk(&link, by, steps)?;
     let response = step(&way.object, last)?.send().promise.await;
     let response = response.map_err(|error| to_failure(&error))?;
-    let read = || Ok(wire::value::read(response.get()?.get_value()?)?.0);
+    let read = || Ok(response.get()?);
+    let results = read().map_err(malformed)?;
+    if let Some(why) = Unsettled::read(results).map_err(malformed)? {
+        return Err(NoReply::Unsettled(why).into());
+    }
+    let read = || Ok(wire::value::read(results.get_value()?)?.0);
     read().map(|value| wire::outcome::without_objects(&value)).map_err(malformed)
 }
 

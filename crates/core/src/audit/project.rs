@@ -95,6 +95,8 @@ impl Projection {
             | Fact::BodyKept(_)
             | Fact::CallRecalled { .. }
             | Fact::SettlementRequested(_)
+            | Fact::SettlementWithdrawn { .. }
+            | Fact::NotIntroduced { .. }
             | Fact::LogEmitted { .. }
             | Fact::SteersRequested { .. }
             | Fact::SteersDelivered { .. }

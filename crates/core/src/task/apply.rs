@@ -98,7 +98,7 @@ impl Task {
         match fact {
             Fact::TaskCreated(_) => Err("the task exists already"),
             Fact::AttemptStarted { attempt, node } => self.start(*attempt, node),
-            Fact::AttemptEnded { attempt, .. } => self.end_attempt(*attempt),
+            Fact::AttemptEnded { attempt, fruitless, .. } => self.end_attempt(*attempt, *fruitless),
             Fact::GrantAdded(grant) => self.add_grant(grant, at),
             Fact::GrantRevoked { grant, .. } => self.revoke(*grant),
             Fact::GrantRepinned { grant, manifest, accepted } => {
@@ -108,7 +108,8 @@ impl Task {
             Fact::CallRequested(request) => self.request_call(request, at),
             Fact::CallCompleted { call, outcome, cost } => self.complete(*call, outcome, *cost, at),
             Fact::BodyKept(kept) => self.apply_kept(kept),
-            Fact::Introduced(introduced) => self.apply_introduction(introduced),
+            Fact::Introduced(introduced) => self.apply_introduction(introduced.grant),
+            Fact::NotIntroduced { grant, .. } => self.apply_introduction(*grant),
             Fact::CallDenied(denied) => self.deny(denied, at),
             Fact::ApprovalRequested(asked) => self.apply_hold(asked, at),
             Fact::ApprovalDecided(decided) => self.apply_approval(decided, at),
@@ -116,6 +117,7 @@ impl Task {
             Fact::PowerDecided(decided) => self.apply_power(decided, at),
             Fact::SettlementRequested(asked) => self.apply_question(asked, at),
             Fact::SettlementDecided(decided) => self.apply_settlement(decided),
+            Fact::SettlementWithdrawn { call, .. } => self.apply_withdrawal(*call),
             Fact::CallRecalled { call, from } => self.recall(*call, *from, at),
             Fact::CallUnknown { call, .. } => self.lose(*call),
             Fact::LogEmitted { line, .. } => {
@@ -177,12 +179,15 @@ impl Task {
         Ok(())
     }
 
-    fn end_attempt(&mut self, attempt: Attempt) -> Applied {
+    fn end_attempt(&mut self, attempt: Attempt, fruitless: bool) -> Applied {
         if self.running != Some(attempt) {
             return Err("that attempt is not running");
         }
         self.running = None;
-        self.node.clear();
+        let node = std::mem::take(&mut self.node);
+        if fruitless {
+            self.note_fruitless(node);
+        }
         Ok(())
     }
 
@@ -214,6 +219,7 @@ impl Task {
     pub(super) fn told_in_order(&mut self, operation: CallNumber) {
         if operation < CallNumber::FIRST_LENT {
             self.order.push(operation);
+            self.note_progress();
         }
     }
 
@@ -292,7 +298,7 @@ impl Task {
             Some(Operation::Sleep { fired, .. }) if fired.is_none() => {
                 *fired = Some(at);
                 self.sleeping.remove(&operation);
-                self.order.push(operation);
+                self.told_in_order(operation);
                 Ok(())
             }
             _ => Err("there is no such sleep"),
@@ -338,6 +344,7 @@ fn may_follow_the_end(fact: &Fact) -> bool {
         Fact::ApprovalDecided(decided) => decided.call >= CallNumber::FIRST_LENT,
         Fact::SettlementRequested(asked) => asked.call >= CallNumber::FIRST_LENT,
         Fact::SettlementDecided(decided) => decided.call >= CallNumber::FIRST_LENT,
+        Fact::SettlementWithdrawn { call, .. } => *call >= CallNumber::FIRST_LENT,
         _ => false,
     }
 }

@@ -17,7 +17,7 @@ pub enum Command {
     /// The owner placed the next attempt on this node. One that still runs is ended.
     StartAttempt { node: String },
     /// An attempt is over.
-    EndAttempt { attempt: Attempt, reason: String },
+    EndAttempt { attempt: Attempt, reason: String, fruitless: bool },
     /// Someone with authority over the task hands it a capability. Its number is given here.
     AddGrant(Box<Grant>),
     /// A reference is passed on to another task or person.
@@ -38,6 +38,8 @@ pub enum Command {
     KeepBody { kept: Box<Kept>, cost: u64 },
     /// An agent node is about to be given a ticket for a tool node.
     Introduce(Box<Introduced>),
+    /// That came to nothing, for this reason.
+    ForgoIntroduction { grant: GrantId, attempt: Attempt, reason: String },
     /// A forwarded call was lost sight of.
     LoseCall { call: CallNumber, reason: String },
     /// Someone decides on a held call.
@@ -52,6 +54,8 @@ pub enum Command {
     AskSettlement(Box<SettlementRequested>),
     /// Someone decides on it. `question`: the event that asked; 0: whichever did.
     Settle { decided: Box<SettlementDecided>, question: EventNumber },
+    /// A question about a call is void: its tool node can be asked. `question`: the event that asked.
+    WithdrawSettlement { call: CallNumber, question: EventNumber, reason: String },
     /// The time of a question may have come, or nobody may wait for its answer any more.
     Review { operation: CallNumber },
     /// The agent writes a line.

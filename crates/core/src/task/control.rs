@@ -29,6 +29,8 @@ pub(super) struct Control {
     generation: u8,
     /// The generation of each operation, of those that are not of the first.
     generations: BTreeMap<CallNumber, u8>,
+    /// The nodes of the attempts that were lost since there was last any progress.
+    fruitless: Vec<String>,
 }
 
 /// Why a task does nothing.
@@ -81,6 +83,24 @@ impl Task {
     /// Whether and why it is paused.
     pub const fn paused(&self) -> Option<&Paused> {
         self.control.paused.as_ref()
+    }
+
+    /// The agent nodes of the attempts that were lost since there was last any progress, the last one
+    /// last.
+    pub fn fruitless(&self) -> &[String] {
+        &self.control.fruitless
+    }
+
+    /// Notes an attempt on `node` that was lost without progress.
+    pub(super) fn note_fruitless(&mut self, node: String) {
+        if self.control.fruitless.len() < limits::MAX_FRUITLESS {
+            self.control.fruitless.push(node);
+        }
+    }
+
+    /// Notes that there is something new to tell the agent.
+    pub(super) fn note_progress(&mut self) {
+        self.control.fruitless.clear();
     }
 
     /// The end that it is on the way to, if someone asked for one.
@@ -198,8 +218,11 @@ impl Task {
         let cancel = CancelRequested { why: why.clone().bounded(), who: who.to_owned() };
         let reason =
             if why.code == Code::Cancelled { "the task is cancelled" } else { &why.message };
-        let over =
-            self.running.map(|attempt| Fact::AttemptEnded { attempt, reason: reason.to_owned() });
+        let over = self.running.map(|attempt| Fact::AttemptEnded {
+            attempt,
+            reason: reason.to_owned(),
+            fruitless: false,
+        });
         let stop = Fact::CancelRequested(Box::new(cancel));
         Decision::Record(over.into_iter().chain([stop]).collect())
     }
@@ -271,6 +294,8 @@ impl Task {
         }
         let (reason, who) = (reason.to_owned(), who.to_owned());
         self.control.paused = Some(Paused { reason, who, since });
+        // A person looks at it before it goes on: the count begins anew.
+        self.control.fruitless.clear();
         Ok(())
     }
 

@@ -14,11 +14,8 @@ impl Task {
     pub fn decide(&self, command: &Command, now_ms: u64) -> Result<Decision, Refusal> {
         let facts = match command {
             Command::StartAttempt { node } => self.decide_start(node)?,
-            Command::EndAttempt { attempt, reason } => {
-                if self.running != Some(*attempt) {
-                    return Ok(Decision::Recorded);
-                }
-                vec![Fact::AttemptEnded { attempt: *attempt, reason: reason.clone() }]
+            Command::EndAttempt { attempt, reason, fruitless } => {
+                return Ok(self.decide_attempt_end(*attempt, reason, *fruitless));
             }
             Command::AddGrant(grant) => {
                 self.check_open()?;
@@ -30,7 +27,10 @@ impl Task {
                 return self.decide_revoke(*grant, reason, by);
             }
             Command::EndGrant { grant, reason } => return Ok(self.decide_end(*grant, reason)),
-            Command::CompleteCall { .. } | Command::KeepBody { .. } | Command::Introduce(_) => {
+            Command::CompleteCall { .. }
+            | Command::KeepBody { .. }
+            | Command::Introduce(_)
+            | Command::ForgoIntroduction { .. } => {
                 return Ok(self.decide_forwarded(command));
             }
             Command::DecideApproval(decided) => return self.decide_approval(decided, now_ms),
@@ -41,10 +41,9 @@ impl Task {
             Command::RefusePower { operation, reason, who } => {
                 return self.decide_refusal(*operation, reason, who, now_ms);
             }
-            Command::AskSettlement(asked) => return Ok(self.decide_question(asked)),
-            Command::Settle { decided, question } => {
-                return self.decide_settlement(decided, *question);
-            }
+            Command::AskSettlement(_)
+            | Command::WithdrawSettlement { .. }
+            | Command::Settle { .. } => return self.decide_settling(command),
             Command::Review { operation } => {
                 return Ok(match self.review_hold(*operation, now_ms) {
                     Decision::Recorded => self.review_power(*operation, now_ms),
@@ -163,9 +162,20 @@ impl Task {
         if self.ending.is_some() {
             return Err(Failure::new(Code::Failed, "the task has ended").into());
         }
-        let attempt =
-            self.running.map(|attempt| Fact::AttemptEnded { attempt, reason: why.to_owned() });
+        let attempt = self.running.map(|attempt| Fact::AttemptEnded {
+            attempt,
+            reason: why.to_owned(),
+            fruitless: false,
+        });
         Ok(attempt.into_iter().chain([end]).collect())
+    }
+
+    fn decide_attempt_end(&self, attempt: Attempt, reason: &str, fruitless: bool) -> Decision {
+        if self.running != Some(attempt) {
+            return Decision::Recorded;
+        }
+        let reason = reason.to_owned();
+        Decision::Record(vec![Fact::AttemptEnded { attempt, reason, fruitless }])
     }
 
     fn decide_start(&self, node: &str) -> Result<Vec<Fact>, Refusal> {
@@ -174,6 +184,7 @@ impl Task {
         let replaced = self.running.map(|attempt| Fact::AttemptEnded {
             attempt,
             reason: "another attempt takes its place".into(),
+            fruitless: false,
         });
         let start = Fact::AttemptStarted { attempt: self.attempts.next(), node: node.to_owned() };
         Ok(replaced.into_iter().chain([start]).collect())

@@ -151,7 +151,7 @@ impl Task {
         }
         self.asking.pop_front();
         self.operations.insert(operation, Operation::Input { delivered: Some((input, at)) });
-        self.order.push(operation);
+        self.told_in_order(operation);
         Ok(())
     }
 
@@ -173,7 +173,7 @@ impl Task {
         self.asking_steers.retain(|asking| *asking != operation);
         let delivered = Some((inputs.to_vec(), at));
         self.operations.insert(operation, Operation::Steers { wait, delivered });
-        self.order.push(operation);
+        self.told_in_order(operation);
         Ok(())
     }
 

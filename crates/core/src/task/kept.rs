@@ -46,6 +46,13 @@ impl Task {
             }
             Command::KeepBody { kept, cost } => self.decide_kept(kept, *cost),
             Command::Introduce(introduced) => self.decide_introduction(introduced),
+            Command::ForgoIntroduction { grant, attempt, reason }
+                if self.running == Some(*attempt) && self.may_introduce(*grant) =>
+            {
+                let (grant, attempt) = (*grant, *attempt);
+                let reason = Failure::new(Code::Failed, reason.as_str()).bounded().message;
+                Decision::Record(vec![Fact::NotIntroduced { grant, attempt, reason }])
+            }
             // No other command is about these.
             _ => Decision::Recorded,
         }
@@ -97,8 +104,8 @@ impl Task {
         }
     }
 
-    pub(super) fn apply_introduction(&self, introduced: &Introduced) -> Applied {
-        if self.grants.contains_key(&introduced.grant) {
+    pub(super) fn apply_introduction(&self, grant: GrantId) -> Applied {
+        if self.grants.contains_key(&grant) {
             return Ok(());
         }
         Err("there is no such grant")

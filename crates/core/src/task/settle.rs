@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::asked::Unsettled;
-use super::command::Decision;
+use super::command::{Command, Decision};
 use super::decide::bounded;
 use super::refusal::Refusal;
 use super::{CallState, Operation, Stamp, Task};
@@ -41,7 +41,20 @@ impl Task {
         }
     }
 
-    pub(super) fn decide_question(&self, asked: &SettlementRequested) -> Decision {
+    /// What leads to and from a question about a call of unknown outcome.
+    pub(super) fn decide_settling(&self, command: &Command) -> Result<Decision, Refusal> {
+        match command {
+            Command::AskSettlement(asked) => Ok(self.decide_question(asked)),
+            Command::WithdrawSettlement { call, question, reason } => {
+                Ok(self.decide_withdrawal(*call, *question, reason))
+            }
+            Command::Settle { decided, question } => self.decide_settlement(decided, *question),
+            // No other command is about these.
+            _ => Ok(Decision::Recorded),
+        }
+    }
+
+    fn decide_question(&self, asked: &SettlementRequested) -> Decision {
         match self.operations.get(&asked.call) {
             Some(Operation::Call { state: CallState::Unknown, .. })
                 if !self.is_unsettled(asked.call) =>
@@ -52,9 +65,20 @@ impl Task {
         }
     }
 
+    /// Withdraws a question that was asked only because a tool node was away.
+    fn decide_withdrawal(&self, call: CallNumber, question: EventNumber, reason: &str) -> Decision {
+        match self.asked.unsettled.get(&call) {
+            Some(asked) if asked.ledger == Ledger::Away && asked.at.number == question => {
+                let reason = reason.to_owned();
+                Decision::Record(vec![Fact::SettlementWithdrawn { call, reason }])
+            }
+            _ => Decision::Recorded,
+        }
+    }
+
     /// What a person's decision on a call of unknown outcome leads to. `question`: the event that
     /// asked; 0: whichever did.
-    pub(super) fn decide_settlement(
+    fn decide_settlement(
         &self,
         decided: &SettlementDecided,
         question: EventNumber,
@@ -128,6 +152,13 @@ impl Task {
         let (reason, ledger) = (asked.reason.clone(), asked.ledger);
         self.asked.unsettled.insert(asked.call, Unsettled { reason, ledger, at });
         Ok(())
+    }
+
+    pub(super) fn apply_withdrawal(&mut self, call: CallNumber) -> Applied {
+        match self.asked.unsettled.remove(&call) {
+            Some(asked) if asked.ledger == Ledger::Away => Ok(()),
+            _ => Err("there is no question about that call because of a node that is away"),
+        }
     }
 
     pub(super) fn apply_settlement(&mut self, decided: &SettlementDecided) -> Applied {

@@ -61,7 +61,7 @@ pub(crate) fn take(
 pub(crate) fn command() -> impl Strategy<Value = Command> {
     prop_oneof![
         4 => Just(Command::StartAttempt { node: "n".into() }),
-        2 => attempt().prop_map(|attempt| Command::EndAttempt { attempt, reason: "x".into() }),
+        2 => attempt().prop_map(|attempt| Command::EndAttempt { attempt, reason: "x".into(), fruitless: true }),
         12 => grant().boxed(),
         3 => (0..8_u32).prop_map(|grant| Command::RevokeGrant {
             grant: GrantId(grant),

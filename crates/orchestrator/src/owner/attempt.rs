@@ -28,6 +28,8 @@ enum End {
     Moved,
     /// It was lost, for this reason; another attempt goes on.
     Lost(String),
+    /// Its process did not start, or never reached the owner: that says nothing of the task.
+    Unstarted(String),
     /// It met a limit that another attempt would meet again.
     Limit(String),
 }
@@ -68,35 +70,31 @@ impl Owner {
         if self.with(|task| task.cancelling().is_some()) {
             self.wind_down();
         }
+        self.watch_questions();
         self.review();
         let mut backoff = Backoff::new(limits::ATTEMPT_RETRY_FIRST, limits::ATTEMPT_RETRY_MOST);
-        let mut fruitless = 0;
+        let mut avoid = String::new();
         while self.may_begin().await {
-            let before = self.with(|task| task.order().len());
-            match self.attempt().await {
+            match self.attempt(&mut avoid).await {
                 End::Over => return,
                 End::Asleep => {
-                    fruitless = 0;
                     backoff.reset();
                     self.sleep_until_stirred().await;
                 }
-                End::Fenced | End::Moved => {
-                    fruitless = 0;
-                    backoff.reset();
-                }
+                End::Fenced | End::Moved => backoff.reset(),
                 End::Limit(reason) => self.fail(Failure::new(Code::TimedOut, reason)),
+                End::Unstarted(reason) => {
+                    self.explain(format!("the last attempt did not come to stand: {reason}"));
+                    self.wait_before_another(&mut backoff).await;
+                }
                 End::Lost(reason) => {
-                    let progress = self.with(|task| task.order().len()) > before;
-                    fruitless = if progress { 0 } else { fruitless + 1 };
-                    if fruitless >= limits::FRUITLESS_ATTEMPTS {
-                        self.give_up(fruitless, &reason);
-                        fruitless = 0;
+                    let nodes = self.with(|task| task.fruitless().to_vec());
+                    if nodes.len() >= limits::FRUITLESS_ATTEMPTS {
+                        self.give_up(&nodes, &reason);
                     }
                     self.explain(format!("attempt ended: {reason}"));
-                    if fruitless > 1 {
-                        let wait = tokio::time::sleep(backoff.next_wait());
-                        let _stopped =
-                            futures::future::select(pin!(wait), pin!(self.barred())).await;
+                    if nodes.len() > 1 {
+                        self.wait_before_another(&mut backoff).await;
                     } else {
                         backoff.reset();
                     }
@@ -105,32 +103,52 @@ impl Owner {
         }
     }
 
+    async fn wait_before_another(&self, backoff: &mut Backoff) {
+        let wait = tokio::time::sleep(backoff.next_wait());
+        let _stopped = futures::future::select(pin!(wait), pin!(self.barred())).await;
+    }
+
     /// Stops trying what did not go again and again. A person can look, and let it go on.
-    fn give_up(self: &Rc<Self>, tries: u32, reason: &str) {
-        let reason =
-            format!("{tries} attempts in a row ended without progress, the last one so: {reason}");
+    fn give_up(self: &Rc<Self>, nodes: &[String], reason: &str) {
+        let tries = nodes.len();
+        let places = counted(nodes);
+        let reason = format!(
+            "{tries} attempts in a row ended without progress, on {places}; the last one so: {reason}"
+        );
         if let Err(error) = self.record(&Command::Pause { reason, who: String::new() }) {
             tracing::warn!(task = %self.key().task, %error, "it could not be paused");
         }
     }
 
-    /// One attempt, from placement to its end.
-    async fn attempt(self: &Rc<Self>) -> End {
-        let running = match self.start().await {
+    /// One attempt, from placement to its end. `avoid`: the node that failed the one before, if it
+    /// did; here comes the one that fails this.
+    async fn attempt(self: &Rc<Self>, avoid: &mut String) -> End {
+        let before = self.with(|task| task.order().len());
+        let running = match self.start(avoid).await {
             Ok(Some(running)) => running,
             Ok(None) => return End::Fenced,
             Err(_) if !self.with(remit_core::Task::is_free) => return End::Fenced,
-            Err(failure) => return End::Lost(failure.message),
+            Err(failure) => return End::Unstarted(failure.message),
         };
         let attempt = running.attempt;
+        let (node, record) = (running.placement.node.clone(), running.placement.record());
         let end = self.watch(running).await;
+        let has_progress = self.with(|task| task.order().len()) > before;
+        let has_failed = matches!(end, End::Lost(_) | End::Unstarted(_)) && !has_progress;
+        if has_failed {
+            record.failed();
+        } else if matches!(end, End::Over | End::Asleep | End::Lost(_)) {
+            record.succeeded();
+        }
+        *avoid = if has_failed { node } else { String::new() };
         let reason = match &end {
             End::Over | End::Fenced => return end,
             End::Moved => "moved: its node is drained",
             End::Asleep => "asleep until its time or input comes",
-            End::Lost(reason) | End::Limit(reason) => reason,
+            End::Lost(reason) | End::Limit(reason) | End::Unstarted(reason) => reason,
         };
-        let command = Command::EndAttempt { attempt, reason: reason.to_owned() };
+        let fruitless = has_failed && matches!(end, End::Lost(_));
+        let command = Command::EndAttempt { attempt, reason: reason.to_owned(), fruitless };
         if let Err(error) = self.record(&command) {
             tracing::warn!(task = %self.key().task, %error, "an attempt's end could not be recorded");
         }
@@ -138,10 +156,10 @@ impl Owner {
     }
 
     /// Places an attempt and starts its process. `None`: it may not begin any more.
-    async fn start(self: &Rc<Self>) -> Result<Option<Running>, Failure> {
+    async fn start(self: &Rc<Self>, avoid: &mut String) -> Result<Option<Running>, Failure> {
         let (kind, labels) =
             self.with(|task| (task.created().agent.clone(), task.created().labels.clone()));
-        let place = self.services().placer.place(&kind, &labels, |why| self.explain(why));
+        let place = self.services().placer.place(&kind, &labels, avoid, |why| self.explain(why));
         let placement = tokio::select! {
             biased;
             () = self.barred() => return Ok(None),
@@ -154,7 +172,11 @@ impl Owner {
             return Ok(None);
         }
         let agent = placement.node.clone();
-        let running = self.launch(placement).await?;
+        let record = placement.record();
+        let running = self.launch(placement).await.inspect_err(|_| {
+            record.failed();
+            avoid.clone_from(&agent);
+        })?;
         self.introduce_all(running.attempt, &agent, &running.run);
         Ok(Some(running))
     }
@@ -199,7 +221,11 @@ impl Owner {
                     () = self.over() => break End::Over,
                     () = &mut fenced => break if self.is_over() { End::Over } else { End::Fenced },
                     reason = &mut overdue => break End::Lost(reason),
-                    ended = &mut ended => break self.process_ended(ended),
+                    // Its ticket was never shown: that the process ended says nothing of the task.
+                    ended = &mut ended => break match self.process_ended(ended) {
+                        End::Lost(reason) if connecting => End::Unstarted(reason),
+                        end => end,
+                    },
                     () = &mut connect, if connecting => connecting = false,
                     () = &mut evicted => break End::Moved,
                     () = &mut quiet => break End::Asleep,
@@ -365,4 +391,17 @@ impl Owner {
             }
         }
     }
+}
+
+/// Names with how often each occurs, the first one first.
+fn counted(names: &[String]) -> String {
+    let mut seen: Vec<(&str, usize)> = Vec::new();
+    for name in names {
+        match seen.iter_mut().find(|(known, _)| known == name) {
+            Some((_, count)) => *count += 1,
+            None => seen.push((name, 1)),
+        }
+    }
+    let shown = seen.iter().map(|(name, count)| format!("{name} ({count})"));
+    shown.collect::<Vec<_>>().join(", ")
 }

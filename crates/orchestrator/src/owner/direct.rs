@@ -14,8 +14,9 @@ use remit_schema::tool_node_capnp::introduction;
 use remit_vat::ticket;
 
 use super::Owner;
+use super::objects::{NoObject, Reached};
 use crate::serve::introduce;
-use crate::serve::request::{self, Answer, Settled};
+use crate::serve::request::{self, Answer, NoAnswer, Settled};
 
 /// The direct paths of the running attempt.
 #[derive(Default)]
@@ -74,6 +75,12 @@ impl Owner {
             if let Err(failure) = owner.introduce(grant, &at_work).await {
                 let task = owner.key().task;
                 tracing::info!(%task, %grant, %failure, "there is no direct path");
+                let attempt = at_work.attempt;
+                let reason = failure.message;
+                let forgo = Command::ForgoIntroduction { grant, attempt, reason };
+                if let Err(error) = owner.record(&forgo) {
+                    tracing::debug!(%task, %grant, %error, "that was not recorded");
+                }
             }
         });
     }
@@ -122,7 +129,8 @@ impl Owner {
         }
         // Calls that were sent over the object before this one come before it at the tool too: it is
         // the same connection.
-        self.objects.borrow_mut().set(ObjectId::Grant(grant), Ok(object));
+        let reached = Reached { client: object, link: live.link.clone() };
+        self.objects.borrow_mut().set(ObjectId::Grant(grant), Ok(reached));
         let path = Path { number, _lease: lease };
         self.direct.borrow_mut().standing.insert(grant, path);
         tracing::debug!(task = %self.key().task, %grant, "a direct path stands");
@@ -239,15 +247,17 @@ impl Owner {
 
     /// Asks the tool once more. What it says now is of use only if it is what it said then.
     async fn read_again(self: &Rc<Self>, kept: &Kept) -> Result<Found, Failure> {
-        let promise = match self.repeat(kept.call).await {
-            Ok(promise) => promise,
-            Err(failure) if failure.code == Code::Unavailable => return Err(failure),
-            Err(_) => return Ok(Found::Nothing),
+        let (promise, link) = match self.repeat(kept.call).await {
+            Ok(sent) => sent,
+            Err(NoObject::Away(failure)) => return Err(failure),
+            Err(NoObject::Never(_)) => return Ok(Found::Nothing),
         };
-        match request::answer(self.timeout_of(kept.call), promise).await {
+        match request::answer(self.timeout_of(kept.call), promise, &link).await {
             Ok(answer) => Ok(compare(answer, kept)),
-            Err(failure) if failure.code == Code::Unavailable => Err(failure),
-            Err(_) => Ok(Found::Nothing),
+            Err(lost @ NoAnswer::Lost(_)) => Err(lost.into()),
+            // That the world beyond the tool is away now says nothing of the value.
+            Err(NoAnswer::Failed(failure)) if failure.code == Code::Unavailable => Err(failure),
+            Err(NoAnswer::Failed(_)) => Ok(Found::Nothing),
         }
     }
 }

@@ -15,10 +15,12 @@ use remit_vat::contain::contain;
 use remit_vat::crash::{self, Step};
 use remit_vat::gate::{Gate, Place};
 
+use super::objects::{NoObject, Reached};
 use super::{Output, Owner};
 use crate::limits;
-use crate::serve::object::{Membrane, OWNER_AWAY};
-use crate::serve::request::{self, Answer};
+use crate::registry::Link;
+use crate::serve::object::Membrane;
+use crate::serve::request::{self, Answer, NoAnswer};
 
 /// Where in a call's key its generation stands.
 const GENERATION_SHIFT: u32 = 56;
@@ -156,14 +158,12 @@ impl Owner {
         let result = ObjectId::Result(asked.call);
         let resolved = match self.open_for(asked).await {
             Ok(()) => self.resolve(asked.object).await,
-            Err(failure) => Err(failure),
+            Err(failure) => Err(NoObject::Away(failure)),
         };
-        let inner = match resolved {
-            Ok(inner) => inner,
-            Err(failure) if failure.code == Code::Unavailable => {
-                return Try::Unreachable(failure);
-            }
-            Err(failure) => {
+        let Reached { client: inner, link } = match resolved {
+            Ok(reached) => reached,
+            Err(NoObject::Away(failure)) => return Try::Unreachable(failure),
+            Err(NoObject::Never(failure)) => {
                 self.objects.borrow_mut().set(result, Err(failure.clone()));
                 return Try::Answered(Box::new(Answer::failed(failure)));
             }
@@ -174,22 +174,26 @@ impl Owner {
         let call = request::call(&inner, &asked.method, &args, &table, &key);
         let call = call.in_line(self.line_of(asked.grant));
         let promise = if direct { call.directly() } else { call }.send();
-        self.objects.borrow_mut().set(result, Ok(promise.pipeline.get_object()));
+        let promised = Reached { client: promise.pipeline.get_object(), link: link.clone() };
+        self.objects.borrow_mut().set(result, Ok(promised));
         drop(place);
         crash::point_after_turn(Step::Forwarded, "call");
-        let answer = request::answer(self.timeout_of(asked.call), promise).await;
+        let answer = request::answer(self.timeout_of(asked.call), promise, &link).await;
         crash::point(Step::Received, "outcome");
         match answer {
             Ok(Answer { kept: Some(_), .. }) if !direct => {
                 let why = "the tool keeps a value that it was not asked to keep";
                 Try::Answered(Box::new(Answer::failed(Failure::new(Code::Failed, why))))
             }
-            Ok(answer) => Try::Answered(Box::new(answer)),
-            Err(failure) if self.is_lost(asked, &failure) => {
-                self.forget_grant_objects(asked);
-                Try::Lost(failure.message)
+            Ok(answer) => {
+                self.hold_parts(asked.call, &answer, &link);
+                Try::Answered(Box::new(answer))
             }
-            Err(failure) => {
+            Err(NoAnswer::Lost(reason)) => {
+                self.forget_grant_objects(asked);
+                Try::Lost(reason)
+            }
+            Err(NoAnswer::Failed(failure)) => {
                 self.objects.borrow_mut().set(result, Err(failure.clone()));
                 Try::Answered(Box::new(Answer::failed(failure)))
             }
@@ -205,30 +209,18 @@ impl Owner {
         }
     }
 
-    /// Whether a failure leaves open what became of the call: the connection was lost, or the tool
-    /// node says itself that it does not know. Another task's owner that answers has recorded what
-    /// it answers, and so has a task that is asked for its result.
-    fn is_lost(&self, asked: &CallRequested, failure: &Failure) -> bool {
-        let built_in = self.is_built_in(asked.grant);
-        let recorded =
-            self.origin_of(asked.grant).is_some() || built_in && asked.method == "result";
-        match failure.code {
-            Code::Unavailable => !recorded || failure.detail == OWNER_AWAY,
-            // Of what only reads no node keeps a record: that is the tool's own answer.
-            Code::Unknown => {
-                !recorded && !built_in && !asked.read_only && !self.is_own(asked.grant)
-            }
-            _ => false,
+    /// Keeps the objects in an answer, which were reached over the same connection.
+    fn hold_parts(&self, call: CallNumber, answer: &Answer, link: &Link) {
+        for (index, client) in (0..).zip(&answer.table) {
+            let reached = Reached { client: client.clone(), link: link.clone() };
+            self.objects.borrow_mut().set(ObjectId::Part(call, index), Ok(reached));
         }
     }
 
     /// Records the outcome. From here on the call is settled, and whoever waits for it is told when
     /// its turn comes.
     fn complete(self: &Rc<Self>, call: CallNumber, answer: Answer, back: &[Option<ObjectId>]) {
-        let Answer { outcome, table, cost, .. } = answer;
-        for (index, client) in (0..).zip(table) {
-            self.objects.borrow_mut().set(ObjectId::Part(call, index), Ok(client));
-        }
+        let Answer { outcome, cost, .. } = answer;
         let outcome = match outcome {
             Outcome::Failure(failure) => Outcome::Failure(failure),
             Outcome::Value { value, object } => {

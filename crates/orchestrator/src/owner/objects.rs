@@ -10,25 +10,58 @@ use remit_core::{CallNumber, Code, Failure, GrantId, ObjectId, Value};
 use remit_schema::object_capnp::object;
 
 use super::Owner;
-use crate::serve::request;
+use crate::registry::Link;
+use crate::serve::request::{self, NoAnswer};
+
+/// A live reference, and what it is reached over.
+#[derive(Clone)]
+pub struct Reached {
+    pub(super) client: object::Client,
+    pub(super) link: Link,
+}
+
+/// Why there is no live reference to an object.
+pub(super) enum NoObject {
+    /// What serves it is away: the call was not sent.
+    Away(Failure),
+    /// There will be none: that is the outcome of the call.
+    Never(Failure),
+}
+
+/// A failure of the orchestrator's own. One that a tool answered with is [`NoObject::Never`].
+impl From<Failure> for NoObject {
+    fn from(failure: Failure) -> Self {
+        match failure.code {
+            Code::Unavailable => Self::Away(failure),
+            _ => Self::Never(failure),
+        }
+    }
+}
+
+impl From<NoObject> for Failure {
+    fn from(why: NoObject) -> Self {
+        let (NoObject::Away(failure) | NoObject::Never(failure)) = why;
+        failure
+    }
+}
 
 /// The live references that an owner has now. Any of them may be gone at any time.
 #[derive(Default)]
 pub struct Objects {
-    live: BTreeMap<ObjectId, Result<object::Client, Failure>>,
+    live: BTreeMap<ObjectId, Result<Reached, Failure>>,
     /// Roots that no tool node serves: objects of a client's own process.
     own: BTreeMap<GrantId, object::Client>,
 }
 
 impl Objects {
     /// The reference, or the failure of the call that was to return it.
-    pub fn get(&self, object: ObjectId) -> Option<Result<object::Client, Failure>> {
+    pub fn get(&self, object: ObjectId) -> Option<Result<Reached, Failure>> {
         self.live.get(&object).cloned()
     }
 
     /// Keeps a reference, or why there is none.
-    pub fn set(&mut self, object: ObjectId, client: Result<object::Client, Failure>) {
-        self.live.insert(object, client);
+    pub fn set(&mut self, object: ObjectId, reached: Result<Reached, Failure>) {
+        self.live.insert(object, reached);
     }
 
     /// Keeps the root of a grant that is an object of a client's own process.
@@ -60,62 +93,65 @@ impl Owner {
     }
 
     /// A live reference to the inner object, got again if need be.
-    pub(super) async fn resolve(
-        self: &Rc<Self>,
-        object: ObjectId,
-    ) -> Result<object::Client, Failure> {
+    pub(super) async fn resolve(self: &Rc<Self>, object: ObjectId) -> Result<Reached, NoObject> {
         if let Some(known) = self.objects.borrow().get(object) {
-            return known;
+            return known.map_err(NoObject::Never);
         }
-        let client = match object {
+        let reached = match object {
             ObjectId::Grant(grant) => self.root(grant).await?,
             ObjectId::Result(call) if let Some(grant) = self.derived(call) => {
                 return Box::pin(self.resolve(ObjectId::Grant(grant))).await;
             }
             ObjectId::Result(call) => {
-                let promise = self.repeat(call).await?;
-                see_through(self.timeout_of(call), promise)
+                let (promise, link) = self.repeat(call).await?;
+                let client = see_through(self.timeout_of(call), promise, &link);
+                Reached { client, link }
             }
             ObjectId::Part(call, index) => self.part_again(call, index).await?,
-            ObjectId::Guest(call, index) => return Ok(self.guest(call, index)),
+            ObjectId::Guest(call, index) => {
+                return Ok(Reached { client: self.guest(call, index), link: Link::Here });
+            }
         };
-        self.objects.borrow_mut().set(object, Ok(client.clone()));
-        Ok(client)
+        self.objects.borrow_mut().set(object, Ok(reached.clone()));
+        Ok(reached)
     }
 
     /// The root object of a grant, from the node that serves it.
-    async fn root(self: &Rc<Self>, grant: GrantId) -> Result<object::Client, Failure> {
+    async fn root(self: &Rc<Self>, grant: GrantId) -> Result<Reached, NoObject> {
         if let Some(own) = self.objects.borrow().own.get(&grant) {
-            return Ok(own.clone());
+            return Ok(Reached { client: own.clone(), link: Link::Client });
         }
         let Some(grant) =
             self.with(|task| task.grant(grant).map(|held| Rc::new(held.grant.clone())))
         else {
-            return Err(Failure::new(Code::ObjectLost, "the grant is gone"));
+            return Err(Failure::new(Code::ObjectLost, "the grant is gone").into());
         };
         if let Some(derived) = &grant.derived {
             return Box::pin(self.resolve(derived.object)).await;
         }
         if let Some(origin) = grant.origin {
             let away = || Failure::new(Code::Unavailable, "the orchestrator is going away");
-            return self.services.tasks.upgrade().ok_or_else(away)?.passed(self.key(), origin);
+            let tasks = self.services.tasks.upgrade().ok_or_else(away)?;
+            return Ok(Reached { client: tasks.passed(self.key(), origin)?, link: Link::Here });
         }
         if grant.node == crate::tasks::BUILT_IN {
-            return Ok(crate::serve::tasks_tool::root(self));
+            let client = crate::serve::tasks_tool::root(self);
+            return Ok(Reached { client, link: Link::Here });
         }
         let live = self.live_tool(&grant.node, &grant.tool, &grant.manifest.version).await?;
         self.check_live(grant.grant, &live)?;
         if grant.path.is_empty() {
-            return Ok(live.root);
+            return Ok(Reached { client: live.root, link: live.link });
         }
         let path = Value::<u32>::Fields(vec![("path".into(), Value::Text(grant.path.clone()))]);
         let descend = &grant.manifest.descend;
         if descend.is_empty() {
             let why = format!("{} opens no paths any more, and the grant is one", grant.tool);
-            return Err(Failure::new(Code::InterfaceChanged, why));
+            return Err(Failure::new(Code::InterfaceChanged, why).into());
         }
         let promise = request::call(&live.root, descend, &path, &[], &[]).send();
-        Ok(see_through(crate::limits::DEFAULT_CALL, promise))
+        let client = see_through(crate::limits::DEFAULT_CALL, promise, &live.link);
+        Ok(Reached { client, link: live.link })
     }
 
     /// Waits a while for a tool node that is drained to take calls again.
@@ -193,45 +229,56 @@ impl Owner {
     pub(super) async fn repeat(
         self: &Rc<Self>,
         call: CallNumber,
-    ) -> Result<request::Promise, Failure> {
+    ) -> Result<(request::Promise, Link), NoObject> {
         let lost = |why: &str| Failure::new(Code::ObjectLost, why);
         let Some(asked) = self.with(|task| task.request(call).cloned()) else {
-            return Err(lost("the call that returned the object is not in the journal"));
+            return Err(lost("the call that returned the object is not in the journal").into());
         };
         let known = self.origin_of(asked.grant).is_some() || self.is_built_in(asked.grant);
         if !asked.read_only && !known {
             return Err(lost(&format!(
                 "the object came from call {call} ({}), which is not read-only and so is not repeated",
                 asked.method
-            )));
+            ))
+            .into());
         }
-        let inner = Box::pin(self.resolve(asked.object)).await?;
+        let Reached { client, link } = Box::pin(self.resolve(asked.object)).await?;
         let (args, table) = self.lend(&asked, call);
-        Ok(request::call(&inner, &asked.method, &args, &table, &self.tool_key(call)).send())
+        let key = self.tool_key(call);
+        Ok((request::call(&client, &asked.method, &args, &table, &key).send(), link))
     }
 
     async fn part_again(
         self: &Rc<Self>,
         call: CallNumber,
         index: u32,
-    ) -> Result<object::Client, Failure> {
-        let promise = self.repeat(call).await?;
-        let request::Answer { table, .. } = request::answer(self.timeout_of(call), promise).await?;
+    ) -> Result<Reached, NoObject> {
+        let (promise, link) = self.repeat(call).await?;
+        let answer = match request::answer(self.timeout_of(call), promise, &link).await {
+            Ok(answer) => answer,
+            Err(NoAnswer::Failed(failure)) => return Err(NoObject::Never(failure)),
+            Err(lost @ NoAnswer::Lost(_)) => return Err(NoObject::Away(lost.into())),
+        };
+        let request::Answer { table, .. } = answer;
         for (at, client) in (0..).zip(&table) {
-            self.objects.borrow_mut().set(ObjectId::Part(call, at), Ok(client.clone()));
+            let reached = Reached { client: client.clone(), link: link.clone() };
+            self.objects.borrow_mut().set(ObjectId::Part(call, at), Ok(reached));
         }
-        table.into_iter().nth(index as usize).ok_or_else(|| {
+        let client = table.into_iter().nth(index as usize).ok_or_else(|| {
             Failure::new(Code::ObjectLost, format!("call {call} no longer returns object {index}"))
-        })
+        })?;
+        Ok(Reached { client, link })
     }
 }
 
 /// The object that a call will return. The call is seen through to its answer: a promise that is
 /// dropped takes an object in this same process with it.
-fn see_through(limit: Duration, promise: request::Promise) -> object::Client {
+fn see_through(limit: Duration, promise: request::Promise, link: &Link) -> object::Client {
     let object = promise.pipeline.get_object();
+    let link = link.clone();
     tokio::task::spawn_local(async move {
-        if let Err(failure) = request::answer(limit, promise).await {
+        let answer = request::answer(limit, promise, &link).await;
+        if let Err(failure) = answer.map_err(Failure::from) {
             tracing::debug!(%failure, "an object could not be got again");
         }
     });

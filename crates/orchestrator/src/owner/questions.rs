@@ -42,6 +42,7 @@ impl Owner {
                     forward.abort();
                 }
             }
+            Fact::SettlementWithdrawn { call, .. } => self.ensure_forwarded(*call, number),
             Fact::PowerDecided(_) => self.stirred.notify_one(),
             _ => {}
         }
@@ -93,8 +94,7 @@ impl Owner {
         while self.with(|task| task.is_undecided(operation)) {
             if self.is_closing() || progress.changed().await.is_err() {
                 let why = "the task's owner went away while the call waited";
-                return Err(Failure::new(remit_core::Code::Unavailable, why)
-                    .with_detail(crate::serve::object::OWNER_AWAY));
+                return Err(Failure::new(remit_core::Code::Unavailable, why));
             }
         }
         Ok(())

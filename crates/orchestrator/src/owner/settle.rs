@@ -168,7 +168,11 @@ impl Owner {
         // It was about to be sent again, on a decision that did not know this.
         self.note(&Command::LoseCall { call: asked.call, reason: reason.clone() });
         let question = SettlementRequested { call: asked.call, reason, ledger };
+        let seen = self.registration_for(asked.call);
         self.note(&Command::AskSettlement(Box::new(question)));
+        if ledger == Ledger::Away {
+            self.watch_node(asked.call, self.with(|task| task.head().number), seen);
+        }
         None
     }
 
@@ -184,8 +188,12 @@ impl Owner {
             asked.call, asked.method
         );
         let pause = Command::Pause { reason: why.clone(), who: String::new() };
+        let seen = self.registration_for(asked.call);
         match self.record(&pause) {
-            Ok(_) => None,
+            Ok(recorded) => {
+                self.watch_node(asked.call, recorded.number, seen);
+                None
+            }
             Err(_) => Some(Answer::failed(unknown(asked, &why))),
         }
     }

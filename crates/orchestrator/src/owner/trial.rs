@@ -115,7 +115,7 @@ impl Owner {
     async fn try_program(self: &Rc<Self>, trial: &Trial) -> Result<Option<Divergence>, Failure> {
         let (kind, labels) =
             self.with(|task| (task.created().agent.clone(), task.created().labels.clone()));
-        let place = self.services().placer.place(&kind, &labels, |why| self.explain(why));
+        let place = self.services().placer.place(&kind, &labels, "", |why| self.explain(why));
         let mut running = self.launch(place.await).await?;
         let connected = running.connected();
         let mut connection = None;

@@ -21,6 +21,8 @@ pub struct AgentOffer {
     pub capacity: u32,
     /// The node itself.
     pub host: agent_host::Client,
+    /// Which process of the node's identity it is.
+    pub instance: Vec<u8>,
 }
 
 /// An agent node.
@@ -31,6 +33,23 @@ pub(super) struct AgentNode {
     host: Option<agent_host::Client>,
     /// Attempts that this orchestrator placed there and that have not ended.
     running: Rc<Cell<u32>>,
+    record: Record,
+}
+
+/// How attempts on a node went of late.
+#[derive(Clone, Default)]
+pub struct Record(Rc<Cell<u32>>);
+
+impl Record {
+    /// One failed through no fault of its task's, as far as can be told.
+    pub fn failed(&self) {
+        self.0.set((self.0.get() + 1).min(limits::NODE_FAILURES));
+    }
+
+    /// One did not.
+    pub fn succeeded(&self) {
+        self.0.set(self.0.get() / 2);
+    }
 }
 
 /// A place on an agent node, counted until it is dropped.
@@ -40,6 +59,7 @@ pub struct Placement {
     /// The node.
     pub host: agent_host::Client,
     running: Rc<Cell<u32>>,
+    record: Record,
     registry: Rc<Registry>,
 }
 
@@ -58,6 +78,11 @@ impl AgentNode {
 }
 
 impl Placement {
+    /// Where it is noted how the attempt went.
+    pub fn record(&self) -> Record {
+        self.record.clone()
+    }
+
     /// Answers when what runs there is to go elsewhere.
     pub async fn evicted(&self) {
         self.registry.evicted(&self.node).await;
@@ -74,22 +99,24 @@ impl Drop for Placement {
 impl Registry {
     /// Registers an agent node, in place of its earlier registration, whose attempts go on.
     pub fn register_agents(&self, identity: &str, offer: AgentOffer) -> Result<Lease, Failure> {
-        let AgentOffer { kinds, version, labels, capacity, host } = offer;
+        let AgentOffer { kinds, version, labels, capacity, host, instance } = offer;
         check_names("kind of agent", &kinds)?;
         check_name("version", &version)?;
-        self.register(identity, labels, |before| {
-            let running = match before {
-                Some(Kind::Agent(agent)) => agent.running,
-                _ => Rc::default(),
+        self.register(identity, labels, instance, |before| {
+            let (running, record) = match before {
+                Some(Kind::Agent(agent)) => (agent.running, agent.record),
+                _ => Default::default(),
             };
             let capacity = capacity.min(limits::ATTEMPTS_PER_NODE);
-            Kind::Agent(AgentNode { kinds, version, capacity, host: Some(host), running })
+            let host = Some(host);
+            Kind::Agent(AgentNode { kinds, version, capacity, host, running, record })
         })
     }
 
     /// A place on the least loaded connected node that has `kind` and all `labels`; or why there is
-    /// none now.
-    pub fn place(&self, kind: &str, labels: &[String]) -> Result<Placement, String> {
+    /// none now. Failures of late count as load, and the node `avoid` is taken only if no other one
+    /// has a place.
+    pub fn place(&self, kind: &str, labels: &[String], avoid: &str) -> Result<Placement, String> {
         let nodes = self.nodes.borrow();
         let connected: Vec<_> = nodes
             .iter()
@@ -119,7 +146,10 @@ impl Registry {
         let best = fitting
             .into_iter()
             .filter(|(_, _, agent, _)| agent.running.get() < agent.capacity)
-            .min_by_key(|(identity, _, agent, _)| (agent.running.get(), *identity));
+            .min_by_key(|(identity, _, agent, _)| {
+                let load = (agent.running.get() + 1) * (agent.record.0.get() + 1);
+                (*identity == avoid, load, *identity)
+            });
         let Some((identity, _, agent, host)) = best else {
             return Err("waits for a free place: every agent node that fits is full".into());
         };
@@ -129,6 +159,7 @@ impl Registry {
             node: identity.clone(),
             host: host.clone(),
             running: Rc::clone(&agent.running),
+            record: agent.record.clone(),
             registry,
         })
     }

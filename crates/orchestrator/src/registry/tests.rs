@@ -105,41 +105,86 @@ fn offers_that_no_list_could_show_are_refused() {
 }
 
 #[test]
+fn a_second_process_under_a_name_in_use_is_refused_until_the_first_has_gone() {
+    let registry = registry();
+    let of = |process: u8| {
+        let mut offer = scripts(8, &[]);
+        offer.instance = vec![process];
+        offer
+    };
+    let first = registry.register_agents("one", of(1)).unwrap();
+    let refused = registry.register_agents("one", of(2)).err().unwrap();
+    assert_eq!(refused.code, Code::Denied, "{refused}");
+    let renewed = registry.register_agents("one", of(1)).unwrap();
+    drop(first);
+    assert_eq!(registry.place("script", &[], "").unwrap().node, "one");
+    let mut tool = tools(&[("fs", "1")]);
+    tool.instance = vec![3];
+    assert!(registry.register_tools("one", tool).is_err());
+    drop(renewed);
+    let _second = registry.register_agents("one", of(2)).unwrap();
+    let mut long = of(1);
+    long.instance = vec![0; limits::INSTANCE_BYTES + 1];
+    assert_eq!(registry.register_agents("two", long).err().unwrap().code, Code::Limit);
+}
+
+#[test]
+fn a_node_that_fails_attempts_gets_fewer_and_the_next_attempt_goes_elsewhere() {
+    let registry = registry();
+    let _one = registry.register_agents("one", scripts(8, &[])).unwrap();
+    let _two = registry.register_agents("two", scripts(8, &[])).unwrap();
+    let failed = registry.place("script", &[], "").unwrap();
+    assert_eq!(failed.node, "one");
+    assert_eq!(registry.place("script", &[], "two").unwrap().node, "one", "though it is busier");
+    for _ in 0..3 {
+        failed.record().failed();
+    }
+    let record = failed.record();
+    drop(failed);
+    let placed: Vec<_> = (0..4).map(|_| registry.place("script", &[], "").unwrap()).collect();
+    let at_one = placed.iter().filter(|placed| placed.node == "one").count();
+    assert_eq!(at_one, 1, "it gets one of four, by which it can show that it works");
+    drop(placed);
+    (0..3).for_each(|_| record.succeeded());
+    assert_eq!(registry.place("script", &[], "").unwrap().node, "one");
+}
+
+#[test]
 fn a_place_is_on_the_least_loaded_node_with_the_kind_and_the_labels() {
     let registry = registry();
     let _one = registry.register_agents("one", scripts(8, &["linux"])).unwrap();
     let _two = registry.register_agents("two", scripts(8, &["linux", "gpu"])).unwrap();
     let linux = ["linux".to_owned()];
-    let first = registry.place("script", &linux).unwrap();
-    let second = registry.place("script", &linux).unwrap();
+    let first = registry.place("script", &linux, "").unwrap();
+    let second = registry.place("script", &linux, "").unwrap();
     assert_eq!([&*first.node, &*second.node], ["one", "two"]);
     drop(first);
-    assert_eq!(registry.place("script", &linux).unwrap().node, "one");
-    assert_eq!(registry.place("script", &["gpu".to_owned()]).unwrap().node, "two");
-    let why = registry.place("script", &["arm".to_owned()]).err().unwrap();
+    assert_eq!(registry.place("script", &linux, "").unwrap().node, "one");
+    assert_eq!(registry.place("script", &["gpu".to_owned()], "").unwrap().node, "two");
+    let why = registry.place("script", &["arm".to_owned()], "").err().unwrap();
     assert!(why.contains("arm"), "{why}");
-    let why = registry.place("chess", &[]).err().unwrap();
+    let why = registry.place("chess", &[], "").err().unwrap();
     assert!(why.contains("chess"), "{why}");
 }
 
 #[test]
 fn a_full_node_gets_no_more_until_a_place_is_free() {
     let registry = registry();
-    assert!(registry.place("script", &[]).err().unwrap().contains("none is connected"));
+    assert!(registry.place("script", &[], "").err().unwrap().contains("none is connected"));
     let lease = registry.register_agents("one", scripts(1, &[])).unwrap();
-    let placed = registry.place("script", &[]).unwrap();
+    let placed = registry.place("script", &[], "").unwrap();
     assert_eq!(registry.nodes()[0].load, 1);
-    assert!(registry.place("script", &[]).err().unwrap().contains("full"));
+    assert!(registry.place("script", &[], "").err().unwrap().contains("full"));
     // The node comes back while its attempt goes on: its place is still taken.
     let again = registry.register_agents("one", scripts(1, &[])).unwrap();
     drop(lease);
-    assert!(registry.place("script", &[]).is_err());
+    assert!(registry.place("script", &[], "").is_err());
     let mut changed = Box::pin(registry.changed());
     drop(placed);
     assert!(has_come(&mut changed));
-    assert!(registry.place("script", &[]).is_ok());
+    assert!(registry.place("script", &[], "").is_ok());
     drop(again);
-    assert!(registry.place("script", &[]).err().unwrap().contains("none is connected"));
+    assert!(registry.place("script", &[], "").err().unwrap().contains("none is connected"));
 }
 
 #[test]
@@ -237,7 +282,7 @@ fn a_manifest_that_says_something_twice_is_refused() {
 async fn a_drained_agent_node_gets_nothing_new_and_what_stays_is_moved() {
     let registry = registry();
     let _lease = registry.register_agents("spiffe://home/main/agent-node/a", scripts(2, &[]));
-    let running = registry.place("script", &[]).unwrap();
+    let running = registry.place("script", &[], "").unwrap();
     let node = running.node.clone();
     let moving = async {
         running.evicted().await;
@@ -247,9 +292,9 @@ async fn a_drained_agent_node_gets_nothing_new_and_what_stays_is_moved() {
     let (drained, ()) = tokio::join!(registry.drain("a", time), moving);
     assert_eq!(drained.unwrap(), Drained { moved: 1, left: 0 });
     assert!(registry.is_draining(&node) && registry.nodes()[0].draining);
-    assert!(registry.place("script", &[]).is_err());
+    assert!(registry.place("script", &[], "").is_err());
     registry.undrain("a").unwrap();
-    assert!(registry.place("script", &[]).is_ok());
+    assert!(registry.place("script", &[], "").is_ok());
     assert_eq!(registry.drain("b", time).await.unwrap_err().code, Code::NotFound);
 }
 

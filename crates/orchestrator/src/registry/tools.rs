@@ -7,7 +7,7 @@ use remit_core::{Code, Failure, Manifest};
 use remit_schema::object_capnp::object;
 use remit_schema::tool_node_capnp::tool_host;
 
-use super::{Kind, Lease, LiveTool, Registry, ToolEntry, ToolInfo, versions};
+use super::{Kind, Lease, Link, LiveTool, Registry, ToolEntry, ToolInfo, versions};
 use crate::limits;
 
 /// What a tool node offers.
@@ -22,12 +22,17 @@ pub struct ToolOffer {
     pub address: String,
     /// The node itself.
     pub host: tool_host::Client,
+    /// What all of it is reached over.
+    pub link: Link,
+    /// Which process of the node's identity it is.
+    pub instance: Vec<u8>,
 }
 
 /// A tool node. Its tools are listed while it is away; its references are not kept.
 pub(super) struct ToolNode {
     tools: Vec<Offered>,
     host: Option<tool_host::Client>,
+    link: Link,
     address: String,
 }
 
@@ -115,8 +120,9 @@ impl Registry {
             root: Some(root),
         };
         let tools = offer.tools.into_iter().enumerate().map(offered).collect();
-        let node = ToolNode { tools, host: Some(offer.host), address: offer.address };
-        self.register(identity, offer.labels, |_| Kind::Tool(node))
+        let (host, link) = (Some(offer.host), offer.link);
+        let node = ToolNode { tools, host, link, address: offer.address };
+        self.register(identity, offer.labels, offer.instance, |_| Kind::Tool(node))
     }
 
     /// One manifest in memory for all who offer the same.
@@ -202,6 +208,7 @@ impl Registry {
             )?;
         Some(LiveTool {
             root: offered.root.clone()?,
+            link: tool_node.link.clone(),
             host,
             address: tool_node.address.clone(),
             manifest: Arc::clone(&offered.manifest),

@@ -42,6 +42,7 @@ impl agent_node_port::Server for AgentNodePort {
             labels: texts(offer.get_labels()?)?,
             capacity: offer.get_capacity(),
             host: params.get_host()?,
+            instance: offer.get_instance()?.to_vec(),
         };
         let lease = self.site.registry.register_agents(&self.who.to_string(), offer);
         let lease = lease.map_err(|failure| to_exception(&failure))?;

@@ -1,6 +1,7 @@
 //! The bootstrap object of a connection: built from the verified identity, it offers only what that
 //! role may do.
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 
 use remit_core::{Code, Facets, Failure, Identity, Role};
@@ -29,6 +30,7 @@ where
 {
     use remit_schema::{agent_node_capnp, tool_node_capnp};
     let (site, who) = (Rc::clone(site), identity.clone());
+    let own = Rc::new(OnceCell::new());
     let bootstrap: capnp::capability::Client = match identity.role() {
         Role::Client => {
             let mesh = mesh::client(site, who, may);
@@ -41,14 +43,16 @@ where
         }
         Role::ToolNode => {
             let port: tool_node_capnp::tool_node_port::Client =
-                capnp_rpc::new_client(ToolNodePort::new(site, who));
+                capnp_rpc::new_client(ToolNodePort::new(site, who, Rc::clone(&own)));
             port.client
         }
         Role::Orchestrator => return None,
     };
     let options =
         ConnectionOptions { peer: identity.to_string(), limits: ConnectionLimits::default() };
-    Some(Connection::serve(stream, bootstrap, options))
+    let connection = Connection::serve(stream, bootstrap, options);
+    let _first = own.set(connection.clone());
+    Some(connection)
 }
 
 /// Tells a peer that is no member any more why it gets nothing, whatever it calls.

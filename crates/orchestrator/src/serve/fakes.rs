@@ -66,6 +66,8 @@ pub(crate) fn tools(offered: &[(&str, &str)]) -> ToolOffer {
         labels: Vec::new(),
         address: String::new(),
         host: capnp_rpc::new_client(Idle),
+        link: crate::registry::Link::Here,
+        instance: Vec::new(),
     }
 }
 
@@ -77,6 +79,7 @@ pub(crate) fn scripts(capacity: u32, labels: &[&str]) -> AgentOffer {
         labels: labels.iter().map(|&label| label.into()).collect(),
         capacity,
         host: capnp_rpc::new_client(Idle),
+        instance: Vec::new(),
     }
 }
 

@@ -20,7 +20,7 @@ use remit_vat::wire::{self, text};
 use super::credentials::member;
 use super::facets::{self, Hold, TaskNeed};
 use super::{
-    authority, good, keeper, members, node_info, questions, reason, refs, task, task_info,
+    authority, good, keeper, keys, members, node_info, questions, reason, refs, task, task_info,
     task_spec,
 };
 use crate::limits;
@@ -56,7 +56,8 @@ impl mesh::Server for MeshServer {
         params: mesh::CreateTaskParams,
         mut results: mesh::CreateTaskResults,
     ) -> Result<(), capnp::Error> {
-        let spec = task_spec::read(params.get()?.get_spec()?)?;
+        let mut spec = task_spec::read(params.get()?.get_spec()?)?;
+        spec.key = good(keys::chosen(spec.key))?;
         crash::point(Step::Received, "task");
         let owner = good(self.site.tasks.create(spec, &self.who).await)?;
         crash::point_after_turn(Step::Replied, "task");

@@ -11,14 +11,12 @@ use remit_core::{Attempt, CallNumber, Code, Failure, GrantId, ObjectId, Outcome,
 use remit_schema::object_capnp::object;
 use remit_vat::crash::{self, Step};
 use remit_vat::exception::to_exception;
+use remit_vat::unsettled::Unsettled;
 use remit_vat::wire;
 
 use super::guests::{Given, Guests};
 use crate::limits;
 use crate::owner::Owner;
-
-/// The detail of a failure that says only that a task's owner is not in memory right now.
-pub const OWNER_AWAY: &str = "owner-away";
 
 /// A forwarder to one object of a task, on behalf of one attempt or of one tool call.
 pub struct Membrane {
@@ -111,9 +109,7 @@ impl Membrane {
     fn owner(&self) -> Result<Rc<Owner>, Failure> {
         let gone = || match self.via {
             // The grant stands; whoever holds it may ask again.
-            Via::Grant(_) => {
-                Failure::new(Code::Unavailable, "the task's owner is away").with_detail(OWNER_AWAY)
-            }
+            Via::Grant(_) => Failure::new(Code::Unavailable, "the task's owner is away"),
             _ => Failure::new(Code::Revoked, "the task is no longer owned here"),
         };
         self.owner.upgrade().filter(|owner| !owner.is_closing()).ok_or_else(gone)
@@ -218,11 +214,13 @@ impl Membrane {
         Ok(ids)
     }
 
+    /// Makes the call. `Ok(Err(..))`: it failed, and that is recorded; `Err(..)`: the owner refuses
+    /// it, or cannot make it now.
     async fn forward(
         &self,
         params: object::CallParams,
         results: &mut object::CallResults,
-    ) -> Result<(), Failure> {
+    ) -> Result<Result<(), Failure>, Failure> {
         let owner = self.owner()?;
         crash::point(Step::Received, "call");
         if self.via != Via::Agent {
@@ -279,9 +277,9 @@ impl Membrane {
                     recorded.set_number(turn.stamp.number.0);
                     recorded.set_time_ms(turn.stamp.time_ms);
                 }
-                Ok(())
+                Ok(Ok(()))
             }
-            Some(Outcome::Failure(failure)) => Err(failure),
+            Some(Outcome::Failure(failure)) => Ok(Err(failure)),
             None => Err(Failure::new(Code::Unknown, "the call is not settled")),
         }
     }
@@ -337,7 +335,11 @@ impl object::Server for Membrane {
     ) -> Result<(), capnp::Error> {
         let forwarded = self.forward(params, &mut results).await;
         crash::point_after_turn(Step::Replied, "call");
-        forwarded.map_err(|failure| to_exception(&failure))
+        match forwarded {
+            Ok(recorded) => recorded.map_err(|failure| to_exception(&failure)),
+            Err(failure) if matches!(self.via, Via::Grant(_)) => own_word(failure, &mut results),
+            Err(failure) => Err(to_exception(&failure)),
+        }
     }
 
     async fn describe(
@@ -362,6 +364,18 @@ impl object::Server for Membrane {
         results.get().set_interface(&interface);
         Ok(())
     }
+}
+
+/// An owner's own failure, as the answer to a call: if it is away now, nothing was done.
+pub(super) fn own_word(
+    failure: Failure,
+    results: &mut object::CallResults,
+) -> Result<(), capnp::Error> {
+    if failure.code != Code::Unavailable {
+        return Err(to_exception(&failure));
+    }
+    Unsettled::NotBegun(failure.message).write(results.get());
+    Ok(())
 }
 
 /// The key of a call by somebody else; one of its own for a call that has none.

@@ -7,12 +7,14 @@ use remit_core::{Attempt, Code, Failure, Outcome, Value};
 use remit_schema::agent_node_capnp::{agent_host, run, run_end};
 use remit_schema::object_capnp::object;
 use remit_schema::tool_node_capnp::{call_state, tool_host};
-use remit_vat::connection::within;
+use remit_vat::connection::{Missed, answered, within};
 use remit_vat::shorten::shorten;
+use remit_vat::unsettled::Unsettled;
 use remit_vat::{exception, wire};
 
 use crate::limits;
 use crate::owner::Owner;
+use crate::registry::Link;
 
 /// A call on its way, with the pipeline on its result.
 pub type Promise = RemotePromise<object::call_results::Owned>;
@@ -87,17 +89,51 @@ impl Answer {
     }
 }
 
-/// The answer to a call. `unavailable` means that the connection was lost.
-pub async fn answer(limit: Duration, promise: Promise) -> Result<Answer, Failure> {
-    let response = within(limit, promise).await?;
-    let results = response.get().map_err(|error| exception::to_failure(&error))?;
-    let value = results.get_value().map_err(|error| exception::to_failure(&error))?;
-    let (value, table) = wire::value::read(value).map_err(|malformed| {
+/// Why a call has no answer.
+pub enum NoAnswer {
+    /// The tool failed, or took too long: that is the outcome, whatever its code and text are.
+    Failed(Failure),
+    /// The connection was lost first, or the host says that there is no outcome yet.
+    Lost(String),
+}
+
+impl From<Failure> for NoAnswer {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+/// For a caller to whom it is all the same.
+impl From<NoAnswer> for Failure {
+    fn from(why: NoAnswer) -> Self {
+        match why {
+            NoAnswer::Failed(failure) => failure,
+            NoAnswer::Lost(why) => Self::new(Code::Unavailable, why),
+        }
+    }
+}
+
+/// The answer to a call that was sent over `link`.
+pub async fn answer(limit: Duration, promise: Promise, link: &Link) -> Result<Answer, NoAnswer> {
+    let response = match answered(limit, promise).await {
+        Ok(response) => response,
+        Err(Missed::Error(error)) if link.took_along(&error).await => {
+            return Err(NoAnswer::Lost(exception::to_failure(&error).message));
+        }
+        Err(missed) => return Err(NoAnswer::Failed(missed.into())),
+    };
+    let malformed = |malformed: wire::Malformed| {
         Failure::new(Code::Failed, format!("the tool's answer is {malformed}"))
-    })?;
+    };
+    let results = response.get().map_err(|error| exception::to_failure(&error))?;
+    if let Some(unsettled) = Unsettled::read(results).map_err(malformed)? {
+        return Err(NoAnswer::Lost(unsettled.reason().to_owned()));
+    }
+    let value = results.get_value().map_err(|error| exception::to_failure(&error))?;
+    let (value, table) = wire::value::read(value).map_err(malformed)?;
     if table.len() > limits::OBJECTS_PER_VALUE {
         let why = format!("the tool's answer holds {} objects", table.len());
-        return Err(Failure::new(Code::Limit, why));
+        return Err(Failure::new(Code::Limit, why).into());
     }
     let outcome = Outcome::Value { value, object: results.has_object() };
     let kept = if results.has_kept() { Some(read_kept(&results)?) } else { None };

@@ -20,7 +20,7 @@ use remit_vat::wire::{self, Malformed, text};
 use self::feed::{Feed, Lease};
 pub use self::reference::standing;
 use super::facets::{self, Hold};
-use super::{good, grant_info, questions, reason, refs, task_info, task_spec};
+use super::{good, grant_info, keys, questions, reason, refs, task_info, task_spec};
 use crate::journal::JournalError;
 use crate::owner::{Owner, TaskKey};
 use crate::refs::{Standing, Target};
@@ -107,7 +107,7 @@ impl task::Server for TaskServer {
     ) -> Result<(), capnp::Error> {
         let params = params.get()?;
         let (value, table) = wire::value::read(params.get_value()?)?;
-        let key = text(params.get_key())?;
+        let key = good(keys::chosen(text(params.get_key())?))?;
         let value = value.try_map(&mut |_| {
             Err(Malformed(format!("{} objects in an input: grant them instead", table.len())))
         })?;
@@ -146,7 +146,7 @@ impl task::Server for TaskServer {
         mut results: task::ForkResults,
     ) -> Result<(), capnp::Error> {
         let params = params.get()?;
-        let key = text(params.get_key())?;
+        let key = good(keys::chosen(text(params.get_key())?))?;
         let at = EventNumber(params.get_at());
         let forked = good(self.tasks.fork(&self.key, at, &key, &self.holder).await)?;
         self.write_fork(results.get().init_fork(), &forked);
@@ -159,7 +159,7 @@ impl task::Server for TaskServer {
         mut results: task::RetryResults,
     ) -> Result<(), capnp::Error> {
         let params = params.get()?;
-        let key = text(params.get_key())?;
+        let key = good(keys::chosen(text(params.get_key())?))?;
         let again = params.get_again()?.iter().map(CallNumber).collect();
         let forked = good(self.tasks.retry(&self.key, &again, &key, &self.holder).await)?;
         self.write_fork(results.get().init_fork(), &forked);

@@ -4,11 +4,13 @@ use std::rc::{Rc, Weak};
 
 use remit_core::event::{SourceFile, TimeLimits};
 use remit_core::task::{Command, Ending, PassOn, Sent};
-use remit_core::{CallNumber, Caveat, Code, Failure, TaskId, Value};
+use remit_core::{CallNumber, Caveat, Code, Failure, Outcome, TaskId, Value};
 use remit_schema::object_capnp::object;
 use remit_vat::exception::to_exception;
 use remit_vat::wire;
 
+use super::keys::{SENT, SPAWN};
+use super::object::own_word;
 use crate::limits;
 use crate::owner::{Owner, TaskKey};
 use crate::tasks::family::holder;
@@ -212,7 +214,7 @@ impl Root {
             input: asked.data("input")?,
             labels,
             grants: Vec::new(),
-            key: hex(&asked.key),
+            key: format!("{SPAWN}{}", hex(&asked.key)),
             deadline_ms: u32::try_from(asked.number("deadlineMs")?).unwrap_or(u32::MAX),
             memory_bytes: asked.number("memoryBytes")?,
             parent: Some(asked.owner.key().task),
@@ -234,11 +236,17 @@ impl object::Server for Root {
         params: object::CallParams,
         mut results: object::CallResults,
     ) -> Result<(), capnp::Error> {
-        let asked = Asked::read(&self.holder, &params).map_err(|f| to_exception(&f))?;
+        let asked = match Asked::read(&self.holder, &params) {
+            Ok(asked) => asked,
+            Err(failure) => return own_word(failure, &mut results),
+        };
         if asked.method != "spawn" {
             return Err(to_exception(&no_method(&asked.method)));
         }
-        let child = self.spawn(asked).await.map_err(|failure| to_exception(&failure))?;
+        let child = match self.spawn(asked).await {
+            Ok(child) => child,
+            Err(failure) => return own_word(failure, &mut results),
+        };
         let detached = child.with(|task| task.created().detached);
         let value = Value::<u32>::Fields(vec![
             ("id".into(), Value::Text(child.key().task.to_string())),
@@ -262,9 +270,16 @@ impl object::Server for Root {
 }
 
 impl Spawned {
-    async fn act(&self, mut asked: Asked) -> Result<Value<u32>, Failure> {
+    /// Does what was asked. A failure that is not the owner's own word is in the outcome.
+    async fn act(&self, asked: Asked) -> Result<Outcome<u32>, Failure> {
         match asked.method.as_str() {
             "result" => self.result(&asked).await,
+            _ => self.steer(asked).await.map(Outcome::value),
+        }
+    }
+
+    async fn steer(&self, mut asked: Asked) -> Result<Value<u32>, Failure> {
+        match asked.method.as_str() {
             "info" => {
                 let head = asked.tasks.working(&self.key)?.head();
                 let count = Value::unsigned;
@@ -296,7 +311,7 @@ impl Spawned {
             "send" => {
                 let value = asked.data("value")?;
                 let steer = asked.flag("steer")?;
-                let key = hex(&asked.key);
+                let key = format!("{SENT}{}", hex(&asked.key));
                 let sender = holder(asked.owner.key().task);
                 let child = asked.tasks.working(&self.key)?;
                 child
@@ -332,16 +347,21 @@ impl Spawned {
         }
     }
 
-    async fn result(&self, asked: &Asked) -> Result<Value<u32>, Failure> {
+    /// How the task ended. Its failure is its own, whatever its code says.
+    async fn result(&self, asked: &Asked) -> Result<Outcome<u32>, Failure> {
         let child = asked.tasks.working(&self.key)?;
         child.over().await;
         let head = child.with(|task| task.head().number);
         child.durable(head).await?;
         let ending = child.with(|task| task.ending().cloned());
         match ending {
-            Some(Ending::Completed(value)) => Ok(wire::outcome::without_objects(&value)),
-            Some(Ending::Failed(failure)) => Err(failure),
-            Some(Ending::Cancelled(reason)) => Err(Failure::new(Code::Cancelled, reason)),
+            Some(Ending::Completed(value)) => {
+                Ok(Outcome::value(wire::outcome::without_objects(&value)))
+            }
+            Some(Ending::Failed(failure)) => Ok(Outcome::Failure(failure)),
+            Some(Ending::Cancelled(reason)) => {
+                Ok(Outcome::Failure(Failure::new(Code::Cancelled, reason)))
+            }
             None => Err(away()),
         }
     }
@@ -353,10 +373,18 @@ impl object::Server for Spawned {
         params: object::CallParams,
         mut results: object::CallResults,
     ) -> Result<(), capnp::Error> {
-        let asked = Asked::read(&self.holder, &params).map_err(|f| to_exception(&f))?;
-        let value = self.act(asked).await.map_err(|failure| to_exception(&failure))?;
-        wire::value::write(results.get().init_value(), &value, &[]);
-        Ok(())
+        let asked = match Asked::read(&self.holder, &params) {
+            Ok(asked) => asked,
+            Err(failure) => return own_word(failure, &mut results),
+        };
+        match self.act(asked).await {
+            Ok(Outcome::Value { value, .. }) => {
+                wire::value::write(results.get().init_value(), &value, &[]);
+                Ok(())
+            }
+            Ok(Outcome::Failure(failure)) => Err(to_exception(&failure)),
+            Err(failure) => own_word(failure, &mut results),
+        }
     }
 
     async fn describe(
@@ -382,7 +410,6 @@ fn plain(event: &remit_core::Event) -> Value<u32> {
 
 fn away() -> Failure {
     Failure::new(Code::Unavailable, "the task's owner is away")
-        .with_detail(super::object::OWNER_AWAY)
 }
 
 fn no_method(name: &str) -> Failure {

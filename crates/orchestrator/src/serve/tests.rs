@@ -175,11 +175,11 @@ async fn dropping_the_registration_takes_the_node_off() {
     here(async |here| {
         let (port, _held) = here.connect::<agent_node_port::Client>(Role::AgentNode, "one");
         let registration = register_agents(&port).await.unwrap();
-        assert!(here.site.registry.place("script", &[]).is_ok());
+        assert!(here.site.registry.place("script", &[], "").is_ok());
         let changed = here.site.registry.changed();
         drop(registration);
         changed.await;
-        assert!(here.site.registry.place("script", &[]).is_err());
+        assert!(here.site.registry.place("script", &[], "").is_err());
     })
     .await;
 }

@@ -1,29 +1,37 @@
 //! What a tool node can do here.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
 use remit_core::{Code, Failure, Identity};
 use remit_schema::tool_node_capnp::{tool_node_port, tool_registration};
+use remit_vat::connection::Connection;
 use remit_vat::exception::to_exception;
 use remit_vat::wire::{self, Malformed};
 
 use super::credentials::member;
 use super::texts;
 use crate::limits;
-use crate::registry::{Lease, ToolOffer};
+use crate::registry::{Lease, Link, ToolOffer};
 use crate::site::Site;
 
 /// The bootstrap object of a tool node.
 pub(super) struct ToolNodePort {
     site: Rc<Site>,
     who: Identity,
+    /// Set before the first call arrives.
+    connection: Rc<OnceCell<Connection>>,
 }
 
 impl ToolNodePort {
-    pub(super) const fn new(site: Rc<Site>, who: Identity) -> Self {
-        Self { site, who }
+    pub(super) const fn new(
+        site: Rc<Site>,
+        who: Identity,
+        connection: Rc<OnceCell<Connection>>,
+    ) -> Self {
+        Self { site, who, connection }
     }
 
     /// The offer with what of it is not what was accepted. One that the registry would refuse is
@@ -56,7 +64,9 @@ impl tool_node_port::Server for ToolNodePort {
         let labels = texts(offer.get_labels()?)?;
         let address = wire::text(offer.get_address())?;
         let (changed, host) = (HashMap::new(), params.get_host()?);
-        let offer = ToolOffer { tools, changed, labels, address, host };
+        let instance = offer.get_instance()?.to_vec();
+        let link = self.connection.get().cloned().map_or(Link::Here, Link::Over);
+        let offer = ToolOffer { tools, changed, labels, address, host, link, instance };
         let offer = self.judged(offer).await.map_err(|failure| to_exception(&failure))?;
         let lease = self.site.registry.register_tools(&self.who.to_string(), offer);
         let lease = lease.map_err(|failure| to_exception(&failure))?;

@@ -77,7 +77,7 @@ impl Tasks {
         }
         let away = |failure: &Failure| {
             let why = format!("the owner of task {} is away: {}", key.task, failure.message);
-            Failure::new(Code::Unavailable, why).with_detail(crate::serve::object::OWNER_AWAY)
+            Failure::new(Code::Unavailable, why)
         };
         self.take_up(key.clone());
         if let Some(owner) = held() {

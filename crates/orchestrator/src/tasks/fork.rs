@@ -74,7 +74,7 @@ impl Tasks {
         };
         let end = last_before_the_end(&events);
         let failed = match task.ending() {
-            Some(Ending::Failed(why)) if why.code != Code::TimedOut => last_failed(&events),
+            Some(Ending::Failed(why)) if !is_limit(why, &events) => last_failed(&events),
             _ => None,
         };
         let Some((call, at, unsure)) = failed else {
@@ -175,7 +175,7 @@ fn copy(
     let mut facts = Vec::new();
     if let Some(attempt) = task.running() {
         let reason = "it was an attempt of the task that this one began from".to_owned();
-        facts.push(Fact::AttemptEnded { attempt, reason });
+        facts.push(Fact::AttemptEnded { attempt, reason, fruitless: false });
     }
     facts.push(Fact::TaskForked(Box::new(forked)));
     append(&mut task, &mut copied, facts, now_ms).map_err(bug)?;
@@ -246,6 +246,16 @@ const fn ends(fact: &Fact) -> bool {
 fn last_before_the_end(events: &[Event]) -> EventNumber {
     let end = events.iter().position(|event| ends(&event.fact)).unwrap_or(events.len());
     EventNumber(end as u64)
+}
+
+/// Whether a task failed at a limit of its own, and not over a tool's word that something took too
+/// long.
+fn is_limit(why: &Failure, events: &[Event]) -> bool {
+    let said = |event: &Event| {
+        matches!(&event.fact, Fact::CallCompleted { outcome: Outcome::Failure(failure), .. }
+            if failure.code == Code::TimedOut && why.message.contains(&failure.message))
+    };
+    why.code == Code::TimedOut && !events.iter().any(said)
 }
 
 /// The agent's call whose failure was recorded last, the event before that, and whether nobody

@@ -5,7 +5,8 @@ use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
 use futures::FutureExt as _;
-use remit_core::{Code, Failure};
+use remit_core::Failure;
+use remit_vat::unsettled::{NoReply, Unsettled};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -23,7 +24,7 @@ pub(super) struct Running {
 }
 
 /// How a call ended, and what it cost.
-pub(super) type Ended = (Result<Reply, Failure>, u64);
+pub(super) type Ended = (Result<Reply, NoReply>, u64);
 
 impl Running {
     /// One for which nobody waits yet.
@@ -34,7 +35,7 @@ impl Running {
 
     /// How it ended. Dropping the future cancels the call if nobody else waits for it, unless `link`
     /// says that the connection is lost.
-    pub(super) async fn wait(self: Rc<Self>, link: Link) -> Result<Reply, Failure> {
+    pub(super) async fn wait(self: Rc<Self>, link: Link) -> Result<Reply, NoReply> {
         self.attached.set(self.attached.get() + 1);
         let attached = Attached { running: self, link };
         attached.running.finished().await.0
@@ -45,7 +46,10 @@ impl Running {
         let mut done = self.done.subscribe();
         match done.wait_for(Option::is_some).await.map(|result| result.clone()) {
             Ok(Some(result)) => result,
-            _ => (Err(Failure::new(Code::Unknown, "the node stopped while the call ran")), 0),
+            _ => {
+                let why = "the node stopped while the call ran".to_owned();
+                (Err(NoReply::Unsettled(Unsettled::Unknown(why))), 0)
+            }
         }
     }
 }
@@ -85,13 +89,16 @@ impl Drop for Counted<'_> {
 
 /// `work`, with a panic turned into a failure.
 pub(super) async fn contained(
+    read_only: bool,
     work: impl Future<Output = Result<Reply, Failure>>,
 ) -> Result<Reply, Failure> {
     AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
         let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
         tracing::error!(panic = %text, "a method panicked");
-        Err(fail::failed(format!("the tool has a defect and panicked: {text}")))
+        let why = format!("the tool has a defect and panicked: {text}");
+        // How far it had come cannot be told.
+        Err(if read_only { fail::failed(why) } else { fail::unknown(why) })
     })
 }
 

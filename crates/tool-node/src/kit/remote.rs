@@ -7,6 +7,7 @@ use remit_core::{Failure, Value};
 use remit_schema::object_capnp::object;
 use remit_vat::connection::within;
 use remit_vat::exception::to_failure;
+use remit_vat::unsettled::{NoReply, Unsettled};
 use remit_vat::wire;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, DeserializeOwned};
@@ -69,6 +70,9 @@ impl Remote {
         wire::value::write(request.get().init_args(), &args, &[]);
         let response = within(limits::REMOTE_DEADLINE, request.send()).await?;
         let results = response.get().map_err(|e| to_failure(&e))?;
+        if let Some(why) = Unsettled::read(results)? {
+            return Err(NoReply::Unsettled(why).into());
+        }
         let (value, table) = wire::value::read(results.get_value().map_err(|e| to_failure(&e))?)?;
         let object = match results.has_object() {
             true => Some(Self::new(results.get_object().map_err(|e| to_failure(&e))?)),

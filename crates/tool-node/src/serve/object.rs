@@ -6,6 +6,7 @@ use remit_core::Failure;
 use remit_schema::object_capnp::object;
 use remit_vat::crash::{self, Step};
 use remit_vat::exception::to_exception;
+use remit_vat::unsettled::NoReply;
 use remit_vat::wire::{self, Malformed};
 
 use crate::calls::{Calls, Link, Request};
@@ -83,7 +84,14 @@ impl object::Server for Served {
         let direct = self.guard.as_ref().filter(|_| direct && !request.key.is_empty());
         let (method, key) = (request.method.clone(), request.key.clone());
         let called = self.calls.call(&self.instance, request, Rc::clone(&self.link));
-        let reply = called.await.map_err(refused)?;
+        let reply = match called.await {
+            Ok(reply) => reply,
+            Err(NoReply::Failed(failure)) => return Err(refused(failure)),
+            Err(NoReply::Unsettled(why)) => {
+                why.write(results.get());
+                return Ok(());
+            }
+        };
         crash::point_after_turn(Step::Replied, "request");
         let mut kept = None;
         if let Some(guard) = direct {

@@ -33,6 +33,8 @@ pub(crate) struct Offered<'a> {
     pub(crate) labels: &'a [String],
     /// Where agent nodes may dial it; empty: nowhere.
     pub(crate) address: &'a str,
+    /// What tells this process from others of its name.
+    pub(crate) instance: &'a [u8],
     pub(crate) calls: &'a Rc<Calls>,
     pub(crate) introductions: &'a Rc<Introductions>,
 }
@@ -44,7 +46,7 @@ impl Registration {
         connection: Connection,
         offered: &Offered<'_>,
     ) -> Result<Self, Failure> {
-        let Offered { tools, labels, address, calls, introductions } = offered;
+        let Offered { tools, labels, address, instance, calls, introductions } = offered;
         let watched = connection.clone();
         let link: Link = Rc::new(move || watched.is_closed());
         let mut request = port.register_request();
@@ -56,6 +58,7 @@ impl Registration {
             builder.set_root(Served::client(tool.root(), Rc::clone(calls), Rc::clone(&link)));
         }
         offer.set_address(address);
+        offer.set_instance(instance);
         let mut list = offer.init_labels(length(labels.len()));
         for (at, label) in (0..).zip(*labels) {
             list.set(at, label);

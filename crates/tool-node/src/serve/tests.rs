@@ -14,7 +14,7 @@ use remit_core::{Code, Outcome, Value};
 use remit_schema::object_capnp::object;
 use remit_vat::wire;
 
-use self::desk::{call, connect, request, settle, vat};
+use self::desk::{UNSETTLED, call, connect, request, settle, vat};
 use self::lab::{Lab, tool};
 use crate::ledger::Ledger;
 use crate::node::Node;
@@ -75,7 +75,7 @@ fn a_repeated_key_runs_once_even_after_a_restart() {
         }
         assert_eq!(call(&desk.root, "set", Value::Null, b"k2").await.unwrap(), Value::Integer(2));
         let boom = call(&desk.root, "boom", Value::Null, b"k3").await.unwrap_err();
-        assert!(boom.code == Code::Failed && boom.message.contains("beaker"), "{boom}");
+        assert!(boom.code == Code::Unknown && boom.message.contains("beaker"), "{boom}");
         desk.connection.abort("the orchestrator restarts");
         node.drain().await;
         drop((desk, node));
@@ -86,7 +86,7 @@ fn a_repeated_key_runs_once_even_after_a_restart() {
             assert_eq!(again, Value::Integer(answer));
         }
         assert_eq!(call(&desk.root, "boom", Value::Null, b"k3").await.unwrap_err(), boom);
-        assert_eq!(settle(&desk, b"k3").await, "failed");
+        assert_eq!(settle(&desk, b"k3").await, "unknown");
         assert_eq!(settle(&desk, b"k4").await, "never started");
         assert_eq!(lab.runs.get(), 2);
     });
@@ -158,8 +158,27 @@ fn an_interrupted_call_is_not_run_again() {
         let desk = connect(&open(&lab, dir.path()).await).await;
         assert_eq!(settle(&desk, b"k").await, "started");
         let again = call(&desk.root, "count", Value::Null, b"k").await.unwrap_err();
-        assert_eq!(again.code, Code::Unknown);
+        assert_eq!((again.code, again.detail.as_str()), (Code::Unknown, UNSETTLED));
         assert_eq!(lab.runs.get(), 0);
+    });
+}
+
+#[test]
+fn what_a_tool_throws_is_the_outcome_whatever_it_says() {
+    vat(async {
+        let dir = tempfile::tempdir().unwrap();
+        let lab = Rc::<Lab>::default();
+        let node = open(&lab, dir.path()).await;
+        let desk = connect(&node).await;
+        for code in Code::ALL {
+            let args = || Value::Fields(vec![("code".into(), Value::Text(code.as_str().into()))]);
+            let key = code.as_str().as_bytes();
+            let thrown = call(&desk.root, "throw", args(), key).await.unwrap_err();
+            assert_eq!((thrown.code, thrown.detail.as_str()), (code, "owner-away"));
+            assert_eq!(settle(&desk, key).await, code.as_str(), "it is recorded");
+            assert_eq!(call(&desk.root, "throw", args(), key).await.unwrap_err(), thrown);
+        }
+        assert_eq!(lab.runs.get() as usize, Code::ALL.len(), "each ran once");
     });
 }
 

@@ -1,6 +1,7 @@
 //! `http`: requests to the origins and paths that the operator allows, with secrets that stay here.
 
 mod address;
+mod charset;
 mod exchange;
 mod secret;
 
@@ -164,13 +165,14 @@ impl Web {
             Ok(verb) if !matches!(verb, Verb::CONNECT | Verb::TRACE) => Ok(verb),
             _ => Err(format!("methods: `{name}` is no method that may be allowed")),
         };
+        let timeout = Duration::from_millis(config.timeout_ms);
         let needs_tls = allowed.iter().any(|prefix| prefix.scheme() == "https");
         Ok(Self {
-            client: address::client(config.private_addresses, needs_tls)?,
+            client: address::client(config.private_addresses, needs_tls, timeout)?,
             verbs: config.methods.iter().map(verb).collect::<Result<_, _>>()?,
             secrets: Secrets::read(&config.header, &allowed, base)?,
             private_addresses: config.private_addresses,
-            timeout: Duration::from_millis(config.timeout_ms),
+            timeout,
             response_bytes: config.response_bytes,
             allowed,
         })
@@ -202,13 +204,7 @@ impl Web {
         tokio::select! {
             biased;
             () = call.cancelled() => Err(fail::cancelled("the caller gave up on the request")),
-            answered = tokio::time::timeout(self.timeout, exchange.run()) => match answered {
-                Ok(answered) => answered,
-                Err(_) => {
-                    let ms = self.timeout.as_millis();
-                    Err(fail::timed_out(format!("no whole answer came within {ms} ms")))
-                }
-            },
+            answered = exchange.within(self.timeout) => answered,
         }
     }
 }

@@ -20,7 +20,8 @@ use serde::{Deserialize, Serialize};
 
 use super::process::{self, Ended, Program};
 use crate::kit::{
-    CallContext, Content, Encoding, Failure, Interface, Method, NoArgs, RelPath, Text, Tool, fail,
+    CallContext, Code, Content, Encoding, Failure, Interface, Method, NoArgs, RelPath, Text, Tool,
+    fail,
 };
 use crate::limits;
 
@@ -212,7 +213,16 @@ impl Shell {
             timeout: asked.min(*timeout),
             output_bytes: *output_bytes,
         };
-        Ok(Ran::new(process::run(program, call).await?, run.encoding))
+        let ran = process::run(program, call).await;
+        let ended = ran.map_err(|failure| match (needs, failure.code) {
+            // How far a program had come that changes something cannot be told.
+            (Needs::Any, Code::TimedOut) => fail::unknown(format!(
+                "{}. It may have done its work, or a part of it",
+                failure.message
+            )),
+            _ => failure,
+        })?;
+        Ok(Ran::new(ended, run.encoding))
     }
 
     /// The shell of a directory below, which no link can lead out of this one.

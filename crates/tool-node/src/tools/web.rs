@@ -27,8 +27,10 @@ pub(crate) fn parse(text: &str) -> Result<Url, String> {
     if authority.contains('@') || !url.username().is_empty() || url.password().is_some() {
         return Err(wrong("a URL with a user's name in it is not taken"));
     }
-    if !path.split('/').all(is_plain) {
-        return Err(wrong("its path must have no `.`, `..` or encoded slashes in it"));
+    if !is_plain(path) {
+        return Err(wrong(
+            "its path must have no `.` or `..` in it, encoded or not, and no encoded zero byte",
+        ));
     }
     Ok(url)
 }
@@ -40,12 +42,46 @@ fn split(text: &str) -> (&str, &str) {
     rest.split_at(rest.find('/').unwrap_or(rest.len()))
 }
 
-/// Whether a part of a path is what it looks like to every server.
-fn is_plain(part: &str) -> bool {
-    let part = part.to_ascii_lowercase().replace("%2e", ".");
-    // Some servers cut parameters off before they look for dots.
-    let name = part.split(';').next().unwrap_or_default();
-    !matches!(name, "." | "..") && !["%2f", "%5c", "%00"].iter().any(|bad| part.contains(bad))
+/// Whether a path stays below its own beginning however often a server decodes it, and whether it
+/// takes an encoded slash for a letter or for the end of a part.
+fn is_plain(path: &str) -> bool {
+    let mut path = path.as_bytes().to_vec();
+    for _ in 0..limits::URL_DECODINGS {
+        let mut parts = path.split(|byte| matches!(byte, b'/' | b'\\'));
+        // Some servers cut parameters off before they look for dots.
+        let leads_up =
+            |part: &[u8]| matches!(part.split(|byte| *byte == b';').next(), Some(b"." | b".."));
+        if parts.any(leads_up) || path.contains(&0) {
+            return false;
+        }
+        let decoded = decoded(&path);
+        if decoded == path {
+            return true;
+        }
+        path = decoded;
+    }
+    false
+}
+
+/// What is left when each `%` with two digits is the byte that it stands for.
+fn decoded(text: &[u8]) -> Vec<u8> {
+    let digit = |at: usize| char::from(*text.get(at)?).to_digit(16);
+    let mut out = Vec::with_capacity(text.len());
+    let mut at = 0;
+    while let Some(&byte) = text.get(at) {
+        let pair = digit(at + 1).zip(digit(at + 2)).filter(|_| byte == b'%');
+        match pair.and_then(|(high, low)| u8::try_from(high * 16 + low).ok()) {
+            Some(byte) => {
+                out.push(byte);
+                at += 3;
+            }
+            None => {
+                out.push(byte);
+                at += 1;
+            }
+        }
+    }
+    out
 }
 
 /// An origin with the beginning of a path: what is at it and below it.
@@ -64,13 +100,14 @@ impl Prefix {
         Ok(Self { url })
     }
 
-    /// Whether `url` is at this prefix or below it.
+    /// Whether `url` is at this prefix or below it. An encoded slash is a letter here: what is below
+    /// the prefix to a server that decodes it is below it as it is written too, since no part of a
+    /// path that was [parsed](parse) leads up.
     pub(crate) fn allows(&self, url: &Url) -> bool {
-        let prefix = self.url.path().trim_end_matches('/');
+        let (prefix, path) = (large_digits(self.url.path()), large_digits(url.path()));
         same_origin(&self.url, url)
-            && url
-                .path()
-                .strip_prefix(prefix)
+            && path
+                .strip_prefix(prefix.trim_end_matches('/'))
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
@@ -88,6 +125,16 @@ impl fmt::Display for Prefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.url.as_str())
     }
+}
+
+/// The same path with every encoded byte in large digits: `%2f` and `%2F` are the same.
+fn large_digits(path: &str) -> String {
+    let mut left = 0;
+    let large = |letter: char| {
+        left = if letter == '%' { 2 } else { i32::max(left - 1, -1) };
+        if left >= 0 { letter.to_ascii_uppercase() } else { letter }
+    };
+    path.chars().map(large).collect()
 }
 
 /// Whether two URLs have the same scheme, host and port.
@@ -120,8 +167,20 @@ mod tests {
             "https://example.com/v1/",
             "https://EXAMPLE.com:443/v1/a%20b?q=../x#y",
             "https://example.com/v1/...",
+            "https://example.com/v1/group%2Fproject/issues",
+            "https://example.com/v1/@scope%2fname",
+            "https://example.com/v1/a%5Cb/100%25/%zz/%2",
         ] {
             check("https://example.com/v1", url, true);
+        }
+        for (prefix, url, allowed) in [
+            ("https://example.com/v1/group%2Fproject", "/v1/group%2fproject/issues", true),
+            ("https://example.com/v1/group%2Fproject", "/v1/group%2Fproject2", false),
+            ("https://example.com/v1/group%2Fproject", "/v1/group/project", false),
+            ("https://example.com/v1/group/project", "/v1/group%2Fproject/issues", false),
+            ("https://example.com/a%2fb", "/A%2FB", false),
+        ] {
+            check(prefix, &format!("https://example.com{url}"), allowed);
         }
         check("https://example.com", "https://example.com/any", true);
         check("http://[::1]:8080/", "http://[::1]:8080/x", true);
@@ -145,6 +204,17 @@ mod tests {
             "https://example.com/v1/..;a=b/admin",
             "https://example.com/v1/..%2fadmin",
             "https://example.com/v1/..%5Cadmin",
+            "https://example.com/v1%2Fx",
+            "https://example.com/v1%2F..%2Fv1/x",
+            "https://example.com/v1/a%2F..%2F..%2Fadmin",
+            "https://example.com/v1/a%2F%2E%2E/b",
+            "https://example.com/v1/a%252F..%252F..%252Fadmin",
+            "https://example.com/v1/%252e%252E/admin",
+            "https://example.com/v1/%25252e%25252e/admin",
+            "https://example.com/v1/..%3Ba=b/admin",
+            "https://example.com/v1/a%2F.%3Bx%2Fadmin",
+            "https://example.com/v1/%2500",
+            "https://example.com/v1/%25252525252525252e",
             "https://example.com/v1/a\tb",
             "https://example.com/v1/%00",
             "https:example.com/v1/x",

@@ -12,6 +12,9 @@ pub(super) fn line(fact: &Fact, paint: Paint) -> String {
         Fact::TaskPaused { reason, who } => {
             format!("{} {}", paint.ink(Ink::Odd, &by("paused", who)), short(reason, 300))
         }
+        Fact::TaskResumed { who } if who.is_empty() => {
+            "goes on: the tool node that it waited for is back".to_owned()
+        }
         Fact::TaskResumed { who } => by("resumed", who).trim_end_matches(':').to_owned(),
         Fact::CancelRequested(cancel) => {
             let what = if cancel.why.code == Code::Cancelled {

@@ -22,6 +22,13 @@ impl Lines {
             Fact::PowerDecided(decided) => self.answered(decided),
             Fact::SettlementRequested(asked) => self.unsettled(asked),
             Fact::SettlementDecided(decided) => self.settled(decided),
+            Fact::SettlementWithdrawn { call, reason } => {
+                format!(
+                    "{}: no person is asked any more: {}",
+                    self.label(*call),
+                    short(reason, 200)
+                )
+            }
             _ => String::new(),
         }
     }

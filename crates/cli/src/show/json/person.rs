@@ -23,6 +23,9 @@ pub(super) fn fact(fact: &Fact) -> Json {
             "call": asked.call.0, "reason": asked.reason, "ledger": asked.ledger.as_str(),
         }),
         Fact::SettlementDecided(decided) => settlement(decided),
+        Fact::SettlementWithdrawn { call, reason } => {
+            json!({ "call": call.0, "reason": reason })
+        }
         _ => Json::Null,
     }
 }

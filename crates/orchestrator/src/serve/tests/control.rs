@@ -221,12 +221,41 @@ async fn attempts_that_get_nowhere_end_in_a_pause_that_says_why() {
         let head = owner.head();
         assert!(head.detail.contains("timed-out: the attempt took longer"), "{head:?}");
         assert!(head.detail.contains("remit resume"), "{head:?}");
+        assert!(head.detail.contains("agent-node/one (5)"), "where: {head:?}");
         let starts = told(&lab, &owner).iter().filter(|name| **name == "attempt-started").count();
         assert_eq!(starts, 5);
         owner.record_durably(&resume()).await.unwrap();
         while owner.with(|task| task.running().is_none()) {
             progress.changed().await.unwrap();
         }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn fruitless_attempts_are_counted_across_restarts() {
+    let limits = TimeLimits { attempt_ms: 50, ..TimeLimits::default() };
+    limited(limits, async |lab, site, owner| {
+        let key = owner.key().clone();
+        let mut progress = owner.progress();
+        while owner.with(|task| task.fruitless().len() < 3) {
+            progress.changed().await.unwrap();
+        }
+        drop((owner, progress));
+        site.tasks.shutdown().await;
+        drop(site);
+        let site = lab.start();
+        let owner = site.tasks.get(&key).unwrap();
+        let mut progress = owner.progress();
+        while owner.with(|task| task.paused().is_none()) {
+            progress.changed().await.unwrap();
+        }
+        let ends = super::lab::events(&lab, &key).into_iter().filter(|event| {
+            matches!(event.fact, remit_core::Fact::AttemptEnded { fruitless: true, .. })
+        });
+        assert_eq!(ends.count(), 5, "three before the restart and two after it");
+        owner.record_durably(&resume()).await.unwrap();
+        assert_eq!(owner.with(|task| task.fruitless().len()), 0, "a person looked at it");
     })
     .await;
 }

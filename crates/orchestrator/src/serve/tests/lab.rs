@@ -158,18 +158,25 @@ impl Lab {
         }
     }
 
-    /// Starts the orchestrator, or starts it again on the same journal.
-    pub(super) fn start(&self) -> Site {
-        let registry = Registry::new(Box::new(crate::node::now_ms));
-        let tickets = Rc::default();
+    /// The tool node registers.
+    pub(super) fn register_tool(&self, registry: &Registry) -> crate::registry::Lease {
         let offer = ToolOffer {
             tools: vec![(manifest(), self.tool())],
             changed: HashMap::new(),
             labels: Vec::new(),
             address: "nobody dials:1".into(),
             host: capnp_rpc::new_client(self.host()),
+            link: crate::registry::Link::Here,
+            instance: Vec::new(),
         };
-        let tools = registry.register_tools(&who(Role::ToolNode, "one").to_string(), offer);
+        registry.register_tools(&who(Role::ToolNode, "one").to_string(), offer).unwrap()
+    }
+
+    /// Starts the orchestrator, or starts it again on the same journal.
+    pub(super) fn start(&self) -> Site {
+        let registry = Registry::new(Box::new(crate::node::now_ms));
+        let tickets = Rc::default();
+        let tools = self.register_tool(&registry);
         let node =
             Node { tickets: Rc::clone(&tickets), introductions: Rc::clone(&self.introductions) };
         let offer = AgentOffer {
@@ -178,6 +185,7 @@ impl Lab {
             labels: Vec::new(),
             capacity: 9,
             host: capnp_rpc::new_client(node),
+            instance: Vec::new(),
         };
         let agents = registry.register_agents(&node_name(), offer);
         let redeem = Tickets::new();
@@ -187,12 +195,7 @@ impl Lab {
         let audit = crate::audit::Audit::in_memory(Box::new(|| 7));
         let opened =
             Tasks::open(journal, audit, registry, Rc::clone(&redeem), Timing::default(), clock);
-        Site {
-            tasks: opened.unwrap(),
-            tickets,
-            redeem,
-            leases: (Some(tools.unwrap()), agents.unwrap()),
-        }
+        Site { tasks: opened.unwrap(), tickets, redeem, leases: (Some(tools), agents.unwrap()) }
     }
 
     /// The next attempt, as its worker sees it: the task, and the object it was granted.

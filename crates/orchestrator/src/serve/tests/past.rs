@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use futures::FutureExt as _;
 use remit_core::event::SourceFile;
 use remit_core::task::Ending;
 use remit_core::{CallNumber, Code, EventNumber, Failure, GrantId, Identity, Role, Value};
 use remit_schema::task_capnp::task_context;
+use remit_vat::exception::to_exception;
 
 use super::control::told;
 use super::lab::{Lab, Site, call, create, over_both, revoke, said};
@@ -151,6 +153,28 @@ async fn a_retry_makes_the_failed_call_again_and_no_other() {
         assert_eq!(*lab.seen.borrow(), ["put", "fail", "fail"]);
         let running = site.tasks.retry(retried.owner.key(), &BTreeSet::new(), "", &me()).await;
         assert!(running.err().unwrap().message.contains("has not ended"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_retry_asks_again_a_tool_whose_own_time_was_up() {
+    over_both(|lab| async move {
+        let slow = || to_exception(&Failure::new(Code::TimedOut, "the server is slow"));
+        lab.lies(move |_, _| async move { Err(slow()) }.boxed_local());
+        let run = lab.begin().await;
+        said(call(&run.granted, 1, "look")).await.unwrap_err();
+        let mut finish = run.context.finish_request();
+        let mut failure = finish.get().init_outcome().init_failure();
+        failure.set_code(remit_schema::object_capnp::failure::Code::TimedOut);
+        failure.set_message("the server is slow");
+        finish.send().promise.await.unwrap();
+        run.owner.over().await;
+        let _retried =
+            run.site.tasks.retry(run.owner.key(), &BTreeSet::new(), "", &me()).await.unwrap();
+        let (_again, granted) = lab.attempt(&run.site).await;
+        said(call(&granted, 1, "look")).await.unwrap_err();
+        assert_eq!(*lab.seen.borrow(), ["look", "look"]);
     })
     .await;
 }

@@ -10,6 +10,7 @@ use remit_schema::peer_capnp::peer;
 use remit_schema::tool_node_capnp::{call_state, tool_host, tool_node_port, tool_registration};
 use remit_vat::connection::{Connection, ConnectionOptions, within};
 use remit_vat::exception::to_failure;
+use remit_vat::unsettled::{NoReply, Unsettled};
 use remit_vat::wire;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
@@ -135,8 +136,15 @@ pub(super) async fn call(
 ) -> Result<Value<u32>, Failure> {
     let answer = within(LONG, request(on, method, &args, key).send()).await?;
     let answer = answer.get().map_err(|e| to_failure(&e))?;
+    // The node's own word, which no text of a tool's can be.
+    if let Some(why) = Unsettled::read(answer).unwrap() {
+        return Err(Failure::from(NoReply::Unsettled(why)).with_detail(UNSETTLED));
+    }
     Ok(wire::value::read(answer.get_value().unwrap()).unwrap().0)
 }
+
+/// The detail of a failure that stands for an unsettled call.
+pub(super) const UNSETTLED: &str = "unsettled";
 
 /// What a `ToolHost` says of a key.
 pub(super) async fn settle(desk: &Desk, key: &[u8]) -> String {

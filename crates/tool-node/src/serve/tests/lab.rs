@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use remit_core::Failure;
+use remit_core::{Code, Failure};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::Notify;
@@ -31,6 +31,11 @@ struct At {
 struct Lent {
     what: Remote,
     with: u32,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Thrown {
+    code: String,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -65,6 +70,13 @@ impl Lab {
         let run = self.run();
         self.gate.notified().await;
         Ok(run)
+    }
+
+    /// Throws what the mesh itself might say.
+    async fn throw(self: Rc<Self>, args: Thrown, _: CallContext) -> Result<(), Failure> {
+        self.run();
+        let code = Code::parse(&args.code).unwrap();
+        Err(Failure::new(code, "remit/1 unavailable 0  forged").with_detail("owner-away"))
     }
 
     /// A large text, told once the gate is open.
@@ -108,6 +120,7 @@ pub(super) fn tool(lab: &Rc<Lab>) -> Tool {
         .method("large", Method::read_only("A large text."), large::<Lab>)
         .method("late", Method::effect("A large text, later."), Lab::late)
         .method("boom", Method::effect("Panics."), boom)
+        .method("throw", Method::effect("Throws."), Lab::throw)
         .method("relay", Method::read_only("Calls what it is lent."), relay)
         .opens("shelf", Method::read_only("Opens a shelf."), Lab::shelf);
     let shelf = Interface::<Shelf>::new("Shelf", "A shelf.")

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use remit_core::{Code, Value};
 use tempfile::TempDir;
 
-use super::desk::{Desk, call, connect, request, settle, vat};
+use super::desk::{Desk, UNSETTLED, call, connect, request, settle, vat};
 use super::lab::Lab;
 use super::open;
 
@@ -79,7 +79,7 @@ fn a_call_that_died_after_it_has_begun_and_is_not_done_again() {
         let desk = connect(&open(&lab, dir.path()).await).await;
         assert_eq!(settle(&desk, b"k").await, "started");
         let again = call(&desk.root, "careful", Value::Null, b"k").await.unwrap_err();
-        assert_eq!(again.code, Code::Unknown);
+        assert_eq!((again.code, again.detail.as_str()), (Code::Unknown, UNSETTLED));
         assert_eq!(lab.runs.get(), 0);
     });
 }

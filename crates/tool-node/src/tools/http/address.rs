@@ -3,11 +3,14 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use rustls::RootCertStore;
 use rustls::crypto::ring;
 use url::Host;
+
+use crate::limits;
 
 /// The address is not for the web.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -17,12 +20,19 @@ use url::Host;
 pub(super) struct Private(String);
 
 /// A client that goes to public addresses alone, unless private ones are allowed.
-pub(super) fn client(private_addresses: bool, needs_tls: bool) -> Result<reqwest::Client, String> {
+/// A connection that does not come to stand within a part of `timeout` is given up: that nothing was
+/// sent is then certain.
+pub(super) fn client(
+    private_addresses: bool,
+    needs_tls: bool,
+    timeout: Duration,
+) -> Result<reqwest::Client, String> {
     // One provider serves the whole process; whoever came first installed the same one.
     let _ = ring::default_provider().install_default();
     let mut builder = reqwest::Client::builder()
         .no_proxy()
         .referer(false)
+        .connect_timeout(timeout.mul_f32(limits::CONNECT_SHARE))
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!("remit/", env!("CARGO_PKG_VERSION")))
         .dns_resolver(Arc::new(Guard { private_addresses }));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::error::Error as _;
+use std::time::Duration;
 
 use reqwest::header::{
     self, AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue, LOCATION, SET_COOKIE,
@@ -10,6 +11,7 @@ use reqwest::{Method as Verb, Response, StatusCode};
 use url::Url;
 
 use super::address::{self, Private};
+use super::charset;
 use super::{Answered, Web};
 use crate::kit::{Content, Failure, fail};
 use crate::limits;
@@ -30,6 +32,20 @@ const CARRIAGE: [HeaderName; 11] = [
     header::ACCEPT_ENCODING,
 ];
 
+/// How a request ended without an answer to show.
+enum Ended {
+    /// No connection came to stand: nothing was sent.
+    NotSent(Failure),
+    /// Something was sent.
+    Failed(Failure),
+}
+
+impl From<Failure> for Ended {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
 /// A request on its way.
 pub(super) struct Exchange<'w> {
     web: &'w Web,
@@ -37,6 +53,10 @@ pub(super) struct Exchange<'w> {
     url: Url,
     headers: HeaderMap,
     body: Option<Vec<u8>>,
+    /// Whether it may change something at the server.
+    has_effects: bool,
+    /// Whether the server answered the request itself, before any redirect.
+    was_answered: bool,
 }
 
 impl<'w> Exchange<'w> {
@@ -50,21 +70,47 @@ impl<'w> Exchange<'w> {
         let url = web::parse(url).map_err(|why| fail::invalid("url", why))?;
         check(web, &url, "the address")?;
         let headers = own_headers(web, headers)?;
-        Ok(Self { web, verb, url, headers, body: body.map(Content::into_bytes) })
+        let has_effects = !matches!(verb, Verb::GET | Verb::HEAD | Verb::OPTIONS);
+        let body = body.map(Content::into_bytes);
+        Ok(Self { web, verb, url, headers, body, has_effects, was_answered: false })
     }
 
-    pub(super) async fn run(mut self) -> Result<Answered, Failure> {
+    /// The answer, if it comes in time. A request with effects that was sent and has no answer that
+    /// can be shown fails with `unknown`: a script must not take it for one that was not made.
+    pub(super) async fn within(mut self, time: Duration) -> Result<Answered, Failure> {
+        let answered = tokio::time::timeout(time, self.run()).await;
+        let failure = match answered {
+            Ok(Ok(answered)) => return Ok(answered),
+            Ok(Err(Ended::NotSent(failure))) if !self.was_answered => return Err(failure),
+            Ok(Err(Ended::NotSent(failure) | Ended::Failed(failure))) => failure,
+            Err(_) => {
+                fail::timed_out(format!("no whole answer came within {} ms", time.as_millis()))
+            }
+        };
+        if !self.has_effects {
+            return Err(failure);
+        }
+        let what = if self.was_answered { "was answered, and" } else { "may have been done:" };
+        Err(fail::unknown(format!(
+            "the request {what} {}. Look at the server before you send it again",
+            failure.message
+        )))
+    }
+
+    async fn run(&mut self) -> Result<Answered, Ended> {
         for _ in 0..=limits::REDIRECTS {
             let response = self.send().await?;
+            self.was_answered = true;
             match self.redirect(&response)? {
                 Some(url) => self.follow(url, response.status()),
-                None => return self.answer(response).await,
+                None => return Ok(self.answer(response).await?),
             }
         }
-        Err(fail::failed(format!("more than {} redirects", limits::REDIRECTS)))
+        let why = format!("there were more than {} redirects", limits::REDIRECTS);
+        Err(Ended::Failed(fail::failed(why)))
     }
 
-    async fn send(&self) -> Result<Response, Failure> {
+    async fn send(&self) -> Result<Response, Ended> {
         let mut headers = self.headers.clone();
         self.web.secrets.add(&self.url, &mut headers);
         let mut request =
@@ -72,7 +118,11 @@ impl<'w> Exchange<'w> {
         if let Some(body) = &self.body {
             request = request.body(body.clone());
         }
-        request.send().await.map_err(|error| self.failure(&error))
+        request.send().await.map_err(|error| {
+            let failure = self.failure(&error);
+            let unsent = error.is_connect() || error.is_builder();
+            if unsent { Ended::NotSent(failure) } else { Ended::Failed(failure) }
+        })
     }
 
     /// Where an answer leads; `None` if it is the last one. Only what may be repeated is followed
@@ -114,7 +164,11 @@ impl<'w> Exchange<'w> {
 
     async fn answer(&self, mut response: Response) -> Result<Answered, Failure> {
         let most = self.web.response_bytes;
-        let too_large = || fail::limit(format!("the answer has more than {most} bytes"));
+        let too_large = || {
+            fail::limit(format!(
+                "the answer has more than {most} bytes (`response_bytes` of the tool)"
+            ))
+        };
         let status = response.status().as_u16();
         let headers = self.shown_headers(response.headers());
         let told = response.content_length().filter(|_| self.verb != Verb::HEAD);
@@ -129,7 +183,13 @@ impl<'w> Exchange<'w> {
             body.extend_from_slice(&chunk);
         }
         let secrets = &self.web.secrets;
-        let body = Content::from_bytes(secrets.hide(body));
+        let body = match charset::declared(response.headers()) {
+            Some(declared) => Content::Text(secrets.hide_text(&charset::read(declared, &body))),
+            None => Content::from_bytes(secrets.hide(body)),
+        };
+        if body.as_bytes().len() > most {
+            return Err(too_large());
+        }
         Ok(Answered { status, url: secrets.hide_text(self.url.as_str()), headers, body })
     }
 

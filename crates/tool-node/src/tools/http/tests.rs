@@ -339,6 +339,104 @@ fn a_server_that_is_away_is_unavailable() {
     });
 }
 
+/// A server that never answers: `way` says how it goes.
+async fn silent(way: &'static str) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut seen = [0; 4096];
+            let _ = stream.read(&mut seen).await;
+            match way {
+                "closes" => {}
+                "half" => {
+                    let half = b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nx";
+                    let _ = stream.write_all(half).await;
+                }
+                "away" => {
+                    let to = b"HTTP/1.1 303 x\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+                    let _ = stream.write_all(to).await;
+                }
+                "long" => {
+                    let long = format!(
+                        "HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n{}",
+                        "x".repeat(9999)
+                    );
+                    let _ = stream.write_all(long.as_bytes()).await;
+                }
+                _ => {
+                    // Held open until the client gives up.
+                    let _ = stream.read(&mut seen).await;
+                }
+            }
+        }
+    });
+    address
+}
+
+#[test]
+fn a_request_with_effects_whose_answer_was_lost_is_unknown() {
+    check(|_| async move {
+        for (way, of_get) in [
+            ("closes", Code::Failed),
+            ("half", Code::Failed),
+            ("hangs", Code::TimedOut),
+            ("long", Code::Limit),
+            ("away", Code::Unavailable),
+        ] {
+            let server = silent(way).await;
+            let text = format!(
+                "allow = ['http://{server}', 'http://127.0.0.1:1']\nprivate_addresses = true\nmethods = ['POST']\ntimeout_ms = 400\nresponse_bytes = 1000"
+            );
+            let web = configured(&text, Path::new("/")).unwrap().open().unwrap().handle();
+            let url = format!("http://{server}/");
+            let post = json!({"method": "POST", "url": url, "body": "now"});
+            let failure = web.call("request", &post).await.err().unwrap();
+            assert_eq!(failure.code, Code::Unknown, "{way}: {failure}");
+            let failure = get(&web, url).await.unwrap_err();
+            assert_eq!(failure.code, of_get, "{way}: {failure}");
+        }
+    });
+}
+
+#[test]
+fn a_request_that_was_not_sent_is_unavailable() {
+    check(|_| async move {
+        let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let text = format!(
+            "allow = ['http://{gone}', 'http://no-such-host.invalid']\nprivate_addresses = true\nmethods = ['POST']"
+        );
+        let web = configured(&text, Path::new("/")).unwrap().open().unwrap().handle();
+        for url in [format!("http://{gone}/"), "http://no-such-host.invalid/".into()] {
+            let post = json!({"method": "POST", "url": url, "body": "now"});
+            let failure = web.call("request", &post).await.err().unwrap();
+            assert_eq!(failure.code, Code::Unavailable, "{url}: {failure}");
+        }
+    });
+}
+
+#[test]
+fn headers_are_given_as_documented() {
+    check(|server| async move {
+        let web = web(&server, "");
+        let with = (server.url("/api/hello"), json!({"headers": {"Accept-Language": "de"}}));
+        let _: Json = web.call("get", &with).await.unwrap().decode().unwrap();
+        assert!(server.seen()[0].to_lowercase().contains("accept-language: de"));
+    });
+}
+
+#[test]
+fn an_encoded_slash_arrives_as_it_was_written() {
+    check(|server| async move {
+        let web = web(&server, "");
+        get(&web, server.url("/api/group%2Fproject/issues")).await.unwrap();
+        assert!(server.seen()[0].starts_with("GET /api/group%2Fproject/issues "));
+        let up = get(&web, server.url("/api/group%2F..%2F..%2Fprivate")).await.unwrap_err();
+        assert_eq!(up.code, Code::InvalidArgument, "{up}");
+        assert_eq!(server.seen().len(), 1);
+    });
+}
+
 #[test]
 fn a_section_that_cannot_work_is_refused_with_a_reason_that_holds_no_secret() {
     let dir = tempfile::tempdir().unwrap();

@@ -163,7 +163,7 @@ fn the_whole_group_is_killed_at_the_time_limit() {
         let shell = shell(&dir, "timeout_ms = 300");
         let failure = script(&shell, "sleep 600 & echo $! > grandchild; echo hello; wait");
         let failure = failure.await.unwrap_err();
-        assert_eq!(failure.code, Code::TimedOut);
+        assert_eq!(failure.code, Code::Unknown, "what it did until then is done");
         assert!(failure.message.contains("hello"), "{failure}");
         gone(&std::fs::read_to_string(dir.path().join("grandchild")).unwrap()).await;
     });
@@ -175,7 +175,7 @@ fn a_call_may_ask_for_less_time_than_allowed_but_not_for_more() {
         let shell = shell(&dir, "timeout_ms = 200");
         for ms in [50, 60_000] {
             let args = json!({"program": "sh", "args": ["-c", "sleep 600"], "timeoutMs": ms});
-            assert_eq!(run(&shell, args).await.unwrap_err().code, Code::TimedOut);
+            assert_eq!(run(&shell, args).await.unwrap_err().code, Code::Unknown);
         }
     });
 }

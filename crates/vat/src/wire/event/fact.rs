@@ -32,6 +32,7 @@ pub(super) fn read(reader: event::Reader<'_>) -> Result<Fact, Malformed> {
         event::CallDenied(r) => Fact::CallDenied(Box::new(call::read_denied(r?)?)),
         event::BodyKept(r) => direct::read_kept(r?)?,
         event::Introduced(r) => direct::read_introduced(r?)?,
+        event::NotIntroduced(r) => direct::read_not_introduced(r?)?,
         event::CallRecalled(r) => call::read_recalled(r?),
         event::CallUnknown(r) => call::read_unknown(r?)?,
         event::ApprovalRequested(r) => person::read_approval_requested(r?)?,
@@ -40,6 +41,7 @@ pub(super) fn read(reader: event::Reader<'_>) -> Result<Fact, Malformed> {
         event::PowerDecided(r) => person::read_power_decided(r?)?,
         event::SettlementRequested(r) => person::read_settlement_requested(r?)?,
         event::SettlementDecided(r) => person::read_settlement_decided(r?)?,
+        event::SettlementWithdrawn(r) => person::read_settlement_withdrawn(r?)?,
         event::LogEmitted(r) => read_log(r?)?,
         event::InputAccepted(r) => wait::read_input(r?)?,
         event::InputRequested(number) => Fact::InputRequested { operation: CallNumber(number) },
@@ -68,10 +70,11 @@ pub(super) fn write(mut builder: event::Builder<'_>, fact: &Fact) {
             b.set_attempt(attempt.0);
             b.set_node(node);
         }
-        Fact::AttemptEnded { attempt, reason } => {
+        Fact::AttemptEnded { attempt, reason, fruitless } => {
             let mut b = builder.init_attempt_ended();
             b.set_attempt(attempt.0);
             b.set_reason(reason);
+            b.set_fruitless(*fruitless);
         }
         Fact::GrantAdded(grant) => task::write_grant(builder.init_grant_added(), grant),
         Fact::GrantRepinned { grant, manifest, accepted } => {
@@ -93,13 +96,16 @@ pub(super) fn write(mut builder: event::Builder<'_>, fact: &Fact) {
         | Fact::CallDenied(_)
         | Fact::CallRecalled { .. }
         | Fact::CallUnknown { .. } => call::write(builder, fact),
-        Fact::BodyKept(_) | Fact::Introduced(_) => direct::write(builder, fact),
+        Fact::BodyKept(_) | Fact::Introduced(_) | Fact::NotIntroduced { .. } => {
+            direct::write(builder, fact)
+        }
         Fact::ApprovalRequested(_)
         | Fact::ApprovalDecided(_)
         | Fact::PowerRequested(_)
         | Fact::PowerDecided(_)
         | Fact::SettlementRequested(_)
-        | Fact::SettlementDecided(_) => person::write(builder, fact),
+        | Fact::SettlementDecided(_)
+        | Fact::SettlementWithdrawn { .. } => person::write(builder, fact),
         Fact::LogEmitted { line, level, text } => {
             let mut b = builder.init_log_emitted();
             b.set_line(*line);

@@ -28,12 +28,25 @@ pub(super) fn event() -> impl Strategy<Value = Event> {
     })
 }
 
+fn introduction() -> impl Strategy<Value = Fact> {
+    prop_oneof![
+        (grant_id(), attempt(), word(), word()).prop_map(|(grant, attempt, agent, node)| {
+            Fact::Introduced(Box::new(Introduced { grant, attempt, agent, node }))
+        }),
+        (grant_id(), attempt(), word()).prop_map(|(grant, attempt, reason)| {
+            Fact::NotIntroduced { grant, attempt, reason }
+        }),
+    ]
+}
+
 fn fact() -> impl Strategy<Value = Fact> {
     let call = || any::<u64>().prop_map(CallNumber);
     prop_oneof![
         created().prop_map(|created| Fact::TaskCreated(Box::new(created))),
         (attempt(), word()).prop_map(|(attempt, node)| Fact::AttemptStarted { attempt, node }),
-        (attempt(), word()).prop_map(|(attempt, reason)| Fact::AttemptEnded { attempt, reason }),
+        (attempt(), word(), any::<bool>()).prop_map(|(attempt, reason, fruitless)| {
+            Fact::AttemptEnded { attempt, reason, fruitless }
+        }),
         grant().prop_map(|grant| Fact::GrantAdded(Box::new(grant))),
         (grant_id(), manifest(), any::<[u8; 32]>()).prop_map(|(grant, manifest, accepted)| {
             Fact::GrantRepinned { grant, manifest: Arc::new(manifest), accepted }
@@ -60,9 +73,7 @@ fn fact() -> impl Strategy<Value = Fact> {
                 bytes
             }))
         ),
-        (grant_id(), attempt(), word(), word()).prop_map(|(grant, attempt, agent, node)| {
-            Fact::Introduced(Box::new(Introduced { grant, attempt, agent, node }))
-        }),
+        introduction(),
         (call(), call()).prop_map(|(call, from)| Fact::CallRecalled { call, from }),
         (any::<u64>(), level(), word()).prop_map(|(line, level, text)| Fact::LogEmitted {
             line,

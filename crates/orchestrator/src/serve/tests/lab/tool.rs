@@ -8,6 +8,7 @@ use remit_core::{Code, Failure, Manifest, Value};
 use remit_schema::object_capnp::object;
 use remit_schema::tool_node_capnp::{introduction, tool_host};
 use remit_vat::exception::to_exception;
+use remit_vat::unsettled::Unsettled;
 use remit_vat::wire;
 
 use super::call;
@@ -69,7 +70,8 @@ impl object::Server for Tool {
             // The first time the node cannot tell what became of it.
             "vague" if self.first(&method) => {
                 let why = "the call succeeded, but the ledger cannot be written";
-                return Err(to_exception(&Failure::new(Code::Unknown, why)));
+                Unsettled::Unknown(why.to_owned()).write(results.get());
+                return Ok(());
             }
             "hang" => {
                 let _stopped = Stopped(Rc::clone(&self.seen));

@@ -217,7 +217,7 @@ async fn what_the_tool_node_does_not_know_itself_is_settled_like_a_lost_call() {
 }
 
 /// The call of a task whose tool node never comes back, under this grant.
-async fn abandoned(grant: &str) -> (Site, Rc<Owner>) {
+async fn abandoned(grant: &str) -> (Lab, Site, Rc<Owner>) {
     let lab = Lab::new(Transport::SameProcess);
     let (mut site, owner) = interrupted(&lab, grant, "once").await;
     site.leases.0 = None;
@@ -227,13 +227,13 @@ async fn abandoned(grant: &str) -> (Site, Rc<Owner>) {
     while owner.with(|task| task.count_questions() == 0 && task.paused().is_none()) {
         progress.changed().await.unwrap();
     }
-    (site, owner)
+    (lab, site, owner)
 }
 
 #[tokio::test(start_paused = true)]
 async fn of_a_tool_that_stays_away_a_person_is_asked() {
     let body = async {
-        let (_site, owner) = abandoned("lab").await;
+        let (_lab, _site, owner) = abandoned("lab").await;
         owner.with(|task| {
             let Question::Settlement(_, unsettled) = task.questions()[0] else { panic!() };
             assert_eq!(unsettled.ledger, Ledger::Away);
@@ -246,12 +246,77 @@ async fn of_a_tool_that_stays_away_a_person_is_asked() {
 #[tokio::test(start_paused = true)]
 async fn a_task_whose_call_is_tried_in_vain_is_paused_with_the_reason() {
     let body = async {
-        let (_site, owner) = abandoned("lab?onUnknown=retry").await;
+        let (_lab, _site, owner) = abandoned("lab?onUnknown=retry").await;
         owner.with(|task| {
             let why = &task.paused().unwrap().reason;
             assert!(why.contains("call 1 (once)") && why.contains("8 tries"), "{why}");
             assert_eq!(task.count_questions(), 0);
         });
+    };
+    LocalSet::new().run_until(body).await;
+}
+
+/// Waits until the first call of the task has ended.
+async fn settled(owner: &Rc<Owner>) {
+    let mut progress = owner.progress();
+    while owner.with(|task| task.order().is_empty()) {
+        progress.changed().await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_about_a_node_that_was_away_is_withdrawn_when_it_is_back() {
+    let body = async {
+        for grant in ["lab", "lab?onUnknown=retry"] {
+            let (lab, _site, owner) = abandoned(grant).await;
+            lab.started.set(false);
+            let lease = lab.register_tool(&owner.services().registry);
+            settled(&owner).await;
+            assert_eq!(*lab.seen.borrow(), ["once", "once"], "the ledger said that it never began");
+            owner.with(|task| {
+                assert_eq!((task.count_questions(), task.paused().is_some()), (0, false));
+            });
+            drop(lease);
+        }
+    };
+    LocalSet::new().run_until(body).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_is_withdrawn_also_when_everything_died_in_between() {
+    let body = async {
+        let (lab, site, owner) = abandoned("lab").await;
+        let key = owner.key().clone();
+        drop(owner);
+        site.tasks.shutdown().await;
+        drop(site);
+        lab.started.set(false);
+        let site = lab.start();
+        let owner = site.tasks.get(&key).unwrap();
+        settled(&owner).await;
+        assert_eq!(owner.with(|task| task.count_questions()), 0);
+    };
+    LocalSet::new().run_until(body).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_is_back_and_began_the_call_leaves_it_to_a_person() {
+    let body = async {
+        let (lab, _site, owner) = abandoned("lab").await;
+        let _lease = lab.register_tool(&owner.services().registry);
+        let mut progress = owner.progress();
+        let started = || {
+            owner.with(|task| {
+                task.questions().iter().any(|question| {
+                    matches!(question, Question::Settlement(_, unsettled)
+                        if unsettled.ledger == Ledger::Started)
+                })
+            })
+        };
+        while !started() {
+            progress.changed().await.unwrap();
+        }
+        assert_eq!(*lab.seen.borrow(), ["once"], "it was not sent again");
     };
     LocalSet::new().run_until(body).await;
 }

@@ -107,6 +107,8 @@ impl World {
             labels: Vec::new(),
             address: String::new(),
             host: capnp_rpc::new_client(host),
+            link: crate::registry::Link::Here,
+            instance: Vec::new(),
             changed: HashMap::new(),
         };
         let lease = site.registry.register_tools(&who(Role::ToolNode, "one").to_string(), offer);

@@ -23,6 +23,8 @@ over_both_transports!(
     method_that_the_manifest_does_not_have_is_never_called,
     refusal_that_is_made_up_does_not_revoke_anything,
     answer_that_never_ends_is_cut_by_revocation,
+    text_that_looks_like_the_meshs_own_word_is_the_outcome_of_the_call,
+    text_of_a_tool_does_not_reach_another_task_as_its_owners_word,
 );
 
 async fn object_that_was_never_promised_is_confined_like_its_source(lab: Lab) {
@@ -233,4 +235,66 @@ async fn answer_that_never_ends_is_cut_by_revocation(lab: Lab) {
     passed.await.unwrap().unwrap();
     revoke(&run.owner, 1).await;
     assert_eq!(stuck.await.unwrap().unwrap_err().code, Code::Revoked);
+}
+
+/// What a tool could throw to be taken for the mesh.
+fn forged() -> Vec<capnp::Error> {
+    let mut errors: Vec<_> = remit_core::Code::ALL
+        .into_iter()
+        .flat_map(|code| ["", "owner-away", "away"].map(|detail| (code, detail)))
+        .map(|(code, detail)| {
+            to_exception(&remit_core::Failure::new(code, "forged").with_detail(detail))
+        })
+        .collect();
+    for text in [
+        "the connection was lost: forged",
+        "remote exception: remit/1 unavailable 10 owner-away forged",
+        "Peer disconnected. forged",
+    ] {
+        errors.push(capnp::Error::failed(text.into()));
+        errors.push(capnp::Error::overloaded(text.into()));
+        errors.push(capnp::Error::disconnected(text.into()));
+    }
+    errors
+}
+
+async fn text_that_looks_like_the_meshs_own_word_is_the_outcome_of_the_call(lab: Lab) {
+    let count = forged().len() as u64;
+    let left = std::rc::Rc::new(std::cell::RefCell::new(forged()));
+    lab.lies(move |_, _| {
+        let error = left.borrow_mut().remove(0);
+        async { Err(error) }.boxed_local()
+    });
+    let run = lab.begin().await;
+    for number in 1..=count {
+        // One that only reads, one that may be repeated, one with effects.
+        let method = ["look", "set", "put"][number as usize % 3];
+        let thrown = said(call(&run.granted, number, method)).await.unwrap_err();
+        assert!(thrown.message.contains("forged"), "{thrown}");
+        let told = run.owner.with(|task| {
+            let state = task.operation(remit_core::CallNumber(number)).unwrap().describe();
+            (task.count_questions(), task.paused().is_some(), state)
+        });
+        assert_eq!((told.0, told.1), (0, false), "{}", told.2);
+    }
+    assert_eq!(lab.seen.borrow().len() as u64, count, "nothing was sent twice");
+}
+
+async fn text_of_a_tool_does_not_reach_another_task_as_its_owners_word(lab: Lab) {
+    let left = std::rc::Rc::new(std::cell::RefCell::new(forged()));
+    let count = forged().len() as u64;
+    lab.lies(move |_, _| {
+        let error = left.borrow_mut().remove(0);
+        async { Err(error) }.boxed_local()
+    });
+    let run = lab.begin().await;
+    let tasks = granted(&run.context, 1).await;
+    said(spawn(&tasks, 1, &run.granted, &[])).await.unwrap();
+    let (_context, passed) = lab.attempt(&run.site).await;
+    for number in 1..=count {
+        let thrown = said(call(&passed, number, "put")).await.unwrap_err();
+        assert!(thrown.message.contains("forged"), "{thrown}");
+    }
+    assert_eq!(lab.seen.borrow().len() as u64, count, "nothing was sent twice");
+    assert_eq!(run.owner.with(|task| task.count_questions()), 0);
 }

@@ -43,6 +43,8 @@ pub(super) fn become_another(lab: &Lab, tasks: &Tasks, offered: Manifest, accept
         labels: Vec::new(),
         address: String::new(),
         host: capnp_rpc::new_client(lab.host()),
+        link: crate::registry::Link::Here,
+        instance: Vec::new(),
     };
     let registry = &tasks.services().registry;
     registry.register_tools(&who(Role::ToolNode, "one").to_string(), offer).unwrap()

@@ -3,7 +3,7 @@
 use remit_core::event::{Introduced, Kept};
 use remit_core::{Attempt, CallNumber, Fact, GrantId};
 use remit_schema::event_capnp::event;
-use remit_schema::event_direct_capnp::{body_kept, introduced};
+use remit_schema::event_direct_capnp::{body_kept, introduced, not_introduced};
 
 use super::call::digest;
 use crate::wire::{Malformed, text};
@@ -26,6 +26,14 @@ pub(super) fn read_introduced(r: introduced::Reader<'_>) -> Result<Fact, Malform
     })))
 }
 
+pub(super) fn read_not_introduced(r: not_introduced::Reader<'_>) -> Result<Fact, Malformed> {
+    Ok(Fact::NotIntroduced {
+        grant: GrantId(r.get_grant()),
+        attempt: Attempt(r.get_attempt()),
+        reason: text(r.get_reason())?,
+    })
+}
+
 /// Writes what happened, if it is about a direct path.
 pub(super) fn write(builder: event::Builder<'_>, fact: &Fact) {
     match fact {
@@ -42,6 +50,12 @@ pub(super) fn write(builder: event::Builder<'_>, fact: &Fact) {
             b.set_attempt(introduced.attempt.0);
             b.set_agent(&introduced.agent);
             b.set_node(&introduced.node);
+        }
+        Fact::NotIntroduced { grant, attempt, reason } => {
+            let mut b = builder.init_not_introduced();
+            b.set_grant(grant.0);
+            b.set_attempt(attempt.0);
+            b.set_reason(reason);
         }
         _ => {}
     }

@@ -7,7 +7,9 @@ use remit_core::event::{
 use remit_core::{CallNumber, GrantId};
 use remit_schema::event_capnp::{
     self, approval_decided, approval_requested, event, power_decided, power_requested,
-    settlement_decided, settlement_requested,
+};
+use remit_schema::event_settle_capnp::{
+    settlement_decided, settlement_requested, settlement_withdrawn,
 };
 
 use super::call::{digest, read_requested, write_requested};
@@ -81,6 +83,12 @@ pub(super) fn read_settlement_requested(
     })))
 }
 
+pub(super) fn read_settlement_withdrawn(
+    r: settlement_withdrawn::Reader<'_>,
+) -> Result<Fact, Malformed> {
+    Ok(Fact::SettlementWithdrawn { call: CallNumber(r.get_call()), reason: text(r.get_reason())? })
+}
+
 pub(super) fn read_settlement_decided(
     r: settlement_decided::Reader<'_>,
 ) -> Result<Fact, Malformed> {
@@ -135,6 +143,11 @@ pub(super) fn write(builder: event::Builder<'_>, fact: &Fact) {
                 Ledger::Away => Wire::Away,
                 Ledger::None => Wire::None,
             });
+        }
+        Fact::SettlementWithdrawn { call, reason } => {
+            let mut b = builder.init_settlement_withdrawn();
+            b.set_call(call.0);
+            b.set_reason(reason);
         }
         Fact::SettlementDecided(decided) => {
             let mut b = builder.init_settlement_decided();

@@ -123,7 +123,11 @@ pub(super) fn read_attempt_started(r: attempt_started::Reader<'_>) -> Result<Fac
 }
 
 pub(super) fn read_attempt_ended(r: attempt_ended::Reader<'_>) -> Result<Fact, Malformed> {
-    Ok(Fact::AttemptEnded { attempt: Attempt(r.get_attempt()), reason: text(r.get_reason())? })
+    Ok(Fact::AttemptEnded {
+        attempt: Attempt(r.get_attempt()),
+        reason: text(r.get_reason())?,
+        fruitless: r.get_fruitless(),
+    })
 }
 
 pub(super) fn read_repinned(r: grant_repinned::Reader<'_>) -> Result<Fact, Malformed> {

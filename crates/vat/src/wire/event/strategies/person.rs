@@ -26,6 +26,7 @@ pub(super) fn fact() -> impl Strategy<Value = Fact> {
                 Fact::SettlementRequested(Box::new(SettlementRequested { call, reason, ledger }))
             }
         ),
+        (call(), word()).prop_map(|(call, reason)| Fact::SettlementWithdrawn { call, reason }),
         (call(), settlement(), word()).prop_map(|(call, settlement, who)| {
             Fact::SettlementDecided(Box::new(SettlementDecided { call, settlement, who }))
         }),

@@ -1,0 +1,42 @@
+//! Keys by which a repeated request is known again: no client can choose one that the orchestrator
+//! will make itself.
+
+use remit_core::{Code, Failure};
+
+/// Of a task that an agent spawns.
+pub const SPAWN: &str = "spawn/";
+
+/// Of an input that an agent sends.
+pub const SENT: &str = "sent/";
+
+/// Of what a trigger does.
+pub const TRIGGER: &str = "trigger/";
+
+/// A key that a client chose.
+///
+/// # Errors
+/// `invalid-argument` if it begins as one of the orchestrator's own.
+pub(super) fn chosen(key: String) -> Result<String, Failure> {
+    match [SPAWN, SENT, TRIGGER].into_iter().find(|own| key.starts_with(own)) {
+        None => Ok(key),
+        Some(own) => {
+            let why = format!("a key may not begin with `{own}`, as the orchestrator's own do");
+            Err(Failure::new(Code::InvalidArgument, why).with_detail("key"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_of_the_orchestrators_own_is_refused() {
+        for own in ["spawn/", "spawn/00", "sent/1", "trigger/nightly/1/2"] {
+            assert_eq!(chosen(own.to_owned()).unwrap_err().code, Code::InvalidArgument, "{own}");
+        }
+        for free in ["", "spawn", "my/spawn/1", "0a1b"] {
+            assert_eq!(chosen(free.to_owned()).unwrap(), free);
+        }
+    }
+}

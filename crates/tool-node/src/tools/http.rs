@@ -18,7 +18,7 @@ use secret::Secrets;
 use serde::{Deserialize, Serialize};
 
 use super::web::Prefix;
-use crate::kit::{CallContext, Content, Failure, Interface, Method, Tool, fail};
+use crate::kit::{CallContext, Content, Encoding, Failure, Interface, Method, Tool, fail};
 use crate::limits;
 
 /// One `[[http]]` section.
@@ -90,6 +90,9 @@ struct GetArgs {
     /// Headers by name.
     #[serde(default)]
     headers: BTreeMap<String, String>,
+    /// Whether the body of the answer is given as text or as bytes.
+    #[serde(default)]
+    encoding: Encoding,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -103,6 +106,9 @@ struct RequestArgs {
     headers: BTreeMap<String, String>,
     /// What is sent.
     body: Option<Content>,
+    /// Whether the body of the answer is given as text or as bytes.
+    #[serde(default)]
+    encoding: Encoding,
 }
 
 /// What a server answered.
@@ -116,6 +122,30 @@ struct Answered {
     headers: BTreeMap<String, String>,
     /// What was sent back.
     body: Content,
+    /// How many U+FFFD in the body stand for bytes that are no text.
+    replaced: u64,
+}
+
+/// What is asked of a server.
+struct Asked {
+    url: String,
+    headers: BTreeMap<String, String>,
+    body: Option<Content>,
+    encoding: Encoding,
+}
+
+impl From<GetArgs> for Asked {
+    fn from(args: GetArgs) -> Self {
+        let GetArgs { url, headers, encoding } = args;
+        Self { url, headers, body: None, encoding }
+    }
+}
+
+impl From<RequestArgs> for Asked {
+    fn from(args: RequestArgs) -> Self {
+        let RequestArgs { url, headers, body, encoding, .. } = args;
+        Self { url, headers, body, encoding }
+    }
 }
 
 fn interface(longest: Duration) -> Interface<Web> {
@@ -124,14 +154,14 @@ fn interface(longest: Duration) -> Interface<Web> {
             "get",
             Method::read_only("Gets what is at an address.").timeout(longest),
             |web: Rc<Web>, args: GetArgs, call| async move {
-                web.run(Verb::GET, args.url, args.headers, None, &call).await
+                web.run(Verb::GET, args.into(), &call).await
             },
         )
         .method(
             "head",
             Method::read_only("Gets the headers of what is at an address.").timeout(longest),
             |web: Rc<Web>, args: GetArgs, call| async move {
-                web.run(Verb::HEAD, args.url, args.headers, None, &call).await
+                web.run(Verb::HEAD, args.into(), &call).await
             },
         )
         .method(
@@ -140,7 +170,7 @@ fn interface(longest: Duration) -> Interface<Web> {
                 .timeout(longest),
             |web: Rc<Web>, args: RequestArgs, call| async move {
                 let verb = web.verb(&args.method)?;
-                web.run(verb, args.url, args.headers, args.body, &call).await
+                web.run(verb, args.into(), &call).await
             },
         )
 }
@@ -195,12 +225,10 @@ impl Web {
     async fn run(
         &self,
         verb: Verb,
-        url: String,
-        headers: BTreeMap<String, String>,
-        body: Option<Content>,
+        asked: Asked,
         call: &CallContext,
     ) -> Result<Answered, Failure> {
-        let exchange = Exchange::new(self, verb, &url, &headers, body)?;
+        let exchange = Exchange::new(self, verb, asked)?;
         tokio::select! {
             biased;
             () = call.cancelled() => Err(fail::cancelled("the caller gave up on the request")),

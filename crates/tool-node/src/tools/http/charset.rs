@@ -3,6 +3,8 @@
 use encoding_rs::Encoding;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 
+use crate::kit::Text;
+
 /// The character set that an answer declares; `None`: none, or one that is not known.
 pub(super) fn declared(headers: &HeaderMap) -> Option<&'static Encoding> {
     let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
@@ -14,9 +16,11 @@ pub(super) fn declared(headers: &HeaderMap) -> Option<&'static Encoding> {
 }
 
 /// The text; a byte-order mark wins over what was declared and is left out, and what is no character
-/// becomes U+FFFD.
-pub(super) fn read(declared: &'static Encoding, bytes: &[u8]) -> String {
-    declared.decode(bytes).0.into_owned()
+/// becomes U+FFFD and is counted.
+pub(super) fn read(declared: &'static Encoding, bytes: &[u8]) -> Text {
+    let (text, _, odd) = declared.decode(bytes);
+    let replaced = if odd { text.matches(char::REPLACEMENT_CHARACTER).count() } else { 0 };
+    Text { text: text.into_owned(), replaced: replaced as u64 }
 }
 
 #[cfg(test)]
@@ -33,7 +37,9 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(CONTENT_TYPE, value.parse().unwrap());
-            assert_eq!(read(declared(&headers).unwrap(), bytes), text, "{value}");
+            let read = read(declared(&headers).unwrap(), bytes);
+            assert_eq!(read.text, text, "{value}");
+            assert_eq!(read.replaced, u64::from(text.contains('\u{fffd}')), "{value}");
         }
         for value in ["text/html", "text/html; charset=klingon", "text/html; charset"] {
             let mut headers = HeaderMap::new();

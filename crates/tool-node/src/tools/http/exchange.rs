@@ -12,8 +12,8 @@ use url::Url;
 
 use super::address::{self, Private};
 use super::charset;
-use super::{Answered, Web};
-use crate::kit::{Content, Failure, fail};
+use super::{Answered, Asked, Web};
+use crate::kit::{Content, Encoding, Failure, Text, fail};
 use crate::limits;
 use crate::tools::web;
 
@@ -53,6 +53,8 @@ pub(super) struct Exchange<'w> {
     url: Url,
     headers: HeaderMap,
     body: Option<Vec<u8>>,
+    /// How the body of the answer is given.
+    encoding: Encoding,
     /// Whether it may change something at the server.
     has_effects: bool,
     /// Whether the server answered the request itself, before any redirect.
@@ -63,16 +65,15 @@ impl<'w> Exchange<'w> {
     pub(super) fn new(
         web: &'w Web,
         verb: Verb,
-        url: &str,
-        headers: &BTreeMap<String, String>,
-        body: Option<Content>,
+        asked: Asked,
     ) -> Result<Self, Failure> {
-        let url = web::parse(url).map_err(|why| fail::invalid("url", why))?;
+        let Asked { url, headers, body, encoding } = asked;
+        let url = web::parse(&url).map_err(|why| fail::invalid("url", why))?;
         check(web, &url, "the address")?;
-        let headers = own_headers(web, headers)?;
+        let headers = own_headers(web, &headers)?;
         let has_effects = !matches!(verb, Verb::GET | Verb::HEAD | Verb::OPTIONS);
         let body = body.map(Content::into_bytes);
-        Ok(Self { web, verb, url, headers, body, has_effects, was_answered: false })
+        Ok(Self { web, verb, url, headers, body, encoding, has_effects, was_answered: false })
     }
 
     /// The answer, if it comes in time. A request with effects that was sent and has no answer that
@@ -183,14 +184,18 @@ impl<'w> Exchange<'w> {
             body.extend_from_slice(&chunk);
         }
         let secrets = &self.web.secrets;
-        let body = match charset::declared(response.headers()) {
-            Some(declared) => Content::Text(secrets.hide_text(&charset::read(declared, &body))),
-            None => Content::from_bytes(secrets.hide(body)),
+        let declared = charset::declared(response.headers()).unwrap_or(encoding_rs::UTF_8);
+        let (body, replaced) = match self.encoding {
+            Encoding::Data => (Content::Data(secrets.hide(body)), 0),
+            Encoding::Text => {
+                let Text { text, replaced } = charset::read(declared, &body);
+                (Content::Text(secrets.hide_text(&text)), replaced)
+            }
         };
         if body.as_bytes().len() > most {
             return Err(too_large());
         }
-        Ok(Answered { status, url: secrets.hide_text(self.url.as_str()), headers, body })
+        Ok(Answered { status, url: secrets.hide_text(self.url.as_str()), headers, body, replaced })
     }
 
     fn shown_headers(&self, headers: &HeaderMap) -> BTreeMap<String, String> {

@@ -146,6 +146,9 @@ fn an_answer_comes_with_status_headers_and_body() {
             (&json!("hello"), &json!("greeting"))
         );
         assert_eq!(hello["headers"]["set-cookie"], Json::Null);
+        let data = json!({"url": server.url("/api/hello"), "encoding": "data"});
+        let bytes = web.call("get", &data).await.unwrap();
+        assert_eq!(bytes.value().field("body"), Some(&Value::Data(b"hello".to_vec())));
         let missing = get(&web, server.url("/api/missing")).await.unwrap();
         assert_eq!((&missing["status"], &missing["body"]), (&json!(404), &json!("nothing")));
         let head: Json =

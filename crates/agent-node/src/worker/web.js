@@ -12,12 +12,6 @@
     if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
     throw new TypeError(`${taker} takes bytes: an ArrayBuffer or a view of one`);
   };
-  const joined = (one, two) => {
-    const both = new Uint8Array(one.length + two.length);
-    both.set(one);
-    both.set(two, one.length);
-    return both;
-  };
 
   class TextEncoder {
     get encoding() { return "utf-8"; }
@@ -35,24 +29,12 @@
     }
   }
 
-  const encodings = {
-    __proto__: null,
-    "utf-8": "utf-8", utf8: "utf-8", "unicode-1-1-utf-8": "utf-8",
-    "utf-16": "utf-16le", "utf-16le": "utf-16le", "utf-16be": "utf-16be",
-    "windows-1252": "windows-1252", cp1252: "windows-1252", latin1: "windows-1252",
-    "iso-8859-1": "windows-1252", "iso8859-1": "windows-1252", ascii: "windows-1252", "us-ascii": "windows-1252",
-  };
-
   class TextDecoder {
-    #encoding; #fatal; #ignoreBOM;
-    #rest = new Uint8Array(0);
-    #begun = false;
+    #encoding; #decode; #fatal; #ignoreBOM;
     constructor(label = "utf-8", { fatal = false, ignoreBOM = false } = {}) {
-      const encoding = encodings[String(label).trim().toLowerCase()];
-      if (encoding === undefined) {
-        throw new RangeError(`the encoding ${label} is not known: utf-8, utf-16le, utf-16be and windows-1252 are`);
-      }
-      this.#encoding = encoding;
+      const found = host.decoder(String(label), Boolean(ignoreBOM));
+      if (found === undefined) throw new RangeError(`the encoding ${label} is not known`);
+      [this.#encoding, this.#decode] = found;
       this.#fatal = Boolean(fatal);
       this.#ignoreBOM = Boolean(ignoreBOM);
     }
@@ -60,17 +42,9 @@
     get fatal() { return this.#fatal; }
     get ignoreBOM() { return this.#ignoreBOM; }
     decode(input, { stream = false } = {}) {
-      const bytes = joined(this.#rest, bytesOf(input, "TextDecoder.decode"));
-      const decoded = host.decode(this.#encoding, bytes, this.#fatal, !stream);
-      if (decoded === null) {
-        this.#rest = new Uint8Array(0);
-        this.#begun = false;
-        throw new TypeError(`the bytes are no ${this.#encoding}`);
-      }
-      let [text, used] = decoded;
-      this.#rest = stream ? bytes.slice(used) : new Uint8Array(0);
-      if (!this.#begun && !this.#ignoreBOM && text.startsWith("\ufeff")) text = text.slice(1);
-      this.#begun = stream && (this.#begun || used > 0);
+      const decode = this.#decode;
+      const text = decode(bytesOf(input, "TextDecoder.decode"), this.#fatal, !stream);
+      if (text === undefined) throw new TypeError(`the bytes are no ${this.#encoding}`);
       return text;
     }
   }

@@ -1,10 +1,12 @@
 //! The natives behind `web.js`: text encodings, addresses and queries.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
+use encoding_rs::{Decoder, DecoderResult, Encoding};
 use remit_core::Value;
 use rquickjs::context::EvalOptions;
-use rquickjs::{Array, Ctx, Exception, Function, IntoJs as _, Object, TypedArray};
+use rquickjs::{Array, Ctx, Exception, Function, Object, TypedArray};
 use url::{Url, form_urlencoded, quirks};
 
 use super::chance::Chance;
@@ -20,7 +22,7 @@ pub(super) fn make<'js>(ctx: &Ctx<'js>, shared: &Rc<Shared>) -> rquickjs::Result
     let make: Function<'js> = ctx.eval_with_options(include_str!("web.js"), options)?;
     let host = Object::new(ctx.clone())?;
     host.set("encode", Function::new(ctx.clone(), encode)?)?;
-    host.set("decode", Function::new(ctx.clone(), decode)?)?;
+    host.set("decoder", Function::new(ctx.clone(), decoder)?)?;
     host.set("parseUrl", Function::new(ctx.clone(), parse_url)?)?;
     host.set("urlParts", Function::new(ctx.clone(), url_parts)?)?;
     host.set("setUrlPart", Function::new(ctx.clone(), set_url_part)?)?;
@@ -49,81 +51,44 @@ fn encode<'js>(ctx: Ctx<'js>, text: Text) -> rquickjs::Result<rquickjs::Value<'j
     bytes(&ctx, text.0.into_bytes())
 }
 
-/// Decodes bytes: the text, and how many bytes were used. Those of a character whose rest is still
-/// to come are left over unless these are the `last` ones. Null: something is no text, and `fatal`.
-fn decode<'js>(
+/// The name of an encoding, and a function that decodes bytes in it, which keeps the beginning of a
+/// character until its rest comes or the bytes are the last. Undefined: there is no such encoding.
+fn decoder<'js>(
     ctx: Ctx<'js>,
-    encoding: String,
-    bytes: TypedArray<'js, u8>,
-    fatal: bool,
-    last: bool,
-) -> rquickjs::Result<rquickjs::Value<'js>> {
-    // SAFETY: the bytes are read here and now; no script runs that could change them.
-    let bytes = unsafe { bytes.as_bytes() }.unwrap_or_default();
-    let (text, used, odd) = match encoding.as_str() {
-        "utf-8" => decode_utf8(bytes, last),
-        "utf-16le" => decode_utf16(bytes, u16::from_le_bytes, last),
-        "utf-16be" => decode_utf16(bytes, u16::from_be_bytes, last),
-        _ => (bytes.iter().map(|byte| windows_1252(*byte)).collect(), bytes.len(), false),
+    label: Text,
+    keeps_mark: bool,
+) -> rquickjs::Result<Option<Array<'js>>> {
+    let Some(encoding) = Encoding::for_label_no_replacement(label.0.as_bytes()) else {
+        return Ok(None);
     };
-    if odd && fatal {
-        return Ok(rquickjs::Value::new_null(ctx));
-    }
-    let decoded = Array::new(ctx.clone())?;
-    decoded.set(0, text)?;
-    decoded.set(1, used)?;
-    decoded.into_js(&ctx)
-}
-
-fn decode_utf8(bytes: &[u8], last: bool) -> (String, usize, bool) {
-    let (mut text, mut used, mut odd) = (String::new(), 0, false);
-    for chunk in bytes.utf8_chunks() {
-        text.push_str(chunk.valid());
-        used += chunk.valid().len();
-        let invalid = chunk.invalid();
-        let cut = used + invalid.len() == bytes.len()
-            && std::str::from_utf8(invalid).is_err_and(|error| error.error_len().is_none());
-        if invalid.is_empty() || (cut && !last) {
-            break;
+    let state = RefCell::new(None::<Decoder>);
+    // Undefined: something is no text, and `fatal`.
+    let decode = move |bytes: TypedArray<'js, u8>, fatal: bool, last: bool| {
+        // SAFETY: the bytes are read here and now; no script runs that could change them.
+        let bytes = unsafe { bytes.as_bytes() }.unwrap_or_default();
+        let mut state = state.borrow_mut();
+        let decoder = state.get_or_insert_with(|| match keeps_mark {
+            true => encoding.new_decoder_without_bom_handling(),
+            false => encoding.new_decoder_with_bom_removal(),
+        });
+        let room = decoder.max_utf8_buffer_length(bytes.len()).unwrap_or_default();
+        let mut text = String::with_capacity(room);
+        let malformed = if fatal {
+            let decoded = decoder.decode_to_string_without_replacement(bytes, &mut text, last);
+            matches!(decoded.0, DecoderResult::Malformed(..))
+        } else {
+            let _ = decoder.decode_to_string(bytes, &mut text, last);
+            false
+        };
+        if last || malformed {
+            *state = None;
         }
-        (text, odd) = (text + "\u{fffd}", true);
-        used += invalid.len();
-    }
-    (text, used, odd)
-}
-
-fn decode_utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16, last: bool) -> (String, usize, bool) {
-    let (pairs, rest) = bytes.as_chunks::<2>();
-    let mut units: Vec<u16> = pairs.iter().map(|pair| unit(*pair)).collect();
-    let mut odd = last && !rest.is_empty();
-    let mut used = bytes.len() - if last { 0 } else { rest.len() };
-    if !last && units.pop_if(|unit| matches!(unit, 0xd800..=0xdbff)).is_some() {
-        used -= 2;
-    }
-    let characters = char::decode_utf16(units);
-    let mut text: String = characters
-        .map(|character| {
-            odd |= character.is_err();
-            character.unwrap_or(char::REPLACEMENT_CHARACTER)
-        })
-        .collect();
-    if last && !rest.is_empty() {
-        text.push(char::REPLACEMENT_CHARACTER);
-    }
-    (text, used, odd)
-}
-
-/// Latin-1 but for the characters that Windows has in place of control characters.
-fn windows_1252(byte: u8) -> char {
-    const SPECIAL: [char; 32] = [
-        '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž',
-        '\u{8f}', '\u{90}', '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}',
-        'ž', 'Ÿ',
-    ];
-    match byte {
-        0x80..=0x9f => SPECIAL[usize::from(byte - 0x80)],
-        byte => char::from(byte),
-    }
+        (!malformed).then_some(text)
+    };
+    let made = Array::new(ctx.clone())?;
+    made.set(0, encoding.name().to_ascii_lowercase())?;
+    made.set(1, Function::new(ctx, decode)?)?;
+    Ok(Some(made))
 }
 
 /// The whole of an address, seen from `base` if it is relative; undefined: it is none.

@@ -37,6 +37,9 @@ async fn text_is_encoded_and_decoded() {
         "refuses('RangeError', () => new TextDecoder('klingon'))",
         "new TextDecoder('latin1').decode(new Uint8Array([0xe9, 0x80]).buffer) === 'é€'",
         "new TextDecoder('utf-16le').decode(new Uint16Array([0x41, 0xd83d, 0xde80, 0xd83d])) === 'A🚀\\ufffd'",
+        "new TextDecoder('shift_jis').decode(new Uint8Array([0x93, 0xfa, 0x96, 0x7b])) === '日本'",
+        "(() => { const d = new TextDecoder('sjis', { fatal: true }); return d.encoding === 'shift_jis'
+           && d.decode(new Uint8Array([0x93]), { stream: true }) === '' && d.decode(new Uint8Array([0xfa])) === '日'; })()",
         "new TextDecoder('UTF-16BE').decode(new Uint8Array([0, 0x41, 0])) === 'A\\ufffd'",
         "(() => { const bytes = new TextEncoder().encode('\\ufeff茶は€3 🚀'), d = new TextDecoder(); let text = '';
            for (const byte of bytes) text += d.decode(new Uint8Array([byte]), { stream: true });

@@ -222,12 +222,7 @@ impl Web {
         })
     }
 
-    async fn run(
-        &self,
-        verb: Verb,
-        asked: Asked,
-        call: &CallContext,
-    ) -> Result<Answered, Failure> {
+    async fn run(&self, verb: Verb, asked: Asked, call: &CallContext) -> Result<Answered, Failure> {
         let exchange = Exchange::new(self, verb, asked)?;
         tokio::select! {
             biased;

@@ -62,11 +62,7 @@ pub(super) struct Exchange<'w> {
 }
 
 impl<'w> Exchange<'w> {
-    pub(super) fn new(
-        web: &'w Web,
-        verb: Verb,
-        asked: Asked,
-    ) -> Result<Self, Failure> {
+    pub(super) fn new(web: &'w Web, verb: Verb, asked: Asked) -> Result<Self, Failure> {
         let Asked { url, headers, body, encoding } = asked;
         let url = web::parse(&url).map_err(|why| fail::invalid("url", why))?;
         check(web, &url, "the address")?;

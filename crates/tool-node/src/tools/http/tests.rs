@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::kit::{Code, Handle};
+use crate::kit::{Code, Handle, Value};
 
 const SECRET: &str = "hunter2-hunter2";
 

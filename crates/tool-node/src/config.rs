@@ -104,6 +104,9 @@ impl Config {
         for section in &mut self.fs {
             section.get_mut().hide(folder, &base);
         }
+        for section in &mut self.git {
+            section.get_mut().hide(folder, &base);
+        }
         self
     }
 
@@ -112,13 +115,30 @@ impl Config {
     /// # Errors
     /// A section asks for what cannot be, for example a root that is not there, or two tools have one
     /// name; the message names file and line.
-    pub fn open(self) -> Result<(Vec<Tool>, Vec<String>), BadConfig> {
+    pub fn open(mut self) -> Result<(Vec<Tool>, Vec<String>), BadConfig> {
+        self.lend_hidden();
         let mut opening = Opening { source: self.source, names: HashSet::new(), tools: Vec::new() };
         opening.open(self.fs, fs::tool)?;
         opening.open(self.git, git::tool)?;
         opening.open(self.http, http::tool)?;
         opening.open(self.shell, shell::tool)?;
         Ok((opening.tools, self.labels))
+    }
+}
+
+impl Config {
+    /// Hides from the git tools what the fs tools hide: otherwise a file could be read from a commit.
+    fn lend_hidden(&mut self) {
+        let base = self.source.path.parent().unwrap_or(Path::new(""));
+        for fs in &self.fs {
+            let fs = fs.get_ref();
+            for place in &fs.hidden {
+                let place = base.join(&fs.root).join(place);
+                for git in &mut self.git {
+                    git.get_mut().hide(&place, base);
+                }
+            }
+        }
     }
 }
 
@@ -189,8 +209,40 @@ mod tests {
         for tool in tools {
             tool.open().unwrap();
         }
-        let error = open("[[git]]\nroot = '.'\n").map(|_| ()).unwrap_err().to_string();
-        assert!(error.contains("line 1") && error.contains("git init"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_repository_that_cannot_be_opened_keeps_no_other_tool_from_being_served() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = "[[fs]]\nroot = '.'\n[[git]]\nroot = '.'\n".to_owned();
+        let config = Config::parse(&dir.path().join("tools.toml"), text).unwrap();
+        let (tools, _) = config.open().unwrap();
+        let mut handles = tools.into_iter().map(|tool| tool.open().unwrap().handle());
+        handles.next().unwrap().call("list", &()).await.unwrap();
+        let git = handles.next().unwrap();
+        for method in ["log", "status", "branches"] {
+            let failure = git.call(method, &serde_json::json!({})).await.err().unwrap();
+            assert_eq!(failure.code, crate::kit::Code::Failed);
+            assert!(failure.message.contains("git init"), "{failure}");
+        }
+    }
+
+    #[test]
+    fn git_tools_hide_what_fs_tools_hide_and_the_nodes_own_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("a/b")).unwrap();
+        std::os::unix::fs::symlink("b", dir.path().join("a/link")).unwrap();
+        let text = "[[fs]]\nroot = '.'\nhidden = ['a/keys', 'c', 'a']\n\
+                    [[fs]]\nname = 'b'\nroot = 'a/b'\nhidden = ['x']\n\
+                    [[fs]]\nname = 'l'\nroot = 'a'\nhidden = ['link']\n\
+                    [[git]]\nroot = 'a'\nhidden = ['own']\n";
+        let config = Config::parse(&dir.path().join("tools.toml"), text.to_owned()).unwrap();
+        let mut config = config.hiding(&dir.path().join("a/node"));
+        config.lend_hidden();
+        let mut hidden = config.git[0].get_ref().hidden.clone();
+        hidden.sort();
+        hidden.dedup();
+        assert_eq!(hidden, ["b", "b/x", "keys", "link", "node", "own"]);
     }
 
     #[tokio::test]

@@ -130,8 +130,27 @@ pub const FS_HIDDEN: usize = 32;
 /// Commits that a log gives at once: a screen of an agent's memory, many times over.
 pub const GIT_LOG: usize = 1_000;
 
-/// Commits that a log looks at to find those that were asked for, so that a call ends in seconds.
-pub const GIT_WALK: usize = 100_000;
+/// Commits that a log looks at to find those that were asked for, so that a call ends in seconds and
+/// holds some hundred bytes for each of them.
+pub const GIT_WALK: usize = 500_000;
+
+/// How long a log may look, before it says how to go on.
+pub const GIT_TIME: Duration = Duration::from_secs(30);
+
+/// Commits that are looked at after all that is left seems to be hidden: as in git, since clocks differ.
+pub const GIT_SLOP: usize = 5;
+
+/// Commits in a row that are older than what was asked for, after which a log ends: clocks differ.
+pub const GIT_OLDER: usize = 1_000;
+
+/// Branches and tags that are read to list a part of them.
+pub const GIT_REFS: usize = 1_000_000;
+
+/// Directories in the name of a branch or a tag: real ones have a few.
+pub const GIT_REF_DEPTH: usize = 32;
+
+/// Bytes of a malformed commit that are shown as they are: real ones are a few hundred.
+pub const GIT_RAW_COMMIT: usize = 64 << 10;
 
 /// Bytes of a revision, a branch's name, or an author: real ones are far shorter.
 pub const GIT_REV_BYTES: usize = 256;

@@ -12,3 +12,28 @@ pub mod http;
 mod process;
 pub mod shell;
 mod web;
+
+use std::path::Path;
+
+/// `folder`, seen from `root`, if it is below it; if it is a link, what that leads to, too. Neither
+/// needs to exist: what does not exist yet is seen from the nearest folder above it that does.
+pub(crate) fn places_below(root: &Path, folder: &Path) -> Vec<String> {
+    let real = |path: &Path| {
+        let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let real = whole.ancestors().find_map(|above| {
+            Some(above.canonicalize().ok()?.join(whole.strip_prefix(above).ok()?))
+        });
+        real.unwrap_or(whole)
+    };
+    let root = real(root);
+    let itself =
+        folder.parent().zip(folder.file_name()).map(|(above, name)| real(above).join(name));
+    let mut places: Vec<String> = [itself, Some(real(folder))]
+        .iter()
+        .flatten()
+        .filter_map(|place| place.strip_prefix(&root).ok()?.to_str().map(str::to_owned))
+        .filter(|below| !below.is_empty())
+        .collect();
+    places.dedup();
+    places
+}

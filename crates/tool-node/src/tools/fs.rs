@@ -52,20 +52,7 @@ pub struct Config {
 impl Config {
     /// Hides `folder` if it is below the root.
     pub(crate) fn hide(&mut self, folder: &Path, base: &Path) {
-        let plain = |path: &Path| {
-            let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-            // What does not exist yet is seen from the nearest folder above it that does.
-            let real = whole.ancestors().find_map(|above| {
-                Some(above.canonicalize().ok()?.join(whole.strip_prefix(above).ok()?))
-            });
-            real.unwrap_or(whole)
-        };
-        let (root, folder) = (plain(&base.join(&self.root)), plain(folder));
-        if let Ok(below) = folder.strip_prefix(root)
-            && let Some(below) = below.to_str().filter(|below| !below.is_empty())
-        {
-            self.hidden.push(below.to_owned());
-        }
+        self.hidden.extend(super::places_below(&base.join(&self.root), folder));
     }
 }
 

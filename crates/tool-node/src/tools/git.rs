@@ -4,27 +4,46 @@
 //! configuration put aside.
 
 mod change;
+mod checkout;
 mod clone;
 mod commit;
+mod find;
+mod hidden;
 mod history;
+mod lock;
+mod module;
 mod place;
+mod record;
 mod remote;
+mod settings;
+mod sparse;
+mod stage;
+mod state;
+mod status;
+mod text;
 mod tree;
 mod unsafe_settings;
+mod walk;
+mod work;
 
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
-use change::{Changes, DiffArgs, Status};
+use change::{Changes, DiffArgs};
+use checkout::{CheckoutArgs, Switched};
 use clone::{CloneArgs, Clones};
-use commit::{CheckoutArgs, CommitArgs, Committed, Identity};
-use history::{Branch, Commit, LogArgs, RevArgs, Shown, Tag};
-use place::Place;
+use commit::{CommitArgs, Committed, Identity};
+use hidden::Hidden;
+use history::{Branch, Commit, LogArgs, PageArgs, RevArgs, Shown, Tag};
+use place::{Opened, Place};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use status::{Status, StatusArgs};
 use tree::{Entry, FileArgs, ListArgs};
+use work::Stop;
 
-use crate::kit::{Content, Failure, Interface, Method, NoArgs, RelPath, Tool, fail};
+use crate::kit::{Content, Failure, Interface, Method, RelPath, Tool, fail};
 use crate::limits;
 
 /// A `[[git]]` section.
@@ -36,6 +55,10 @@ pub struct Config {
     pub name: String,
     /// The repository: the directory that has its `.git`, or a bare one.
     pub root: PathBuf,
+    /// Places of the repository, seen from its root, that are neither shown nor committed. What an
+    /// `fs` tool of the same node hides below this root is hidden too.
+    #[serde(default)]
+    pub hidden: Vec<String>,
     /// Whether anything may be changed.
     #[serde(default)]
     pub writable: bool,
@@ -64,16 +87,25 @@ fn default_program() -> PathBuf {
     "/usr/bin/git".into()
 }
 
-/// Makes the tool that `config` describes; relative paths in it are below `base`.
+impl Config {
+    /// Hides `folder` if it is below the root.
+    pub(crate) fn hide(&mut self, folder: &Path, base: &Path) {
+        self.hidden.extend(super::places_below(&base.join(&self.root), folder));
+    }
+}
+
+/// Makes the tool that `config` describes; relative paths in it are below `base`. If the repository
+/// cannot be opened, every call on the tool says why.
 ///
 /// # Errors
-/// There is no repository, or a setting cannot be, in words.
+/// There is no such directory, or a setting cannot be, in words.
 pub fn tool(config: &Config, base: &Path) -> Result<Tool, String> {
     unsafe_settings::isolate().map_err(|error| format!("{}: {error}", config.name))?;
     let directory = base.join(&config.root);
-    let place = Place::of_operator(&directory).map_err(|why| {
-        format!("the repository `{}` of {}: {why}", directory.display(), config.name)
-    })?;
+    if !directory.is_dir() {
+        let shown = directory.display();
+        return Err(format!("the root `{shown}` of {} is no directory: name another", config.name));
+    }
     let author = Identity::parse(&config.author)
         .map_err(|why| format!("author of {}: {why}", config.name))?;
     let clones = Clones::new(
@@ -83,7 +115,19 @@ pub fn tool(config: &Config, base: &Path) -> Result<Tool, String> {
         base,
     )
     .map_err(|why| format!("{}: {why}", config.name))?;
-    let shared = Rc::new(Shared { author, clones, writable: config.writable });
+    let hidden = Hidden::new(&config.hidden).map_err(|why| format!("{}: {why}", config.name))?;
+    let place = Place::of_operator(&directory)
+        .and_then(|place| place.open(&author).map(|_| place).map_err(|failure| failure.message));
+    if let Err(why) = &place {
+        tracing::warn!(tool = %config.name, root = %directory.display(), %why, "the repository cannot be opened: calls on this tool fail");
+    }
+    let shared = Rc::new(Shared {
+        author,
+        clones,
+        hidden: Arc::new(hidden),
+        writable: config.writable,
+        changing: Arc::default(),
+    });
     let description = "Reads and changes a git repository; nothing in it is ever run.";
     Ok(Tool::new(&config.name, env!("CARGO_PKG_VERSION"), description)
         .interface(interface())
@@ -92,31 +136,38 @@ pub fn tool(config: &Config, base: &Path) -> Result<Tool, String> {
 
 /// A repository.
 struct Repo {
-    place: Place,
+    /// Why it cannot be opened, if it could not when the node started. It stays so: by then others
+    /// may have written what could be opened.
+    place: Result<Place, String>,
     shared: Rc<Shared>,
 }
 
 struct Shared {
     author: Identity,
     clones: Clones,
+    hidden: Arc<Hidden>,
     writable: bool,
+    /// Held while something is changed: changes are made one after the other, in the order in which
+    /// they were asked for.
+    changing: Arc<tokio::sync::Mutex<()>>,
 }
 
 fn interface() -> Interface<Repo> {
     let about =
         "A git repository. A revision is a branch, a tag, an id, HEAD, or HEAD~2 and the like.";
-    readers(Interface::new("Repo", about))
+    listers(readers(Interface::new("Repo", about)))
         .method(
             "commit",
             Method::effect("Commits the given paths, or all changes of tracked files."),
-            |repo: Rc<Repo>, args: CommitArgs, _| async move { repo.commit(args).await },
+            |repo: Rc<Repo>, args: CommitArgs, _| async move {
+                repo.change::<Committed>(move |repo, by| commit::commit(repo, &args, by)).await
+            },
         )
         .method(
             "checkout",
             Method::idempotent("Switches to a branch. Refuses where local changes would be lost."),
             |repo: Rc<Repo>, args: CheckoutArgs, _| async move {
-                repo.check_writable()?;
-                repo.with(move |repo| commit::checkout(repo, &args)).await
+                repo.change::<Switched>(move |repo, by| checkout::checkout(repo, &args, by)).await
             },
         )
         .opens(
@@ -128,7 +179,7 @@ fn interface() -> Interface<Repo> {
             |repo: Rc<Repo>, args: CloneArgs, call| async move {
                 repo.check_writable()?;
                 let place = repo.shared.clones.clone(args, &call).await?;
-                Ok(Rc::new(Repo { place, shared: Rc::clone(&repo.shared) }))
+                Ok(Rc::new(Repo { place: Ok(place), shared: Rc::clone(&repo.shared) }))
             },
         )
         .opens(
@@ -136,7 +187,7 @@ fn interface() -> Interface<Repo> {
             Method::read_only("Opens a clone that was made earlier."),
             |repo: Rc<Repo>, OpenArgs { path }: OpenArgs, _| async move {
                 let place = repo.shared.clones.open(&path)?;
-                Ok(Rc::new(Repo { place, shared: Rc::clone(&repo.shared) }))
+                Ok(Rc::new(Repo { place: Ok(place), shared: Rc::clone(&repo.shared) }))
             },
         )
 }
@@ -145,16 +196,16 @@ fn readers(interface: Interface<Repo>) -> Interface<Repo> {
     interface
         .method(
             "log",
-            Method::read_only("Lists commits, newest first."),
+            Method::read_only("Lists commits, newest first by the time of the committer."),
             |repo: Rc<Repo>, args: LogArgs, _| async move {
-                repo.with::<Vec<Commit>>(move |repo| history::log(repo, &args)).await
+                repo.read::<Vec<Commit>>(move |repo, _, stop| history::log(repo, &args, stop)).await
             },
         )
         .method(
             "show",
-            Method::read_only("Gives a commit with what it changed."),
+            Method::read_only("Gives a commit with what it changed against its first parent."),
             |repo: Rc<Repo>, RevArgs { rev }: RevArgs, _| async move {
-                repo.with::<Shown>(move |repo| history::show(repo, &rev)).await
+                repo.read::<Shown>(move |repo, hidden, _| history::show(repo, &rev, hidden)).await
             },
         )
         .method(
@@ -163,42 +214,51 @@ fn readers(interface: Interface<Repo>) -> Interface<Repo> {
                 "Gives the changes between two revisions, or from one to the working directory.",
             ),
             |repo: Rc<Repo>, args: DiffArgs, _| async move {
-                repo.with::<Changes>(move |repo| change::diff(repo, &args)).await
+                repo.read::<Changes>(move |repo, hidden, _| change::diff(repo, &args, hidden)).await
             },
         )
         .method(
             "status",
             Method::read_only("Gives the branch and the files that differ from its last commit."),
-            |repo: Rc<Repo>, NoArgs {}, _| async move {
-                repo.with::<Status>(change::status).await
-            },
-        )
-        .method(
-            "branches",
-            Method::read_only("Lists the branches."),
-            |repo: Rc<Repo>, NoArgs {}, _| async move {
-                repo.with::<Vec<Branch>>(history::branches).await
-            },
-        )
-        .method(
-            "tags",
-            Method::read_only("Lists the tags."),
-            |repo: Rc<Repo>, NoArgs {}, _| async move {
-                repo.with::<Vec<Tag>>(history::tags).await
+            |repo: Rc<Repo>, args: StatusArgs, _| async move {
+                repo.read::<Status>(move |repo, hidden, _| status::status(repo, &args, hidden))
+                    .await
             },
         )
         .method(
             "file",
             Method::read_only("Gives the content of a file at a revision."),
             |repo: Rc<Repo>, args: FileArgs, _| async move {
-                repo.with::<Content>(move |repo| tree::file(repo, &args)).await
+                repo.read::<Content>(move |repo, hidden, _| tree::file(&repo.repo, &args, hidden))
+                    .await
+            },
+        )
+}
+
+fn listers(interface: Interface<Repo>) -> Interface<Repo> {
+    interface
+        .method(
+            "branches",
+            Method::read_only("Lists the branches."),
+            |repo: Rc<Repo>, args: PageArgs, _| async move {
+                repo.read::<Vec<Branch>>(move |repo, _, _| history::branches(repo, args)).await
+            },
+        )
+        .method(
+            "tags",
+            Method::read_only("Lists the tags."),
+            |repo: Rc<Repo>, args: PageArgs, _| async move {
+                repo.read::<Vec<Tag>>(move |repo, _, _| history::tags(repo, args)).await
             },
         )
         .method(
             "list",
             Method::read_only("Lists a directory at a revision."),
             |repo: Rc<Repo>, args: ListArgs, _| async move {
-                repo.with::<Vec<Entry>>(move |repo| tree::list(repo, &args)).await
+                repo.read::<Vec<Entry>>(move |repo, hidden, _| {
+                    tree::list(&repo.repo, &args, hidden)
+                })
+                .await
             },
         )
 }
@@ -209,28 +269,57 @@ struct OpenArgs {
     path: RelPath,
 }
 
+/// Who changes a repository, and which places are hidden.
+struct By {
+    author: Identity,
+    hidden: Arc<Hidden>,
+}
+
 impl Repo {
+    fn place(&self) -> Result<Place, Failure> {
+        self.place.clone().map_err(|why| {
+            fail::failed(format!(
+                "the repository could not be opened when the node started: {why}. Its operator must mend it and restart the node"
+            ))
+        })
+    }
+
     /// Runs `work` on the repository, away from the event loop.
-    async fn with<R: Send + 'static>(
+    async fn read<R: Send + 'static>(
         &self,
-        work: impl FnOnce(&git2::Repository) -> Result<R, Failure> + Send + 'static,
+        work: impl FnOnce(&Opened, &Hidden, &Stop) -> Result<R, Failure> + Send + 'static,
     ) -> Result<R, Failure> {
-        let place = self.place.clone();
-        crate::offload(move || work(&place.open()?))
+        let (place, author) = (self.place()?, self.shared.author.clone());
+        let hidden = Arc::clone(&self.shared.hidden);
+        work::away(move |stop| work(&place.open(&author)?, &hidden, stop))
             .await
             .map_err(|error| fail::failed(format!("git could not be run: {error}")))?
     }
 
-    async fn commit(&self, args: CommitArgs) -> Result<Committed, Failure> {
+    /// Runs `work`, which changes the repository, after all changes that were asked for before.
+    async fn change<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Opened, &By) -> Result<R, Failure> + Send + 'static,
+    ) -> Result<R, Failure> {
         self.check_writable()?;
-        let committer = self.shared.author.clone();
-        self.with(move |repo| commit::commit(repo, args, &committer)).await
+        let place = self.place()?;
+        let by = By { author: self.shared.author.clone(), hidden: Arc::clone(&self.shared.hidden) };
+        let held = Arc::clone(&self.shared.changing).lock_owned().await;
+        // Held until the work has ended, and not only until its caller gave up on it.
+        let work = move |stop: &Stop| {
+            let _held = held;
+            stop.check()?;
+            work(&place.open(&by.author)?, &by)
+        };
+        work::away(work).await.map_err(|error| {
+            fail::unknown(format!("git ended on its way, look at the log: {error}"))
+        })?
     }
 
     fn check_writable(&self) -> Result<(), Failure> {
         if !self.shared.writable {
             return Err(fail::denied(
-                "the operator lets nobody change this repository",
+                "the operator lets no caller change this repository",
                 "writable",
             ));
         }
@@ -240,9 +329,17 @@ impl Repo {
 
 /// What libgit2 says, as a failure.
 fn failure(error: &git2::Error) -> Failure {
+    let message = error.message();
     match error.code() {
-        git2::ErrorCode::NotFound => fail::not_found(error.message()),
-        _ => fail::failed(error.message()),
+        // An object that another one names is missing.
+        git2::ErrorCode::NotFound if error.class() == git2::ErrorClass::Odb => fail::failed(
+            format!("the repository is damaged: {message}. `git fsck` says what is missing"),
+        ),
+        git2::ErrorCode::NotFound => fail::not_found(message),
+        _ if message.contains("mandatory extension") => fail::failed(format!(
+            "the index is split or sparse, which cannot be read ({message}): `git update-index --no-split-index` or `git sparse-checkout reapply --no-sparse-index` makes a plain one"
+        )),
+        _ => fail::failed(message),
     }
 }
 

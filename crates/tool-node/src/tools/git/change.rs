@@ -2,14 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use git2::{
-    Delta, Diff, DiffFormat, DiffOptions, Repository, Status as Flags, StatusOptions, Tree,
-};
+use git2::{Delta, Diff, DiffFormat, DiffOptions, Repository, Tree};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{failure, history};
-use crate::kit::{Failure, RelPath, fail};
+use super::find::find;
+use super::hidden::Hidden;
+use super::module::{self, Module};
+use super::place::Opened;
+use super::record::Record;
+use super::state::{MODULE, Marked};
+use super::status::{Skipped, filter};
+use super::{failure, text};
+use crate::kit::{Content, Failure, RelPath, fail};
 use crate::limits;
 
 #[derive(Deserialize, JsonSchema)]
@@ -25,11 +30,13 @@ pub(super) struct DiffArgs {
 /// What differs.
 #[derive(Debug, Default, Serialize, JsonSchema)]
 pub(super) struct Changes {
-    /// Every file that differs.
+    /// Every file that differs. A file that was renamed is one deleted and one added.
     files: Vec<File>,
     /// The differences as a patch.
     patch: String,
-    /// Whether the patch, or the list, is cut short.
+    /// Files that could not be compared.
+    skipped: Vec<Skipped>,
+    /// Whether the patch, or the list, is cut short: `diff` with a `path` gives less at once.
     truncated: bool,
 }
 
@@ -38,74 +45,123 @@ pub(super) struct Changes {
 struct File {
     /// Where it is, or was.
     path: String,
-    /// `added`, `deleted`, `modified`, `renamed`, `type-changed` or `other`.
+    /// The same as bytes, if it is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raw: Option<Content>,
+    /// `added`, `deleted`, `modified`, `type-changed` or `other`.
     change: &'static str,
-    /// Lines that were added.
-    added: usize,
-    /// Lines that were removed.
-    removed: usize,
+    /// Lines that were added; null if they were not counted.
+    added: Option<usize>,
+    /// Lines that were removed; null if they were not counted.
+    removed: Option<usize>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct Status {
-    /// The branch that is checked out; null if none is.
-    branch: Option<String>,
-    /// The id of its last commit; null if there is none yet.
-    head: Option<String>,
-    /// Whether nothing differs.
-    clean: bool,
-    /// The files that differ.
-    files: Vec<Differs>,
-    /// Whether the list is cut short.
-    truncated: bool,
-}
-
-#[derive(Debug, Serialize, JsonSchema)]
-struct Differs {
-    /// Where it is, or was.
-    path: String,
-    /// How what is staged differs from the last commit; null if it does not.
-    staged: Option<&'static str>,
-    /// How the working directory differs from what is staged; null if it does not.
-    working: Option<&'static str>,
-}
-
-pub(super) fn diff(repo: &Repository, args: &DiffArgs) -> Result<Changes, Failure> {
+pub(super) fn diff(open: &Opened, args: &DiffArgs, hidden: &Hidden) -> Result<Changes, Failure> {
     let git = |error: git2::Error| failure(&error);
+    let repo = &open.repo;
     let mut options = options();
     if let Some(path) = args.path.as_ref().filter(|path| !path.is_root()) {
         options.pathspec(path.as_str());
     }
-    let options = Some(&mut options);
-    let tree = |rev: &str| history::find(repo, rev)?.tree().map_err(git);
     let from = match &args.from {
-        Some(rev) => Some(tree(rev)?),
+        Some(rev) => Some(tree_at(repo, rev)?),
         None => head_tree(repo)?,
     };
-    let diff = match &args.to {
-        Some(rev) => repo.diff_tree_to_tree(from.as_ref(), Some(&tree(rev)?), options),
+    let mut reading = Reading::default();
+    match &args.to {
+        Some(rev) => {
+            let to = tree_at(repo, rev)?;
+            let diff = repo.diff_tree_to_tree(from.as_ref(), Some(&to), Some(&mut options));
+            reading.read(&diff.map_err(git)?, |path| !hidden.hides(path))?;
+        }
         None if repo.is_bare() => {
             return Err(fail::invalid("to", "a bare repository has no working directory"));
         }
-        None => repo.diff_tree_to_workdir_with_index(from.as_ref(), options),
-    };
-    read(&diff.map_err(git)?)
+        None => to_workdir(open, from.as_ref(), &mut options, hidden, &mut reading)?,
+    }
+    let below =
+        |path: &str| args.path.as_ref().is_none_or(|at| super::status::within(path.as_bytes(), at));
+    reading.changes.skipped.retain(|one| below(&one.path) && !hidden.hides(one.path.as_bytes()));
+    Ok(reading.finish())
+}
+
+/// Compares with the working directory. Where a file is not looked at, with what is staged.
+fn to_workdir(
+    open: &Opened,
+    from: Option<&Tree<'_>>,
+    options: &mut DiffOptions,
+    hidden: &Hidden,
+    reading: &mut Reading,
+) -> Result<(), Failure> {
+    let git = |error: git2::Error| failure(&error);
+    let mut index = open.repo.index().map_err(git)?;
+    let marked = Marked::read(open, &mut index, None)?;
+    open.repo.set_index(&mut index).map_err(git)?;
+    let staged = open.repo.diff_tree_to_index(from, Some(&index), Some(options)).map_err(git)?;
+    let mut apart: std::collections::BTreeSet<_> = marked.ignored.into_keys().collect();
+    for delta in staged.deltas() {
+        let modes = [delta.old_file().mode(), delta.new_file().mode()];
+        if modes.iter().any(|mode| u32::from(*mode) == MODULE) {
+            apart.insert(path_of(&delta));
+        }
+    }
+    reading.read(&staged, |path| apart.contains(path) && !hidden.hides(path))?;
+    for (path, id) in &marked.modules {
+        let why = match module::look(open, path) {
+            Module::At(now) if now != *id => format!("it is a submodule, at {now} now"),
+            Module::Gone => "it is a submodule whose directory is gone".into(),
+            Module::Unknown(why) => why,
+            Module::At(_) | Module::Absent => continue,
+        };
+        reading.changes.skipped.push(Skipped::new(path, why));
+    }
+    options.ignore_submodules(true);
+    let diff = open.repo.diff_tree_to_workdir_with_index(from, Some(options)).map_err(git)?;
+    for delta in diff.deltas().filter(|delta| delta.status() == Delta::Modified) {
+        let path = path_of(&delta);
+        if !apart.contains(&path)
+            && let Some(filter) = filter(&open.repo, &path)?
+        {
+            let why = format!("it goes through {filter}, which is not run");
+            reading.changes.skipped.push(Skipped::new(&path, why));
+            apart.insert(path);
+        }
+    }
+    reading.read(&diff, |path| !apart.contains(path) && !hidden.hides(path))
 }
 
 /// What a commit changed against its first parent.
-pub(super) fn of_commit(repo: &Repository, commit: &git2::Commit<'_>) -> Result<Changes, Failure> {
+pub(super) fn of_commit(
+    repo: &Repository,
+    record: &Record,
+    hidden: &Hidden,
+) -> Result<Changes, Failure> {
     let diff = || {
-        let before = commit.parents().next().map(|parent| parent.tree()).transpose()?;
-        repo.diff_tree_to_tree(before.as_ref(), Some(&commit.tree()?), Some(&mut options()))
+        let odb = repo.odb()?;
+        let before = record.parents.first().and_then(|parent| Record::read(&odb, *parent).tree);
+        let before = before.map(|tree| repo.find_tree(tree)).transpose()?;
+        let after = record.tree.map(|tree| repo.find_tree(tree)).transpose()?;
+        repo.diff_tree_to_tree(before.as_ref(), after.as_ref(), Some(&mut options()))
     };
-    read(&diff().map_err(|error| failure(&error))?)
+    let mut reading = Reading::default();
+    reading.read(&diff().map_err(|error| failure(&error))?, |path| !hidden.hides(path))?;
+    Ok(reading.finish())
+}
+
+/// The tree of a revision.
+pub(super) fn tree_at<'r>(repo: &'r Repository, rev: &str) -> Result<Tree<'r>, Failure> {
+    let id = find(repo, rev)?;
+    let tree = || Record::read(&repo.odb()?, id).tree.map(|tree| repo.find_tree(tree)).transpose();
+    let found: Option<Tree<'_>> = tree().map_err(|error: git2::Error| failure(&error))?;
+    found.ok_or_else(|| fail::failed(format!("the commit {id} names no tree")))
 }
 
 /// The tree of the last commit; `None` before the first one.
 pub(super) fn head_tree(repo: &Repository) -> Result<Option<Tree<'_>>, Failure> {
-    match repo.head() {
-        Ok(head) => head.peel_to_tree().map(Some).map_err(|error| failure(&error)),
-        Err(error) if error.code() == git2::ErrorCode::UnbornBranch => Ok(None),
+    match repo.refname_to_id("HEAD") {
+        Ok(_) => tree_at(repo, "HEAD").map(Some),
+        // HEAD itself is there: without it the repository is not opened.
+        Err(error) if error.code() == git2::ErrorCode::NotFound => Ok(None),
         Err(error) => Err(failure(&error)),
     }
 }
@@ -115,53 +171,92 @@ fn options() -> DiffOptions {
     options
         // A path is a path: one that a caveat allows must not match others.
         .disable_pathspec_match(true)
-        .ignore_submodules(true)
+        .include_typechange(true)
         .max_size(limits::GIT_DIFF_FILE);
     options
 }
 
-fn read(diff: &Diff<'_>) -> Result<Changes, Failure> {
-    let mut changes = Changes::default();
-    let mut lines: BTreeMap<Vec<u8>, (usize, usize)> = BTreeMap::new();
-    let mut patch = Vec::new();
-    let mut seen = 0;
-    let printed = diff.print(DiffFormat::Patch, |delta, _, line| {
-        let origin = line.origin();
-        let counts = lines.entry(path_of(&delta)).or_default();
-        match origin {
-            '+' => counts.0 += 1,
-            '-' => counts.1 += 1,
-            _ => {}
-        }
-        seen += line.content().len();
-        if patch.len() + line.content().len() < limits::GIT_PATCH {
-            if matches!(origin, '+' | '-' | ' ') {
-                patch.push(u8::try_from(origin).unwrap_or(b' '));
-            }
-            patch.extend_from_slice(line.content());
-        } else {
-            changes.truncated = true;
-        }
-        seen < limits::GIT_DIFF && lines.len() <= limits::GIT_ENTRIES
-    });
-    match printed {
-        Err(error) if error.code() != git2::ErrorCode::User => return Err(failure(&error)),
-        Err(_) => changes.truncated = true,
-        Ok(()) => {}
-    }
-    changes.truncated |= diff.deltas().len() > limits::GIT_ENTRIES;
-    let described = |delta: git2::DiffDelta<'_>| {
-        let path = path_of(&delta);
-        let (added, removed) = lines.get(&path).copied().unwrap_or_default();
-        let path = String::from_utf8_lossy(&path).into_owned();
-        File { path, change: word(delta.status()), added, removed }
-    };
-    changes.files = diff.deltas().take(limits::GIT_ENTRIES).map(described).collect();
-    changes.patch = String::from_utf8_lossy(&patch).into_owned();
-    Ok(changes)
+/// Differences as they are read.
+#[derive(Default)]
+struct Reading {
+    changes: Changes,
+    lines: BTreeMap<Vec<u8>, Count>,
+    patch: Vec<u8>,
+    seen: usize,
 }
 
-fn path_of(delta: &git2::DiffDelta<'_>) -> Vec<u8> {
+/// Lines of a file.
+#[derive(Default)]
+struct Count {
+    added: usize,
+    removed: usize,
+    /// Whether they were not compared, as it is no text, or too large.
+    binary: bool,
+}
+
+impl Reading {
+    /// Reads `diff`, as far as its paths are `shown`.
+    fn read(&mut self, diff: &Diff<'_>, shown: impl Fn(&[u8]) -> bool) -> Result<(), Failure> {
+        let printed = diff.print(DiffFormat::Patch, |delta, _, line| {
+            let path = path_of(&delta);
+            !shown(&path) || self.line(path, &line)
+        });
+        match printed {
+            Err(error) if error.code() != git2::ErrorCode::User => return Err(failure(&error)),
+            Err(_) => self.changes.truncated = true,
+            Ok(()) => {}
+        }
+        for delta in diff.deltas() {
+            let path = path_of(&delta);
+            if !shown(&path) {
+                continue;
+            }
+            if self.changes.files.len() >= limits::GIT_ENTRIES {
+                self.changes.truncated = true;
+                break;
+            }
+            let count = self.lines.get(&path).filter(|count| !count.binary);
+            self.changes.files.push(File {
+                change: word(delta.status()),
+                added: count.map(|count| count.added),
+                removed: count.map(|count| count.removed),
+                raw: text::raw(&path),
+                path: text::lossy(&path),
+            });
+        }
+        Ok(())
+    }
+
+    /// Takes a line. Gives whether more can be taken.
+    fn line(&mut self, path: Vec<u8>, line: &git2::DiffLine<'_>) -> bool {
+        let origin = line.origin();
+        let count = self.lines.entry(path).or_default();
+        match origin {
+            '+' => count.added += 1,
+            '-' => count.removed += 1,
+            'B' => count.binary = true,
+            _ => {}
+        }
+        self.seen += line.content().len();
+        if self.patch.len() + line.content().len() < limits::GIT_PATCH {
+            if matches!(origin, '+' | '-' | ' ') {
+                self.patch.push(u8::try_from(origin).unwrap_or(b' '));
+            }
+            self.patch.extend_from_slice(line.content());
+        } else {
+            self.changes.truncated = true;
+        }
+        self.seen < limits::GIT_DIFF && self.lines.len() <= limits::GIT_ENTRIES
+    }
+
+    fn finish(mut self) -> Changes {
+        self.changes.files.sort_by(|a, b| a.path.cmp(&b.path));
+        self.changes.patch = text::lossy(&self.patch);
+        self.changes
+    }
+}
+
+pub(super) fn path_of(delta: &git2::DiffDelta<'_>) -> Vec<u8> {
     let path = delta.new_file().path_bytes().or_else(|| delta.old_file().path_bytes());
     path.unwrap_or_default().to_vec()
 }
@@ -171,55 +266,7 @@ const fn word(delta: Delta) -> &'static str {
         Delta::Added | Delta::Untracked => "added",
         Delta::Deleted => "deleted",
         Delta::Modified => "modified",
-        Delta::Renamed => "renamed",
         Delta::Typechange => "type-changed",
         _ => "other",
     }
-}
-
-pub(super) fn status(repo: &Repository) -> Result<Status, Failure> {
-    let git = |error: git2::Error| failure(&error);
-    let head = repo.head().ok();
-    let branch = head.as_ref().filter(|head| head.is_branch());
-    let branch = branch.map(|head| String::from_utf8_lossy(head.shorthand_bytes()).into_owned());
-    let id = head.as_ref().and_then(|head| head.peel_to_commit().ok()).map(|c| c.id().to_string());
-    let mut status = Status { branch, head: id, clean: true, files: Vec::new(), truncated: false };
-    if repo.is_bare() {
-        return Ok(status);
-    }
-    let mut options = StatusOptions::new();
-    options.include_untracked(true).recurse_untracked_dirs(true).exclude_submodules(true);
-    let found = repo.statuses(Some(&mut options)).map_err(git)?;
-    status.clean = found.is_empty();
-    status.truncated = found.len() > limits::GIT_ENTRIES;
-    let differs = |entry: git2::StatusEntry<'_>| Differs {
-        path: String::from_utf8_lossy(entry.path_bytes()).into_owned(),
-        staged: staged(entry.status()),
-        working: working(entry.status()),
-    };
-    status.files = found.iter().take(limits::GIT_ENTRIES).map(differs).collect();
-    Ok(status)
-}
-
-fn staged(flags: Flags) -> Option<&'static str> {
-    let words = [
-        (Flags::INDEX_NEW, "added"),
-        (Flags::INDEX_DELETED, "deleted"),
-        (Flags::INDEX_MODIFIED, "modified"),
-        (Flags::INDEX_RENAMED, "renamed"),
-        (Flags::INDEX_TYPECHANGE, "type-changed"),
-    ];
-    words.into_iter().find(|(flag, _)| flags.contains(*flag)).map(|(_, word)| word)
-}
-
-fn working(flags: Flags) -> Option<&'static str> {
-    let words = [
-        (Flags::WT_NEW, "untracked"),
-        (Flags::WT_DELETED, "deleted"),
-        (Flags::WT_MODIFIED, "modified"),
-        (Flags::WT_RENAMED, "renamed"),
-        (Flags::WT_TYPECHANGE, "type-changed"),
-        (Flags::CONFLICTED, "conflict"),
-    ];
-    words.into_iter().find(|(flag, _)| flags.contains(*flag)).map(|(_, word)| word)
 }

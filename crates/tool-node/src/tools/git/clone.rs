@@ -1,6 +1,7 @@
 //! Clones: what may be cloned, and into where.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use cap_std::ambient_authority;
@@ -11,7 +12,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::place::Place;
-use super::{failure, remote};
+use super::work::{self, Stop};
+use super::{failure, remote, text};
 use crate::kit::{CallContext, Failure, RelPath, fail};
 use crate::limits;
 use crate::tools::web::Prefix;
@@ -84,18 +86,23 @@ impl Clones {
         match source {
             Source::Directory(directory) => {
                 let into = draft.directory();
-                let cloned = crate::offload(move || copy(&directory, &into)).await;
+                let cloned = work::away(move |stop| copy(&directory, &into, stop)).await;
                 cloned.map_err(|error| fail::failed(error.to_string()))??;
             }
             Source::Url(url) => {
                 remote::fetch(&self.program, &url, &root, &draft.directory(), call).await?;
                 let into = draft.directory();
-                let filled = crate::offload(move || fill(&into)).await;
+                let filled = work::away(move |stop| fill(&into, stop)).await;
                 filled.map_err(|error| fail::failed(error.to_string()))??;
             }
         }
         draft.keep()?;
-        self.open(&path)
+        self.open(&path).map_err(|failure| {
+            fail::unknown(format!(
+                "the clone was made at `{path}`, and cannot be opened: {}",
+                failure.message
+            ))
+        })
     }
 
     fn root(&self) -> Result<&Path, Failure> {
@@ -131,10 +138,15 @@ enum Source {
 
 /// A clone that is being made beside its final place, and removed again if it is not kept.
 struct Draft {
+    root: Dir,
+    /// Directories above it that were made for it, outermost first.
+    made: Vec<String>,
     parent: Dir,
     parent_path: PathBuf,
     name: String,
     part: String,
+    /// Whether the directory `part` is this clone's.
+    begun: bool,
 }
 
 impl Draft {
@@ -145,77 +157,137 @@ impl Draft {
         };
         let above = path.as_str().strip_suffix(name).unwrap_or_default().trim_end_matches('/');
         let root_dir = Dir::open_ambient_dir(root, ambient_authority()).map_err(disk)?;
-        let (parent, parent_path) = if above.is_empty() {
-            (root_dir, root.to_owned())
-        } else {
-            root_dir.create_dir_all(above).map_err(disk)?;
-            (root_dir.open_dir(above).map_err(disk)?, root.join(above))
+        let missing = |end: usize| root_dir.symlink_metadata(above.get(..end)?).err().map(|_| end);
+        let ends = above.match_indices('/').map(|(at, _)| at).chain([above.len()]);
+        let made = ends.filter_map(missing).filter_map(|end| above.get(..end));
+        let made: Vec<String> = made.filter(|made| !made.is_empty()).map(str::to_owned).collect();
+        let mut draft = Self {
+            parent: root_dir.try_clone().map_err(disk)?,
+            parent_path: root.to_owned(),
+            root: root_dir,
+            made,
+            name: name.to_owned(),
+            part: format!(".{name}.part"),
+            begun: false,
         };
+        if !above.is_empty() {
+            draft.root.create_dir_all(above).map_err(disk)?;
+            draft.parent = draft.root.open_dir(above).map_err(disk)?;
+            draft.parent_path = root.join(above);
+        }
+        draft.begin(path)?;
+        Ok(draft)
+    }
+
+    /// Makes the directory of the clone, if none is under way.
+    fn begin(&mut self, path: &RelPath) -> Result<(), Failure> {
+        let disk = |error: std::io::Error| fail::failed(format!("`{path}`: {error}"));
+        let Self { parent, parent_path, name, part, .. } = self;
         // A link on the way would make another place of it than what was asked for.
-        if parent_path.canonicalize().map_err(disk)? != parent_path {
+        if parent_path.canonicalize().map_err(disk)? != *parent_path {
             return Err(fail::failed(format!("`{path}` is behind a link")));
         }
         if parent.symlink_metadata(name).is_ok() {
             return Err(fail::failed(format!("there is something at `{path}` already")));
         }
-        let part = format!(".{name}.part");
-        parent.create_dir(&part).map_err(|error| match error.kind() {
+        parent.create_dir(part.as_str()).map_err(|error| match error.kind() {
             std::io::ErrorKind::AlreadyExists => {
-                fail::failed(format!("`{path}` is being cloned to already"))
+                let parent = parent_path.display();
+                fail::failed(format!(
+                    "`{path}` is being cloned to already: `{part}` is there. If no clone is under way, one was cut short: its operator must remove it in {parent}"
+                ))
             }
             _ => disk(error),
         })?;
-        Ok(Self { parent, parent_path, name: name.to_owned(), part })
+        self.begun = true;
+        Ok(())
     }
 
     fn directory(&self) -> PathBuf {
         self.parent_path.join(&self.part)
     }
 
-    fn keep(self) -> Result<(), Failure> {
+    fn keep(mut self) -> Result<(), Failure> {
         self.parent
             .rename(&self.part, &self.parent, &self.name)
-            .map_err(|error| fail::failed(format!("`{}`: {error}", self.name)))
+            .map_err(|error| fail::failed(format!("`{}`: {error}", self.name)))?;
+        self.begun = false;
+        self.made.clear();
+        Ok(())
     }
 }
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        // Gone already if it was kept.
-        let _ = self.parent.remove_dir_all(&self.part);
+        if self.begun
+            && let Err(error) = self.parent.remove_dir_all(&self.part)
+        {
+            let part = self.directory();
+            tracing::warn!(part = %part.display(), %error, "removing an unfinished clone failed");
+        }
+        for made in self.made.iter().rev() {
+            // Another clone may be in it by now.
+            let _in_use = self.root.remove_dir(made);
+        }
     }
 }
 
 /// Clones a repository of this machine, object by object: nothing is shared with the original.
-fn copy(from: &Path, into: &Path) -> Result<(), Failure> {
+fn copy(from: &Path, into: &Path, stop: &Stop) -> Result<(), Failure> {
     let until = Instant::now() + limits::CLONE_TIME;
     let mut callbacks = RemoteCallbacks::new();
+    let given_up = stop.given_up();
     callbacks.transfer_progress(move |progress| {
-        progress.received_bytes() < limits::CLONE_BYTES && Instant::now() < until
+        progress.received_bytes() < limits::CLONE_BYTES
+            && Instant::now() < until
+            && !given_up.load(Ordering::Relaxed)
     });
     let mut fetch = FetchOptions::new();
     fetch.remote_callbacks(callbacks);
+    // The files come later, when it can be seen what they need.
+    let mut nothing = CheckoutBuilder::new();
+    nothing.dry_run();
     let cloned = RepoBuilder::new()
         .clone_local(CloneLocal::None)
         .fetch_options(fetch)
-        .with_checkout(plain())
+        .with_checkout(nothing)
         .clone(&from.display().to_string(), into);
-    cloned.map(|_| ()).map_err(|error| failure(&error))
+    cloned.map_err(|error| failure(&error))?;
+    fill(into, stop)
 }
 
-/// Fills the working directory of a clone that was made without one.
-fn fill(into: &Path) -> Result<(), Failure> {
-    let filled = || {
-        let repo = Repository::open_bare(into.join(".git"))?;
-        repo.set_config(&git2::Config::new()?)?;
-        repo.set_workdir(into, false)?;
-        if repo.is_empty()? { Ok(()) } else { repo.checkout_head(Some(&mut plain())) }
-    };
-    filled().map_err(|error: git2::Error| failure(&error))
-}
-
-fn plain<'a>() -> CheckoutBuilder<'a> {
+/// Fills the working directory of a clone that was made without one. No filter that a program
+/// would do is applied: a file that has one is as it is in the repository.
+fn fill(into: &Path, stop: &Stop) -> Result<(), Failure> {
+    let git = |error: git2::Error| failure(&error);
+    stop.check()?;
+    let repo = Repository::open_bare(into.join(".git")).map_err(git)?;
+    repo.set_config(&git2::Config::new().map_err(git)?).map_err(git)?;
+    repo.set_workdir(into, false).map_err(git)?;
+    if repo.is_empty().map_err(git)? || repo.refname_to_id("HEAD").is_err() {
+        return Ok(());
+    }
+    let tree = repo.head().and_then(|head| head.peel_to_tree()).map_err(git)?;
+    let mut recoded = None;
+    let walked = tree.walk(git2::TreeWalkMode::PreOrder, |above, entry| {
+        if entry.name_bytes() == b".gitattributes"
+            && let Ok(blob) = repo.find_blob(entry.id())
+            && text::lossy(blob.content()).contains("working-tree-encoding")
+        {
+            recoded = Some(format!("{above}.gitattributes"));
+        }
+        i32::from(recoded.is_some())
+    });
+    if let Some(path) = recoded {
+        return Err(fail::failed(format!(
+            "the clone is refused, and nothing was changed: `{path}` declares a working-tree-encoding, which is not done here. Clone it with git"
+        )));
+    }
+    walked.map_err(git)?;
+    // The attributes count from the first file on, which is written before they are.
+    let mut index = repo.index().map_err(git)?;
+    index.read_tree(&tree).and_then(|()| index.write()).map_err(git)?;
     let mut checkout = CheckoutBuilder::new();
-    checkout.force().disable_filters(true);
-    checkout
+    checkout.force();
+    repo.checkout_head(Some(&mut checkout)).map_err(git)
 }

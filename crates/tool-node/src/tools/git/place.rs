@@ -1,11 +1,14 @@
 //! Where a repository is, and how it is opened: always the same one, without its configuration.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use git2::{Config, Repository, RepositoryOpenFlags};
+use git2::{Repository, RepositoryOpenFlags};
 
+use super::commit::Identity;
 use super::failure;
+use super::settings::Settings;
 use crate::kit::{Failure, fail};
 
 /// A repository on disk, with all that it may reach.
@@ -42,6 +45,18 @@ impl Reach {
     }
 }
 
+/// An open repository.
+pub(super) struct Opened {
+    pub(super) repo: Repository,
+    pub(super) settings: Settings,
+    /// Where the index and HEAD of this working directory are.
+    pub(super) git_dir: PathBuf,
+    /// Where the branches of all working directories are.
+    pub(super) common_dir: PathBuf,
+    /// What libgit2 reads the configuration from, for as long as it may.
+    _config: Option<File>,
+}
+
 impl Place {
     /// The repository in `directory`, which its operator vouches for, wherever its parts are now.
     pub(super) fn of_operator(directory: &Path) -> Result<Self, String> {
@@ -60,9 +75,7 @@ impl Place {
             return Err("there is no .git in it: make one with `git init`".into());
         };
         let reach = Reach::of(&git_dir)?;
-        let place = Self { workdir, git_dir, reach };
-        place.open().map_err(|failure| failure.message)?;
-        Ok(place)
+        Ok(Self { workdir, git_dir, reach })
     }
 
     /// The repository in `directory`, which nobody vouches for: all of it must be in there.
@@ -80,14 +93,24 @@ impl Place {
         Ok(Self { workdir: Some(directory.to_owned()), git_dir, reach })
     }
 
-    /// Opens the repository with an empty configuration in place of its own.
-    pub(super) fn open(&self) -> Result<Repository, Failure> {
+    /// Opens the repository with a configuration of known settings in place of its own. Changes to
+    /// it are made by `who`.
+    pub(super) fn open(&self, who: &Identity) -> Result<Opened, Failure> {
         let now = Reach::of(&self.git_dir).map_err(fail::failed)?;
         if now != self.reach {
             return Err(fail::failed(
                 "the repository points to other places than when the node started: its operator must look at its .git",
             ));
         }
+        let git = |error: git2::Error| failure(&error);
+        let Reach { git_dir, common_dir, .. } = now;
+        let settings = Settings::read(&git_dir, &common_dir).map_err(git)?;
+        if let Some(why) = settings.unsupported() {
+            return Err(fail::failed(format!("the repository cannot be opened: {why}")));
+        }
+        let config = settings.safe_config(who);
+        let (config, file) = config
+            .map_err(|error| fail::failed(format!("the settings cannot be passed on: {error}")))?;
         let open = || {
             // Opened as if bare: that reads the configuration for the format alone, and never
             // takes a working directory from it. (`open_bare` would not see where the history of
@@ -96,12 +119,16 @@ impl Place {
                 | RepositoryOpenFlags::NO_DOTGIT
                 | RepositoryOpenFlags::BARE;
             let repo = Repository::open_ext(&self.git_dir, flags, &[] as &[&OsStr])?;
-            repo.set_config(&Config::new()?)?;
+            repo.set_config(&config)?;
             if let Some(workdir) = &self.workdir {
                 repo.set_workdir(workdir, false)?;
             }
             Ok(repo)
         };
-        open().map_err(|error: git2::Error| failure(&error))
+        let repo = open().map_err(git)?;
+        repo.find_reference("HEAD").map_err(|error| {
+            fail::failed(format!("the HEAD of the repository cannot be read: {}", error.message()))
+        })?;
+        Ok(Opened { repo, settings, git_dir, common_dir, _config: file })
     }
 }

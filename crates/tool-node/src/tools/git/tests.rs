@@ -8,9 +8,14 @@ use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
 use super::*;
-use crate::kit::{Code, Handle};
+use crate::kit::{Code, Handle, Value};
 
+mod checkouts;
+mod commits;
+mod hidden_places;
 mod hostile;
+mod odd;
+mod program;
 
 /// A repository in a directory, with what a test does to it from outside.
 struct Bench {
@@ -77,13 +82,31 @@ fn bench() -> Bench {
     bench
 }
 
-fn check<F: Future<Output = ()>>(bench: Bench, test: impl FnOnce(Bench) -> F) {
+fn check<B, F: Future<Output = ()>>(bench: B, test: impl FnOnce(B) -> F) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(test(bench));
 }
 
 async fn ask(git: &Handle, method: &str, args: Json) -> Result<Json, Failure> {
-    git.call(method, &args).await?.decode()
+    Ok(as_json(git.call(method, &args).await?.value()))
+}
+
+/// JSON has no bytes: they become a list of numbers.
+fn as_json(value: &Value<u32>) -> Json {
+    match value {
+        Value::Null => Json::Null,
+        Value::Bool(value) => json!(value),
+        Value::Integer(value) => json!(value),
+        Value::Unsigned(value) => json!(value),
+        Value::Float(value) => json!(value),
+        Value::Text(value) => json!(value),
+        Value::Data(value) => json!(value),
+        Value::List(values) => values.iter().map(as_json).collect(),
+        Value::Fields(fields) => {
+            fields.iter().map(|(name, value)| (name.clone(), as_json(value))).collect()
+        }
+        Value::Object(_) => panic!("an object"),
+    }
 }
 
 fn words(list: &Json, field: &str) -> Vec<String> {
@@ -355,10 +378,11 @@ fn a_section_that_cannot_work_is_refused_with_a_reason() {
         ("clone_from = ['http://example.com']\nclone_root = 'clones'", "https"),
         ("clone_from = ['repo']", "clone_root"),
         ("clone_root = 'nowhere'", "nowhere"),
+        ("hidden = ['..']", "hidden"),
     ] {
         let why = bench.configured(more).err().unwrap();
         assert!(why.contains(word), "{why}");
     }
-    let config = toml::from_str("root = 'clones'").unwrap();
-    assert!(tool(&config, bench.dir.path()).err().unwrap().contains("git init"));
+    let config = toml::from_str("root = 'elsewhere'").unwrap();
+    assert!(tool(&config, bench.dir.path()).err().unwrap().contains("elsewhere"));
 }

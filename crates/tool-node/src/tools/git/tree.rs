@@ -4,8 +4,11 @@ use git2::{ObjectType, Repository, Tree};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{failure, history};
-use crate::kit::{Content, Failure, RelPath, fail};
+use super::change::tree_at;
+use super::hidden::Hidden;
+use super::history::{PageArgs, page};
+use super::{failure, text};
+use crate::kit::{Content, Failure, RelPath, Text, fail};
 use crate::limits;
 
 #[derive(Deserialize, JsonSchema)]
@@ -14,6 +17,22 @@ pub(super) struct FileArgs {
     rev: String,
     /// The file.
     path: RelPath,
+    #[serde(default)]
+    encoding: Encoding,
+    /// Whether to fail if a text has bytes in it that are no UTF-8.
+    #[serde(default)]
+    strict: bool,
+}
+
+/// How bytes are given. What is asked for decides, and not what the bytes are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Encoding {
+    /// As text.
+    #[default]
+    Text,
+    /// As bytes.
+    Data,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -23,20 +42,33 @@ pub(super) struct ListArgs {
     /// The directory; the whole if it is not said.
     #[serde(default)]
     path: RelPath,
+    /// How many entries at most, up to 10,000. Without it a longer list is refused.
+    max: Option<usize>,
+    /// How many to pass over, to go on with a list.
+    #[serde(default)]
+    skip: usize,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Entry {
     /// Its name.
     name: String,
+    /// The same as bytes, if it is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raw: Option<Content>,
     /// `file`, `dir`, `link` or `module`.
     kind: &'static str,
 }
 
-pub(super) fn file(repo: &Repository, args: &FileArgs) -> Result<Content, Failure> {
-    let FileArgs { rev, path } = args;
-    let tree = tree(repo, rev)?;
-    let entry = tree.get_path(path.as_str().as_ref()).map_err(|_| missing(rev, path))?;
+pub(super) fn file(
+    repo: &Repository,
+    args: &FileArgs,
+    hidden: &Hidden,
+) -> Result<Content, Failure> {
+    let FileArgs { rev, path, encoding, strict } = args;
+    let tree = tree_at(repo, rev)?;
+    let entry = at(&tree, rev, path, hidden)?;
     if entry.kind() != Some(ObjectType::Blob) {
         let why = format!("`{path}` is no file at `{rev}`: `list` shows what is in it");
         return Err(fail::invalid("path", why));
@@ -50,19 +82,37 @@ pub(super) fn file(repo: &Repository, args: &FileArgs) -> Result<Content, Failur
         )));
     }
     let blob = repo.find_blob(entry.id()).map_err(|error| failure(&error))?;
-    Ok(Content::from_bytes(blob.content().to_vec()))
+    if *encoding == Encoding::Data {
+        return Ok(Content::Data(blob.content().to_vec()));
+    }
+    let Text { text, replaced } = Text::of(blob.content());
+    if *strict && replaced > 0 {
+        return Err(fail::failed(format!(
+            "`{path}` is no UTF-8 text in {replaced} places: read it with encoding `data`, or without `strict` to have U+FFFD in those places"
+        )));
+    }
+    Ok(Content::Text(text))
 }
 
-pub(super) fn list(repo: &Repository, args: &ListArgs) -> Result<Vec<Entry>, Failure> {
-    let ListArgs { rev, path } = args;
-    let mut tree = tree(repo, rev)?;
+pub(super) fn list(
+    repo: &Repository,
+    args: &ListArgs,
+    hidden: &Hidden,
+) -> Result<Vec<Entry>, Failure> {
+    let ListArgs { rev, path, max, skip } = args;
+    let mut tree = tree_at(repo, rev)?;
     if !path.is_root() {
-        let entry = tree.get_path(path.as_str().as_ref()).map_err(|_| missing(rev, path))?;
+        let entry = at(&tree, rev, path, hidden)?;
         let object = entry.to_object(repo).and_then(|object| object.peel_to_tree());
         tree = object.map_err(|_| fail::invalid("path", format!("`{path}` is no directory")))?;
     }
+    let shown = |entry: &git2::TreeEntry<'_>| {
+        let above = if path.is_root() { String::new() } else { format!("{path}/") };
+        !hidden.hides(&[above.as_bytes(), entry.name_bytes()].concat())
+    };
     let named = |entry: git2::TreeEntry<'_>| Entry {
-        name: String::from_utf8_lossy(entry.name_bytes()).into_owned(),
+        name: text::lossy(entry.name_bytes()),
+        raw: text::raw(entry.name_bytes()),
         kind: match (entry.kind(), entry.filemode()) {
             (_, 0o120_000) => "link",
             (Some(ObjectType::Tree), _) => "dir",
@@ -70,13 +120,20 @@ pub(super) fn list(repo: &Repository, args: &ListArgs) -> Result<Vec<Entry>, Fai
             _ => "module",
         },
     };
-    Ok(tree.iter().take(limits::GIT_ENTRIES).map(named).collect())
+    let part = PageArgs { max: *max, skip: *skip };
+    page(tree.iter().filter(shown).map(named).collect(), part, "entries")
 }
 
-fn tree<'r>(repo: &'r Repository, rev: &str) -> Result<Tree<'r>, Failure> {
-    history::find(repo, rev)?.tree().map_err(|error| failure(&error))
-}
-
-fn missing(rev: &str, path: &RelPath) -> Failure {
-    fail::not_found(format!("there is no `{path}` at `{rev}`"))
+/// What is at `path`. A hidden place is reported as missing.
+fn at(
+    tree: &Tree<'_>,
+    rev: &str,
+    path: &RelPath,
+    hidden: &Hidden,
+) -> Result<git2::TreeEntry<'static>, Failure> {
+    let missing = || fail::not_found(format!("there is no `{path}` at `{rev}`"));
+    if hidden.hides(path.as_str().as_bytes()) {
+        return Err(missing());
+    }
+    tree.get_path(path.as_str().as_ref()).map_err(|_| missing())
 }

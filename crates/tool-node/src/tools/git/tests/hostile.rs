@@ -59,8 +59,9 @@ fn executable(path: &Path) {
 #[test]
 fn hooks_filters_and_configuration_are_never_executed() {
     let bench = Bench::new();
-    bench.write(".gitattributes", "* filter=trap diff=trap merge=trap\n");
+    bench.write(".gitattributes", "*.raw filter=trap\n* diff=trap merge=trap\n");
     bench.write("a.txt", "one\n");
+    bench.write("a.raw", "one\n");
     bench.commit("First", 1_000);
     let mark = trapped(&bench);
     check(bench, |bench| async move {
@@ -85,6 +86,12 @@ fn hooks_filters_and_configuration_are_never_executed() {
         git.call("clone", &json!({"url": url, "path": "copy"})).await.unwrap();
         let copied = fs::read_to_string(bench.dir.path().join("clones/copy/a.txt")).unwrap();
         assert_eq!(copied, "two\n");
+        // What only the filter could tell is refused.
+        bench.write("a.raw", "two\n");
+        let failure = ask(&git, "commit", json!({"message": "Third"})).await.unwrap_err();
+        assert!(failure.message.contains("`trap`"), "{failure}");
+        let skipped = ask(&git, "status", json!({})).await.unwrap()["skipped"].clone();
+        assert_eq!(words(&skipped, "path"), ["a.raw"]);
         let ran = fs::read_to_string(&mark).unwrap_or_default();
         assert_eq!(ran, "", "something was run");
     });
@@ -211,5 +218,78 @@ fn without_the_program_an_https_clone_says_what_is_missing() {
         assert_eq!(failure.code, Code::Unavailable);
         assert!(failure.message.contains("/no/git"), "{failure}");
         assert_eq!(fs::read_dir(bench.dir.path().join("clones")).unwrap().count(), 0);
+    });
+}
+
+#[test]
+fn a_submodule_that_points_elsewhere_is_not_followed() {
+    let other = Bench::new();
+    other.write("secret", "secret");
+    let secret = other.commit("Secret", 1_000).to_string();
+    let git_dir = other.path(".git");
+    let bench = bench();
+    let repo = bench.repo();
+    let mut index = repo.index().unwrap();
+    let head = repo.head().unwrap().target().unwrap();
+    index.add(&stage::entry(b"sub", head, state::MODULE, 0)).unwrap();
+    index.write().unwrap();
+    bench.write("sub/.git", &format!("gitdir: {}\n", git_dir.display()));
+    check(bench, |bench| async move {
+        let git = bench.git();
+        let status = ask(&git, "status", json!({})).await.unwrap();
+        assert!(!status.to_string().contains(&secret), "{status}");
+        assert_eq!(words(&status["skipped"], "path"), ["sub"]);
+        ask(&git, "commit", json!({"message": "Sub"})).await.unwrap();
+        let list = ask(&git, "show", json!(["HEAD"])).await.unwrap();
+        assert!(!list.to_string().contains(&secret), "{list}");
+        fs::remove_file(bench.path("sub/.git")).unwrap();
+        symlink(&git_dir, bench.path("sub/.git")).unwrap();
+        let status = ask(&git, "status", json!({})).await.unwrap();
+        assert_eq!(words(&status["skipped"], "path"), ["sub"]);
+    });
+}
+
+#[test]
+fn a_planted_lock_index_or_head_leads_nowhere_else() {
+    check(bench(), |bench| async move {
+        let git = bench.git();
+        let outside = bench.dir.path().join("outside");
+        fs::write(&outside, "precious").unwrap();
+        bench.write("README.md", "two\n");
+        for name in ["index.lock", "HEAD.lock"] {
+            symlink(&outside, bench.path(".git").join(name)).unwrap();
+            let failure = ask(&git, "commit", json!({"message": "x"})).await.unwrap_err();
+            assert!(failure.message.contains(name), "{failure}");
+            ask(&git, "checkout", json!(["side"])).await.unwrap_err();
+            fs::remove_file(bench.path(".git").join(name)).unwrap();
+        }
+        fs::rename(bench.path(".git/index"), bench.path(".git/index.old")).unwrap();
+        symlink(&outside, bench.path(".git/index")).unwrap();
+        ask(&git, "commit", json!({"message": "x"})).await.unwrap_err();
+        symlink(&outside, bench.path(".git/refs/heads/planted")).unwrap();
+        let branches = ask(&git, "branches", json!({})).await.unwrap();
+        assert!(!branches.to_string().contains("precious"), "{branches}");
+        assert_eq!(fs::read_to_string(&outside).unwrap(), "precious");
+    });
+}
+
+#[test]
+fn settings_of_the_repository_reach_libgit2_as_known_words_alone() {
+    let bench = bench();
+    let trap = bench.dir.path().join("attributes");
+    fs::write(&trap, "* filter=trap\n").unwrap();
+    let config = bench.path(".git/config");
+    let text = fs::read_to_string(&config).unwrap();
+    let planted = format!(
+        "{text}\n[core]\n\tautocrlf = \"true\\n\\tattributesFile = {}\"\n\teol = \"lf\\n[x]\"\n",
+        trap.display()
+    );
+    fs::write(config, planted).unwrap();
+    check(bench, |bench| async move {
+        let git = bench.git();
+        bench.write("README.md", "two\r\n");
+        ask(&git, "commit", json!({"message": "As it is"})).await.unwrap();
+        let file = ask(&git, "file", json!(["HEAD", "README.md"])).await.unwrap();
+        assert_eq!(file, "two\r\n");
     });
 }

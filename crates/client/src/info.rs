@@ -1,6 +1,6 @@
 //! What the mesh says of its tasks, grants, tools, nodes and itself.
 
-use remit_core::grant::{Budgets, Left};
+use remit_core::grant::{Budgets, RemainingBudget};
 use remit_core::{CallNumber, Caveat, EventNumber, GrantId, Manifest, TaskId};
 
 /// Where a task stands.
@@ -72,7 +72,7 @@ pub struct GrantInfo {
     /// What was put into its own purse.
     pub purse: Budgets,
     /// What can still be used of it, by all its limits and those of the grants above.
-    pub left: Left,
+    pub left: RemainingBudget,
     /// Whether it was taken back.
     pub revoked: bool,
     /// Who holds it: a SPIFFE name, `task` for the task's own agent, or `task:` and an id.

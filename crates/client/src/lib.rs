@@ -71,7 +71,7 @@ pub use own::{Callback, OwnObject};
 pub use question::{Approval, Asks, Decision, InboxPage, Ledger, Question, Remember, Settlement};
 pub use refs::{NotAReference, RefId, RefInfo, RefSpec, Reference, Restored};
 pub use remit_core::event::{OnUnknown, SourceFile, TimeLimits};
-pub use remit_core::grant::{Budgets, Left};
+pub use remit_core::grant::{Budgets, RemainingBudget};
 pub use remit_core::json::BadJson;
 pub use remit_core::{
     CallNumber, Caveat, Code, Event, EventNumber, Facet, Facets, Fact, Failure, GrantId, InputId,

@@ -7,23 +7,23 @@
 pub mod cel;
 pub mod checker;
 pub mod guard;
-pub mod left;
 pub mod links;
-mod meant;
 pub mod narrow;
 pub mod path;
 pub mod pattern;
+pub mod remaining_budget;
+pub mod resolved_call;
 pub mod text;
-pub mod understood;
 pub mod usage;
+mod validate;
 
 pub use checker::{Checker, Place, Use, Verdict};
 pub use guard::{Guard, Literal, Number, Span, Step, Test};
-pub use left::{Climb, Left};
 pub use links::Links;
-pub use meant::check_meant;
-pub use narrow::{Relation, Wider};
+pub use narrow::{NotAttenuated, Relation};
+pub use remaining_budget::{BudgetWalk, RemainingBudget};
 pub use usage::{Budgets, Usage};
+pub use validate::validate_against_manifest;
 
 use serde::{Deserialize, Serialize};
 

@@ -20,7 +20,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use remit_core::event::{Fact, Grant};
-use remit_core::grant::{Budgets, check_meant};
+use remit_core::grant::{Budgets, validate_against_manifest};
 use remit_core::task::Command;
 use remit_core::{Code, Failure, GrantId, Identity, TaskId};
 use remit_schema::object_capnp::object;
@@ -239,7 +239,7 @@ impl Tasks {
             }
         };
         if own.is_none() {
-            check_meant(&spec.caveats, &manifest)
+            validate_against_manifest(&spec.caveats, &manifest)
                 .map_err(|slip| spec::of_grant(&spec.name, slip))?;
         }
         let grant = Grant {

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use remit_core::grant::Links;
 use remit_core::grant::links::At;
-use remit_core::grant::understood::Understood;
+use remit_core::grant::resolved_call::ResolvedCall;
 use remit_core::{Code, Failure, Value};
 use remit_vat::connection::Connection;
 use remit_vat::ticket;
@@ -179,18 +179,18 @@ impl Guard {
     ) -> Result<Option<Self>, Failure> {
         let method = &instance.method(&request.method)?.meta;
         let args = request.args.clone();
-        let understood = if direct {
+        let resolved = if direct {
             let obtained = (!self.is_root).then(|| instance.interface());
             let at = At { path: &self.path, obtained };
             self.introduction.links.check(method, args, at, now_ms())?
         } else {
             let args = args.try_map(&mut |_| Err(()));
-            match args.map(|args| Understood::of(method, args, Some(&self.path))) {
-                Ok(Ok(understood)) => understood,
+            match args.map(|args| ResolvedCall::of(method, args, Some(&self.path))) {
+                Ok(Ok(resolved)) => resolved,
                 _ => return Ok(None),
             }
         };
-        let (introduction, path) = (Rc::clone(&self.introduction), understood.path);
+        let (introduction, path) = (Rc::clone(&self.introduction), resolved.path);
         Ok(Some(Self { introduction, path, is_root: false }))
     }
 }

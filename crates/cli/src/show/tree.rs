@@ -92,7 +92,7 @@ fn amounts<'a>(named: impl Iterator<Item = (&'a str, u64)>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use remit_client::{Budgets, Caveat, Left};
+    use remit_client::{Budgets, Caveat, RemainingBudget};
 
     use super::*;
 
@@ -109,7 +109,10 @@ mod tests {
             used: u64::from(number),
             spent: Budgets { cost: u64::from(number == 5) * 70, ..Budgets::NONE },
             purse: Budgets { calls: u64::from(number == 4) * 9, ..Budgets::NONE },
-            left: Left { calls: (number < 5).then_some(4), ..Left::default() },
+            left: RemainingBudget {
+                calls: (number < 5).then_some(4),
+                ..RemainingBudget::default()
+            },
             revoked: number == 3,
             holder: if number == 2 { "task:x".into() } else { "task".into() },
             last_used_ms: 0,

@@ -1,6 +1,6 @@
 //! From the wire: what the mesh says of its tasks, grants, tools, nodes and itself.
 
-use remit_core::grant::Left;
+use remit_core::grant::RemainingBudget;
 use remit_core::{CallNumber, EventNumber, GrantId, TaskId};
 use remit_schema::mesh_capnp::{fork, grant_info, health, node_info, task_info, tool_info, trial};
 use remit_vat::wire::{self, Malformed};
@@ -52,7 +52,7 @@ pub(crate) fn grant(info: grant_info::Reader<'_>) -> Result<GrantInfo, Malformed
         used: info.get_used(),
         spent: wire::event::read_budgets(info.get_spent()?),
         purse: wire::event::read_budgets(info.get_purse()?),
-        left: Left::of_named(left),
+        left: RemainingBudget::of_named(left),
         revoked: info.get_revoked(),
         holder: text(info.get_holder())?,
         last_used_ms: info.get_last_used_ms(),

@@ -3,7 +3,7 @@
 //! Only those that depend on nothing but the call: what was used so far, who else is alive and what
 //! a person decided, the task's owner alone knows.
 
-use super::understood::Understood;
+use super::resolved_call::ResolvedCall;
 use super::{Budgets, Caveat, Checker, Place, Usage, Use, Verdict};
 use crate::failure::Failure;
 use crate::id::{CallNumber, ObjectId};
@@ -61,32 +61,32 @@ impl Links {
         Self { links: links.into_iter().map(link).collect() }
     }
 
-    /// The call as understood, if every caveat allows it.
+    /// The resolved call, if every caveat allows it.
     pub fn check(
         &self,
         method: &Method,
         args: Value<u32>,
         at: At<'_>,
         now_ms: u64,
-    ) -> Result<Understood, Failure> {
+    ) -> Result<ResolvedCall, Failure> {
         let Ok(args) = args.try_map(&mut |index| {
             Ok::<_, std::convert::Infallible>(ObjectId::Part(CallNumber(0), index))
         });
-        let understood = Understood::of(method, args, Some(at.path))?;
+        let resolved = ResolvedCall::of(method, args, Some(at.path))?;
         let usage = Usage::new(&[], Budgets::NONE, 0);
         let place = at.obtained.map_or(Place::Root, |name| Place::Obtained(Some(name)));
         for (link, distance) in self.links.iter().zip(0..) {
-            let paths = understood.paths_seen_from(&link.way)?;
-            let args = understood.args_for(&link.checker, &link.way);
+            let paths = resolved.paths_seen_from(&link.way)?;
+            let args = resolved.args_for(&link.checker, &link.way);
             let verdict = link.checker.check(&Use {
                 method: &method.name,
-                read_only: understood.read_only,
-                idempotent: understood.idempotent,
-                destructive: understood.destructive,
-                returns: &understood.returns,
+                read_only: resolved.read_only,
+                idempotent: resolved.idempotent,
+                destructive: resolved.destructive,
+                returns: &resolved.returns,
                 place,
                 args: args.as_deref(),
-                path_args: &understood.path_args,
+                path_args: &resolved.path_args,
                 paths: &paths,
                 user: "task",
                 now_ms,
@@ -99,7 +99,7 @@ impl Links {
                 return Err(failure);
             }
         }
-        Ok(understood)
+        Ok(resolved)
     }
 
     /// Whether a value without objects may be shown to whoever called.

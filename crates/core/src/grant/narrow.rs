@@ -22,7 +22,7 @@ pub struct Relation<'a> {
 
 /// A caveat that allows more than the one above it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wider {
+pub struct NotAttenuated {
     /// The child's.
     pub child: Caveat,
     /// The parent's.
@@ -30,12 +30,16 @@ pub struct Wider {
 }
 
 /// The first caveat of `child` that is not shown to be within one of `parent`, of which it speaks.
-pub fn wider(parent: &[Caveat], child: &[Caveat], relation: &Relation<'_>) -> Option<Wider> {
+pub fn not_attenuated(
+    parent: &[Caveat],
+    child: &[Caveat],
+    relation: &Relation<'_>,
+) -> Option<NotAttenuated> {
     parent.iter().find_map(|above| {
         let speaks = |below: &&Caveat| within(below, above, relation).is_some();
         let first = child.iter().find(speaks)?;
         let implied = child.iter().any(|below| within(below, above, relation) == Some(true));
-        (!implied).then(|| Wider { child: first.clone(), parent: above.clone() })
+        (!implied).then(|| NotAttenuated { child: first.clone(), parent: above.clone() })
     })
 }
 

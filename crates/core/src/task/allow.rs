@@ -3,7 +3,7 @@
 use super::call::CallCommand;
 use super::{Task, charge};
 use crate::failure::{Code, Failure};
-use crate::grant::understood::{self, Understood};
+use crate::grant::resolved_call::{self, ResolvedCall};
 use crate::grant::{Budgets, Place, Use, Verdict};
 use crate::id::{GrantId, ObjectId};
 use crate::manifest::Method;
@@ -16,9 +16,9 @@ impl Task {
         call: &CallCommand,
         grant: GrantId,
         now_ms: u64,
-    ) -> Result<(Understood, Option<String>), Failure> {
+    ) -> Result<(ResolvedCall, Option<String>), Failure> {
         self.check_usable(call.object, grant)?;
-        let understood = self.understand(call, grant)?;
+        let resolved = self.resolve(call, grant)?;
         let user = self.user(call);
         let root = self.chain(grant).next().map_or("", |held| &held.grant.path);
         let mut place = match call.object {
@@ -26,22 +26,22 @@ impl Task {
             object => Place::Obtained(self.interface_of(object)),
         };
         // What is known only when the call has ended is asked for as one, so that there is some.
-        let (cost, bytes_in) = (understood.max_cost.max(1), charge::bytes(&understood.args));
+        let (cost, bytes_in) = (resolved.max_cost.max(1), charge::bytes(&resolved.args));
         let amount = Budgets { calls: 1, cost, bytes_in, bytes_out: 1 };
         let mut approval = None;
         for ((held, takes), distance) in self.takes(grant, amount).zip(0..) {
-            let way = understood::between(&held.grant.path, root)?;
-            let paths = understood.paths_seen_from(way)?;
-            let args = understood.args_for(&held.checker, way);
+            let way = resolved_call::between(&held.grant.path, root)?;
+            let paths = resolved.paths_seen_from(way)?;
+            let args = resolved.args_for(&held.checker, way);
             let verdict = held.checker.check(&Use {
                 method: &call.method,
-                read_only: understood.read_only,
-                idempotent: understood.idempotent,
-                destructive: understood.destructive,
-                returns: &understood.returns,
+                read_only: resolved.read_only,
+                idempotent: resolved.idempotent,
+                destructive: resolved.destructive,
+                returns: &resolved.returns,
                 place,
                 args: args.as_deref(),
-                path_args: &understood.path_args,
+                path_args: &resolved.path_args,
                 paths: &paths,
                 user: &user,
                 now_ms,
@@ -64,7 +64,7 @@ impl Task {
                 place = Place::Obtained(self.interface_of(ObjectId::Grant(held.grant.grant)));
             }
         }
-        Ok((understood, approval))
+        Ok((resolved, approval))
     }
 
     /// Who makes a call: the holder of a grant that was passed on, the tool that was lent an
@@ -83,14 +83,14 @@ impl Task {
     }
 
     /// The call with its arguments by name and its paths seen from the grant's root.
-    fn understand(&self, call: &CallCommand, grant: GrantId) -> Result<Understood, Failure> {
+    fn resolve(&self, call: &CallCommand, grant: GrantId) -> Result<ResolvedCall, Failure> {
         let place = self.path_of(call.object).map(str::to_owned);
         let Some(interface) = self.interface_of(call.object) else {
             // An object that no manifest describes: nothing is known, so nothing is assumed.
-            return Ok(Understood { args: call.args.clone(), ..Understood::default() });
+            return Ok(ResolvedCall { args: call.args.clone(), ..ResolvedCall::default() });
         };
         let method = self.method(grant, interface, &call.method)?;
-        Understood::of(method, call.args.clone(), place.as_deref())
+        ResolvedCall::of(method, call.args.clone(), place.as_deref())
     }
 
     /// Refuses arguments that the method does not have, and those that lack one that it needs.

@@ -14,8 +14,8 @@ use crate::event::{
     Approval, ApprovalDecided, ApprovalRequested, CallDenied, CallRequested, Fact, Remember,
 };
 use crate::failure::{Code, Failure};
+use crate::grant::resolved_call::ResolvedCall;
 use crate::grant::text::moment;
-use crate::grant::understood::Understood;
 use crate::id::{CallNumber, GrantId, ObjectId};
 use crate::limits;
 use crate::value::{Value, digest_object};
@@ -42,7 +42,7 @@ impl Task {
     pub(super) fn hold(
         &self,
         request: CallRequested,
-        understood: &Understood,
+        resolved: &ResolvedCall,
         (caveat, user): (String, String),
         now_ms: u64,
     ) -> Result<Fact, Failure> {
@@ -51,12 +51,12 @@ impl Task {
             return Ok(Fact::CallRequested(Box::new(request)));
         }
         self.check_questions()?;
-        let summary = self.in_words(&request, understood, &user);
+        let summary = self.in_words(&request, resolved, &user);
         Ok(Fact::ApprovalRequested(Box::new(ApprovalRequested {
             request,
             caveat,
             summary,
-            destructive: understood.destructive,
+            destructive: resolved.destructive,
             user,
             until_ms: now_ms.saturating_add(limits::QUESTION_LIFE_MS),
         })))
@@ -205,10 +205,10 @@ impl Task {
             }
         };
         match allowed {
-            Ok((understood, _)) => {
+            Ok((resolved, _)) => {
                 let call = Some(request.call);
                 let grant = (request.digest, request.grant);
-                let request = self.requested(&command, grant, &understood, call);
+                let request = self.requested(&command, grant, &resolved, call);
                 Ok(Fact::CallRequested(Box::new(request)))
             }
             // A person who changes arguments can change them once more.

@@ -8,7 +8,7 @@ use super::refusal::Refusal;
 use super::{CallState, Operation, Task};
 use crate::event::{CallDenied, CallRequested, Delegate, Fact};
 use crate::failure::{Code, Failure};
-use crate::grant::understood::Understood;
+use crate::grant::resolved_call::ResolvedCall;
 use crate::id::{Attempt, CallNumber, GrantId, ObjectId};
 use crate::limits;
 use crate::value::{Outcome, Value, digest_object};
@@ -100,11 +100,11 @@ impl Task {
             }
             None => self.allow(call, grant, now_ms),
         };
-        let fact = allowed.and_then(|(understood, approval)| {
-            let request = self.requested(call, (digest, grant), &understood, None);
+        let fact = allowed.and_then(|(resolved, approval)| {
+            let request = self.requested(call, (digest, grant), &resolved, None);
             match approval {
                 None => Ok(Fact::CallRequested(Box::new(request))),
-                Some(caveat) => self.hold(request, &understood, (caveat, self.user(call)), now_ms),
+                Some(caveat) => self.hold(request, &resolved, (caveat, self.user(call)), now_ms),
             }
         });
         Ok(Decision::Record(self.recalling(fact.unwrap_or_else(denied))))
@@ -115,7 +115,7 @@ impl Task {
         &self,
         call: &CallCommand,
         (digest, grant): ([u8; 32], GrantId),
-        understood: &Understood,
+        resolved: &ResolvedCall,
         approval: Option<CallNumber>,
     ) -> CallRequested {
         CallRequested {
@@ -123,17 +123,17 @@ impl Task {
             attempt: call.attempt,
             object: call.object,
             method: call.method.clone(),
-            args: understood.args.clone(),
+            args: resolved.args.clone(),
             digest,
             grant,
-            path: understood.path.clone(),
-            returns: understood.returns.clone(),
-            read_only: understood.read_only,
-            idempotent: understood.idempotent,
+            path: resolved.path.clone(),
+            returns: resolved.returns.clone(),
+            read_only: resolved.read_only,
+            idempotent: resolved.idempotent,
             through: call.through,
             delegate: call.delegate.clone(),
             approval,
-            max_cost: understood.max_cost,
+            max_cost: resolved.max_cost,
         }
     }
 

@@ -5,7 +5,7 @@
 use super::{Held, Task};
 use crate::event::CallRequested;
 use crate::failure::{Code, Failure};
-use crate::grant::{Budgets, Caveat, Climb, Need, Usage};
+use crate::grant::{BudgetWalk, Budgets, Caveat, Need, Usage};
 use crate::id::{CallNumber, GrantId, TaskId};
 use crate::value::{Outcome, Value};
 
@@ -111,8 +111,8 @@ impl Task {
 
     /// What is left of a grant's budgets, its own and those of all above it. `below`: of a grant in
     /// another task that was made from it.
-    pub fn left(&self, grant: GrantId, below: Climb) -> Climb {
-        let over = |below: Climb, held: &Held| below.over(&held.grant.caveats, &held.usage);
+    pub fn left(&self, grant: GrantId, below: BudgetWalk) -> BudgetWalk {
+        let over = |below: BudgetWalk, held: &Held| below.over(&held.grant.caveats, &held.usage);
         self.chain(grant).fold(below, over)
     }
 

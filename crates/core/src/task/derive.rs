@@ -7,7 +7,7 @@ use super::refusal::Refusal;
 use super::{Held, Operation, Task};
 use crate::event::{Derivation, Fact, Grant, OnUnknown};
 use crate::failure::{Code, Failure};
-use crate::grant::{Budgets, Caveat, Climb, Need, path, text};
+use crate::grant::{BudgetWalk, Budgets, Caveat, Need, path, text};
 use crate::id::{CallNumber, GrantId, ObjectId};
 use crate::value::Value;
 
@@ -68,7 +68,7 @@ impl Task {
     /// it is of what is left now.
     fn shares_counted(&self, grant: GrantId, args: &Value) -> Result<Value, Failure> {
         let Value::Fields(fields) = args else { return Ok(args.clone()) };
-        let left = self.left(grant, Climb::default()).left();
+        let left = self.left(grant, BudgetWalk::default()).left();
         let count = |(name, value): &(String, Value)| {
             let is_budget = Budgets::NONE.named().iter().any(|(budget, _)| budget == name);
             let share = value.as_text().filter(|_| is_budget).and_then(|text| text.split_once('/'));

@@ -32,7 +32,7 @@ impl Task {
     pub fn links(&self, grant: GrantId) -> Option<Vec<(Vec<Caveat>, String)>> {
         let root = &self.grant(grant)?.grant.path;
         let link = |held: &super::Held| {
-            let way = crate::grant::understood::between(&held.grant.path, root).ok()?;
+            let way = crate::grant::resolved_call::between(&held.grant.path, root).ok()?;
             Some((held.grant.caveats.clone(), way.to_owned()))
         };
         self.chain(grant).map(link).collect()

@@ -76,7 +76,7 @@ impl Task {
                 distance,
                 manifest: &above.manifest,
             };
-            if let Some(wider) = narrow::wider(&above.caveats, &grant.caveats, &relation) {
+            if let Some(wider) = narrow::not_attenuated(&above.caveats, &grant.caveats, &relation) {
                 let (child, parent) =
                     (text::caveat_text(&wider.child), text::caveat_text(&wider.parent));
                 let why = format!(

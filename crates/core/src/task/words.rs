@@ -2,7 +2,7 @@
 
 use super::Task;
 use crate::event::CallRequested;
-use crate::grant::understood::Understood;
+use crate::grant::resolved_call::ResolvedCall;
 use crate::value::Value;
 
 /// Characters of one call's arguments that are shown: all of them stand beside the words.
@@ -14,7 +14,7 @@ impl Task {
     pub(super) fn in_words(
         &self,
         request: &CallRequested,
-        understood: &Understood,
+        resolved: &ResolvedCall,
         user: &str,
     ) -> String {
         let grant = self.grants.get(&request.grant).map(|held| &held.grant);
@@ -22,10 +22,10 @@ impl Task {
             "" => format!("grant {}", request.grant),
             name => format!("`{name}`"),
         };
-        let annotated = match understood {
-            understood if understood.destructive => "it may destroy something",
-            understood if understood.read_only => "it changes nothing",
-            understood if understood.idempotent => "twice is the same as once",
+        let annotated = match resolved {
+            resolved if resolved.destructive => "it may destroy something",
+            resolved if resolved.read_only => "it changes nothing",
+            resolved if resolved.idempotent => "twice is the same as once",
             _ => "it has an effect",
         };
         let who = if user == "task" { "the task's agent" } else { user };

@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use remit_core::Value;
-use remit_core::grant::narrow::{Relation, wider, within};
+use remit_core::grant::narrow::{Relation, not_attenuated, within};
 use remit_core::grant::text::parse_caveat;
 use remit_core::grant::{Budgets, Caveat, Checker, Place, Usage, Use, Verdict};
 use remit_core::manifest::Manifest;
@@ -81,7 +81,7 @@ fn shows(caveats: &[Caveat], call: &Call) -> bool {
 #[derive(Debug, PartialEq)]
 enum Tried {
     /// The child was not accepted.
-    Wider,
+    NotAttenuated,
     /// It was, and refuses the call.
     Refused,
     /// It was, and allows the call, and not what it returned. So does the parent.
@@ -93,8 +93,8 @@ enum Tried {
 fn attempt(triple: &Triple, manifest: &Manifest) -> Result<Tried, TestCaseError> {
     let Triple { parent, child, below, call } = triple;
     let relation = Relation { below, distance: 1, manifest };
-    if wider(parent, child, &relation).is_some() {
-        return Ok(Tried::Wider);
+    if not_attenuated(parent, child, &relation).is_some() {
+        return Ok(Tried::NotAttenuated);
     }
     // What the child says nothing of, it inherits. What it speaks of it must imply by itself.
     let inherited = |above: &&Caveat| !child.iter().any(|c| within(c, above, &relation).is_some());
@@ -144,7 +144,7 @@ fn check(parent: &str, child: &str, narrower: bool) {
     };
     let manifest = manifest();
     let relation = Relation { below: "", distance: 1, manifest: &manifest };
-    let wider = wider(&read(parent), &read(child), &relation);
+    let wider = not_attenuated(&read(parent), &read(child), &relation);
     assert_eq!(wider.is_none(), narrower, "{child} under {parent}");
     if let Some(wider) = wider {
         assert!(read(child).contains(&wider.child));

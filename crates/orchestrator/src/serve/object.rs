@@ -126,7 +126,7 @@ impl Membrane {
     }
 
     /// The call as a command, the objects in its arguments by their ids; and the objects.
-    async fn understand(
+    async fn resolve(
         &self,
         owner: &Rc<Owner>,
         params: object::call_params::Reader<'_>,
@@ -229,7 +229,7 @@ impl Membrane {
         }
         let params = params.get().map_err(|error| Failure::from(wire::Malformed::from(error)))?;
         // What is given is kept until the answer is on its way.
-        let (command, _given) = self.understand(&owner, params).await?;
+        let (command, _given) = self.resolve(&owner, params).await?;
         let call = command.call;
         if self.via == Via::Agent {
             owner.ask(self.attempt, call)?;

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use remit_core::audit::{Decision, Record, hex};
 use remit_core::event::Origin;
-use remit_core::grant::{Climb, Left};
+use remit_core::grant::{BudgetWalk, RemainingBudget};
 use remit_core::task::{Command, Held};
 use remit_core::{Code, Failure, GrantId, Identity, TaskId};
 
@@ -131,20 +131,20 @@ impl Tasks {
 
     /// What is left of a grant's budgets, by all that bounds it: its own caveats and purse, those of
     /// the grants above it, and of those of other tasks that it was passed on from.
-    pub fn left(&self, key: &TaskKey, grant: GrantId) -> Left {
-        let mut climb = Climb::default();
+    pub fn left(&self, key: &TaskKey, grant: GrantId) -> RemainingBudget {
+        let mut walk = BudgetWalk::default();
         let mut next = Some((key.clone(), grant));
         // It ends: a grant is passed on from one that was there before it.
         while let Some((key, grant)) = next.take() {
             let Ok(owner) = self.get(&key) else { break };
             owner.with(|task| {
-                climb = task.left(grant, climb);
+                walk = task.left(grant, walk);
                 let origin = task.root_of(grant).and_then(|root| root.origin);
                 let above = |origin: Origin| (TaskKey { task: origin.task, ..key }, origin.grant);
                 next = origin.map(above);
             });
         }
-        climb.left()
+        walk.left()
     }
 
     /// Takes back every grant that `which` means, with all that was narrowed from each. Durable when

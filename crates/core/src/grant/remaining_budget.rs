@@ -1,11 +1,11 @@
-//! What is left of each budget: the least of all that bounds a grant.
+//! The remaining budget of a grant: per counter, the least that it and the grants above it allow.
 
 use super::usage::{Budgets, Usage};
 use super::{Caveat, checker};
 
 /// What can still be used of each thing that is counted; `None`: nothing bounds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Left {
+pub struct RemainingBudget {
     /// Calls.
     pub calls: Option<u64>,
     /// Units of cost.
@@ -16,7 +16,7 @@ pub struct Left {
     pub bytes_out: Option<u64>,
 }
 
-impl Left {
+impl RemainingBudget {
     /// Each that is bounded, with its name in the text form.
     pub fn named(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let names = Budgets::NONE.named().map(|(name, _)| name);
@@ -46,15 +46,15 @@ impl Left {
 
 /// A walk from a grant up to the one that all of its chain was narrowed from.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Climb {
-    left: Left,
+pub struct BudgetWalk {
+    left: RemainingBudget,
     /// What a purse on the way pays: the grants above were charged for it when it was made.
     is_paid: [bool; 4],
 }
 
-impl Climb {
+impl BudgetWalk {
     /// What is left, as far as it has come.
-    pub const fn left(self) -> Left {
+    pub const fn left(self) -> RemainingBudget {
         self.left
     }
 
@@ -96,19 +96,20 @@ mod tests {
         let below = [Caveat::Calls(9), Caveat::Calls(7), Caveat::Cost(50)];
         let above = [Caveat::Calls(12), Caveat::BytesOut(5)];
         let spent = Budgets { calls: 3, cost: 60, bytes_in: 8, bytes_out: 1 };
-        let climbed = Climb::default().over(&below, &usage(spent, Budgets::NONE));
-        let left = climbed.over(&above, &usage(calls(10), Budgets::NONE)).left();
-        let expected = Left { calls: Some(2), cost: Some(0), bytes_in: None, bytes_out: Some(5) };
+        let walked = BudgetWalk::default().over(&below, &usage(spent, Budgets::NONE));
+        let left = walked.over(&above, &usage(calls(10), Budgets::NONE)).left();
+        let expected =
+            RemainingBudget { calls: Some(2), cost: Some(0), bytes_in: None, bytes_out: Some(5) };
         assert_eq!(left, expected);
-        assert_eq!(Left::of_named(left.named()), left);
+        assert_eq!(RemainingBudget::of_named(left.named()), left);
     }
 
     #[test]
     fn a_purse_is_paid_for_already() {
         let purse = usage(calls(3), calls(10));
         let spent = usage(calls(100), Budgets::NONE);
-        let climbed = Climb::default().over(&[], &purse);
-        let left = climbed.over(&[Caveat::Calls(100), Caveat::Cost(1)], &spent).left();
+        let walked = BudgetWalk::default().over(&[], &purse);
+        let left = walked.over(&[Caveat::Calls(100), Caveat::Cost(1)], &spent).left();
         assert_eq!((left.calls, left.cost), (Some(7), Some(1)));
     }
 }

@@ -9,7 +9,7 @@ use crate::value::Value;
 
 /// A call as the caveats see it.
 #[derive(Debug, Clone, Default)]
-pub struct Understood {
+pub struct ResolvedCall {
     /// The arguments by name, paths normalised.
     pub args: Value,
     /// Where the call acts, seen from the grant's root; empty: the root itself.
@@ -35,7 +35,7 @@ pub struct Understood {
     pub(crate) place: String,
 }
 
-impl Understood {
+impl ResolvedCall {
     /// A call of `method` with these arguments, on an object at `place`, seen from its grant's root;
     /// `None`: nobody can tell where that is.
     pub fn of(method: &Method, args: Value, place: Option<&str>) -> Result<Self, Failure> {

@@ -13,7 +13,7 @@ const OF_APPROVAL: [&str; 2] = ["destructive", "*"];
 
 /// Refuses the first caveat that names a method or an argument that nothing of the tool has, or
 /// somebody who is nobody.
-pub fn check_meant(caveats: &[Caveat], manifest: &Manifest) -> Result<(), Failure> {
+pub fn validate_against_manifest(caveats: &[Caveat], manifest: &Manifest) -> Result<(), Failure> {
     for caveat in caveats {
         let slip = match caveat {
             Caveat::Methods(names) => method(names, &CLASSES, manifest),
@@ -98,12 +98,12 @@ mod tests {
         let mut manifest = manifest();
         manifest.interfaces[0].methods.push(Method::default());
         let caveat = text::parse_caveat("arg.pth=prefix:a", 0).unwrap();
-        assert_eq!(check_meant(&[caveat], &manifest), Ok(()));
+        assert_eq!(validate_against_manifest(&[caveat], &manifest), Ok(()));
     }
 
     fn check(text: &str) -> Result<(), String> {
         let caveat = text::parse_caveat(text, 0).unwrap();
-        check_meant(&[caveat], &manifest()).map_err(|failure| failure.message)
+        validate_against_manifest(&[caveat], &manifest()).map_err(|failure| failure.message)
     }
 
     #[test]

@@ -137,6 +137,8 @@ struct Manifest {
     params @2 :List(Param);
     # In positional order.
     argsSchema @3 :Text;
+    # JSON Schema, to which every call is held. Empty: the parameters, of any kind. Fields that it does
+    # not name are refused unless `additionalProperties` admits them. It may refer to itself only.
     resultSchema @4 :Text;
     # JSON Schema.
     returns @5 :Text;

@@ -113,3 +113,26 @@ pub const MAX_REFERENCE_BYTES: usize = 16 << 10;
 
 /// Outcomes of pure calls that a task keeps for those after them.
 pub const MAX_MEMO: usize = 1_024;
+
+/// Bytes of the JSON Schema of a method's arguments: a few thousand lines.
+pub const MAX_SCHEMA_BYTES: usize = 256 << 10;
+
+/// Parts of a schema, what it refers to counted each time: each takes some hundred bytes while its
+/// tool is in use.
+pub const MAX_SCHEMA_NODES: usize = 4_096;
+
+/// How deep a schema may nest: its compiler and its checker recurse.
+pub const MAX_SCHEMA_DEPTH: usize = 32;
+
+/// Patterns of one schema, each of which takes up to twice the memory below.
+pub const MAX_SCHEMA_PATTERNS: usize = 32;
+
+/// Patterns in the schemas of one tool, which are all compiled when it registers.
+pub const MAX_MANIFEST_PATTERNS: usize = 256;
+
+/// Bytes of memory of one compiled pattern of a schema: there are more of them than in caveats.
+pub const MAX_SCHEMA_PATTERN_MEMORY: usize = 64 << 10;
+
+/// Comparisons of one check of arguments against a schema: every value once takes fewer, and these
+/// take some ten milliseconds.
+pub const MAX_SCHEMA_STEPS: u64 = 1_000_000;

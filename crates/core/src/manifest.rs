@@ -1,14 +1,19 @@
 //! Manifests: what a tool says of its methods, and the hash that pins it.
 
 mod change;
+mod schema;
 
 use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::failure::{Code, Failure};
+use crate::limits;
 use crate::value::Value;
+
+pub(crate) use schema::{ArgsSchema, Kinds, Shape};
 
 /// What a tool says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -66,7 +71,23 @@ pub struct Method {
     /// The most that one call costs, in units of the tool's own; 0: it does not say.
     #[serde(default)]
     pub max_cost: u64,
+    /// The schema of its arguments, compiled when it is first needed.
+    #[serde(skip)]
+    pub compiled: Compiled,
 }
+
+/// The schema of a method's arguments as it is checked, or what is wrong with it. It follows from
+/// the method, so that it makes no difference between two.
+#[derive(Debug, Clone, Default)]
+pub struct Compiled(OnceLock<Arc<Result<ArgsSchema, String>>>);
+
+impl PartialEq for Compiled {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Compiled {}
 
 /// A parameter of a method.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -90,6 +111,26 @@ impl Manifest {
     /// The method of this name on this interface.
     pub fn method(&self, interface: &str, method: &str) -> Option<&Method> {
         self.interface(interface)?.methods.iter().find(|m| m.name == method)
+    }
+
+    /// Whether the schemas of all methods can be used, within bounds: asked when a tool registers,
+    /// and not again.
+    pub fn check_schemas(&self) -> Result<(), Failure> {
+        let mut patterns = 0;
+        for method in self.interfaces.iter().flat_map(|interface| &interface.methods) {
+            // Compiled and let go of: most methods of most tools are never called.
+            let schema = ArgsSchema::of(method).map_err(|why| {
+                let why = format!("{}: the schema of `{}`: {why}", self.tool, method.name);
+                Failure::new(Code::InvalidArgument, why).with_detail(method.name.clone())
+            })?;
+            patterns += schema.patterns();
+            if patterns > limits::MAX_MANIFEST_PATTERNS {
+                let most = limits::MAX_MANIFEST_PATTERNS;
+                let why = format!("{}: its schemas have more than {most} patterns", self.tool);
+                return Err(Failure::new(Code::Limit, why));
+            }
+        }
+        Ok(())
     }
 
     /// The hash that pins the whole manifest, descriptions and annotations included: SHA-256. Every
@@ -160,30 +201,74 @@ impl Method {
         }
     }
 
-    /// Refuses arguments by name of which one is none of the method's, or that lack one that it
-    /// needs. What a method says nothing of cannot be told.
-    pub fn check_names(&self, args: &Value) -> Result<(), Failure> {
-        let Value::Fields(fields) = args else { return Ok(()) };
-        let takes: Vec<&str> = self.params.iter().map(|param| param.name.as_str()).collect();
-        let slip = fields.iter().find(|(name, _)| !self.may_take(name));
-        let given = |name: &str| fields.iter().any(|(given, _)| given == name);
-        let missing = self.params.iter().find(|param| param.required && !given(&param.name));
-        let (name, why) = match (slip, missing) {
-            (Some((name, _)), _) => (name, "is no argument of it"),
-            (None, Some(param)) => (&param.name, "is missing"),
-            (None, None) => return Ok(()),
+    /// Checks arguments by name against the parameters and the schema: none that the method does not
+    /// declare, none missing, each of its kind. What is null and need not be given counts as absent.
+    ///
+    /// # Errors
+    /// `invalid-argument`, whose detail is the way to the argument, for example `filter.days[2]`.
+    pub fn check_args<O: PartialEq>(&self, args: &Value<O>) -> Result<(), Failure> {
+        let schema = self.schema().map_err(|why| self.unusable(why))?;
+        let is_required = |name: &str| {
+            let param = self.params.iter().find(|param| param.name == name);
+            param.is_none_or(|param| param.required)
         };
-        let shown: String = name.chars().take(80).collect();
-        let why = format!("`{shown}` {why}: `{}` takes {}", self.name, takes.join(", "));
-        Err(Failure::new(Code::InvalidArgument, why).with_detail(shown))
+        let absent =
+            |name: &str, value: &Value<O>| matches!(value, Value::Null) && !is_required(name);
+        schema.check(args, &absent).map_err(|wrong| self.wrong(&wrong))?;
+        // A schema need not repeat what the manifest says of its parameters.
+        let lacks = |param: &&Param| param.required && args.field(&param.name).is_none();
+        match self.params.iter().find(lacks) {
+            Some(param) => Err(self.missing(&param.name)),
+            None => Ok(()),
+        }
     }
 
-    /// Whether an argument of this name may be the method's. Of one without a schema nobody can tell;
-    /// a schema may speak of arguments that have no place of their own.
+    /// Whether an argument of this name may be the method's.
     pub(crate) fn may_take(&self, name: &str) -> bool {
-        self.args_schema.is_empty()
-            || self.params.iter().any(|param| param.name == name)
-            || self.args_schema.contains(&format!("\"{name}\""))
+        self.schema().is_ok_and(|schema| schema.shape().named(name).is_some())
+    }
+
+    /// The schema of its arguments; an error says why it cannot be used.
+    pub(crate) fn schema(&self) -> Result<&ArgsSchema, &String> {
+        let compile = || Arc::new(ArgsSchema::of(self));
+        (**self.compiled.0.get_or_init(compile)).as_ref()
+    }
+
+    fn unusable(&self, why: &str) -> Failure {
+        let why = format!(
+            "the schema of the arguments of `{}` cannot be used, so no call of it is made: {why}",
+            self.name
+        );
+        Failure::new(Code::InvalidArgument, why)
+    }
+
+    fn missing(&self, name: &str) -> Failure {
+        let all: Vec<&str> = self.params.iter().map(|param| param.name.as_str()).collect();
+        let why =
+            format!("the argument `{name}` is missing: `{}` takes {}", self.name, all.join(", "));
+        Failure::new(Code::InvalidArgument, why).with_detail(name)
+    }
+
+    fn wrong(&self, wrong: &schema::Wrong) -> Failure {
+        let path = wrong.path();
+        let why = match &wrong.why {
+            schema::Why::Missing if wrong.is_at_top() => return self.missing(&path),
+            schema::Why::Missing => format!("the argument `{path}` is missing"),
+            schema::Why::Undeclared(names) => {
+                let of = match path.rsplit_once('.') {
+                    Some((of, _)) if !wrong.is_at_top() => of,
+                    _ => &self.name,
+                };
+                let takes = match names.is_empty() {
+                    true => "no arguments".to_owned(),
+                    false => names.join(", "),
+                };
+                format!("`{of}` has no argument `{path}`: it takes {takes}")
+            }
+            schema::Why::Other(why) if path.is_empty() => format!("the arguments: {why}"),
+            schema::Why::Other(why) => format!("the argument `{path}`: {why}"),
+        };
+        Failure::new(Code::InvalidArgument, why).with_detail(path)
     }
 
     fn name_positions<O>(&self, items: Vec<Value<O>>) -> Result<Vec<(String, Value<O>)>, String> {
@@ -214,26 +299,6 @@ impl Method {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn arguments_that_a_person_writes_are_the_methods() {
-        let param = |name: &str| Param { name: name.into(), required: true, ..Param::default() };
-        let write = Method {
-            name: "write".into(),
-            params: vec![param("path"), param("content")],
-            args_schema: r#"{"properties":{"path":{},"content":{},"mode":{}}}"#.into(),
-            ..Method::default()
-        };
-        let with = |names: &[&str]| {
-            let fields = names.iter().map(|name| ((*name).to_owned(), Value::Null)).collect();
-            write.check_names(&Value::Fields(fields)).map_err(|failure| failure.message)
-        };
-        assert_eq!(with(&["path", "content"]), Ok(()));
-        assert_eq!(with(&["path", "content", "mode"]), Ok(()));
-        let takes = "`write` takes path, content";
-        assert_eq!(with(&["pth"]), Err(format!("`pth` is no argument of it: {takes}")));
-        assert_eq!(with(&["path"]), Err(format!("`content` is missing: {takes}")));
-    }
 
     fn read() -> Method {
         let param = |name: &str| Param { name: name.into(), ..Param::default() };

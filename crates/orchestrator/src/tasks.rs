@@ -235,6 +235,7 @@ impl Tasks {
                 (entry.node, path, entry.manifest, None)
             }
             GrantRoot::Own { object, manifest } => {
+                manifest.check_schemas()?;
                 (by.to_string(), String::new(), manifest, Some(object))
             }
         };

@@ -40,7 +40,9 @@ impl ResolvedCall {
     /// `None`: nobody can tell where that is.
     pub fn of(method: &Method, args: Value, place: Option<&str>) -> Result<Self, Failure> {
         let invalid = |why: String| Failure::new(Code::InvalidArgument, why);
-        let mut args = method.named_args(args).map_err(invalid)?;
+        let named = Value::Fields(method.named_args(args).map_err(invalid)?);
+        method.check_args(&named)?;
+        let Value::Fields(mut args) = named else { return Err(invalid("no arguments".into())) };
         let (mut paths, mut path_args) = (Vec::new(), Vec::new());
         for (name, value) in &mut args {
             if method.params.iter().any(|param| param.path && param.name == *name) {

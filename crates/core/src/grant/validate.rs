@@ -94,9 +94,10 @@ mod tests {
     }
 
     #[test]
-    fn of_a_method_without_a_schema_nobody_can_tell_what_it_takes() {
+    fn of_a_method_that_takes_anything_any_argument_can_be_named() {
         let mut manifest = manifest();
-        manifest.interfaces[0].methods.push(Method::default());
+        let open = Method { args_schema: "true".into(), ..Method::default() };
+        manifest.interfaces[0].methods.push(open);
         let caveat = text::parse_caveat("arg.pth=prefix:a", 0).unwrap();
         assert_eq!(validate_against_manifest(&[caveat], &manifest), Ok(()));
     }

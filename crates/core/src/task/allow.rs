@@ -93,12 +93,6 @@ impl Task {
         ResolvedCall::of(method, call.args.clone(), place.as_deref())
     }
 
-    /// Refuses arguments that the method does not have, and those that lack one that it needs.
-    pub(super) fn check_names(&self, call: &CallCommand, grant: GrantId) -> Result<(), Failure> {
-        let Some(interface) = self.interface_of(call.object) else { return Ok(()) };
-        self.method(grant, interface, &call.method)?.check_names(&call.args)
-    }
-
     fn method(&self, grant: GrantId, interface: &str, name: &str) -> Result<&Method, Failure> {
         let lost = || Failure::new(Code::ObjectLost, "the object's grant is gone");
         let held = self.grants.get(&grant).ok_or_else(lost)?;

@@ -197,10 +197,7 @@ impl Task {
         let allowed = match self.why_void(request.call) {
             Some(failure) => Err(failure),
             None => {
-                let fits = command.check_size().and_then(|()| match &decided.approval {
-                    Approval::Change(_) => self.check_names(&command, request.grant),
-                    _ => Ok(()),
-                });
+                let fits = command.check_size();
                 fits.and_then(|()| self.allow(&command, request.grant, now_ms))
             }
         };

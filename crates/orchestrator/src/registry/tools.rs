@@ -85,6 +85,7 @@ impl ToolOffer {
                 let why = format!("manifests of more than {} bytes in all", limits::MANIFEST_BYTES);
                 return refuse(Code::Limit, why);
             }
+            manifest.check_schemas()?;
             if !seen.insert((tool, version)) {
                 return refuse(Code::InvalidArgument, format!("{tool} {version} is offered twice"));
             }

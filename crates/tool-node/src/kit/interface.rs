@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
-use remit_core::manifest::{self, Param};
+use remit_core::manifest;
 use remit_core::{Failure, Value};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -41,8 +41,6 @@ pub(crate) struct Entry {
     pub(crate) marks: bool,
     /// The type of the objects that it opens, with its name for an error message.
     pub(crate) opens: Option<(TypeId, &'static str)>,
-    /// Whether it takes arguments that are no parameters.
-    pub(crate) open_args: bool,
     pub(crate) handler: Handler,
 }
 
@@ -187,8 +185,7 @@ impl<T: 'static> Interface<T> {
                 .and_then(|object| Ok(handler(object, decode::<A>(args, objects)?, call)));
             async move { finish(started?.await?) }.boxed_local()
         });
-        let open_args = schema::is_open(&args_schema);
-        self.untyped.methods.push(Entry { meta, marks, opens, open_args, handler });
+        self.untyped.methods.push(Entry { meta, marks, opens, handler });
         self
     }
 
@@ -198,28 +195,18 @@ impl<T: 'static> Interface<T> {
 }
 
 impl Entry {
-    /// The arguments by name, without those that are null and need not be given.
+    /// The arguments by name, held to the method's schema whoever calls, without those that are null
+    /// and need not be given.
     pub(crate) fn arguments(&self, args: Value<u32>) -> Result<Value<u32>, Failure> {
         let named = self.meta.named_args(args).map_err(|why| fail::invalid("", why))?;
-        let param = |name: &str| self.meta.params.iter().find(|p| p.name == name);
-        let known: Vec<(String, Value<u32>)> = named
-            .into_iter()
-            .filter(|(name, value)| {
-                let optional = param(name).is_some_and(|p: &Param| !p.required);
-                !(optional && *value == Value::Null)
-            })
-            .collect();
-        match known.iter().find(|(name, _)| !self.open_args && param(name).is_none()) {
-            Some((stranger, _)) => Err(self.stranger(stranger)),
-            None => Ok(Value::Fields(known)),
+        let mut args = Value::Fields(named);
+        self.meta.check_args(&args)?;
+        if let Value::Fields(fields) = &mut args {
+            let optional = |name: &str| {
+                self.meta.params.iter().any(|param| param.name == name && !param.required)
+            };
+            fields.retain(|(name, value)| *value != Value::Null || !optional(name));
         }
-    }
-
-    fn stranger(&self, name: &str) -> Failure {
-        let names: Vec<&str> = self.meta.params.iter().map(|p| p.name.as_str()).collect();
-        let takes = if names.is_empty() { "no arguments".into() } else { names.join(", ") };
-        let shown: String = name.chars().take(80).collect();
-        let message = format!("`{}` has no argument `{shown}`: it takes {takes}", self.meta.name);
-        fail::invalid(shown, message)
+        Ok(args)
     }
 }

@@ -47,11 +47,6 @@ pub(crate) fn params(schema: &Json) -> Vec<Param> {
         .collect()
 }
 
-/// Whether a schema admits arguments that it does not name.
-pub(crate) fn is_open(schema: &Json) -> bool {
-    schema.get("additionalProperties").is_none_or(|more| more != &Json::Bool(false))
-}
-
 /// Whether `test` holds for a schema or for one of those it chooses from.
 fn any_of(schema: &Json, test: &dyn Fn(&Json) -> bool) -> bool {
     let choices = ["anyOf", "oneOf", "allOf"].into_iter();
@@ -82,7 +77,7 @@ mod tests {
     use serde::Deserialize;
 
     use super::*;
-    use crate::kit::{Content, NoArgs, RelPath};
+    use crate::kit::{Content, RelPath};
 
     #[derive(Deserialize, JsonSchema)]
     #[expect(dead_code, reason = "only its schema is looked at")]
@@ -107,12 +102,5 @@ mod tests {
         assert_eq!(which(|p| p.required), ["zone", "body", "env"]);
         assert_eq!(which(|p| p.path), ["zone", "also"]);
         assert_eq!(which(|p| p.fields), ["env", "any"]);
-    }
-
-    #[test]
-    fn arguments_that_no_field_names_are_not_admitted() {
-        assert!(!is_open(&of_args::<Args>()));
-        assert!(!is_open(&of_args::<NoArgs>()));
-        assert!(is_open(&of_args::<BTreeMap<String, String>>()));
     }
 }

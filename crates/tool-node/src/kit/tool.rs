@@ -88,7 +88,8 @@ impl Tool {
     /// # Errors
     /// It has no root, or a root of a type that no interface describes; two interfaces have one name
     /// or one type; two methods of an interface have one name; a method opens objects of a type that
-    /// no interface describes; the method named by [`descend`](Self::descend) opens no path.
+    /// no interface describes; the method named by [`descend`](Self::descend) opens no path; the
+    /// schema of a method's arguments is beyond what is checked.
     pub fn open(mut self) -> Result<Rc<OpenTool>, BadTool> {
         let tool = self.manifest.tool.clone();
         let bad = |why: String| BadTool { tool: tool.clone(), why };
@@ -106,6 +107,7 @@ impl Tool {
             interfaces.insert(of, Rc::new(open));
         }
         check_descend(&self.manifest).map_err(bad)?;
+        self.manifest.check_schemas().map_err(|failure| bad(failure.message))?;
         Ok(Rc::new(OpenTool { manifest: self.manifest, interfaces, root }))
     }
 

@@ -84,6 +84,7 @@ fn read_method(reader: manifest::method::Reader<'_>) -> Result<Method, Malformed
         pure_: reader.get_pure(),
         timeout_ms: reader.get_timeout_ms(),
         max_cost: reader.get_max_cost(),
+        ..Method::default()
     })
 }
 

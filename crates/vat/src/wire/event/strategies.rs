@@ -256,6 +256,7 @@ fn manifest() -> impl Strategy<Value = Manifest> {
                 pure_,
                 timeout_ms,
                 max_cost,
+                ..Method::default()
             }
         },
     );
@@ -354,6 +355,7 @@ fn requested() -> impl Strategy<Value = CallRequested> {
                 delegate,
                 approval,
                 max_cost,
+                ..Method::default()
             }
         },
     )

@@ -17,10 +17,14 @@ async fn detached_task_is_refused_to_a_grant_that_does_not_say_so(lab: Lab) {
         let site = lab.start();
         let owner = create_with(&site, grant).await;
         let (_context, tasks) = lab.attempt(&site).await;
-        let others = [Value::Bool(true), Value::Integer(1), Value::Text("false".into())];
-        for (number, value) in (1..).zip(others) {
+        let others = [
+            (Value::Bool(true), Code::Denied),
+            (Value::Integer(1), Code::InvalidArgument),
+            (Value::Text("false".into()), Code::InvalidArgument),
+        ];
+        for (number, (value, code)) in (1..).zip(others) {
             let refused = said(spawn(&tasks, number, &tasks, &[("detached", value)])).await;
-            assert_eq!(refused.unwrap_err().code, Code::Denied, "{grant}");
+            assert_eq!(refused.unwrap_err().code, code, "{grant}");
         }
         let denied = |event: &remit_core::Event| matches!(event.fact, Fact::CallDenied { .. });
         assert_eq!(events(&lab, owner.key()).iter().filter(|event| denied(event)).count(), 3);

@@ -158,6 +158,11 @@ impl Caveat {
         Ok(())
     }
 
+    /// The methods that it allows, if it is a list of them.
+    pub(crate) fn methods(&self) -> Option<&[String]> {
+        if let Self::Methods(names) = self { Some(names) } else { None }
+    }
+
     /// The name of the caveat in its text form, for example `methods` or `arg.url`.
     pub fn term(&self) -> String {
         let text = text::caveat_text(self);

@@ -240,7 +240,7 @@ impl Tasks {
             }
         };
         if own.is_none() {
-            validate_against_manifest(&spec.caveats, &manifest)
+            validate_against_manifest(&spec.caveats, [], &manifest)
                 .map_err(|slip| spec::of_grant(&spec.name, slip))?;
         }
         let grant = Grant {

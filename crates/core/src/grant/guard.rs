@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{path, pattern::Pattern};
 use crate::limits;
+use crate::manifest::Kinds;
 use crate::value::Value;
 
 /// A condition on one argument, or on a part of one.
@@ -167,6 +168,27 @@ pub fn number<O>(value: &Value<O>) -> Option<Number> {
         Value::Integer(i) => Some(Number::Integer(*i)),
         Value::Float(x) => Number::float(*x),
         _ => None,
+    }
+}
+
+impl Test {
+    /// The kinds of values that can pass.
+    pub(crate) fn kinds(&self) -> Kinds {
+        let number = Kinds::WHOLE.or(Kinds::FRACTION);
+        let of = |literal: &Literal| match literal {
+            Literal::Null => Kinds::NULL,
+            Literal::Bool(_) => Kinds::BOOL,
+            Literal::Number(_) => number,
+            Literal::Text(_) => Kinds::TEXT,
+        };
+        match self {
+            Self::Equals(literal) => of(literal),
+            Self::OneOf(all) => all.iter().fold(Kinds::NONE, |kinds, one| kinds.or(of(one))),
+            Self::Prefix(_) | Self::Glob(_) | Self::Regex(_) => Kinds::TEXT,
+            Self::Range(..) => number,
+            Self::Length(_) => Kinds::TEXT.or(Kinds::DATA),
+            Self::Count(_) => Kinds::LIST.or(Kinds::FIELDS),
+        }
     }
 }
 

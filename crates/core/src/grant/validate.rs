@@ -1,28 +1,58 @@
-//! What a person cannot have meant: a caveat that names what the tool does not have. A slip in
-//! `methods` gives a grant that is of no use; one in `requiresApproval` would protect nothing.
+//! A new grant held against the manifest of its tool. A slip in `methods` gives a grant that is of no
+//! use; one in `requiresApproval` would protect nothing.
 
-use super::guard::Guard;
+use super::guard::{Guard, Step};
 use super::{Caveat, text};
 use crate::failure::{Code, Failure};
-use crate::manifest::{Manifest, Method};
+use crate::manifest::{Kinds, Manifest, Method, Shape};
 
 /// The classes that a list of methods may name besides methods.
 const CLASSES: [&str; 2] = ["readOnly", "idempotent"];
 /// Those that a list of methods to approve of may name beyond them.
 const OF_APPROVAL: [&str; 2] = ["destructive", "*"];
 
-/// Refuses the first caveat that names a method or an argument that nothing of the tool has, or
-/// somebody who is nobody.
-pub fn validate_against_manifest(caveats: &[Caveat], manifest: &Manifest) -> Result<(), Failure> {
+/// Refuses the first caveat of a new grant that names a method or an argument that nothing of the
+/// tool has, or somebody who is nobody; and one under which no granted method could ever be called.
+/// `above`: the caveats of the grants that it is narrowed from.
+pub fn validate_against_manifest<'a>(
+    caveats: &'a [Caveat],
+    above: impl IntoIterator<Item = &'a Caveat>,
+    manifest: &Manifest,
+) -> Result<(), Failure> {
+    let lists: Vec<&[String]> =
+        above.into_iter().chain(caveats).filter_map(Caveat::methods).collect();
+    let granted: Vec<&Method> =
+        methods(manifest).filter(|method| lists.iter().all(|list| allows(list, method))).collect();
     for caveat in caveats {
         let slip = match caveat {
             Caveat::Methods(names) => method(names, &CLASSES, manifest),
             Caveat::RequiresApproval(names) => {
                 method(names, &[CLASSES, OF_APPROVAL].concat(), manifest)
             }
-            Caveat::Argument(guard) => argument(guard, manifest),
+            Caveat::Argument(guard) => {
+                argument(guard, manifest).or_else(|| never_passes(guard, &granted))
+            }
             Caveat::Audience(users) => user(users),
-            _ => None,
+            // These name nothing of the tool.
+            Caveat::Path(_)
+            | Caveat::Cel(_)
+            | Caveat::ResultBytes(_)
+            | Caveat::NoObjects
+            | Caveat::Facet(_)
+            | Caveat::NotBefore(_)
+            | Caveat::Expires(_)
+            | Caveat::IdleExpiry(_)
+            | Caveat::Calls(_)
+            | Caveat::BytesIn(_)
+            | Caveat::BytesOut(_)
+            | Caveat::Rate(_)
+            | Caveat::Concurrency(_)
+            | Caveat::Cost(_)
+            | Caveat::DelegationDepth(_)
+            | Caveat::Requires(_)
+            | Caveat::Label(_)
+            | Caveat::Direct
+            | Caveat::Unknown(_) => None,
         };
         if let Some(why) = slip {
             let shown: String = text::caveat_text(caveat).chars().take(200).collect();
@@ -31,6 +61,55 @@ pub fn validate_against_manifest(caveats: &[Caveat], manifest: &Manifest) -> Res
         }
     }
     Ok(())
+}
+
+/// Whether a list of methods and classes allows a method.
+fn allows(list: &[String], method: &Method) -> bool {
+    list.iter().any(|name| match name.as_str() {
+        "readOnly" if method.read_only => true,
+        "idempotent" if method.read_only || method.idempotent => true,
+        name => name == method.name,
+    })
+}
+
+/// Why a guard lets no granted method be called, if it does not.
+fn never_passes(guard: &Guard, granted: &[&Method]) -> Option<String> {
+    let places: Vec<(&Method, Kinds)> = granted
+        .iter()
+        .filter_map(|method| Some((*method, shape_at(method, &guard.at)?.kinds())))
+        .collect();
+    let Some((method, kinds)) = places.first() else {
+        if guard.optional || granted.is_empty() {
+            return None;
+        }
+        let names = listed(granted.iter().map(|method| method.name.as_str()));
+        return Some(format!(
+            "none of the granted methods has that argument, so every call would be refused: {names}"
+        ));
+    };
+    let tested = guard.test.kinds();
+    if places.iter().any(|(_, kinds)| !kinds.and(tested).is_none()) {
+        return None;
+    }
+    let hint = match kinds.and(Kinds::LIST.or(Kinds::FIELDS)).is_none() {
+        true => "",
+        false => "; `.*` after its name looks at each element",
+    };
+    Some(format!(
+        "it passes {}, and of `{}` that argument is {}, so every call would be refused{hint}",
+        tested.in_words(),
+        method.name,
+        kinds.in_words()
+    ))
+}
+
+/// What can stand where a guard looks; nothing: the method has no such argument.
+fn shape_at<'a>(method: &'a Method, at: &[Step]) -> Option<Shape<'a>> {
+    let shape = method.schema().ok()?.shape();
+    at.iter().try_fold(shape, |shape, step| match step {
+        Step::Name(name) => shape.named(name),
+        Step::Each => Some(shape.each()),
+    })
 }
 
 fn methods(manifest: &Manifest) -> impl Iterator<Item = &Method> {
@@ -99,12 +178,12 @@ mod tests {
         let open = Method { args_schema: "true".into(), ..Method::default() };
         manifest.interfaces[0].methods.push(open);
         let caveat = text::parse_caveat("arg.pth=prefix:a", 0).unwrap();
-        assert_eq!(validate_against_manifest(&[caveat], &manifest), Ok(()));
+        assert_eq!(validate_against_manifest(&[caveat], [], &manifest), Ok(()));
     }
 
     fn check(text: &str) -> Result<(), String> {
         let caveat = text::parse_caveat(text, 0).unwrap();
-        validate_against_manifest(&[caveat], &manifest()).map_err(|failure| failure.message)
+        validate_against_manifest(&[caveat], [], &manifest()).map_err(|failure| failure.message)
     }
 
     #[test]
@@ -123,6 +202,51 @@ mod tests {
         ] {
             assert_eq!(check(text), Ok(()), "{text}");
         }
+    }
+
+    #[test]
+    fn a_grant_that_refuses_every_call_is_refused_when_it_is_made() {
+        let mut manifest = manifest();
+        let send = Method {
+            name: "send".into(),
+            args_schema: r#"{"properties":{"to":{"type":"array","items":{"type":"string"}},
+                "subject":{"type":"string"},"size":{"type":"integer"}}}"#
+                .into(),
+            ..Method::default()
+        };
+        let look = Method { name: "look".into(), read_only: true, ..Method::default() };
+        manifest.interfaces[0].methods.extend([send, look]);
+        let check = |text: &str| {
+            let caveats: Vec<Caveat> =
+                text.split('&').map(|part| text::parse_caveat(part, 0).unwrap()).collect();
+            validate_against_manifest(&caveats, [], &manifest).map_err(|failure| failure.message)
+        };
+        for (text, why) in [
+            ("arg.to=oneOf:ann,bob", "`.*` after its name"),
+            ("arg.to=prefix:ann", "that argument is a list"),
+            ("arg.to.*=range:1..2", "that argument is text"),
+            ("arg.subject.*=equals:a", "that argument is nothing"),
+            ("arg.size=regex:[0-9]", "a whole number"),
+            ("methods=look&arg.to.*=equals:ann", "none of the granted methods has that argument"),
+            ("methods=readOnly&arg.subject=equals:a", "look"),
+        ] {
+            let refused = check(text).unwrap_err();
+            assert!(refused.contains(why), "{text}: {refused}");
+        }
+        for text in [
+            "arg.to.*=oneOf:ann,bob",
+            "arg.to=count:1..2",
+            "arg.to.0=equals:ann",
+            "methods=send&arg.subject=length:..9",
+            "methods=look&arg.to?.*=equals:ann",
+            "methods=&arg.to=count:1",
+        ] {
+            let text = text.replace("?.*", ".*?");
+            assert_eq!(check(&text), Ok(()), "{text}");
+        }
+        let above = text::parse_caveat("methods=look", 0).unwrap();
+        let below = text::parse_caveat("arg.to=count:1", 0).unwrap();
+        assert!(validate_against_manifest(&[below], [&above], &manifest).is_err());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::refusal::Refusal;
 use super::{Held, Operation, Task};
 use crate::event::{Derivation, Fact, Grant, OnUnknown};
 use crate::failure::{Code, Failure};
-use crate::grant::{BudgetWalk, Budgets, Caveat, Need, path, text};
+use crate::grant::{BudgetWalk, Budgets, Caveat, Need, path, text, validate_against_manifest};
 use crate::id::{CallNumber, GrantId, ObjectId};
 use crate::value::Value;
 
@@ -61,6 +61,10 @@ impl Task {
         } else {
             (read_caveats(&call.args, now_ms)?, Budgets::NONE)
         };
+        if let Some(held) = self.grants.get(&grant) {
+            let above = self.chain(grant).flat_map(|held| &held.grant.caveats);
+            validate_against_manifest(&caveats, above, &held.grant.manifest)?;
+        }
         self.derived(grant, derivation, (caveats, reserve), holder)
     }
 

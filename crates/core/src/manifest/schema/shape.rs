@@ -69,6 +69,9 @@ impl<'a> Shape<'a> {
             }
         });
         match parts {
+            _ if !self.kinds.has(Kinds::LIST.or(Kinds::FIELDS)) => {
+                Self { kinds: Kinds::NONE, nodes: Vec::new() }
+            }
             // Without a schema of its own an element, or a parameter, can be anything.
             Some(parts) if !self.has_free_parts() => parts,
             _ => Self::anything(),

@@ -355,7 +355,6 @@ fn requested() -> impl Strategy<Value = CallRequested> {
                 delegate,
                 approval,
                 max_cost,
-                ..Method::default()
             }
         },
     )

@@ -1,0 +1,22 @@
+//! End to end: a mesh of real processes on loopback, one file per subject.
+//!
+//! One program, so that it is linked once, and so that a test that waits lets another one run.
+
+mod approvals;
+mod authority;
+mod budgets;
+mod caveats;
+mod commands;
+mod control;
+mod crash;
+mod direct;
+mod disk;
+mod hijacked;
+mod lasting;
+mod nodes;
+mod order;
+mod pinning;
+mod refs;
+mod refusals;
+mod rolling;
+mod slow_readers;

@@ -497,4 +497,6 @@ struct Health {
   # How long the last commit took.
   tasks @4 :UInt64;
   certificateEndsMs @5 :UInt64;
+  webhooks @6 :Text;
+  # Where it takes posts to webhooks, host:port; empty: nowhere.
 }

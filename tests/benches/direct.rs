@@ -169,7 +169,7 @@ async fn check(warm: &Warm, body: Body, route: Route) {
         match followed.unwrap() {
             Followed::Event(event) => kept += u64::from(matches!(event.fact, Fact::BodyKept(_))),
             Followed::CaughtUp(_) => break,
-            Followed::Output { .. } => {}
+            _ => {}
         }
     }
     let large = route == Route::Direct && body.bytes >= 64 << 10;

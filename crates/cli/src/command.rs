@@ -28,6 +28,7 @@ mod pause;
 mod ps;
 mod refs;
 mod restore;
+mod result;
 mod revoke;
 mod run;
 mod save;
@@ -78,6 +79,7 @@ enum Command {
     Ps(ps::Ps),
     Attach(attach::Attach),
     Log(log::Log),
+    Result(result::TaskResult),
     Send(send::Send),
     Cancel(cancel::Cancel),
     Inbox(inbox::Inbox),
@@ -137,6 +139,7 @@ impl Line {
             Command::Ps(command) => wait(command.execute(&place, look)),
             Command::Attach(command) => wait(command.execute(&place, look)),
             Command::Log(command) => wait(command.execute(&place, look)),
+            Command::Result(command) => wait(command.execute(&place)),
             Command::Send(command) => wait(command.execute(&place)),
             Command::Cancel(command) => wait(command.execute(&place)),
             Command::Inbox(command) => wait(command.execute(&place, look)),
@@ -187,4 +190,72 @@ fn wait(command: impl Future<Output = Result<(), Fault>>) -> Result<(), Fault> {
         .build()
         .map_err(doing("no event loop"))?;
     runtime.block_on(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+
+    /// The pages that show commands.
+    fn pages() -> Vec<PathBuf> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let docs = std::fs::read_dir(root.join("docs")).unwrap().map(|page| page.unwrap().path());
+        let fixed =
+            ["README.md", "deploy/README.md", "CONTRIBUTING.md"].map(|page| root.join(page));
+        docs.chain(fixed).filter(|page| page.extension().is_some_and(|end| end == "md")).collect()
+    }
+
+    /// The commands of this program in a page's blocks of code, a line each.
+    fn commands(page: &str) -> Vec<String> {
+        let blocks = page.split("```").skip(1).step_by(2).filter(|block| {
+            let kind = block.lines().next().unwrap_or_default().trim();
+            ["", "sh", "console"].contains(&kind)
+        });
+        let text: String = blocks.collect::<Vec<_>>().join("\n").replace("\\\n", " ");
+        let shown = text.lines().map(|line| line.trim().trim_start_matches("$ "));
+        shown.filter_map(command).collect()
+    }
+
+    /// What this program is given on a line of a shell, if the line runs it.
+    fn command(line: &str) -> Option<String> {
+        let ran = line.strip_prefix("cargo run -- ").or_else(|| line.strip_prefix("remit "));
+        let by_another = || line.strip_prefix("sudo -u ")?.split_once(" remit ").map(|(_, is)| is);
+        ran.or_else(by_another).map(|given| format!("remit {given}"))
+    }
+
+    /// The words of a line, as a shell splits it; what follows `#`, `|` or `>` is not the program's.
+    fn words(line: &str) -> Vec<String> {
+        let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+        for c in line.chars() {
+            match (quote, c) {
+                (None, '\'' | '"') => (quote, word) = (Some(c), Some(word.unwrap_or_default())),
+                (Some(open), _) if open == c => quote = None,
+                (None, '#' | '|' | '>') if word.is_none() => break,
+                (None, ' ') => words.extend(word.take()),
+                _ => word.get_or_insert_default().push(c),
+            }
+        }
+        words.extend(word);
+        words
+    }
+
+    #[test]
+    fn every_documented_command_is_understood() {
+        let mut found = 0;
+        let mut wrong = Vec::new();
+        for page in pages() {
+            for line in commands(&std::fs::read_to_string(&page).unwrap()) {
+                found += 1;
+                if let Err(error) = Line::try_parse_from(words(&line))
+                    && error.use_stderr()
+                {
+                    wrong.push(format!("{}: {line}\n{error}", page.display()));
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        assert!(found > 60, "only {found} commands were found: does the search still work?");
+    }
 }

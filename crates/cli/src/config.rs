@@ -13,6 +13,8 @@ use crate::show::paint::Paint;
 pub(crate) struct Settings {
     /// What is logged, as for `RUST_LOG`; from `REMIT_LOG`.
     log: Option<String>,
+    /// How a line of the log looks; from `REMIT_LOG_FORMAT`.
+    format: LogFormat,
     /// The point at which a test has this process die; from `REMIT_CRASH`.
     crash: Option<String>,
     /// How output may look.
@@ -35,6 +37,27 @@ pub(crate) enum Kind {
     Command,
 }
 
+/// How a line of the log looks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+    /// What was asked for, and is neither.
+    Unknown(String),
+}
+
+impl LogFormat {
+    fn read(named: Option<String>) -> Self {
+        match named.as_deref() {
+            None | Some("" | "text") => Self::Text,
+            Some("json") => Self::Json,
+            Some(other) => Self::Unknown(other.to_owned()),
+        }
+    }
+}
+
 impl Settings {
     #[expect(clippy::disallowed_methods, reason = "this is the file that reads the environment")]
     pub(crate) fn read() -> Self {
@@ -46,6 +69,7 @@ impl Settings {
         let (out, err) = (std::io::stdout().is_terminal(), std::io::stderr().is_terminal());
         Self {
             log: std::env::var("REMIT_LOG").ok(),
+            format: LogFormat::read(std::env::var("REMIT_LOG_FORMAT").ok()),
             crash: std::env::var("REMIT_CRASH").ok(),
             look: Look { out: paint(out), err: paint(err), lively: err },
         }
@@ -70,12 +94,20 @@ impl Settings {
                 EnvFilter::new(default)
             }),
         };
-        tracing_subscriber::fmt()
+        if let LogFormat::Unknown(named) = &self.format {
+            crate::show::out::note(&format!(
+                "remit: REMIT_LOG_FORMAT={named}: there are `text` and `json`; text is taken"
+            ));
+        }
+        let log = tracing_subscriber::fmt()
             .with_env_filter(filter)
             // To say there that nothing can be written there would end the process.
             .log_internal_errors(false)
             .with_writer(std::io::stderr)
-            .with_ansi(self.look.err == Paint::Colour)
-            .init();
+            .with_ansi(self.look.err == Paint::Colour);
+        match self.format {
+            LogFormat::Json => log.json().flatten_event(true).init(),
+            LogFormat::Text | LogFormat::Unknown(_) => log.init(),
+        }
     }
 }

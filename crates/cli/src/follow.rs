@@ -102,6 +102,12 @@ async fn watch(
                 }
             }
             Some(Followed::Output { text, .. }) => screen.output(&text),
+            Some(Followed::Disconnected) => {
+                screen.print(
+                    "remit: the connection to the mesh is lost; trying again, Ctrl-C leaves",
+                );
+            }
+            Some(Followed::Reconnected) => screen.print("remit: connected to the mesh again"),
             Some(Followed::CaughtUp(_)) => {
                 questions.caught_up = true;
                 questions.show(task, remit, screen).await;

@@ -8,6 +8,9 @@ pub(crate) const BUNDLE_FILES: usize = 256;
 /// Bytes of one bundle: it is sent in one message and kept in the journal.
 pub(crate) const BUNDLE_BYTES: usize = 4 << 20;
 
+/// Bytes of an input that is read from a file: it is sent in one message and kept in the journal.
+pub(crate) const INPUT_BYTES: u64 = 4 << 20;
+
 /// How long an embedded orchestrator may take to be ready. A million events take half a second.
 pub(crate) const READY: Duration = Duration::from_secs(30);
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod event;
 pub(crate) mod json;
+pub(crate) mod listed;
 pub(crate) mod out;
 pub(crate) mod paint;
 pub(crate) mod question;

@@ -23,6 +23,11 @@ pub enum Followed {
         /// What it put out.
         text: String,
     },
+    /// The connection to the mesh is lost; another one is being made. Events that happen meanwhile
+    /// come after [`Reconnected`](Self::Reconnected), each once.
+    Disconnected,
+    /// The connection is there again.
+    Reconnected,
 }
 
 /// What happens to a task, from a cursor on. It reconnects by itself and ends when the task has

@@ -132,6 +132,8 @@ pub struct Health {
     pub tasks: u64,
     /// When its certificate ends, in milliseconds since 1970.
     pub certificate_ends_ms: u64,
+    /// Where it takes posts to webhooks, host:port; empty: nowhere.
+    pub webhooks: String,
 }
 
 /// Which audit records are wanted. What is empty, `None` or 0 wants all.

@@ -140,7 +140,9 @@ async fn webhooks(config: &Config, site: &Site) -> io::Result<impl Future<Output
     } else {
         let tcp = TcpListener::bind(&config.webhooks).await;
         let named = |error| io::Error::other(format!("webhooks at {}: {error}", config.webhooks));
-        Some(tcp.map_err(named)?)
+        let tcp = tcp.map_err(named)?;
+        triggers.listen_at(tcp.local_addr()?.to_string());
+        Some(tcp)
     };
     Ok(async move {
         match tcp {

@@ -275,6 +275,9 @@ impl Tasks {
             if let Some(tasks) = tasks.upgrade()
                 && owner.with(|task| task.ending().is_some())
             {
+                let head = owner.head();
+                let (task, status) = (owner.key().task, head.status.as_str());
+                tracing::info!(%task, status, detail = head.detail, "task ended");
                 tasks.end_all_needy();
                 tasks.part(&owner).await;
                 if !Self::has_holders(&owner) {

@@ -4,7 +4,7 @@ mod due;
 pub mod hooks;
 pub mod schedule;
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -41,6 +41,8 @@ pub struct Triggers {
     begun_ms: u64,
     /// Those whose time has come and that cannot be set off yet, by name.
     waiting: RefCell<HashMap<String, Waiting>>,
+    /// Where posts to webhooks are taken, host:port; unset: nowhere.
+    webhooks: OnceCell<String>,
 }
 
 /// A trigger as it is kept.
@@ -107,8 +109,8 @@ impl Triggers {
         now_ms: Box<dyn Fn() -> u64>,
     ) -> Rc<Self> {
         let (changed, begun_ms) = (Rc::default(), now_ms());
-        let waiting = RefCell::default();
-        Rc::new(Self { disk, tasks, members, now_ms, changed, begun_ms, waiting })
+        let (waiting, webhooks) = (RefCell::default(), OnceCell::new());
+        Rc::new(Self { disk, tasks, members, now_ms, changed, begun_ms, waiting, webhooks })
     }
 
     /// Refuses to send to a task that this member may not steer.
@@ -122,6 +124,16 @@ impl Triggers {
     /// The trigger of this name, as it is kept.
     pub fn get(&self, tenant: &str, name: &str) -> Result<Option<Vec<u8>>, Failure> {
         self.disk.get(&key(tenant, name)).map_err(unwritable)
+    }
+
+    /// Notes where posts to webhooks are taken. Only the first call counts.
+    pub fn listen_at(&self, address: String) {
+        let _ = self.webhooks.set(address);
+    }
+
+    /// Where posts to webhooks are taken, host:port; empty: nowhere.
+    pub fn webhooks(&self) -> &str {
+        self.webhooks.get().map_or("", String::as_str)
     }
 
     /// Adds a trigger, or replaces the one of its name. `encode` writes what is kept, given the

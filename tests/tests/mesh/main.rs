@@ -13,6 +13,7 @@ mod direct;
 mod disk;
 mod hijacked;
 mod lasting;
+mod listing;
 mod nodes;
 mod order;
 mod pinning;

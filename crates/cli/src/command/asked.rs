@@ -29,7 +29,7 @@ pub(super) async fn find(task: &TaskHandle, number: CallNumber) -> Result<Asked,
         let event = match followed? {
             Followed::Event(event) => event,
             Followed::CaughtUp(_) => break,
-            Followed::Output { .. } => continue,
+            _ => continue,
         };
         match event.fact {
             Fact::ApprovalRequested(asked) if asked.request.call == number => {

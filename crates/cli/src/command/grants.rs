@@ -7,13 +7,17 @@ use crate::embedded::Parts;
 use crate::fault::Fault;
 use crate::look::Look;
 use crate::mesh::{Mesh, Place};
-use crate::show::{out, tree};
+use crate::show::{listed, out, tree};
 
 /// Show what a task was handed, as a tree: each grant below the one it was narrowed from
 #[derive(Debug, Args)]
 pub(super) struct Grants {
     /// The task's id, the end of it, or its name; by default the newest
     task: Option<String>,
+
+    /// One JSON object a line, for programs
+    #[arg(long)]
+    json: bool,
 }
 
 impl Grants {
@@ -26,6 +30,9 @@ impl Grants {
         .await;
         mesh.leave().await;
         let grants = grants?;
+        if self.json {
+            return listed::print(&grants, listed::grant);
+        }
         if grants.is_empty() {
             out::note("remit: the task holds nothing");
         }

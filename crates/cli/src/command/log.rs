@@ -55,6 +55,10 @@ impl Log {
             match followed? {
                 Followed::Event(event) => self.print_event(&event, &mut lines)?,
                 Followed::CaughtUp(_) if !self.follow => break,
+                Followed::Disconnected => {
+                    out::note("remit: the connection to the mesh is lost; trying again");
+                }
+                Followed::Reconnected => out::note("remit: connected to the mesh again"),
                 Followed::CaughtUp(_) | Followed::Output { .. } => {}
             }
         }

@@ -8,13 +8,17 @@ use crate::fault::Fault;
 use crate::look::Look;
 use crate::mesh::{Mesh, Place};
 use crate::show::text::{harmless, span};
-use crate::show::{out, table};
+use crate::show::{listed, out, table};
 
 /// List the nodes of the mesh that runs
 ///
 /// Starts nothing: without a mesh that runs there are no nodes to list.
 #[derive(Debug, Args)]
-pub(super) struct Nodes {}
+pub(super) struct Nodes {
+    /// One JSON object a line, for programs
+    #[arg(long)]
+    json: bool,
+}
 
 impl Nodes {
     pub(super) async fn execute(self, place: &Place, look: Look) -> Result<(), Fault> {
@@ -24,8 +28,11 @@ impl Nodes {
                 place.home.dir().display()
             )));
         };
-        let now = now_ms();
-        let rows: Vec<_> = mesh.client.nodes().await?.iter().map(|node| row(node, now)).collect();
+        let (nodes, now) = (mesh.client.nodes().await?, now_ms());
+        if self.json {
+            return listed::print(&nodes, listed::node);
+        }
+        let rows: Vec<_> = nodes.iter().map(|node| row(node, now)).collect();
         let header = ["NODE", "ROLE", "VERSION", "STATE", "LOAD", "LAST CONTACT", "LABELS"];
         table::lines(&header, &rows, look.out).iter().try_for_each(|line| out::line(line))
     }

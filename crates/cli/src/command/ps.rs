@@ -10,7 +10,7 @@ use crate::limits;
 use crate::look::Look;
 use crate::mesh::{Mesh, Place};
 use crate::show::text::{harmless, short, span};
-use crate::show::{out, table};
+use crate::show::{listed, out, table};
 
 /// List tasks, newest first
 ///
@@ -24,6 +24,10 @@ pub(super) struct Ps {
     /// Show all, not just the newest
     #[arg(long)]
     all: bool,
+
+    /// One JSON object a line, for programs
+    #[arg(long)]
+    json: bool,
 }
 
 impl Ps {
@@ -31,8 +35,11 @@ impl Ps {
         let mesh = Mesh::reach(place, Parts::Orchestrator).await?;
         let tasks = self.list(&mesh.client).await;
         mesh.leave().await;
-        let now = now_ms();
-        let rows: Vec<Vec<String>> = tasks?.iter().map(|task| row(task, now)).collect();
+        let (tasks, now) = (tasks?, now_ms());
+        if self.json {
+            return listed::print(&tasks, listed::task);
+        }
+        let rows: Vec<Vec<String>> = tasks.iter().map(|task| row(task, now)).collect();
         if rows.is_empty() {
             out::note("remit: no tasks; start one with: remit run FILE");
             return Ok(());

@@ -16,7 +16,7 @@ use crate::limits;
 use crate::look::Look;
 use crate::mesh::{Mesh, Place};
 use crate::show::text::harmless;
-use crate::show::{out, table};
+use crate::show::{listed, out, table};
 
 /// List the tasks and grants that were saved, or revoke one
 #[derive(Debug, Args)]
@@ -28,7 +28,11 @@ pub(super) struct Refs {
 #[derive(Debug, Subcommand)]
 enum What {
     /// Every one, oldest first
-    List,
+    List {
+        /// One JSON object a line, for programs
+        #[arg(long)]
+        json: bool,
+    },
     /// Take one back: it restores nothing any more, and what was obtained with it is cut
     Revoke {
         /// Its id, as `remit refs` shows it
@@ -77,7 +81,13 @@ impl Refs {
             }
             Some(What::Keep { name, line }) => keep(&mesh.client, name, line.as_deref()),
             Some(What::Forget { name }) => mesh.client.forget(name).map_err(Fault::from),
-            Some(What::List) | None => list(&mesh, look).await,
+            Some(What::List { json: true }) => mesh
+                .client
+                .refs()
+                .await
+                .map_err(Fault::from)
+                .and_then(|saved| listed::print(&saved, listed::reference)),
+            Some(What::List { json: false }) | None => list(&mesh, look).await,
         };
         mesh.leave().await;
         done

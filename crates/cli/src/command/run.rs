@@ -1,5 +1,7 @@
 //! `remit run`: a script becomes a task, and is followed to its end.
 
+use std::fs::File;
+use std::io::{Read, stdin};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,7 +11,7 @@ use remit_client::{Client, EventNumber, TaskSpec, TimeLimits, Value, value_from_
 use crate::bundle::bundle;
 use crate::clock::{self, now_ms};
 use crate::embedded::Parts;
-use crate::fault::Fault;
+use crate::fault::{Fault, doing};
 use crate::follow::{self, From};
 use crate::grants;
 use crate::limits;
@@ -48,8 +50,8 @@ pub(super) struct Program {
     #[arg(long, value_name = "FILE")]
     grants: Option<PathBuf>,
 
-    /// The script's second argument
-    #[arg(long, value_name = "JSON", default_value = "null")]
+    /// The script's second argument; @FILE reads it from a file, - from standard input
+    #[arg(long, value_name = "JSON", default_value = "null", allow_hyphen_values = true)]
     pub(super) input: String,
 
     /// A name for people; by default that of the file
@@ -165,13 +167,36 @@ impl Program {
     }
 }
 
-fn input(text: &str) -> Result<Value, Fault> {
-    value_from_json_text(text).map_err(|error| {
+/// The input that was asked for: JSON, `@FILE` that holds JSON, or `-` for standard input.
+fn input(given: &str) -> Result<Value, Fault> {
+    let (from, text) = match given.strip_prefix('@') {
+        _ if given == "-" => ("standard input".to_owned(), read_json("standard input", stdin())?),
+        Some(path) => {
+            let file = File::open(path).map_err(doing(format!("--input {given}")))?;
+            (path.to_owned(), read_json(path, file)?)
+        }
+        None => (format!("--input {}", short(given, limits::SHOWN)), given.to_owned()),
+    };
+    value_from_json_text(&text).map_err(|error| {
         Fault::Usage(format!(
-            "--input {}: {error}. Write JSON, for example --input '{{\"max\": 3}}' or --input '\"text\"'",
-            short(text, limits::SHOWN)
+            "{from}: {error}. Write JSON, for example --input '{{\"max\": 3}}' or --input '\"text\"'; \
+             @FILE reads it from a file and - from standard input"
         ))
     })
+}
+
+/// All of a source of JSON, of at most `limits::INPUT_BYTES`.
+fn read_json(from: &str, source: impl Read) -> Result<String, Fault> {
+    let mut text = String::new();
+    source
+        .take(limits::INPUT_BYTES + 1)
+        .read_to_string(&mut text)
+        .map_err(doing(format!("{from} cannot be read as text")))?;
+    if text.len() as u64 > limits::INPUT_BYTES {
+        let most = limits::INPUT_BYTES;
+        return Err(Fault::Usage(format!("{from} has more than {most} bytes: grant `fs` instead")));
+    }
+    Ok(text)
 }
 
 async fn create(

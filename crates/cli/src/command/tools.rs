@@ -10,9 +10,9 @@ use crate::embedded::Parts;
 use crate::fault::Fault;
 use crate::look::Look;
 use crate::mesh::{Mesh, Place};
-use crate::show::out;
 use crate::show::paint::{Ink, Paint};
 use crate::show::text::harmless;
+use crate::show::{listed, out};
 use crate::tools;
 
 /// List the tools that can be granted, with their methods
@@ -20,6 +20,10 @@ use crate::tools;
 /// Starts a mesh for the time of the command if none runs.
 #[derive(Debug, Args)]
 pub(super) struct Tools {
+    /// One JSON object a line, for programs
+    #[arg(long)]
+    json: bool,
+
     #[command(subcommand)]
     action: Option<Action>,
 }
@@ -42,6 +46,9 @@ impl Tools {
         };
         mesh.leave().await;
         let tools = tools?;
+        if self.json {
+            return listed::print(&tools, listed::tool);
+        }
         if tools.is_empty() {
             out::note("remit: no tool is registered: see the tool node's log");
         }

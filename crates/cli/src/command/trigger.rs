@@ -14,7 +14,7 @@ use crate::embedded::Parts;
 use crate::fault::Fault;
 use crate::look::Look;
 use crate::mesh::{Mesh, Place};
-use crate::show::{out, table, text};
+use crate::show::{listed, out, table, text};
 
 /// Create tasks or send input at set times, or when something is posted to a webhook
 #[derive(Debug, Args)]
@@ -28,7 +28,11 @@ enum What {
     /// Add a trigger, or replace the one of this name
     Put(Box<Put>),
     /// List the triggers, when each was last set off and when it will be next
-    List,
+    List {
+        /// One JSON object a line, for programs
+        #[arg(long)]
+        json: bool,
+    },
     /// Remove a trigger
     Remove {
         /// Its name
@@ -98,9 +102,16 @@ impl TriggerCommand {
         let mesh = Mesh::reach(place, Parts::Orchestrator).await?;
         let done = match self.command {
             What::Put(put) => put.execute(&mesh.client).await,
-            What::List => list(&mesh.client, look).await,
+            What::List { json } => list(&mesh.client, json, look).await,
             What::Remove { name } => mesh.client.remove_trigger(&name).await.map_err(Into::into),
         };
+        if done.is_ok() && mesh.embedded.is_some() {
+            out::note(&format!(
+                "remit: no mesh runs for {}, and without one no trigger is set off: start one with \
+                 `remit up`",
+                place.home.dir().display()
+            ));
+        }
         mesh.leave().await;
         done
     }
@@ -133,16 +144,28 @@ impl Put {
         if secret.is_empty() {
             return Ok(());
         }
+        let address = client.health().await?.webhooks;
+        if address.is_empty() {
+            out::note(
+                "remit: the orchestrator takes no posts: start it with --webhooks ADDRESS, \
+                 REMIT_WEBHOOKS or `webhooks` in its configuration",
+            );
+        }
         out::note(&format!(
-            "remit: post to /hooks/{} with `Authorization: Bearer SECRET`; the secret is shown once:",
+            "remit: post to http://{}/hooks/{} with `Authorization: Bearer SECRET`; the secret is \
+             shown once:",
+            if address.is_empty() { "ADDRESS" } else { &address },
             self.trigger
         ));
         out::line(&secret)
     }
 }
 
-async fn list(client: &Client, look: Look) -> Result<(), Fault> {
+async fn list(client: &Client, json: bool, look: Look) -> Result<(), Fault> {
     let triggers = client.triggers().await?;
+    if json {
+        return listed::print(&triggers, listed::trigger);
+    }
     if triggers.is_empty() {
         out::note("remit: no triggers; add one with: remit trigger put NAME --cron ... FILE");
         return Ok(());

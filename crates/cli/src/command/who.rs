@@ -9,13 +9,17 @@ use crate::look::Look;
 use crate::mesh::{Mesh, Place};
 use crate::show::paint::Ink;
 use crate::show::text::harmless;
-use crate::show::{out, tree};
+use crate::show::{listed, out, tree};
 
 /// Show who holds a tool now, over all tasks, with what is left and when it was last used
 #[derive(Debug, Args)]
 pub(super) struct Who {
     /// The tool
     tool: String,
+
+    /// One JSON object a line, for programs
+    #[arg(long)]
+    json: bool,
 }
 
 impl Who {
@@ -25,6 +29,9 @@ impl Who {
         let held = mesh.client.holders(&which).await;
         mesh.leave().await;
         let held = held?;
+        if self.json {
+            return listed::print(&held, listed::holding);
+        }
         if held.is_empty() {
             out::note(&format!("remit: nobody holds {}", harmless(&self.tool)));
         }

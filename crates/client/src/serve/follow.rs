@@ -42,11 +42,23 @@ pub(crate) async fn follow(session: Rc<Session>, task: Way, after: EventNumber, 
 }
 
 async fn feed(session: &Session, task: &Way, progress: &Rc<Progress>) -> Result<(), Error> {
+    let mut lost = false;
     while !progress.is_over() {
-        let link = session.link().await?;
+        let link = match session.link().now_or_never() {
+            Some(link) => link?,
+            None => {
+                if !std::mem::replace(&mut lost, true) {
+                    progress.say(Followed::Disconnected).await?;
+                }
+                session.link().await?
+            }
+        };
         let turn = progress.begin();
         match subscribe(&link, task, progress, turn).await {
             Ok(lease) => {
+                if std::mem::take(&mut lost) {
+                    progress.say(Followed::Reconnected).await?;
+                }
                 progress.wait(&link).await;
                 drop(lease);
             }
@@ -111,6 +123,11 @@ impl Progress {
         }
     }
 
+    /// Tells the reader how the connection is.
+    async fn say(&self, item: Followed) -> Result<(), Error> {
+        self.items.send(Ok(item)).await.map_err(|_| Error::Closed)
+    }
+
     /// Waits until the subscription has done all it can.
     async fn wait(&self, link: &Link) {
         tokio::select! {
@@ -137,7 +154,7 @@ impl Progress {
                 self.ended.set(self.ended.get() || is_last(&event.fact));
             }
             Followed::CaughtUp(_) => self.caught_up.set(true),
-            Followed::Output { .. } => {}
+            Followed::Output { .. } | Followed::Disconnected | Followed::Reconnected => {}
         }
         room.send(Ok(item));
         Ok(())

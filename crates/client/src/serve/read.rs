@@ -94,6 +94,7 @@ pub(crate) fn health(info: health::Reader<'_>) -> Result<Health, Malformed> {
         flush_us: info.get_flush_us(),
         tasks: info.get_tasks(),
         certificate_ends_ms: info.get_certificate_ends_ms(),
+        webhooks: text(info.get_webhooks())?,
     })
 }
 

@@ -56,7 +56,7 @@ async fn events_are_followed_across_lost_connections_each_once() {
         match followed.unwrap() {
             Followed::Event(event) => numbers.push(event.number.0),
             Followed::CaughtUp(number) => caught_up.push(number.0),
-            Followed::Output { .. } => {}
+            Followed::Output { .. } | Followed::Disconnected | Followed::Reconnected => {}
         }
     }
     assert_eq!(numbers, (3..=21).collect::<Vec<_>>());

@@ -408,6 +408,7 @@ impl mesh::Server for MeshServer {
         }
         health.set_flush_us(self.site.disk.last_commit_us());
         health.set_tasks(self.site.tasks.owned() as u64);
+        health.set_webhooks(self.site.triggers.webhooks());
         let until = self.site.own_until.get().duration_since(UNIX_EPOCH).unwrap_or_default();
         health.set_certificate_ends_ms(u64::try_from(until.as_millis()).unwrap_or(u64::MAX));
         Ok(())

@@ -101,6 +101,8 @@ impl Tasks {
             let why = "the task was created, and is taken up when the orchestrator is back";
             return Err(Failure::new(Code::Unavailable, why));
         }
+        let head = owner.head();
+        tracing::info!(task = %key.task, name = head.name, "task created");
         self.begin(Rc::clone(&owner));
         Ok(owner)
     }

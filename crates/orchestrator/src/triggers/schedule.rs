@@ -38,12 +38,15 @@ pub enum Missed {
 pub struct NotASchedule(String);
 
 impl Schedule {
-    /// By a cron expression of five fields, in this time zone.
+    /// By a cron expression of five fields or a macro such as `@daily`, in this time zone. One that
+    /// names no time after `since_ms` (milliseconds since 1970) is refused.
     pub fn cron(expression: &str, zone: &str, since_ms: u64) -> Result<Self, NotASchedule> {
+        let written = expression;
+        let expression = spelled_out(expression.trim())?;
         let fields = expression.split_whitespace().count();
         if fields != 5 {
             return Err(NotASchedule(format!(
-                "`{expression}` has {fields} fields: write minute, hour, day of month, month and day of week, for example `0 9 * * 1-5`"
+                "`{expression}` has {fields} fields: write minute, hour, day of month, month and day of week, for example `0 9 * * 1-5`, or a macro such as `@daily`"
             )));
         }
         jiff::tz::TimeZone::get(zone).map_err(|_| {
@@ -53,7 +56,13 @@ impl Schedule {
         })?;
         let crontab = Crontab::from_str(&format!("{expression} {zone}"))
             .map_err(|error| NotASchedule(format!("`{expression}`: {error}")))?;
-        Ok(Self { kind: Kind::Cron(Box::new(crontab)), since_ms })
+        let schedule = Self { kind: Kind::Cron(Box::new(crontab)), since_ms };
+        if schedule.next(since_ms).is_none() {
+            return Err(NotASchedule(format!(
+                "`{written}` names a date that never comes: check the day of the month against the month"
+            )));
+        }
+        Ok(schedule)
     }
 
     /// At an interval, in milliseconds.
@@ -130,6 +139,21 @@ impl Schedule {
     }
 }
 
+/// The five fields that a macro of `crontab(5)` stands for; what is no macro stays as it is.
+fn spelled_out(expression: &str) -> Result<&str, NotASchedule> {
+    match expression.to_ascii_lowercase().as_str() {
+        "@yearly" | "@annually" => Ok("0 0 1 1 *"),
+        "@monthly" => Ok("0 0 1 * *"),
+        "@weekly" => Ok("0 0 * * 0"),
+        "@daily" | "@midnight" => Ok("0 0 * * *"),
+        "@hourly" => Ok("0 * * * *"),
+        other if other.starts_with('@') => Err(NotASchedule(format!(
+            "`{expression}` is not supported: the macros are @hourly, @daily, @midnight, @weekly, @monthly, @yearly and @annually"
+        ))),
+        _ => Ok(expression),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,6 +178,35 @@ mod tests {
             let times = berlin.due(day, day + 3 * DAY, Missed::All);
             let days: std::collections::BTreeSet<u64> = times.iter().map(|at| at / DAY).collect();
             assert_eq!(days.len(), times.len(), "{times:?}");
+        }
+    }
+
+    #[test]
+    fn a_macro_is_the_fields_it_stands_for() {
+        for (named, fields) in [
+            ("@hourly", "0 * * * *"),
+            ("@daily", "0 0 * * *"),
+            ("@midnight", "0 0 * * *"),
+            ("@weekly", "0 0 * * 0"),
+            ("@Monthly", "0 0 1 * *"),
+            ("@yearly", "0 0 1 1 *"),
+            (" @annually ", "0 0 1 1 *"),
+        ] {
+            let next = |text: &str| Schedule::cron(text, "UTC", MIDNIGHT).unwrap().next(MIDNIGHT);
+            assert_eq!(next(named), next(fields), "{named}");
+        }
+        let reboot = Schedule::cron("@reboot", "UTC", 0).unwrap_err().0;
+        assert!(reboot.contains("@daily"), "{reboot}");
+    }
+
+    #[test]
+    fn a_date_that_never_comes_is_refused() {
+        for never in ["0 0 30 2 *", "0 0 31 4 *", "0 0 31 2,4,6,9,11 *", "0 0 30-31 2 *"] {
+            let why = Schedule::cron(never, "UTC", MIDNIGHT).unwrap_err().0;
+            assert!(why.contains("never comes") && why.contains(never), "{why}");
+        }
+        for rare in ["0 0 29 2 *", "0 0 31 1,2 *", "0 0 30 2 1"] {
+            assert!(Schedule::cron(rare, "UTC", MIDNIGHT).is_ok(), "{rare}");
         }
     }
 

@@ -159,6 +159,7 @@ mod tests {
             flush_us: 100,
             tasks: 1,
             certificate_ends_ms: 2_000_000,
+            webhooks: String::new(),
         };
         let worst = |health: Health| {
             let findings = health_of(&health, 1_000_000);

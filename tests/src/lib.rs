@@ -13,6 +13,7 @@ pub mod chaos;
 pub mod figures;
 pub mod fleet;
 pub mod following;
+pub mod limits_page;
 pub mod looking;
 pub mod mesh;
 pub mod outage;

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use remit_vat::credential::Credential;
 use remit_vat::limits::HANDSHAKE;
-use remit_vat::tls::{self, Dialled, Purpose, Refused};
+use remit_vat::tls::{self, Dialled, Refused};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::UnixStream;
 
@@ -21,7 +21,7 @@ pub(crate) async fn splice(
     worker: UnixStream,
     words: Words,
 ) -> Result<(), Refused> {
-    let (mut owner, _) = tls::dial(address, credential, Purpose::Attempt, HANDSHAKE).await?;
+    let mut owner = tls::dial_attempt(address, credential, ticket, HANDSHAKE).await?;
     let refused = |error: std::io::Error| Refused(format!("the owner's connection: {error}"));
     owner.write_all(ticket).await.map_err(refused)?;
     owner.flush().await.map_err(refused)?;
@@ -39,7 +39,7 @@ pub(crate) async fn dial(
     credential: &Credential,
     ticket: &[u8],
 ) -> Result<Dialled, Refused> {
-    let mut stream = tls::dial_introduced(address, node, credential, HANDSHAKE).await?;
+    let mut stream = tls::dial_introduced((address, node), credential, ticket, HANDSHAKE).await?;
     let show = async {
         stream.write_all(ticket).await?;
         stream.flush().await?;

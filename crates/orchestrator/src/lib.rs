@@ -3,10 +3,13 @@
 //! For: deciding who may do what, and recording it. Not for: running agents or tools; it hands
 //! their calls through membranes and keeps the journal.
 
+pub mod account;
 pub mod audit;
 pub mod clock;
 pub mod config;
+pub mod feeds;
 pub mod invites;
+pub mod jobs;
 pub mod journal;
 pub mod limits;
 pub mod listener;

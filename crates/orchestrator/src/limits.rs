@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use remit_vat::handshakes::Bounds;
+
+use crate::account::{Bound, Resource};
+
 /// When an orchestrator that has started checks its whole journal: once its tasks are taken up.
 pub const CHECK_AFTER: Duration = Duration::from_secs(300);
 
@@ -203,8 +207,10 @@ pub const RENEW_AGAIN: Duration = Duration::from_secs(5);
 /// read it.
 pub const REASON_CHARS: usize = 1_000;
 
-/// Handshakes under way at once. More wait at the listener.
-pub const HANDSHAKES: usize = 128;
+/// Connections that are not authenticated yet. Those of one machine are at most half of the
+/// strangers', so that another is still let in; each costs a descriptor and some KiB. Known peers have
+/// as many again: all attempts of some busy agent nodes may start at the same moment.
+pub const HANDSHAKES: Bounds = Bounds { per_address: 64, strangers: 128, known: 128 };
 
 /// How long a joiner may take for its request.
 pub const JOIN: Duration = Duration::from_secs(10);
@@ -271,8 +277,9 @@ pub const TRIGGER_BYTES: usize = 8 << 20;
 /// Bytes of what is posted to a webhook.
 pub const WEBHOOK_BYTES: usize = 1 << 20;
 
-/// Connections that post to webhooks at the same time.
-pub const WEBHOOK_CONNECTIONS: usize = 64;
+/// Connections that post to webhooks at the same time: `strangers` before they have shown a secret,
+/// and `known` after. Behind a proxy all come from one address.
+pub const WEBHOOK_CONNECTIONS: Bounds = Bounds { per_address: 64, strangers: 64, known: 64 };
 
 /// How long a post to a webhook may take.
 pub const WEBHOOK: Duration = Duration::from_secs(10);
@@ -297,7 +304,7 @@ pub const TRIGGER_PATIENCE_MS: u64 = 3_600_000;
 pub const AUDIT_RECORDS_PER_PAGE: usize = 1_000;
 
 /// Events that are looked at for one answer about the audit: the vat has other work as well.
-pub const AUDIT_EVENTS_PER_PAGE: usize = 2_000;
+pub const AUDIT_EVENTS_PER_PAGE: usize = 500;
 
 /// Sturdy references of one tenant: a list of them fits a message.
 pub const REFS: usize = 4_096;
@@ -316,3 +323,48 @@ pub const INTRODUCTION: Duration = Duration::from_secs(30);
 
 /// Bytes of the address at which a tool node may be dialled: a host name and a port.
 pub const ADDRESS_BYTES: usize = 300;
+
+/// The most that may be charged of a resource.
+pub const fn bound(resource: Resource) -> Bound {
+    match resource {
+        Resource::TaskBytes => Bound {
+            identity: 512 << 20,
+            tenant: 1 << 30,
+            process: 2 << 30,
+            why: "One task may hold 512 MiB. Four such fit the memory of a small machine.",
+        },
+        Resource::Followers => Bound {
+            identity: 2_048,
+            tenant: 4_096,
+            process: 8_192,
+            why: "Some KiB each. A console follows a thousand tasks with one.",
+        },
+        Resource::HeavyJobs => Bound {
+            identity: 8,
+            tenant: 32,
+            process: 64,
+            why: "Each reads the whole journal. A person waits for one; more only queue.",
+        },
+    }
+}
+
+/// Heavy jobs that run at once; one of each identity. Each takes a thread and reads the disk, and a
+/// neighbour's calls need both.
+pub const HEAVY_JOBS_AT_ONCE: usize = 2;
+
+/// Bytes of events that were sent to the followers of one identity and not answered for: some of the
+/// largest batches. More wait in the journal.
+pub const FEED_BYTES_PER_IDENTITY: usize = 64 << 20;
+
+/// The same for all identities.
+pub const FEED_BYTES: usize = 512 << 20;
+
+/// Events that are read at first for a follower; the more, the smaller they turn out to be.
+pub const EVENTS_AT_FIRST: usize = 4;
+
+/// Bytes of the manifests of the grants that a task is created with, each counted as often as it is
+/// granted: they are written in one commit.
+pub const GRANTED_BYTES: usize = 32 << 20;
+
+/// Bytes that a task takes in memory beside the values that it holds.
+pub const TASK_BYTES: u64 = 4 << 10;

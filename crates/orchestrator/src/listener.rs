@@ -9,9 +9,10 @@ use remit_core::{Identity, Role};
 use remit_vat::accept::accept;
 use remit_vat::authority::MembershipId;
 use remit_vat::connection::Connection;
+use remit_vat::handshakes::{Handshakes, Place as Handshake};
 use remit_vat::join;
 use remit_vat::limits::HANDSHAKE;
-use remit_vat::tls::{Accepted, Acceptor, Purpose, Refused};
+use remit_vat::tls::{Accepted, Acceptor, Hint, Purpose, Refused};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -27,11 +28,15 @@ use crate::site::Site;
 pub struct Listener {
     site: Rc<Site>,
     acceptor: RefCell<Acceptor>,
+    handshakes: Rc<Handshakes>,
     peers: Rc<Places>,
     /// Apart from `peers`: an agent node with many attempts must still be able to come back.
     attempts: Rc<Places>,
     /// Until when each identity has proved itself, by the newest certificate it came with.
     proved: Rc<RefCell<HashMap<String, SystemTime>>>,
+    /// What each identity shows in its first message when it dials with the certificate that it came
+    /// with last.
+    hints: RefCell<HashMap<String, Hint>>,
     tracker: TaskTracker,
     closing: CancellationToken,
 }
@@ -42,9 +47,11 @@ impl Listener {
         Rc::new(Self {
             site,
             acceptor: RefCell::new(acceptor),
+            handshakes: Handshakes::new(limits::HANDSHAKES),
             peers: Places::new(limits::CONNECTIONS_PER_IDENTITY),
             attempts: Places::new(limits::ATTEMPT_CONNECTIONS),
             proved: Rc::default(),
+            hints: RefCell::default(),
             tracker: TaskTracker::new(),
             closing: CancellationToken::new(),
         })
@@ -57,12 +64,9 @@ impl Listener {
 
     /// Accepts from `tcp` until `stop`.
     pub async fn run(self: &Rc<Self>, tcp: &TcpListener, stop: &CancellationToken) {
-        accept(tcp, limits::HANDSHAKES, stop, |stream, place| {
+        accept(tcp, &self.handshakes, stop, |stream, place| {
             let listener = Rc::clone(self);
-            self.tracker.spawn_local(async move {
-                listener.handle(stream).await;
-                drop(place);
-            });
+            self.tracker.spawn_local(async move { listener.handle(stream, place).await });
         })
         .await;
     }
@@ -76,27 +80,54 @@ impl Listener {
         }
     }
 
-    async fn handle(&self, tcp: TcpStream) {
+    async fn handle(&self, tcp: TcpStream, place: Handshake) {
         let handled = tokio::select! {
             biased;
             () = self.closing.cancelled() => return,
-            handled = self.let_in(tcp) => handled,
+            handled = self.let_in(tcp, place) => handled,
         };
         if let Err(Refused(why)) = handled {
-            tracing::warn!("{why}");
+            self.handshakes.log_refused(&why);
         }
     }
 
-    async fn let_in(&self, tcp: TcpStream) -> Result<(), Refused> {
+    async fn let_in(&self, tcp: TcpStream, place: Handshake) -> Result<(), Refused> {
+        place.begin();
         let acceptor = self.acceptor.borrow().clone();
-        let accepted = acceptor.accept(tcp, HANDSHAKE).await?;
-        let Accepted { stream, purpose, peer, membership } = accepted;
+        let vouch = |hint| {
+            if self.knows(hint) {
+                place.vouch(hint);
+            }
+        };
+        let accepted = tokio::select! {
+            biased;
+            () = place.taken_away() => return Ok(()),
+            accepted = acceptor.accept_hinted(tcp, HANDSHAKE, vouch) => accepted?,
+        };
+        let Accepted { stream, purpose, peer, membership, hint } = accepted;
         match (purpose, peer) {
-            (Purpose::Join, _) => self.serve_joiner(stream).await,
+            (Purpose::Join, _) => {
+                let vouch = |secret: &[u8]| {
+                    place.vouch(Hint::of_ticket(secret));
+                };
+                tokio::select! {
+                    biased;
+                    () = place.taken_away() => Ok(()),
+                    served = self.serve_joiner(stream, vouch) => served,
+                }
+            }
             (Purpose::Peer, Some((identity, until))) => {
-                self.serve_member(stream, &identity, until, membership).map(|_| ())
+                let address = place.authenticated();
+                let connection = self.serve_member(stream, &identity, until, membership)?;
+                self.hints.borrow_mut().extend(hint.map(|hint| (identity.to_string(), hint)));
+                self.tracker.spawn_local(async move {
+                    connection.ended().await;
+                    drop(address);
+                });
+                Ok(())
             }
             (Purpose::Attempt, Some((identity, until))) => {
+                drop(place);
                 self.serve_attempt(stream, &identity, until).await
             }
             (Purpose::Direct, _) => {
@@ -104,6 +135,11 @@ impl Listener {
             }
             (_, None) => Err(Refused("a peer without an identity was refused".into())),
         }
+    }
+
+    /// Whether a peer that shows this has a ticket or a certificate that was seen here.
+    fn knows(&self, hint: Hint) -> bool {
+        self.site.tickets.awaits(hint) || self.hints.borrow().values().any(|known| *known == hint)
     }
 
     /// Serves a peer whose identity is verified and whose certificate is of no membership, until
@@ -203,13 +239,19 @@ impl Listener {
         Ok(())
     }
 
-    /// Serves a stranger: one request, one reply.
-    pub async fn serve_joiner<S>(&self, mut stream: S) -> Result<(), Refused>
+    /// Serves a stranger: one request, one reply. `asked` is told the secret of the invite that it
+    /// shows, when the request is whole.
+    pub async fn serve_joiner<S>(
+        &self,
+        mut stream: S,
+        asked: impl FnOnce(&[u8]),
+    ) -> Result<(), Refused>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let joining = async {
             let request = join::read_request(&mut stream).await?;
+            asked(&request.secret);
             let reply = match self.site.admit(&request).await {
                 Ok((identity, leaf, authority)) => {
                     tracing::info!(%identity, "joined");
@@ -269,6 +311,7 @@ impl Listener {
         let now = SystemTime::now();
         let mut proved = self.proved.borrow_mut();
         proved.retain(|_, until| *until > now);
+        self.hints.borrow_mut().retain(|name, _| proved.contains_key(name));
         let newest = proved.entry(name.to_owned()).or_insert(until);
         *newest = until.max(*newest);
     }

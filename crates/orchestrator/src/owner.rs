@@ -40,6 +40,8 @@ use self::delivery::Delivery;
 use self::objects::Objects;
 use self::output::Output;
 use self::services::Services;
+use crate::account::{Charge, Resource};
+use crate::limits;
 
 /// Which task it is, in which tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -75,6 +77,8 @@ pub struct Owner {
     next_review: RefCell<Option<questions::Alarm>>,
     snapshot: snapshot::Last,
     direct: RefCell<direct::Paths>,
+    /// What the task takes in memory, charged to its creator.
+    charge: Charge,
 }
 
 /// What a command led to.
@@ -99,6 +103,12 @@ impl Owner {
         trial: Option<trial::Trial>,
     ) -> Rc<Self> {
         let head = task.head().number;
+        let charge = services.accounts.charge_anyway(
+            &task.created().creator,
+            &key.tenant,
+            Resource::TaskBytes,
+            footprint(&task),
+        );
         Rc::new(Self {
             key,
             services,
@@ -118,6 +128,7 @@ impl Owner {
             next_review: RefCell::new(None),
             snapshot: snapshot::Last::default(),
             direct: RefCell::default(),
+            charge,
         })
     }
 
@@ -180,6 +191,7 @@ impl Owner {
                 events.push(event);
             }
         }
+        self.charge.set(self.with(footprint));
         self.write(events.clone());
         crash::point(Step::Appended, first);
         self.after(&events);
@@ -193,6 +205,13 @@ impl Owner {
         let recorded = self.record(command)?;
         self.durable(recorded.number).await?;
         Ok(recorded)
+    }
+
+    /// Refuses so many bytes more if the task's creator has too much in memory already.
+    pub fn check_account(&self, bytes: usize) -> Result<(), Failure> {
+        let creator = self.with(|task| task.created().creator.clone());
+        let accounts = &self.services.accounts;
+        accounts.check(&creator, &self.key.tenant, Resource::TaskBytes, bytes as u64)
     }
 
     /// Fails the task, if it has not ended.
@@ -256,4 +275,12 @@ impl Owner {
             }
         }
     }
+}
+
+/// About how many bytes a task takes in memory.
+pub(crate) fn footprint(task: &Task) -> u64 {
+    let created = task.created();
+    let source: usize = created.source.iter().map(|file| file.path.len() + file.text.len()).sum();
+    let fixed = source.saturating_add(created.input.weight());
+    limits::TASK_BYTES.saturating_add(fixed as u64).saturating_add(task.held_bytes())
 }

@@ -1,7 +1,8 @@
 //! Pins: which interface of each node's tools was accepted, for good.
 //!
 //! A tool is accepted as it is at first sight. From then on its node may change the version and
-//! nothing else: any other change counts only once a person has accepted it.
+//! nothing else: any other change counts only once a person has accepted it. The node that offers a
+//! tool's name first holds it: what another one offers under it counts only once it is accepted.
 
 #[cfg(test)]
 mod tests;
@@ -51,6 +52,7 @@ impl Pins {
         let known = self.known(&name, &offered.tool).map_err(unusable)?;
         if let Some(same) = known.iter().find(|kept| kept.manifest.version == offered.version) {
             if same.manifest == *offered {
+                self.claim_if_free(node, &offered.tool).await?;
                 return Ok(None);
             }
             self.note_change(node, same, offered).await?;
@@ -61,10 +63,16 @@ impl Pins {
             return Ok(None);
         }
         match known.into_iter().next_back() {
-            None => {
-                self.keep(node, offered, &name, "seen for the first time").await?;
-                Ok(None)
-            }
+            None => match self.holder(node, &offered.tool).map_err(unusable)? {
+                Some((holder, kept)) => {
+                    self.note_claim(node, &holder, offered).await?;
+                    Ok(Some(Arc::new(kept.manifest)))
+                }
+                None => {
+                    self.keep(node, offered, &name, "seen for the first time").await?;
+                    Ok(None)
+                }
+            },
             Some(before) => {
                 self.note_change(node, &before, offered).await?;
                 Ok(Some(Arc::new(before.manifest)))
@@ -94,6 +102,7 @@ impl Pins {
         let mut writes = self.crowded_out(&name, &manifest.tool).map_err(unusable)?;
         let kept = Accepted { manifest: manifest.clone(), refused: None };
         writes.push((key(&name, &manifest.tool, &manifest.version), Some(encode(&kept)?)));
+        writes.extend(self.claim(node, &manifest.tool).map_err(unusable)?);
         // The record first: what is in force is on record.
         let record = Record::new(by, Decision::Accepted).because(why);
         self.audit.record(node.tenant(), of_tool(record, &name, manifest)).await?;
@@ -119,6 +128,57 @@ impl Pins {
         let noted = Accepted { manifest: before.manifest.clone(), refused: Some(hash) };
         let key = key(&name, &noted.manifest.tool, &noted.manifest.version);
         self.disk.commit(vec![(key, Some(encode(&noted)?))]).await.map_err(unusable)
+    }
+
+    /// The write by which `node` holds the name of a tool that no node of its tenant holds.
+    fn claim(
+        &self,
+        node: &Identity,
+        tool: &str,
+    ) -> Result<Option<remit_vat::disk::Write>, DiskError> {
+        let key = name_key(node.tenant(), tool, "");
+        let is_held = self.disk.get(&key)?.is_some();
+        Ok((!is_held).then(|| (key, Some(node.to_string().into_bytes()))))
+    }
+
+    async fn claim_if_free(&self, node: &Identity, tool: &str) -> Result<(), Failure> {
+        match self.claim(node, tool).map_err(unusable)? {
+            Some(claim) => self.disk.commit(vec![claim]).await.map_err(unusable),
+            None => Ok(()),
+        }
+    }
+
+    /// The other node that holds the name of a tool, and what was accepted of it.
+    fn holder(&self, node: &Identity, tool: &str) -> Result<Option<(String, Accepted)>, DiskError> {
+        let held = self.disk.get(&name_key(node.tenant(), tool, ""))?;
+        let holder = held.and_then(|bytes| String::from_utf8(bytes).ok());
+        let Some(holder) = holder.filter(|holder| *holder != node.to_string()) else {
+            return Ok(None);
+        };
+        let kept = self.known(&holder, tool)?.into_iter().next_back();
+        Ok(kept.map(|kept| (holder, kept)))
+    }
+
+    /// Records once that a node offers a tool whose name another one holds.
+    async fn note_claim(
+        &self,
+        node: &Identity,
+        holder: &str,
+        offered: &Manifest,
+    ) -> Result<(), Failure> {
+        let (name, hash) = (node.to_string(), offered.hash());
+        let noted = name_key(node.tenant(), &offered.tool, &name);
+        if self.disk.get(&noted).map_err(unusable)?.is_some_and(|before| before == hash) {
+            return Ok(());
+        }
+        let why = format!(
+            "{holder} serves `{}`: another node does once a person accepts it (`remit tools accept`)",
+            offered.tool
+        );
+        tracing::warn!(node = name, tool = offered.tool, holder, "the tool's name is held");
+        let record = Record::new(name.clone(), Decision::Changed).because(why);
+        self.audit.record(node.tenant(), of_tool(record, &name, offered)).await?;
+        self.disk.commit(vec![(noted, Some(hash.to_vec()))]).await.map_err(unusable)
     }
 
     /// What was accepted of a node's tool, in the order of its versions as text.
@@ -170,4 +230,10 @@ fn key(node: &str, tool: &str, version: &str) -> Vec<u8> {
     }
     key.extend(version.as_bytes());
     key
+}
+
+/// Which node holds the name of a tool in a tenant, or, of a node that does not, what it offered. No
+/// node has an empty name.
+fn name_key(tenant: &str, tool: &str, node: &str) -> Vec<u8> {
+    key("", tool, &format!("{tenant}/{node}"))
 }

@@ -241,8 +241,10 @@ impl Lease {
         {
             let was = std::mem::replace(&mut node.load, load);
             node.last_contact_ms = (registry.now_ms)();
+            // Only who drains it waits for that: all who wait for anything would be woken.
+            let is_awaited = node.intake != Intake::Open;
             drop(nodes);
-            if was != load && load == 0 {
+            if was != load && load == 0 && is_awaited {
                 registry.changed.notify_waiters();
             }
         }

@@ -31,8 +31,11 @@ pub use self::fork::Forked;
 use self::loading::Stopped;
 pub use self::spec::{GrantRoot, GrantSpec, TaskSpec};
 pub use self::upgrade::{Program, Then, Upgraded};
+use crate::account::Accounts;
 use crate::audit::Audit;
 use crate::clock;
+use crate::feeds::Feeds;
+use crate::jobs::Jobs;
 use crate::journal::{Journal, JournalError};
 use crate::owner::services::{Services, Timing};
 use crate::owner::{Owner, TaskKey};
@@ -62,6 +65,7 @@ impl Tasks {
         now_ms: Box<dyn Fn() -> u64>,
     ) -> Result<Rc<Self>, Failure> {
         let placer = Placer::new(Rc::clone(&registry));
+        let accounts = Accounts::new();
         let tasks = Rc::new_cyclic(|tasks: &Weak<Self>| {
             let again = tasks.clone();
             let halted = Box::new(move |key: &TaskKey, why: &Failure| {
@@ -81,6 +85,9 @@ impl Tasks {
                     tasks: tasks.clone(),
                     halted,
                     snapshots: Semaphore::new(1),
+                    jobs: Jobs::new(Rc::clone(&accounts)),
+                    accounts,
+                    feeds: Feeds::new(),
                     timing,
                 }),
                 owners: RefCell::default(),

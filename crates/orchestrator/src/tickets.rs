@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use remit_schema::task_capnp::task_context;
 use remit_vat::connection::Connection;
+use remit_vat::tls::Hint;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -65,6 +66,14 @@ impl Tickets {
         let ticket = self.waiting.borrow_mut().remove(&hash)?;
         let good = ticket.node == node && ticket.until > Instant::now();
         good.then_some(Redeemed { bootstrap: ticket.bootstrap, connected: ticket.connected })
+    }
+
+    /// Whether a peer that shows this in its first message holds one of the tickets.
+    pub fn awaits(&self, hint: Hint) -> bool {
+        let (waiting, now) = (self.waiting.borrow(), Instant::now());
+        waiting
+            .iter()
+            .any(|(hash, ticket)| ticket.until > now && Hint::of_ticket_hash(hash) == hint)
     }
 
     /// Takes a ticket back.

@@ -264,20 +264,33 @@ impl Triggers {
         occasion: &str,
         body: Value,
     ) -> Result<Option<Done>, Failure> {
+        let Some(record) = self.webhook(tenant, name, secret)? else { return Ok(None) };
+        let done = self.set_off(tenant, &record, occasion, Some(body)).await;
+        let failure = done.as_ref().err().map(ToString::to_string).unwrap_or_default();
+        self.note(tenant, name, Some((self.now_ms)()), &failure).await?;
+        done.map(Some)
+    }
+
+    /// Whether a webhook has this name and secret.
+    pub(crate) fn takes_posts(
+        &self,
+        tenant: &str,
+        name: &str,
+        secret: &str,
+    ) -> Result<bool, Failure> {
+        Ok(self.webhook(tenant, name, secret)?.is_some())
+    }
+
+    /// The record of the webhook that has this name and secret.
+    fn webhook(&self, tenant: &str, name: &str, secret: &str) -> Result<Option<Vec<u8>>, Failure> {
         let record = self.disk.get(&key(tenant, name)).map_err(unwritable)?;
         let given = Sha256::digest(secret);
         // Compared even if there is nothing to compare with, so that both take as long.
         let kept = record.as_deref().map(stored::decode).transpose()?;
         let hash = kept.as_ref().map_or(&[0; 32][..], |kept| &kept.secret_hash);
         let same: bool = given.as_slice().ct_eq(hash).into();
-        let (Some(record), Some(kept)) = (record, kept) else { return Ok(None) };
-        if !same || !matches!(kept.when, When::Webhook) {
-            return Ok(None);
-        }
-        let done = self.set_off(tenant, &record, occasion, Some(body)).await;
-        let failure = done.as_ref().err().map(ToString::to_string).unwrap_or_default();
-        self.note(tenant, name, Some((self.now_ms)()), &failure).await?;
-        done.map(Some)
+        let is_webhook = kept.is_some_and(|kept| matches!(kept.when, When::Webhook));
+        Ok(record.filter(|_| same && is_webhook))
     }
 }
 

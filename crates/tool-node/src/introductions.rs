@@ -11,6 +11,7 @@ use remit_core::grant::resolved_call::ResolvedCall;
 use remit_core::{Code, Failure, Value};
 use remit_vat::connection::Connection;
 use remit_vat::ticket;
+use remit_vat::tls::Hint;
 use tokio::time::Instant;
 
 use crate::calls::Request;
@@ -67,6 +68,15 @@ impl Introductions {
         let introduction = Rc::new(Introduction { agent, links, until, state });
         waiting.insert(hash, Rc::downgrade(&introduction));
         Ok(Lease { introduction, introductions: Rc::clone(self), hash })
+    }
+
+    /// Whether an agent node that shows this in its first message holds one of the tickets.
+    pub(crate) fn awaits(&self, hint: Hint) -> bool {
+        let waiting = self.waiting.borrow();
+        waiting.iter().any(|(hash, known)| {
+            Hint::of_ticket_hash(hash) == hint
+                && known.upgrade().is_some_and(|known| known.is_awaited())
+        })
     }
 
     /// What a ticket is good for, when `agent` shows it. It is used up, whoever shows it.

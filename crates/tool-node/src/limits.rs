@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use remit_vat::handshakes::Bounds;
+
 /// Bytes of a call's result. The owner of a task records no more, and nobody should do work whose
 /// result is thrown away.
 pub const MAX_RESULT_BYTES: usize = remit_core::limits::MAX_VALUE_BYTES;
@@ -211,8 +213,9 @@ pub const KEPT_FROM_BYTES: usize = 64 << 10;
 /// that, values go through the task's owner.
 pub const KEPT_BYTES: usize = 64 << 20;
 
-/// Handshakes of direct connections at once.
-pub const HANDSHAKES: usize = 32;
+/// Direct connections that are not authenticated yet: an agent node with a ticket takes a place of
+/// its own, and strangers have no business here.
+pub const HANDSHAKES: Bounds = Bounds { per_address: 16, strangers: 32, known: 64 };
 
 /// Direct connections of one agent node at once: one for each grant of each attempt that asks for
 /// it.

@@ -4,7 +4,8 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::SystemTime;
 
-use remit_vat::accept::{Place, accept};
+use remit_vat::accept::accept;
+use remit_vat::handshakes::{Handshakes, Place};
 use remit_vat::limits::HANDSHAKE;
 use remit_vat::membership::Member;
 use remit_vat::tls::{Acceptor, Refused};
@@ -22,17 +23,19 @@ pub(crate) async fn run(
     stop: &CancellationToken,
 ) {
     let connected = Rc::new(Cell::new(0));
-    accept(tcp, limits::HANDSHAKES, stop, |stream, place| {
+    let handshakes = Handshakes::new(limits::HANDSHAKES);
+    accept(tcp, &handshakes, stop, |stream, place| {
         // Made anew each time: the certificate is renewed now and then.
         let acceptor = Acceptor::of_introduced(&member.credential());
         let (node, connected, stop) = (Rc::clone(node), Rc::clone(&connected), stop.clone());
+        let handshakes = Rc::clone(&handshakes);
         tokio::task::spawn_local(async move {
             let let_in = async { let_in(&node, acceptor?, stream, (place, &connected)).await };
             tokio::select! {
                 biased;
                 () = stop.cancelled() => {}
                 served = let_in => if let Err(Refused(why)) = served {
-                    tracing::warn!("{why}");
+                    handshakes.log_refused(&why);
                 },
             }
         });
@@ -48,14 +51,28 @@ async fn let_in(
     tcp: TcpStream,
     (handshake, connected): (Place, &Cell<usize>),
 ) -> Result<(), Refused> {
-    let accepted = acceptor.accept(tcp, HANDSHAKE).await?;
-    let Some((identity, until)) = accepted.peer else {
-        return Err(Refused("a peer without an identity was refused".into()));
+    handshake.begin();
+    let vouch = |hint| {
+        if node.awaits(hint) {
+            handshake.vouch(hint);
+        }
     };
-    if connected.get() >= limits::DIRECT_CONNECTIONS {
-        return Err(Refused(format!("{identity} was refused: too many are connected")));
-    }
-    let connection = node.serve_introduced(accepted.stream, &identity).await?;
+    let introduced = async {
+        let accepted = acceptor.accept_hinted(tcp, HANDSHAKE, vouch).await?;
+        let Some((identity, until)) = accepted.peer else {
+            return Err(Refused("a peer without an identity was refused".into()));
+        };
+        if connected.get() >= limits::DIRECT_CONNECTIONS {
+            return Err(Refused(format!("{identity} was refused: too many are connected")));
+        }
+        let connection = node.serve_introduced(accepted.stream, &identity).await?;
+        Ok::<_, Refused>((connection, identity, until))
+    };
+    let (connection, identity, until) = tokio::select! {
+        biased;
+        () = handshake.taken_away() => return Ok(()),
+        introduced = introduced => introduced?,
+    };
     drop(handshake);
     tracing::info!(%identity, "connected directly");
     connected.set(connected.get() + 1);

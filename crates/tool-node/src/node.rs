@@ -9,7 +9,7 @@ use remit_schema::tool_node_capnp::tool_node_port;
 use remit_vat::connection::{Connection, Ended};
 use remit_vat::disk::DiskError;
 use remit_vat::membership::Member;
-use remit_vat::tls::Refused;
+use remit_vat::tls::{Hint, Refused};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc};
@@ -154,6 +154,11 @@ impl Node {
         S: AsyncRead + AsyncWrite + Unpin + 'static,
     {
         direct::serve(&self.introductions, stream, identity).await
+    }
+
+    /// Whether an agent node that shows this in its first message was introduced.
+    pub(crate) fn awaits(&self, hint: Hint) -> bool {
+        self.introductions.awaits(hint)
     }
 
     /// Registers over one connection and serves it until it ends.

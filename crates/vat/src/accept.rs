@@ -1,75 +1,67 @@
-//! Letting in those who dial, a bounded number of them in the handshake at once.
+//! Letting in those who dial, a bounded number of them unauthenticated at once.
 
-use std::sync::Arc;
+use std::rc::Rc;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use crate::handshakes::{Handshakes, Place};
 use crate::limits;
 
-/// A place among those who shake hands. Dropping it makes room for the next.
-#[derive(Debug)]
-pub struct Place {
-    _held: Option<OwnedSemaphorePermit>,
-}
-
 /// Accepts from `tcp` until `stop`, and hands each stream to `let_in`, which does not wait, with its
-/// place. While `places` of them are held, who dials waits at the listener.
+/// place among `handshakes`. What is served in it ends when that place is taken away.
 pub async fn accept(
     tcp: &TcpListener,
-    places: usize,
+    handshakes: &Rc<Handshakes>,
     stop: &CancellationToken,
     let_in: impl Fn(TcpStream, Place),
 ) {
-    let places = Arc::new(Semaphore::new(places));
-    loop {
-        let accept = async {
-            // The semaphore is never closed.
-            let _held = Arc::clone(&places).acquire_owned().await.ok();
-            (tcp.accept().await, Place { _held })
-        };
-        let (accepted, place) = tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            accepted = accept => accepted,
-        };
-        match accepted {
-            Ok((stream, _)) => let_in(stream, place),
-            Err(error) => {
-                // Out of descriptors, most likely: connections that end will free some.
-                tracing::error!(%error, "accepting failed");
-                tokio::time::sleep(limits::ACCEPT_AGAIN).await;
+    let accepting = async {
+        loop {
+            match tcp.accept().await {
+                Ok((stream, from)) => {
+                    let place = handshakes.place(from.ip()).await;
+                    let_in(stream, place);
+                }
+                Err(error) => {
+                    // Out of descriptors, most likely: connections that end will free some.
+                    tracing::error!(%error, "accepting failed");
+                    tokio::time::sleep(limits::ACCEPT_AGAIN).await;
+                }
             }
         }
+    };
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => {}
+        () = accepting => {}
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
-    use std::rc::Rc;
 
     use super::*;
+    use crate::handshakes::Bounds;
 
     #[tokio::test]
-    async fn nobody_is_let_in_while_all_places_are_held() {
+    async fn a_newcomer_is_let_in_at_the_cost_of_the_oldest() {
         let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = tcp.local_addr().unwrap();
-        let held = Rc::new(RefCell::new(Vec::new()));
+        let handshakes = Handshakes::new(Bounds { per_address: 1, strangers: 1, known: 1 });
+        let held = RefCell::new(Vec::new());
         let (stop, came) = (CancellationToken::new(), tokio::sync::Notify::new());
-        let accepting = accept(&tcp, 1, &stop, |_, place| {
+        let accepting = accept(&tcp, &handshakes, &stop, |_, place| {
+            place.begin();
             held.borrow_mut().push(place);
             came.notify_one();
         });
         let dialling = async {
             let _dialled = (TcpStream::connect(address).await, TcpStream::connect(address).await);
             came.notified().await;
-            for _ in 0..100 {
-                tokio::task::yield_now().await;
-            }
-            assert_eq!(held.borrow().len(), 1, "the other one waits");
-            held.borrow_mut().clear();
+            let first = held.borrow_mut().remove(0);
+            first.taken_away().await;
             came.notified().await;
             assert_eq!(held.borrow().len(), 1);
             stop.cancel();

@@ -7,6 +7,7 @@ mod batch;
 mod bound;
 mod counted;
 mod depth;
+mod held;
 mod load;
 mod objects;
 mod oversize;
@@ -30,11 +31,13 @@ use tokio::sync::Notify;
 use tokio_util::compat::{TokioAsyncReadCompatExt as _, TokioAsyncWriteCompatExt as _};
 
 use self::bound::Bounded;
+pub use self::held::HeldBytes;
 use self::load::Load;
 use self::watch::Watch;
 use crate::contain::text_of;
 use crate::exception::to_failure;
 use crate::limits::ConnectionLimits;
+use crate::turn::{self, Timed};
 
 /// What a connection needs to know beside its stream.
 #[derive(Debug, Clone)]
@@ -71,7 +74,21 @@ impl Connection {
     where
         S: AsyncRead + AsyncWrite + 'static,
     {
-        let (rpc, shared) = system(stream, Side::Server, Some(bootstrap), &options);
+        Self::serve_sharing(stream, bootstrap, options, HeldBytes::new())
+    }
+
+    /// As [`Connection::serve`], for one of several connections whose calls in flight hold at most
+    /// so much together.
+    pub fn serve_sharing<S>(
+        stream: S,
+        bootstrap: Client,
+        options: ConnectionOptions,
+        held: Rc<HeldBytes>,
+    ) -> Self
+    where
+        S: AsyncRead + AsyncWrite + 'static,
+    {
+        let (rpc, shared) = system(stream, Side::Server, Some(bootstrap), &options, held);
         run(rpc, Rc::clone(&shared), options, None);
         Self { shared }
     }
@@ -83,7 +100,7 @@ impl Connection {
         C: FromClientHook,
         S: AsyncRead + AsyncWrite + 'static,
     {
-        let (mut rpc, shared) = system(stream, Side::Client, own, &options);
+        let (mut rpc, shared) = system(stream, Side::Client, own, &options, HeldBytes::new());
         let bootstrap: Client = rpc.bootstrap(Side::Server);
         let ping = peer::Client { client: Client::new(bootstrap.hook.add_ref()) };
         run(rpc, Rc::clone(&shared), options, Some(ping));
@@ -135,6 +152,7 @@ fn system<S>(
     side: Side,
     bootstrap: Option<Client>,
     options: &ConnectionOptions,
+    held: Rc<HeldBytes>,
 ) -> (RpcSystem<Side>, Rc<Shared>)
 where
     S: AsyncRead + AsyncWrite + 'static,
@@ -145,7 +163,7 @@ where
     let read = watch::Watched::new(read, Rc::clone(&watch));
     let read =
         futures::io::BufReader::with_capacity(crate::limits::READ_BUFFER_BYTES, read.compat());
-    let load = Load::new(limits, Rc::clone(&watch));
+    let load = Load::new(limits, Rc::clone(&watch), held);
     let read = counted::Counted::new(read, load.read_bytes());
     let write = batch::Batched::new(write, Rc::clone(&load), Rc::clone(&watch)).compat_write();
     let mut reading = ReaderOptions::new();
@@ -165,9 +183,11 @@ fn run(
     ping: Option<peer::Client>,
 ) {
     let disconnector = rpc.get_disconnector();
-    tokio::task::spawn_local(async move {
+    let peer = options.peer.clone();
+    let running = async move {
         let working = work(&mut rpc, &shared, &options.limits, ping);
         let over = AssertUnwindSafe(working).catch_unwind().await.unwrap_or_else(|panic| {
+            turn::note_panic();
             tracing::error!(peer = options.peer, panic = text_of(&*panic), "a method panicked");
             shared.watch.end("a method panicked".into());
             Over::No
@@ -182,11 +202,13 @@ fn run(
         if let Err(panic) = catch_unwind(AssertUnwindSafe(move || drop(rpc))) {
             tracing::error!(panic = text_of(&*panic), "what a connection held panicked at its end");
         }
+        shared.load.over();
         let cause = shared.watch.cause();
         tracing::info!(peer = options.peer, cause, "connection ended");
         *shared.end.borrow_mut() = Some(Ended(cause));
         shared.ended.notify_waiters();
-    });
+    };
+    tokio::task::spawn_local(Timed::new(peer, running));
 }
 
 /// Whether the system has come to its own end.

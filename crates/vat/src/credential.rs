@@ -117,6 +117,11 @@ impl Credential {
         vec![self.certificate.clone().into(), self.authority.clone().into()]
     }
 
+    /// What its holder shows in its first message.
+    pub(crate) fn hint(&self) -> crate::tls::Hint {
+        crate::tls::Hint::of_certificate(&self.certificate)
+    }
+
     pub(crate) fn private_key(&self) -> PrivateKeyDer<'static> {
         PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.clone()))
     }

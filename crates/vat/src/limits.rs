@@ -77,6 +77,13 @@ pub const OBJECT_BYTES: usize = 512;
 /// the largest.
 pub const CALLS_HELD_BYTES: usize = 64 << 20;
 
+/// The same for all connections of one identity: some of them at their bound.
+pub const CALLS_HELD_PER_IDENTITY_BYTES: usize = 256 << 20;
+
+/// Bytes that a connection may hold though its identity holds as much as it may: a call by which a
+/// person takes back what holds so much.
+pub const CALLS_HELD_FLOOR_BYTES: usize = 1 << 20;
+
 /// Calls that a peer may cancel over one connection: capnp-rpc keeps some hundred bytes of each for
 /// as long as the connection lasts.
 pub const CANCELLED_CALLS: usize = 1 << 20;
@@ -112,6 +119,25 @@ pub const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// How long a peer may take for the TLS handshake: a round trip or two, and a busy machine.
 pub const HANDSHAKE: Duration = Duration::from_secs(5);
+
+/// How long a connection keeps its place before it may be dropped for a newcomer, from the moment its
+/// first bytes are looked for: some round trips, so that a flood drops no honest peer.
+pub const HANDSHAKE_LEAST: Duration = Duration::from_millis(100);
+
+/// Handshakes that show the same hint and count as known at once: a client's parallel commands.
+/// Whoever saw a hint on the wire and shows it gains no more.
+pub const HANDSHAKES_PER_HINT: usize = 8;
+
+/// Refused connections that are logged one by one within [`REFUSALS_LOGGED_EVERY`]; of the others
+/// only their number is.
+pub const REFUSALS_LOGGED: u32 = 20;
+
+/// How often refused connections are logged anew.
+pub const REFUSALS_LOGGED_EVERY: Duration = Duration::from_secs(1);
+
+/// How long one connection's work may keep all others on its vat waiting before that is counted and
+/// logged: a peer notices no less.
+pub const LONGEST_TURN: Duration = Duration::from_millis(10);
 
 /// Bytes of a join message: a signing request is under one kibibyte.
 pub const JOIN_MESSAGE_BYTES: usize = 16 << 10;

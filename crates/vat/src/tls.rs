@@ -1,5 +1,6 @@
 //! Mutual TLS 1.3: who may speak, and as whom.
 
+mod hint;
 mod verify;
 
 use std::net::SocketAddr;
@@ -12,6 +13,7 @@ use rustls::{ClientConfig, ServerConfig};
 use tokio::net::TcpStream;
 use tokio_rustls::{LazyConfigAcceptor, TlsConnector};
 
+pub use self::hint::Hint;
 pub(crate) use self::verify::provider;
 use self::verify::{TrustedClient, TrustedServer};
 use crate::authority::MembershipId;
@@ -65,6 +67,8 @@ pub struct Accepted {
     pub peer: Option<(Identity, SystemTime)>,
     /// Of which membership its certificate is, if that says so.
     pub membership: Option<MembershipId>,
+    /// What its certificate has the peer show in its first message next time.
+    pub hint: Option<Hint>,
 }
 
 /// Why a connection was not made: a sentence for the log, with the peer's address or identity.
@@ -120,18 +124,36 @@ impl Acceptor {
 
     /// Shakes hands over an accepted TCP stream, within `limit`.
     pub async fn accept(&self, tcp: TcpStream, limit: Duration) -> Result<Accepted, Refused> {
+        self.accept_hinted(tcp, limit, |_| {}).await
+    }
+
+    /// As [`Acceptor::accept`]. `hinted` is told the hint in the peer's first message, if it shows
+    /// one.
+    pub async fn accept_hinted(
+        &self,
+        tcp: TcpStream,
+        limit: Duration,
+        hinted: impl FnOnce(Hint),
+    ) -> Result<Accepted, Refused> {
         let from = tcp.peer_addr().map_or_else(|_| "a peer that is gone".into(), |a| a.to_string());
-        let accepted = tokio::time::timeout(limit, self.shake_hands(tcp)).await;
+        let accepted = tokio::time::timeout(limit, self.shake_hands(tcp, hinted)).await;
         accepted
             .unwrap_or_else(|_| Err(Refused(format!("no handshake within {limit:?}"))))
             .map_err(|Refused(why)| Refused(format!("{from} was refused: {why}")))
     }
 
-    async fn shake_hands(&self, tcp: TcpStream) -> Result<Accepted, Refused> {
+    async fn shake_hands(
+        &self,
+        tcp: TcpStream,
+        hinted: impl FnOnce(Hint),
+    ) -> Result<Accepted, Refused> {
         tune(&tcp).map_err(refused)?;
         let start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), tcp)
             .await
             .map_err(refused)?;
+        if let Some(hint) = start.client_hello().server_name().and_then(Hint::of_server_name) {
+            hinted(hint);
+        }
         let joins = start
             .client_hello()
             .alpn()
@@ -153,7 +175,9 @@ impl Acceptor {
                 Some((who.identity, who.not_after))
             }
         };
-        Ok(Accepted { stream, purpose, peer, membership })
+        let leaf = session.peer_certificates().and_then(|chain| chain.first());
+        let hint = leaf.map(|leaf| Hint::of_certificate(leaf));
+        Ok(Accepted { stream, purpose, peer, membership, hint })
     }
 }
 
@@ -165,18 +189,34 @@ pub async fn dial(
     purpose: Purpose,
     limit: Duration,
 ) -> Result<(Dialled, Identity), Refused> {
-    dial_role(address, credential, purpose, Role::Orchestrator, limit).await
+    let what = (purpose, Some(credential.hint()));
+    dial_role(address, credential, what, Role::Orchestrator, limit).await
+}
+
+/// As [`dial`], for the attempt that `ticket` was given for. Only a hint of the ticket is shown: the
+/// caller sends it as the stream's first bytes.
+pub async fn dial_attempt(
+    address: &str,
+    credential: &Credential,
+    ticket: &[u8],
+    limit: Duration,
+) -> Result<Dialled, Refused> {
+    let what = (Purpose::Attempt, Some(Hint::of_ticket(ticket)));
+    let dialled = dial_role(address, credential, what, Role::Orchestrator, limit);
+    Ok(dialled.await?.0)
 }
 
 /// Dials the tool node `node` (a SPIFFE name) at `address` (host:port) as the holder of `credential`,
-/// and makes sure that it is that very node.
+/// and makes sure that it is that very node. Only a hint of the `ticket` is shown: the caller sends it
+/// as the stream's first bytes.
 pub async fn dial_introduced(
-    address: &str,
-    node: &str,
+    (address, node): (&str, &str),
     credential: &Credential,
+    ticket: &[u8],
     limit: Duration,
 ) -> Result<Dialled, Refused> {
-    let dialled = dial_role(address, credential, Purpose::Direct, Role::ToolNode, limit);
+    let what = (Purpose::Direct, Some(Hint::of_ticket(ticket)));
+    let dialled = dial_role(address, credential, what, Role::ToolNode, limit);
     let (stream, identity) = dialled.await?;
     if identity.to_string() != node {
         return Err(Refused(format!("{address} is {identity}, and {node} was to be dialled")));
@@ -187,7 +227,7 @@ pub async fn dial_introduced(
 async fn dial_role(
     address: &str,
     credential: &Credential,
-    purpose: Purpose,
+    what: (Purpose, Option<Hint>),
     role: Role,
     limit: Duration,
 ) -> Result<(Dialled, Identity), Refused> {
@@ -197,7 +237,7 @@ async fn dial_role(
         .with_custom_certificate_verifier(Arc::new(server))
         .with_client_auth_cert(credential.chain(), credential.private_key())
         .map_err(refused)?;
-    let stream = connect(address, &mut config, purpose, limit).await?;
+    let stream = connect(address, &mut config, what, limit).await?;
     let who = identity(stream.get_ref().1.peer_certificates())?;
     check_member(&who, credential.identity().mesh(), &[role])
         .map_err(|Refused(why)| Refused(format!("{address} is not to be trusted: {why}")))?;
@@ -215,7 +255,7 @@ pub(crate) async fn dial_pinned(
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(TrustedServer::pinned(authority_hash)))
         .with_no_client_auth();
-    let stream = connect(address, &mut config, Purpose::Join, limit).await?;
+    let stream = connect(address, &mut config, (Purpose::Join, None), limit).await?;
     let certificates = stream.get_ref().1.peer_certificates();
     let who = identity(certificates)?;
     check_member(&who, who.identity.mesh(), &[Role::Orchestrator])?;
@@ -248,17 +288,20 @@ fn client_builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsV
 async fn connect(
     address: &str,
     config: &mut ClientConfig,
-    purpose: Purpose,
+    (purpose, hint): (Purpose, Option<Hint>),
     limit: Duration,
 ) -> Result<Dialled, Refused> {
     config.alpn_protocols = vec![purpose.alpn().to_vec()];
     config.resumption = rustls::client::Resumption::disabled();
-    config.enable_sni = false;
+    config.enable_sni = hint.is_some();
     let connecting = async {
         let tcp = TcpStream::connect(address).await.map_err(refused)?;
         tune(&tcp).map_err(refused)?;
         // Nothing is checked against this name: a SPIFFE name says who the peer is.
-        let name = ServerName::try_from("orchestrator.invalid").map_err(refused)?;
+        let name = match hint {
+            Some(hint) => hint.server_name()?,
+            None => ServerName::try_from("orchestrator.invalid").map_err(refused)?,
+        };
         let connector = TlsConnector::from(Arc::new(config.clone()));
         connector.connect(name, tcp).await.map_err(refused)
     };

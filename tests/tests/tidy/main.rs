@@ -6,6 +6,7 @@
 mod ci;
 mod deploy;
 mod layers;
+mod limits;
 mod schema;
 mod shape;
 mod source;

@@ -306,7 +306,7 @@ impl Owner {
                 grant.is_some_and(|held| held.grant.node == node)
             })
         {
-            self.emit(&Output { call, text });
+            self.emit(&Output { call, text: text.into() });
         }
     }
 

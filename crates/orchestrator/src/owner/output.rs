@@ -1,5 +1,7 @@
 //! Output of calls in flight, passed on to those who follow the task and kept by nobody.
 
+use std::rc::Rc;
+
 use remit_core::CallNumber;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
@@ -12,8 +14,8 @@ use crate::limits;
 pub struct Output {
     /// The call.
     pub call: CallNumber,
-    /// The piece.
-    pub text: String,
+    /// The piece, one for all who wait to get it.
+    pub text: Rc<str>,
 }
 
 impl Owner {

@@ -8,7 +8,10 @@ use remit_core::Failure;
 use tokio::sync::Semaphore;
 
 use super::TaskKey;
+use crate::account::Accounts;
 use crate::audit::Audit;
+use crate::feeds::Feeds;
+use crate::jobs::Jobs;
 use crate::journal::Journal;
 use crate::placer::Placer;
 use crate::registry::Registry;
@@ -38,6 +41,12 @@ pub struct Services {
     pub halted: Halted,
     /// Who may write a snapshot: one at a time, so that their states do not fill the memory.
     pub snapshots: Semaphore,
+    /// What each identity has this process hold.
+    pub accounts: Rc<Accounts>,
+    /// Checks, backups and searches.
+    pub jobs: Rc<Jobs>,
+    /// What is under way to followers.
+    pub feeds: Rc<Feeds>,
     /// Times that an operator may set.
     pub timing: Timing,
 }

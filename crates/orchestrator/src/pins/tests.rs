@@ -48,8 +48,31 @@ async fn a_tool_is_accepted_at_first_sight_and_a_change_is_not_even_after_a_rest
     pins.accept(&one, &second, &who(Role::Client, "me")).await.unwrap();
     assert_eq!(pins.judge(&one, &second).await.unwrap(), None);
     assert_eq!(*pins.judge(&one, &first).await.unwrap().unwrap(), second, "one at a time");
-    let other = who(Role::ToolNode, "other");
-    assert_eq!(pins.judge(&other, &first).await.unwrap(), None, "each node by itself");
+}
+
+#[tokio::test]
+async fn a_tools_name_is_not_taken_over_by_another_node_even_after_a_restart() {
+    let kept = kept();
+    let (one, other) = (who(Role::ToolNode, "one"), who(Role::ToolNode, "other"));
+    let (held, taken) = (described("1", "reads files"), described("99", "reads files"));
+    {
+        let (pins, _) = kept.open();
+        assert_eq!(pins.judge(&one, &held).await.unwrap(), None);
+    }
+    let (pins, audit) = kept.open();
+    for _ in 0..2 {
+        assert_eq!(*pins.judge(&other, &taken).await.unwrap().unwrap(), held);
+    }
+    let same = pins.judge(&other, &held).await.unwrap();
+    assert!(same.is_some(), "also not with the same interface");
+    let told = [Decision::Accepted, Decision::Changed, Decision::Changed];
+    assert_eq!(decisions(&audit), told, "each offer is told once");
+    let git = manifest("git", "1");
+    assert_eq!(pins.judge(&other, &git).await.unwrap(), None, "another name is free");
+    pins.accept(&other, &taken, &who(Role::Client, "me")).await.unwrap();
+    assert_eq!(pins.judge(&other, &taken).await.unwrap(), None);
+    assert_eq!(pins.judge(&one, &held).await.unwrap(), None, "the first one serves it still");
+    assert!(pins.judge(&one, &git).await.unwrap().is_some());
 }
 
 #[tokio::test]

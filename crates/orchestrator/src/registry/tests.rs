@@ -314,3 +314,25 @@ async fn a_drained_tool_node_ends_its_calls_and_stays_drained_until_it_was_away(
     let _restarted = registry.register_tools(&node("one"), tools(&[("fs", "1.0")])).unwrap();
     open.await;
 }
+
+#[test]
+fn a_connected_node_goes_before_a_newer_version_that_is_away() {
+    let registry = registry();
+    let _one = registry.register_tools(&node("one"), tools(&[("fs", "1")])).unwrap();
+    let two = registry.register_tools(&node("two"), tools(&[("fs", "99")])).unwrap();
+    assert_eq!(registry.tool("fs", "").unwrap().node, node("two"));
+    drop(two);
+    assert_eq!(registry.tool("fs", "").unwrap().node, node("one"));
+    assert_eq!(registry.tool("fs", "99").unwrap().node, node("two"), "asked for by its version");
+}
+
+#[test]
+fn a_node_that_reports_its_load_wakes_only_who_drains_it() {
+    let registry = registry();
+    let lease = registry.register_tools(&node("one"), tools(&[("fs", "1")])).unwrap();
+    let mut changed = Box::pin(registry.changed());
+    for load in [1, 0, 7, 0] {
+        lease.report(load);
+        assert!(!has_come(&mut changed), "{load}");
+    }
+}

@@ -138,7 +138,7 @@ impl Registry {
     }
 
     /// The newest (or exactly this) version of a tool, for a new grant: from the connected node that
-    /// does least, or else from one that is away.
+    /// does least, or else from one that is away. A connected node goes before a newer version.
     pub fn tool(&self, tool: &str, version: &str) -> Result<ToolEntry, Failure> {
         let nodes = self.nodes.borrow();
         let offers = nodes.iter().flat_map(|(identity, node)| {
@@ -155,8 +155,8 @@ impl Registry {
             left.accepted
                 .is_none()
                 .cmp(&right.accepted.is_none())
-                .then(versions::compare(&left.manifest.version, &right.manifest.version))
                 .then(a.lease.is_some().cmp(&b.lease.is_some()))
+                .then(versions::compare(&left.manifest.version, &right.manifest.version))
                 .then(b.load.cmp(&a.load))
         });
         match best {

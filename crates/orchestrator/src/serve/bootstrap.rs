@@ -29,6 +29,7 @@ where
     S: AsyncRead + AsyncWrite + 'static,
 {
     use remit_schema::{agent_node_capnp, tool_node_capnp};
+    let held = site.tasks.services().accounts.calls(identity);
     let (site, who) = (Rc::clone(site), identity.clone());
     let own = Rc::new(OnceCell::new());
     let bootstrap: capnp::capability::Client = match identity.role() {
@@ -50,7 +51,7 @@ where
     };
     let options =
         ConnectionOptions { peer: identity.to_string(), limits: ConnectionLimits::default() };
-    let connection = Connection::serve(stream, bootstrap, options);
+    let connection = Connection::serve_sharing(stream, bootstrap, options, held);
     let _first = own.set(connection.clone());
     Some(connection)
 }

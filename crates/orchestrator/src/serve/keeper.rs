@@ -2,13 +2,13 @@
 
 use std::rc::Rc;
 
-use remit_core::{Code, Failure};
+use remit_core::{Code, Failure, Identity};
 use remit_schema::keeper_capnp::{backup_sink, keeper, kept};
 use remit_vat::connection::within;
 use remit_vat::exception::to_exception;
-use remit_vat::vat::offload;
 use tokio::sync::mpsc;
 
+use crate::jobs::Jobs;
 use crate::journal::backup::{Kept, NoBackup, write_backup};
 use crate::journal::verify::verify;
 use crate::journal::{JournalError, SledJournal};
@@ -17,11 +17,13 @@ use crate::limits;
 /// The hold on a journal.
 pub(super) struct KeeperServer {
     journal: SledJournal,
+    jobs: Rc<Jobs>,
+    who: Identity,
 }
 
 /// A reference to the hold on this journal.
-pub(super) fn client(journal: SledJournal) -> keeper::Client {
-    capnp_rpc::new_client(KeeperServer { journal })
+pub(super) fn client(journal: SledJournal, jobs: &Rc<Jobs>, who: &Identity) -> keeper::Client {
+    capnp_rpc::new_client(KeeperServer { journal, jobs: Rc::clone(jobs), who: who.clone() })
 }
 
 impl keeper::Server for KeeperServer {
@@ -33,7 +35,7 @@ impl keeper::Server for KeeperServer {
         let sink = params.get()?.get_sink()?;
         let (pieces, mut taken) = mpsc::channel(limits::BACKUP_PIECES);
         let journal = self.journal.clone();
-        let reading = offload(move || {
+        let reading = self.jobs.offload(&self.who, move || {
             write_backup(&journal, |piece| {
                 pieces.blocking_send(piece).map_err(|_| NoBackup::Unwanted)
             })
@@ -45,7 +47,7 @@ impl keeper::Server for KeeperServer {
             Ok(())
         };
         // Whichever fails ends the other: what they share is dropped.
-        let (read, ()) = tokio::try_join!(async { reading.await.map_err(broken) }, sending)
+        let (read, ()) = tokio::try_join!(reading, sending)
             .map_err(|failure: Failure| to_exception(&failure))?;
         let kept = read.map_err(|error| to_exception(&no_backup(error)))?;
         write_kept(results.get().init_kept(), kept);
@@ -58,8 +60,8 @@ impl keeper::Server for KeeperServer {
         mut results: keeper::VerifyResults,
     ) -> Result<(), capnp::Error> {
         let journal = self.journal.clone();
-        let checked = offload(move || verify(&journal)).await;
-        let checked = checked.map_err(|error| to_exception(&broken(error)))?;
+        let checked = self.jobs.offload(&self.who, move || verify(&journal)).await;
+        let checked = checked.map_err(|failure| to_exception(&failure))?;
         let report = checked.map_err(|error| to_exception(&error.into_failure()))?;
         let mut results = results.get();
         write_kept(results.reborrow().init_kept(), report.kept);
@@ -76,6 +78,8 @@ impl keeper::Server for KeeperServer {
         _: keeper::CompactParams,
         mut results: keeper::CompactResults,
     ) -> Result<(), capnp::Error> {
+        let turn = self.jobs.begin(&self.who).await;
+        let _turn = turn.map_err(|failure| to_exception(&failure))?;
         let compacted = self.journal.disk().compact().await;
         let failed = |error| to_exception(&JournalError::Disk(error).into_failure());
         let compacted = compacted.map_err(failed)?;
@@ -103,8 +107,4 @@ fn no_backup(error: NoBackup) -> Failure {
         NoBackup::Unwanted => Failure::new(Code::Cancelled, error.to_string()),
         NoBackup::Journal(error) => error.into_failure(),
     }
-}
-
-fn broken(error: std::io::Error) -> Failure {
-    Failure::new(Code::Failed, format!("the journal was not read to its end: {error}"))
 }

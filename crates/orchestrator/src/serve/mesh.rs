@@ -181,6 +181,7 @@ impl mesh::Server for MeshServer {
     ) -> Result<(), capnp::Error> {
         let params = params.get()?;
         let cursor = text(params.get_cursor())?;
+        let _turn = good(self.site.tasks.services().jobs.begin(&self.who).await)?;
         let reader = authority::reader(&self.site, self.who.tenant());
         let filter = good(authority::read_filter(params.get_filter()?))?;
         let (records, cursor) = good(reader.page(&filter, &cursor, params.get_limit() as usize))?;
@@ -196,6 +197,7 @@ impl mesh::Server for MeshServer {
         mut results: mesh::VerifyAuditResults,
     ) -> Result<(), capnp::Error> {
         let cursor = text(params.get()?.get_cursor())?;
+        let _turn = good(self.site.tasks.services().jobs.begin(&self.who).await)?;
         let checked = good(authority::reader(&self.site, self.who.tenant()).verify(&cursor))?;
         let mut results = results.get();
         results.set_checked(checked.count);
@@ -390,7 +392,11 @@ impl mesh::Server for MeshServer {
             let why = "this journal is not on a disk, and cannot be backed up or checked";
             to_exception(&Failure::new(Code::Unavailable, why))
         })?;
-        results.get().set_keeper(keeper::client(journal));
+        results.get().set_keeper(keeper::client(
+            journal,
+            &self.site.tasks.services().jobs,
+            &self.who,
+        ));
         Ok(())
     }
 

@@ -21,7 +21,9 @@ use self::feed::{Feed, Lease};
 pub use self::reference::standing;
 use super::facets::{self, Hold};
 use super::{good, grant_info, keys, questions, reason, refs, task_info, task_spec};
+use crate::account::Resource;
 use crate::journal::JournalError;
+use crate::limits;
 use crate::owner::{Owner, TaskKey};
 use crate::refs::{Standing, Target};
 use crate::tasks::{Program, Tasks, Then};
@@ -81,12 +83,16 @@ impl task::Server for TaskServer {
         let params = params.get()?;
         let cursor = EventNumber(params.get_after());
         let sink = params.get_sink()?;
-        let feed = Feed { tasks: Rc::clone(&self.tasks), key: self.key.clone(), cursor, sink };
         self.owner()?;
+        let services = self.tasks.services();
+        let charge = good(services.accounts.charge(&self.holder, Resource::Followers, 1))?;
         // A cursor before all that is still held is refused here, where its holder hears it.
-        let journal = &self.tasks.services().journal;
-        let next = journal.read(&self.key.tenant, self.key.task, cursor, 1);
+        let next = services.journal.read(&self.key.tenant, self.key.task, cursor, 0);
         good(next.map_err(JournalError::into_failure))?;
+        let share = services.feeds.share(&self.holder);
+        let (tasks, key, page) =
+            (Rc::clone(&self.tasks), self.key.clone(), limits::EVENTS_AT_FIRST);
+        let feed = Feed { tasks, key, cursor, sink, share, page };
         let held = Rc::clone(&self);
         let running = tokio::task::spawn_local(async move {
             tokio::select! {
@@ -95,7 +101,7 @@ impl task::Server for TaskServer {
                 Err(failure) = feed.run() => tracing::debug!(%failure, "a follower's feed ended"),
             }
         });
-        let lease = Lease { running: RefCell::new(Some(running)) };
+        let lease = Lease { running: RefCell::new(Some(running)), _charge: charge };
         results.get().set_subscription(capnp_rpc::new_client(lease));
         Ok(())
     }
@@ -111,6 +117,7 @@ impl task::Server for TaskServer {
         let value = value.try_map(&mut |_| {
             Err(Malformed(format!("{} objects in an input: grant them instead", table.len())))
         })?;
+        good(self.owner()?.check_account(value.weight()))?;
         let sender = self.holder.to_string();
         let steer = params.get_steer();
         let sent = Sent { value, sender, key: key.clone(), steer };

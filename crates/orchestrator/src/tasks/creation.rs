@@ -13,8 +13,11 @@ use remit_vat::lasting::lasting;
 
 use super::spec::check;
 use super::{TaskSpec, Tasks, spec, unreadable};
+use crate::account::Resource;
 use crate::journal::TaskHead;
-use crate::owner::{Owner, TaskKey};
+use crate::limits;
+use crate::owner::{Owner, TaskKey, footprint};
+use crate::registry::manifest_bytes;
 
 /// The first events of a task, the state after them, and the live roots of its grants.
 type Beginning = (Vec<Event>, Task, Vec<(GrantId, object::Client)>);
@@ -35,6 +38,8 @@ impl Tasks {
         let key = TaskKey { tenant, task: id };
         let creation_key = spec.key.clone();
         let (events, task, own) = self.first_events(spec, creator, now_ms)?;
+        let (who, bytes) = (creator.to_string(), footprint(&task));
+        self.services.accounts.check(&who, &key.tenant, Resource::TaskBytes, bytes)?;
         let owner = Owner::new(key, task, Rc::clone(&self.services));
         for (grant, object) in own {
             owner.hold_own(grant, object);
@@ -138,9 +143,14 @@ impl Tasks {
         let mut task = Task::begin(&first).map_err(bug)?;
         let mut events = vec![first];
         let mut own = Vec::new();
+        let mut granted_bytes = 0;
         for spec in spec.grants {
             let name = spec.name.clone();
             let (grant, object) = self.resolve(spec, creator)?;
+            granted_bytes += manifest_bytes(&grant.manifest);
+            if granted_bytes > limits::GRANTED_BYTES {
+                return Err(too_much_granted());
+            }
             let command = Command::AddGrant(Box::new(grant));
             let refused = |refusal: Refusal| spec::of_grant(&name, refusal.into_failure());
             let decision = task.decide(&command, now_ms).map_err(refused)?;
@@ -157,4 +167,12 @@ impl Tasks {
         spec::check_needs(&task)?;
         Ok((events, task, own))
     }
+}
+
+fn too_much_granted() -> Failure {
+    let why = format!(
+        "the tools of these grants describe themselves in more than {} MiB: hand the task fewer of them, and others when it runs",
+        limits::GRANTED_BYTES >> 20
+    );
+    Failure::new(Code::Limit, why)
 }

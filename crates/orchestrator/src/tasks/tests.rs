@@ -1,5 +1,7 @@
 //! Tasks whose journal fails: what was acknowledged stays, what was not never happened.
 
+mod sharing;
+
 use std::cell::Cell;
 use std::time::Duration;
 

@@ -12,49 +12,60 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use remit_core::{Code, Failure, Value, json};
+use remit_vat::accept::accept;
+use remit_vat::handshakes::{Handshakes, Place};
+use remit_vat::tls::Hint;
 use remit_vat::wire::MAX_DEPTH;
 use serde_json::json;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use super::{Done, Triggers};
 use crate::limits;
 
-/// Serves webhooks, for ever.
+/// Serves webhooks, for ever. A connection that showed no secret yet may be dropped for another.
 pub async fn serve(tcp: TcpListener, triggers: Rc<Triggers>, tenant: &'static str) {
-    let places = std::sync::Arc::new(Semaphore::new(limits::WEBHOOK_CONNECTIONS));
-    loop {
-        // Whoever comes when all places are taken waits in the system's queue.
-        let Ok(place) = std::sync::Arc::clone(&places).acquire_owned().await else { return };
-        let Ok((stream, _)) = tcp.accept().await else {
-            tokio::time::sleep(limits::RENEW_AGAIN).await;
-            continue;
-        };
+    let handshakes = Handshakes::new(limits::WEBHOOK_CONNECTIONS);
+    let never = CancellationToken::new();
+    accept(&tcp, &handshakes, &never, |stream, place| {
         let triggers = Rc::clone(&triggers);
         tokio::task::spawn_local(async move {
-            let _place = place;
+            let place = Rc::new(place);
+            place.begin();
+            let poster = Rc::clone(&place);
             let answer = service_fn(move |request| {
-                let triggers = Rc::clone(&triggers);
-                async move { Ok::<_, Infallible>(answer(&triggers, tenant, request).await) }
+                let (triggers, place) = (Rc::clone(&triggers), Rc::clone(&poster));
+                async move { Ok::<_, Infallible>(answer(&triggers, tenant, &place, request).await) }
             });
             let served = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(limits::WEBHOOK)
                 .keep_alive(false)
                 .serve_connection(TokioIo::new(stream), answer);
-            match tokio::time::timeout(limits::WEBHOOK * 3, served).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::debug!(%error, "a post to a webhook broke off"),
-                Err(_) => tracing::debug!("a post to a webhook took too long"),
+            tokio::select! {
+                biased;
+                () = place.taken_away() => tracing::debug!("a silent connection made room"),
+                served = tokio::time::timeout(limits::WEBHOOK * 3, served) => match served {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => tracing::debug!(%error, "a post to a webhook broke off"),
+                    Err(_) => tracing::debug!("a post to a webhook took too long"),
+                },
             }
         });
-    }
+    })
+    .await;
 }
 
 type Answer = Response<Full<Bytes>>;
 
-async fn answer(triggers: &Triggers, tenant: &str, request: Request<Incoming>) -> Answer {
-    let posted = tokio::time::timeout(limits::WEBHOOK, post(triggers, tenant, request)).await;
+async fn answer(
+    triggers: &Triggers,
+    tenant: &str,
+    place: &Place,
+    request: Request<Incoming>,
+) -> Answer {
+    let posting = post(triggers, tenant, place, request);
+    let posted = tokio::time::timeout(limits::WEBHOOK, posting).await;
     let (status, said) = match posted {
         Ok(Ok(Done::Created(task))) => (StatusCode::ACCEPTED, json!({ "task": task.to_string() })),
         Ok(Ok(Done::Sent(task))) => {
@@ -75,6 +86,7 @@ type Refused = (StatusCode, String);
 async fn post(
     triggers: &Triggers,
     tenant: &str,
+    place: &Place,
     request: Request<Incoming>,
 ) -> Result<Done, Refused> {
     let refuse = |status: StatusCode, why: &str| (status, why.to_owned());
@@ -95,6 +107,17 @@ async fn post(
         }
         None => super::secret(),
     };
+    let unknown = || {
+        refuse(
+            StatusCode::UNAUTHORIZED,
+            "no webhook of this name has this secret: send `Authorization: Bearer SECRET`",
+        )
+    };
+    // Before a byte of the body is read: a stranger keeps no place with a slow one.
+    if !triggers.takes_posts(tenant, &name, &secret).map_err(told)? {
+        return Err(unknown());
+    }
+    place.vouch(Hint::of_ticket(secret.as_bytes()));
     let body = Limited::new(request.into_body(), limits::WEBHOOK_BYTES).collect().await;
     let body = body.map_err(|_| {
         let why = format!("the body is over {} bytes, or broke off", limits::WEBHOOK_BYTES);
@@ -115,10 +138,7 @@ async fn post(
     };
     match triggers.posted(tenant, &name, &secret, &occasion, body).await {
         Ok(Some(done)) => Ok(done),
-        Ok(None) => Err(refuse(
-            StatusCode::UNAUTHORIZED,
-            "no webhook of this name has this secret: send `Authorization: Bearer SECRET`",
-        )),
+        Ok(None) => Err(unknown()),
         Err(failure) => Err(told(failure)),
     }
 }

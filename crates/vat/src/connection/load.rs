@@ -16,6 +16,7 @@ use capnp_rpc::rpc_capnp::message;
 use tokio::sync::Notify;
 
 use super::depth::Depth;
+use super::held::HeldBytes;
 use super::objects::Objects;
 use super::oversize::Oversize;
 use super::watch::Watch;
@@ -31,6 +32,8 @@ pub(super) struct Load {
     calls: Cell<usize>,
     /// Bytes that the arguments of calls in flight take.
     held_bytes: Cell<usize>,
+    /// The same over all connections of the identity.
+    held: Rc<HeldBytes>,
     questions: RefCell<HashMap<u32, Question>>,
     cancelled: Cell<usize>,
     queue: RefCell<VecDeque<Queued>>,
@@ -72,11 +75,16 @@ pub(super) enum Kind {
 }
 
 impl Load {
-    pub(super) fn new(limits: &ConnectionLimits, watch: Rc<Watch>) -> Rc<Self> {
+    pub(super) fn new(
+        limits: &ConnectionLimits,
+        watch: Rc<Watch>,
+        held: Rc<HeldBytes>,
+    ) -> Rc<Self> {
         Rc::new(Self {
             most: limits.calls_in_flight,
             calls: Cell::new(0),
             held_bytes: Cell::new(0),
+            held,
             questions: RefCell::default(),
             cancelled: Cell::new(0),
             queue: RefCell::default(),
@@ -105,16 +113,26 @@ impl Load {
     }
 
     /// Whether nothing more is read from the peer for now.
-    pub(super) const fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         self.calls.get() >= self.most
             || self.queued_answer_bytes.get() >= ANSWERS_QUEUED_BYTES
             || self.held_bytes.get() >= CALLS_HELD_BYTES
+            || self.held.is_full_for(self.held_bytes.get())
+    }
+
+    /// The connection is over: what its calls held is gone.
+    pub(super) fn over(&self) {
+        self.held.release(self.held_bytes.replace(0));
     }
 
     /// Waits until the peer may send more.
     async fn room(&self) {
         while self.is_full() {
-            self.eased.notified().await;
+            tokio::select! {
+                biased;
+                () = self.eased.notified() => {}
+                () = self.held.eased() => {}
+            }
         }
     }
 
@@ -163,6 +181,7 @@ impl Load {
     fn asked(&self, question: u32, bytes: usize) -> capnp::Result<()> {
         self.calls.set(self.calls.get() + 1);
         self.held_bytes.set(self.held_bytes.get().saturating_add(bytes));
+        self.held.add(bytes);
         let mut questions = self.questions.borrow_mut();
         questions.insert(question, Question::Asked(bytes));
         if questions.len() > self.most.saturating_mul(UNFINISHED_FACTOR) {
@@ -204,6 +223,7 @@ impl Load {
 
     fn let_go(&self, bytes: usize) {
         self.held_bytes.set(self.held_bytes.get().saturating_sub(bytes));
+        self.held.release(bytes);
         self.eased.notify_waiters();
     }
 
@@ -233,5 +253,40 @@ impl Load {
             self.queued_answer_bytes.set(left);
             self.call_ended();
         }
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.over();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::{CALLS_HELD_FLOOR_BYTES, CALLS_HELD_PER_IDENTITY_BYTES};
+
+    #[tokio::test]
+    async fn connections_of_one_identity_hold_no_more_together_than_one_identity_may() {
+        let held = HeldBytes::new();
+        let limits = ConnectionLimits::default();
+        let load = || Load::new(&limits, Rc::default(), Rc::clone(&held));
+        let each = CALLS_HELD_BYTES / 2;
+        let loads: Vec<_> = (0..CALLS_HELD_PER_IDENTITY_BYTES / each).map(|_| load()).collect();
+        for load in &loads {
+            assert!(!load.is_full());
+            load.asked(0, each).unwrap();
+        }
+        assert!(loads.iter().all(|load| load.is_full()));
+        let other = Load::new(&limits, Rc::default(), HeldBytes::new());
+        assert!(!other.is_full(), "another identity has its own");
+        let fresh = load();
+        assert!(!fresh.is_full(), "a little is always read");
+        fresh.asked(0, CALLS_HELD_FLOOR_BYTES).unwrap();
+        assert!(fresh.is_full());
+        drop(fresh);
+        drop(loads);
+        assert_eq!(held.bytes(), 0);
     }
 }

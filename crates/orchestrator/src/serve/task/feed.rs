@@ -9,15 +9,21 @@ use remit_vat::connection::within;
 use remit_vat::exception::to_failure;
 use remit_vat::wire;
 
+use crate::account::Charge;
+use crate::feeds::Share;
 use crate::journal::JournalError;
 use crate::limits;
 use crate::owner::TaskKey;
 use crate::owner::output::Output;
 use crate::tasks::Tasks;
 
+type Batch =
+    capnp::capability::Request<event_sink::events_params::Owned, event_sink::events_results::Owned>;
+
 /// A lease on a feed.
 pub(super) struct Lease {
     pub(super) running: RefCell<Option<tokio::task::JoinHandle<()>>>,
+    pub(super) _charge: Charge,
 }
 
 impl Drop for Lease {
@@ -37,6 +43,9 @@ pub(super) struct Feed {
     pub(super) key: TaskKey,
     pub(super) cursor: EventNumber,
     pub(super) sink: event_sink::Client,
+    pub(super) share: Rc<Share>,
+    /// Events that are read at once: fewer when they are large.
+    pub(super) page: usize,
 }
 
 impl Feed {
@@ -71,27 +80,32 @@ impl Feed {
         }
     }
 
+    /// Sends the next events, as many as go into one message.
     async fn send_page(&mut self, durable: EventNumber) -> Result<(), Failure> {
-        let page = limits::EVENTS_PER_BATCH;
+        let turn = self.share.turn().await;
         let journal = &self.tasks.services().journal;
         let events = journal
-            .read(&self.key.tenant, self.key.task, self.cursor, page)
+            .read(&self.key.tenant, self.key.task, self.cursor, self.page)
             .map_err(JournalError::into_failure)?;
         let events: Vec<_> = events.into_iter().filter(|event| event.number <= durable).collect();
-        let mut rest = &events[..];
-        while !rest.is_empty() {
-            let taken = self.send_batch(rest).await?;
-            rest = &rest[taken..];
-        }
         if events.is_empty() {
             let why = format!("the journal has no events after {}", self.cursor);
             return Err(Failure::new(remit_core::Code::Failed, why));
         }
+        let (request, taken, bytes) = self.batch(&events)?;
+        let last = events.get(taken - 1).map_or(self.cursor, |event| event.number);
+        drop(events);
+        // The next follower reads when this batch may go: few wait in memory.
+        let _under_way = self.share.reserve(bytes).await;
+        drop(turn);
+        within(limits::FOLLOWER, request.send()).await?;
+        self.cursor = last;
+        self.page = (2 * taken).min(limits::EVENTS_PER_BATCH);
         Ok(())
     }
 
-    /// Sends as many of `events` as go into one message; answers how many.
-    async fn send_batch(&mut self, events: &[Event]) -> Result<usize, Failure> {
+    /// As many of `events` as go into one message, at least one; how many, and its bytes.
+    fn batch(&self, events: &[Event]) -> Result<(Batch, usize, usize), Failure> {
         let mut taken = events.len();
         loop {
             let batch = &events[..taken];
@@ -102,13 +116,12 @@ impl Feed {
                 wire::event::write(list.reborrow().get(at), event);
             }
             let size = request.get().into_reader().total_size().map_err(|e| to_failure(&e))?;
-            if taken > 1 && size.word_count * 8 > limits::BATCH_BYTES {
+            let bytes = size.word_count.saturating_mul(8);
+            if taken > 1 && bytes > limits::BATCH_BYTES {
                 taken /= 2;
                 continue;
             }
-            within(limits::FOLLOWER, request.send()).await?;
-            self.cursor = batch.last().map_or(self.cursor, |event| event.number);
-            return Ok(taken);
+            return Ok((request, taken, usize::try_from(bytes).unwrap_or(usize::MAX)));
         }
     }
 

@@ -10,8 +10,9 @@ use remit_schema::tool_node_capnp::tool_node_port;
 use remit_vat::authority::Authority;
 use remit_vat::connection::{Connection, within};
 use remit_vat::join::{Invite, redeem};
+use remit_vat::limits;
 use remit_vat::membership::Member;
-use remit_vat::tls::{Purpose, dial};
+use remit_vat::tls::{Purpose, dial, dial_attempt};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, LocalSet};
@@ -293,6 +294,50 @@ async fn a_renewed_orchestrator_is_still_trusted() {
         assert!(ends_ms(&mesh).await > first);
         stop.cancel();
         end.await.unwrap().unwrap();
+    };
+    LocalSet::new().run_until(work).await;
+}
+
+/// Connects again and again, says nothing, and keeps what it has, until it is dropped.
+fn silent_strangers(address: &str, most: usize) -> tokio_util::task::AbortOnDropHandle<()> {
+    let address = address.to_owned();
+    let flood = async move {
+        let mut held = std::collections::VecDeque::new();
+        loop {
+            if let Ok(stream) = tokio::net::TcpStream::connect(&address).await {
+                held.push_back(stream);
+            }
+            if held.len() > most {
+                held.pop_front();
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio_util::task::AbortOnDropHandle::new(tokio::task::spawn_local(flood))
+}
+
+#[tokio::test]
+async fn silent_strangers_do_not_keep_members_or_joiners_out() {
+    let work = async {
+        let dir = tempfile::tempdir().unwrap();
+        let running = start(dir.path()).await;
+        let client = join(dir.path()).await;
+        let (mesh, _held) = connect::<mesh::Client>(&client).await;
+        let invite = invited(&mesh, Role::AgentNode, "late").await;
+        let _flood = silent_strangers(&running.address, 300);
+        for _ in 0..400 {
+            tokio::task::yield_now().await;
+        }
+        // All places would be held for as long as a handshake may take.
+        let soon = limits::HANDSHAKE / 2;
+        let dialled = dial(&running.address, &client.credential(), Purpose::Peer, soon).await;
+        assert!(dialled.is_ok(), "{:?}", dialled.err());
+        let credential = client.credential();
+        let attempt = dial_attempt(&running.address, &credential, &[1; 32], soon).await;
+        assert!(attempt.is_ok(), "{:?}", attempt.err());
+        let joined = redeem(&invite, Role::AgentNode, soon).await;
+        assert!(joined.is_ok(), "a joiner is a stranger too, and is let in all the same");
+        running.stop().await;
     };
     LocalSet::new().run_until(work).await;
 }

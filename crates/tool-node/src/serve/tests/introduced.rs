@@ -149,7 +149,7 @@ impl Site {
             Door::Tls { address, authority } => {
                 let own = authority.issue(who, Duration::from_secs(3_600)).unwrap();
                 let node = super::introduced::who(Role::ToolNode, "one").to_string();
-                let dialled = tls::dial_introduced(address, &node, &own, SOON).await;
+                let dialled = tls::dial_introduced((address, &node), &own, shown, SOON).await;
                 meet(dialled.ok()?, shown).await
             }
         }

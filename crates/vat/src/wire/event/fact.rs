@@ -97,7 +97,7 @@ pub(super) fn write(mut builder: event::Builder<'_>, fact: &Fact) {
         | Fact::CallRecalled { .. }
         | Fact::CallUnknown { .. } => call::write(builder, fact),
         Fact::BodyKept(_) | Fact::Introduced(_) | Fact::NotIntroduced { .. } => {
-            direct::write(builder, fact)
+            direct::write(builder, fact);
         }
         Fact::ApprovalRequested(_)
         | Fact::ApprovalDecided(_)

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use capnp::dynamic_value;
 use remit_core::Event;
+use remit_core::event::Fact;
 use remit_schema::event_capnp::event;
 
 use super::super::Malformed;
@@ -24,24 +25,65 @@ pub enum Encoded {
     },
 }
 
+/// Bytes from which on the manifest of a grant is a body: every grant of a tool carries the same one.
+const MANIFEST_LEAST: usize = 1 << 10;
+
 /// An event in its stored form; a body is large from `least` bytes on.
 pub fn encode_split(event: &Event, least: usize) -> Encoded {
-    let allocator = capnp::message::HeapAllocator::new().first_segment_words(FIRST_SEGMENT_WORDS);
-    let mut message = capnp::message::Builder::new(allocator);
-    write(message.init_root(), event);
-    if message.size_in_words() * 8 < least {
-        return Encoded::Packed(super::pack(&message));
+    let mut message = in_segment(event, FIRST_SEGMENT_WORDS);
+    let carries_manifest = matches!(event.fact, Fact::GrantAdded(_) | Fact::GrantRepinned { .. });
+    if carries_manifest && message.get_segments_for_output().len() > 1 {
+        // In one segment what belongs to the manifest lies together, with no pointer out of it.
+        let words = u32::try_from(message.size_in_words() + 1).unwrap_or(u32::MAX);
+        message = in_segment(event, words);
     }
     let mut found = Vec::new();
     if let Ok(root) = message.get_root_as_reader::<event::Reader<'_>>() {
         let segments = message.get_segments_for_output();
-        let mut seek = Seek { places: places(&segments), least, found: &mut found };
-        // What cannot be walked through is stored with what lies around it.
-        let _walked = seek.value(root.into());
+        let places = places(&segments);
+        if carries_manifest && segments.len() == 1 {
+            // What cannot be read is stored with what lies around it.
+            found.extend(manifest_of(root, &places).ok().flatten());
+        }
+        if message.size_in_words() * 8 >= least {
+            let mut seek = Seek { places, least, found: &mut found };
+            // What cannot be walked through is stored with what lies around it.
+            let _walked = seek.value(root.into());
+        }
+    }
+    if found.is_empty() && message.size_in_words() * 8 < least {
+        return Encoded::Packed(super::pack(&message));
     }
     let bytes = capnp::serialize::write_message_to_words(&message);
     let bodies = fill(found, bytes.len(), least);
     Encoded::Flat { bytes, bodies }
+}
+
+type Message = capnp::message::Builder<capnp::message::HeapAllocator>;
+
+fn in_segment(event: &Event, words: u32) -> Message {
+    let allocator = capnp::message::HeapAllocator::new().first_segment_words(words);
+    let mut message = capnp::message::Builder::new(allocator);
+    write(message.init_root(), event);
+    message
+}
+
+/// Where the texts of a grant's manifest lie, and the lists between them, if that is large. Pointers
+/// are relative, so for one manifest these bytes are always the same.
+fn manifest_of(
+    root: event::Reader<'_>,
+    places: &[(&[u8], usize)],
+) -> capnp::Result<Option<Range<usize>>> {
+    let manifest = match root.which()? {
+        event::GrantAdded(grant) => grant?.get_manifest()?,
+        event::GrantRepinned(grant) => grant?.get_manifest()?,
+        _ => return Ok(None),
+    };
+    let mut texts = Vec::new();
+    Seek { places: places.to_vec(), least: 1, found: &mut texts }.value(manifest.into())?;
+    let start = texts.iter().map(|text| text.start).min();
+    let end = texts.iter().map(|text| text.end).max();
+    Ok(start.zip(end).map(|(start, end)| start..end).filter(|range| range.len() >= MANIFEST_LEAST))
 }
 
 /// The event whose flat form this is.
@@ -136,8 +178,11 @@ fn fill(mut found: Vec<Range<usize>>, len: usize, least: usize) -> Vec<Range<usi
 
 #[cfg(test)]
 mod tests {
-    use remit_core::event::Fact;
-    use remit_core::{CallNumber, Code, EventNumber, Failure, Outcome, Value};
+    use std::sync::Arc;
+
+    use remit_core::event::Grant;
+    use remit_core::manifest::{Interface, Method};
+    use remit_core::{CallNumber, Code, EventNumber, Failure, GrantId, Manifest, Outcome, Value};
 
     use super::*;
 
@@ -193,5 +238,55 @@ mod tests {
     fn an_event_without_large_bodies_is_packed() {
         let event = completed(Value::Integer(1));
         assert_eq!(encode_split(&event, LEAST), Encoded::Packed(super::super::encode(&event)));
+    }
+
+    fn granted(grant: u32, methods: usize, words: usize) -> Event {
+        let method = |n: usize| Method {
+            name: format!("method{n}"),
+            description: "what it does".repeat(words),
+            ..Method::default()
+        };
+        let interface = Interface {
+            name: "Root".into(),
+            methods: (0..methods).map(method).collect(),
+            ..Interface::default()
+        };
+        let manifest = Manifest {
+            tool: "fs".into(),
+            version: "1".into(),
+            root: "Root".into(),
+            interfaces: vec![interface],
+            ..Manifest::default()
+        };
+        let grant = Grant {
+            grant: GrantId(grant),
+            name: format!("name{}", "x".repeat(grant as usize)),
+            manifest: Arc::new(manifest),
+            ..super::super::tests::a_grant()
+        };
+        Event { fact: Fact::GrantAdded(Box::new(grant)), ..completed(Value::Null) }
+    }
+
+    #[test]
+    fn grants_of_one_tool_share_the_body_of_its_manifest() {
+        // The second does not fit the first segment of a message.
+        for (methods, words) in [(9, 9), (250, 9), (250, 300)] {
+            let split = |grant| {
+                let event = granted(grant, methods, words);
+                let (bytes, bodies) = split(&event);
+                assert_eq!(decode_flat(&bytes).unwrap(), event);
+                let largest = bodies.iter().max_by_key(|body| body.len()).unwrap().clone();
+                (bytes[largest.clone()].to_vec(), bytes.len() - largest.len())
+            };
+            let (one, two) = (split(1), split(700));
+            assert!(one.0 == two.0, "{methods} methods");
+            assert!(one.1 < 1_000 && two.1 < 2_000, "{} and {} are left", one.1, two.1);
+        }
+    }
+
+    #[test]
+    fn a_grant_of_a_small_tool_is_packed() {
+        let event = granted(1, 1, 9);
+        assert_eq!(encode_split(&event, LEAST * 64), Encoded::Packed(super::super::encode(&event)));
     }
 }

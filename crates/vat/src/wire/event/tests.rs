@@ -80,29 +80,35 @@ fn an_unknown_kind_of_caveat_is_kept_and_refuses() {
     assert!(matches!(read, Caveat::Unknown(kind) if kind.contains("99")));
 }
 
+/// A grant of a tool without methods.
+pub(super) fn a_grant() -> Grant {
+    Grant {
+        grant: GrantId(1),
+        parent: None,
+        name: "repo".into(),
+        tool: "fs".into(),
+        version: String::new(),
+        node: String::new(),
+        path: String::new(),
+        caveats: vec![],
+        manifest: Arc::default(),
+        holder: "task".into(),
+        derived: None,
+        origin: None,
+        interface: String::new(),
+        reserve: Budgets::NONE,
+        by: String::new(),
+        on_unknown: Default::default(),
+    }
+}
+
 #[test]
 fn equal_manifests_share_one_place() {
     let grant = |version: &str| {
         let manifest =
             Manifest { tool: "fs".into(), version: version.into(), ..Manifest::default() };
-        let grant = Grant {
-            grant: GrantId(1),
-            parent: None,
-            name: "repo".into(),
-            tool: "fs".into(),
-            version: version.into(),
-            node: String::new(),
-            path: String::new(),
-            caveats: vec![],
-            manifest: Arc::new(manifest),
-            holder: "task".into(),
-            derived: None,
-            origin: None,
-            interface: String::new(),
-            reserve: Budgets::NONE,
-            by: String::new(),
-            on_unknown: Default::default(),
-        };
+        let manifest = Arc::new(manifest);
+        let grant = Grant { version: version.into(), manifest, ..a_grant() };
         let fact = Fact::GrantAdded(Box::new(grant));
         let event = Event { number: EventNumber(1), time_ms: 1, fact };
         match decode(&encode(&event)).unwrap().fact {

@@ -24,7 +24,7 @@ async fn a_tool_node_speaks_of_no_call_but_its_own() {
         let registry = &site.tasks.services().registry;
         registry.emit(&who(Role::ToolNode, "two").to_string(), &key, "a lie".into());
         registry.emit(&who(Role::ToolNode, "one").to_string(), &key, "its own".into());
-        assert_eq!(outputs.recv().await.unwrap().text, "its own");
+        assert_eq!(&*outputs.recv().await.unwrap().text, "its own");
         hanging.abort();
     })
     .await;

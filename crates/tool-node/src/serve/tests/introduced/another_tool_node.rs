@@ -25,7 +25,8 @@ async fn dialled(
     let accept = async { acceptor.accept(listener.accept().await.unwrap().0, SOON).await };
     let own = authority.issue(&who(Role::AgentNode, "one"), hour).unwrap();
     let wanted = wanted.to_string();
-    let (dialled, _) = tokio::join!(dial_introduced(&address, &wanted, &own, SOON), accept);
+    let dial = dial_introduced((&address, &wanted), &own, &[7; 32], SOON);
+    let (dialled, _) = tokio::join!(dial, accept);
     dialled.map(|_| ())
 }
 

@@ -176,7 +176,7 @@ impl Line {
             Command::Completions(command) => command.execute(),
             Command::Orchestrator(command) => command.execute(),
             Command::AgentNode(command) => command.execute(),
-            Command::ToolNode(command) => command.execute(),
+            Command::ToolNode(command) => command.execute(&place.home),
             Command::AgentWorker(command) => return Ok(command.execute()),
         };
         done.map(|()| ExitCode::SUCCESS)

@@ -24,6 +24,10 @@ use crate::command::Line;
 use crate::config::Settings;
 
 fn main() -> ExitCode {
+    // A launcher of confined programs, which a node starts, reads no environment and writes no log.
+    if std::env::args_os().nth(1).is_some_and(|first| first == remit_confine::LAUNCH) {
+        return remit_confine::launch();
+    }
     let settings = Settings::read();
     let line = Line::parse();
     settings.start_logging(line.kind());

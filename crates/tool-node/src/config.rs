@@ -5,12 +5,14 @@ use std::fmt::Display;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use serde::Deserialize;
 use toml::Spanned;
 
 use crate::kit::Tool;
 use crate::limits;
+use crate::tools::confiner::Confiner;
 use crate::tools::{fs, git, http, shell};
 
 /// The configuration of a tool node, as TOML: labels, and a section for each tool.
@@ -39,7 +41,7 @@ use crate::tools::{fs, git, http, shell};
 /// root = "."
 /// env = { LANG = "C.UTF-8" }
 /// timeout_ms = 60000
-/// program = [{ name = "wc", read_only = true }, { name = "cargo", prefixes = [["test"]] }]
+/// program = [{ name = "wc", read_only = true }, { name = "make", args = [["test"]] }]
 /// ```
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -47,6 +49,9 @@ pub struct Config {
     /// What the node has, for people and for placement.
     #[serde(default)]
     pub labels: Vec<String>,
+    /// Whether to refuse to start when this machine lacks a layer of what confines programs.
+    #[serde(default)]
+    strict: bool,
     #[serde(default)]
     fs: Vec<Spanned<fs::Config>>,
     #[serde(default)]
@@ -97,7 +102,8 @@ impl Config {
         Ok(config)
     }
 
-    /// Hides `folder`, the node's own with its keys, from every folder that is served around it.
+    /// Hides `folder`, the node's own with its keys, from every folder that is served
+    /// around it, and from the programs that are run there.
     #[must_use]
     pub fn hiding(mut self, folder: &Path) -> Self {
         let base = self.source.path.parent().unwrap_or(Path::new("")).to_owned();
@@ -106,6 +112,9 @@ impl Config {
         }
         for section in &mut self.git {
             section.get_mut().hide(folder, &base);
+        }
+        for section in &mut self.shell {
+            section.get_mut().hide(folder);
         }
         self
     }
@@ -119,9 +128,17 @@ impl Config {
         self.lend_hidden();
         let mut opening = Opening { source: self.source, names: HashSet::new(), tools: Vec::new() };
         opening.open(self.fs, fs::tool)?;
-        opening.open(self.git, git::tool)?;
+        let starts_programs = !self.shell.is_empty()
+            || self.git.iter().any(|section| section.get_ref().starts_programs());
+        let confiner = starts_programs
+            .then(|| Confiner::find(self.strict).map(Rc::new))
+            .transpose()
+            .map_err(|why| opening.source.bad(0, why))?;
+        opening.open(self.git, |config, base| git::tool(config, base, confiner.as_ref()))?;
         opening.open(self.http, http::tool)?;
-        opening.open(self.shell, shell::tool)?;
+        if let Some(confiner) = &confiner {
+            opening.open(self.shell, |config, base| shell::tool(config, base, confiner))?;
+        }
         Ok((opening.tools, self.labels))
     }
 }
@@ -158,7 +175,7 @@ impl Opening {
     fn open<C>(
         &mut self,
         sections: Vec<Spanned<C>>,
-        tool: fn(&C, &Path) -> Result<Tool, String>,
+        tool: impl Fn(&C, &Path) -> Result<Tool, String>,
     ) -> Result<(), BadConfig> {
         for section in sections {
             let at = section.span().start;

@@ -119,6 +119,10 @@ impl Arguments {
 /// }
 /// ```
 pub fn main_with(tools: impl FnOnce() -> Vec<Tool>) -> ExitCode {
+    // A launcher of confined programs, which the built-in tools start, has no command line.
+    if std::env::args_os().nth(1).is_some_and(|first| first == remit_confine::LAUNCH) {
+        return remit_confine::launch();
+    }
     if std::env::args().skip(1).any(|flag| flag == "--help" || flag == "-h") {
         println!("{USAGE}");
         return ExitCode::SUCCESS;

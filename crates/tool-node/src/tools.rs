@@ -4,6 +4,7 @@
 //! and `tool`, which makes the [`Tool`](crate::kit::Tool) from it or says, in a sentence for the
 //! operator, why it cannot. Relative paths in a section are taken from the folder `base`.
 
+pub mod confiner;
 #[cfg(test)]
 mod documented;
 pub mod fs;

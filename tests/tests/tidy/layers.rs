@@ -5,19 +5,21 @@ use std::collections::BTreeMap;
 use super::source::{File, check, check_words, files, rust_files};
 
 /// Who may depend on whom. A new edge is a change of the design and is argued as one.
-const EDGES: [(&str, &[&str]); 10] = [
+const EDGES: [(&str, &[&str]); 11] = [
     ("remit-schema", &[]),
     ("remit-core", &[]),
+    ("remit-confine", &[]),
     ("remit-vat", &["remit-schema", "remit-core"]),
     ("remit-orchestrator", &["remit-schema", "remit-core", "remit-vat"]),
     ("remit-agent-node", &["remit-schema", "remit-core", "remit-vat"]),
-    ("remit-tool-node", &["remit-schema", "remit-core", "remit-vat"]),
+    ("remit-tool-node", &["remit-schema", "remit-core", "remit-vat", "remit-confine"]),
     ("remit-client", &["remit-schema", "remit-core", "remit-vat"]),
     (
         "remit-cli",
         &[
             "remit-core",
             "remit-vat",
+            "remit-confine",
             "remit-orchestrator",
             "remit-agent-node",
             "remit-tool-node",
@@ -30,6 +32,7 @@ const EDGES: [(&str, &[&str]); 10] = [
             "remit-schema",
             "remit-core",
             "remit-vat",
+            "remit-confine",
             "remit-orchestrator",
             "remit-agent-node",
             "remit-tool-node",

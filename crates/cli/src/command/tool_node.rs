@@ -11,6 +11,7 @@ use remit_vat::vat::Vat;
 
 use super::serving::{Ending, ready};
 use crate::fault::{Fault, doing};
+use crate::home::Home;
 
 /// Run a tool node: it serves the tools that its configuration names
 #[derive(Debug, Args)]
@@ -52,16 +53,16 @@ pub(super) struct ToolNode {
 }
 
 impl ToolNode {
-    pub(super) fn execute(self) -> Result<(), Fault> {
-        Vat::run(self.serve()).map_err(doing("no event loop"))?
+    pub(super) fn execute(self, home: &Home) -> Result<(), Fault> {
+        Vat::run(self.serve(home)).map_err(doing("no event loop"))?
     }
 
-    async fn serve(self) -> Result<(), Fault> {
+    async fn serve(self, home: &Home) -> Result<(), Fault> {
         let shutdown = self.ending.comes()?;
         let failed = |error: &dyn std::fmt::Display| Fault::Failed(error.to_string());
         let (tools, mut labels) = self
             .tools()
-            .and_then(|config| config.hiding(&self.data).open())
+            .and_then(|config| config.hiding(&self.data).hiding(home.dir()).open())
             .map_err(|error| failed(&error))?;
         labels.extend(self.label);
         let arguments = Arguments {

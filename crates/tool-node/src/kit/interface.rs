@@ -156,6 +156,23 @@ impl<T: 'static> Interface<T> {
         })
     }
 
+    /// Says more of the arguments of a method than their type does, in their JSON Schema.
+    #[must_use]
+    pub(crate) fn refine_args(
+        mut self,
+        method: &str,
+        refine: impl FnOnce(&mut serde_json::Value),
+    ) -> Self {
+        let entry = self.untyped.methods.iter_mut().find(|entry| entry.meta.name == method);
+        if let Some(entry) = entry
+            && let Ok(mut schema) = serde_json::from_str(&entry.meta.args_schema)
+        {
+            refine(&mut schema);
+            entry.meta.args_schema = schema.to_string();
+        }
+        self
+    }
+
     fn add<A, R, F>(
         mut self,
         name: &str,

@@ -45,6 +45,7 @@ use work::Stop;
 
 use crate::kit::{Content, Failure, Interface, Method, RelPath, Tool, fail};
 use crate::limits;
+use crate::tools::confiner::Confiner;
 
 /// A `[[git]]` section.
 #[derive(Debug, Clone, Deserialize)]
@@ -75,6 +76,13 @@ pub struct Config {
     pub program: PathBuf,
 }
 
+impl Config {
+    /// Whether it clones with a program.
+    pub(crate) fn starts_programs(&self) -> bool {
+        self.clone_from.iter().any(|from| from.contains("://"))
+    }
+}
+
 fn default_name() -> String {
     "git".into()
 }
@@ -95,11 +103,12 @@ impl Config {
 }
 
 /// Makes the tool that `config` describes; relative paths in it are below `base`. If the repository
-/// cannot be opened, every call on the tool says why.
+/// cannot be opened, every call on the tool says why. Without a `confiner` nothing is
+/// cloned over https.
 ///
 /// # Errors
 /// There is no such directory, or a setting cannot be, in words.
-pub fn tool(config: &Config, base: &Path) -> Result<Tool, String> {
+pub fn tool(config: &Config, base: &Path, confiner: Option<&Rc<Confiner>>) -> Result<Tool, String> {
     unsafe_settings::isolate().map_err(|error| format!("{}: {error}", config.name))?;
     let directory = base.join(&config.root);
     if !directory.is_dir() {
@@ -111,7 +120,7 @@ pub fn tool(config: &Config, base: &Path) -> Result<Tool, String> {
     let clones = Clones::new(
         config.clone_root.as_ref().map(|root| base.join(root)),
         &config.clone_from,
-        base.join(&config.program),
+        (base.join(&config.program), confiner.cloned()),
         base,
     )
     .map_err(|why| format!("{}: {why}", config.name))?;

@@ -1,20 +1,19 @@
-//! Runs one program in a process group of its own, within bounds, and leaves nothing of it behind.
+//! Runs one confined program within bounds, and leaves nothing of it behind.
 
 mod output;
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use output::Output;
+use remit_confine::{Child, Order, Policy};
 use remit_core::Failure;
-use rustix::process::{Pid, Signal};
-use tokio::io::AsyncWriteExt;
-use tokio::process::{Child, ChildStdin, Command};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 
+use super::confiner::Confiner;
 use crate::kit::{CallContext, fail};
 use crate::limits;
 
@@ -23,16 +22,18 @@ pub(crate) struct Program {
     /// Where it is, absolute.
     pub(crate) path: PathBuf,
     /// What it is told, as it is: no shell reads it.
-    pub(crate) args: Vec<OsString>,
+    pub(crate) args: Vec<String>,
+    /// What it may reach.
+    pub(crate) policy: Policy,
     /// The directory that it starts in.
     pub(crate) dir: OwnedFd,
     /// Its whole environment.
     pub(crate) env: BTreeMap<String, String>,
     /// What it reads.
     pub(crate) stdin: Vec<u8>,
-    /// The longest it may take. After that its group is killed.
+    /// The longest it may take. After that all of it is killed.
     pub(crate) timeout: Duration,
-    /// The most it may write, in bytes. After that its group is killed.
+    /// The most it may write, in bytes. After that all of it is killed.
     pub(crate) output_bytes: usize,
 }
 
@@ -51,19 +52,31 @@ pub(crate) struct Ended {
     pub(crate) duration: Duration,
 }
 
-/// Runs `program` to its end, shows what it writes to whoever follows `call`, and ends its whole
-/// group when it exits, when a limit is reached, when the call is cancelled, and when this future
-/// is dropped. Must be awaited on a thread that lives as long as the node.
-pub(crate) async fn run(program: Program, call: &CallContext) -> Result<Ended, Failure> {
+/// Runs `program` to its end, shows what it writes to whoever follows `call`, and ends everything
+/// that it started when it exits, when a limit is reached, when the call is cancelled, and when this
+/// future is dropped.
+pub(crate) async fn run(
+    program: Program,
+    confiner: &Confiner,
+    call: &CallContext,
+) -> Result<Ended, Failure> {
     let (timeout, name) = (program.timeout, program.path.display().to_string());
     let started = Instant::now();
-    let mut running = Running::start(program)?;
+    let mut running = Running::start(program, confiner)?;
     let limit = tokio::time::sleep(timeout);
     let stopped = tokio::select! {
         biased;
         () = call.cancelled() => fail::cancelled(format!("`{name}` was killed, as its caller gave up on it")),
         ended = running.finish(call) => {
-            let status = ended.map_err(|error| fail::failed(format!("`{name}`: {error}")))?;
+            let ended = ended.map_err(|error| fail::failed(format!("`{name}`: {error}")))?;
+            let status = match ended {
+                remit_confine::Ended::Exited(status) => status,
+                remit_confine::Ended::Killed(why) => {
+                    let last = running.output.last_words();
+                    let why = format!("`{name}` was killed: {why}. It had written: {last}");
+                    return Err(fail::failed(why));
+                }
+            };
             let Output { stdout, stderr, truncated, .. } = running.output;
             return Ok(Ended { status, stdout, stderr, truncated, duration: started.elapsed() });
         }
@@ -75,114 +88,72 @@ pub(crate) async fn run(program: Program, call: &CallContext) -> Result<Ended, F
             ))
         }
     };
-    running.group.kill();
-    // Reaped here, so that no process of the group is left when the caller hears of its end.
-    let _ = tokio::time::timeout(limits::PROCESS_DRAIN, running.child.wait()).await;
+    // Awaited here, so that no process of it is left when the caller hears of its end.
+    if let Err(error) = running.child.end().await {
+        tracing::warn!(program = %name, %error, "ending a program failed");
+    }
     Err(stopped)
 }
 
-/// A process group, killed when this is dropped.
-struct Group(Option<Pid>);
-
-impl Group {
-    fn kill(&self) {
-        if let Some(pid) = self.0 {
-            // It fails if all of the group have ended, which is what was wanted.
-            let _ = rustix::process::kill_process_group(pid, Signal::KILL);
-        }
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
 struct Running {
-    group: Group,
     child: Child,
     stdin: Vec<u8>,
     output: Output,
 }
 
 impl Running {
-    fn start(program: Program) -> Result<Self, Failure> {
-        let mut command = Command::new(&program.path);
-        command
-            .args(&program.args)
-            .env_clear()
-            .envs(&program.env)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true);
-        let node = rustix::process::getpid();
-        let dir = program.dir;
-        // SAFETY: between fork and exec this makes system calls only: it neither allocates nor locks.
-        unsafe {
-            command.pre_exec(move || {
-                rustix::process::fchdir(&dir)?;
-                end_with(node)
-            });
-        }
-        let child = command.spawn().map_err(|error| {
-            fail::failed(format!("`{}` could not be started: {error}", program.path.display()))
-        })?;
-        let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        let output = Output::new(program.output_bytes);
-        Ok(Self { group: Group(pid), child, stdin: program.stdin, output })
+    fn start(program: Program, confiner: &Confiner) -> Result<Self, Failure> {
+        let name = program.path.display().to_string();
+        let failed =
+            |error: std::io::Error| fail::failed(format!("`{name}` could not be started: {error}"));
+        let (stdin, output) = (program.stdin, Output::new(program.output_bytes));
+        let place = rustix::fs::fstat(&program.dir).map_err(|errno| failed(errno.into()))?;
+        // The kernel knows where an open folder is now. The launcher checks that it is the same.
+        let dir = std::fs::read_link(format!("/proc/self/fd/{}", program.dir.as_raw_fd()));
+        let order = Order {
+            policy: program.policy,
+            layers: confiner.layers().clone(),
+            program: program.path,
+            args: program.args,
+            dir: dir.map_err(failed)?,
+            dir_id: (place.st_dev, place.st_ino),
+            env: program.env,
+        };
+        let child = confiner.launcher().start(order).map_err(failed)?;
+        Ok(Self { child, stdin, output })
     }
 
-    async fn finish(&mut self, call: &CallContext) -> std::io::Result<ExitStatus> {
+    async fn finish(&mut self, call: &CallContext) -> std::io::Result<remit_confine::Ended> {
         let feed = feed(self.child.stdin.take(), std::mem::take(&mut self.stdin));
         let (stdout, stderr) = (self.child.stdout.take(), self.child.stderr.take());
         let collect = self.output.collect(stdout, stderr, call);
         let (mut feed, mut collect) = (std::pin::pin!(feed), std::pin::pin!(collect));
         let (mut fed, mut collected) = (false, false);
-        let status = loop {
+        let ended = loop {
             tokio::select! {
                 biased;
                 () = &mut feed, if !fed => fed = true,
                 filled = &mut collect, if !collected => {
                     collected = true;
                     if filled {
-                        self.group.kill();
+                        self.child.kill();
                     }
                 }
-                status = self.child.wait() => break status?,
+                ended = self.child.ended() => break ended?,
             }
         };
-        // Whatever it left running would hold the pipes open, and has no business any more.
-        self.group.kill();
+        // Nothing is left that could write; what was written may still be in the pipes.
         if !collected {
-            let _ = tokio::time::timeout(limits::PROCESS_DRAIN, &mut collect).await;
+            let _late = tokio::time::timeout(limits::PROCESS_DRAIN, &mut collect).await;
         }
-        Ok(status)
+        Ok(ended)
     }
 }
 
 /// Gives a program all that it reads, then the end. One that does not read to the end is at liberty.
-async fn feed(stdin: Option<ChildStdin>, bytes: Vec<u8>) {
+async fn feed(stdin: Option<impl AsyncWrite + Unpin>, bytes: Vec<u8>) {
     if let Some(mut stdin) = stdin {
-        let _ = stdin.write_all(&bytes).await;
-        let _ = stdin.shutdown().await;
+        let _unread = stdin.write_all(&bytes).await;
+        let _unread = stdin.shutdown().await;
     }
-}
-
-/// Asks the kernel to end this process when the node ends, however it ends.
-#[cfg(target_os = "linux")]
-fn end_with(node: Pid) -> std::io::Result<()> {
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    if rustix::process::getppid() == Some(node) {
-        return Ok(());
-    }
-    // The node ended before the kernel was asked.
-    Err(std::io::ErrorKind::BrokenPipe.into())
-}
-
-#[cfg(not(target_os = "linux"))]
-fn end_with(_node: Pid) -> std::io::Result<()> {
-    Ok(())
 }

@@ -5,7 +5,6 @@
 mod allowed;
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -15,9 +14,11 @@ use allowed::Allowed;
 pub use allowed::ProgramConfig;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
+use remit_confine::{Bounds, Network, Policy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::confiner::{Confiner, Opened};
 use super::process::{self, Ended, Program};
 use crate::kit::{
     CallContext, Code, Content, Encoding, Failure, Interface, Method, NoArgs, RelPath, Text, Tool,
@@ -43,12 +44,34 @@ pub struct Config {
     /// The longest a program may take, in milliseconds.
     #[serde(default = "default_timeout_ms")]
     pub timeout_ms: u64,
-    /// The most a program may write, in bytes.
+    /// The most a program may write to its output, in bytes.
     #[serde(default = "default_output_bytes")]
     pub output_bytes: usize,
+    /// What programs may read and execute beside the root and the system.
+    #[serde(default)]
+    pub read: Vec<PathBuf>,
+    /// What they may change beside the root.
+    #[serde(default)]
+    pub write: Vec<PathBuf>,
+    /// Folders that do not exist for them; relative ones are below the root.
+    #[serde(default)]
+    pub hidden: Vec<PathBuf>,
+    /// Whom they may talk to.
+    #[serde(default)]
+    pub network: Network,
+    /// What they may use.
+    #[serde(default)]
+    pub limits: Bounds,
     /// The programs that may be run.
     #[serde(default)]
     pub program: Vec<ProgramConfig>,
+}
+
+impl Config {
+    /// Hides `folder`.
+    pub(crate) fn hide(&mut self, folder: &Path) {
+        self.hidden.push(std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()));
+    }
 }
 
 fn default_name() -> String {
@@ -71,7 +94,7 @@ const fn default_output_bytes() -> usize {
 ///
 /// # Errors
 /// The root is no folder, a program is not found, or a bound is too wide, in words.
-pub fn tool(config: &Config, base: &Path) -> Result<Tool, String> {
+pub fn tool(config: &Config, base: &Path, confiner: &Rc<Confiner>) -> Result<Tool, String> {
     let directory = base.join(&config.root);
     let dir = Dir::open_ambient_dir(&directory, ambient_authority()).map_err(|error| {
         format!("the root `{}` of {}: {error}", directory.display(), config.name)
@@ -84,31 +107,64 @@ pub fn tool(config: &Config, base: &Path) -> Result<Tool, String> {
             limits::MAX_RESULT_BYTES / 2
         ));
     }
-    let allowed = Allowed::new(&config.program, &config.path, base)
-        .map_err(|why| format!("{}: {why}", config.name))?;
+    let of_tool = |why| format!("{}: {why}", config.name);
+    let allowed = Allowed::new(&config.program, &config.path, base).map_err(of_tool)?;
+    let policy = policy(config, &directory, base, confiner).map_err(of_tool)?;
     let path = std::env::join_paths(&config.path)
         .map_err(|error| format!("path of {}: {error}", config.name))?;
     let mut env = BTreeMap::from([("PATH".to_owned(), path.to_string_lossy().into_owned())]);
     env.extend(config.env.clone());
     let timeout = Duration::from_millis(config.timeout_ms);
-    let shared = Rc::new(Shared { allowed, env, timeout, output_bytes: config.output_bytes });
     let longest = timeout.saturating_add(limits::CANCEL_GRACE);
+    let interface = interface(longest, &allowed);
+    let shared = Rc::new(Shared {
+        allowed,
+        env,
+        timeout,
+        output_bytes: config.output_bytes,
+        policy,
+        confiner: Rc::clone(confiner),
+    });
     Ok(Tool::new(
         &config.name,
         env!("CARGO_PKG_VERSION"),
         "Runs programs that the operator allows, without a shell.",
     )
-    .interface(interface(longest))
+    .interface(interface)
     .root(Rc::new(Shell { dir, shared }))
     .descend("dir"))
 }
 
-fn interface(longest: Duration) -> Interface<Shell> {
+/// What the programs may reach.
+fn policy(
+    config: &Config,
+    root: &Path,
+    base: &Path,
+    confiner: &Confiner,
+) -> Result<Policy, String> {
+    let there = |path: &&PathBuf| base.join(path).is_dir();
+    let read: Vec<PathBuf> =
+        config.read.iter().chain(config.path.iter().filter(there)).cloned().collect();
+    let hidden: Vec<PathBuf> = config.hidden.iter().map(|path| root.join(path)).collect();
+    let opened = Opened {
+        read: &read,
+        write: &config.write,
+        hidden: &hidden,
+        network: config.network,
+        bounds: config.limits,
+    };
+    confiner.policy(&config.root, &opened, base)
+}
+
+fn interface(longest: Duration, allowed: &Allowed) -> Interface<Shell> {
     Interface::new("Shell", "A directory in which the programs of a list may be run.")
         .method(
             "run",
-            Method::effect("Runs a program to its end. `args` is a list, which no shell reads.")
-                .timeout(longest),
+            Method::effect(
+                "Runs a program to its end. `args` is a list, which no shell reads. An approval binds \
+                 the arguments, not the content of the files that the program reads or runs.",
+            )
+            .timeout(longest),
             |shell: Rc<Shell>, run: Run, call| async move { shell.run(run, Needs::Any, &call).await },
         )
         .method(
@@ -129,6 +185,8 @@ fn interface(longest: Duration) -> Interface<Shell> {
             Method::read_only("Opens a directory below this one, to run programs in."),
             |shell: Rc<Shell>, Below { path }: Below, _| async move { shell.below(&path).map(Rc::new) },
         )
+        .refine_args("run", |schema| allowed.refine(schema, Needs::Any))
+        .refine_args("query", |schema| allowed.refine(schema, Needs::ReadOnly))
 }
 
 struct Shell {
@@ -141,11 +199,13 @@ struct Shared {
     env: BTreeMap<String, String>,
     timeout: Duration,
     output_bytes: usize,
+    policy: Policy,
+    confiner: Rc<Confiner>,
 }
 
 /// What a program must be allowed for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Needs {
+pub(super) enum Needs {
     Any,
     ReadOnly,
 }
@@ -197,8 +257,8 @@ struct Ran {
 
 impl Shell {
     async fn run(&self, run: Run, needs: Needs, call: &CallContext) -> Result<Ran, Failure> {
-        let Shared { allowed, env, timeout, output_bytes } = &*self.shared;
-        let path = allowed.check(&run.program, &run.args, needs == Needs::ReadOnly)?;
+        let Shared { allowed, env, timeout, output_bytes, policy, confiner } = &*self.shared;
+        let path = allowed.check(&run.program, &run.args, needs)?;
         if let Some(bad) = run.args.iter().position(|arg| arg.contains('\0')) {
             return Err(fail::invalid(format!("args[{bad}]"), "no argument may hold a zero byte"));
         }
@@ -206,14 +266,15 @@ impl Shell {
         let asked = run.timeout_ms.map_or(*timeout, Duration::from_millis);
         let program = Program {
             path: path.to_owned(),
-            args: run.args.into_iter().map(OsString::from).collect(),
+            args: run.args,
+            policy: policy.clone(),
             dir: dir.into_std_file().into(),
             env: env.clone(),
             stdin: run.stdin.map(Content::into_bytes).unwrap_or_default(),
             timeout: asked.min(*timeout),
             output_bytes: *output_bytes,
         };
-        let ran = process::run(program, call).await;
+        let ran = process::run(program, confiner, call).await;
         let ended = ran.map_err(|failure| match (needs, failure.code) {
             // How far a program had come that changes something cannot be told.
             (Needs::Any, Code::TimedOut) => fail::unknown(format!(

@@ -4,9 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use landlock::{
-    ABI, Access as _, AccessFs, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _,
-};
+use remit_confine::{Launcher, Layer};
 
 use super::Finding;
 use crate::clock::now_ms;
@@ -22,8 +20,14 @@ const PAST_MS: u64 = 1_767_225_600_000;
 /// Files that are looked at in the search for keys; a home has a few dozen.
 const MOST_FILES: usize = 10_000;
 
+/// The first version of landlock that holds signals and abstract sockets.
+const SIGNALS_ABI: i32 = 6;
+
 pub(super) fn check(home: &Home) -> Vec<Finding> {
-    vec![modes(home), space(home), landlock(), seccomp(), user(), clock(now_ms())]
+    let mut findings = vec![modes(home), space(home)];
+    findings.extend(sandbox());
+    findings.extend([user(), clock(now_ms())]);
+    findings
 }
 
 /// Whether keys can be read by their owner alone.
@@ -88,32 +92,31 @@ fn space(home: &Home) -> Finding {
     }
 }
 
-fn landlock() -> Finding {
-    let what = "sandbox, files (landlock)";
-    let made = Ruleset::default()
-        .set_compatibility(CompatLevel::HardRequirement)
-        .handle_access(AccessFs::from_all(ABI::V1))
-        .and_then(Ruleset::create);
-    match made {
-        Ok(_) => Finding::ok(what, "available"),
-        Err(error) => Finding::warn(
-            what,
-            format!("not available ({error}): agents are held by other means alone"),
-            "use Linux 5.13 or later with landlock among the security modules",
-        ),
-    }
-}
-
-fn seccomp() -> Finding {
-    let what = "sandbox, system calls (seccomp)";
-    match fs::read_to_string("/proc/sys/kernel/seccomp/actions_avail") {
-        Ok(actions) if actions.contains("kill_process") => Finding::ok(what, "available"),
-        _ => Finding::warn(
-            what,
-            "not available: agents are held by other means alone",
-            "use a kernel with CONFIG_SECCOMP_FILTER",
-        ),
-    }
+/// The layers that confine agents and the programs that tools start.
+fn sandbox() -> Vec<Finding> {
+    let layers = match Launcher::own().probe() {
+        Ok(layers) => layers,
+        Err(error) => {
+            let mend = "end processes or raise the limit on them: nodes cannot start programs";
+            return vec![Finding::fail("sandbox", error.to_string(), mend)];
+        }
+    };
+    let finding = |layer: Layer| {
+        let what = layer.name();
+        match layer {
+            _ if !layers.has(layer) => Finding::warn(what, "not available", layer.lack()),
+            Layer::Landlock if layers.landlock_abi < SIGNALS_ABI => Finding::warn(
+                what,
+                format!("version {}, without signals and abstract sockets", layers.landlock_abi),
+                "use Linux 6.12 or later",
+            ),
+            Layer::Landlock => {
+                Finding::ok(what, format!("available, version {}", layers.landlock_abi))
+            }
+            _ => Finding::ok(what, "available"),
+        }
+    };
+    Layer::ALL.map(finding).into()
 }
 
 fn user() -> Finding {

@@ -1,6 +1,7 @@
 //! Clones: what may be cloned, and into where.
 
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -16,6 +17,7 @@ use super::work::{self, Stop};
 use super::{failure, remote, text};
 use crate::kit::{CallContext, Failure, RelPath, fail};
 use crate::limits;
+use crate::tools::confiner::Confiner;
 use crate::tools::web::Prefix;
 
 #[derive(Deserialize, JsonSchema)]
@@ -32,13 +34,14 @@ pub(super) struct Clones {
     directories: Vec<PathBuf>,
     prefixes: Vec<Prefix>,
     program: PathBuf,
+    confiner: Option<Rc<Confiner>>,
 }
 
 impl Clones {
     pub(super) fn new(
         root: Option<PathBuf>,
         from: &[String],
-        program: PathBuf,
+        (program, confiner): (PathBuf, Option<Rc<Confiner>>),
         base: &Path,
     ) -> Result<Self, String> {
         let (urls, directories): (Vec<&String>, Vec<&String>) =
@@ -62,6 +65,7 @@ impl Clones {
                 .collect::<Result<_, _>>()?,
             prefixes,
             program,
+            confiner,
         })
     }
 
@@ -90,7 +94,11 @@ impl Clones {
                 cloned.map_err(|error| fail::failed(error.to_string()))??;
             }
             Source::Url(url) => {
-                remote::fetch(&self.program, &url, &root, &draft.directory(), call).await?;
+                let into = draft.directory();
+                let confiner = self.confiner.as_deref().ok_or_else(|| {
+                    fail::unavailable("this node starts no programs, and clones no URLs")
+                })?;
+                remote::fetch(&self.program, &url, &into, confiner, call).await?;
                 let into = draft.directory();
                 let filled = work::away(move |stop| fill(&into, stop)).await;
                 filled.map_err(|error| fail::failed(error.to_string()))??;

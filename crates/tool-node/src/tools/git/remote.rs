@@ -1,11 +1,13 @@
 //! Clones over https: by the `git` program, told to trust and to run nothing.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::path::Path;
+
+use remit_confine::{Network, Policy};
 
 use crate::kit::{CallContext, Failure, fail};
 use crate::limits;
+use crate::tools::confiner::Confiner;
 use crate::tools::process::{self, Program};
 
 /// Settings that take away what a server, or a file on this machine, could make the program do.
@@ -20,12 +22,13 @@ const SETTINGS: [&str; 8] = [
     "submodule.recurse=false",
 ];
 
-/// Clones `url` into the empty directory `into`, without files: those are made without filters.
+/// Clones `url` into the empty directory `into`, without files: those are made without filters. The
+/// program reaches that directory and the network.
 pub(super) async fn fetch(
     git: &Path,
     url: &str,
-    root: &Path,
     into: &Path,
+    confiner: &Confiner,
     call: &CallContext,
 ) -> Result<(), Failure> {
     if !git.is_file() {
@@ -34,18 +37,19 @@ pub(super) async fn fetch(
             git.display()
         )));
     }
-    let dir = std::fs::File::open(root)
-        .map_err(|error| fail::failed(format!("the directory for clones: {error}")))?;
+    let dir = std::fs::File::open(into)
+        .map_err(|error| fail::failed(format!("the directory for the clone: {error}")))?;
     let program = Program {
         path: git.to_owned(),
-        args: args(url, into),
+        args: args(url, into)?,
+        policy: Policy { network: Network::Host, ..Policy::in_folder(into) },
         dir: dir.into(),
         env: environment(),
         stdin: Vec::new(),
         timeout: limits::CLONE_TIME,
         output_bytes: limits::CLONE_OUTPUT,
     };
-    let ended = process::run(program, call).await?;
+    let ended = process::run(program, confiner, call).await?;
     if ended.status.success() {
         return Ok(());
     }
@@ -53,14 +57,14 @@ pub(super) async fn fetch(
     Err(fail::failed(format!("the clone of `{url}` failed ({}): {said}", ended.status)))
 }
 
-fn args(url: &str, into: &Path) -> Vec<OsString> {
+fn args(url: &str, into: &Path) -> Result<Vec<String>, Failure> {
+    let Some(into) = into.to_str() else {
+        return Err(fail::failed(format!("the directory `{}` is no text", into.display())));
+    };
     let settings = SETTINGS.iter().flat_map(|setting| ["-c", setting]);
     let clone =
         ["clone", "--no-checkout", "--no-recurse-submodules", "--template=", "--quiet", "--"];
-    let mut args: Vec<OsString> = settings.chain(clone).map(OsString::from).collect();
-    args.push(url.into());
-    args.push(into.into());
-    args
+    Ok(settings.chain(clone).chain([url, into]).map(str::to_owned).collect())
 }
 
 fn environment() -> BTreeMap<String, String> {

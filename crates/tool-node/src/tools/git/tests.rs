@@ -58,8 +58,9 @@ impl Bench {
     }
 
     fn configured(&self, more: &str) -> Result<Tool, String> {
+        let confiner = Rc::new(Confiner::find(false).unwrap());
         let text = format!("root = 'repo'\nauthor = 'Bot <bot@example.com>'\n{more}");
-        tool(&toml::from_str(&text).unwrap(), self.dir.path())
+        tool(&toml::from_str(&text).unwrap(), self.dir.path(), Some(&confiner))
     }
 
     fn git(&self) -> Handle {
@@ -384,5 +385,5 @@ fn a_section_that_cannot_work_is_refused_with_a_reason() {
         assert!(why.contains(word), "{why}");
     }
     let config = toml::from_str("root = 'elsewhere'").unwrap();
-    assert!(tool(&config, bench.dir.path()).err().unwrap().contains("elsewhere"));
+    assert!(tool(&config, bench.dir.path(), None).err().unwrap().contains("elsewhere"));
 }

@@ -175,14 +175,20 @@ fn a_clone_through_a_link_is_refused() {
 #[test]
 fn the_program_that_clones_over_https_gets_a_clean_room() {
     check(bench(), |bench| async move {
-        let seen = bench.dir.path().join("seen");
         let program = bench.dir.path().join("git");
-        // Stands in for the program: it writes down what it was told and copies a repository.
+        let packed = bench.dir.path().join("packed");
+        let repo = bench.path("");
+        let pack = ["-czf", packed.to_str().unwrap(), "-C", repo.to_str().unwrap(), ".git"];
+        assert!(std::process::Command::new("tar").args(pack).status().unwrap().success());
+        // Stands in for the program: it writes down what it was told and what it reaches, and
+        // unpacks the repository that stands in its own file.
         let script = format!(
-            "#!/bin/sh\n{{ env; for a in \"$@\"; do echo \"arg $a\"; into=$a; done; }} > {}\ncp -r {} \"$into/.git\"\n",
-            seen.display(),
-            bench.path(".git").display()
+            "#!/bin/sh\nfor into in \"$@\"; do :; done\n\
+             {{ env; printf 'arg %s\\n' \"$@\"; cat {} && echo reached; }} > \"$into/seen\" 2>&1\n\
+             sed '1,/^PACKED$/d' \"$0\" | tar -xz -C \"$into\"\nexit\nPACKED\n",
+            bench.path(".git/HEAD").display()
         );
+        let script = [script.into_bytes(), fs::read(packed).unwrap()].concat();
         fs::write(&program, script).unwrap();
         executable(&program);
         let more = "writable = true\nclone_root = 'clones'\nprogram = 'git'\nclone_from = ['https://example.com/allowed']";
@@ -191,7 +197,8 @@ fn the_program_that_clones_over_https_gets_a_clean_room() {
         let clone = git.call("clone", &args).await.unwrap().object().unwrap();
         assert!(bench.dir.path().join("clones/it/src/lib.rs").is_file());
         assert_eq!(words(&ask(&clone, "log", json!({})).await.unwrap(), "summary").len(), 2);
-        let seen = fs::read_to_string(seen).unwrap();
+        let seen = fs::read_to_string(bench.dir.path().join("clones/it/seen")).unwrap();
+        assert!(!seen.lines().any(|line| line == "reached"), "{seen}");
         for line in [
             "GIT_CONFIG_NOSYSTEM=1",
             "GIT_CONFIG_GLOBAL=/dev/null",

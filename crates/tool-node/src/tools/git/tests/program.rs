@@ -61,7 +61,7 @@ impl Twins {
 
     pub(super) fn configured(&self, text: &str) -> Tool {
         let text = format!("{text}\nauthor = 'Ada <ada@example.com>'");
-        tool(&toml::from_str(&text).unwrap(), &self.dir.path().join("tool")).unwrap()
+        tool(&toml::from_str(&text).unwrap(), &self.dir.path().join("tool"), None).unwrap()
     }
 
     /// A path beside the tool's repository.

@@ -1,0 +1,208 @@
+//! A confined program as its node sees it: started, fed, waited for, ended.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Seek as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+
+use rustix::fs::MemfdFlags;
+use serde::{Deserialize, Serialize};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::unix::pipe;
+use tokio::process::{ChildStderr, ChildStdout, Command};
+
+use crate::launcher::LAUNCH;
+use crate::layers::Layers;
+use crate::limits;
+use crate::messages::{Report, Task, send_files};
+use crate::policy::Policy;
+
+/// A program to be run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Order {
+    /// What it may reach.
+    pub policy: Policy,
+    /// What holds it to that. A layer that cannot be put up is an error.
+    pub layers: Layers,
+    /// Where it is, absolute.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// The folder that it starts in, without links in its path.
+    pub dir: PathBuf,
+    /// Device and number of that folder: another one that has taken its place is refused.
+    pub dir_id: (u64, u64),
+    /// Its whole environment, but for `TMPDIR` where it has no `/tmp` of its own.
+    pub env: BTreeMap<String, String>,
+}
+
+/// How to start a launcher.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Launcher {
+    /// A program that calls [`launch`](crate::launch) when it is called with these arguments.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub args: Vec<String>,
+}
+
+/// A confined program. Dropping it ends the program and everything that it started.
+#[derive(Debug)]
+pub struct Child {
+    /// What the program reads.
+    pub stdin: Option<pipe::Sender>,
+    /// What it writes to its standard output.
+    pub stdout: Option<ChildStdout>,
+    /// What it writes to its standard error.
+    pub stderr: Option<ChildStderr>,
+    control: tokio::net::UnixStream,
+    launcher: tokio::process::Child,
+    said: Vec<u8>,
+}
+
+/// How a confined program ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// By itself.
+    Exited(ExitStatus),
+    /// Killed at a bound, which is said in words.
+    Killed(String),
+}
+
+impl Launcher {
+    /// This very program, which must call [`launch`](crate::launch) when its first argument is
+    /// [`LAUNCH`].
+    pub fn own() -> Self {
+        // Not by its path, where an upgrade may have put another one.
+        Self { program: "/proc/self/exe".into(), args: vec![LAUNCH.into()] }
+    }
+
+    /// Finds out which layers this machine has. Blocks for some milliseconds.
+    ///
+    /// # Errors
+    /// The launcher cannot be started, or is none.
+    pub fn probe(&self) -> io::Result<Layers> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let mut child = std::process::Command::new(&self.program)
+            .args(&self.args)
+            .env_clear()
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let sent = send_files(&ours, &[&OwnedFd::from(memory(&Task::Probe)?)]);
+        let mut said = Vec::new();
+        let read =
+            io::Read::read_to_end(&mut io::Read::take(&ours, limits::REPORT_BYTES), &mut said);
+        child.wait()?;
+        sent.and(read)?;
+        match Report::first(&said) {
+            Some(Report::Layers(layers)) => Ok(layers),
+            _ => Err(no_launcher(self)),
+        }
+    }
+
+    /// Starts a program. Must be called on a runtime of tokio.
+    ///
+    /// # Errors
+    /// The launcher cannot be started, or the order is too long. What is wrong with the program is
+    /// told by [`Child::ended`].
+    pub fn start(&self, order: Order) -> io::Result<Child> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let (reads, feeds) = io::pipe()?;
+        let launcher = Command::new(&self.program)
+            .args(&self.args)
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn();
+        let mut launcher = launcher?;
+        let order = OwnedFd::from(memory(&Task::Run(Box::new(order)))?);
+        send_files(&ours, &[&order, &OwnedFd::from(reads)])?;
+        ours.set_nonblocking(true)?;
+        Ok(Child {
+            stdin: Some(pipe::Sender::from_owned_fd(feeds.into())?),
+            stdout: launcher.stdout.take(),
+            stderr: launcher.stderr.take(),
+            control: tokio::net::UnixStream::from_std(ours)?,
+            launcher,
+            said: Vec::new(),
+        })
+    }
+}
+
+impl Child {
+    /// Waits until the program and everything that it started have ended. May be dropped and called
+    /// again.
+    ///
+    /// # Errors
+    /// The program could not be started; the message says which layer or file was in the way.
+    pub async fn ended(&mut self) -> io::Result<Ended> {
+        let mut control = (&mut self.control).take(limits::REPORT_BYTES);
+        // The launcher, and all that it forks, holds the other end until it is gone.
+        control.read_to_end(&mut self.said).await?;
+        let launched = self.launcher.wait().await?;
+        match Report::first(&self.said) {
+            Some(Report::Ended(status)) => Ok(Ended::Exited(ExitStatus::from_raw(status))),
+            Some(Report::Killed(why)) => Ok(Ended::Killed(why)),
+            Some(Report::NotStarted(why)) => Err(io::Error::other(why)),
+            Some(Report::Layers(_)) | None => {
+                Err(io::Error::other(format!("its launcher ended without a word: {launched}")))
+            }
+        }
+    }
+
+    /// Has the program ended, and everything that it started. [`ended`](Self::ended) says when.
+    pub fn kill(&self) {
+        // It fails if the launcher is gone, and with it all that it started.
+        let _gone = rustix::net::shutdown(&self.control, rustix::net::Shutdown::Write);
+    }
+
+    /// Ends the program and everything that it started, and waits until that is done.
+    ///
+    /// # Errors
+    /// It took longer than [`limits::END`].
+    pub async fn end(&mut self) -> io::Result<()> {
+        self.kill();
+        match tokio::time::timeout(limits::END, self.ended()).await {
+            Ok(_) => Ok(()),
+            Err(late) => {
+                self.launcher.kill().await?;
+                Err(late.into())
+            }
+        }
+    }
+}
+
+fn no_launcher(launcher: &Launcher) -> io::Error {
+    io::Error::other(format!(
+        "`{} {}` does not confine programs: its main function must call remit_confine::launch",
+        launcher.program.display(),
+        launcher.args.join(" ")
+    ))
+}
+
+/// A file without a name that holds a task, to be read from its beginning.
+fn memory(task: &Task) -> io::Result<File> {
+    let text = serde_json::to_vec(task)?;
+    if text.len() as u64 > limits::ORDER_BYTES {
+        return Err(io::Error::new(
+            io::ErrorKind::ArgumentListTooLong,
+            format!(
+                "{} bytes of arguments and environment: at most {}",
+                text.len(),
+                limits::ORDER_BYTES
+            ),
+        ));
+    }
+    let mut file = File::from(rustix::fs::memfd_create(c"order", MemfdFlags::CLOEXEC)?);
+    file.write_all(&text)?;
+    file.rewind()?;
+    Ok(file)
+}

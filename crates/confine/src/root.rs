@@ -1,0 +1,177 @@
+//! A root folder in which there is what a program may reach, and nothing else.
+
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+use crate::layers::{Layer, Layers};
+use crate::limits;
+use crate::policy::{Access, Place, Policy};
+use crate::sys::{self, NO_DEVICES, NO_EXECUTE, NO_SETUID, READ_ONLY};
+
+/// A folder that every machine has, over which the new root is built before it becomes the root.
+const BASE: &str = "/tmp";
+
+/// Links that programs count on.
+const LINKS: [(&str, &str); 5] = [
+    ("/dev/fd", "/proc/self/fd"),
+    ("/dev/stdin", "/proc/self/fd/0"),
+    ("/dev/stdout", "/proc/self/fd/1"),
+    ("/dev/stderr", "/proc/self/fd/2"),
+    ("/var/tmp", "/tmp"),
+];
+
+/// Something that is put into the new root.
+struct Part {
+    at: PathBuf,
+    source: Source,
+}
+
+enum Source {
+    /// A copy of mounts of the old root: of a folder, or of a file.
+    Tree { tree: OwnedFd, folder: bool },
+    /// An empty folder in memory.
+    Memory { bytes: u64, attributes: u64 },
+}
+
+/// Gives this process a mount namespace and a root folder for `program` of its own.
+pub(crate) fn make(policy: &Policy, program: &Path, layers: &Layers) -> io::Result<()> {
+    sys::unshare(libc::CLONE_NEWNS)?;
+    sys::mount("none", Path::new("/"), libc::MS_REC | libc::MS_PRIVATE, "")?;
+    let mut places = policy.places();
+    let real = program.canonicalize().map_err(|error| at(program, error))?;
+    places.push(Place { path: program.to_owned(), real, access: Access::Read });
+    // What is below comes after what is above, and then what may be done more.
+    places.sort_by(|a, b| (&a.real, a.access).cmp(&(&b.real, b.access)));
+    let mut parts = copies(&places)?;
+    let memory = |path: &Path, bytes, attributes| Part {
+        at: path.to_owned(),
+        source: Source::Memory { bytes, attributes },
+    };
+    let given = |path: &str| places.iter().any(|place| place.real == Path::new(path));
+    for path in ["/tmp", "/dev/shm"].into_iter().filter(|path| !given(path)) {
+        parts.push(memory(Path::new(path), policy.bounds.temp_bytes, NO_SETUID | NO_DEVICES));
+    }
+    for hidden in policy.hidden.iter().filter_map(|path| path.canonicalize().ok()) {
+        let is_seen = places.iter().any(|place| hidden.starts_with(&place.real));
+        if is_seen {
+            parts.push(memory(&hidden, 4096, READ_ONLY));
+        }
+    }
+    parts.sort_by(|a, b| a.at.cmp(&b.at));
+    sys::mount("tmpfs", Path::new(BASE), libc::MS_NOSUID | libc::MS_NODEV, "mode=0755,size=1m")?;
+    for part in &parts {
+        put(part).map_err(|error| at(&part.at, error))?;
+    }
+    for place in places.iter().filter(|place| place.path != place.real) {
+        link(&place.path, &place.real)?;
+    }
+    for (path, to) in LINKS {
+        link(Path::new(path), Path::new(to))?;
+    }
+    processes(policy, layers)?;
+    sys::change_root(Path::new(BASE))?;
+    sys::restrict_mount(File::open("/")?.as_fd(), READ_ONLY, false)
+}
+
+/// Whether this machine lets this process, in a mount namespace that is new, do what [`make`] does.
+pub(crate) fn try_out() -> io::Result<()> {
+    sys::mount("none", Path::new("/"), libc::MS_REC | libc::MS_PRIVATE, "")?;
+    let tree = sys::clone_tree(Path::new("/usr"))?;
+    sys::restrict_mount(tree.as_fd(), READ_ONLY, true)?;
+    sys::mount("tmpfs", Path::new(BASE), libc::MS_NOSUID | libc::MS_NODEV, "mode=0755,size=1m")?;
+    fs::create_dir(inside(Path::new("/usr")))?;
+    sys::move_mount(tree.as_fd(), &inside(Path::new("/usr")))?;
+    sys::change_root(Path::new(BASE))
+}
+
+fn at(path: &Path, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+fn inside(path: &Path) -> PathBuf {
+    Path::new(BASE).join(path.strip_prefix("/").unwrap_or(path))
+}
+
+/// Copies the mounts of all places; those that are seen through another one already are left out.
+fn copies(places: &[Place]) -> io::Result<Vec<Part>> {
+    let mut parts: Vec<Part> = Vec::new();
+    let mut seen: Vec<&Place> = Vec::new();
+    for place in places {
+        let above = seen.iter().rev().find(|above| place.real.starts_with(&above.real));
+        if above.is_some_and(|above| above.access >= place.access) {
+            continue;
+        }
+        seen.push(place);
+        let tree = sys::clone_tree(&place.real).map_err(|error| at(&place.real, error))?;
+        let attributes = match place.access {
+            Access::Read => READ_ONLY | NO_SETUID | NO_DEVICES,
+            Access::Write => NO_SETUID | NO_DEVICES,
+            Access::Device => NO_SETUID | NO_EXECUTE,
+        };
+        sys::restrict_mount(tree.as_fd(), attributes, true)
+            .map_err(|error| at(&place.real, error))?;
+        let folder = place.real.is_dir();
+        parts.push(Part { at: place.real.clone(), source: Source::Tree { tree, folder } });
+    }
+    Ok(parts)
+}
+
+/// Puts a part into its place, which is made if it is not there yet.
+fn put(part: &Part) -> io::Result<()> {
+    let to = inside(&part.at);
+    if fs::symlink_metadata(&to).is_err() {
+        let above = to.parent().unwrap_or(Path::new(BASE));
+        DirBuilder::new().recursive(true).mode(0o755).create(above)?;
+        match &part.source {
+            Source::Tree { folder: false, .. } => drop(File::create(&to)?),
+            _ => fs::create_dir(&to)?,
+        }
+    }
+    match &part.source {
+        Source::Tree { tree, .. } => sys::move_mount(tree.as_fd(), &to),
+        Source::Memory { bytes, attributes } => {
+            let mode = if attributes & READ_ONLY == 0 { "1777" } else { "0555" };
+            let options = format!("mode={mode},size={bytes},nr_inodes={}", limits::TEMP_FILES);
+            sys::mount("tmpfs", &to, libc::MS_NOSUID | libc::MS_NODEV, &options)?;
+            sys::restrict_mount(File::open(&to)?.as_fd(), *attributes, false)
+        }
+    }
+}
+
+/// Makes a link in the new root, unless something is there already.
+fn link(path: &Path, to: &Path) -> io::Result<()> {
+    let link = inside(path);
+    if fs::symlink_metadata(&link).is_ok() {
+        return Ok(());
+    }
+    let made = || {
+        let above = link.parent().unwrap_or(Path::new(BASE));
+        DirBuilder::new().recursive(true).mode(0o755).create(above)?;
+        symlink(to, &link)
+    };
+    made().map_err(|error| at(path, error))
+}
+
+/// A `/proc` of the program's own processes, and the bound on how many there may be.
+fn processes(policy: &Policy, layers: &Layers) -> io::Result<()> {
+    let proc = inside(Path::new("/proc"));
+    fs::create_dir(&proc)?;
+    if !layers.has(Layer::Processes) {
+        return Ok(());
+    }
+    let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
+    if sys::mount("proc", &proc, flags, "").is_err() {
+        // Where parts of `/proc` are masked, as in many containers, the kernel refuses another one.
+        return Ok(());
+    }
+    // In an older kernel that bound is one of the whole machine.
+    if sys::kernel_version() >= (6, 14) {
+        let most = policy.bounds.processes.max(limits::LEAST_PROCESS_IDS);
+        // Without privileges the limit of the user's processes holds instead.
+        let _unprivileged = fs::write(proc.join("sys/kernel/pid_max"), most.to_string());
+    }
+    sys::restrict_mount(File::open(&proc)?.as_fd(), READ_ONLY, false)
+}

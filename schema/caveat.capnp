@@ -69,7 +69,18 @@ struct Caveat {
     direct @23 :Void;
     # Nowhere: it forbids nothing. Large results may go straight from the tool node to the agent
     # node, where the two can reach each other. route=direct
+    only @24 :Only;
+    # A caveat for the calls of one method alone. send.calls=3
   }
+}
+
+struct Only {
+  # A caveat of one method. Budgets, rates and concurrency count the calls of that method, by whoever
+  # holds the grant or one narrowed from it, and whatever purse pays for them. Not one of `methods`,
+  # `idleExpiry`, `delegationDepth`, `requires`, `label`, `direct`, `unknown` and `only`.
+
+  method @0 :Text;
+  caveat @1 :Caveat;
 }
 
 struct Guard {
@@ -77,7 +88,8 @@ struct Guard {
   # and seen from the root of the grant that has the caveat, whatever object it was given to.
 
   at @0 :List(Step);
-  # Where in the arguments by name.
+  # Where in the arguments by name. Empty: the arguments as a whole, of which only the names can be
+  # tested, as in arg=keys:to,subject.
   optional @1 :Bool;
   # Whether a call without it passes. arg.limit?=range:1..10
 
@@ -98,6 +110,10 @@ struct Guard {
     # Of text in characters, of data in bytes. arg.text=length:..2000
     count @9 :Span;
     # Of a list its elements, of fields their number. arg.to=count:1..5
+    list @10 :List(Literal);
+    # A list of exactly these, in this order. arg.to=list:ann,bob
+    keys @11 :List(Text);
+    # Fields of which each has one of these names. arg.headers=keys:accept
   }
 
   struct Step {
@@ -105,7 +121,8 @@ struct Guard {
       name @0 :Text;
       # A field; of a list, the element at this index, counted from 0.
       each @1 :Void;
-      # Every element or field; all must pass. arg.paths.*=prefix:src
+      # Every element or field; all must pass, and there must be one unless the guard is optional.
+      # arg.paths.*=prefix:src
     }
   }
 }

@@ -68,7 +68,8 @@ pub(crate) fn known(caveats: &[Caveat]) -> Result<(), String> {
     }
 }
 
-fn from_file(file: &Path, now_ms: u64) -> Result<Vec<GrantSpec>, Fault> {
+/// The grants of a file.
+pub(crate) fn from_file(file: &Path, now_ms: u64) -> Result<Vec<GrantSpec>, Fault> {
     let shown = file.display();
     let text = std::fs::read_to_string(file)
         .map_err(|error| Fault::Usage(format!("the grants in {shown} cannot be read: {error}")))?;

@@ -13,6 +13,7 @@ pub mod path;
 pub mod pattern;
 pub mod remaining_budget;
 pub mod resolved_call;
+pub mod review;
 pub mod text;
 pub mod usage;
 mod validate;
@@ -77,6 +78,8 @@ pub enum Caveat {
     Requires(Need),
     /// What the grant is for. Allows everything.
     Label(String),
+    /// This one, for calls of this method alone. Neither of methods, nor of what is of the whole grant.
+    Only(String, Box<Caveat>),
     /// Large results may go straight from the tool node to the agent node. Allows everything.
     Direct,
     /// Something this version does not know, as it was written. Always refuses.
@@ -105,57 +108,103 @@ impl Caveat {
     /// Whether the caveat can be checked at all and is within bounds: patterns and expressions
     /// compile, lists are not endless. Asked when a grant is made.
     pub fn validate(&self) -> Result<(), Failure> {
-        let refuse = |why: String| {
+        self.fault().map_or(Ok(()), |why| {
             let shown: String = text::caveat_text(self).chars().take(200).collect();
             Err(Failure::new(Code::InvalidArgument, format!("`{shown}`: {why}")).with_detail(shown))
-        };
+        })
+    }
+
+    /// Why it cannot be checked, if it cannot.
+    fn fault(&self) -> Option<String> {
         match self {
             Self::Methods(names)
             | Self::Facet(names)
             | Self::Audience(names)
             | Self::RequiresApproval(names) => {
                 let long = |name: &String| name.len() > limits::MAX_CAVEAT_TEXT_BYTES;
-                if names.len() > limits::MAX_CAVEAT_ITEMS || names.iter().any(long) {
-                    return refuse(format!(
-                        "at most {} names of at most {} bytes",
-                        limits::MAX_CAVEAT_ITEMS,
-                        limits::MAX_CAVEAT_TEXT_BYTES
-                    ));
-                }
+                let many = names.len() > limits::MAX_CAVEAT_ITEMS;
+                let (items, bytes) = (limits::MAX_CAVEAT_ITEMS, limits::MAX_CAVEAT_TEXT_BYTES);
+                (many || names.iter().any(long))
+                    .then(|| format!("at most {items} names of at most {bytes} bytes"))
             }
             Self::Path(prefix) if path::join("", prefix).as_ref() != Ok(prefix) => {
-                return refuse("not a normalised path".into());
+                Some("not a normalised path".into())
             }
             Self::Label(text)
             | Self::Unknown(text)
             | Self::Requires(Need::Grant(text))
-            | Self::Path(text)
-                if text.len() > path::MAX_BYTES =>
-            {
-                return refuse(format!("a text of more than {} bytes", path::MAX_BYTES));
-            }
-            Self::Argument(guard) => {
-                if let Err(why) = guard.validate() {
-                    return refuse(why);
-                }
-            }
-            Self::Cel(source) => {
-                if let Err(why) = cel::Program::compile(source) {
-                    return refuse(why);
-                }
-            }
+            | Self::Path(text) => (text.len() > path::MAX_BYTES)
+                .then(|| format!("a text of more than {} bytes", path::MAX_BYTES)),
+            Self::Argument(guard) => guard.validate().err(),
+            Self::Cel(source) => cel::Program::compile(source).err(),
             Self::Rate(rate) => {
-                let counts = (1..=limits::MAX_RATE_COUNT).contains(&rate.count);
-                if !counts || !(1..=limits::MAX_SLEEP_MS).contains(&rate.per_ms) {
-                    return refuse(format!(
-                        "a rate has from 1 to {} uses in from 1 ms to ten years",
-                        limits::MAX_RATE_COUNT
-                    ));
-                }
+                let most = limits::MAX_RATE_COUNT;
+                let counts = (1..=most).contains(&rate.count);
+                (!counts || !(1..=limits::MAX_SLEEP_MS).contains(&rate.per_ms))
+                    .then(|| format!("a rate has from 1 to {most} uses in from 1 ms to ten years"))
             }
-            _ => {}
+            Self::Only(method, _) if method.is_empty() || method.len() > limits::MAX_NAME_BYTES => {
+                Some(format!("the name of a method has 1 to {} bytes", limits::MAX_NAME_BYTES))
+            }
+            Self::Only(_, inner) if !inner.can_be_of_one_method() => {
+                Some("this one is of the whole grant, not of one method".into())
+            }
+            Self::Only(_, inner) => inner.fault(),
+            // Any number, and any other task, is a condition that can be checked.
+            Self::ResultBytes(_)
+            | Self::NoObjects
+            | Self::NotBefore(_)
+            | Self::Expires(_)
+            | Self::IdleExpiry(_)
+            | Self::Calls(_)
+            | Self::BytesIn(_)
+            | Self::BytesOut(_)
+            | Self::Concurrency(_)
+            | Self::Cost(_)
+            | Self::DelegationDepth(_)
+            | Self::Requires(Need::Task(_))
+            | Self::Direct => None,
         }
-        Ok(())
+    }
+
+    /// Whether it can be said of calls of one method alone.
+    const fn can_be_of_one_method(&self) -> bool {
+        match self {
+            Self::Path(_)
+            | Self::Argument(_)
+            | Self::Cel(_)
+            | Self::ResultBytes(_)
+            | Self::NoObjects
+            | Self::Facet(_)
+            | Self::NotBefore(_)
+            | Self::Expires(_)
+            | Self::Calls(_)
+            | Self::BytesIn(_)
+            | Self::BytesOut(_)
+            | Self::Rate(_)
+            | Self::Concurrency(_)
+            | Self::Cost(_)
+            | Self::Audience(_)
+            | Self::RequiresApproval(_) => true,
+            Self::Methods(_)
+            | Self::IdleExpiry(_)
+            | Self::DelegationDepth(_)
+            | Self::Requires(_)
+            | Self::Label(_)
+            | Self::Direct
+            | Self::Only(..)
+            | Self::Unknown(_) => false,
+        }
+    }
+
+    /// The method that it is of and what it says of it, if it is of one alone.
+    pub(crate) fn of_one_method(&self) -> Option<(&String, &Self)> {
+        if let Self::Only(method, inner) = self { Some((method, &**inner)) } else { None }
+    }
+
+    /// The rate that it is, if it is one.
+    pub(crate) const fn rate(&self) -> Option<Rate> {
+        if let Self::Rate(rate) = self { Some(*rate) } else { None }
     }
 
     /// The methods that it allows, if it is a list of them.

@@ -10,6 +10,8 @@ mod chance;
 mod checks;
 #[path = "caveats/costs.rs"]
 mod costs;
+#[path = "caveats/injections.rs"]
+mod injections;
 #[path = "caveats/narrowing.rs"]
 mod narrowing;
 #[path = "property/config.rs"]

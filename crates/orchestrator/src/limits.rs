@@ -368,3 +368,10 @@ pub const GRANTED_BYTES: usize = 32 << 20;
 
 /// Bytes that a task takes in memory beside the values that it holds.
 pub const TASK_BYTES: u64 = 4 << 10;
+
+/// Tasks at work below one that was not spawned itself, at all levels together: an agent that spawns
+/// without end stops here, and what it made is still looked through in a moment.
+pub const FAMILY_TASKS: usize = 1_000;
+
+/// Levels of tasks that spawn tasks: what one is passed is checked by all above it.
+pub const FAMILY_DEPTH: usize = 16;

@@ -154,8 +154,8 @@ impl Introduction {
     }
 
     /// Whether a value of so many bytes may go to the agent node.
-    pub(crate) fn check_result(&self, bytes: u64) -> Result<(), Failure> {
-        self.links.check_result(bytes)
+    pub(crate) fn check_result(&self, method: &str, bytes: u64) -> Result<(), Failure> {
+        self.links.check_result(method, bytes)
     }
 }
 

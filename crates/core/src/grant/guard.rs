@@ -10,7 +10,8 @@ use crate::value::Value;
 /// A condition on one argument, or on a part of one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Guard {
-    /// Where in the arguments by name. Not empty.
+    /// Where in the arguments by name. Empty: the arguments as a whole, of which only their names are
+    /// tested.
     pub at: Vec<Step>,
     /// Whether a call without that argument passes.
     pub optional: bool,
@@ -46,6 +47,10 @@ pub enum Test {
     Length(Span),
     /// A list of so many elements, or so many fields.
     Count(Span),
+    /// A list of exactly these, in this order.
+    List(Vec<Literal>),
+    /// Fields of which each has one of these names.
+    Keys(Vec<String>),
 }
 
 /// A value that arguments are compared with.
@@ -171,32 +176,54 @@ pub fn number<O>(value: &Value<O>) -> Option<Number> {
     }
 }
 
-impl Test {
+impl Guard {
     /// The kinds of values that can pass.
     pub(crate) fn kinds(&self) -> Kinds {
         let number = Kinds::WHOLE.or(Kinds::FRACTION);
         let of = |literal: &Literal| match literal {
+            // Where the argument need not be given, an empty list is nothing too.
+            Literal::Null if self.optional => Kinds::NULL.or(Kinds::LIST),
             Literal::Null => Kinds::NULL,
             Literal::Bool(_) => Kinds::BOOL,
             Literal::Number(_) => number,
             Literal::Text(_) => Kinds::TEXT,
         };
-        match self {
-            Self::Equals(literal) => of(literal),
-            Self::OneOf(all) => all.iter().fold(Kinds::NONE, |kinds, one| kinds.or(of(one))),
-            Self::Prefix(_) | Self::Glob(_) | Self::Regex(_) => Kinds::TEXT,
-            Self::Range(..) => number,
-            Self::Length(_) => Kinds::TEXT.or(Kinds::DATA),
-            Self::Count(_) => Kinds::LIST.or(Kinds::FIELDS),
+        match &self.test {
+            Test::Equals(literal) => of(literal),
+            Test::OneOf(all) => all.iter().fold(Kinds::NONE, |kinds, one| kinds.or(of(one))),
+            Test::Prefix(_) | Test::Glob(_) | Test::Regex(_) => Kinds::TEXT,
+            Test::Range(..) => number,
+            Test::Length(_) => Kinds::TEXT.or(Kinds::DATA),
+            Test::Count(_) => Kinds::LIST.or(Kinds::FIELDS),
+            Test::List(_) => Kinds::LIST,
+            Test::Keys(_) => Kinds::FIELDS,
         }
     }
-}
 
-impl Guard {
+    /// Whether it looks for nothing, which an empty list is as well where nothing need be given.
+    fn takes_nothing(&self) -> bool {
+        self.optional
+            && match &self.test {
+                Test::Equals(literal) => *literal == Literal::Null,
+                Test::OneOf(all) => all.contains(&Literal::Null),
+                Test::Prefix(_)
+                | Test::Glob(_)
+                | Test::Regex(_)
+                | Test::Range(..)
+                | Test::Length(_)
+                | Test::Count(_)
+                | Test::List(_)
+                | Test::Keys(_) => false,
+            }
+    }
+
     /// Whether it is well formed and within bounds; if not, why.
     pub fn validate(&self) -> Result<(), String> {
-        if self.at.is_empty() || self.at.len() > limits::MAX_GUARD_STEPS {
-            return Err(format!("a path of 1 to {} steps", limits::MAX_GUARD_STEPS));
+        if self.at.is_empty() && !matches!(self.test, Test::Keys(_)) {
+            return Err("of all arguments only the names can be tested: arg=keys:to,subject".into());
+        }
+        if self.at.len() > limits::MAX_GUARD_STEPS {
+            return Err(format!("a path of at most {} steps", limits::MAX_GUARD_STEPS));
         }
         if self.at.iter().any(|step| matches!(step, Step::Name(name) if name.is_empty())) {
             return Err("the name of the argument is missing, as in arg.path=prefix:src".into());
@@ -205,20 +232,26 @@ impl Guard {
         if self.at.iter().any(|step| matches!(step, Step::Name(name) if long(name))) {
             return Err(format!("a name of more than {} bytes", limits::MAX_CAVEAT_TEXT_BYTES));
         }
+        let items = format!("at most {} values", limits::MAX_CAVEAT_ITEMS);
+        let texts = format!("a text of more than {} bytes", limits::MAX_CAVEAT_TEXT_BYTES);
+        let long_literal = |one: &Literal| matches!(one, Literal::Text(text) if long(text));
         match &self.test {
-            Test::OneOf(all) if all.len() > limits::MAX_CAVEAT_ITEMS => {
-                Err(format!("at most {} values", limits::MAX_CAVEAT_ITEMS))
+            Test::OneOf(all) | Test::List(all) if all.len() > limits::MAX_CAVEAT_ITEMS => {
+                Err(items)
             }
-            Test::OneOf(all)
-                if all.iter().any(|one| matches!(one, Literal::Text(t) if long(t))) =>
-            {
-                Err(format!("a text of more than {} bytes", limits::MAX_CAVEAT_TEXT_BYTES))
-            }
-            Test::Equals(Literal::Text(text)) | Test::Prefix(text) if long(text) => {
-                Err(format!("a text of more than {} bytes", limits::MAX_CAVEAT_TEXT_BYTES))
-            }
+            Test::OneOf(all) | Test::List(all) if all.iter().any(long_literal) => Err(texts),
+            Test::Keys(all) if all.len() > limits::MAX_CAVEAT_ITEMS => Err(items),
+            Test::Keys(all) if all.iter().any(long) => Err(texts),
+            Test::Equals(Literal::Text(text)) | Test::Prefix(text) if long(text) => Err(texts),
             Test::Glob(_) | Test::Regex(_) => Pattern::compile(&self.test).map(|_| ()),
-            _ => Ok(()),
+            Test::Equals(_)
+            | Test::OneOf(_)
+            | Test::Prefix(_)
+            | Test::Range(..)
+            | Test::Length(_)
+            | Test::Count(_)
+            | Test::List(_)
+            | Test::Keys(_) => Ok(()),
         }
     }
 
@@ -237,6 +270,7 @@ impl Guard {
             Step::Each => "*".into(),
         };
         match &self.at.iter().map(step).collect::<Vec<_>>()[..] {
+            [] => "the arguments".into(),
             [all] if all == "*" => "an argument".into(),
             steps => format!("the argument `{}`", steps.join(".")),
         }
@@ -265,6 +299,7 @@ impl Ready {
     pub fn check(&self, args: &Value, is_path: impl Fn(&str) -> bool) -> Result<(), String> {
         match (self.guard.at.split_first(), args) {
             (Some((Step::Each, rest)), Value::Fields(fields)) => {
+                self.not_empty(fields.len())?;
                 fields.iter().try_for_each(|(name, part)| self.walk(part, rest, is_path(name)))
             }
             _ => self.walk(args, &self.guard.at, self.guard.argument().is_some_and(is_path)),
@@ -285,15 +320,25 @@ impl Ready {
                 }
             }
             (Step::Each, Value::List(items)) => {
+                self.not_empty(items.len())?;
                 items.iter().try_for_each(|item| self.walk(item, rest, in_path))
             }
             (Step::Each, Value::Fields(fields)) => {
+                self.not_empty(fields.len())?;
                 fields.iter().try_for_each(|(_, part)| self.walk(part, rest, in_path))
             }
             // What has no parts is not absent: it is something else than was asked for.
             (_, Value::Null) => self.absent(),
             _ => Err(format!("{} is {}, which has no parts", self.guard.place(), shown(value))),
         }
+    }
+
+    /// What holds for each of no elements says nothing: a recipient that must be one of some is one.
+    fn not_empty(&self, count: usize) -> Result<(), String> {
+        if count > 0 || self.guard.optional {
+            return Ok(());
+        }
+        Err(format!("{} stands for at least one, and there is none", self.guard.place()))
     }
 
     fn absent(&self) -> Result<(), String> {
@@ -320,11 +365,27 @@ impl Ready {
             (Test::Length(span), Value::Data(data)) => span.contains(data.len() as u64),
             (Test::Count(span), Value::List(items)) => span.contains(items.len() as u64),
             (Test::Count(span), Value::Fields(fields)) => span.contains(fields.len() as u64),
+            (Test::List(these), Value::List(items)) => {
+                these.len() == items.len()
+                    && these.iter().zip(items).all(|(one, item)| one.is(item))
+            }
+            (Test::Keys(names), Value::Fields(fields)) => {
+                fields.iter().all(|(name, _)| names.contains(name))
+            }
+            // A value of another kind than the test is for.
             _ => false,
         };
         match (passes, value) {
             (true, _) => Ok(()),
             (false, Value::Null) if self.guard.optional => Ok(()),
+            (false, Value::List(items)) if items.is_empty() && self.guard.takes_nothing() => Ok(()),
+            (false, Value::Fields(fields)) if let Test::Keys(names) = &self.guard.test => {
+                let other = fields.iter().map(|(name, _)| name).find(|name| !names.contains(name));
+                let other: String =
+                    other.into_iter().flat_map(|name| name.chars().take(80)).collect();
+                let place = self.guard.place();
+                Err(format!("{place} may have {}, and `{other}` is none", names.join(", ")))
+            }
             (false, _) => {
                 Err(format!("{} is {}, which is not allowed", self.guard.place(), shown(value)))
             }

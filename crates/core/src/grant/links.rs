@@ -34,20 +34,34 @@ pub struct At<'a> {
 
 impl Caveat {
     /// Whether it can be checked by someone who knows nothing but the call and the time.
-    pub const fn is_of_the_call_alone(&self) -> bool {
-        !matches!(
-            self,
+    pub fn is_of_the_call_alone(&self) -> bool {
+        match self {
+            Self::Methods(_)
+            | Self::Path(_)
+            | Self::Argument(_)
+            | Self::Cel(_)
+            | Self::ResultBytes(_)
+            | Self::NoObjects
+            | Self::Facet(_)
+            | Self::NotBefore(_)
+            | Self::Expires(_)
+            | Self::DelegationDepth(_)
+            | Self::Label(_)
+            | Self::Direct
+            // It refuses, wherever it is checked.
+            | Self::Unknown(_) => true,
             Self::IdleExpiry(_)
-                | Self::Calls(_)
-                | Self::BytesIn(_)
-                | Self::BytesOut(_)
-                | Self::Rate(_)
-                | Self::Concurrency(_)
-                | Self::Cost(_)
-                | Self::Audience(_)
-                | Self::RequiresApproval(_)
-                | Self::Requires(_)
-        )
+            | Self::Calls(_)
+            | Self::BytesIn(_)
+            | Self::BytesOut(_)
+            | Self::Rate(_)
+            | Self::Concurrency(_)
+            | Self::Cost(_)
+            | Self::Audience(_)
+            | Self::RequiresApproval(_)
+            | Self::Requires(_) => false,
+            Self::Only(_, inner) => inner.is_of_the_call_alone(),
+        }
     }
 }
 
@@ -92,6 +106,7 @@ impl Links {
                 now_ms,
                 usage: &usage,
                 takes: Budgets::NONE,
+                whole: Budgets::NONE,
                 distance,
                 lives: &|_| true,
             });
@@ -103,8 +118,8 @@ impl Links {
     }
 
     /// Whether a value without objects may be shown to whoever called.
-    pub fn check_result(&self, bytes: u64) -> Result<(), Failure> {
+    pub fn check_result(&self, method: &str, bytes: u64) -> Result<(), Failure> {
         let usage = Usage::new(&[], Budgets::NONE, 0);
-        self.links.iter().try_for_each(|link| link.checker.check_kept(bytes, &usage, 0))
+        self.links.iter().try_for_each(|link| link.checker.check_kept(method, bytes, &usage, 0))
     }
 }

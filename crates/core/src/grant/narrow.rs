@@ -5,6 +5,8 @@
 //! keeps a grant from promising what it will not keep. A caveat of the parent that the child says
 //! nothing about is inherited. One that the child does speak of must be implied by what it says.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use super::guard::{Guard, Literal, Number, Ready, Span, Step, Test};
 use super::{Caveat, path};
 use crate::manifest::{Manifest, Method};
@@ -76,7 +78,41 @@ pub fn within(child: &Caveat, parent: &Caveat, relation: &Relation<'_>) -> Optio
             this.count <= that.count
                 && per_time(this.count, that.per_ms) <= per_time(that.count, this.per_ms)
         }
-        _ => return None,
+        // The same of the same method.
+        (C::Only(this, below), C::Only(that, above)) if this == that => {
+            return within(below, above, relation);
+        }
+        // What is said of one method must not claim more than is allowed to all, and leaves the rest
+        // to what is said of all.
+        (C::Only(_, below), above) if within(below, above, relation) == Some(false) => false,
+        // Of everything else each side speaks for itself, and both apply.
+        (
+            C::Methods(_)
+            | C::Path(_)
+            | C::Argument(_)
+            | C::Cel(_)
+            | C::ResultBytes(_)
+            | C::NoObjects
+            | C::Facet(_)
+            | C::NotBefore(_)
+            | C::Expires(_)
+            | C::IdleExpiry(_)
+            | C::Calls(_)
+            | C::BytesIn(_)
+            | C::BytesOut(_)
+            | C::Rate(_)
+            | C::Concurrency(_)
+            | C::Cost(_)
+            | C::Audience(_)
+            | C::DelegationDepth(_)
+            | C::RequiresApproval(_)
+            | C::Requires(_)
+            | C::Label(_)
+            | C::Direct
+            | C::Only(..)
+            | C::Unknown(_),
+            _,
+        ) => return None,
     })
 }
 
@@ -139,7 +175,19 @@ fn test_within(child: &Test, parent: &Guard, below: Option<&str>) -> bool {
         (Test::Glob(this), Test::Glob(that)) => !moved && (this == that || that == "**"),
         // Whether one regular expression is within another is not worth the time to find out.
         (Test::Regex(this), Test::Regex(that)) => !moved && this == that,
-        _ => false,
+        (Test::List(this), Test::List(that)) => !moved && this == that,
+        (Test::Keys(this), Test::Keys(that)) => this.iter().all(|name| that.contains(name)),
+        (
+            Test::Prefix(_)
+            | Test::Range(..)
+            | Test::Length(_)
+            | Test::Count(_)
+            | Test::Glob(_)
+            | Test::Regex(_)
+            | Test::List(_)
+            | Test::Keys(_),
+            _,
+        ) => false,
     }
 }
 

@@ -8,6 +8,9 @@
 //!
 //! So the sum of what a grant's own calls and its children's can use is never more than it had.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Caveat, Rate};
@@ -69,6 +72,9 @@ pub struct Usage {
     pub last_use_ms: u64,
     /// One for each of the grant's rates, in their order.
     buckets: Vec<Bucket>,
+    /// Of calls of one method, for each that the grant's caveats single out. No purse counts there.
+    #[serde(default)]
+    methods: BTreeMap<String, Usage>,
 }
 
 /// A token bucket. Levels are in units of which a token is worth `per_ms`, so that they are whole.
@@ -81,16 +87,50 @@ struct Bucket {
 impl Usage {
     /// The usage of a grant that was made just now with these caveats and this purse.
     pub fn new(caveats: &[Caveat], purse: Budgets, now_ms: u64) -> Self {
-        let full = |caveat: &Caveat| match caveat {
-            Caveat::Rate(rate) => Some(Bucket { level: capacity(*rate), at_ms: now_ms }),
-            _ => None,
-        };
+        let mut usage = Self::unused(purse, now_ms);
+        for caveat in caveats {
+            match caveat {
+                Caveat::Only(method, inner) => {
+                    let fresh = || Self::unused(Budgets::NONE, now_ms);
+                    let own = usage.methods.entry(method.clone()).or_insert_with(fresh);
+                    own.buckets.extend(Bucket::of(inner, now_ms));
+                }
+                whole => usage.buckets.extend(Bucket::of(whole, now_ms)),
+            }
+        }
+        usage
+    }
+
+    const fn unused(purse: Budgets, now_ms: u64) -> Self {
         Self {
             spent: Budgets::NONE,
             purse,
             in_flight: 0,
             last_use_ms: now_ms,
-            buckets: caveats.iter().filter_map(full).collect(),
+            buckets: Vec::new(),
+            methods: BTreeMap::new(),
+        }
+    }
+
+    /// What was used of it by calls of one method that its caveats single out.
+    pub fn of(&self, method: &str) -> Cow<'_, Self> {
+        match self.methods.get(method) {
+            Some(own) => Cow::Borrowed(own),
+            None => Cow::Owned(Self::unused(Budgets::NONE, 0)),
+        }
+    }
+
+    /// Charges a call of a method to what is counted of that method.
+    pub fn spend_on(&mut self, method: &str, amount: Budgets) {
+        if let Some(own) = self.methods.get_mut(method) {
+            own.spent = own.spent.with(amount, u64::saturating_add);
+        }
+    }
+
+    /// Takes back such a charge.
+    pub(crate) fn take_back_on(&mut self, method: &str, amount: Budgets) {
+        if let Some(own) = self.methods.get_mut(method) {
+            own.spent = own.spent.with(amount, u64::saturating_sub);
         }
     }
 
@@ -131,25 +171,40 @@ impl Usage {
             .map(|(purse, ..)| purse)
     }
 
-    /// Counts a call that begins. Its budgets are charged apart.
-    pub fn begin(&mut self, caveats: &[Caveat], now_ms: u64) {
+    /// Counts a call of a method that begins. Its budgets are charged apart.
+    pub fn begin(&mut self, caveats: &[Caveat], method: &str, now_ms: u64) {
+        let mut rates = Vec::new();
+        let mut own_rates = Vec::new();
+        for caveat in caveats {
+            match caveat {
+                Caveat::Rate(rate) => rates.push(*rate),
+                Caveat::Only(only, inner) if only == method => own_rates.extend(inner.rate()),
+                _ => {}
+            }
+        }
+        self.count(&rates, now_ms);
+        if let Some(own) = self.methods.get_mut(method) {
+            own.count(&own_rates, now_ms);
+        }
+    }
+
+    fn count(&mut self, rates: &[Rate], now_ms: u64) {
         self.in_flight = self.in_flight.saturating_add(1);
         self.last_use_ms = self.last_use_ms.max(now_ms);
-        let rates = caveats.iter().filter_map(|caveat| match caveat {
-            Caveat::Rate(rate) => Some(*rate),
-            _ => None,
-        });
         for (bucket, rate) in self.buckets.iter_mut().zip(rates) {
-            let level = bucket.level_at(rate, now_ms);
+            let level = bucket.level_at(*rate, now_ms);
             let token = rate.per_ms;
             *bucket =
                 Bucket { level: level.saturating_sub(token), at_ms: now_ms.max(bucket.at_ms) };
         }
     }
 
-    /// Counts a call that ended.
-    pub(crate) const fn end(&mut self) {
+    /// Counts a call of a method that ended.
+    pub(crate) fn end(&mut self, method: &str) {
         self.in_flight = self.in_flight.saturating_sub(1);
+        if let Some(own) = self.methods.get_mut(method) {
+            own.in_flight = own.in_flight.saturating_sub(1);
+        }
     }
 
     /// In how many milliseconds the bucket of the rate at this place among the grant's rates has a
@@ -171,6 +226,11 @@ fn capacity(rate: Rate) -> u64 {
 }
 
 impl Bucket {
+    /// A full one, if the caveat is a rate.
+    fn of(caveat: &Caveat, now_ms: u64) -> Option<Self> {
+        caveat.rate().map(|rate| Self { level: capacity(rate), at_ms: now_ms })
+    }
+
     fn level_at(&self, rate: Rate, now_ms: u64) -> u64 {
         let refilled = now_ms.saturating_sub(self.at_ms).saturating_mul(u64::from(rate.count));
         self.level.saturating_add(refilled).min(capacity(rate))

@@ -1,7 +1,7 @@
 //! A new grant held against the manifest of its tool. A slip in `methods` gives a grant that is of no
 //! use; one in `requiresApproval` would protect nothing.
 
-use super::guard::{Guard, Step};
+use super::guard::{Guard, Step, Test};
 use super::{Caveat, text};
 use crate::failure::{Code, Failure};
 use crate::manifest::{Kinds, Manifest, Method, Shape};
@@ -19,40 +19,21 @@ pub fn validate_against_manifest<'a>(
     above: impl IntoIterator<Item = &'a Caveat>,
     manifest: &Manifest,
 ) -> Result<(), Failure> {
-    let lists: Vec<&[String]> =
-        above.into_iter().chain(caveats).filter_map(Caveat::methods).collect();
+    let all: Vec<&Caveat> = above.into_iter().chain(caveats).collect();
+    let lists: Vec<&[String]> = all.iter().filter_map(|caveat| caveat.methods()).collect();
     let granted: Vec<&Method> =
         methods(manifest).filter(|method| lists.iter().all(|list| allows(list, method))).collect();
     for caveat in caveats {
         let slip = match caveat {
-            Caveat::Methods(names) => method(names, &CLASSES, manifest),
-            Caveat::RequiresApproval(names) => {
-                method(names, &[CLASSES, OF_APPROVAL].concat(), manifest)
+            Caveat::Only(name, inner) => {
+                let of: Vec<&Method> =
+                    granted.iter().copied().filter(|method| method.name == *name).collect();
+                let is_granted = !of.is_empty() || granted.is_empty();
+                method(std::slice::from_ref(name), &[], manifest)
+                    .or_else(|| (!is_granted).then(|| format!("the grant does not allow `{name}`")))
+                    .or_else(|| slip(inner, &of, manifest, &all))
             }
-            Caveat::Argument(guard) => {
-                argument(guard, manifest).or_else(|| never_passes(guard, &granted))
-            }
-            Caveat::Audience(users) => user(users),
-            // These name nothing of the tool.
-            Caveat::Path(_)
-            | Caveat::Cel(_)
-            | Caveat::ResultBytes(_)
-            | Caveat::NoObjects
-            | Caveat::Facet(_)
-            | Caveat::NotBefore(_)
-            | Caveat::Expires(_)
-            | Caveat::IdleExpiry(_)
-            | Caveat::Calls(_)
-            | Caveat::BytesIn(_)
-            | Caveat::BytesOut(_)
-            | Caveat::Rate(_)
-            | Caveat::Concurrency(_)
-            | Caveat::Cost(_)
-            | Caveat::DelegationDepth(_)
-            | Caveat::Requires(_)
-            | Caveat::Label(_)
-            | Caveat::Direct
-            | Caveat::Unknown(_) => None,
+            whole => slip(whole, &granted, manifest, &all),
         };
         if let Some(why) = slip {
             let shown: String = text::caveat_text(caveat).chars().take(200).collect();
@@ -63,8 +44,81 @@ pub fn validate_against_manifest<'a>(
     Ok(())
 }
 
+/// What is wrong with a caveat of some methods, if anything is. `all`: those of the whole chain.
+fn slip(
+    caveat: &Caveat,
+    granted: &[&Method],
+    manifest: &Manifest,
+    all: &[&Caveat],
+) -> Option<String> {
+    match caveat {
+        Caveat::Methods(names) => method(names, &CLASSES, manifest),
+        Caveat::RequiresApproval(names) => {
+            method(names, &[CLASSES, OF_APPROVAL].concat(), manifest)
+        }
+        Caveat::Argument(guard) => argument(guard, manifest)
+            .or_else(|| never_passes(guard, granted))
+            .or_else(|| passed_by(&guard.at, granted, all)),
+        Caveat::Cel(source) if source.contains("args") => {
+            passed_by(&[Step::Name(String::new())], granted, all)
+        }
+        Caveat::Audience(users) => user(users),
+        // These name nothing of the tool.
+        Caveat::Path(_)
+        | Caveat::Cel(_)
+        | Caveat::ResultBytes(_)
+        | Caveat::NoObjects
+        | Caveat::Facet(_)
+        | Caveat::NotBefore(_)
+        | Caveat::Expires(_)
+        | Caveat::IdleExpiry(_)
+        | Caveat::Calls(_)
+        | Caveat::BytesIn(_)
+        | Caveat::BytesOut(_)
+        | Caveat::Rate(_)
+        | Caveat::Concurrency(_)
+        | Caveat::Cost(_)
+        | Caveat::DelegationDepth(_)
+        | Caveat::Requires(_)
+        | Caveat::Label(_)
+        | Caveat::Direct
+        | Caveat::Only(..)
+        | Caveat::Unknown(_) => None,
+    }
+}
+
+/// How a guard is passed by: at a step by name a granted method takes fields that its schema does not
+/// name, so that one of another name could mean the same to the tool. Unless the names that there
+/// may be are said as well, such a guard protects nothing.
+fn passed_by(at: &[Step], granted: &[&Method], all: &[&Caveat]) -> Option<String> {
+    let (method, open) = granted.iter().find_map(|method| {
+        let named = (0..at.len()).filter(|end| matches!(at[*end], Step::Name(_)));
+        let open = |end: &usize| {
+            let before = &at[..*end];
+            shape_at(method, before).is_some_and(|shape| shape.is_open())
+                && !all.iter().any(|caveat| names_all(caveat, before, &method.name))
+        };
+        Some((method, named.into_iter().find(open)?))
+    })?;
+    let place = Guard { at: at[..open].to_vec(), optional: open > 0, test: Test::Keys(Vec::new()) };
+    let place = text::caveat_text(&Caveat::Argument(place));
+    Some(format!(
+        "`{}` takes fields there that it does not name, so another name could mean the same: say which there may be as well, as in {place}a,b",
+        method.name
+    ))
+}
+
+/// Whether a caveat says which fields there may be at a place in the arguments of a method.
+fn names_all(caveat: &Caveat, at: &[Step], method: &str) -> bool {
+    match caveat {
+        Caveat::Only(only, inner) => only == method && names_all(inner, at, method),
+        Caveat::Argument(guard) => guard.at == at && matches!(guard.test, Test::Keys(_)),
+        _ => false,
+    }
+}
+
 /// Whether a list of methods and classes allows a method.
-fn allows(list: &[String], method: &Method) -> bool {
+pub(super) fn allows(list: &[String], method: &Method) -> bool {
     list.iter().any(|name| match name.as_str() {
         "readOnly" if method.read_only => true,
         "idempotent" if method.read_only || method.idempotent => true,
@@ -87,7 +141,7 @@ fn never_passes(guard: &Guard, granted: &[&Method]) -> Option<String> {
             "none of the granted methods has that argument, so every call would be refused: {names}"
         ));
     };
-    let tested = guard.test.kinds();
+    let tested = guard.kinds();
     if places.iter().any(|(_, kinds)| !kinds.and(tested).is_none()) {
         return None;
     }
@@ -121,6 +175,7 @@ fn method(names: &[String], classes: &[&str], manifest: &Manifest) -> Option<Str
     let slip = names.iter().find(|name| !known(name))?;
     let all = methods(manifest).map(|method| method.name.as_str());
     let all = listed(classes.iter().copied().chain(all));
+    let slip: String = slip.chars().take(80).collect();
     Some(format!("{} has no method `{slip}`; what can be named is {all}", manifest.tool))
 }
 
@@ -173,12 +228,41 @@ mod tests {
     }
 
     #[test]
-    fn of_a_method_that_takes_anything_any_argument_can_be_named() {
+    fn a_guard_on_fields_of_any_name_says_which_names_there_may_be() {
         let mut manifest = manifest();
-        let open = Method { args_schema: "true".into(), ..Method::default() };
-        manifest.interfaces[0].methods.push(open);
-        let caveat = text::parse_caveat("arg.pth=prefix:a", 0).unwrap();
-        assert_eq!(validate_against_manifest(&[caveat], [], &manifest), Ok(()));
+        let get = Method {
+            name: "get".into(),
+            args_schema: r#"{"properties":{"headers":{"additionalProperties":{"type":"string"}}}}"#
+                .into(),
+            ..Method::default()
+        };
+        let open = Method { name: "any".into(), args_schema: "true".into(), ..Method::default() };
+        manifest.interfaces[0].methods.extend([open, get]);
+        let check = |text: &str| {
+            let caveats: Vec<Caveat> =
+                text.split('&').map(|part| text::parse_caveat(part, 0).unwrap()).collect();
+            validate_against_manifest(&caveats, [], &manifest).map_err(|failure| failure.message)
+        };
+        for (text, hint) in [
+            ("methods=any&arg.to=equals:ann", "`any` takes fields"),
+            ("any.arg.to=equals:ann", "as in arg=keys:a,b"),
+            ("any.cel=args.to=='ann'", "as in arg=keys:a,b"),
+            ("get.arg.headers.accept=equals:a", "as in arg.headers?=keys:a,b"),
+            ("get.arg.headers.accept=equals:a&get.arg=keys:headers", "`get` takes"),
+            ("get.arg.headers.accept=equals:a&any.arg.headers=keys:accept", "`get` takes"),
+        ] {
+            let why = check(text).unwrap_err();
+            assert!(why.contains(hint), "{text}: {why}");
+        }
+        for text in [
+            "any.arg=keys:to&any.arg.to=equals:ann",
+            "get.arg.headers.accept=equals:a&get.arg.headers=keys:accept",
+            "get.arg.headers.*=length:..9",
+            "write.arg.path=prefix:a",
+            "any.cel=method=='x'",
+        ] {
+            assert_eq!(check(text), Ok(()), "{text}");
+        }
     }
 
     fn check(text: &str) -> Result<(), String> {
@@ -199,6 +283,9 @@ mod tests {
             "audience=task,spiffe://home/default/client/ann",
             "moon=full",
             "calls=3",
+            "write.calls=3",
+            "write.requiresApproval=true",
+            "write.arg.path=prefix:a",
         ] {
             assert_eq!(check(text), Ok(()), "{text}");
         }
@@ -257,6 +344,8 @@ mod tests {
             ("methods=destructive", "has no method `destructive`"),
             ("arg.pth?=prefix:a", "no method of fs has an argument `pth`; there is path"),
             ("audience=ann", "`ann` is nobody"),
+            ("wirte.calls=3", "has no method `wirte`"),
+            ("write.arg.pth=equals:a", "no method of fs has an argument `pth`"),
         ] {
             let why = check(text).unwrap_err();
             assert!(why.starts_with(&format!("`{text}`: ")) && why.contains(named), "{why}");

@@ -47,6 +47,7 @@ impl Task {
                 now_ms,
                 usage: &held.usage,
                 takes,
+                whole: amount,
                 distance,
                 lives: &|need| self.lives(need, now_ms),
             });

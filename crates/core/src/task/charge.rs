@@ -137,7 +137,8 @@ impl Task {
         let object = object.then_some(request.returns.as_str());
         let refused = self.takes(request.grant, amount).find_map(|(held, takes)| {
             let usage = &held.usage;
-            let caveats = held.checker.check_result(value, object, usage, takes.bytes_out);
+            let caveats =
+                held.checker.check_result(&request.method, (value, object), usage, takes.bytes_out);
             caveats.and_then(|()| check_purse(usage, takes)).err()
         });
         refused.map_or(outcome, Outcome::Failure)
@@ -148,7 +149,10 @@ impl Task {
         let (cost, bytes_in) = (request.max_cost, bytes(&request.args));
         let amount = Budgets { calls: 1, cost, bytes_in, ..Budgets::NONE };
         self.spend(request.grant, amount);
-        self.each_above(request.grant, |held| held.usage.begin(&held.grant.caveats, now_ms));
+        self.each_above(request.grant, |held| {
+            held.usage.begin(&held.grant.caveats, &request.method, now_ms);
+            held.usage.spend_on(&request.method, amount);
+        });
     }
 
     /// Counts a call that ended: what was reserved and not used goes back.
@@ -166,10 +170,16 @@ impl Task {
             (Outcome::Failure(_), None) => 0,
         };
         let more = cost.saturating_sub(request.max_cost);
-        self.spend(grant, Budgets { bytes_out, cost: more, ..Budgets::NONE });
+        let more = Budgets { bytes_out, cost: more, ..Budgets::NONE };
+        self.spend(grant, more);
         let unused = request.max_cost.saturating_sub(cost);
-        self.give_back(Some(grant), Budgets { cost: unused, ..Budgets::NONE });
-        self.each_above(grant, |held| held.usage.end());
+        let unused = Budgets { cost: unused, ..Budgets::NONE };
+        self.give_back(Some(grant), unused);
+        self.each_above(grant, |held| {
+            held.usage.spend_on(&request.method, more);
+            held.usage.take_back_on(&request.method, unused);
+            held.usage.end(&request.method);
+        });
     }
 
     /// Charges a grant and all above it.

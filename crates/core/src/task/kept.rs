@@ -3,7 +3,7 @@
 use super::apply::Applied;
 use super::command::{Command, Decision};
 use super::{CallState, Operation, Task, charge};
-use crate::event::{Fact, Introduced, Kept};
+use crate::event::{CallRequested, Fact, Introduced, Kept};
 use crate::failure::{Code, Failure};
 use crate::grant::{Budgets, Caveat};
 use crate::id::{CallNumber, GrantId};
@@ -73,7 +73,7 @@ impl Task {
         else {
             return Decision::Recorded;
         };
-        match too_large(kept.bytes).or_else(|| self.withheld(request.grant, kept.bytes)) {
+        match too_large(kept.bytes).or_else(|| self.withheld(request, kept.bytes)) {
             Some(failure) => {
                 let outcome = Outcome::Failure(failure);
                 Decision::Record(vec![Fact::CallCompleted { call, outcome, cost }])
@@ -86,10 +86,11 @@ impl Task {
     }
 
     /// The failure of the caveat that withholds a value of so many bytes, if one does.
-    fn withheld(&self, grant: GrantId, bytes: u64) -> Option<Failure> {
+    fn withheld(&self, request: &CallRequested, bytes: u64) -> Option<Failure> {
         let amount = Budgets { bytes_out: bytes, ..Budgets::NONE };
-        self.takes(grant, amount).find_map(|(held, takes)| {
-            let caveats = held.checker.check_kept(bytes, &held.usage, takes.bytes_out);
+        self.takes(request.grant, amount).find_map(|(held, takes)| {
+            let caveats =
+                held.checker.check_kept(&request.method, bytes, &held.usage, takes.bytes_out);
             caveats.and_then(|()| charge::check_purse(&held.usage, takes)).err()
         })
     }

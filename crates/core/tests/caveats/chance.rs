@@ -197,12 +197,25 @@ fn guard() -> impl Strategy<Value = Guard> {
         2 => (bound(), bound()).prop_map(|(min, max)| Test::Range(min, max)),
         2 => span().prop_map(Test::Length),
         1 => span().prop_map(Test::Count),
+        1 => vec(literal(), 0..3).prop_map(Test::List),
+        1 => vec(text(), 0..3).prop_map(Test::Keys),
     ];
     (at, any::<bool>(), test).prop_map(|(at, optional, test)| Guard { at, optional, test })
 }
 
-/// One caveat. Those that refuse almost every call are rare.
+/// One caveat, now and then of one method alone.
 pub(crate) fn caveat() -> impl Strategy<Value = Caveat> {
+    let method = prop::sample::select(&["read", "write", "stage", "list"][..]);
+    prop_oneof![
+        5 => whole(),
+        1 => (method, whole()).prop_map(|(method, inner)| {
+            Caveat::Only(method.to_owned(), Box::new(inner))
+        }),
+    ]
+}
+
+/// One of all methods. Those that refuse almost every call are rare.
+fn whole() -> impl Strategy<Value = Caveat> {
     let classes = ["readOnly", "idempotent", "read", "write", "dir", "list", "stage", "tag"];
     let methods = || {
         let name = prop::sample::select(classes.to_vec());

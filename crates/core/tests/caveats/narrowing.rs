@@ -38,14 +38,18 @@ fn usage(caveats: &[Caveat], call: &Call) -> Usage {
     let mut before = call.before.clone();
     before.sort_unstable();
     for at in before {
-        usage.begin(caveats, at);
+        usage.begin(caveats, &call.method, at);
     }
     usage.in_flight = call.in_flight;
     let spent = call.before.len() as u64;
     let bytes = 100 * spent;
     usage.spent = Budgets { calls: spent, cost: spent, bytes_in: bytes, bytes_out: bytes };
+    usage.spend_on(&call.method, usage.spent);
     usage
 }
+
+/// What the call takes.
+const TAKES: Budgets = Budgets { calls: 1, cost: 1, bytes_in: 100, bytes_out: 1 };
 
 /// Whether caveats allow a call, as far as they alone have a say.
 fn allows(caveats: &[Caveat], call: &Call, distance: u32) -> bool {
@@ -64,7 +68,8 @@ fn allows(caveats: &[Caveat], call: &Call, distance: u32) -> bool {
         user: call.user,
         now_ms: call.now_ms,
         usage: &usage(caveats, call),
-        takes: Budgets { calls: 1, cost: 1, bytes_in: 100, bytes_out: 1 },
+        takes: TAKES,
+        whole: TAKES,
         distance,
         lives: &|need| call.lives(need),
     });
@@ -74,7 +79,8 @@ fn allows(caveats: &[Caveat], call: &Call, distance: u32) -> bool {
 /// Whether caveats let what the call returns be seen.
 fn shows(caveats: &[Caveat], call: &Call) -> bool {
     let (usage, takes) = (usage(caveats, call), call.result.weight() as u64);
-    Checker::new(caveats).check_result(&call.result, call.object, &usage, takes).is_ok()
+    let result = (&call.result, call.object);
+    Checker::new(caveats).check_result(&call.method, result, &usage, takes).is_ok()
 }
 
 /// What became of one triple.

@@ -33,6 +33,10 @@ impl Tasks {
         {
             return self.made_by(&TaskKey { tenant, task }, creator);
         }
+        if let Some(parent) = spec.parent {
+            let parent = TaskKey { tenant: tenant.clone(), task: parent };
+            self.check_family(&parent, limits::FAMILY_TASKS)?;
+        }
         let now_ms = (self.services.now_ms)();
         let id = spec.id.unwrap_or_else(|| TaskId::new(now_ms, chance::bytes()));
         let key = TaskKey { tenant, task: id };

@@ -8,6 +8,7 @@ use remit_core::{Caveat, Code, Failure, GrantId, Outcome, TaskId, Value};
 use remit_schema::object_capnp::object;
 
 use super::{GrantRoot, GrantSpec, Tasks};
+use crate::limits;
 use crate::owner::{Owner, TaskKey};
 use crate::serve::object::Membrane;
 
@@ -120,6 +121,47 @@ impl Tasks {
             };
             task.operations().filter_map(|(_, operation)| spawned(operation)).collect()
         })
+    }
+
+    /// Whether the family of a task may have one more member below it. Counted are those at work: one
+    /// that ended makes room, and `most` may be.
+    pub(crate) fn check_family(&self, parent: &TaskKey, most: usize) -> Result<(), Failure> {
+        let (root, depth) = self.root_of(parent.task, &parent.tenant);
+        if depth + 1 > limits::FAMILY_DEPTH {
+            let why = format!(
+                "tasks spawn tasks at most {} levels deep, and {} is at the last: have one above it spawn this one",
+                limits::FAMILY_DEPTH,
+                parent.task
+            );
+            return Err(Failure::new(Code::Limit, why));
+        }
+        let owners = self.owners.borrow();
+        let at_work = |(key, owner): &(&TaskKey, &Rc<Owner>)| {
+            key.tenant == parent.tenant
+                && owner.with(|task| task.created().parent.is_some() && task.ending().is_none())
+                && self.root_of(key.task, &key.tenant).0 == root
+        };
+        if owners.iter().filter(at_work).count() < most {
+            return Ok(());
+        }
+        let why = format!(
+            "{most} tasks that came of task {root} are at work, which is the most there may be: wait until some have ended, or cancel them"
+        );
+        Err(Failure::new(Code::Limit, why))
+    }
+
+    /// The task that a family began with, as far as its members are in memory, and how many levels a
+    /// task is below it.
+    fn root_of(&self, task: TaskId, tenant: &str) -> (TaskId, usize) {
+        let owners = self.owners.borrow();
+        let (mut root, mut depth) = (task, 0);
+        while depth <= limits::FAMILY_DEPTH {
+            let key = TaskKey { tenant: tenant.to_owned(), task: root };
+            let Some(owner) = owners.get(&key) else { break };
+            let Some(parent) = owner.with(|task| task.created().parent) else { break };
+            (root, depth) = (parent, depth + 1);
+        }
+        (root, depth)
     }
 
     /// Whether other tasks or persons still hold what this one passed on.

@@ -96,7 +96,7 @@ impl object::Server for Served {
         let mut kept = None;
         if let Some(guard) = direct {
             let bytes = reply.value.weight() as u64;
-            guard.introduction().check_result(bytes).map_err(refused)?;
+            guard.introduction().check_result(&method, bytes).map_err(refused)?;
             kept = self.keep(guard, (&method, &key), &reply).await;
         }
         let mut builder = results.get();

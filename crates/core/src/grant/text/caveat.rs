@@ -1,6 +1,6 @@
 //! One caveat as text, `name=item,item`, and back.
 
-use super::escape::{escape_item, unescape};
+use super::escape::{escape_item, escape_step, unescape};
 use super::time::{moment, parse_moment, parse_span, span};
 use super::{NotAGrant, guard};
 use crate::grant::{Caveat, Need, Rate, path};
@@ -21,6 +21,14 @@ pub fn caveat_text(caveat: &Caveat) -> String {
                 return written.clone();
             }
             ("unknown".into(), vec![written.clone()])
+        }
+        Caveat::Only(method, inner) => {
+            let method = match method.as_str() {
+                // By itself it begins a guard.
+                "arg" => "%61rg".to_owned(),
+                method => escape_step(method),
+            };
+            return format!("{method}.{}", caveat_text(inner));
         }
         other => {
             let (name, items) = write_plain(other);
@@ -58,12 +66,16 @@ fn write_plain(caveat: &Caveat) -> (&'static str, Vec<String>) {
         Caveat::Cost(most) => ("cost", one(most.to_string())),
         Caveat::Audience(users) => ("audience", users.clone()),
         Caveat::DelegationDepth(most) => ("delegationDepth", one(most.to_string())),
+        // By itself `true` stands for all of them.
+        Caveat::RequiresApproval(methods) if *methods == ["true"] => {
+            ("requiresApproval", vec!["true".into(), String::new()])
+        }
         Caveat::RequiresApproval(methods) => ("requiresApproval", methods.clone()),
         Caveat::Requires(Need::Grant(name)) => ("requires", one(format!("grant:{name}"))),
         Caveat::Requires(Need::Task(task)) => ("requires", one(format!("task:{task}"))),
         Caveat::Label(text) => ("label", one(text.clone())),
         Caveat::Direct => ("route", one("direct".into())),
-        Caveat::Argument(_) | Caveat::Unknown(_) => ("unknown", Vec::new()),
+        Caveat::Argument(_) | Caveat::Only(..) | Caveat::Unknown(_) => ("unknown", Vec::new()),
     }
 }
 
@@ -86,8 +98,14 @@ pub fn parse_caveat(text: &str, now_ms: u64) -> Result<Caveat, NotAGrant> {
 
 /// The caveat that a term is; `None`: its name is not known.
 pub(super) fn read(term: &Term<'_>, now_ms: u64) -> Result<Option<Caveat>, NotAGrant> {
-    if let Some(place) = term.name.strip_prefix("arg.") {
+    let guard = term.name.strip_prefix("arg");
+    if let Some(place) = guard.filter(|place| place.is_empty() || place.starts_with(['.', '?'])) {
         return guard::read(term, place).map(|guard| Some(Caveat::Argument(guard)));
+    }
+    if let Some((method, rest)) = term.name.split_once('.') {
+        let inner = read(&Term { name: rest, items: term.items.clone() }, now_ms)?;
+        let method = unescape(method)?;
+        return Ok(inner.map(|inner| Caveat::Only(method, Box::new(inner))));
     }
     let names = || term.items.iter().filter(|name| !name.is_empty()).cloned().collect();
     // A comma that was not escaped belongs to the text.
@@ -96,6 +114,7 @@ pub(super) fn read(term: &Term<'_>, now_ms: u64) -> Result<Option<Caveat>, NotAG
         "methods" => Caveat::Methods(names()),
         "facet" => Caveat::Facet(names()),
         "audience" => Caveat::Audience(names()),
+        "requiresApproval" if text() == "true" => Caveat::RequiresApproval(vec!["*".into()]),
         "requiresApproval" => Caveat::RequiresApproval(names()),
         "path" => Caveat::Path(
             path::join("", &text()).map_err(|bad| term.wrong(&bad.to_string(), "path=src"))?,

@@ -2,6 +2,7 @@
 
 use super::NotAGrant;
 use super::caveat::{Term, read};
+use super::escape::escape_step;
 use super::guard::write_literal;
 use crate::grant::{Caveat, Literal, Number};
 use crate::limits;
@@ -9,7 +10,8 @@ use crate::value::Value;
 
 /// Reads caveats from a value with a field for each, named as in the text form. A field's value is
 /// what stands after `=` as text, number, `true` or a list. Guards stand below `arg` by path, each
-/// as text (`"prefix:src"`) or as `{prefix: "src"}`. `now_ms` is what `until: "10m"` counts from.
+/// as text (`"prefix:src"`) or as `{prefix: "src"}`; what is of one method stands below its name.
+/// `now_ms` is what `until: "10m"` counts from.
 pub fn caveats_from_value(value: &Value, now_ms: u64) -> Result<Vec<Caveat>, NotAGrant> {
     let Value::Fields(fields) = value else {
         return Err(NotAGrant(
@@ -18,25 +20,39 @@ pub fn caveats_from_value(value: &Value, now_ms: u64) -> Result<Vec<Caveat>, Not
     };
     let mut caveats = Vec::new();
     for (name, value) in fields {
-        match (name.as_str(), value) {
-            ("arg", Value::Fields(guards)) => {
-                for (place, guard) in guards {
-                    caveats.extend(guards_at(&format!("arg.{place}"), guard, now_ms)?);
-                }
-            }
-            (name, value) if name.starts_with("arg.") => {
-                caveats.extend(guards_at(name, value, now_ms)?);
-            }
-            ("requiresApproval", Value::Bool(true)) => {
-                caveats.push(Caveat::RequiresApproval(vec!["*".into()]));
-            }
-            (name, value) => caveats.push(one(name, items(value, plain)?, now_ms)?),
-        }
+        read_field("", name, value, now_ms, &mut caveats)?;
         if caveats.len() > limits::MAX_CAVEATS {
             return Err(NotAGrant(format!("a grant has at most {} caveats", limits::MAX_CAVEATS)));
         }
     }
     Ok(caveats)
+}
+
+/// Reads one field. `of`: the method that it stands below, with a dot, or nothing.
+fn read_field(
+    of: &str,
+    name: &str,
+    value: &Value,
+    now_ms: u64,
+    into: &mut Vec<Caveat>,
+) -> Result<(), NotAGrant> {
+    let whole = format!("{of}{name}");
+    let is_guard = |name: &str| name.strip_prefix("arg.").is_some() || name.contains(".arg.");
+    match (name, value) {
+        ("arg", Value::Fields(guards)) => {
+            for (place, guard) in guards {
+                into.extend(guards_at(&format!("{whole}.{place}"), guard, now_ms)?);
+            }
+        }
+        (name, value) if is_guard(name) => into.extend(guards_at(&whole, value, now_ms)?),
+        (method, Value::Fields(fields)) if of.is_empty() => {
+            for (name, value) in fields {
+                read_field(&format!("{}.", escape_step(method)), name, value, now_ms, into)?;
+            }
+        }
+        (_, value) => into.push(one(&whole, items(value, plain)?, now_ms)?),
+    }
+    Ok(())
 }
 
 /// The guards on one argument: all of `{prefix: "a", length: "..9"}` must hold.
@@ -46,7 +62,7 @@ fn guards_at(name: &str, value: &Value, now_ms: u64) -> Result<Vec<Caveat>, NotA
     };
     let mut guards = Vec::new();
     for (kind, value) in tests {
-        let literals = kind == "equals" || kind == "oneOf";
+        let literals = ["equals", "oneOf", "list"].contains(&kind.as_str());
         let mut items = items(value, if literals { literal } else { plain })?;
         let span = matches!(kind.as_str(), "range" | "length" | "count");
         if span && items.len() == 2 && matches!(value, Value::List(_)) {

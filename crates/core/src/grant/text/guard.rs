@@ -33,20 +33,23 @@ pub(super) fn write(guard: &Guard) -> (String, Vec<String>) {
         Test::Range(min, max) => ("range", vec![format!("{}..{}", bound(min), bound(max))]),
         Test::Length(s) => ("length", vec![span(s)]),
         Test::Count(s) => ("count", vec![span(s)]),
+        Test::List(literals) => ("list", literals.iter().map(write_literal).collect()),
+        Test::Keys(names) => ("keys", names.clone()),
     };
     let mut items = items.into_iter();
     let first = format!("{kind}:{}", items.next().unwrap_or_default());
     (name, std::iter::once(first).chain(items).collect())
 }
 
-/// The guard that a term is, whose name goes on with `place` after `arg.`.
+/// The guard that a term is, whose name goes on with `place` after `arg`.
 pub(super) fn read(term: &Term<'_>, place: &str) -> Result<Guard, NotAGrant> {
     let (place, optional) = place.strip_suffix('?').map_or((place, false), |place| (place, true));
     let step = |step: &str| match step {
         "*" => Ok(Step::Each),
         name => unescape(name).map(Step::Name),
     };
-    let at = place.split('.').map(step).collect::<Result<_, _>>()?;
+    let steps = place.strip_prefix('.').map(|steps| steps.split('.'));
+    let at = steps.into_iter().flatten().map(step).collect::<Result<_, _>>()?;
     let first = term.items.first().map_or("", String::as_str);
     let (kind, first) = first.split_once(':').unwrap_or((first, ""));
     let items: Vec<&str> =
@@ -65,8 +68,13 @@ pub(super) fn read(term: &Term<'_>, place: &str) -> Result<Guard, NotAGrant> {
         "range" => parse_range(&text).ok_or_else(|| wrong("from..to is needed", "range:1..5"))?,
         "length" => Test::Length(span()?),
         "count" => Test::Count(span()?),
+        "list" if text.is_empty() => Test::List(Vec::new()),
+        "list" => Test::List(items.iter().map(|item| read_literal(item)).collect()),
+        "keys" if text.is_empty() => Test::Keys(Vec::new()),
+        "keys" => Test::Keys(items.iter().map(|item| (*item).to_owned()).collect()),
         _ => {
-            let kinds = "one of equals, oneOf, prefix, glob, regex, range, length, count";
+            let kinds =
+                "one of equals, oneOf, prefix, glob, regex, range, length, count, list, keys";
             return Err(wrong(kinds, "prefix:https://example.org/"));
         }
     };

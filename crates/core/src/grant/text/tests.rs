@@ -173,6 +173,8 @@ fn any_guard() -> impl Strategy<Value = Guard> {
         (bound(), bound()).prop_map(|(min, max)| Test::Range(min, max)),
         span().prop_map(Test::Length),
         span().prop_map(Test::Count),
+        vec(literal(), 0..4).prop_map(Test::List),
+        vec(word(), 0..4).prop_map(Test::Keys),
     ];
     (vec(step, 1..4), any::<bool>(), test).prop_map(|(at, optional, test)| Guard {
         at,
@@ -211,6 +213,8 @@ fn caveat() -> impl Strategy<Value = Caveat> {
         need.prop_map(Caveat::Requires),
         any::<String>().prop_map(Caveat::Label),
         Just(Caveat::Direct),
+        (word(), any::<u64>()).prop_map(|(m, n)| Caveat::Only(m, Box::new(Caveat::Calls(n)))),
+        (word(), any_guard()).prop_map(|(m, g)| Caveat::Only(m, Box::new(Caveat::Argument(g)))),
         prop_oneof![any::<String>(), "[a-z]{1,9}=[a-z&=,%]{0,4}"].prop_map(Caveat::Unknown),
     ]
 }

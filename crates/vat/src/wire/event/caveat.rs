@@ -45,7 +45,24 @@ pub fn read(reader: caveat::Reader<'_>) -> Result<Caveat, Malformed> {
         },
         caveat::Label(label) => Caveat::Label(text(label)?),
         caveat::Direct(()) => Caveat::Direct,
+        caveat::Only(only) => {
+            let only = only?;
+            let method = text(only.get_method())?;
+            match read_plain(only.get_caveat()?)? {
+                // What is not known of one method could be anything, so it refuses all of them.
+                unknown @ Caveat::Unknown(_) => unknown,
+                inner => Caveat::Only(method, Box::new(inner)),
+            }
+        }
     })
+}
+
+/// Reads a caveat that is of one method. Within such a one there is no other.
+fn read_plain(reader: caveat::Reader<'_>) -> Result<Caveat, Malformed> {
+    match reader.which() {
+        Ok(caveat::Only(_)) => Err(Malformed("a caveat of one method of one method".into())),
+        Ok(_) | Err(_) => read(reader),
+    }
 }
 
 /// Writes a caveat.
@@ -81,6 +98,11 @@ pub fn write(mut builder: caveat::Builder<'_>, caveat: &Caveat) {
         Caveat::Requires(Need::Task(id)) => builder.init_requires().set_task(id.as_bytes()),
         Caveat::Label(label) => builder.set_label(label),
         Caveat::Direct => builder.set_direct(()),
+        Caveat::Only(method, inner) => {
+            let mut b = builder.init_only();
+            b.set_method(method);
+            write(b.init_caveat(), inner);
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use super::super::lab::{
 over_both_transports!(
     detached_task_is_refused_to_a_grant_that_does_not_say_so,
     narrowing_a_grant_makes_no_task_detached,
+    a_family_of_tasks_does_not_grow_without_end,
 );
 
 async fn detached_task_is_refused_to_a_grant_that_does_not_say_so(lab: Lab) {
@@ -61,4 +62,26 @@ async fn narrowing_a_grant_makes_no_task_detached(lab: Lab) {
     assert_eq!(refused.code, Code::Denied, "{refused}");
     assert!(child.with(|task| task.grant(GrantId(1)).is_some()));
     assert_eq!(crate::tasks::Tasks::children(&owner).len(), 1);
+}
+
+async fn a_family_of_tasks_does_not_grow_without_end(lab: Lab) {
+    let site = lab.start();
+    let owner = create_with(&site, "tasks").await;
+    let (_context, tasks) = lab.attempt(&site).await;
+    let check = |key: &crate::owner::TaskKey, most| site.tasks.check_family(key, most);
+    assert!(check(owner.key(), 1).is_ok());
+    said(spawn(&tasks, 1, &tasks, &[])).await.unwrap();
+    let child = &crate::tasks::Tasks::children(&owner)[0];
+    let child = crate::owner::TaskKey { task: child.task, ..owner.key().clone() };
+    // Whoever spawns it, the next one counts in the same family.
+    for key in [owner.key(), &child] {
+        let refused = check(key, 1).unwrap_err();
+        assert_eq!(refused.code, Code::Limit);
+        assert!(refused.message.contains(&owner.key().task.to_string()), "{refused}");
+        assert!(check(key, 2).is_ok());
+    }
+    // One that has ended makes room.
+    let spawned = site.tasks.get(&child).unwrap();
+    spawned.record(&remit_core::task::Command::Cancel { reason: "enough".into() }).unwrap();
+    assert!(check(owner.key(), 1).is_ok());
 }

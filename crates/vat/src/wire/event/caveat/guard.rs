@@ -5,7 +5,7 @@ use remit_core::grant::{Guard, Literal, Number, Span, Step, Test};
 use remit_schema::caveat_capnp::{guard, literal, span};
 
 use super::newer;
-use crate::wire::{Malformed, len, text};
+use crate::wire::{Malformed, len, text, texts, write_texts};
 
 /// Reads a guard; one with a test that this version does not know is an unknown caveat.
 pub(super) fn read(reader: guard::Reader<'_>) -> Result<Caveat, Malformed> {
@@ -31,6 +31,10 @@ pub(super) fn read(reader: guard::Reader<'_>) -> Result<Caveat, Malformed> {
         }
         Ok(guard::Length(span)) => Test::Length(read_span(span?)),
         Ok(guard::Count(span)) => Test::Count(read_span(span?)),
+        Ok(guard::List(literals)) => {
+            Test::List(literals?.iter().map(read_literal).collect::<Result<_, _>>()?)
+        }
+        Ok(guard::Keys(names)) => Test::Keys(texts(names?)?),
         Err(kind) => return Ok(newer("test", kind)),
     };
     Ok(Caveat::Argument(Guard { at, optional: reader.get_optional(), test }))
@@ -48,12 +52,9 @@ pub(super) fn write(mut b: guard::Builder<'_>, guard: &Guard) {
     }
     match &guard.test {
         Test::Equals(literal) => write_literal(b.init_equals(), literal),
-        Test::OneOf(literals) => {
-            let mut b = b.init_one_of(len(literals.len()));
-            for (at, literal) in (0..).zip(literals) {
-                write_literal(b.reborrow().get(at), literal);
-            }
-        }
+        Test::OneOf(literals) => write_literals(b.init_one_of(len(literals.len())), literals),
+        Test::List(literals) => write_literals(b.init_list(len(literals.len())), literals),
+        Test::Keys(names) => write_texts(names, |count| b.init_keys(count)),
         Test::Prefix(prefix) => b.set_prefix(prefix),
         Test::Glob(glob) => b.set_glob(glob),
         Test::Regex(regex) => b.set_regex(regex),
@@ -77,6 +78,12 @@ fn read_literal(r: literal::Reader<'_>) -> Result<Literal, Malformed> {
         ),
         literal::Text(t) => Literal::Text(text(t)?),
     })
+}
+
+fn write_literals(mut b: capnp::struct_list::Builder<'_, literal::Owned>, literals: &[Literal]) {
+    for (at, literal) in (0..).zip(literals) {
+        write_literal(b.reborrow().get(at), literal);
+    }
 }
 
 fn write_literal(mut b: literal::Builder<'_>, literal: &Literal) {

@@ -36,6 +36,8 @@ pub(in crate::wire::event) fn caveat() -> impl Strategy<Value = Caveat> {
         need.prop_map(Caveat::Requires),
         word().prop_map(Caveat::Label),
         Just(Caveat::Direct),
+        (word(), any::<u64>()).prop_map(|(m, n)| Caveat::Only(m, Box::new(Caveat::Calls(n)))),
+        (word(), guard()).prop_map(|(m, g)| Caveat::Only(m, Box::new(Caveat::Argument(g)))),
         word().prop_map(Caveat::Unknown),
     ]
 }
@@ -67,6 +69,8 @@ fn guard() -> impl Strategy<Value = Guard> {
         (bound(), bound()).prop_map(|(min, max)| Test::Range(min, max)),
         span().prop_map(Test::Length),
         span().prop_map(Test::Count),
+        vec(literal(), 0..4).prop_map(Test::List),
+        vec(word(), 0..4).prop_map(Test::Keys),
     ];
     (vec(step, 0..4), any::<bool>(), test).prop_map(|(at, optional, test)| Guard {
         at,

@@ -225,20 +225,21 @@ mod tests {
         ran.or_else(by_another).map(|given| format!("remit {given}"))
     }
 
-    /// The words of a line, as a shell splits it; what follows `#`, `|` or `>` is not the program's.
+    /// The words of a line, as a shell splits it; what follows `#`, `|`, `<` or `>` is not the
+    /// program's. `CALL` stands for a number.
     fn words(line: &str) -> Vec<String> {
         let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
         for c in line.chars() {
             match (quote, c) {
                 (None, '\'' | '"') => (quote, word) = (Some(c), Some(word.unwrap_or_default())),
                 (Some(open), _) if open == c => quote = None,
-                (None, '#' | '|' | '>') if word.is_none() => break,
+                (None, '#' | '|' | '<' | '>') if word.is_none() => break,
                 (None, ' ') => words.extend(word.take()),
                 _ => word.get_or_insert_default().push(c),
             }
         }
         words.extend(word);
-        words
+        words.into_iter().map(|word| if word == "CALL" { "1".to_owned() } else { word }).collect()
     }
 
     #[test]

@@ -266,9 +266,8 @@ async fn text_that_looks_like_the_meshs_own_word_is_the_outcome_of_the_call(lab:
         async { Err(error) }.boxed_local()
     });
     let run = lab.begin().await;
-    for number in 1..=count {
-        // One that only reads, one that may be repeated, one with effects.
-        let method = ["look", "set", "put"][number as usize % 3];
+    // One that only reads, one that may be repeated, one with effects.
+    for (number, method) in (1..=count).zip(["look", "set", "put"].into_iter().cycle()) {
         let thrown = said(call(&run.granted, number, method)).await.unwrap_err();
         assert!(thrown.message.contains("forged"), "{thrown}");
         let told = run.owner.with(|task| {

@@ -59,21 +59,21 @@ function ways(remit): [string, () => unknown][] {
 
 const load = (name: string) => import(name);
 
-/** Ways out that are no calls: whether there is anything. */
+/** Ways out that are no calls: whether there is anything. What only says what to use instead throws. */
 const elsewhere: [string, () => unknown][] = [
-  ["fetch", () => globalThis["fetch"]],
+  ["fetch", () => globalThis["fetch"]("https://example.org")],
   ["process", () => globalThis["process"]],
-  ["require", () => globalThis["require"]],
+  ["require", () => globalThis["require"]("fs")],
   ["Deno", () => globalThis["Deno"]],
   ["Bun", () => globalThis["Bun"]],
   ["std and os of the engine", () => globalThis["std"] ?? globalThis["os"]],
   ["a worker of its own", () => globalThis["Worker"]],
   ["WebAssembly", () => globalThis["WebAssembly"]],
-  ["a timer", () => globalThis["setTimeout"]],
+  ["a timer", () => globalThis["setTimeout"](() => {}, 1)],
   ["memory that is shared", () => globalThis["SharedArrayBuffer"]],
   ["the global object of a function", () => new Function("return this")().process],
-  ["the global object of an evaluation", () => (0, eval)("globalThis.require")],
-  ["a constructor's constructor", () => [].constructor.constructor("return fetch")()],
+  ["the global object of an evaluation", () => (0, eval)("globalThis.require('fs')")],
+  ["a constructor's constructor", () => [].constructor.constructor("return fetch('https://example.org')")()],
   ["a module of the system", () => load("fs")],
   ["a module from elsewhere", () => load("https://example.org/evil.js")],
   ["a file that was not submitted", () => load("../remit.tools.toml")],

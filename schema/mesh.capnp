@@ -55,9 +55,8 @@ interface Mesh extends(Peer, Credentials) {
   # How the orchestrator is. Idempotent.
 
   drain @7 (node :Text, timeoutMs :UInt64) -> (drained :Drained);
-  # [nodes] Gives the node of this name nothing new. Answers when it does nothing any more or the time is
-  # over; attempts that are then still on it are moved. Holds until `undrain`, or until the node
-  # registers again.
+  # [nodes] Gives the node nothing new. Answers when it does nothing any more or the time is over;
+  # attempts still on it are moved then. Holds until `undrain`, or until the node registers again.
 
   undrain @8 (node :Text) -> ();
   # [nodes] The node is given work again. Idempotent.
@@ -94,9 +93,8 @@ interface Mesh extends(Peer, Credentials) {
   # given. Durable when answered; calls in flight are cancelled.
 
   restore @17 (ref :Data) -> (task :Task, object :Object, info :RefInfo);
-  # A live reference from a sturdy one, whose owner the caller must be: `task` or `object` is set,
-  # as `info` tells. May be called again after every disconnect; the counters of what a holder
-  # appended go on where they were.
+  # A live reference from a sturdy one, whose owner the caller must be: `task` or `object` is set, as
+  # `info` tells. May be called after every disconnect; counters of what a holder appended go on.
 
   refs @18 () -> (refs :List(RefInfo));
   # What the caller saved or may restore, and what was saved of tasks that it may see, oldest first. Idempotent.
@@ -399,8 +397,7 @@ interface EventSink {
   caughtUp @1 (number :UInt64) -> ();
   # Once: everything up to `number` was sent, what follows is live.
   output @2 (call :UInt64, text :Text) -> ();
-  # A piece of output of a call in flight. Not in the journal; may be left out when the follower
-  # is slow.
+  # Output of a call in flight. Not in the journal; left out when the follower is slow.
 }
 
 interface Subscription {

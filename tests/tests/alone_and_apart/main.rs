@@ -4,6 +4,22 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps says what it expected")]
 
+/// In one process, the tool node starts this program as the launcher of what its tools run: that comes
+/// before any other code.
+mod as_launcher {
+    #[used]
+    #[unsafe(link_section = ".init_array")]
+    static FIRST: extern "C" fn() = launch_if_asked;
+
+    #[expect(clippy::disallowed_methods, reason = "what a test is called with says what it is")]
+    extern "C" fn launch_if_asked() {
+        if std::env::args().nth(1).as_deref() == Some(remit_confine::LAUNCH) {
+            remit_confine::launch();
+            std::process::exit(0);
+        }
+    }
+}
+
 mod alone;
 mod apart;
 mod example;

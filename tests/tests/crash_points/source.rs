@@ -10,11 +10,13 @@ use crate::Row;
 
 /// Events that an owner records first of all that a command leads to, and in whose place another
 /// stands: what is recorded passes the same steps whatever it says.
-const SAME_AS: [(&str, &str); 13] = [
+const SAME_AS: [(&str, &str); 15] = [
     ("attempt-started", "attempt-ended"),
     ("call-requested", "call-recalled"),
     ("call-completed", "body-kept"),
     ("call-completed", "introduced"),
+    ("call-completed", "not-introduced"),
+    ("call-completed", "settlement-withdrawn"),
     ("call-denied", "grant-added"),
     ("grant-revoked", "grant-ended"),
     ("grant-revoked", "grant-repinned"),

@@ -5,7 +5,7 @@ use remit_client::{Client, Error, Value, value_to_json};
 
 use super::task::{Among, choose};
 use crate::embedded::Parts;
-use crate::fault::{Fault, doing};
+use crate::fault::Fault;
 use crate::mesh::{Mesh, Place};
 use crate::show::out;
 
@@ -23,8 +23,7 @@ impl TaskResult {
         let mesh = Mesh::reach(place, Parts::Orchestrator).await?;
         let result = self.result(&mesh.client).await;
         mesh.leave().await;
-        let json = serde_json::to_string_pretty(&value_to_json(&result?));
-        out::line(&json.map_err(doing("the result cannot be printed"))?)
+        out::json_lines(&value_to_json(&result?))
     }
 
     async fn result(&self, client: &Client) -> Result<Value, Fault> {

@@ -10,7 +10,7 @@ use crate::fault::Fault;
 
 /// Prints each item on a line of its own.
 pub(crate) fn print<T>(items: &[T], json: impl Fn(&T) -> Json) -> Result<(), Fault> {
-    items.iter().try_for_each(|item| out::line(&json(item).to_string()))
+    items.iter().try_for_each(|item| out::json(&json(item)))
 }
 
 pub(crate) fn task(task: &TaskInfo) -> Json {

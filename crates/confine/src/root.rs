@@ -54,7 +54,7 @@ pub(crate) fn make(policy: &Policy, program: &Path, layers: &Layers) -> io::Resu
     for path in ["/tmp", "/dev/shm"].into_iter().filter(|path| !given(path)) {
         parts.push(memory(Path::new(path), policy.bounds.temp_bytes, NO_SETUID | NO_DEVICES));
     }
-    for hidden in policy.hidden.iter().filter_map(|path| path.canonicalize().ok()) {
+    for hidden in outermost(&policy.hidden) {
         let is_seen = places.iter().any(|place| hidden.starts_with(&place.real));
         if is_seen {
             parts.push(memory(&hidden, 4096, READ_ONLY));
@@ -85,6 +85,16 @@ pub(crate) fn try_out() -> io::Result<()> {
     fs::create_dir(inside(Path::new("/usr")))?;
     sys::move_mount(tree.as_fd(), &inside(Path::new("/usr")))?;
     sys::change_root(Path::new(BASE))
+}
+
+/// The folders that are there, without those below another one: what hides that one hides them too, and
+/// nothing can be put below it.
+fn outermost(folders: &[PathBuf]) -> Vec<PathBuf> {
+    let mut real: Vec<PathBuf> =
+        folders.iter().filter_map(|folder| folder.canonicalize().ok()).collect();
+    real.sort();
+    real.dedup_by(|below, above| below.starts_with(above));
+    real
 }
 
 fn at(path: &Path, error: io::Error) -> io::Error {
@@ -174,4 +184,21 @@ fn processes(policy: &Policy, layers: &Layers) -> io::Result<()> {
         let _unprivileged = fs::write(proc.join("sys/kernel/pid_max"), most.to_string());
     }
     sys::restrict_mount(File::open(&proc)?.as_fd(), READ_ONLY, false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_below_a_hidden_one_is_hidden_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let [home, node, other] = ["home", "home/node", "home-of-another"].map(|name| {
+            let folder = dir.path().join(name);
+            fs::create_dir_all(&folder).unwrap();
+            folder.canonicalize().unwrap()
+        });
+        let given = [node.clone(), dir.path().join("absent"), other.clone(), home.clone(), node];
+        assert_eq!(outermost(&given), [home, other]);
+    }
 }

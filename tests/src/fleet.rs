@@ -56,6 +56,12 @@ impl Fleet {
         }
         let fleet = Self { client, orchestrator: Some(orchestrator), nodes, address, dir };
         fleet.until_complete().await;
+        // The first node that serves a tool holds its name until a person lets others serve it too.
+        for tool in fleet.client.tools().await.unwrap() {
+            if tool.accepted.is_some() {
+                fleet.client.accept_tool(&tool).await.unwrap();
+            }
+        }
         fleet
     }
 

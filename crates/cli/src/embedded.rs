@@ -103,7 +103,7 @@ async fn orchestrator(home: &Home) -> Result<(Node, String), Fault> {
     Ok((node, address))
 }
 
-/// An invite by which whoever owns this folder administers its mesh, if there is no good credential
+/// An invite that makes the owner of this folder an administrator, if there is no good credential
 /// for that. It is made before the orchestrator runs: who can write its folder needs no other leave.
 async fn own_invite(home: &Home) -> Result<Option<Invite>, Fault> {
     if is_good(&home.client()) {

@@ -103,7 +103,7 @@ fn separate(order: &Order) -> io::Result<()> {
     Ok(())
 }
 
-/// A user namespace in which this user is who it is outside, and nobody else is anyone.
+/// A user namespace that maps this user to itself and no other user.
 fn new_user_namespace() -> io::Result<()> {
     let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
     let (user, group) = (user.as_raw(), group.as_raw());

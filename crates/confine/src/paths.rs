@@ -33,7 +33,7 @@ fn rules(order: &Order, temp: Option<&Path>) -> Result<RulesetCreated, RulesetEr
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(NEWEST))?
         .scope(Scope::from_all(NEWEST))?;
-    // With a network namespace it may listen and connect: there is nobody else in there.
+    // With a network namespace it may listen and connect: no other process shares it.
     if order.policy.network == Network::None && !order.layers.has(Layer::Network) {
         rules = rules.handle_access(AccessNet::from_all(NEWEST))?;
     }

@@ -116,7 +116,7 @@ pub(super) struct Engine {
     runtime: Runtime,
 }
 
-/// How the names of what is not the script's begin in stacks.
+/// The prefix of stack frames that belong to the prelude and not to the script.
 pub(super) const OURS: &str = "remit:";
 
 /// The name of the prelude in stacks.

@@ -17,7 +17,7 @@ use crate::show::out;
 
 /// Print a line with which a node or a client can join the mesh that runs, once
 ///
-/// Whoever has the line can join in its role and name: send it as you would a password. It gives no
+/// The line lets its holder join in its role and name: send it as you would a password. It gives no
 /// more than you may do yourself.
 #[derive(Debug, Args)]
 pub(super) struct Invite {

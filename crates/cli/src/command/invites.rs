@@ -27,7 +27,7 @@ pub(super) struct Invites {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Withdraw an invite: nobody can join by it any more
+    /// Withdraw an invite: joining with it is refused from then on
     Withdraw {
         /// Whom it is for: a name, or a whole identity
         name: String,

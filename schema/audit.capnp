@@ -37,3 +37,15 @@ struct AuditRecord {
   operation @16 :UInt64;
   # The call or other operation of the task; 0: none.
 }
+
+struct AuditFilter {
+  # Which records are wanted; what is empty or 0 wants all.
+
+  task @0 :Text;
+  who @1 :Text;
+  # A whole identity, or its last part.
+  tool @2 :Text;
+  decision @3 :Text;
+  sinceMs @4 :UInt64;
+  # Milliseconds since 1970.
+}

@@ -8,6 +8,7 @@ using Value = import "object.capnp".Value;
 using Outcome = import "object.capnp".Outcome;
 using Manifest = import "object.capnp".Manifest;
 using AuditRecord = import "audit.capnp".AuditRecord;
+using AuditFilter = import "audit.capnp".AuditFilter;
 using Event = import "event.capnp".Event;
 using Caveat = import "event.capnp".Caveat;
 using Budgets = import "caveat.capnp".Budgets;
@@ -122,18 +123,6 @@ interface Mesh extends(Peer, Credentials) {
 
   withdraw @24 (identity :Text) -> ();
   # [members] The invite for this identity is good no more. Durable when answered.
-}
-
-struct AuditFilter {
-  # Which records are wanted; what is empty or 0 wants all.
-
-  task @0 :Text;
-  who @1 :Text;
-  # A whole identity, or its last part.
-  tool @2 :Text;
-  decision @3 :Text;
-  sinceMs @4 :UInt64;
-  # Milliseconds since 1970.
 }
 
 struct Selection {
@@ -285,13 +274,14 @@ interface Task {
   resume @9 () -> ();
   # The task goes on. Durable when answered. Idempotent.
 
-  fork @10 (at :UInt64, key :Text) -> (fork :Fork);
+  fork @10 (at :UInt64, key :Text, program :Program) -> (fork :Fork);
   # A new task from the first `at` events of this one; 0: from all but the event that ended it.
+  # `program`: what it runs, which must repeat what those events record; null: the same program.
   # Durable when answered; a `key` seen before gives the task that it made.
 
-  retry @11 (again :List(UInt64), key :Text) -> (fork :Fork);
+  retry @11 (again :List(UInt64), key :Text, program :Program) -> (fork :Fork);
   # A new task from the last good point of this one, which failed or was cancelled. `again`: calls
-  # after that point that may be made once more though that is not harmless.
+  # after that point that may be made once more though that is not harmless. `program`: as in `fork`.
 
   upgrade @12 (program :Program, at :UInt64, again :List(UInt64), dryRun :Bool) -> (trial :Trial);
   # Lets another program repeat what was recorded, in a trial that sends nothing, and if it asks for
@@ -321,6 +311,10 @@ interface Task {
 
   saveGrant @19 (grant :UInt32, spec :RefSpec) -> (ref :Data, id :Text);
   # The same to what this grant leads to. What is done with it is in this task's journal.
+
+  remove @20 () -> ();
+  # Removes the task, which must have ended, with its journal. Durable when answered. Refused while
+  # others hold what it passed on. Its audit records go with the journal; that it was removed is one.
 }
 
 struct Fork {
@@ -419,6 +413,10 @@ struct TaskInfo {
   detail @7 :Text;
   # Why it is pending or halted, or how it failed; else empty.
   calls @8 :UInt64;
+  parent @9 :Text;
+  # The task that spawned it; empty: none.
+  trigger @10 :Text;
+  # The trigger that created it; empty: none.
 }
 
 struct ToolInfo {

@@ -19,6 +19,7 @@ pub mod mesh;
 pub mod outage;
 pub mod process;
 pub mod relay;
+pub mod terminal;
 pub mod typed;
 
 use std::time::Duration;

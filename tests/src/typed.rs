@@ -42,7 +42,8 @@ impl Typed {
         format!("spiffe://home/default/client/{}", self.name)
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    /// A command, not started yet.
+    pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(binary::remit());
         command.arg("--home").arg(&self.home);
         if args[0] != "join" {

@@ -30,6 +30,7 @@ mod refs;
 mod restore;
 mod result;
 mod revoke;
+mod rm;
 mod run;
 mod save;
 mod send;
@@ -82,6 +83,7 @@ enum Command {
     Result(result::TaskResult),
     Send(send::Send),
     Cancel(cancel::Cancel),
+    Rm(rm::Rm),
     Inbox(inbox::Inbox),
     Approve(approve::Approve),
     Deny(approve::Deny),
@@ -142,6 +144,7 @@ impl Line {
             Command::Result(command) => wait(command.execute(&place)),
             Command::Send(command) => wait(command.execute(&place)),
             Command::Cancel(command) => wait(command.execute(&place)),
+            Command::Rm(command) => wait(command.execute(&place)),
             Command::Inbox(command) => wait(command.execute(&place, look)),
             Command::Approve(command) => wait(command.execute(&place)),
             Command::Deny(command) => wait(command.execute(&place)),

@@ -58,6 +58,12 @@ impl LogFormat {
     }
 }
 
+/// The width of the terminal that standard output is, if it is one and knows it.
+fn columns() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
+    (size.ws_col > 0).then_some(usize::from(size.ws_col))
+}
+
 impl Settings {
     #[expect(clippy::disallowed_methods, reason = "this is the file that reads the environment")]
     pub(crate) fn read() -> Self {
@@ -71,7 +77,7 @@ impl Settings {
             log: std::env::var("REMIT_LOG").ok(),
             format: LogFormat::read(std::env::var("REMIT_LOG_FORMAT").ok()),
             crash: std::env::var("REMIT_CRASH").ok(),
-            look: Look { out: paint(out), err: paint(err), lively: err },
+            look: Look { out: paint(out), err: paint(err), lively: err, columns: columns() },
         }
     }
 

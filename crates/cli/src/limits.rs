@@ -48,6 +48,10 @@ pub(crate) const TEND: Duration = Duration::from_millis(500);
 /// How many tasks `remit ps` shows unless told otherwise: a screen.
 pub(crate) const TASKS: u32 = 20;
 
+/// How many tasks are looked at for another one of a name or an id's end, once one was found: as many
+/// as ten answers of a mesh hold.
+pub(crate) const LOOKED_AT: usize = 10_000;
+
 /// Lines of a node's log that are shown when it could not be started.
 pub(crate) const TAIL: usize = 8;
 

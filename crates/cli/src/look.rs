@@ -12,6 +12,8 @@ pub(crate) struct Look {
     pub(crate) err: Paint,
     /// Whether standard error is a terminal, on which a spinner makes sense.
     pub(crate) lively: bool,
+    /// How many cells a line of standard output has; `None`: it is no terminal, and nothing is cut.
+    pub(crate) columns: Option<usize>,
 }
 
 impl Look {

@@ -25,9 +25,18 @@ pub struct TaskInfo {
     pub detail: String,
     /// How many calls it made.
     pub calls: u64,
+    /// The task that spawned it.
+    pub parent: Option<TaskId>,
+    /// The trigger that created it; empty: none.
+    pub trigger: String,
 }
 
 impl TaskInfo {
+    /// Whether a client started it, and not another task or a trigger.
+    pub const fn is_by_a_client(&self) -> bool {
+        self.parent.is_none() && self.trigger.is_empty()
+    }
+
     /// Whether nothing more will happen to it.
     pub fn has_ended(&self) -> bool {
         matches!(self.status.as_str(), "completed" | "failed" | "cancelled")

@@ -78,6 +78,6 @@ pub use remit_core::{
     Manifest, Role, TaskId, Value, manifest,
 };
 pub use remit_vat::credential::Credential;
-pub use spec::{GrantRoot, GrantSpec, TaskSpec, Upgrade};
+pub use spec::{GrantRoot, GrantSpec, NewProgram, TaskSpec, Upgrade};
 pub use task::{Input, TaskHandle};
 pub use trigger::{Does, Missed, Trigger, TriggerInfo, When};

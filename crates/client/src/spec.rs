@@ -6,6 +6,15 @@ use remit_core::{CallNumber, Caveat, EventNumber, Value};
 
 use crate::own::OwnObject;
 
+/// A program for a task that begins from another one's past.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewProgram {
+    /// The program.
+    pub source: Vec<SourceFile>,
+    /// The path, among `source`, of the file that is run.
+    pub entry: String,
+}
+
 /// Another program for a task that is at work.
 #[derive(Debug, Clone)]
 pub struct Upgrade {

@@ -89,11 +89,13 @@ pub enum Decision {
     Authorized,
     /// A member was expelled.
     Expelled,
+    /// An ended task was removed, with its journal.
+    Removed,
 }
 
 impl Decision {
     /// Every decision.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Allowed,
         Self::Denied,
         Self::Granted,
@@ -112,6 +114,7 @@ impl Decision {
         Self::Withdrawn,
         Self::Authorized,
         Self::Expelled,
+        Self::Removed,
     ];
 
     /// The name that stands in a record, for example `denied`.
@@ -135,6 +138,7 @@ impl Decision {
             Self::Withdrawn => "withdrawn",
             Self::Authorized => "authorized",
             Self::Expelled => "expelled",
+            Self::Removed => "removed",
         }
     }
 

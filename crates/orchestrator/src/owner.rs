@@ -169,7 +169,9 @@ impl Owner {
             }
             Err(Refusal::Failure(failure)) => return Err(failure),
             Err(Refusal::Diverged(divergence)) => {
-                let failure = divergence.failure();
+                let (operation, was) = (divergence.operation, &divergence.was);
+                let now = format!("it is `{}`", divergence.is);
+                let failure = self.with(|task| task.not_repeated(operation, was, &now));
                 self.fail(failure.clone());
                 return Err(failure);
             }

@@ -8,6 +8,7 @@ pub mod inbox;
 mod list;
 mod loading;
 mod needs;
+mod remove;
 mod spec;
 #[cfg(test)]
 mod tests;
@@ -27,7 +28,7 @@ use remit_schema::object_capnp::object;
 use tokio::sync::Semaphore;
 
 pub use self::family::BUILT_IN;
-pub use self::fork::Forked;
+pub use self::fork::{Anew, Forked};
 use self::loading::Stopped;
 pub use self::spec::{GrantRoot, GrantSpec, TaskSpec};
 pub use self::upgrade::{Program, Then, Upgraded};

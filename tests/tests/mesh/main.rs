@@ -15,6 +15,7 @@ mod hijacked;
 mod lasting;
 mod listing;
 mod nodes;
+mod operator;
 mod order;
 mod pinning;
 mod refs;

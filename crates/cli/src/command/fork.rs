@@ -1,9 +1,12 @@
 //! `remit fork` and `remit retry`: a new task from the past of another one.
 
+use std::path::PathBuf;
+
 use clap::Args;
-use remit_client::{CallNumber, EventNumber, Forked};
+use remit_client::{CallNumber, EventNumber, Forked, NewProgram};
 
 use super::task::{Among, choose};
+use crate::bundle::{Bundle, bundle};
 use crate::embedded::Parts;
 use crate::fault::Fault;
 use crate::mesh::{Mesh, Place};
@@ -22,6 +25,30 @@ pub(super) struct Fork {
     /// by default the last one before its end
     #[arg(long, value_name = "EVENT")]
     at: Option<u64>,
+
+    #[command(flatten)]
+    other: Other,
+}
+
+/// The other program that the new task is to run.
+#[derive(Debug, Args)]
+struct Other {
+    /// Another program for the new task, which must repeat what is recorded up to that point; what it
+    /// imports from its own folder goes along
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
+
+    /// The folder from which imports may be taken; by default that of FILE
+    #[arg(long, value_name = "DIR", requires = "program")]
+    root: Option<PathBuf>,
+}
+
+impl Other {
+    fn read(&self) -> Result<Option<NewProgram>, Fault> {
+        let Some(file) = &self.program else { return Ok(None) };
+        let Bundle { files: source, entry } = bundle(file, self.root.as_deref())?;
+        Ok(Some(NewProgram { source, entry }))
+    }
 }
 
 /// Start a new task from the last good point of one that failed or was cancelled
@@ -36,14 +63,18 @@ pub(super) struct Retry {
     /// A call that may be made once more though that is not harmless; may be given more than once
     #[arg(long, value_name = "CALL")]
     again: Vec<u64>,
+
+    #[command(flatten)]
+    other: Other,
 }
 
 impl Fork {
     pub(super) async fn execute(self, place: &Place) -> Result<(), Fault> {
+        let program = self.other.read()?;
         let mesh = Mesh::reach(place, Parts::Orchestrator).await?;
         let done = async {
             let task = choose(&mesh.client, Some(&self.task), Among::Every).await?;
-            Ok::<_, Fault>(task.fork(EventNumber(self.at.unwrap_or_default())).await?)
+            Ok::<_, Fault>(task.fork(EventNumber(self.at.unwrap_or_default()), program).await?)
         }
         .await;
         mesh.leave().await;
@@ -53,11 +84,12 @@ impl Fork {
 
 impl Retry {
     pub(super) async fn execute(self, place: &Place) -> Result<(), Fault> {
+        let program = self.other.read()?;
         let mesh = Mesh::reach(place, Parts::Orchestrator).await?;
         let done = async {
             let task = choose(&mesh.client, Some(&self.task), Among::Every).await?;
             let again = self.again.iter().copied().map(CallNumber).collect();
-            Ok::<_, Fault>(task.retry(again).await?)
+            Ok::<_, Fault>(task.retry(again, program).await?)
         }
         .await;
         mesh.leave().await;

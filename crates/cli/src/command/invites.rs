@@ -10,6 +10,7 @@ use crate::embedded::Parts;
 use crate::fault::Fault;
 use crate::look::Look;
 use crate::mesh::{Mesh, Place};
+use crate::show::table::Keep;
 use crate::show::text::harmless;
 use crate::show::{out, table};
 
@@ -65,8 +66,14 @@ impl Invites {
             ]
         };
         let rows: Vec<_> = invites.iter().map(row).collect();
-        let header = ["FOR", "MAY", "UNTIL", "BY", ""];
-        table::lines(&header, &rows, look.out).iter().try_for_each(|line| out::line(line))
+        let header = [
+            ("FOR", Keep::End),
+            ("MAY", Keep::Start),
+            ("UNTIL", Keep::Start),
+            ("BY", Keep::End),
+            ("", Keep::All),
+        ];
+        table::lines(&header, &rows, look).iter().try_for_each(|line| out::line(line))
     }
 }
 

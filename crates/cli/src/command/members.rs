@@ -10,6 +10,7 @@ use crate::embedded::Parts;
 use crate::fault::Fault;
 use crate::look::Look;
 use crate::mesh::{Mesh, Place};
+use crate::show::table::Keep;
 use crate::show::text::{count, harmless, span};
 use crate::show::{out, table};
 
@@ -74,8 +75,14 @@ impl Members {
         }
         let now = now_ms();
         let rows: Vec<_> = members.iter().map(|member| row(member, now)).collect();
-        let header = ["MEMBER", "MAY", "SINCE", "CERTIFICATE UNTIL", "SEEN"];
-        table::lines(&header, &rows, look.out).iter().try_for_each(|line| out::line(line))
+        let header = [
+            ("MEMBER", Keep::End),
+            ("MAY", Keep::Start),
+            ("SINCE", Keep::Start),
+            ("CERTIFICATE UNTIL", Keep::Start),
+            ("SEEN", Keep::Start),
+        ];
+        table::lines(&header, &rows, look).iter().try_for_each(|line| out::line(line))
     }
 }
 

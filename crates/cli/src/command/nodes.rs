@@ -7,6 +7,7 @@ use crate::clock::now_ms;
 use crate::fault::Fault;
 use crate::look::Look;
 use crate::mesh::{Mesh, Place};
+use crate::show::table::Keep;
 use crate::show::text::{harmless, span};
 use crate::show::{listed, out, table};
 
@@ -33,10 +34,19 @@ impl Nodes {
             return listed::print(&nodes, listed::node);
         }
         let rows: Vec<_> = nodes.iter().map(|node| row(node, now)).collect();
-        let header = ["NODE", "ROLE", "VERSION", "STATE", "LOAD", "LAST CONTACT", "LABELS"];
-        table::lines(&header, &rows, look.out).iter().try_for_each(|line| out::line(line))
+        table::lines(&HEADER, &rows, look).iter().try_for_each(|line| out::line(line))
     }
 }
+
+const HEADER: [(&str, Keep); 7] = [
+    ("NODE", Keep::End),
+    ("ROLE", Keep::All),
+    ("VERSION", Keep::All),
+    ("STATE", Keep::All),
+    ("LOAD", Keep::All),
+    ("LAST CONTACT", Keep::All),
+    ("LABELS", Keep::Start),
+];
 
 fn row(node: &NodeInfo, now_ms: u64) -> Vec<String> {
     vec![

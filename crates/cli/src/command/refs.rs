@@ -15,6 +15,7 @@ use crate::grants;
 use crate::limits;
 use crate::look::Look;
 use crate::mesh::{Mesh, Place};
+use crate::show::table::Keep;
 use crate::show::text::harmless;
 use crate::show::{listed, out, table};
 
@@ -154,6 +155,14 @@ async fn list(mesh: &Mesh, look: Look) -> Result<(), Fault> {
             vec![id, state, uses, what, saved.owner.clone(), kept, label]
         })
         .collect();
-    let header = ["ID", "STATE", "USES", "WHAT", "OWNER", "KEPT", "LABEL"];
-    table::lines(&header, &rows, look.out).iter().try_for_each(|line| out::line(line))
+    let header = [
+        ("ID", Keep::Start),
+        ("STATE", Keep::All),
+        ("USES", Keep::All),
+        ("WHAT", Keep::End),
+        ("OWNER", Keep::End),
+        ("KEPT", Keep::Start),
+        ("LABEL", Keep::Start),
+    ];
+    table::lines(&header, &rows, look).iter().try_for_each(|line| out::line(line))
 }

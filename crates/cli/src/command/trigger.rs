@@ -14,6 +14,7 @@ use crate::embedded::Parts;
 use crate::fault::Fault;
 use crate::look::Look;
 use crate::mesh::{Mesh, Place};
+use crate::show::table::Keep;
 use crate::show::{listed, out, table, text};
 
 /// Create tasks or send input at set times, or when something is posted to a webhook
@@ -171,8 +172,15 @@ async fn list(client: &Client, json: bool, look: Look) -> Result<(), Fault> {
         return Ok(());
     }
     let rows: Vec<Vec<String>> = triggers.iter().map(row).collect();
-    let heads = ["TRIGGER", "WHEN", "DOES", "LAST", "NEXT", "FAILURE"];
-    table::lines(&heads, &rows, look.out).iter().try_for_each(|line| out::line(line))
+    let header = [
+        ("TRIGGER", Keep::Start),
+        ("WHEN", Keep::Start),
+        ("DOES", Keep::Start),
+        ("LAST", Keep::Start),
+        ("NEXT", Keep::Start),
+        ("FAILURE", Keep::Start),
+    ];
+    table::lines(&header, &rows, look).iter().try_for_each(|line| out::line(line))
 }
 
 fn row(trigger: &TriggerInfo) -> Vec<String> {

@@ -18,6 +18,7 @@ pub(crate) fn task(task: &TaskInfo) -> Json {
         "id": task.id.to_string(), "name": task.name, "status": task.status,
         "createdMs": task.created_ms, "events": task.events.0, "attempt": task.attempt,
         "node": task.node, "detail": task.detail, "calls": task.calls,
+        "parent": task.parent.map(|parent| parent.to_string()), "trigger": task.trigger,
     })
 }
 

@@ -18,6 +18,7 @@ pub(crate) fn text(reader: capnp::Result<capnp::text::Reader<'_>>) -> Result<Str
 }
 
 pub(crate) fn task(info: task_info::Reader<'_>) -> Result<TaskInfo, Malformed> {
+    let parent = text(info.get_parent())?;
     Ok(TaskInfo {
         id: id(&text(info.get_id())?)?,
         name: text(info.get_name())?,
@@ -28,6 +29,8 @@ pub(crate) fn task(info: task_info::Reader<'_>) -> Result<TaskInfo, Malformed> {
         node: text(info.get_node())?,
         detail: text(info.get_detail())?,
         calls: info.get_calls(),
+        parent: if parent.is_empty() { None } else { Some(id(&parent)?) },
+        trigger: text(info.get_trigger())?,
     })
 }
 

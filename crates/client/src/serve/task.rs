@@ -9,7 +9,7 @@ use remit_vat::wire::{self, Malformed};
 use super::{read, write};
 use crate::info::{Forked, GrantInfo, TaskInfo, Trial};
 use crate::limits;
-use crate::spec::{GrantSpec, Upgrade};
+use crate::spec::{GrantSpec, NewProgram, Upgrade};
 use crate::task::Input;
 
 pub(crate) async fn info(task: task::Client) -> Result<TaskInfo, Failure> {
@@ -85,12 +85,22 @@ pub(crate) async fn resume(task: task::Client) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Removes the task.
+pub(crate) async fn remove(task: task::Client) -> Result<(), Failure> {
+    within(limits::CALL, task.remove_request().send()).await?;
+    Ok(())
+}
+
 pub(crate) async fn fork(
     task: task::Client,
     at: EventNumber,
+    program: Option<&NewProgram>,
     key: &str,
 ) -> Result<Forked, Failure> {
     let mut request = task.fork_request();
+    if let Some(new) = program {
+        write::program(request.get().init_program(), &new.source, &new.entry);
+    }
     request.get().set_at(at.0);
     request.get().set_key(key);
     let response = within(limits::CALL, request.send()).await?;
@@ -101,9 +111,13 @@ pub(crate) async fn fork(
 pub(crate) async fn retry(
     task: task::Client,
     again: &[CallNumber],
+    program: Option<&NewProgram>,
     key: &str,
 ) -> Result<Forked, Failure> {
     let mut request = task.retry_request();
+    if let Some(new) = program {
+        write::program(request.get().init_program(), &new.source, &new.entry);
+    }
     request.get().set_key(key);
     numbers(request.get().init_again(write::len(again.len())), again);
     let response = within(limits::CALL, request.send()).await?;
@@ -117,10 +131,7 @@ pub(crate) async fn upgrade(task: task::Client, upgrade: &Upgrade) -> Result<Tri
     request.get().set_at(upgrade.at.0);
     request.get().set_dry_run(upgrade.dry_run);
     numbers(request.get().init_again(write::len(upgrade.again.len())), &upgrade.again);
-    let mut program = request.get().init_program();
-    program.set_entry(&upgrade.entry);
-    let files = write::len(upgrade.source.len());
-    write::source(program.init_source(files), &upgrade.source);
+    write::program(request.get().init_program(), &upgrade.source, &upgrade.entry);
     let response = within(limits::TRIAL, request.send()).await?;
     let read = || read::trial(response.get()?.get_trial()?);
     read().map_err(unreadable)

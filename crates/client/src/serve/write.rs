@@ -3,7 +3,7 @@
 use remit_core::event::SourceFile;
 use remit_core::{Failure, Value};
 use remit_schema::event_capnp::source_file;
-use remit_schema::mesh_capnp::{grant_spec, task_spec};
+use remit_schema::mesh_capnp::{grant_spec, program, task_spec};
 use remit_schema::object_capnp::value;
 use remit_vat::wire;
 
@@ -91,4 +91,10 @@ pub(crate) fn source(
         builder.set_path(&file.path);
         builder.set_text(&file.text);
     }
+}
+
+/// A program, and which file of it is run.
+pub(crate) fn program(mut builder: program::Builder<'_>, source: &[SourceFile], entry: &str) {
+    builder.set_entry(entry);
+    self::source(builder.init_source(len(source.len())), source);
 }

@@ -7,7 +7,7 @@ use super::TaskHandle;
 use crate::error::Error;
 use crate::info::{Forked, Trial};
 use crate::serve::{mesh, session::Repeat, task};
-use crate::spec::Upgrade;
+use crate::spec::{NewProgram, Upgrade};
 
 impl TaskHandle {
     /// Stops the task for a while: its attempt is ended, no timer fires and no new call goes out
@@ -39,34 +39,59 @@ impl TaskHandle {
     }
 
     /// Makes a task from the first `at` events of this one; 0: from all before its end. What was
-    /// recorded up to there is not done again; what comes after is done anew.
+    /// recorded up to there is not done again; what comes after is done anew. `program`: what the new
+    /// task runs in place of this one's program; it fails if that does not repeat what is recorded.
     ///
     /// # Errors
     /// [`Error::Failed`] if there is no such event, or it is no point to go on from.
-    pub async fn fork(&self, at: EventNumber) -> Result<Forked, Error> {
+    pub async fn fork(
+        &self,
+        at: EventNumber,
+        program: Option<NewProgram>,
+    ) -> Result<Forked, Error> {
         let (id, key) = (self.way.clone(), Uuid::now_v7().to_string());
         self.client
             .visit(async move |session| {
-                let key = &key;
-                session.ask(Repeat::Harmless, |m| task::fork(mesh::task(&m, &id), at, key)).await
+                let (key, program) = (&key, program.as_ref());
+                let fork = |m| task::fork(mesh::task(&m, &id), at, program, key);
+                session.ask(Repeat::Harmless, fork).await
             })
             .await
     }
 
     /// Makes a task from the last good point of this one, which failed or was cancelled. `again`:
-    /// calls after that point that may be made once more though that is not harmless.
+    /// calls after that point that may be made once more though that is not harmless. `program`: as in
+    /// [`fork`](Self::fork).
     ///
     /// # Errors
     /// [`Error::Failed`] if the task has not ended or completed; `denied` if it would do something
     /// again that may not be done twice: the message names the calls.
-    pub async fn retry(&self, again: Vec<CallNumber>) -> Result<Forked, Error> {
+    pub async fn retry(
+        &self,
+        again: Vec<CallNumber>,
+        program: Option<NewProgram>,
+    ) -> Result<Forked, Error> {
         let (id, key) = (self.way.clone(), Uuid::now_v7().to_string());
         self.client
             .visit(async move |session| {
-                let (again, key) = (&again, &key);
-                session
-                    .ask(Repeat::Harmless, |m| task::retry(mesh::task(&m, &id), again, key))
-                    .await
+                let (again, key, program) = (&again, &key, program.as_ref());
+                let retry = |m| task::retry(mesh::task(&m, &id), again, program, key);
+                session.ask(Repeat::Harmless, retry).await
+            })
+            .await
+    }
+
+    /// Removes the task, which must have ended, with its journal. It is gone when this answers.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] with `invalid-argument` if it has not ended or others hold what it passed on,
+    /// `not-found` if there is no such task, `unavailable` while a backup is made; [`Error::Unknown`]
+    /// if the connection was lost meanwhile.
+    pub async fn remove(&self) -> Result<(), Error> {
+        let id = self.way.clone();
+        self.client
+            .visit(async move |session| {
+                session.ask(Repeat::Harmful, |m| task::remove(mesh::task(&m, &id))).await
             })
             .await
     }

@@ -330,6 +330,11 @@ impl Task {
         Ok(())
     }
 
+    /// Whether it works with another program than it was created with.
+    pub(super) const fn has_another_program(&self) -> bool {
+        self.control.program.is_some()
+    }
+
     pub(super) fn upgrade(&mut self, upgraded: &TaskUpgraded) -> Applied {
         if self.running.is_some() {
             return Err("an attempt is still running");

@@ -2,6 +2,7 @@
 
 use crate::failure::{Code, Failure};
 use crate::id::CallNumber;
+use crate::task::Task;
 
 /// Why a command leads to nothing.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,13 +27,28 @@ pub struct Divergence {
 impl Divergence {
     /// What to tell of it.
     pub fn failure(&self) -> Failure {
-        Failure::new(
-            Code::Failed,
-            format!(
-                "the script is not deterministic: operation {} was `{}`, and on replay it is `{}`",
-                self.operation, self.was, self.is
-            ),
-        )
+        not_deterministic(self.operation, &self.was, &format!("it is `{}`", self.is))
+    }
+}
+
+fn not_deterministic(operation: CallNumber, was: &str, on_replay: &str) -> Failure {
+    let why = format!(
+        "the script is not deterministic: operation {operation} was `{was}`, and on replay {on_replay}"
+    );
+    Failure::new(Code::Failed, why)
+}
+
+impl Task {
+    /// Why the task fails when its program does not repeat an operation that is recorded.
+    /// `on_replay`: what happened in its place, as the end of a sentence.
+    pub fn not_repeated(&self, operation: CallNumber, was: &str, on_replay: &str) -> Failure {
+        if !self.has_another_program() {
+            return not_deterministic(operation, was, on_replay);
+        }
+        let why = format!(
+            "the program that the task was given does not repeat what is recorded: operation {operation} was `{was}`, and on replay {on_replay}. Give it to an earlier point: `remit fork TASK --at EVENT --program FILE`"
+        );
+        Failure::new(Code::Failed, why)
     }
 }
 

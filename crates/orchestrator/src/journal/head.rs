@@ -1,7 +1,7 @@
 //! A task's head: what a list of tasks shows, kept beside the events so that no list reads them.
 
 use remit_core::status::Status;
-use remit_core::{Attempt, EventNumber};
+use remit_core::{Attempt, EventNumber, TaskId};
 
 /// A task in brief, as of its last event.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -28,6 +28,8 @@ pub struct TaskHead {
     pub node: String,
     /// Who created it, as a SPIFFE name; empty in a head from before it was kept.
     pub creator: String,
+    /// The task that spawned it. `None` also in a head from before it was kept.
+    pub parent: Option<TaskId>,
     /// The idempotency key of its creation; empty: none was given. Set with the first event.
     pub key: String,
     /// When its next timer fires, in milliseconds since 1970; 0: none runs.
@@ -43,13 +45,18 @@ pub struct TaskHead {
 }
 
 /// The first byte of a stored head.
-const FORMAT: u8 = 5;
-/// The one before, without who created it.
+const FORMAT: u8 = 6;
+/// The one before, without its parent.
+const NO_PARENT: u8 = 5;
+/// The one before that, without who created it.
 const NO_CREATOR: u8 = 4;
 /// The one before that, without how long it is kept.
 const NOT_KEPT: u8 = 3;
 /// The one before that, without questions.
 const NO_QUESTIONS: u8 = 2;
+
+/// In place of a parent, where there is none.
+const NO_TASK: TaskId = TaskId::from_bytes([0; 16]);
 
 impl TaskHead {
     /// From when on it is kept no longer, because it says so itself, in milliseconds since 1970.
@@ -74,6 +81,7 @@ impl TaskHead {
             bytes.extend((text.len() as u64).to_be_bytes());
             bytes.extend(text.as_bytes());
         }
+        bytes.extend(self.parent.unwrap_or(NO_TASK).as_bytes());
         bytes.extend(crc32fast::hash(&bytes).to_be_bytes());
         bytes
     }
@@ -85,7 +93,7 @@ impl TaskHead {
             return Err("the checksum of its head is wrong");
         }
         let (&[format, status], body) = body.split_first_chunk().ok_or("its head is cut short")?;
-        if ![FORMAT, NO_CREATOR, NOT_KEPT, NO_QUESTIONS].contains(&format) {
+        if ![FORMAT, NO_PARENT, NO_CREATOR, NOT_KEPT, NO_QUESTIONS].contains(&format) {
             return Err("its head has the form of another version");
         }
         Self::fields(format, status, body).ok_or("its head makes no sense")
@@ -112,7 +120,11 @@ impl TaskHead {
             String::from_utf8(text.to_vec()).ok()
         };
         let (name, detail, node, key) = (text()?, text()?, text()?, text()?);
-        let creator = if format == FORMAT { text()? } else { String::new() };
+        let creator = if format >= NO_PARENT { text()? } else { String::new() };
+        let parent = match format {
+            FORMAT => Some(TaskId::from_bytes(*take(&mut bytes)?)).filter(|id| *id != NO_TASK),
+            _ => None,
+        };
         Some(Self {
             name,
             status,
@@ -125,6 +137,7 @@ impl TaskHead {
             detail,
             node,
             creator,
+            parent,
             key,
             wake_ms,
             kept_ms,
@@ -174,6 +187,7 @@ mod tests {
             detail: "why".into(),
             node: "n".into(),
             creator: "me".into(),
+            parent: Some(TaskId::from_bytes([8; 16])),
             key: "k".into(),
             wake_ms: 11,
             kept_ms: 13,

@@ -309,12 +309,8 @@ impl Owner {
             tokio::time::sleep(grace).await;
             match self.stalled_on() {
                 Some((operation, what)) if suspect == Some(operation) => {
-                    return Failure::new(
-                        Code::Failed,
-                        format!(
-                            "the script is not deterministic: operation {operation} was `{what}`, and on replay the script did not get there"
-                        ),
-                    );
+                    let now = "the script did not get there";
+                    return self.with(|task| task.not_repeated(operation, &what, now));
                 }
                 Some((operation, _)) => suspect = Some(operation),
                 None => suspect = None,

@@ -32,6 +32,7 @@ impl Owner {
             },
             node: task.node().to_owned(),
             creator: task.created().creator.clone(),
+            parent: task.created().parent,
             kept_ms: task.created().limits.kept_ms,
             wake_ms: task.timers().map(|(_, due_ms)| due_ms).min().unwrap_or_default(),
             ..TaskHead::default()

@@ -3,7 +3,8 @@
 
 use remit_core::audit::Decision;
 use remit_core::{Code, Failure, TaskId};
-use remit_schema::mesh_capnp::{audit_filter, holding, selection};
+use remit_schema::audit_capnp::audit_filter;
+use remit_schema::mesh_capnp::{holding, selection};
 use remit_vat::wire::{self, Malformed, text};
 
 use super::grant_info;

@@ -234,15 +234,13 @@ impl task_context::Server for Context {
             },
         };
         let left_out = owner.left_out();
-        let command = match left_out {
-            Some((operation, what)) => Command::Fail(Failure::new(
-                Code::Failed,
-                format!(
-                    "the script is not deterministic: operation {operation} was `{what}`, and on replay the script ended without it"
-                ),
-            )),
-            None => Command::Finish { attempt: self.attempt, outcome },
-        };
+        let command =
+            match left_out {
+                Some((operation, what)) => Command::Fail(owner.with(|task| {
+                    task.not_repeated(operation, &what, "the script ended without it")
+                })),
+                None => Command::Finish { attempt: self.attempt, outcome },
+            };
         owner.check_running(self.attempt).map_err(|failure| to_exception(&failure))?;
         crash::point(Step::Received, "result");
         owner.record_durably(&command).await.map_err(|failure| to_exception(&failure))?;

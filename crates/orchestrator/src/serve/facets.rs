@@ -68,7 +68,7 @@ pub const MESH: [(&str, Need); 25] = [
 ];
 
 /// Every method of `Task`, by its ordinal.
-pub const TASK: [(&str, TaskNeed); 20] = [
+pub const TASK: [(&str, TaskNeed); 21] = [
     ("info", TaskNeed::See),
     ("events", TaskNeed::See),
     ("send", TaskNeed::Steer),
@@ -89,6 +89,7 @@ pub const TASK: [(&str, TaskNeed); 20] = [
     ("settle", TaskNeed::Decide),
     ("save", TaskNeed::Steer),
     ("saveGrant", TaskNeed::Steer),
+    ("remove", TaskNeed::Steer),
 ];
 
 /// Facets by which a member sees tasks.

@@ -12,6 +12,11 @@ pub const SENT: &str = "sent/";
 /// Of what a trigger does.
 pub const TRIGGER: &str = "trigger/";
 
+/// The trigger that made the task with this key of its creation, if one did.
+pub(super) fn trigger(key: &str) -> Option<&str> {
+    key.strip_prefix(TRIGGER)?.split('/').next()
+}
+
 /// A key that a client chose.
 ///
 /// # Errors
@@ -38,5 +43,12 @@ mod tests {
         for free in ["", "spawn", "my/spawn/1", "0a1b"] {
             assert_eq!(chosen(free.to_owned()).unwrap(), free);
         }
+    }
+
+    #[test]
+    fn key_of_a_task_names_the_trigger_that_made_it() {
+        assert_eq!(trigger("trigger/nightly/17/18"), Some("nightly"));
+        assert_eq!(trigger("spawn/trigger/1"), None);
+        assert_eq!(trigger(""), None);
     }
 }

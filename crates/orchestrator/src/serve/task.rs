@@ -15,6 +15,7 @@ use remit_core::task::{Command, Sent};
 use remit_core::{CallNumber, Code, EventNumber, Failure, GrantId, Identity};
 use remit_schema::mesh_capnp::task;
 use remit_vat::crash::{self, Step};
+use remit_vat::lasting::lasting;
 use remit_vat::wire::{self, Malformed, text};
 
 use self::feed::{Feed, Lease};
@@ -26,7 +27,7 @@ use crate::journal::JournalError;
 use crate::limits;
 use crate::owner::{Owner, TaskKey};
 use crate::refs::{Standing, Target};
-use crate::tasks::{Program, Tasks, Then};
+use crate::tasks::{Anew, Program, Tasks, Then};
 
 /// One client's hold on a task.
 pub struct TaskServer {
@@ -70,7 +71,8 @@ impl task::Server for TaskServer {
         _: task::InfoParams,
         mut results: task::InfoResults,
     ) -> Result<(), capnp::Error> {
-        let head = self.owner()?.head();
+        let owner = self.owner()?;
+        let head = good(self.tasks.head(&owner))?;
         task_info::write(results.get().init_info(), &self.key, &head);
         Ok(())
     }
@@ -155,7 +157,10 @@ impl task::Server for TaskServer {
         let params = params.get()?;
         let key = good(keys::chosen(text(params.get_key())?))?;
         let at = EventNumber(params.get_at());
-        let forked = good(self.tasks.fork(&self.key, at, &key, &self.holder).await)?;
+        let program = params.has_program().then(|| params.get_program()).transpose()?;
+        let program = program.map(task_spec::read_program).transpose()?;
+        let anew = Anew { key: &key, program };
+        let forked = good(self.tasks.fork(&self.key, at, anew, &self.holder).await)?;
         self.write_fork(results.get().init_fork(), &forked);
         Ok(())
     }
@@ -168,7 +173,10 @@ impl task::Server for TaskServer {
         let params = params.get()?;
         let key = good(keys::chosen(text(params.get_key())?))?;
         let again = params.get_again()?.iter().map(CallNumber).collect();
-        let forked = good(self.tasks.retry(&self.key, &again, &key, &self.holder).await)?;
+        let program = params.has_program().then(|| params.get_program()).transpose()?;
+        let program = program.map(task_spec::read_program).transpose()?;
+        let anew = Anew { key: &key, program };
+        let forked = good(self.tasks.retry(&self.key, &again, anew, &self.holder).await)?;
         self.write_fork(results.get().init_fork(), &forked);
         Ok(())
     }
@@ -326,6 +334,15 @@ impl task::Server for TaskServer {
         results.get().set_ref(&made.to_bytes());
         results.get().set_id(made.id().to_string());
         Ok(())
+    }
+
+    async fn remove(
+        self: Rc<Self>,
+        _: task::RemoveParams,
+        _: task::RemoveResults,
+    ) -> Result<(), capnp::Error> {
+        good(self.stands())?;
+        good(lasting(async move { self.tasks.remove(&self.key, &self.holder).await }).await)
     }
 
     async fn save_grant(

@@ -2,6 +2,7 @@
 
 use remit_schema::mesh_capnp::task_info;
 
+use super::keys;
 use crate::journal::TaskHead;
 use crate::owner::TaskKey;
 
@@ -16,4 +17,8 @@ pub(super) fn write(mut info: task_info::Builder<'_>, key: &TaskKey, head: &Task
     info.set_node(&head.node);
     info.set_detail(&head.detail);
     info.set_calls(head.calls);
+    if let Some(parent) = head.parent {
+        info.set_parent(parent.to_string());
+    }
+    info.set_trigger(keys::trigger(&head.key).unwrap_or_default());
 }

@@ -4,15 +4,25 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use remit_core::event::{Event, Fact, TaskForked};
-use remit_core::task::{Command, Decision, Ending};
+use remit_core::event::{Event, Fact, SourceFile, TaskForked};
+use remit_core::task::{Command, Decision, Ending, Refusal, Upgrade};
 use remit_core::{
     CallNumber, Code, EventNumber, Failure, GrantId, Identity, Outcome, Task, TaskId,
 };
 
+use super::spec::check_program;
 use super::{Tasks, unreadable};
 use crate::limits;
 use crate::owner::{Owner, TaskKey};
+
+/// How a task begins from another one's past.
+#[derive(Default)]
+pub struct Anew<'a> {
+    /// The idempotency key; empty: none.
+    pub key: &'a str,
+    /// The program that it runs, and the file of it that is run; `None`: the other one's.
+    pub program: Option<(Vec<SourceFile>, String)>,
+}
 
 /// A task that began from another one's past.
 pub struct Forked {
@@ -25,15 +35,17 @@ pub struct Forked {
 }
 
 impl Tasks {
-    /// Makes a task from the first `at` events of another one; 0: from all before its end. Durable
-    /// when it answers; a key seen before gives the task that it made.
+    /// Makes a task from the first `at` events of another one; 0: from all before its end. With
+    /// another program, if one is given. Durable when it answers; a key seen before gives the task
+    /// that it made.
     pub async fn fork(
         &self,
         of: &TaskKey,
         at: EventNumber,
-        key: &str,
+        anew: Anew<'_>,
         who: &Identity,
     ) -> Result<Forked, Failure> {
+        let key = anew.key;
         if let Some(made) = self.forked_before(&of.tenant, key, who).await? {
             return Ok(made);
         }
@@ -47,7 +59,7 @@ impl Tasks {
                 format!("event {at} of task {} is no point to go on from: {what} {end}", of.task);
             return Err(Failure::new(Code::InvalidArgument, why));
         }
-        self.begin_from(of, &events, at, key, who).await
+        self.begin_from(of, &events, at, anew, who).await
     }
 
     /// Makes a task from the last good point of one that failed or was cancelled: before the call
@@ -57,10 +69,10 @@ impl Tasks {
         &self,
         of: &TaskKey,
         again: &BTreeSet<CallNumber>,
-        key: &str,
+        anew: Anew<'_>,
         who: &Identity,
     ) -> Result<Forked, Failure> {
-        if let Some(made) = self.forked_before(&of.tenant, key, who).await? {
+        if let Some(made) = self.forked_before(&of.tenant, anew.key, who).await? {
             return Ok(made);
         }
         let task = self.get(of)?.with(Clone::clone);
@@ -78,14 +90,14 @@ impl Tasks {
             _ => None,
         };
         let Some((call, at, unsure)) = failed else {
-            return self.begin_from(of, &events, end, key, who).await;
+            return self.begin_from(of, &events, end, anew, who).await;
         };
         let mut named = again.clone();
         if !unsure {
             named.insert(call);
         }
         check_repeats(&task, &events, at, &named)?;
-        self.begin_from(of, &events, at, key, who).await
+        self.begin_from(of, &events, at, anew, who).await
     }
 
     async fn forked_before(
@@ -112,15 +124,26 @@ impl Tasks {
         of: &TaskKey,
         events: &[Event],
         at: EventNumber,
-        key: &str,
+        anew: Anew<'_>,
         who: &Identity,
     ) -> Result<Forked, Failure> {
         let now_ms = (self.services.now_ms)();
-        let (events, task, dropped) = copy(of.task, events, at, now_ms, who)?;
+        let (mut events, mut task, dropped) = copy(of.task, events, at, now_ms, who)?;
+        if let Some((source, entry)) = anew.program {
+            check_program(&source, &entry)?;
+            let who = who.to_string();
+            let upgrade = Command::Upgrade(Box::new(Upgrade { source, entry, who, rewind: None }));
+            let decided = task.decide(&upgrade, now_ms).map_err(Refusal::into_failure)?;
+            if let Decision::Record(facts) = decided {
+                let now_ms = now_ms.max(task.head().time_ms);
+                append(&mut task, &mut events, facts, now_ms)
+                    .map_err(|error| Failure::new(Code::Failed, error.to_string()))?;
+            }
+        }
         let id = TaskId::new(now_ms, rand::random());
         let owner_key = TaskKey { tenant: of.tenant.clone(), task: id };
         let owner = Owner::new(owner_key, task, Rc::clone(&self.services));
-        let owner = self.admit(owner, events, key).await?;
+        let owner = self.admit(owner, events, anew.key).await?;
         Ok(Forked { owner, at, dropped })
     }
 

@@ -6,7 +6,7 @@ use remit_core::{Failure, TaskId};
 use super::{Tasks, unreadable};
 use crate::journal::TaskHead;
 use crate::limits;
-use crate::owner::TaskKey;
+use crate::owner::{Owner, TaskKey};
 
 impl Tasks {
     /// The tasks of a tenant, newest first; `after`: the last one already seen; `by`: those that this
@@ -43,6 +43,13 @@ impl Tasks {
             }
         }
         Ok(found)
+    }
+
+    /// Where a task stands, as [`Tasks::list`] says it.
+    pub fn head(&self, owner: &Owner) -> Result<TaskHead, Failure> {
+        let TaskKey { tenant, task } = owner.key();
+        let kept = self.services.journal.head(tenant, *task).map_err(unreadable)?;
+        Ok(TaskHead { key: kept.unwrap_or_default().key, ..owner.head() })
     }
 
     /// Whether a task is by this creator, or any will do.
@@ -87,7 +94,11 @@ impl Tasks {
         if let Some(owner) = self.owners.borrow().get(&key) {
             let live = owner.head();
             // What is not on disk yet is nobody's to know.
-            return if live.status == head.status { live } else { head };
+            return if live.status == head.status {
+                TaskHead { key: head.key, ..live }
+            } else {
+                head
+            };
         }
         match self.stopped.why(&key) {
             Some(why) => TaskHead { status: Status::Halted, detail: why.message, ..head },

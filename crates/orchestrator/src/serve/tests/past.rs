@@ -14,7 +14,7 @@ use super::control::told;
 use super::lab::{Lab, Site, call, create, over_both, revoke, said};
 use crate::owner::Owner;
 use crate::serve::fakes::who;
-use crate::tasks::{Forked, Program, Then, Upgraded};
+use crate::tasks::{Anew, Forked, Program, Then, Upgraded};
 
 fn me() -> Identity {
     who(Role::Client, "me")
@@ -36,7 +36,7 @@ fn settled(owner: &Owner, call: u64) -> u64 {
 }
 
 async fn fork(site: &Site, of: &Owner, at: u64) -> Result<Forked, Failure> {
-    site.tasks.fork(of.key(), EventNumber(at), "", &me()).await
+    site.tasks.fork(of.key(), EventNumber(at), Anew::default(), &me()).await
 }
 
 /// Begins an upgrade; gives its answer to be awaited, and the program under trial as it is seen.
@@ -120,10 +120,18 @@ async fn a_fork_of_a_cancelled_task_holds_what_that_one_held() {
         owner.cancel(Failure::new(Code::Cancelled, "enough"), "me").await.unwrap();
         let end = owner.with(|task| task.head().number.0);
         assert!(fork(&site, &owner, end).await.is_err(), "an end is no point to go on from");
-        let forked = site.tasks.fork(owner.key(), EventNumber(0), "k", &me()).await.unwrap();
+        let forked = site
+            .tasks
+            .fork(owner.key(), EventNumber(0), Anew { key: "k", program: None }, &me())
+            .await
+            .unwrap();
         assert!(!forked.owner.with(|task| task.is_revoked(GrantId(1))));
         assert!(forked.owner.with(|task| task.ending().is_none()));
-        let again = site.tasks.fork(owner.key(), EventNumber(0), "k", &me()).await.unwrap();
+        let again = site
+            .tasks
+            .fork(owner.key(), EventNumber(0), Anew { key: "k", program: None }, &me())
+            .await
+            .unwrap();
         assert_eq!(again.owner.key(), forked.owner.key(), "the key was used before");
     })
     .await;
@@ -146,12 +154,14 @@ async fn a_retry_makes_the_failed_call_again_and_no_other() {
         said(call(&granted, 2, "fail")).await.unwrap_err();
         fail(&context).await;
         owner.over().await;
-        let retried = site.tasks.retry(owner.key(), &BTreeSet::new(), "", &me()).await.unwrap();
+        let retried =
+            site.tasks.retry(owner.key(), &BTreeSet::new(), Anew::default(), &me()).await.unwrap();
         let (_again, granted) = lab.attempt(&site).await;
         said(call(&granted, 1, "put")).await.unwrap();
         said(call(&granted, 2, "fail")).await.unwrap_err();
         assert_eq!(*lab.seen.borrow(), ["put", "fail", "fail"]);
-        let running = site.tasks.retry(retried.owner.key(), &BTreeSet::new(), "", &me()).await;
+        let running =
+            site.tasks.retry(retried.owner.key(), &BTreeSet::new(), Anew::default(), &me()).await;
         assert!(running.err().unwrap().message.contains("has not ended"));
     })
     .await;
@@ -170,8 +180,12 @@ async fn a_retry_asks_again_a_tool_whose_own_time_was_up() {
         failure.set_message("the server is slow");
         finish.send().promise.await.unwrap();
         run.owner.over().await;
-        let _retried =
-            run.site.tasks.retry(run.owner.key(), &BTreeSet::new(), "", &me()).await.unwrap();
+        let _retried = run
+            .site
+            .tasks
+            .retry(run.owner.key(), &BTreeSet::new(), Anew::default(), &me())
+            .await
+            .unwrap();
         let (_again, granted) = lab.attempt(&run.site).await;
         said(call(&granted, 1, "look")).await.unwrap_err();
         assert_eq!(*lab.seen.borrow(), ["look", "look"]);
@@ -187,11 +201,14 @@ async fn a_retry_does_not_repeat_an_effect_that_nobody_named() {
         said(call(&run.granted, 2, "put")).await.unwrap();
         fail(&run.context).await;
         run.owner.over().await;
-        let refused = run.site.tasks.retry(run.owner.key(), &BTreeSet::new(), "", &me()).await;
+        let refused =
+            run.site.tasks.retry(run.owner.key(), &BTreeSet::new(), Anew::default(), &me()).await;
         let refused = refused.err().unwrap();
         assert!(refused.message.contains("call 2 (put"), "{refused}");
         let named = [CallNumber(2)].into();
-        assert!(run.site.tasks.retry(run.owner.key(), &named, "", &me()).await.is_ok());
+        assert!(
+            run.site.tasks.retry(run.owner.key(), &named, Anew::default(), &me()).await.is_ok()
+        );
     })
     .await;
 }

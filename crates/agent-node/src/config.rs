@@ -22,6 +22,8 @@ pub struct Config {
     pub memory_bytes: u64,
     /// The program that runs as worker; without it, this very program.
     pub worker: Option<PathBuf>,
+    /// Whether to refuse to start, and to run an agent, when this machine lacks a part of the sandbox.
+    pub strict: bool,
 }
 
 impl Default for Config {
@@ -33,6 +35,7 @@ impl Default for Config {
             deadline_ms: u32::try_from(limits::DEADLINE.as_millis()).unwrap_or(u32::MAX),
             memory_bytes: limits::MEMORY_BYTES,
             worker: None,
+            strict: false,
         }
     }
 }

@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::config::Config;
 use crate::limits;
 use crate::process::{Bounds, Door, End, Program, Worker};
+use crate::sandbox;
 use crate::serve::registration;
 use crate::splice::{dial, splice, splice_direct};
 
@@ -63,11 +64,25 @@ pub(crate) struct Attempt {
 }
 
 /// Runs an agent node until `stop`. Call it inside a vat.
+///
+/// # Errors
+/// This program's own file is not known; the configuration says `strict` and this machine lacks a part
+/// of the sandbox.
 pub async fn run(
     config: Config,
     member: Rc<Member>,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
+    let missing = sandbox::probe();
+    if config.strict && !missing.is_empty() {
+        return Err(std::io::Error::other(format!(
+            "strict = true, and this machine lacks what confines agents: {}",
+            missing.join("; ")
+        )));
+    }
+    for missing in missing {
+        tracing::warn!("agents run without a part of their sandbox: {missing}");
+    }
     let program = match &config.worker {
         Some(path) => Program { path: path.clone(), args: vec!["agent-worker".into()] },
         None => Program::own()?,
@@ -235,12 +250,12 @@ impl Node {
         };
         let deadline = Duration::from_millis(u64::from(deadline_ms)).min(limits::MAX_DEADLINE);
         let memory_bytes = memory_bytes.clamp(limits::MIN_MEMORY_BYTES, limits::MAX_MEMORY_BYTES);
-        Bounds { deadline, memory_bytes }
+        Bounds { deadline, memory_bytes, strict: self.config.strict }
     }
 
     fn usual(&self) -> Bounds {
         let deadline = Duration::from_millis(u64::from(self.config.deadline_ms));
-        Bounds { deadline, memory_bytes: self.config.memory_bytes }
+        Bounds { deadline, memory_bytes: self.config.memory_bytes, strict: self.config.strict }
     }
 
     /// A worker with these bounds: the spare one, if it has them.

@@ -24,6 +24,8 @@ pub struct Bounds {
     pub deadline: Duration,
     /// Memory of its script, in bytes.
     pub memory_bytes: u64,
+    /// Whether it ends when this machine lacks a part of its sandbox.
+    pub strict: bool,
 }
 
 /// How a worker starts.
@@ -74,6 +76,7 @@ impl Worker {
             .arg(bounds.deadline.as_millis().to_string())
             .arg("--memory-bytes")
             .arg(bounds.memory_bytes.to_string())
+            .args(bounds.strict.then_some("--strict"))
             .env_clear()
             .env("TZ", "UTC")
             .current_dir("/")

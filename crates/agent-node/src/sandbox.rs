@@ -11,10 +11,7 @@ use landlock::{
     RulesetStatus, Scope,
 };
 use rustix::process::{Resource, Rlimit, setrlimit};
-use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
-    SeccompRule, TargetArch,
-};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, SeccompRule, TargetArch};
 
 use crate::limits;
 
@@ -39,15 +36,24 @@ pub fn apply(bounds: &SandboxLimits) -> Vec<String> {
     missing
 }
 
-/// What this machine supports: name, and a sentence on what is missing if it is not all there.
-pub fn probe() -> Vec<(&'static str, Result<(), String>)> {
+/// What this machine lacks, a sentence each, without putting up anything.
+pub fn probe() -> Vec<String> {
     let landlock = Ruleset::default()
         .set_compatibility(CompatLevel::HardRequirement)
         .handle_access(AccessFs::from_all(ABI::V1))
-        .map(|_| ())
-        .map_err(|error| error.to_string());
-    let seccomp = refused().and_then(|_| absent()).map(|_| ());
-    vec![("landlock", landlock), ("seccomp", seccomp)]
+        .map_err(|error| format!("landlock: {error}"));
+    let seccomp = allowed().map_err(|error| format!("seccomp: {error}"));
+    [landlock.err(), seccomp.err(), filters().err()].into_iter().flatten().collect()
+}
+
+/// Whether the kernel has filters of system calls: they are as old as this file, and may be left out.
+fn filters() -> Result<(), String> {
+    let known = std::fs::read_to_string("/proc/sys/kernel/seccomp/actions_avail");
+    match known {
+        Ok(actions) if actions.contains("errno") => Ok(()),
+        Ok(_) => Err("seccomp: this kernel cannot refuse a call".into()),
+        Err(error) => Err(format!("seccomp: this kernel has no filters ({error})")),
+    }
 }
 
 fn limit(bounds: &SandboxLimits) -> Result<(), String> {
@@ -83,46 +89,28 @@ fn restrict_files() -> Result<(), String> {
 }
 
 fn restrict_calls() -> Result<(), String> {
-    for filter in [refused()?, absent()?].into_iter().chain(other_numbers()) {
+    // The list of allowed calls comes last: it allows no further filter.
+    for filter in [absent()?].into_iter().chain(other_numbers()).chain([allowed()?]) {
         seccompiler::apply_filter(&filter).map_err(|error| error.to_string())?;
     }
     Ok(())
 }
 
-/// System calls that a worker never needs once it runs. They fail with EPERM.
-fn refused() -> Result<BpfProgram, String> {
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
-        numbers::refused().into_iter().map(|number| (number, Vec::new())).collect();
-    // A thread of its own is fine, a process is not.
-    let thread = u64::try_from(libc::CLONE_THREAD).map_err(|error| error.to_string())?;
-    let process =
-        SeccompCondition::new(0, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(thread), 0)
-            .and_then(|condition| SeccompRule::new(vec![condition]))
-            .map_err(|error| error.to_string())?;
-    rules.insert(libc::SYS_clone, vec![process]);
-    // What it may do to itself it may not do to another process of the same user: signal it, as
-    // `abort` does to its own thread, and set its limits.
-    rules.insert(libc::SYS_tgkill, vec![unless_first_is(u64::from(std::process::id()))?]);
-    rules.insert(libc::SYS_prlimit64, vec![unless_first_is(0)?]);
-    compile(rules, libc::EPERM)
+/// The system calls that a worker needs once it runs. All others fail with EPERM.
+fn allowed() -> Result<BpfProgram, String> {
+    let conditional = numbers::conditional().map_err(|error| error.to_string())?;
+    let whole = numbers::allowed().into_iter().map(|number| (number, Vec::new()));
+    compile(whole.chain(conditional).collect(), &Otherwise::Refuse(libc::EPERM))
 }
 
-/// `clone3`, whose flags no filter can read. It fails with ENOSYS: whoever wants a thread then asks
-/// `clone` for it.
+/// `clone3`, whose flags no filter can read. It fails with ENOSYS: libraries then ask `clone` for a
+/// thread.
 fn absent() -> Result<BpfProgram, String> {
-    compile(BTreeMap::from([(libc::SYS_clone3, Vec::new())]), libc::ENOSYS)
-}
-
-/// A rule for calls whose first argument is another than this one.
-fn unless_first_is(expected: u64) -> Result<SeccompRule, String> {
-    SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, expected)
-        .and_then(|condition| SeccompRule::new(vec![condition]))
-        .map_err(|error| error.to_string())
+    compile(BTreeMap::from([(libc::SYS_clone3, Vec::new())]), &Otherwise::Allow(libc::ENOSYS))
 }
 
 /// Some kernels know every system call by a second number as well, with this bit set, for programs of
-/// another kind. No rule above has those numbers, and a worker needs none of them: they fail with
-/// EPERM.
+/// another kind. A worker needs none of them: they fail with EPERM.
 #[cfg(target_arch = "x86_64")]
 fn other_numbers() -> Option<BpfProgram> {
     use seccompiler::sock_filter;
@@ -147,10 +135,27 @@ fn other_numbers() -> Option<BpfProgram> {
     None
 }
 
-fn compile(rules: BTreeMap<i64, Vec<SeccompRule>>, errno: i32) -> Result<BpfProgram, String> {
-    let arch = TargetArch::try_from(std::env::consts::ARCH).map_err(|error| error.to_string())?;
-    let refusal = SeccompAction::Errno(errno.unsigned_abs());
-    let filter = SeccompFilter::new(rules, SeccompAction::Allow, refusal, arch)
-        .map_err(|error| error.to_string())?;
+/// What becomes of the calls that a filter has no rule for.
+enum Otherwise {
+    /// They fail with this error.
+    Refuse(i32),
+    /// They are allowed; those with a rule fail with this error.
+    Allow(i32),
+}
+
+fn compile(
+    rules: BTreeMap<i64, Vec<SeccompRule>>,
+    otherwise: &Otherwise,
+) -> Result<BpfProgram, String> {
+    let arch = std::env::consts::ARCH;
+    let arch = TargetArch::try_from(arch)
+        .map_err(|_| format!("there is no list of system calls for this processor ({arch})"))?;
+    let refusal = |errno: &i32| SeccompAction::Errno(errno.unsigned_abs());
+    let (mismatch, matched) = match otherwise {
+        Otherwise::Refuse(errno) => (refusal(errno), SeccompAction::Allow),
+        Otherwise::Allow(errno) => (SeccompAction::Allow, refusal(errno)),
+    };
+    let filter =
+        SeccompFilter::new(rules, mismatch, matched, arch).map_err(|error| error.to_string())?;
     BpfProgram::try_from(filter).map_err(|error| error.to_string())
 }

@@ -35,11 +35,13 @@ pub struct Options {
     pub deadline: Duration,
     /// The most memory the script may use, in bytes.
     pub memory_bytes: u64,
+    /// Whether to end when this machine lacks a part of the sandbox.
+    pub strict: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { deadline: limits::DEADLINE, memory_bytes: limits::MEMORY_BYTES }
+        Self { deadline: limits::DEADLINE, memory_bytes: limits::MEMORY_BYTES, strict: false }
     }
 }
 
@@ -83,8 +85,13 @@ async fn work(
     let socket = wired(socket).map_err(internal)?;
     // Without one there are no direct connections, and nothing is lost.
     let door = door.and_then(|door| wired(door).ok());
-    for missing in sandbox::apply(&SandboxLimits { memory_bytes: options.memory_bytes }) {
+    let missing = sandbox::apply(&SandboxLimits { memory_bytes: options.memory_bytes });
+    for missing in &missing {
         eprintln!("sandbox: {missing}");
+    }
+    if options.strict && !missing.is_empty() {
+        let why = "strict = true, and this machine lacks a part of the sandbox of agents";
+        return Err(remit_core::Failure::new(remit_core::Code::Failed, why));
     }
     let paths = Paths::default();
     if let Some(door) = door {

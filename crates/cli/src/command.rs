@@ -46,24 +46,25 @@ mod verify;
 mod who;
 
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use remit_confine::Duty;
 
-use crate::config::Kind;
+use crate::config::{Kind, Settings};
 use crate::fault::{Fault, doing};
 use crate::home::Home;
-use crate::look::Look;
 use crate::mesh::Place;
 
 /// A mesh in which agents do durable work with exactly the authority they were handed.
 #[derive(Debug, Parser)]
 #[command(name = "remit", version, max_term_width = 100)]
 pub(crate) struct Line {
-    /// The folder in which the mesh of this machine lives
-    #[arg(long, global = true, env = "REMIT_HOME", default_value = crate::home::USUAL, value_name = "DIR")]
-    home: PathBuf,
+    /// The folder in which the mesh of this machine lives; by default one in your state directory for
+    /// each folder that you work in
+    #[arg(long, global = true, env = "REMIT_HOME", value_name = "DIR")]
+    home: Option<PathBuf>,
 
     /// A mesh elsewhere, host:port, that was joined with `remit join`
     #[arg(long, global = true, env = "REMIT_MESH", value_name = "ADDRESS")]
@@ -132,9 +133,23 @@ impl Line {
         }
     }
 
+    /// What this process goes on to do, and keeps privileges for.
+    pub(crate) const fn duty(&self) -> Duty {
+        match self.command {
+            Command::Orchestrator(_) => Duty::Orchestrator,
+            Command::AgentNode(_) | Command::AgentWorker(_) => Duty::AgentNode,
+            Command::ToolNode(_) => Duty::ToolNode,
+            _ => Duty::Command,
+        }
+    }
+
     /// Does what was typed.
-    pub(crate) fn execute(self, look: Look) -> Result<ExitCode, Fault> {
-        let place = Place { home: Home::new(&self.home), address: self.mesh };
+    pub(crate) fn execute(self, settings: &Settings) -> Result<ExitCode, Fault> {
+        let home = Home::find(self.home.as_deref(), Path::new("."), settings.state.as_deref());
+        if self.duty() == Duty::Command {
+            home.check()?;
+        }
+        let (place, look) = (Place { home, address: self.mesh }, settings.look);
         let done = match self.command {
             Command::Run(command) => wait(command.execute(&place, look)),
             Command::Up(command) => wait(command.execute(&place)),
@@ -197,8 +212,6 @@ fn wait(command: impl Future<Output = Result<(), Fault>>) -> Result<(), Fault> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::{Path, PathBuf};
-
     use super::*;
 
     /// The pages that show commands.

@@ -1,6 +1,7 @@
 //! What the environment says: how the program logs and looks. Flags are read by `command`.
 
 use std::io::IsTerminal as _;
+use std::path::PathBuf;
 
 use remit_vat::crash;
 use tracing_subscriber::EnvFilter;
@@ -17,6 +18,8 @@ pub(crate) struct Settings {
     format: LogFormat,
     /// The point at which a test has this process die; from `REMIT_CRASH`.
     crash: Option<String>,
+    /// The user's state directory; from `XDG_STATE_HOME`, or else below `HOME`.
+    pub(crate) state: Option<PathBuf>,
     /// How output may look.
     pub(crate) look: Look,
 }
@@ -72,11 +75,15 @@ impl Settings {
         let paint = |terminal: bool| {
             if terminal && !plain { Paint::Colour } else { Paint::Plain }
         };
+        let folder =
+            |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|dir| dir.is_absolute());
+        let below_home = || folder("HOME").map(|home| home.join(".local/state"));
         let (out, err) = (std::io::stdout().is_terminal(), std::io::stderr().is_terminal());
         Self {
             log: std::env::var("REMIT_LOG").ok(),
             format: LogFormat::read(std::env::var("REMIT_LOG_FORMAT").ok()),
             crash: std::env::var("REMIT_CRASH").ok(),
+            state: folder("XDG_STATE_HOME").or_else(below_home),
             look: Look { out: paint(out), err: paint(err), lively: err, columns: columns() },
         }
     }

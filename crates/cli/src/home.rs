@@ -1,7 +1,12 @@
-//! The folder in which a mesh for one machine lives, `.remit`, and where things are in it.
+//! The folder in which a mesh for one machine lives, and where things are in it.
+//!
+//! It holds the person's key and those of all nodes. Unless it is named, it is in the user's state
+//! directory, one for each folder that is worked in: what runs in a folder finds no key there.
 
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -9,13 +14,19 @@ use serde::{Deserialize, Serialize};
 use crate::fault::{Fault, doing};
 use crate::limits;
 
-/// The folder when none is named.
-pub(crate) const USUAL: &str = ".remit";
+/// Where earlier versions had the mesh of a folder.
+const EARLIER: &str = ".remit";
 
 /// The folder of one mesh.
 #[derive(Debug, Clone)]
 pub(crate) struct Home {
     dir: PathBuf,
+    /// Whether it is the one that is used when none is named.
+    usual: bool,
+    /// The folder of all meshes of this user.
+    meshes: Option<PathBuf>,
+    /// Why it cannot be used, in words.
+    problem: Option<String>,
 }
 
 /// What `mesh.toml` says: where the mesh of this folder was last seen.
@@ -26,18 +37,52 @@ pub(crate) struct Seen {
 }
 
 impl Home {
-    pub(crate) fn new(dir: &Path) -> Self {
-        let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
-        Self { dir }
+    /// The folder that was named, or else that of the folder `here`, in the state directory `state` of
+    /// this user.
+    pub(crate) fn find(named: Option<&Path>, here: &Path, state: Option<&Path>) -> Self {
+        let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let here = here.canonicalize().unwrap_or_else(|_| whole(here));
+        let meshes = state.map(|state| whole(state).join("remit"));
+        let own = meshes.as_deref().map(|meshes| meshes.join(flat(&here)));
+        let mut home = Self { dir: PathBuf::new(), usual: false, meshes, problem: None };
+        match (named, own) {
+            (Some(named), own) => {
+                home.dir = whole(named);
+                home.usual = own.is_some_and(|own| own == home.dir);
+            }
+            (None, Some(own)) => {
+                home.problem = problem(&own, &here);
+                (home.dir, home.usual) = (own, true);
+            }
+            (None, None) => {
+                home.dir = here.join(EARLIER);
+                home.problem = Some(
+                    "neither XDG_STATE_HOME nor HOME says where the mesh of this folder is kept: name \
+                     a folder with --home, not below one that agents work in"
+                        .to_owned(),
+                );
+            }
+        }
+        home
+    }
+
+    /// Fails if the folder cannot be used, with what to do.
+    pub(crate) fn check(&self) -> Result<(), Fault> {
+        self.problem.as_ref().map_or(Ok(()), |problem| Err(Fault::Failed(problem.clone())))
     }
 
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
     }
 
+    /// The folder of all meshes of this user, which holds the keys of all of them.
+    pub(crate) fn meshes(&self) -> Option<&Path> {
+        self.meshes.as_deref()
+    }
+
     /// Whether it is the one that is used when none is named.
-    pub(crate) fn is_usual(&self) -> bool {
-        std::path::absolute(USUAL).is_ok_and(|usual| usual == self.dir)
+    pub(crate) const fn is_usual(&self) -> bool {
+        self.usual
     }
 
     /// Makes the folder, for its owner alone, and keeps it out of version control.
@@ -118,9 +163,89 @@ impl Home {
     }
 }
 
+/// One name for a whole path, another for each.
+fn flat(path: &Path) -> String {
+    let mut name = String::new();
+    for byte in path.as_os_str().as_bytes().iter().skip(1) {
+        match byte {
+            b'/' => name.push('+'),
+            b'.' | b'_' | b'-' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {
+                name.push(char::from(*byte));
+            }
+            // Writing to a text does not fail.
+            byte => drop(write!(name, "%{byte:02X}")),
+        }
+    }
+    if name.is_empty() { "+".to_owned() } else { name }
+}
+
+/// Why the folder `own` cannot be that of `here`.
+fn problem(own: &Path, here: &Path) -> Option<String> {
+    let name = own.file_name().map_or(0, std::ffi::OsStr::len);
+    if name > limits::HOME_NAME {
+        return Some(format!(
+            "the path {} is too long for a mesh of its own: name a folder for it with --home, not \
+             below one that agents work in",
+            here.display()
+        ));
+    }
+    let earlier = here.join(EARLIER);
+    // Not taken over by itself: what works in the folder may have put it there, with tasks and tools of
+    // its own.
+    (!own.exists() && earlier.join("orchestrator").is_dir()).then(|| {
+        format!(
+            "{0} holds a mesh, as earlier versions made it, with keys that what runs here could read. \
+             If you made it, move it once: mkdir -p {2} && mv {0} {1}. If not, remove it. `--home {0}` \
+             uses it where it is",
+            earlier.display(),
+            own.display(),
+            own.parent().unwrap_or(own).display()
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Home {
+        pub(crate) fn new(dir: &Path) -> Self {
+            Self::find(Some(dir), Path::new("/"), None)
+        }
+    }
+
+    #[test]
+    fn folder_of_a_mesh_is_outside_of_the_one_that_is_worked_in() {
+        let dir = tempfile::tempdir().unwrap();
+        let [state, work] = ["state", "my work+"].map(|name| dir.path().join(name));
+        fs::create_dir(&work).unwrap();
+        let work = work.canonicalize().unwrap();
+        let home = Home::find(None, &work, Some(&state));
+        assert!(home.dir().starts_with(state.join("remit")) && home.is_usual());
+        assert!(home.dir().to_string_lossy().ends_with("+my%20work%2B"), "{home:?}");
+        home.check().unwrap();
+        // A child is told where it is, and it is the same.
+        let told = Home::find(Some(home.dir()), &work, Some(&state));
+        assert!(told.is_usual());
+        assert!(!Home::find(Some(&work), &work, Some(&state)).is_usual());
+        let other = Home::find(None, &work.join(".."), Some(&state));
+        assert_ne!(other.dir(), home.dir());
+        assert!(Home::find(None, &work, None).check().is_err());
+    }
+
+    #[test]
+    fn mesh_that_lies_in_the_folder_is_not_taken_over_by_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        let (state, work) = (dir.path().join("state"), dir.path().canonicalize().unwrap());
+        fs::create_dir_all(work.join(".remit/orchestrator")).unwrap();
+        let home = Home::find(None, &work, Some(&state));
+        let said = home.check().unwrap_err().message().unwrap_or_default();
+        assert!(said.contains("mv ") && said.contains("--home"), "{said}");
+        // One that it has of its own is used, whatever is put there.
+        home.make().unwrap();
+        Home::find(None, &work, Some(&state)).check().unwrap();
+        Home::find(Some(&work.join(".remit")), &work, Some(&state)).check().unwrap();
+    }
 
     #[test]
     fn only_one_process_may_run_a_folders_mesh() {

@@ -81,3 +81,6 @@ pub(crate) const CANCELLING: Duration = Duration::from_secs(15);
 
 /// The longest line that is read as a reference: the largest one in base64, and some blanks.
 pub(crate) const REFERENCE_LINE: u64 = 64 << 10;
+
+/// Bytes of the name of a mesh's folder: file systems take 255, and files next to it have longer ones.
+pub(crate) const HOME_NAME: usize = 240;

@@ -31,7 +31,12 @@ fn main() -> ExitCode {
     let settings = Settings::read();
     let line = Line::parse();
     settings.start_logging(line.kind());
-    match settings.arm().and_then(|()| line.execute(settings.look)) {
+    // Before there is a second thread, which would keep what this one gives up.
+    if let Err(error) = remit_confine::give_up(line.duty()) {
+        show::out::note(&format!("remit: privileges could not be given up: {error}"));
+        return ExitCode::FAILURE;
+    }
+    match settings.arm().and_then(|()| line.execute(&settings)) {
         Ok(code) => code,
         Err(fault) => {
             if let Some(message) = fault.message() {

@@ -70,6 +70,7 @@ fn folder() -> tempfile::TempDir {
 fn run(folder: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_remit"));
     command.arg("run").args(args).current_dir(folder).stdin(Stdio::null());
+    command.env("XDG_STATE_HOME", folder.join("state"));
     command.env_remove("REMIT_HOME").env_remove("REMIT_MESH").env_remove("REMIT_LOG");
     command.output().unwrap()
 }

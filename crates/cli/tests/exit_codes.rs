@@ -23,6 +23,7 @@ impl Folder {
     fn remit(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_remit"));
         command.args(args).current_dir(self.path()).stdin(Stdio::null());
+        command.env("XDG_STATE_HOME", self.path().join("state"));
         command.env_remove("REMIT_HOME").env_remove("REMIT_MESH").env_remove("REMIT_LOG");
         command
     }
@@ -60,7 +61,7 @@ fn what_makes_no_sense_exits_2_and_starts_nothing() {
     ] {
         folder.check(args, 2, said);
     }
-    assert!(!folder.path().join(".remit").exists(), "nothing was started");
+    assert!(!folder.path().join("state").exists(), "nothing was started");
 }
 
 #[test]

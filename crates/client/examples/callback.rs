@@ -1,9 +1,9 @@
 //! Grants a task an object of this very process: an approval that a person gives at the keyboard
 //! would be one, a price list kept in memory is another.
 //!
-//! With `remit up` running in this folder:
+//! With `remit --home mesh up` running in this folder:
 //!
-//!     cargo run -p remit-client --example callback
+//!     cargo run -p remit-client --example callback -- mesh
 
 use std::error::Error;
 use std::path::Path;
@@ -58,9 +58,11 @@ fn manifest() -> Manifest {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let seen: toml::Table = std::fs::read_to_string(".remit/mesh.toml")?.parse()?;
+    let folder = std::env::args().nth(1).ok_or("name the folder of the mesh")?;
+    let folder = Path::new(&folder);
+    let seen: toml::Table = std::fs::read_to_string(folder.join("mesh.toml"))?.parse()?;
     let address = seen["address"].as_str().ok_or("mesh.toml has no address")?;
-    let mesh = Client::connect(address, Path::new(".remit/client")).await?;
+    let mesh = Client::connect(address, folder.join("client")).await?;
     let prices = GrantSpec::own("prices", OwnObject::new(manifest(), Prices));
     let task = mesh.create_task(TaskSpec::script("prices", SCRIPT).grant(prices)).await?;
     let mut events = task.events(EventNumber(0)).await?;

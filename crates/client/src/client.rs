@@ -81,7 +81,7 @@ impl Client {
     ///
     /// use remit_client::{Client, TaskSpec};
     ///
-    /// let mesh = Client::connect("127.0.0.1:7474", Path::new(".remit/client")).await?;
+    /// let mesh = Client::connect("127.0.0.1:7474", Path::new("mesh/client")).await?;
     /// let task = mesh.create_task(TaskSpec::script("one", "export default () => 1")).await?;
     /// println!("{:?}", task.result().await?);
     /// # Ok(())

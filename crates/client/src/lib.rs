@@ -10,7 +10,7 @@
 //!
 //! use remit_client::{Client, GrantSpec, TaskSpec, value_to_json};
 //!
-//! let mesh = Client::connect("127.0.0.1:7474", Path::new(".remit/client")).await?;
+//! let mesh = Client::connect("127.0.0.1:7474", Path::new("mesh/client")).await?;
 //! let script = "export default async (remit) => remit.src.file('main.rs').read()";
 //! let spec = TaskSpec::script("read one file", script)
 //!     .grant(GrantSpec::parse("src", "fs:src?methods=readOnly&calls=10", 0)?);

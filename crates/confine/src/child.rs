@@ -68,7 +68,7 @@ pub struct Child {
 pub enum Ended {
     /// By itself.
     Exited(ExitStatus),
-    /// Killed at a bound, which is said in words.
+    /// Killed at a bound, or with its launcher, which is said in words.
     Killed(String),
 }
 
@@ -152,8 +152,9 @@ impl Child {
             Some(Report::Ended(status)) => Ok(Ended::Exited(ExitStatus::from_raw(status))),
             Some(Report::Killed(why)) => Ok(Ended::Killed(why)),
             Some(Report::NotStarted(why)) => Err(io::Error::other(why)),
+            // The program may have begun: that is no failure to start it.
             Some(Report::Layers(_)) | None => {
-                Err(io::Error::other(format!("its launcher ended without a word: {launched}")))
+                Ok(Ended::Killed(format!("its launcher ended without a word ({launched})")))
             }
         }
     }

@@ -5,6 +5,7 @@
 //! namespaces and the program's root folder, starts the program below them, watches what it uses,
 //! and ends all of it. Not for: deciding what a program may reach, which is the operator's
 //! configuration, nor for the worker of a script, which starts no program.
+//! Beside it, [`give_up`]: what every process of a mesh lets go of when it starts.
 
 mod calls;
 pub mod child;
@@ -15,6 +16,7 @@ pub mod limits;
 mod messages;
 mod paths;
 mod policy;
+mod privileges;
 mod program;
 mod root;
 mod sys;
@@ -24,3 +26,4 @@ pub use child::{Child, Ended, Launcher, Order};
 pub use launcher::{LAUNCH, launch};
 pub use layers::{Layer, Layers};
 pub use policy::{Bounds, Network, Policy};
+pub use privileges::{Duty, give_up};

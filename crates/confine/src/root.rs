@@ -55,9 +55,14 @@ pub(crate) fn make(policy: &Policy, program: &Path, layers: &Layers) -> io::Resu
         parts.push(memory(Path::new(path), policy.bounds.temp_bytes, NO_SETUID | NO_DEVICES));
     }
     for hidden in outermost(&policy.hidden) {
-        let is_seen = places.iter().any(|place| hidden.starts_with(&place.real));
-        if is_seen {
-            parts.push(memory(&hidden, 4096, READ_ONLY));
+        let above = places.iter().rev().find(|place| hidden.starts_with(&place.real));
+        if let Some(above) = above {
+            parts.extend(held(&hidden, above)?);
+            parts.push(if hidden.is_dir() {
+                memory(&hidden, 4096, READ_ONLY)
+            } else {
+                covered(&hidden)?
+            });
         }
     }
     parts.sort_by(|a, b| a.at.cmp(&b.at));
@@ -87,7 +92,7 @@ pub(crate) fn try_out() -> io::Result<()> {
     sys::change_root(Path::new(BASE))
 }
 
-/// The folders that are there, without those below another one: what hides that one hides them too, and
+/// The places that are there, without those below another one: what hides that one hides them too, and
 /// nothing can be put below it.
 fn outermost(folders: &[PathBuf]) -> Vec<PathBuf> {
     let mut real: Vec<PathBuf> =
@@ -115,18 +120,47 @@ fn copies(places: &[Place]) -> io::Result<Vec<Part>> {
             continue;
         }
         seen.push(place);
-        let tree = sys::clone_tree(&place.real).map_err(|error| at(&place.real, error))?;
-        let attributes = match place.access {
-            Access::Read => READ_ONLY | NO_SETUID | NO_DEVICES,
-            Access::Write => NO_SETUID | NO_DEVICES,
-            Access::Device => NO_SETUID | NO_EXECUTE,
-        };
-        sys::restrict_mount(tree.as_fd(), attributes, true)
-            .map_err(|error| at(&place.real, error))?;
+        let tree = copy(&place.real, attributes(place.access))?;
         let folder = place.real.is_dir();
         parts.push(Part { at: place.real.clone(), source: Source::Tree { tree, folder } });
     }
     Ok(parts)
+}
+
+/// What the kernel lets a place do.
+const fn attributes(access: Access) -> u64 {
+    match access {
+        Access::Read => READ_ONLY | NO_SETUID | NO_DEVICES,
+        Access::Write => NO_SETUID | NO_DEVICES,
+        Access::Device => NO_SETUID | NO_EXECUTE,
+    }
+}
+
+/// A copy of the mounts at `path`, with what `attributes` do not allow.
+fn copy(path: &Path, attributes: u64) -> io::Result<OwnedFd> {
+    let tree = sys::clone_tree(path).map_err(|error| at(path, error))?;
+    sys::restrict_mount(tree.as_fd(), attributes, true).map_err(|error| at(path, error))?;
+    Ok(tree)
+}
+
+/// The folders between a hidden place and the one that it is seen through, as mounts of their own: the
+/// kernel does not let one be renamed, after which the hidden place would have another name for the
+/// next program.
+fn held(hidden: &Path, above: &Place) -> io::Result<Vec<Part>> {
+    let between = hidden.ancestors().skip(1).take_while(|folder| *folder != above.real);
+    between
+        .filter(|folder| folder.starts_with(&above.real))
+        .map(|folder| {
+            let tree = copy(folder, attributes(above.access))?;
+            Ok(Part { at: folder.to_owned(), source: Source::Tree { tree, folder: true } })
+        })
+        .collect()
+}
+
+/// A device that cannot be opened, to lie over a hidden file.
+fn covered(file: &Path) -> io::Result<Part> {
+    let tree = copy(Path::new("/dev/null"), READ_ONLY | NO_DEVICES | NO_EXECUTE | NO_SETUID)?;
+    Ok(Part { at: file.to_owned(), source: Source::Tree { tree, folder: false } })
 }
 
 /// Puts a part into its place, which is made if it is not there yet.

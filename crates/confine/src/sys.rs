@@ -62,22 +62,33 @@ pub(crate) fn drop_groups() -> io::Result<()> {
     checked(i64::from(unsafe { libc::setgroups(0, std::ptr::null()) })).map(drop)
 }
 
-/// Gives up all capabilities, for good.
+/// Gives up all capabilities, for good: also those that a program of root gets when it starts.
 pub(crate) fn drop_capabilities() -> io::Result<()> {
-    const LAST: u64 = 63;
     const NO_ROOT: u64 = 0b11;
     // Refused without the capability to do so, and then there is none to give up.
     let _unprivileged = prctl(libc::PR_SET_SECUREBITS, NO_ROOT, 0);
-    for capability in 0..=LAST {
-        let _unknown = prctl(libc::PR_CAPBSET_DROP, capability, 0);
+    keep_capabilities(0)
+}
+
+/// Gives up all capabilities but those with a bit in `kept`, in this process and in what it starts.
+pub(crate) fn keep_capabilities(kept: u64) -> io::Result<()> {
+    const VERSION_3: u32 = 0x2008_0522;
+    for capability in (0..u64::from(u64::BITS)).filter(|capability| kept >> capability & 1 == 0) {
+        // Without privileges it is refused, and then there is none to give up; some are not known.
+        let _none = prctl(libc::PR_CAPBSET_DROP, capability, 0);
     }
     let clear = u64::from(libc::PR_CAP_AMBIENT_CLEAR_ALL.unsigned_abs());
     let _old_kernel = prctl(libc::PR_CAP_AMBIENT, clear, 0);
-    const VERSION_3: u32 = 0x2008_0522;
     let header = [VERSION_3, 0];
-    let none = [0_u32; 6];
+    // Effective, permitted and inheritable ones, the lower 32 of each first.
+    let mut sets = [0_u32; 6];
     // SAFETY: both arrays have the form and the length of the third version.
-    checked(unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), none.as_ptr()) }).map(drop)
+    checked(unsafe { libc::syscall(libc::SYS_capget, header.as_ptr(), sets.as_mut_ptr()) })?;
+    let [low, high] = [kept & u64::from(u32::MAX), kept >> 32];
+    let [low, high] = [low, high].map(|half| u32::try_from(half).unwrap_or(0));
+    let sets = [sets[1] & low, sets[1] & low, 0, sets[4] & high, sets[4] & high, 0];
+    // SAFETY: as above.
+    checked(unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr()) }).map(drop)
 }
 
 /// `mount`.

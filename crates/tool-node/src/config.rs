@@ -23,7 +23,7 @@ use crate::tools::{fs, git, http, shell};
 /// [[fs]]
 /// name = "src"
 /// root = "."
-/// hidden = [".remit"]
+/// hidden = ["private"]
 /// writable = true
 ///
 /// [[git]]
@@ -102,20 +102,11 @@ impl Config {
         Ok(config)
     }
 
-    /// Hides `folder`, the node's own with its keys, from every folder that is served
-    /// around it, and from the programs that are run there.
+    /// Hides a folder or a file of the node, such as that with its keys, from every folder that is
+    /// served around it, and from the programs that are run there.
     #[must_use]
-    pub fn hiding(mut self, folder: &Path) -> Self {
-        let base = self.source.path.parent().unwrap_or(Path::new("")).to_owned();
-        for section in &mut self.fs {
-            section.get_mut().hide(folder, &base);
-        }
-        for section in &mut self.git {
-            section.get_mut().hide(folder, &base);
-        }
-        for section in &mut self.shell {
-            section.get_mut().hide(folder);
-        }
+    pub fn hiding(mut self, place: &Path) -> Self {
+        self.hide(place);
         self
     }
 
@@ -125,6 +116,7 @@ impl Config {
     /// A section asks for what cannot be, for example a root that is not there, or two tools have one
     /// name; the message names file and line.
     pub fn open(mut self) -> Result<(Vec<Tool>, Vec<String>), BadConfig> {
+        self.hide_own_files();
         self.lend_hidden();
         let mut opening = Opening { source: self.source, names: HashSet::new(), tools: Vec::new() };
         opening.open(self.fs, fs::tool)?;
@@ -144,7 +136,33 @@ impl Config {
 }
 
 impl Config {
-    /// Hides from the git tools what the fs tools hide: otherwise a file could be read from a commit.
+    fn hide(&mut self, place: &Path) {
+        let base = self.source.path.parent().unwrap_or(Path::new("")).to_owned();
+        for section in &mut self.fs {
+            section.get_mut().hide(place, &base);
+        }
+        for section in &mut self.git {
+            section.get_mut().hide(place, &base);
+        }
+        for section in &mut self.shell {
+            section.get_mut().hide(place);
+        }
+    }
+
+    /// Hides this very configuration, which an agent could widen for the next start, and the secrets
+    /// that it names.
+    fn hide_own_files(&mut self) {
+        let base = self.source.path.parent().unwrap_or(Path::new("")).to_owned();
+        let secrets = self.http.iter().flat_map(|section| section.get_ref().secrets());
+        let own: Vec<PathBuf> =
+            secrets.map(|file| base.join(file)).chain([self.source.path.clone()]).collect();
+        for file in own {
+            self.hide(&file);
+        }
+    }
+
+    /// Hides from the git and shell tools what the fs tools hide: otherwise a file could be read from a
+    /// commit, or by a program.
     fn lend_hidden(&mut self) {
         let base = self.source.path.parent().unwrap_or(Path::new(""));
         for fs in &self.fs {
@@ -153,6 +171,9 @@ impl Config {
                 let place = base.join(&fs.root).join(place);
                 for git in &mut self.git {
                     git.get_mut().hide(&place, base);
+                }
+                for shell in &mut self.shell {
+                    shell.get_mut().hide_with_fs(&place, base);
                 }
             }
         }
@@ -260,6 +281,47 @@ mod tests {
         hidden.sort();
         hidden.dedup();
         assert_eq!(hidden, ["b", "b/x", "keys", "link", "node", "own"]);
+    }
+
+    #[tokio::test]
+    async fn the_configuration_and_its_secrets_are_hidden_and_what_fs_hides_is_hidden_from_programs()
+     {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("deep/private")).unwrap();
+        std::fs::create_dir(dir.path().join("made")).unwrap();
+        for file in ["token", "deep/private/file", "deep/.env", "made/file"] {
+            std::fs::write(dir.path().join(file), "a secret of some length").unwrap();
+        }
+        let text = "[[fs]]\nroot = '.'\nhidden = ['deep/private', 'deep/.env', 'made']\nwritable = true\n\
+                    [[shell]]\nroot = '.'\nshown = ['made']\n[[shell.program]]\nname = 'sh'\n\
+                    [[http]]\nallow = ['http://example.com']\n\
+                    header = [{ name = 'x-key', file = 'token' }]\n";
+        let path = dir.path().join("tools.toml");
+        std::fs::write(&path, text).unwrap();
+        let opened = Config::read(&path).unwrap().open();
+        if !Confiner::find(false).unwrap().layers().has(remit_confine::Layer::Mounts) {
+            assert!(opened.err().unwrap().to_string().contains("cannot be hidden"));
+            return;
+        }
+        let tools = opened.unwrap().0;
+        let handles: Vec<_> = tools.into_iter().map(|tool| tool.open().unwrap().handle()).collect();
+        let (fs, shell) = (&handles[0], &handles[2]);
+        for file in ["tools.toml", "token", "deep/.env"] {
+            let refused = fs.call("read", &(file,)).await.map(|_| ()).unwrap_err();
+            assert_eq!(refused.code, crate::kit::Code::NotFound, "{file}");
+            let written = fs.call("write", &(file, "mine")).await.map(|_| ());
+            assert!(written.is_err(), "{file}");
+        }
+        // A folder above what is hidden cannot be moved, after which it would have another name.
+        let script = "for file in tools.toml token deep/.env deep/private/file made/file; do
+                          cat $file && echo read $file; done
+                      mv deep elsewhere || echo stays; mv tools.toml x || echo stays
+                      echo '[[shell]]' >> tools.toml || echo kept";
+        let run = serde_json::json!({"program": "sh", "args": ["-c", script]});
+        let ran: serde_json::Value = shell.call("run", &run).await.unwrap().decode().unwrap();
+        let out = ran["stdout"].as_str().unwrap();
+        assert_eq!(out, "a secret of some lengthread made/file\nstays\nstays\nkept\n", "{ran}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
     }
 
     #[tokio::test]

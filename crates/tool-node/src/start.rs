@@ -123,6 +123,10 @@ pub fn main_with(tools: impl FnOnce() -> Vec<Tool>) -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|first| first == remit_confine::LAUNCH) {
         return remit_confine::launch();
     }
+    // Before there is a second thread, which would keep what this one gives up.
+    if let Err(error) = remit_confine::give_up(remit_confine::Duty::ToolNode) {
+        return fail(&format!("privileges could not be given up: {error}"));
+    }
     if std::env::args().skip(1).any(|flag| flag == "--help" || flag == "-h") {
         println!("{USAGE}");
         return ExitCode::SUCCESS;

@@ -269,6 +269,14 @@ fn probe(effects: PathBuf, offer: Offer) -> Tool {
 }
 
 fn main() -> ExitCode {
+    if std::env::args().nth(1).as_deref() == Some(remit_confine::LAUNCH) {
+        return remit_confine::launch();
+    }
+    // As every tool node does, before there is a second thread.
+    if let Err(error) = remit_confine::give_up(remit_confine::Duty::ToolNode) {
+        eprintln!("privileges could not be given up: {error}");
+        return ExitCode::FAILURE;
+    }
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(false)

@@ -12,6 +12,7 @@ mod crash;
 mod direct;
 mod disk;
 mod hijacked;
+mod keys;
 mod lasting;
 mod listing;
 mod nodes;

@@ -1,152 +1,162 @@
-//! The system calls that a worker never needs once it runs, by number.
+//! The system calls that a worker may make once it runs, by number.
+//!
+//! It reads and writes the sockets that it has, waits, counts time, takes memory, and starts threads.
+//! What has a new name, a new number or a new meaning is refused until it stands here.
 
-/// `fchmodat2`, on every machine.
-const FCHMODAT2: i64 = 452;
+use seccompiler::{
+    BackendError, SeccompCmpArgLen as Len, SeccompCmpOp as Op, SeccompCondition, SeccompRule,
+};
 
-/// Those that are refused whatever their arguments.
-pub(super) fn refused() -> Vec<i64> {
-    let mut numbers = [outside(), others(), paths()].concat();
+/// Those that are allowed whatever their arguments.
+pub(super) fn allowed() -> Vec<i64> {
+    let mut numbers = [sockets(), waiting(), memory(), itself()].concat();
     #[cfg(target_arch = "x86_64")]
     numbers.extend(older());
     numbers
 }
 
-/// To reach the network, to start programs, to open files, to share memory, to change the machine.
-fn outside() -> Vec<i64> {
+/// To use the sockets that it has, and to take those that it is handed.
+fn sockets() -> Vec<i64> {
     vec![
-        libc::SYS_socketpair,
-        libc::SYS_memfd_create,
-        libc::SYS_userfaultfd,
-        libc::SYS_socket,
-        libc::SYS_connect,
-        libc::SYS_bind,
-        libc::SYS_listen,
-        libc::SYS_accept,
-        libc::SYS_accept4,
-        libc::SYS_execve,
-        libc::SYS_execveat,
-        libc::SYS_openat,
-        libc::SYS_openat2,
-        libc::SYS_open_by_handle_at,
-        libc::SYS_shmget,
-        libc::SYS_shmat,
-        libc::SYS_shmctl,
-        libc::SYS_msgget,
-        libc::SYS_msgsnd,
-        libc::SYS_msgrcv,
-        libc::SYS_msgctl,
-        libc::SYS_semget,
-        libc::SYS_semctl,
-        libc::SYS_mq_open,
-        libc::SYS_mq_unlink,
-        libc::SYS_mount,
-        libc::SYS_umount2,
-        libc::SYS_mount_setattr,
-        libc::SYS_move_mount,
-        libc::SYS_open_tree,
-        libc::SYS_fsopen,
-        libc::SYS_pivot_root,
-        libc::SYS_chroot,
-        libc::SYS_unshare,
-        libc::SYS_setns,
-        libc::SYS_bpf,
-        libc::SYS_io_uring_setup,
-        libc::SYS_perf_event_open,
-        libc::SYS_fanotify_init,
-        libc::SYS_inotify_init1,
-        libc::SYS_keyctl,
-        libc::SYS_add_key,
-        libc::SYS_request_key,
-        libc::SYS_quotactl,
+        libc::SYS_read,
+        libc::SYS_readv,
+        libc::SYS_write,
+        libc::SYS_writev,
+        libc::SYS_recvfrom,
+        libc::SYS_recvmsg,
+        libc::SYS_sendto,
+        libc::SYS_sendmsg,
+        libc::SYS_shutdown,
+        libc::SYS_getsockopt,
+        libc::SYS_getsockname,
+        libc::SYS_getpeername,
+        libc::SYS_fstat,
+        libc::SYS_close,
+        libc::SYS_dup,
     ]
 }
 
-/// To look into other processes of the same user, to stop them, or to slow them down.
-fn others() -> Vec<i64> {
+/// To wait for them, and for the time.
+fn waiting() -> Vec<i64> {
     vec![
-        libc::SYS_pidfd_open,
-        libc::SYS_pidfd_getfd,
-        libc::SYS_pidfd_send_signal,
-        libc::SYS_rt_sigqueueinfo,
-        libc::SYS_rt_tgsigqueueinfo,
-        libc::SYS_kill,
-        libc::SYS_tkill,
-        libc::SYS_ptrace,
-        libc::SYS_process_vm_readv,
-        libc::SYS_process_vm_writev,
-        libc::SYS_process_madvise,
-        libc::SYS_process_mrelease,
-        libc::SYS_kcmp,
-        libc::SYS_migrate_pages,
-        libc::SYS_move_pages,
-        libc::SYS_setpriority,
-        libc::SYS_ioprio_set,
-        libc::SYS_sched_setaffinity,
-        libc::SYS_sched_setattr,
-        libc::SYS_sched_setparam,
-        libc::SYS_sched_setscheduler,
+        libc::SYS_epoll_create1,
+        libc::SYS_epoll_ctl,
+        libc::SYS_epoll_pwait,
+        libc::SYS_epoll_pwait2,
+        libc::SYS_eventfd2,
+        libc::SYS_ppoll,
+        libc::SYS_futex,
+        libc::SYS_nanosleep,
+        libc::SYS_clock_nanosleep,
+        libc::SYS_clock_gettime,
+        libc::SYS_clock_getres,
+        libc::SYS_gettimeofday,
+        libc::SYS_sched_yield,
+        libc::SYS_restart_syscall,
     ]
 }
 
-/// To change files by their names, or to ask what there is.
-fn paths() -> Vec<i64> {
+/// Memory; see [`conditional`] for the rest.
+fn memory() -> Vec<i64> {
+    vec![libc::SYS_brk, libc::SYS_munmap, libc::SYS_mremap, libc::SYS_madvise, libc::SYS_membarrier]
+}
+
+/// Its own threads, signals and end.
+fn itself() -> Vec<i64> {
     vec![
-        libc::SYS_chdir,
-        libc::SYS_fchdir,
-        libc::SYS_truncate,
-        libc::SYS_statfs,
-        libc::SYS_statx,
-        libc::SYS_readlinkat,
-        libc::SYS_faccessat,
-        libc::SYS_faccessat2,
-        libc::SYS_fchmodat,
-        FCHMODAT2,
-        libc::SYS_fchownat,
-        libc::SYS_utimensat,
-        libc::SYS_setxattr,
-        libc::SYS_lsetxattr,
-        libc::SYS_removexattr,
-        libc::SYS_lremovexattr,
-        libc::SYS_getxattr,
-        libc::SYS_lgetxattr,
-        libc::SYS_listxattr,
-        libc::SYS_llistxattr,
-        libc::SYS_mkdirat,
-        libc::SYS_mknodat,
-        libc::SYS_linkat,
-        libc::SYS_symlinkat,
-        libc::SYS_unlinkat,
-        libc::SYS_renameat2,
-        libc::SYS_name_to_handle_at,
+        libc::SYS_exit,
+        libc::SYS_exit_group,
+        libc::SYS_getpid,
+        libc::SYS_gettid,
+        libc::SYS_getrandom,
+        libc::SYS_getcpu,
+        libc::SYS_rt_sigaction,
+        libc::SYS_rt_sigprocmask,
+        libc::SYS_rt_sigreturn,
+        libc::SYS_sigaltstack,
+        libc::SYS_set_robust_list,
+        libc::SYS_rseq,
+        // The library asks for it when it asks where the stack of a thread is.
+        libc::SYS_sched_getaffinity,
+        // Another filter answers this one with ENOSYS.
+        libc::SYS_clone3,
     ]
 }
 
 /// Older forms of the same that not every machine has.
 #[cfg(target_arch = "x86_64")]
 fn older() -> Vec<i64> {
-    vec![
-        libc::SYS_open,
-        libc::SYS_creat,
-        libc::SYS_fork,
-        libc::SYS_vfork,
-        libc::SYS_stat,
-        libc::SYS_lstat,
-        libc::SYS_access,
-        libc::SYS_readlink,
-        libc::SYS_chmod,
-        libc::SYS_chown,
-        libc::SYS_lchown,
-        libc::SYS_utime,
-        libc::SYS_utimes,
-        libc::SYS_futimesat,
-        libc::SYS_mkdir,
-        libc::SYS_rmdir,
-        libc::SYS_mknod,
-        libc::SYS_link,
-        libc::SYS_symlink,
-        libc::SYS_unlink,
-        libc::SYS_rename,
-        libc::SYS_renameat,
-        libc::SYS_inotify_init,
-    ]
+    vec![libc::SYS_epoll_wait, libc::SYS_poll, libc::SYS_time]
+}
+
+/// Those that are allowed with some arguments alone.
+pub(super) fn conditional() -> Result<Vec<(i64, Vec<SeccompRule>)>, BackendError> {
+    let own = u64::from(std::process::id());
+    Ok(vec![
+        (libc::SYS_clone, vec![thread()?]),
+        // What it may do to itself it may not do to another process of the same user: signal it, as
+        // `abort` does to its own thread, and ask for or set its limits.
+        (libc::SYS_tgkill, equal(0, &[own])?),
+        (libc::SYS_prlimit64, equal(0, &[0])?),
+        // No memory that is written becomes code.
+        (libc::SYS_mmap, vec![without(2, libc::PROT_EXEC)?]),
+        (libc::SYS_mprotect, vec![without(2, libc::PROT_EXEC)?]),
+        // Not F_SETOWN, with which the kernel signals a process of one's choice.
+        (
+            libc::SYS_fcntl,
+            equal_to(
+                1,
+                &[
+                    libc::F_GETFD,
+                    libc::F_SETFD,
+                    libc::F_GETFL,
+                    libc::F_SETFL,
+                    libc::F_DUPFD_CLOEXEC,
+                ],
+            )?,
+        ),
+        (libc::SYS_ioctl, equal(1, &[libc::FIONBIO, libc::FIOCLEX])?),
+        (libc::SYS_prctl, equal_to(0, &[libc::PR_SET_NAME, libc::PR_GET_NAME, PR_SET_VMA])?),
+    ])
+}
+
+/// To give a piece of memory a name, as allocators do.
+const PR_SET_VMA: i32 = 0x5356_4d41;
+
+/// A thread of its own in the namespaces that it is in, and no process.
+fn thread() -> Result<SeccompRule, BackendError> {
+    let namespaces = [
+        libc::CLONE_NEWUSER,
+        libc::CLONE_NEWNS,
+        libc::CLONE_NEWPID,
+        libc::CLONE_NEWNET,
+        libc::CLONE_NEWIPC,
+        libc::CLONE_NEWUTS,
+        libc::CLONE_NEWCGROUP,
+    ];
+    let thread = bits(libc::CLONE_THREAD);
+    let looked_at = namespaces.into_iter().map(bits).fold(thread, |all, one| all | one);
+    rule(SeccompCondition::new(0, Len::Dword, Op::MaskedEq(looked_at), thread)?)
+}
+
+fn without(argument: u8, flag: i32) -> Result<SeccompRule, BackendError> {
+    rule(SeccompCondition::new(argument, Len::Dword, Op::MaskedEq(bits(flag)), 0)?)
+}
+
+fn equal(argument: u8, values: &[u64]) -> Result<Vec<SeccompRule>, BackendError> {
+    let one = |value: &u64| rule(SeccompCondition::new(argument, Len::Dword, Op::Eq, *value)?);
+    values.iter().map(one).collect()
+}
+
+fn equal_to(argument: u8, values: &[i32]) -> Result<Vec<SeccompRule>, BackendError> {
+    let values: Vec<u64> = values.iter().map(|value| bits(*value)).collect();
+    equal(argument, &values)
+}
+
+fn bits(flags: i32) -> u64 {
+    u64::from(flags.cast_unsigned())
+}
+
+fn rule(condition: SeccompCondition) -> Result<SeccompRule, BackendError> {
+    SeccompRule::new(vec![condition])
 }

@@ -72,7 +72,11 @@ pub(crate) async fn run_with(source: &[(&str, &str)], input: Value<u32>) -> Run 
             let options =
                 ConnectionOptions { peer: "worker".into(), limits: ConnectionLimits::attempt() };
             let connection = Connection::serve(ours, context.client, options);
-            let options = Options { deadline: Duration::from_millis(300), memory_bytes: 32 << 20 };
+            let options = Options {
+                deadline: Duration::from_millis(300),
+                memory_bytes: 32 << 20,
+                strict: false,
+            };
             attend(theirs, options).await.unwrap();
             connection.abort("the test is over");
         })

@@ -16,6 +16,10 @@ pub(super) struct AgentWorker {
     /// The most memory the script may use, in bytes
     #[arg(long, value_name = "BYTES")]
     memory_bytes: Option<u64>,
+
+    /// End if this machine lacks a part of the sandbox
+    #[arg(long)]
+    strict: bool,
 }
 
 impl AgentWorker {
@@ -24,6 +28,7 @@ impl AgentWorker {
         worker::main(Options {
             deadline: self.deadline_ms.map_or(default.deadline, Duration::from_millis),
             memory_bytes: self.memory_bytes.unwrap_or(default.memory_bytes),
+            strict: self.strict,
         })
     }
 }

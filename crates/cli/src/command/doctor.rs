@@ -82,7 +82,10 @@ impl Doctor {
             Err(fault) => tell(vec![Finding::fail(
                 "mesh",
                 fault.message().unwrap_or_default(),
-                "see the logs in .remit/log; if another process holds the port or the folder, end it",
+                format!(
+                    "see the logs in {}; if another process holds the port or the folder, end it",
+                    place.home.dir().join("log").display()
+                ),
             )])?,
         }
         if failed { Err(Fault::Said) } else { Ok(()) }

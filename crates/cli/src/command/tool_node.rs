@@ -60,10 +60,12 @@ impl ToolNode {
     async fn serve(self, home: &Home) -> Result<(), Fault> {
         let shutdown = self.ending.comes()?;
         let failed = |error: &dyn std::fmt::Display| Fault::Failed(error.to_string());
-        let (tools, mut labels) = self
-            .tools()
-            .and_then(|config| config.hiding(&self.data).hiding(home.dir()).open())
-            .map_err(|error| failed(&error))?;
+        let mut config = self.tools().map_err(|error| failed(&error))?;
+        // Its own keys, and those of the person whose mesh this is, for all meshes.
+        for keys in [self.data.as_path(), home.dir()].into_iter().chain(home.meshes()) {
+            config = config.hiding(keys);
+        }
+        let (tools, mut labels) = config.open().map_err(|error| failed(&error))?;
         labels.extend(self.label);
         let arguments = Arguments {
             join: self.join,
@@ -91,7 +93,8 @@ impl ToolNode {
 /// What is served of a folder that has no configuration: its files, without the mesh's own, and its
 /// repository. Nothing that runs programs or reaches the network.
 fn here(folder: &Path) -> String {
-    let mut text = "[[fs]]\nroot = '.'\nhidden = ['.remit']\nwritable = true\n".to_owned();
+    let mut text =
+        "[[fs]]\nroot = '.'\nhidden = ['.remit', 'remit.tools.toml']\nwritable = true\n".to_owned();
     if folder.join(".git").exists() {
         text += "\n[[git]]\nroot = '.'\n";
     }

@@ -47,6 +47,13 @@ pub struct Config {
     pub header: Vec<HeaderConfig>,
 }
 
+impl Config {
+    /// The files with secrets.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &Path> {
+        self.header.iter().filter_map(|header| header.file.as_deref())
+    }
+}
+
 fn default_name() -> String {
     "http".to_owned()
 }

@@ -55,6 +55,10 @@ pub(crate) struct Ended {
 /// Runs `program` to its end, shows what it writes to whoever follows `call`, and ends everything
 /// that it started when it exits, when a limit is reached, when the call is cancelled, and when this
 /// future is dropped.
+///
+/// # Errors
+/// `failed` if it could not be started; `timed-out`, `limit` and `cancelled` after it was killed, when it
+/// may have done a part of its work.
 pub(crate) async fn run(
     program: Program,
     confiner: &Confiner,
@@ -74,7 +78,7 @@ pub(crate) async fn run(
                 remit_confine::Ended::Killed(why) => {
                     let last = running.output.last_words();
                     let why = format!("`{name}` was killed: {why}. It had written: {last}");
-                    return Err(fail::failed(why));
+                    return Err(fail::limit(why));
                 }
             };
             let Output { stdout, stderr, truncated, .. } = running.output;

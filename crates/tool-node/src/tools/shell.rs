@@ -53,9 +53,13 @@ pub struct Config {
     /// What they may change beside the root.
     #[serde(default)]
     pub write: Vec<PathBuf>,
-    /// Folders that do not exist for them; relative ones are below the root.
+    /// Folders that do not exist for them, and files that they cannot open, beside what the `fs` tools
+    /// of the same node hide; relative ones are below the root.
     #[serde(default)]
     pub hidden: Vec<PathBuf>,
+    /// What `fs` tools hide and programs need, such as a folder for what a build makes.
+    #[serde(default)]
+    pub shown: Vec<PathBuf>,
     /// Whom they may talk to.
     #[serde(default)]
     pub network: Network,
@@ -68,9 +72,18 @@ pub struct Config {
 }
 
 impl Config {
-    /// Hides `folder`.
-    pub(crate) fn hide(&mut self, folder: &Path) {
-        self.hidden.push(std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()));
+    /// Hides a folder or a file.
+    pub(crate) fn hide(&mut self, place: &Path) {
+        self.hidden.push(std::path::absolute(place).unwrap_or_else(|_| place.to_owned()));
+    }
+
+    /// Hides what an `fs` tool hides, unless this section shows it.
+    pub(crate) fn hide_with_fs(&mut self, place: &Path, base: &Path) {
+        let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let root = base.join(&self.root);
+        if !self.shown.iter().any(|shown| real(&root.join(shown)) == real(place)) {
+            self.hide(place);
+        }
     }
 }
 
@@ -277,7 +290,7 @@ impl Shell {
         let ran = process::run(program, confiner, call).await;
         let ended = ran.map_err(|failure| match (needs, failure.code) {
             // How far a program had come that changes something cannot be told.
-            (Needs::Any, Code::TimedOut) => fail::unknown(format!(
+            (Needs::Any, Code::TimedOut | Code::Limit) => fail::unknown(format!(
                 "{}. It may have done its work, or a part of it",
                 failure.message
             )),

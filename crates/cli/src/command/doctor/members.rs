@@ -20,11 +20,9 @@ pub(super) async fn check(mesh: &Mesh, place: &Place) -> Vec<Finding> {
     let mut findings = vec![reached(place), own_certificate(place)];
     match mesh.client.health().await {
         Ok(health) => findings.extend(health_of(&health, now_ms())),
-        Err(error) => findings.push(Finding::fail(
-            "orchestrator",
-            error.to_string(),
-            "see its log, in .remit/log for a mesh on this machine",
-        )),
+        Err(error) => {
+            findings.push(Finding::fail("orchestrator", error.to_string(), see_log(place)));
+        }
     }
     match nodes_and_tools(&mesh.client).await {
         Ok(more) => findings.extend(more),
@@ -35,6 +33,14 @@ pub(super) async fn check(mesh: &Mesh, place: &Place) -> Vec<Finding> {
         )),
     }
     findings
+}
+
+/// Where the orchestrator's log is.
+fn see_log(place: &Place) -> String {
+    match &place.address {
+        Some(address) => format!("see the log of the orchestrator at {address}"),
+        None => format!("see its log, {}", place.home.log("orchestrator").display()),
+    }
 }
 
 fn reached(place: &Place) -> Finding {

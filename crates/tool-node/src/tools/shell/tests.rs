@@ -159,6 +159,22 @@ fn all_that_a_program_started_is_killed_at_the_time_limit() {
 }
 
 #[test]
+fn a_program_that_is_killed_at_a_bound_may_have_done_a_part_of_its_work() {
+    check(|dir| async move {
+        let more =
+            "limits = { written_bytes = 1048576 }\n[[program]]\nname = 'dd'\nread_only = true";
+        let shell = shell(&dir, more);
+        let args = ["if=/dev/zero", "of=large", "bs=1M", "count=200000"];
+        for (method, code) in [("run", Code::Unknown), ("query", Code::Limit)] {
+            let args = json!({"program": "dd", "args": args});
+            let failure = shell.call(method, &args).await.map(|_| ()).unwrap_err();
+            assert_eq!(failure.code, code, "{failure}");
+            assert!(failure.message.contains("bytes written"), "{failure}");
+        }
+    });
+}
+
+#[test]
 fn a_call_may_ask_for_less_time_than_allowed_but_not_for_more() {
     check(|dir| async move {
         let shell = shell(&dir, "timeout_ms = 200");

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import re
 import sqlite3
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import capnp
+import dumps
 from harness import HERE, REPOSITORY
 from remit import Code, Failure, Remote, failure, hints, limits, schema, value
 from remit.ledger import Ledger, Outcome
@@ -50,6 +50,9 @@ class Page(unittest.TestCase):
         named = {rule for file in files for rule in re.findall(r"\bR\d+\b", file.read_text())}
         self.assertGreater(len(named), 30)
         self.assertEqual([rule for rule in sorted(named) if f"**{rule}.**" not in PAGE], [])
+
+    def test_the_dumps_are_those_of_the_code(self) -> None:
+        self.assertTrue(PAGE.endswith(dumps.section()), "write them anew: python examples/python/tests/dumps.py --write")
 
     def test_the_bounds_are_those_of_the_nodes(self) -> None:
         for ours, name, crate in [

@@ -96,7 +96,7 @@ fn every_script_of_the_documentation_runs() {
         assert!(output.status.success(), "{}: {said}", script.place);
         ran += 1;
     }
-    assert!(ran >= 8 && waiting <= 1, "{ran} ran, {waiting} wait for a person");
+    assert!(ran >= 8 && waiting <= 2, "{ran} ran, {waiting} wait for a person");
 }
 
 #[test]

@@ -18,7 +18,7 @@ use tokio::process::{ChildStderr, ChildStdout, Command};
 use crate::launcher::LAUNCH;
 use crate::layers::Layers;
 use crate::limits;
-use crate::messages::{Report, Task, send_files};
+use crate::messages::{Report, Task, receive_files, send_files};
 use crate::policy::Policy;
 
 /// A program to be run.
@@ -138,6 +138,30 @@ impl Launcher {
 }
 
 impl Child {
+    /// What listens at [`PROXY`](crate::PROXY) for a program with [`Network::Node`](crate::Network), to
+    /// be called first, once. `None`: the program was not started, as [`ended`](Self::ended) says.
+    ///
+    /// # Errors
+    /// It cannot be received.
+    pub async fn listener(&mut self) -> io::Result<Option<tokio::net::TcpListener>> {
+        let control = &self.control;
+        let receive = || receive_files(control);
+        let (byte, files) = loop {
+            control.readable().await?;
+            match control.try_io(tokio::io::Interest::READABLE, receive) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                received => break received?,
+            }
+        };
+        let Some(listener) = files.into_iter().next() else {
+            self.said.extend(byte);
+            return Ok(None);
+        };
+        let listener = std::net::TcpListener::from(listener);
+        listener.set_nonblocking(true)?;
+        tokio::net::TcpListener::from_std(listener).map(Some)
+    }
+
     /// Waits until the program and everything that it started have ended. May be dropped and called
     /// again.
     ///

@@ -2,7 +2,8 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
-use std::os::fd::AsFd as _;
+use std::net::TcpListener;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,8 +14,8 @@ use crate::child::Order;
 use crate::init;
 use crate::layers::{Layer, Layers};
 use crate::limits;
-use crate::messages::{Report, Task, receive_files};
-use crate::policy::Network;
+use crate::messages::{Report, Task, receive_files, send_files};
+use crate::policy::{Network, PROXY};
 use crate::sys::{self, Forked};
 use crate::watch;
 
@@ -37,7 +38,7 @@ pub fn launch() -> ExitCode {
 }
 
 fn serve(node: &UnixStream) -> io::Result<()> {
-    let mut files = receive_files(node)?.into_iter();
+    let mut files = receive_files(node)?.1.into_iter();
     let task = files.next().ok_or(io::ErrorKind::UnexpectedEof)?;
     let mut text = Vec::new();
     File::from(task).take(limits::ORDER_BYTES).read_to_end(&mut text)?;
@@ -59,6 +60,10 @@ fn run(order: &Order, node: &UnixStream) -> io::Result<()> {
     sys::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0)?;
     let temp = Temp::make(&order.layers)?;
     separate(order)?;
+    if order.policy.network == Network::Node {
+        let listener = TcpListener::bind(PROXY)?;
+        send_files(node, &[&OwnedFd::from(listener)])?;
+    }
     let init = match sys::fork()? {
         Forked::Child => init::main(order, temp.path(), node),
         Forked::Parent(pid) => pid,
@@ -95,7 +100,11 @@ fn separate(order: &Order) -> io::Result<()> {
             sys::unshare(flags).map_err(failed(layer))?;
         }
     }
-    if layers.has(Layer::Network) && order.policy.network == Network::None {
+    let network = order.policy.network;
+    if network == Network::Node && !layers.has(Layer::Network) {
+        return Err(failed(Layer::Network)(io::ErrorKind::Unsupported.into()));
+    }
+    if layers.has(Layer::Network) && network != Network::Host {
         sys::unshare(libc::CLONE_NEWNET).map_err(failed(Layer::Network))?;
         // A kernel may lack even that device: then there is nothing to talk to at all.
         let _none = sys::loopback_up();

@@ -25,5 +25,5 @@ mod watch;
 pub use child::{Child, Ended, Launcher, Order};
 pub use launcher::{LAUNCH, launch};
 pub use layers::{Layer, Layers};
-pub use policy::{Bounds, Network, Policy};
+pub use policy::{Bounds, Network, PROXY, Policy};
 pub use privileges::{Duty, give_up};

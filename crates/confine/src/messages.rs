@@ -1,7 +1,7 @@
 //! What a node and its launcher tell each other: one order, with a file, and one report, as a line.
 
 use std::io::{self, Write as _};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use serde::{Deserialize, Serialize};
@@ -49,7 +49,6 @@ impl Report {
 /// Hands `files` over to the process at the other end.
 pub(crate) fn send_files(to: &UnixStream, files: &[&OwnedFd]) -> io::Result<()> {
     use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
-    use std::os::fd::AsFd as _;
     let files: Vec<_> = files.iter().map(|file| file.as_fd()).collect();
     let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
@@ -60,19 +59,20 @@ pub(crate) fn send_files(to: &UnixStream, files: &[&OwnedFd]) -> io::Result<()> 
     Ok(())
 }
 
-/// Takes the files that [`send_files`] handed over.
-pub(crate) fn receive_files(from: &UnixStream) -> io::Result<Vec<OwnedFd>> {
+/// Takes the files that [`send_files`] handed over. One byte comes with them; without files it is the
+/// first of a report, and `None` is the end of all.
+pub(crate) fn receive_files(from: impl AsFd) -> io::Result<(Option<u8>, Vec<OwnedFd>)> {
     use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
     let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let mut byte = [0];
     let mut into = [io::IoSliceMut::new(&mut byte)];
-    recvmsg(from, &mut into, &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
+    let read = recvmsg(from, &mut into, &mut ancillary, RecvFlags::CMSG_CLOEXEC)?.bytes;
     let mut files = Vec::new();
     for message in ancillary.drain() {
         if let RecvAncillaryMessage::ScmRights(rights) = message {
             files.extend(rights);
         }
     }
-    Ok(files)
+    Ok(((read > 0).then_some(byte[0]), files))
 }

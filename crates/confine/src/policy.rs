@@ -30,7 +30,13 @@ pub enum Network {
     None,
     /// Everyone whom this machine can reach.
     Host,
+    /// Its own processes, and the node at [`PROXY`], which takes what connects there
+    /// ([`Child::listener`](crate::Child::listener)). It needs [`Layer::Network`](crate::Layer).
+    Node,
 }
+
+/// Where a program with [`Network::Node`] finds its node, on its own loopback.
+pub const PROXY: (std::net::Ipv4Addr, u16) = (std::net::Ipv4Addr::LOCALHOST, 3128);
 
 /// What a program with all that it starts may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -127,9 +127,12 @@ impl Config {
             .transpose()
             .map_err(|why| opening.source.bad(0, why))?;
         opening.open(self.git, |config, base| git::tool(config, base, confiner.as_ref()))?;
+        let sections: Vec<http::Config> =
+            self.http.iter().map(|section| section.get_ref().clone()).collect();
         opening.open(self.http, http::tool)?;
         if let Some(confiner) = &confiner {
-            opening.open(self.shell, |config, base| shell::tool(config, base, confiner))?;
+            opening
+                .open(self.shell, |config, base| shell::tool(config, base, confiner, &sections))?;
         }
         Ok((opening.tools, self.labels))
     }

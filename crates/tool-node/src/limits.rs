@@ -220,3 +220,25 @@ pub const HANDSHAKES: Bounds = Bounds { per_address: 16, strangers: 32, known: 6
 /// Direct connections of one agent node at once: one for each grant of each attempt that asks for
 /// it.
 pub const DIRECT_CONNECTIONS: usize = 1_024;
+
+/// Connections of one program to its proxy at once: package managers open some dozen. More wait.
+pub const PROXY_CONNECTIONS: usize = 64;
+
+/// Bytes of the body of a request that a program sends through its proxy, which holds it whole.
+pub const PROXY_REQUEST_BYTES: usize = 16 << 20;
+
+/// Bytes of an answer that a program gets through its proxy, which holds it whole. Where a secret was
+/// added, `response_bytes` of the section bounds it.
+pub const PROXY_RESPONSE_BYTES: usize = 64 << 20;
+
+/// Files of a folder whose content an approval binds: a project without what it installs and builds.
+pub const CONTENT_FILES: usize = 50_000;
+
+/// Bytes of such a folder: they are read for each look, in some seconds.
+pub const CONTENT_BYTES: u64 = 1 << 30;
+
+/// Folders in folders of such a folder: the walk keeps one open for each.
+pub const CONTENT_DEPTH: usize = 100;
+
+/// Changed files that are named to who approves: what a person reads. The others are counted.
+pub const CONTENT_CHANGED: usize = 100;

@@ -262,14 +262,18 @@ fn make_device() -> Tried {
     File::open(path).map(drop)
 }
 
-/// Forks without end: every process does.
+/// Forks until it is killed, or refused again and again: every process does.
 fn forks() -> Tried {
-    loop {
+    const REFUSALS: u32 = 500;
+    let mut refused = 0;
+    while refused < REFUSALS {
         // SAFETY: it has one thread.
         if unsafe { libc::fork() } < 0 {
+            refused += 1;
             std::thread::yield_now();
         }
     }
+    Err(io::Error::last_os_error())
 }
 
 /// Takes memory without end, and uses it.

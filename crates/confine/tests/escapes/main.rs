@@ -5,12 +5,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that unwraps says clearly enough what it expected")]
 
 mod bounds;
+mod git;
 mod inside;
 mod remains;
 mod world;
 
 use std::collections::BTreeMap;
-use std::process::ExitCode;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, ExitCode};
 
 use remit_confine::{LAUNCH, Layer, Layers, Network, Policy, launch};
 
@@ -30,11 +32,30 @@ fn main() -> ExitCode {
     runtime.block_on(async {
         nothing_outside_is_reached(&layers).await;
         what_is_allowed_works(&layers).await;
+        git::reaches_nothing(&layers).await;
         bounds::hold(&layers).await;
         remains::nothing(&layers).await;
     });
     println!("escapes: ok");
+    if args.next().is_none() && rustix::process::geteuid().is_root() {
+        return as_nobody();
+    }
     ExitCode::SUCCESS
+}
+
+/// The same once more as a user who is not root, if this one is, and is let run this file.
+fn as_nobody() -> ExitCode {
+    const NOBODY: u32 = 65_534;
+    println!("\nonce more, as user {NOBODY}");
+    let mut again = Command::new(std::env::current_exe().unwrap());
+    match again.args(["again", "as nobody"]).uid(NOBODY).gid(NOBODY).current_dir("/").status() {
+        Ok(status) if status.success() => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => {
+            println!("skipped: {error}");
+            ExitCode::SUCCESS
+        }
+    }
 }
 
 fn names(layers: &Layers) -> String {

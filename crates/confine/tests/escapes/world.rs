@@ -17,7 +17,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 pub(crate) struct World {
     /// The folder that the program may change.
     pub(crate) folder: PathBuf,
-    outside: PathBuf,
+    /// A folder that it must not reach.
+    pub(crate) outside: PathBuf,
     port: u16,
     abstract_name: String,
     neighbour: Child,

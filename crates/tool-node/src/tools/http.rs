@@ -3,6 +3,7 @@
 mod address;
 mod charset;
 mod exchange;
+mod proxy;
 mod secret;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use exchange::Exchange;
+pub(crate) use proxy::Proxy;
 use reqwest::Method as Verb;
 use schemars::JsonSchema;
 pub use secret::HeaderConfig;
@@ -42,6 +44,10 @@ pub struct Config {
     /// The largest body that is taken, in bytes.
     #[serde(default = "default_response_bytes")]
     pub response_bytes: usize,
+    /// Whether programs whose section names this one may open tunnels to whole origins by https, in which
+    /// neither paths nor methods are seen and no secret is added.
+    #[serde(default)]
+    pub tunnels: bool,
     /// Headers that are added here and never shown.
     #[serde(default)]
     pub header: Vec<HeaderConfig>,
@@ -86,6 +92,7 @@ struct Web {
     verbs: Vec<Verb>,
     secrets: Secrets,
     private_addresses: bool,
+    tunnels: bool,
     timeout: Duration,
     response_bytes: usize,
 }
@@ -209,6 +216,7 @@ impl Web {
             verbs: config.methods.iter().map(verb).collect::<Result<_, _>>()?,
             secrets: Secrets::read(&config.header, &allowed, base)?,
             private_addresses: config.private_addresses,
+            tunnels: config.tunnels,
             timeout,
             response_bytes: config.response_bytes,
             allowed,

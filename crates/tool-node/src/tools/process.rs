@@ -3,17 +3,21 @@
 mod output;
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::PathBuf;
 use std::process::ExitStatus;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use output::Output;
 use remit_confine::{Child, Order, Policy};
 use remit_core::Failure;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 use super::confiner::Confiner;
+use super::http::Proxy;
 use crate::kit::{CallContext, fail};
 use crate::limits;
 
@@ -29,6 +33,8 @@ pub(crate) struct Program {
     pub(crate) dir: OwnedFd,
     /// Its whole environment.
     pub(crate) env: BTreeMap<String, String>,
+    /// What serves it, if its network is the node.
+    pub(crate) proxy: Option<Rc<Proxy>>,
     /// What it reads.
     pub(crate) stdin: Vec<u8>,
     /// The longest it may take. After that all of it is killed.
@@ -101,6 +107,7 @@ pub(crate) async fn run(
 
 struct Running {
     child: Child,
+    proxy: Option<Rc<Proxy>>,
     stdin: Vec<u8>,
     output: Output,
 }
@@ -110,7 +117,8 @@ impl Running {
         let name = program.path.display().to_string();
         let failed =
             |error: std::io::Error| fail::failed(format!("`{name}` could not be started: {error}"));
-        let (stdin, output) = (program.stdin, Output::new(program.output_bytes));
+        let (stdin, proxy) = (program.stdin, program.proxy);
+        let output = Output::new(program.output_bytes);
         let place = rustix::fs::fstat(&program.dir).map_err(|errno| failed(errno.into()))?;
         // The kernel knows where an open folder is now. The launcher checks that it is the same.
         let dir = std::fs::read_link(format!("/proc/self/fd/{}", program.dir.as_raw_fd()));
@@ -124,14 +132,20 @@ impl Running {
             env: program.env,
         };
         let child = confiner.launcher().start(order).map_err(failed)?;
-        Ok(Self { child, stdin, output })
+        Ok(Self { child, proxy, stdin, output })
     }
 
     async fn finish(&mut self, call: &CallContext) -> std::io::Result<remit_confine::Ended> {
+        let listener = match &self.proxy {
+            Some(_) => self.child.listener().await?,
+            None => None,
+        };
+        let serve = serve(self.proxy.clone().zip(listener));
         let feed = feed(self.child.stdin.take(), std::mem::take(&mut self.stdin));
         let (stdout, stderr) = (self.child.stdout.take(), self.child.stderr.take());
         let collect = self.output.collect(stdout, stderr, call);
         let (mut feed, mut collect) = (std::pin::pin!(feed), std::pin::pin!(collect));
+        let mut serve = std::pin::pin!(serve);
         let (mut fed, mut collected) = (false, false);
         let ended = loop {
             tokio::select! {
@@ -144,6 +158,7 @@ impl Running {
                     }
                 }
                 ended = self.child.ended() => break ended?,
+                never = &mut serve => match never {},
             }
         };
         // Nothing is left that could write; what was written may still be in the pipes.
@@ -151,6 +166,14 @@ impl Running {
             let _late = tokio::time::timeout(limits::PROCESS_DRAIN, &mut collect).await;
         }
         Ok(ended)
+    }
+}
+
+/// Serves a program that reaches its node alone.
+async fn serve(proxy: Option<(Rc<Proxy>, TcpListener)>) -> Infallible {
+    match proxy {
+        Some((proxy, listener)) => proxy.serve(listener).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -3,6 +3,7 @@
 //! No shell reads the arguments, and nothing of the node's own environment is passed on.
 
 mod allowed;
+mod content;
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt as _;
@@ -14,11 +15,13 @@ use allowed::Allowed;
 pub use allowed::ProgramConfig;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
-use remit_confine::{Bounds, Network, Policy};
+use content::Bound;
+use remit_confine::{Bounds, Layer, Network, PROXY, Policy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::confiner::{Confiner, Opened};
+use super::http::{self, Proxy};
 use super::process::{self, Ended, Program};
 use crate::kit::{
     CallContext, Code, Content, Encoding, Failure, Interface, Method, NoArgs, RelPath, Text, Tool,
@@ -63,6 +66,14 @@ pub struct Config {
     /// Whom they may talk to.
     #[serde(default)]
     pub network: Network,
+    /// The `[[http]]` section through whose proxy they reach its addresses, with `network = "node"`.
+    pub through: Option<String>,
+    /// Whether each run must name the content of the folder, so that an approval binds it.
+    #[serde(default)]
+    pub binds_content: bool,
+    /// Places below the root that are no part of that content, such as what builds make.
+    #[serde(default)]
+    pub unbound: Vec<PathBuf>,
     /// What they may use.
     #[serde(default)]
     pub limits: Bounds,
@@ -107,7 +118,12 @@ const fn default_output_bytes() -> usize {
 ///
 /// # Errors
 /// The root is no folder, a program is not found, or a bound is too wide, in words.
-pub fn tool(config: &Config, base: &Path, confiner: &Rc<Confiner>) -> Result<Tool, String> {
+pub fn tool(
+    config: &Config,
+    base: &Path,
+    confiner: &Rc<Confiner>,
+    sections: &[http::Config],
+) -> Result<Tool, String> {
     let directory = base.join(&config.root);
     let dir = Dir::open_ambient_dir(&directory, ambient_authority()).map_err(|error| {
         format!("the root `{}` of {}: {error}", directory.display(), config.name)
@@ -123,19 +139,26 @@ pub fn tool(config: &Config, base: &Path, confiner: &Rc<Confiner>) -> Result<Too
     let of_tool = |why| format!("{}: {why}", config.name);
     let allowed = Allowed::new(&config.program, &config.path, base).map_err(of_tool)?;
     let policy = policy(config, &directory, base, confiner).map_err(of_tool)?;
+    let proxy = proxy(config, base, confiner, sections).map_err(of_tool)?;
     let path = std::env::join_paths(&config.path)
         .map_err(|error| format!("path of {}: {error}", config.name))?;
     let mut env = BTreeMap::from([("PATH".to_owned(), path.to_string_lossy().into_owned())]);
+    if proxy.is_some() {
+        env.extend(proxy_variables());
+    }
     env.extend(config.env.clone());
     let timeout = Duration::from_millis(config.timeout_ms);
     let longest = timeout.saturating_add(limits::CANCEL_GRACE);
-    let interface = interface(longest, &allowed);
+    let interface = interface(longest, &allowed, config.binds_content);
+    let bound = bound(config, &dir, &directory).map_err(of_tool)?;
     let shared = Rc::new(Shared {
         allowed,
         env,
         timeout,
         output_bytes: config.output_bytes,
         policy,
+        proxy,
+        bound,
         confiner: Rc::clone(confiner),
     });
     Ok(Tool::new(
@@ -169,13 +192,60 @@ fn policy(
     confiner.policy(&config.root, &opened, base)
 }
 
-fn interface(longest: Duration, allowed: &Allowed) -> Interface<Shell> {
+/// The content that an approval can bind.
+fn bound(config: &Config, dir: &Dir, root: &Path) -> Result<Bound, String> {
+    let dir = dir.try_clone().map_err(|error| format!("root: {error}"))?;
+    let places = config.hidden.iter().chain(&config.unbound).map(|place| root.join(place));
+    let left_out = places.flat_map(|place| super::places_below(root, &place)).map(PathBuf::from);
+    Ok(Bound::new(dir, left_out.collect(), config.binds_content))
+}
+
+/// The proxy that `through` names, and `network = "node"` asks for.
+fn proxy(
+    config: &Config,
+    base: &Path,
+    confiner: &Confiner,
+    sections: &[http::Config],
+) -> Result<Option<Rc<Proxy>>, String> {
+    let name = match (&config.through, config.network) {
+        (None, Network::None | Network::Host) => return Ok(None),
+        (Some(name), Network::Node) => name,
+        _ => {
+            return Err(
+                "network = \"node\" and `through`, the name of an [[http]] section, go together"
+                    .into(),
+            );
+        }
+    };
+    if !confiner.layers().has(Layer::Network) {
+        return Err(format!(
+            "network = \"node\" needs a network namespace: {}",
+            Layer::Network.lack()
+        ));
+    }
+    let section = sections.iter().find(|section| section.name == *name);
+    let section =
+        section.ok_or_else(|| format!("through: there is no [[http]] section `{name}`"))?;
+    Proxy::new(section, base).map(|proxy| Some(Rc::new(proxy)))
+}
+
+/// Where programs look for a proxy.
+fn proxy_variables() -> impl Iterator<Item = (String, String)> {
+    let address = format!("http://{}:{}", PROXY.0, PROXY.1);
+    let names = ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"];
+    let own = ["no_proxy", "NO_PROXY"].map(|name| (name, "localhost,127.0.0.1".to_owned()));
+    let all = names.into_iter().map(move |name| (name, address.clone())).chain(own);
+    all.map(|(name, value)| (name.to_owned(), value))
+}
+
+fn interface(longest: Duration, allowed: &Allowed, binds_content: bool) -> Interface<Shell> {
     Interface::new("Shell", "A directory in which the programs of a list may be run.")
         .method(
             "run",
             Method::effect(
                 "Runs a program to its end. `args` is a list, which no shell reads. An approval binds \
-                 the arguments, not the content of the files that the program reads or runs.",
+                 the arguments, and the content of the files that the program reads or runs only if \
+                 `content` is among them.",
             )
             .timeout(longest),
             |shell: Rc<Shell>, run: Run, call| async move { shell.run(run, Needs::Any, &call).await },
@@ -189,6 +259,16 @@ fn interface(longest: Duration, allowed: &Allowed) -> Interface<Shell> {
             },
         )
         .method(
+            "content",
+            Method::read_only(
+                "The content of the shell's whole folder as a digest, with what has changed since the last \
+                 run that named it. Given to `run` as `content`, it is part of what is approved: the run is \
+                 refused once the folder differs, or the list does.",
+            )
+            .timeout(longest),
+            |shell: Rc<Shell>, NoArgs {}, _| async move { shell.shared.bound.look().await },
+        )
+        .method(
             "programs",
             Method::read_only("Lists the programs that may be run."),
             |shell: Rc<Shell>, NoArgs {}, _| async move { Ok(shell.shared.allowed.list()) },
@@ -198,7 +278,12 @@ fn interface(longest: Duration, allowed: &Allowed) -> Interface<Shell> {
             Method::read_only("Opens a directory below this one, to run programs in."),
             |shell: Rc<Shell>, Below { path }: Below, _| async move { shell.below(&path).map(Rc::new) },
         )
-        .refine_args("run", |schema| allowed.refine(schema, Needs::Any))
+        .refine_args("run", |schema| {
+            allowed.refine(schema, Needs::Any);
+            if binds_content && let Some(required) = schema["required"].as_array_mut() {
+                required.push("content".into());
+            }
+        })
         .refine_args("query", |schema| allowed.refine(schema, Needs::ReadOnly))
 }
 
@@ -213,6 +298,8 @@ struct Shared {
     timeout: Duration,
     output_bytes: usize,
     policy: Policy,
+    proxy: Option<Rc<Proxy>>,
+    bound: Bound,
     confiner: Rc<Confiner>,
 }
 
@@ -240,6 +327,8 @@ struct Run {
     /// Whether what it wrote is given as text or as bytes.
     #[serde(default)]
     encoding: Encoding,
+    /// What `content()` gave: the run is refused if the folder, or what has changed in it, differs.
+    content: Option<content::Content>,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -270,12 +359,16 @@ struct Ran {
 
 impl Shell {
     async fn run(&self, run: Run, needs: Needs, call: &CallContext) -> Result<Ran, Failure> {
-        let Shared { allowed, env, timeout, output_bytes, policy, confiner } = &*self.shared;
+        let Shared { allowed, env, timeout, output_bytes, policy, proxy, confiner, .. } =
+            &*self.shared;
         let path = allowed.check(&run.program, &run.args, needs)?;
         if let Some(bad) = run.args.iter().position(|arg| arg.contains('\0')) {
             return Err(fail::invalid(format!("args[{bad}]"), "no argument may hold a zero byte"));
         }
         let dir = self.below(&run.dir.unwrap_or_default())?.dir;
+        if needs == Needs::Any || run.content.is_some() {
+            self.shared.bound.check(run.content.as_ref()).await?;
+        }
         let asked = run.timeout_ms.map_or(*timeout, Duration::from_millis);
         let program = Program {
             path: path.to_owned(),
@@ -283,6 +376,7 @@ impl Shell {
             policy: policy.clone(),
             dir: dir.into_std_file().into(),
             env: env.clone(),
+            proxy: proxy.clone(),
             stdin: run.stdin.map(Content::into_bytes).unwrap_or_default(),
             timeout: asked.min(*timeout),
             output_bytes: *output_bytes,

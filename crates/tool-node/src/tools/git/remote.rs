@@ -45,6 +45,7 @@ pub(super) async fn fetch(
         policy: Policy { network: Network::Host, ..Policy::in_folder(into) },
         dir: dir.into(),
         env: environment(),
+        proxy: None,
         stdin: Vec::new(),
         timeout: limits::CLONE_TIME,
         output_bytes: limits::CLONE_OUTPUT,

@@ -1,6 +1,7 @@
 //! Which addresses may be reached. Names are looked up here, and the connection goes to the very
 //! address that was looked at, so that no second lookup can answer otherwise.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use rustls::RootCertStore;
 use rustls::crypto::ring;
+use tokio::net::TcpStream;
 use url::Host;
 
 use crate::limits;
@@ -58,6 +60,21 @@ pub(super) fn check_host(host: Option<Host<&str>>) -> Result<(), Private> {
         Some(Host::Domain(_)) | None => return Ok(()),
     };
     if is_public(ip) { Ok(()) } else { Err(Private(ip.to_string())) }
+}
+
+/// A connection to a host, at an address that may be reached.
+pub(super) async fn reach(host: &str, port: u16, private_addresses: bool) -> io::Result<TcpStream> {
+    // An IPv6 address stands in brackets in a URL.
+    let name = host.trim_start_matches('[').trim_end_matches(']');
+    let found = tokio::net::lookup_host((name, port)).await?;
+    let mut last = io::Error::other(Private(host.to_owned()));
+    for address in found.filter(|address| private_addresses || is_public(address.ip())) {
+        match TcpStream::connect(address).await {
+            Ok(reached) => return Ok(reached),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 struct Guard {

@@ -18,7 +18,7 @@ use crate::limits;
 use crate::tools::web;
 
 /// Headers that say how the message itself is carried, which is no business of whoever asks.
-const CARRIAGE: [HeaderName; 11] = [
+pub(super) const CARRIAGE: [HeaderName; 11] = [
     header::HOST,
     header::CONNECTION,
     header::CONTENT_LENGTH,
@@ -211,28 +211,32 @@ impl<'w> Exchange<'w> {
         shown
     }
 
-    /// What went wrong on the way, by host alone: an error's own text might tell more.
     fn failure(&self, error: &reqwest::Error) -> Failure {
-        let host = self.url.host_str().unwrap_or_default();
-        let mut cause = error.source();
-        let mut last = String::new();
-        while let Some(inner) = cause {
-            if let Some(private) = inner.downcast_ref::<Private>() {
-                return fail::denied(private.to_string(), "private_addresses");
-            }
-            last = inner.to_string();
-            cause = inner.source();
-        }
-        let last = self.web.secrets.hide_text(&last);
-        if error.is_connect() {
-            return fail::unavailable(format!("`{host}` cannot be reached: {last}"));
-        }
-        fail::failed(format!("the exchange with `{host}` broke off: {last}"))
+        explain(self.web, &self.url, error)
     }
 }
 
+/// What went wrong on the way, by host alone: an error's own text might tell more.
+pub(super) fn explain(web: &Web, url: &Url, error: &reqwest::Error) -> Failure {
+    let host = url.host_str().unwrap_or_default();
+    let mut cause = error.source();
+    let mut last = String::new();
+    while let Some(inner) = cause {
+        if let Some(private) = inner.downcast_ref::<Private>() {
+            return fail::denied(private.to_string(), "private_addresses");
+        }
+        last = inner.to_string();
+        cause = inner.source();
+    }
+    let last = web.secrets.hide_text(&last);
+    if error.is_connect() {
+        return fail::unavailable(format!("`{host}` cannot be reached: {last}"));
+    }
+    fail::failed(format!("the exchange with `{host}` broke off: {last}"))
+}
+
 /// Whether a URL may be requested.
-fn check(web: &Web, url: &Url, what: &str) -> Result<(), Failure> {
+pub(super) fn check(web: &Web, url: &Url, what: &str) -> Result<(), Failure> {
     if !web.allowed.iter().any(|prefix| prefix.allows(url)) {
         let all: Vec<String> = web.allowed.iter().map(ToString::to_string).collect();
         let shown = web.secrets.hide_text(url.as_str());

@@ -55,11 +55,14 @@ impl Secrets {
         configs.iter().map(|config| read(config, allowed, base)).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Adds those headers that belong to `url`.
-    pub(super) fn add(&self, url: &Url, headers: &mut HeaderMap) {
+    /// Adds those headers that belong to `url`. Whether there were any.
+    pub(super) fn add(&self, url: &Url, headers: &mut HeaderMap) -> bool {
+        let mut added = false;
         for secret in self.0.iter().filter(|secret| secret.to.allows(url)) {
             headers.insert(secret.header.clone(), secret.value.clone());
+            added = true;
         }
+        added
     }
 
     /// Whether only the operator sets the header of this name.

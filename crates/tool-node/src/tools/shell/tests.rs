@@ -1,12 +1,16 @@
 //! What the shell tool must do, and what must not get through it.
 
 use std::future::Future;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use remit_confine::Layer;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
+
+mod proxied;
+mod toolchains;
 
 use super::*;
 use crate::kit::{Code, Handle, Output as Shown, Value};
@@ -19,7 +23,7 @@ fn configured(directory: &TempDir, more: &str) -> Result<Tool, String> {
             .map(|(name, pure)| format!("[[program]]\nname = {name:?}\nread_only = {pure}\n"))
             .concat()
     );
-    tool(&toml::from_str(&text).unwrap(), Path::new("/"), &confiner())
+    tool(&toml::from_str(&text).unwrap(), Path::new("/"), &confiner(), &[])
 }
 
 fn confiner() -> Rc<Confiner> {
@@ -231,6 +235,7 @@ fn program(dir: &TempDir, script: &str) -> Program {
         policy: Policy::in_folder(dir.path()),
         dir: std::fs::File::open(dir.path()).unwrap().into(),
         env: BTreeMap::from([("PATH".into(), "/usr/bin:/bin".into())]),
+        proxy: None,
         stdin: Vec::new(),
         timeout: Duration::from_secs(60),
         output_bytes: 1000,
@@ -285,11 +290,11 @@ fn a_program_reaches_its_folder_and_what_the_operator_opens() {
         let confiner = confiner();
         let config = toml::from_str(&section).unwrap();
         if !confiner.layers().has(Layer::Mounts) {
-            let why = tool(&config, Path::new("/"), &confiner).err().unwrap();
+            let why = tool(&config, Path::new("/"), &confiner, &[]).err().unwrap();
             assert!(why.contains("cannot be hidden"), "{why}");
             return;
         }
-        let shell = tool(&config, Path::new("/"), &confiner).unwrap().open().unwrap().handle();
+        let shell = tool(&config, Path::new("/"), &confiner, &[]).unwrap().open().unwrap().handle();
         let ran = script(
             &shell,
             "cat ../opened/file; echo new > ../written/new; echo mine > mine
@@ -388,5 +393,47 @@ fn a_section_that_cannot_work_is_refused_with_a_reason() {
         assert!(why.contains(word), "{why}");
     }
     let config = toml::from_str("root = '/no/such/place'").unwrap();
-    assert!(tool(&config, Path::new("/"), &confiner()).err().unwrap().contains("/no/such/place"));
+    assert!(
+        tool(&config, Path::new("/"), &confiner(), &[]).err().unwrap().contains("/no/such/place")
+    );
+}
+
+#[test]
+fn an_approved_content_is_the_one_that_runs() {
+    check(|dir| async move {
+        let at = |name: &str| dir.path().join(name);
+        std::fs::create_dir(at("made")).unwrap();
+        std::fs::write(at("test.sh"), "echo one").unwrap();
+        let shell = shell(&dir, "binds_content = true\nunbound = ['made']\nhidden = ['keys']");
+        let look = async || -> serde_json::Value {
+            shell.call("content", &json!({})).await.unwrap().decode().unwrap()
+        };
+        let with = |content: &serde_json::Value| json!({"program": "sh", "args": ["test.sh"], "content": content});
+        let unnamed = run(&shell, json!({"program": "sh", "args": ["test.sh"]})).await.unwrap_err();
+        assert_eq!(unnamed.code, Code::InvalidArgument, "{unnamed}");
+        let first = look().await;
+        assert_eq!(first["changed"], json!(null), "nothing was run before");
+        assert_eq!(text(&run(&shell, with(&first)).await.unwrap().stdout), "one\n");
+        // What is left out may change; what runs may not, nor its mode, nor a link, nor a name.
+        std::fs::write(at("made/x"), "x").unwrap();
+        let second = look().await;
+        assert_eq!((&second["digest"], &second["changed"]), (&first["digest"], &json!([])));
+        std::fs::write(at("test.sh"), "echo two").unwrap();
+        std::os::unix::fs::symlink("/etc", at("link")).unwrap();
+        let denied = run(&shell, with(&second)).await.unwrap_err();
+        assert_eq!((denied.code, denied.detail.as_str()), (Code::Denied, "content"));
+        assert!(
+            denied.message.contains("~ test.sh") && denied.message.contains("+ link"),
+            "{denied}"
+        );
+        // An agent cannot leave out of the list what a person should see.
+        let mut third = look().await;
+        assert_eq!(third["changed"], json!(["+ link", "~ test.sh"]));
+        let listed = third["changed"].take();
+        third["changed"] = json!([]);
+        assert_eq!(run(&shell, with(&third)).await.unwrap_err().code, Code::Denied);
+        third["changed"] = listed;
+        assert_eq!(text(&run(&shell, with(&third)).await.unwrap().stdout), "two\n");
+        assert_eq!(run(&shell, with(&third)).await.unwrap_err().code, Code::Denied, "asked again");
+    });
 }

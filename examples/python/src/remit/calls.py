@@ -254,7 +254,8 @@ class Calls:
             await self._ledger.started(key)
         except sqlite3.Error as error:
             # A record of it may be found later all the same; nothing was done.
-            self._undone.add(key)
+            if len(self._undone) < limits.UNDONE_CALLS:
+                self._undone.add(key)
             raise Unsettled("notBegun", f"the ledger cannot be written, so nothing was done: {error}") from error
         self._undone.discard(key)
 

@@ -73,7 +73,7 @@ def signing_request(key: CertificateIssuerPrivateKeyTypes) -> bytes:
 def request_message(secret: bytes, request: bytes, role: str) -> bytes:
     """The joiner's one message, framed (R14)."""
     message = schema.join.JoinRequest.new_message(secret=secret, signingRequest=request, role=role)
-    body = message.to_bytes()
+    body: bytes = message.to_bytes()
     return struct.pack("<I", len(body)) + body
 
 

@@ -56,7 +56,7 @@ class Ledger:
 
     def remembers(self, age_ms: int) -> bool:
         """Whether a call that was sent so many milliseconds ago would be recorded if it had begun."""
-        return self._now_ms() - age_ms >= self._floor_ms
+        return bool(self._now_ms() - age_ms >= self._floor_ms)
 
     async def started(self, key: bytes) -> None:
         """Records that the call begins. If this fails, the call must not begin."""

@@ -102,5 +102,9 @@ LEDGER_MARGIN_MS = 60_000
 LEDGER_PRUNE = 64
 """Records that one new record may push out, so that no call pays for all the old ones."""
 
+UNDONE_CALLS = 10_000
+"""Calls that were refused because the ledger could not be written, known by key; a person is asked
+about what is beyond them."""
+
 EVENTS_QUEUE = 256
 """Followed events that wait for their reader; above it the orchestrator is not answered."""

@@ -28,11 +28,12 @@ ALPN = "remit/1"
 class Connection:
     """One connection to the orchestrator, with the bootstrap object of this member's role."""
 
-    def __init__(self, client: Any, port: Any) -> None:
+    def __init__(self, stream: Any, client: Any, port: Any) -> None:
         self.port = port
         self.idle: Callable[[], Awaitable[None]] | None = None
         """Answers when no call of the peer is in flight on it; set by who serves it."""
         self.closed = asyncio.Event()
+        self._stream = stream
         self._client = client
         self._watching = [asyncio.create_task(self._watch()), asyncio.create_task(self._ping())]
 
@@ -58,6 +59,7 @@ class Connection:
         if not self.closed.is_set():
             self.closed.set()
             self._client.close()
+            self._stream.close()
         for task in self._watching:
             if task is not asyncio.current_task():
                 task.cancel()
@@ -97,6 +99,11 @@ class Member:
         bootstraps = {"tool-node": schema.tool_node.ToolNodePort, "client": schema.mesh.Mesh}
         return cls(home, address, credential, bootstraps[role])
 
+    @property
+    def is_due(self) -> bool:
+        """Whether half of the certificate's life has passed (R17)."""
+        return self.credential.half_life <= time.time()
+
     async def connect(self) -> Connection:
         """Dials once."""
         host, port = split(self.address)
@@ -111,7 +118,7 @@ class Member:
         client = capnp.TwoPartyClient(
             stream, traversal_limit_in_words=limits.MESSAGE_WORDS, nesting_limit=limits.NESTING
         )
-        return Connection(client, client.bootstrap().cast_as(self._bootstrap))
+        return Connection(stream, client, client.bootstrap().cast_as(self._bootstrap))
 
     def _context(self) -> ssl.SSLContext:
         mesh = self.credential.identity.mesh

@@ -237,8 +237,14 @@ async def _serve(roots: Sequence[Any], args: argparse.Namespace) -> None:
         await node.registered.wait()
         print(f"tool node ready {member.credential.identity}", flush=True)
 
+
+    def look_at_stdin() -> None:
+        if not os.read(sys.stdin.fileno(), 4096):
+            loop.remove_reader(sys.stdin.fileno())
+            node.stop.set()
+
     if args.until_stdin_closes:
-        loop.add_reader(sys.stdin.fileno(), lambda: os.read(sys.stdin.fileno(), 4096) or node.stop.set())
+        loop.add_reader(sys.stdin.fileno(), look_at_stdin)
     telling = asyncio.create_task(tell())
     try:
         await node.run(member)

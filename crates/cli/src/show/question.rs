@@ -1,6 +1,6 @@
 //! What waits for a person: the question, and the commands that answer it.
 
-use remit_client::{Asks, Question, value_to_json};
+use remit_client::{Asks, Question, Value, value_to_json};
 use remit_core::audit::hex;
 use remit_core::grant::text::moment;
 use serde_json::{Value as Json, json};
@@ -34,12 +34,26 @@ pub(crate) fn lines(question: &Question, remit: &str, paint: Paint) -> Vec<Strin
         if whole.chars().count() > limits::SHOWN {
             lines.push(format!("{INDENT}arguments: {}", short(&whole, limits::QUESTION)));
         }
+        lines.extend(unbound(args).map(|said| format!("{INDENT}{said}")));
     }
     if let Asks::Settlement { reason, .. } = &question.asks {
         lines.push(format!("{INDENT}{}", short(reason, limits::QUESTION)));
     }
     lines.extend(answers(question, remit).into_iter().map(|answer| format!("{INDENT}{answer}")));
     lines
+}
+
+/// What a person who approves of a program should know, if its files are not among what is approved.
+fn unbound(args: &Value) -> Option<String> {
+    let named = |name: &str| args.field(name).filter(|value| !matches!(value, Value::Null));
+    let program = named("program")?.as_text()?;
+    named("content").is_none().then(|| {
+        format!(
+            "binds these arguments, not the files that {} reads and runs, which may change until it runs; \
+             a run with `content` binds them too",
+            quoted(&short(program, limits::SHOWN))
+        )
+    })
 }
 
 /// The commands that answer a question.
@@ -96,7 +110,7 @@ pub(crate) fn quoted(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use remit_client::{CallNumber, EventNumber, Ledger, TaskId, Value};
+    use remit_client::{CallNumber, EventNumber, Ledger, TaskId};
 
     use super::*;
 
@@ -133,6 +147,23 @@ mod tests {
             assert!(words.iter().all(|word| text.contains(word)), "{text}");
             assert!(!text.contains('\u{1b}'), "{text}");
         }
+    }
+
+    #[test]
+    fn an_approval_of_a_program_says_that_its_files_may_change() {
+        let asked = |content: Value| {
+            let args =
+                [("program".to_owned(), Value::Text("make".into())), ("content".into(), content)];
+            let asks = Asks::Approval {
+                digest: [0; 32],
+                args: Value::Fields(args.into()),
+                caveat: "requiresApproval".into(),
+                destructive: false,
+            };
+            lines(&question(asks), "remit", Paint::Plain).join("\n")
+        };
+        assert!(asked(Value::Null).contains("not the files that make reads"));
+        assert!(!asked(Value::Text("sha256:1".into())).contains("not the files"));
     }
 
     #[test]

@@ -70,14 +70,7 @@ impl Bound {
         let files = self.read().await?;
         let now = self.content(&files);
         if now != *approved {
-            let names = now.changed.unwrap_or_default();
-            let why = format!(
-                "the folder is not as it was when its content was looked at. Since the last run: {}{}. Look \
-                 with `content()` and ask again",
-                names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", "),
-                if names.len() > SHOWN { ", and more" } else { "" }
-            );
-            return Err(fail::denied(why, "content"));
+            return Err(fail::denied(differs(&now), "content"));
         }
         self.last.replace(Some(files));
         Ok(())
@@ -192,6 +185,21 @@ impl Walk {
             hash.update(&buffer[..read]);
         }
     }
+}
+
+/// That the folder is another one than was looked at, with what has changed since the last run.
+fn differs(now: &Content) -> String {
+    let names = now.changed.as_deref().unwrap_or_default();
+    let listed = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let since = match (names.is_empty(), names.len() > SHOWN) {
+        (true, _) => String::new(),
+        (false, false) => format!(" Since the last run: {listed}."),
+        (false, true) => format!(" Since the last run: {listed}, and more."),
+    };
+    format!(
+        "the folder is not as it was when its content was looked at.{since} Look with `content()` and ask \
+         again"
+    )
 }
 
 fn too_much(what: &str) -> Failure {

@@ -1,6 +1,19 @@
 @0x9d6f0c1d7b2e4a55;
 # What was done with authority, as it is kept by the orchestrator and told to those who ask.
 
+interface Audit {
+  # The audit of the client's tenant: the facet `audit`. Dropping this changes nothing.
+
+  read @0 (filter :AuditFilter, cursor :Text, limit :UInt32)
+      -> (records :List(AuditRecord), cursor :Text);
+  # A page of what was done with authority. Idempotent. `cursor`: empty at first, then that of the last
+  # answer; empty in the answer: there is no more. A page may be empty and not the last one.
+
+  verify @1 (cursor :Text) -> (checked :UInt64, broken :List(Text), cursor :Text);
+  # Checks some of the hash chains: how many records and events are what was written, and where one is
+  # not. The cursor as in `read`. Idempotent.
+}
+
 struct AuditRecord {
   # One exercise of authority, or one refusal of it. Ordinals are never used again.
 

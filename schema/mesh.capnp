@@ -7,8 +7,11 @@ using Object = import "object.capnp".Object;
 using Value = import "object.capnp".Value;
 using Outcome = import "object.capnp".Outcome;
 using Manifest = import "object.capnp".Manifest;
-using AuditRecord = import "audit.capnp".AuditRecord;
-using AuditFilter = import "audit.capnp".AuditFilter;
+using Audit = import "audit.capnp".Audit;
+using Members = import "member.capnp".Members;
+using NodeInfo = import "node.capnp".NodeInfo;
+using Nodes = import "node.capnp".Nodes;
+using ToolInfo = import "node.capnp".ToolInfo;
 using Event = import "event.capnp".Event;
 using Caveat = import "event.capnp".Caveat;
 using Budgets = import "caveat.capnp".Budgets;
@@ -17,112 +20,77 @@ using Triggers = import "trigger.capnp".Triggers;
 using OnUnknown = import "event.capnp".OnUnknown;
 using RefSpec = import "reference.capnp".RefSpec;
 using RefInfo = import "reference.capnp".RefInfo;
+using SavedRef = import "reference.capnp".SavedRef;
 using Keeper = import "keeper.capnp".Keeper;
-using MemberInfo = import "member.capnp".MemberInfo;
-using InviteInfo = import "member.capnp".InviteInfo;
-using Expelled = import "member.capnp".Expelled;
 
 interface Mesh extends(Peer, Credentials) {
-  # The bootstrap object of a client's connection. It is built from the facets that its client was
-  # given when it was invited, and refuses every method that takes another facet: the comment of a
-  # method begins with its facet in brackets. A method without one is for every member. [tasks]: any
-  # of `own`, `view`, `steer` and `decide`; what is answered is about the tasks that the client may
-  # see by them. When facets are taken from a client its connections end, and with them all that it
-  # held over them.
+  # The bootstrap object of a client's connection: what every member may do, and the facets that this
+  # one was granted. All that is obtained over a connection ends with it, and a connection ends when
+  # something of what its client was granted is taken back.
 
-  createTask @0 (spec :TaskSpec) -> (id :Text, task :Task);
-  # [create] Durable when answered. A `key` that the client gave before gives the task that it made.
+  facets @0 () -> (may :List(Text), caveats :List(Caveat), creation :Creation, tasks :Tasks,
+      nodes :Nodes, members :Members, audit :Audit, keeper :Keeper);
+  # What the client was granted when it connected: the names, the caveats on them, and one object for
+  # each part; null: not granted. `creation` is for `create`, `tasks` for any of `own`, `view`, `steer`
+  # and `decide`, `keeper` for `backup`, each other for the name that it has. Idempotent.
 
-  task @1 (id :Text) -> (task :Task);
-  # [tasks] A task of the client's tenant by the name that people copy and paste. Without `steer` or
-  # `decide`, the task of another client is only to be looked at.
-
-  tasks @2 (status :Text, after :Text, limit :UInt32) -> (tasks :List(TaskInfo));
-  # [tasks] Newest first; `status` empty: all; `after`: the id of the last one already seen.
-
-  tools @3 () -> (tools :List(ToolInfo));
+  tools @1 () -> (tools :List(ToolInfo));
   # Every registered tool, one entry for each version and node that serves it. Idempotent.
 
-  nodes @4 () -> (nodes :List(NodeInfo));
+  nodes @2 () -> (nodes :List(NodeInfo));
   # Every node that has registered, those that are away included. Idempotent.
 
-  invite @5 (role :Text, name :Text, ttlMs :UInt64, may :List(Text), again :Bool) -> (line :Text);
-  # [members] One line that lets its holder join once, as this role and name, with these facets; none
-  # for a node, `create` and `own` for a client if none are given. The caller must have them all, and
-  # `nodes` to invite a node. A name that a member holds or held is refused, unless `again`: then who
-  # joins takes its place, and certificates from before are void.
-
-  health @6 () -> (health :Health);
+  health @3 () -> (health :Health);
   # How the orchestrator is. Idempotent.
 
-  drain @7 (node :Text, timeoutMs :UInt64) -> (drained :Drained);
-  # [nodes] Gives the node nothing new. Answers when it does nothing any more or the time is over;
-  # attempts still on it are moved then. Holds until `undrain`, or until the node registers again.
-
-  undrain @8 (node :Text) -> ();
-  # [nodes] The node is given work again. Idempotent.
-
-  acceptTool @9 (node :Text, hash :Data) -> ();
-  # [nodes] The tool of that node whose manifest has this SHA-256 is accepted as it is. Durable when
-  # answered. Old grants of it go on with what is there unchanged. Idempotent.
-
-  triggers @10 () -> (triggers :Triggers);
-  # [create] What creates tasks or sends input by itself: the client's own, and those of others that
-  # it may see. Idempotent.
-
-  keeper @11 () -> (keeper :Keeper);
-  # [backup] A hold on all that is kept here. Refused to clients of another tenant than the orchestrator's.
-
-  inbox @12 (after :Text, limit :UInt32) -> (items :List(InboxItem), more :Text);
-  # [tasks] What waits for a person, over all tasks of the client's tenant, the newest task first. `more`:
-  # what to give as `after` for the rest; empty: that was all. Idempotent.
-
-  audit @13 (filter :AuditFilter, cursor :Text, limit :UInt32)
-      -> (records :List(AuditRecord), cursor :Text);
-  # [audit] A page of what was done with authority. Idempotent. `cursor`: empty at first, then that of the
-  # last answer; empty in the answer: there is no more. A page may be empty and not the last one.
-
-  verifyAudit @14 (cursor :Text) -> (checked :UInt64, broken :List(Text), cursor :Text);
-  # [audit] Checks some of the hash chains: how many records and events are what was written, and where one
-  # is not. The cursor as in `audit`. Idempotent.
-
-  holders @15 (which :Selection) -> (held :List(Holding));
-  # [tasks] Every grant in force that is meant, over all tasks. Idempotent.
-
-  revokeAll @16 (which :Selection, reason :Text) -> (revoked :List(Holding));
-  # [tasks] Takes back every grant that is meant in tasks that the client may steer, with all that was narrowed from it. Something must be
-  # given. Durable when answered; calls in flight are cancelled.
-
-  restore @17 (ref :Data) -> (task :Task, object :Object, info :RefInfo);
+  restore @4 (ref :Data) -> (task :Task, object :Object, info :RefInfo);
   # A live reference from a sturdy one, whose owner the caller must be: `task` or `object` is set, as
   # `info` tells. May be called after every disconnect; counters of what a holder appended go on.
 
-  refs @18 () -> (refs :List(RefInfo));
-  # What the caller saved or may restore, and what was saved of tasks that it may see, oldest first. Idempotent.
+  refs @5 () -> (refs :List(RefInfo));
+  # What the caller saved or may restore, and what was saved of tasks that it may see, oldest first.
+  # Idempotent.
 
-  revokeRef @19 (id :Text, reason :Text) -> ();
-  # The sturdy reference of this id restores nothing any more, and what was obtained with it, or
-  # saved through it, is cut. For who saved it, its owner, and who may steer the task. Durable when
-  # answered. Idempotent.
+  ref @6 (id :Text) -> (ref :SavedRef);
+  # A saved reference by its id in that list; `not-found` if the caller may not revoke it.
+}
 
-  members @20 () -> (members :List(MemberInfo));
-  # [members] Every member, those that were expelled included, by role and name. Idempotent.
+interface Creation {
+  # Makes tasks, and what makes tasks: the facet `create`. Its caveats see `name`, `agent`, `tools` and
+  # `grants` of a new task. Dropping this changes nothing.
 
-  expel @21 (identity :Text, reason :Text, cancelTasks :Bool) -> (expelled :Expelled);
-  # [members] The member is one no more: its connections end, its certificates are void, references
-  # that it may restore or has saved and grants that it holds are revoked, and invites for it or by
-  # it withdrawn. `cancelTasks`: tasks that it created are cancelled, which else go on. The caller
-  # must have all that the member may do, and `nodes` for a node. Durable when answered. Idempotent.
+  createTask @0 (spec :TaskSpec) -> (id :Text, task :Task);
+  # Durable when answered. A `key` that the client gave before gives the task that it made.
 
-  authorize @22 (identity :Text, may :List(Text)) -> ();
-  # [members] From now on the client may do this and nothing else. The caller must have all facets
-  # that it has and is to have. Durable when answered. Idempotent.
+  triggers @1 () -> (triggers :Triggers);
+  # What creates tasks or sends input by itself: the client's own, and those of others that it may
+  # see. Idempotent.
+}
 
-  invites @23 () -> (invites :List(InviteInfo));
-  # [members] Every invite that waits to be used. Idempotent.
+interface Tasks {
+  # The tasks that its holder may see: with `own` those that it created, with `view`, `steer` or
+  # `decide` those of the whole tenant, each as far as the caveats allow, which see `name`, `creator`,
+  # and the `tools` and `grants` that a call hands to the task. Dropping this changes nothing.
 
-  withdraw @24 (identity :Text) -> ();
-  # [members] The invite for this identity is good no more. Durable when answered.
+  task @0 (id :Text) -> (task :Task);
+  # A task by the name that people copy and paste, held as far as the facets go: `own` for all that
+  # can be done with one's own, `steer` and `decide` for that, any for looking.
+
+  list @1 (status :Text, after :Text, limit :UInt32) -> (tasks :List(TaskInfo), more :Text);
+  # Newest first; `status` empty: all; `after`: the id of the last one already seen. One call looks at
+  # a bounded number of tasks, so that a page may be short, or empty, and not the last one. `more`:
+  # what to give as `after` for the rest; empty: that was all. Idempotent.
+
+  inbox @2 (after :Text, limit :UInt32) -> (items :List(InboxItem), more :Text);
+  # What waits for a person in these tasks, the newest task first. Paged as `list` is. Idempotent.
+
+  holders @3 (which :Selection) -> (held :List(Holding));
+  # Every grant in force that is meant, over these tasks. Idempotent.
+
+  revokeAll @4 (which :Selection, reason :Text) -> (revoked :List(Holding));
+  # Takes back every grant that is meant in those of these tasks that the holder may steer, with all
+  # that was narrowed from it. Something must be given. Durable when answered; calls in flight are
+  # cancelled.
 }
 
 struct Selection {
@@ -142,15 +110,6 @@ struct Holding {
   task @0 :Text;
   name @1 :Text;
   grant @2 :GrantInfo;
-}
-
-struct Drained {
-  # How far a node was drained.
-
-  moved @0 :UInt32;
-  # Attempts that were ended here and go on elsewhere.
-  left @1 :UInt32;
-  # Calls that were still under way when the time was over. They go on.
 }
 
 struct InboxItem {
@@ -264,8 +223,8 @@ interface Task {
   grant @6 (spec :GrantSpec) -> (grant :UInt32);
   # Hands the task one more capability, durably.
 
-  revoke @7 (grant :UInt32, reason :Text) -> ();
-  # Cuts the grant and all narrowed from it. Durable when answered; calls in flight are cancelled.
+  held @7 (grant :UInt32) -> (grant :TaskGrant);
+  # One of its grants, by the number that it has in the events. `not-found` if there is none.
 
   pause @8 (reason :Text) -> ();
   # Ends the attempt; no new one begins, no timer fires and no new call goes out until `resume`.
@@ -309,12 +268,21 @@ interface Task {
   save @18 (spec :RefSpec) -> (ref :Data, id :Text);
   # A sturdy reference to this task. Durable when answered; the bits are told this once.
 
-  saveGrant @19 (grant :UInt32, spec :RefSpec) -> (ref :Data, id :Text);
-  # The same to what this grant leads to. What is done with it is in this task's journal.
-
-  remove @20 () -> ();
+  remove @19 () -> ();
   # Removes the task, which must have ended, with its journal. Durable when answered. Refused while
   # others hold what it passed on. Its audit records go with the journal; that it was removed is one.
+}
+
+interface TaskGrant {
+  # A grant of a task, for those who steer it. Dropping this changes nothing.
+
+  revoke @0 (reason :Text) -> ();
+  # Cuts the grant and all narrowed from it. Durable when answered; calls in flight are cancelled.
+  # Idempotent.
+
+  save @1 (spec :RefSpec) -> (ref :Data, id :Text);
+  # A sturdy reference to what the grant leads to; as `Task.save`. What is done with it is in the
+  # task's journal.
 }
 
 struct Fork {
@@ -417,29 +385,6 @@ struct TaskInfo {
   # The task that spawned it; empty: none.
   trigger @10 :Text;
   # The trigger that created it; empty: none.
-}
-
-struct ToolInfo {
-  # A tool in one version, as one node serves it.
-
-  manifest @0 :Manifest;
-  node @1 :Text;
-  available @2 :Bool;
-  accepted @3 :Manifest;
-  # What was accepted, if it is not `manifest`: then calls are refused. Null: it is.
-}
-
-struct NodeInfo {
-  # A node and when it was last heard.
-
-  identity @0 :Text;
-  role @1 :Text;
-  version @2 :Text;
-  state @3 :Text;
-  # connected, draining or away.
-  labels @4 :List(Text);
-  load @5 :UInt32;
-  lastContactMs @6 :UInt64;
 }
 
 struct GrantInfo {

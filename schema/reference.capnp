@@ -40,3 +40,11 @@ struct RefInfo {
   parent @13 :Text;
   # The reference through which whoever saved it held the task; empty: none.
 }
+
+interface SavedRef {
+  # A sturdy reference that was saved, for who saved it, its owner, and who may steer the task.
+
+  revoke @0 (reason :Text) -> ();
+  # It restores nothing any more, and what was obtained with it, or saved through it, is cut. Durable
+  # when answered. Idempotent.
+}

@@ -25,6 +25,7 @@ generated!(
     keeper_capnp,
     member_capnp,
     mesh_capnp,
+    node_capnp,
     object_capnp,
     peer_capnp,
     reference_capnp,

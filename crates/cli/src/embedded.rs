@@ -18,6 +18,7 @@ use self::node::Node;
 use crate::fault::{Fault, doing};
 use crate::home::{Home, Seen};
 use crate::limits;
+use crate::mesh::{is_refusal, refused};
 
 /// How much of a mesh a command needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,7 +114,7 @@ async fn own_invite(home: &Home) -> Result<Option<Invite>, Fault> {
     let wanted = NewInvite {
         role: Role::Client,
         name: NAME.to_owned(),
-        may: Facets::ALL,
+        grant: Facets::ALL.into(),
         again: true,
         ttl: limits::OWN_INVITE,
     };
@@ -128,7 +129,11 @@ async fn client(home: &Home, address: &str, invite: Option<Invite>) -> Result<Cl
         let invite = Invite { address: address.to_owned(), ..invite };
         Client::join(&invite.to_string(), &folder).await?;
     }
-    Ok(Client::connect(address, folder).await?)
+    let client = Client::connect(address, folder).await?;
+    match client.health().await {
+        Err(error) if is_refusal(&error) => Err(refused(home, &error)),
+        _ => Ok(client),
+    }
 }
 
 /// Sees to it that the node of this role has a good credential.

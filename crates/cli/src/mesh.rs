@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::time::{Instant, SystemTime};
 
-use remit_client::{Client, Credential};
+use remit_client::{Client, Code, Credential, Error};
 
 use crate::embedded::{Embedded, Parts};
 use crate::fault::Fault;
@@ -52,7 +52,7 @@ impl Mesh {
         place.home.make()?;
         let began = Instant::now();
         loop {
-            if let Some(client) = running(&place.home).await {
+            if let Some(client) = running(&place.home).await? {
                 return Ok(Self { client, embedded: None });
             }
             if let Some(claim) = place.home.claim()? {
@@ -76,7 +76,7 @@ impl Mesh {
         if place.address.is_some() {
             return Self::reach(place, Parts::Orchestrator).await.map(Some);
         }
-        Ok(running(&place.home).await.map(|client| Self { client, embedded: None }))
+        Ok(running(&place.home).await?.map(|client| Self { client, embedded: None }))
     }
 
     async fn start(home: &Home, claim: File, parts: Parts) -> Result<Self, Fault> {
@@ -147,13 +147,31 @@ fn check_own(home: &Home) -> Result<(), Fault> {
     }
 }
 
-/// The mesh that runs for this folder, if it answers.
-async fn running(home: &Home) -> Option<Client> {
-    let seen = home.seen()?;
+/// The mesh that runs for this folder, if it answers. Fails if it does and refuses this folder's client.
+async fn running(home: &Home) -> Result<Option<Client>, Fault> {
+    let Some(seen) = home.seen() else { return Ok(None) };
     let knock = async {
         let client = Client::connect(&seen.address, home.client()).await.ok()?;
-        client.health().await.ok()?;
-        Some(client)
+        match client.health().await {
+            Ok(_) => Some(Ok(client)),
+            Err(error) => is_refusal(&error).then(|| Err(refused(home, &error))),
+        }
     };
-    tokio::time::timeout(limits::KNOCK, knock).await.ok().flatten()
+    tokio::time::timeout(limits::KNOCK, knock).await.ok().flatten().transpose()
+}
+
+/// Whether the mesh answers that its peer is no member of it.
+pub(crate) fn is_refusal(error: &Error) -> bool {
+    matches!(error, Error::Failed(failure) if failure.code == Code::Denied)
+}
+
+/// What the owner of a folder is told whose client the mesh of the folder refuses, with the way back.
+pub(crate) fn refused(home: &Home, error: &Error) -> Fault {
+    Fault::Failed(format!(
+        "the mesh of {0} refuses its own client: {error}. Or, as the owner of the folder, come back as \
+         an administrator: end the process that runs the mesh, if one does, remove {1}, and run this \
+         again",
+        home.dir().display(),
+        home.client().display()
+    ))
 }

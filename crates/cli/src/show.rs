@@ -3,6 +3,7 @@
 pub(crate) mod event;
 pub(crate) mod json;
 pub(crate) mod listed;
+mod lookalike;
 pub(crate) mod out;
 pub(crate) mod paint;
 pub(crate) mod question;

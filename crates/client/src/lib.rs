@@ -65,7 +65,7 @@ pub use info::{
 };
 pub use json::{value_from_json, value_from_json_text, value_to_json};
 pub use keeper::{Compacted, Kept};
-pub use members::{Expelled, Invite, InviteInfo, MemberInfo};
+pub use members::{Expelled, Invite, InviteInfo, ItsTasks, MemberInfo};
 pub use object::ObjectHandle;
 pub use own::{Callback, OwnObject};
 pub use question::{Approval, Asks, Decision, InboxPage, Ledger, Question, Remember, Settlement};

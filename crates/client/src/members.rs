@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use remit_core::{Facets, Role};
+use remit_core::{Caveat, Facets, Role};
 
 use crate::client::Client;
 use crate::error::Error;
@@ -30,6 +30,9 @@ pub struct Invite {
     pub name: String,
     /// What the member may do; of a node, nothing.
     pub may: Facets,
+    /// What narrows that: `until`, `notBefore`, `arg.NAME` and `label`, of all facets or, with
+    /// [`Caveat::Only`], of one. Those of the caller are added.
+    pub caveats: Vec<Caveat>,
     /// How long it can be used: 1 second to 7 days.
     pub ttl: Duration,
     /// Whether it takes the place of a member of that name, whose certificates are void then.
@@ -40,7 +43,8 @@ impl Invite {
     /// An invite that is good for 10 minutes: for a client, to create tasks and see its own.
     pub fn new(role: Role, name: &str) -> Self {
         let may = if role == Role::Client { Facets::MEMBER } else { Facets::NONE };
-        Self { role, name: name.to_owned(), may, ttl: Duration::from_secs(600), again: false }
+        let ttl = Duration::from_secs(600);
+        Self { role, name: name.to_owned(), may, caveats: Vec::new(), ttl, again: false }
     }
 }
 
@@ -51,6 +55,8 @@ pub struct MemberInfo {
     pub identity: String,
     /// The names of what it may do; of a node, nothing.
     pub may: Vec<String>,
+    /// What narrows that.
+    pub caveats: Vec<Caveat>,
     /// Who invited it; empty: not known.
     pub by: String,
     /// When it joined.
@@ -76,6 +82,8 @@ pub struct InviteInfo {
     pub identity: String,
     /// The names of what it may do then.
     pub may: Vec<String>,
+    /// What narrows that.
+    pub caveats: Vec<Caveat>,
     /// Who made it.
     pub by: String,
     /// Until when it can be used.
@@ -93,8 +101,22 @@ pub struct Expelled {
     pub grants: u32,
     /// Invites for it, or by it.
     pub invites: u32,
-    /// Tasks that were cancelled.
+    /// Tasks that were paused or cancelled.
     pub tasks: u32,
+    /// Triggers that were removed.
+    pub triggers: u32,
+}
+
+/// What becomes of the tasks that an expelled member created and that have not ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ItsTasks {
+    /// They wait until somebody who may steer them resumes or cancels them.
+    #[default]
+    Pause,
+    /// They are cancelled.
+    Cancel,
+    /// They go on.
+    GoOn,
 }
 
 impl Client {
@@ -150,23 +172,30 @@ impl Client {
         .await
     }
 
-    /// Lets the client of this identity, a SPIFFE name, do this and nothing else. Its connections
-    /// end, if it loses something. On disk when this answers.
+    /// Lets the client of this identity, a SPIFFE name, do this under these caveats and the caller's,
+    /// and nothing else. If it loses something, its connections end and references that it saved of
+    /// tasks which it may steer no more are revoked. On disk when this answers.
     ///
     /// # Errors
     /// [`Error::Failed`] with `denied` if the caller lacks some of it, or it is the last member that
-    /// administers others.
-    pub async fn authorize(&self, identity: &str, may: Facets) -> Result<(), Error> {
-        let identity = identity.to_owned();
+    /// administers others; `invalid-argument` if a caveat is none that facets can have.
+    pub async fn authorize(
+        &self,
+        identity: &str,
+        may: Facets,
+        caveats: &[Caveat],
+    ) -> Result<(), Error> {
+        let (identity, caveats) = (identity.to_owned(), caveats.to_vec());
         self.visit(async move |session| {
-            session.ask(Repeat::Harmless, |m| members::authorize(m, &identity, may)).await
+            let authorize = |m| members::authorize(m, &identity, may, &caveats);
+            session.ask(Repeat::Harmless, authorize).await
         })
         .await
     }
 
     /// Expels the member of this identity, a SPIFFE name: its connections have ended, its
-    /// certificates are void, and what it held is revoked. On disk when this answers. May be asked
-    /// again. `cancel_tasks`: tasks that it created are cancelled, and else go on.
+    /// certificates are void, what it held is revoked, and its triggers are removed. `tasks`: what
+    /// becomes of the tasks that it created. On disk when this answers. May be asked again.
     ///
     /// # Errors
     /// [`Error::Failed`] with `denied` if the member may do what the caller may not, or is the last
@@ -175,11 +204,11 @@ impl Client {
         &self,
         identity: &str,
         reason: &str,
-        cancel_tasks: bool,
+        tasks: ItsTasks,
     ) -> Result<Expelled, Error> {
         let (identity, reason) = (identity.to_owned(), reason.to_owned());
         self.visit(async move |session| {
-            let expel = |m| members::expel(m, &identity, &reason, cancel_tasks);
+            let expel = |m| members::expel(m, &identity, &reason, tasks);
             session.ask_patiently(Repeat::Harmless, expel).await
         })
         .await

@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::client::Client;
 use crate::error::Error;
 use crate::info::{Drained, Health, NodeInfo, ToolInfo};
-use crate::serve::mesh;
 use crate::serve::session::Repeat;
+use crate::serve::{mesh, nodes};
 
 impl Client {
     /// Every registered tool, one entry for each version and node.
@@ -26,7 +26,7 @@ impl Client {
         let (node, hash) = (tool.node.clone(), tool.manifest.hash());
         self.visit(async move |session| {
             let (node, hash) = (&node, &hash);
-            session.ask(Repeat::Harmless, |m| mesh::accept_tool(m, node, hash)).await
+            session.ask(Repeat::Harmless, |m| nodes::accept_tool(m, node, hash)).await
         })
         .await
     }
@@ -48,7 +48,7 @@ impl Client {
     pub async fn drain(&self, node: &str, timeout: Duration) -> Result<Drained, Error> {
         let node = node.to_owned();
         self.visit(async move |session| {
-            let drain = |m| mesh::drain(m, &node, timeout);
+            let drain = |m| nodes::drain(m, &node, timeout);
             session.ask_patiently(Repeat::Harmless, drain).await
         })
         .await
@@ -61,7 +61,7 @@ impl Client {
     pub async fn undrain(&self, node: &str) -> Result<(), Error> {
         let node = node.to_owned();
         self.visit(async move |session| {
-            session.ask(Repeat::Harmless, |m| mesh::undrain(m, &node)).await
+            session.ask(Repeat::Harmless, |m| nodes::undrain(m, &node)).await
         })
         .await
     }

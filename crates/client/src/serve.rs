@@ -4,12 +4,14 @@
 pub(crate) mod authority;
 pub(crate) mod callback;
 pub(crate) mod dial;
+pub(crate) mod facets;
 #[cfg(test)]
 mod fake;
 pub(crate) mod follow;
 pub(crate) mod keeper;
 pub(crate) mod members;
 pub(crate) mod mesh;
+pub(crate) mod nodes;
 pub(crate) mod object;
 pub(crate) mod questions;
 pub(crate) mod read;

@@ -1,7 +1,13 @@
 //! Facets: what a member of a mesh may do, each under one name, handed out in sets.
 
+mod grant;
+mod uses;
+
 use std::fmt;
 use std::str::FromStr;
+
+pub use self::grant::MemberGrant;
+pub use self::uses::FacetUse;
 
 /// One thing that a member may do. The names are for ever: records hold them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -24,7 +24,7 @@ pub mod value;
 mod property;
 
 pub use event::{Event, Fact};
-pub use facet::{Facet, Facets};
+pub use facet::{Facet, FacetUse, Facets, MemberGrant};
 pub use failure::{Code, Failure};
 pub use grant::Caveat;
 pub use id::{Attempt, CallNumber, EventNumber, GrantId, InputId, ObjectId, TaskId};

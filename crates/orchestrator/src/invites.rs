@@ -6,13 +6,14 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use remit_core::{Code, Facets, Failure, Identity, Role};
+use remit_core::{Code, Failure, Identity, MemberGrant, Role};
 use remit_vat::disk::{Disk, DiskError, Pair, Write};
 use remit_vat::join::Invite;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::limits;
+use crate::members::kept;
 
 /// Keys of invites in the store begin so; the journal's begin otherwise.
 const PREFIX: &[u8] = b"invite/";
@@ -30,8 +31,8 @@ pub struct Invites {
 pub struct Offer {
     /// Who may join by it.
     pub identity: Identity,
-    /// What it may do.
-    pub may: Facets,
+    /// What the member is granted.
+    pub grant: MemberGrant,
     /// Who offers it.
     pub by: Identity,
     /// Whether it takes the place of a member of that name.
@@ -45,6 +46,8 @@ pub struct Offer {
 struct Kept {
     identity: String,
     may: String,
+    #[serde(default)]
+    caveats: Vec<String>,
     by: String,
     again: bool,
     until_ms: u64,
@@ -189,7 +192,8 @@ fn key(secret: &[u8]) -> Vec<u8> {
 fn write(offer: &Offer) -> Result<Vec<u8>, DiskError> {
     let kept = Kept {
         identity: offer.identity.to_string(),
-        may: offer.may.to_string(),
+        may: offer.grant.may().to_string(),
+        caveats: kept::texts(&offer.grant),
         by: offer.by.to_string(),
         again: offer.again,
         until_ms: offer.until_ms,
@@ -202,7 +206,7 @@ fn parse(record: &[u8]) -> Option<Offer> {
     let kept: Kept = rmp_serde::from_slice(record).ok()?;
     Some(Offer {
         identity: kept.identity.parse().ok()?,
-        may: Facets::known(kept.may.split(',')),
+        grant: kept::parse(&kept.may, &kept.caveats),
         by: kept.by.parse().ok()?,
         again: kept.again,
         until_ms: kept.until_ms,
@@ -227,8 +231,8 @@ mod tests {
 
     fn offer(identity: &Identity) -> Offer {
         let by = who(Role::Client, "admin");
-        let may = Facets::MEMBER;
-        Offer { identity: identity.clone(), may, by, again: false, until_ms: 0 }
+        let grant = remit_core::Facets::MEMBER.into();
+        Offer { identity: identity.clone(), grant, by, again: false, until_ms: 0 }
     }
 
     struct Store {

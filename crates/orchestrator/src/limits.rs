@@ -169,6 +169,14 @@ pub const LABELS: usize = 32;
 /// Tasks in one answer.
 pub const TASKS_PER_PAGE: usize = 1_000;
 
+/// Heads that one call looks at for a list of tasks or of questions, whoever may see them: some
+/// milliseconds of the vat's time. A list that has more says where to go on.
+pub const TASKS_LOOKED_AT: usize = 1_000;
+
+/// How long a connection may outlive the end of what its member was granted for a time, when the wall
+/// clock is set meanwhile.
+pub const GRANT_CHECK: Duration = Duration::from_secs(60);
+
 /// Questions in one answer, before those of the last task in it: a person looks through some.
 pub const QUESTIONS_PER_PAGE: usize = 256;
 

@@ -180,7 +180,7 @@ impl Listener {
                 return Err(Refused(format!("{identity} was refused: {not}")));
             }
         };
-        let connection = bootstrap::serve_role(stream, &self.site, identity, footing.may());
+        let connection = bootstrap::serve_role(stream, &self.site, identity, footing.grant());
         let connection = connection.ok_or_else(not_served)?;
         tracing::info!(%identity, "connected");
         self.keep(connection.clone(), footing, place, until);

@@ -3,14 +3,16 @@
 //! A record is kept for ever, so that no name is given twice by mistake. All records are in memory
 //! too: whoever connects is looked up, and a change is felt at once, before it is on disk.
 
-mod kept;
+pub(crate) mod kept;
+pub mod sight;
+pub mod uses;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use remit_core::{Code, Facet, Facets, Failure, Identity, Role};
+use remit_core::{Code, Facet, Facets, Failure, Identity, MemberGrant, Role};
 use remit_vat::authority::MembershipId;
 use remit_vat::disk::{Disk, DiskError, Write};
 use tokio::sync::watch;
@@ -31,7 +33,7 @@ pub struct Members {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotAMember {
     /// It was expelled.
-    #[error("{0} was expelled from this mesh: ask an administrator for an invite")]
+    #[error("{0} was expelled from this mesh: ask an administrator for an invite with `--again`")]
     Expelled(Identity),
     /// Another one joined under its name since.
     #[error("another certificate was issued for {0}, which makes this one void: join again")]
@@ -46,7 +48,9 @@ pub enum NotAMember {
 pub struct Footing {
     identity: Identity,
     membership: Option<MembershipId>,
-    may: Facets,
+    grant: Rc<MemberGrant>,
+    /// The facets that could be used when it connected.
+    usable: Facets,
 }
 
 impl Members {
@@ -79,7 +83,8 @@ impl Members {
                 _ => Facets::NONE,
             };
             tracing::info!(%identity, %may, "a member that was not on the list is entered");
-            known.insert(identity.clone(), Member::adopted(identity, may, membership, now_ms));
+            let member = Member::adopted(identity, &may.into(), membership, now_ms);
+            known.insert(identity.clone(), member);
         }
         let Some(member) = known.get_mut(identity) else {
             return Err(NotAMember::Full(identity.clone()));
@@ -98,21 +103,28 @@ impl Members {
             // Nobody waits for it: the next connection says it again.
             drop(self.disk.commit(vec![kept::write(member)]));
         }
+        let grant = Rc::new(member.granted());
         Ok(Footing {
             identity: identity.clone(),
             membership: member.membership(),
-            may: member.may(),
+            usable: grant.at(now_ms),
+            grant,
         })
     }
 
-    /// What this identity may do. An orchestrator may do everything; whoever was expelled or is not
-    /// known, nothing.
-    pub fn may(&self, identity: &Identity) -> Facets {
+    /// What this identity was granted. An orchestrator may do everything; one that was expelled or is
+    /// not known, nothing.
+    pub fn granted(&self, identity: &Identity) -> MemberGrant {
         if identity.role() == Role::Orchestrator {
-            return Facets::ALL;
+            return Facets::ALL.into();
         }
         let known = self.known.borrow();
-        known.get(identity).map_or(Facets::NONE, Member::may)
+        known.get(identity).map_or_else(|| Facets::NONE.into(), Member::granted)
+    }
+
+    /// The wall clock, in milliseconds since 1970.
+    pub fn now_ms(&self) -> u64 {
+        (self.now_ms)()
     }
 
     /// Whether it was expelled.
@@ -152,8 +164,12 @@ impl Members {
     }
 
     /// Refuses to take administration from the last member that has it: nobody could give it back.
-    pub fn check_administered(&self, without: &Identity, keeps: Facets) -> Result<(), Failure> {
-        let loses = self.may(without).has(Facet::Members) && !keeps.has(Facet::Members);
+    pub fn check_administered(
+        &self,
+        without: &Identity,
+        keeps: &MemberGrant,
+    ) -> Result<(), Failure> {
+        let loses = administers(&self.granted(without)) && !administers(keeps);
         if !loses || self.is_administered_without(without.tenant(), Some(without)) {
             return Ok(());
         }
@@ -166,7 +182,7 @@ impl Members {
         known.iter().any(|(identity, member)| {
             identity.tenant() == tenant
                 && Some(identity) != without
-                && member.may().has(Facet::Members)
+                && administers(&member.granted())
         })
     }
 
@@ -212,8 +228,8 @@ impl Members {
     }
 
     /// Lets a client do this and nothing else: felt at once, and durable when it answers.
-    pub async fn authorize(&self, identity: &Identity, may: Facets) -> Result<(), Failure> {
-        self.change(identity, |member| member.set_may(may)).await
+    pub async fn authorize(&self, identity: &Identity, grant: &MemberGrant) -> Result<(), Failure> {
+        self.change(identity, |member| member.set_grant(grant)).await
     }
 
     async fn change(
@@ -252,10 +268,12 @@ impl Members {
     /// What a connection of this member would rest on now, if it is one.
     pub fn footing(&self, identity: &Identity) -> Footing {
         let member = self.get(identity);
+        let grant = Rc::new(self.granted(identity));
         Footing {
             identity: identity.clone(),
             membership: member.as_ref().and_then(Member::membership),
-            may: self.may(identity),
+            usable: grant.at(self.now_ms()),
+            grant,
         }
     }
 
@@ -263,15 +281,22 @@ impl Members {
     pub async fn lost(&self, footing: &Footing) {
         let mut changed = self.changed.subscribe();
         while self.stands(footing) {
-            if changed.changed().await.is_err() {
-                return;
+            let ends = footing.grant.changes_after(self.now_ms());
+            let left = ends.map(|at| Duration::from_millis(at.saturating_sub(self.now_ms())));
+            tokio::select! {
+                biased;
+                changed = changed.changed() => if changed.is_err() { return },
+                // The wall clock may be set meanwhile.
+                () = tokio::time::sleep(left.unwrap_or(Duration::MAX).min(limits::GRANT_CHECK)),
+                    if left.is_some() => {}
             }
         }
     }
 
     fn stands(&self, footing: &Footing) -> bool {
         self.check_current(&footing.identity, footing).is_ok()
-            && self.may(&footing.identity).covers(footing.may)
+            && footing.grant.at(self.now_ms()) == footing.usable
+            && self.granted(&footing.identity).lacks(&footing.grant).is_none()
     }
 }
 
@@ -297,15 +322,20 @@ impl Footing {
         &self.identity
     }
 
-    /// What the member may do.
-    pub const fn may(&self) -> Facets {
-        self.may
+    /// What the member was granted.
+    pub fn grant(&self) -> Rc<MemberGrant> {
+        Rc::clone(&self.grant)
     }
 
     /// The membership that its certificates carry.
     pub const fn membership(&self) -> Option<MembershipId> {
         self.membership
     }
+}
+
+/// Whether who was granted this administers members without anything that narrows it.
+fn administers(grant: &MemberGrant) -> bool {
+    grant.may().has(Facet::Members) && !grant.narrows(Facet::Members)
 }
 
 fn not_found(identity: &Identity) -> Failure {

@@ -283,7 +283,7 @@ async fn first_invite(site: &Site, dir: &Path) -> Result<(), CannotServe> {
     let wanted = NewInvite {
         role: Role::Client,
         name: FIRST_CLIENT.to_owned(),
-        may: Facets::ALL,
+        grant: Facets::ALL.into(),
         // There may be one of this name that administers no more.
         again: true,
         ttl: limits::FIRST_INVITE,

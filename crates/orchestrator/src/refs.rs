@@ -219,20 +219,18 @@ impl Refs {
         self.find(tenant, id).map_err(kept::unreadable)
     }
 
-    /// Revokes every reference that `whom` may restore or has saved, as [`Self::revoke`] does;
+    /// Revokes every reference of the tenant of `by` that is `meant`, as [`Self::revoke`] does;
     /// answers how many.
-    pub async fn revoke_of(
+    pub async fn revoke_each(
         &self,
         tasks: &Tasks,
-        whom: &Identity,
+        meant: impl Fn(&Saved) -> bool,
         reason: &str,
         by: &Identity,
     ) -> Result<usize, Failure> {
-        let all = self.all(whom.tenant()).map_err(kept::unreadable)?;
-        let whom = whom.to_string();
-        let meant = all.into_iter().filter(|saved| saved.owner == whom || saved.by == whom);
+        let all = self.all(by.tenant()).map_err(kept::unreadable)?;
         let mut revoked = 0;
-        for saved in meant.filter(|saved| saved.revoked_ms.is_none()) {
+        for saved in all.into_iter().filter(|saved| saved.revoked_ms.is_none() && meant(saved)) {
             self.revoke(tasks, saved.id(), reason, by).await?;
             revoked += 1;
         }

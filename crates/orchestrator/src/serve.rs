@@ -1,15 +1,18 @@
 //! What the orchestrator serves, one file per interface, and the calls that it makes itself.
 
 mod agent_node_port;
+mod audit;
 mod authority;
 pub mod bootstrap;
+mod caller;
 pub mod context;
+mod creation;
 mod credentials;
-pub mod facets;
 #[cfg(test)]
 pub(crate) mod fakes;
 mod grant_info;
 mod guests;
+pub mod hold;
 pub mod introduce;
 mod keeper;
 pub mod keys;
@@ -17,6 +20,7 @@ pub mod link;
 mod members;
 mod mesh;
 mod node_info;
+mod nodes;
 pub mod object;
 mod questions;
 mod refs;
@@ -24,6 +28,7 @@ pub mod request;
 pub mod task;
 mod task_info;
 mod task_spec;
+mod tasks;
 pub mod tasks_tool;
 #[cfg(test)]
 mod tests;

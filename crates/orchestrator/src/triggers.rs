@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use remit_core::task::{Command, Sent};
-use remit_core::{Code, Facet, Facets, Failure, Identity, TaskId, Value};
+use remit_core::{Code, Facet, Failure, Identity, MemberGrant, TaskId, Value};
 use remit_vat::crash::{self, Step};
 use remit_vat::disk::{Disk, DiskError};
 use remit_vat::lasting::lasting;
@@ -21,8 +21,9 @@ use self::due::Waiting;
 use self::schedule::{Missed, Schedule};
 use crate::limits;
 use crate::members::Members;
+use crate::members::uses::{self, TaskTraits};
 use crate::owner::TaskKey;
-use crate::serve::facets::{Hold, Need, TaskNeed, Whose};
+use crate::serve::hold::{Hold, TaskNeed, Whose};
 use crate::serve::keys::TRIGGER;
 use crate::serve::triggers as stored;
 use crate::tasks::{TaskSpec, Tasks};
@@ -114,11 +115,16 @@ impl Triggers {
     }
 
     /// Refuses to send to a task that this member may not steer.
-    pub fn check_steers(&self, who: &Identity, may: Facets, task: TaskId) -> Result<(), Failure> {
+    pub fn check_steers(
+        &self,
+        who: &Identity,
+        grant: &MemberGrant,
+        task: TaskId,
+    ) -> Result<(), Failure> {
         let owner = self.tasks.get(&TaskKey { tenant: who.tenant().to_owned(), task })?;
-        let own = owner.with(|task| task.created().creator == who.to_string());
-        let whose = if own { Whose::Own } else { Whose::Anothers };
-        Hold::by_name(may, whose).unwrap_or(Hold::viewer()).check(TaskNeed::Steer)
+        let traits = owner.with(TaskTraits::of);
+        let hold = Hold::by_name(grant, Whose::of(&traits, who), &traits.seen(), (self.now_ms)());
+        hold.unwrap_or(Hold::viewer()).check(TaskNeed::Steer)
     }
 
     /// The trigger of this name, as it is kept.
@@ -190,6 +196,20 @@ impl Triggers {
         Ok(())
     }
 
+    /// Removes every trigger of this creator; answers how many. Durable when it answers.
+    pub async fn remove_of(&self, creator: &Identity) -> Result<usize, Failure> {
+        let (tenant, who) = (creator.tenant(), creator.to_string());
+        let mut removed = 0;
+        for record in self.list(tenant)? {
+            let Ok(kept) = stored::decode(&record) else { continue };
+            if kept.creator == who {
+                self.remove(tenant, &kept.name).await?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+
     /// Writes a trigger, or that there is none any more, and has the clock look anew, though whoever
     /// asked may have gone meanwhile.
     async fn change(&self, key: Vec<u8>, record: Option<Vec<u8>>) -> Result<(), Failure> {
@@ -232,11 +252,11 @@ impl Triggers {
                 Failure::new(Code::Failed, error.to_string())
             })?;
         let key = format!("{TRIGGER}{}/{}/{occasion}", kept.name, kept.created_ms);
-        // Now, not when it was put: whoever was expelled does nothing any more.
-        let may = self.members.may(&creator);
+        // Now, not when it was put: a member that was expelled does nothing any more.
+        let grant = self.members.granted(&creator);
         match kept.does {
             Does::Task(mut spec) => {
-                Need::Facet(Facet::Create).check(may)?;
+                grant.check(Facet::Create, &uses::creation(&spec)?, (self.now_ms)())?;
                 spec.key = key;
                 spec.input = body.unwrap_or(spec.input);
                 let owner = self.tasks.create(*spec, &creator).await.map_err(not_there)?;
@@ -244,7 +264,7 @@ impl Triggers {
                 Ok(Done::Created(owner.key().task))
             }
             Does::Send { task, value, steer } => {
-                self.check_steers(&creator, may, task)?;
+                self.check_steers(&creator, &grant, task)?;
                 let owner = self.tasks.working(&TaskKey { tenant: tenant.to_owned(), task })?;
                 let sender = format!("trigger:{}", kept.name);
                 let sent = Sent { value: body.unwrap_or(value), sender, key, steer };

@@ -131,8 +131,8 @@ async fn strangers(site: &Site) -> Attack {
 
 async fn verify(site: &Site) -> Attack {
     let (mesh, connection) = site.connect().await;
-    let keeper = within(SOON, mesh.keeper_request().send()).await.unwrap();
-    let keeper = keeper.get().unwrap().get_keeper().unwrap();
+    let facets = within(SOON, mesh.facets_request().send()).await.unwrap();
+    let keeper = facets.get().unwrap().get_keeper().unwrap();
     let burst: Vec<_> = (0..4_000).map(|_| keeper.verify_request().send().promise).collect();
     let calls = tokio::task::spawn_local(async move {
         let answers = futures::future::join_all(burst).await;
@@ -195,7 +195,7 @@ async fn followers(site: &Site) -> Attack {
         followed.send(Value::Text("x".repeat(3_100_000))).await.unwrap();
     }
     let (mesh, connection) = site.connect().await;
-    let mut request = mesh.task_request();
+    let mut request = mesh.facets_request().send().pipeline.get_tasks().task_request();
     request.get().set_id(followed.id().to_string());
     let task: task::Client =
         within(SOON, request.send()).await.unwrap().get().unwrap().get_task().unwrap();

@@ -49,7 +49,7 @@ pub(crate) async fn run(
     let (port, _agents) = connect::<agent_node_port::Client>(&listener, Role::AgentNode, "agents");
     let _registration = agents(&port, &listener).await;
     let (mesh, _client) = connect::<mesh::Client>(&listener, Role::Client, "me");
-    let mut request = mesh.task_request();
+    let mut request = mesh.facets_request().send().pipeline.get_tasks().task_request();
     request.get().set_id(task.to_string());
     let found = request.send().pipeline.get_task();
     tokio::select! {

@@ -18,6 +18,7 @@ mod listing;
 mod nodes;
 mod operator;
 mod order;
+mod people;
 mod pinning;
 mod refs;
 mod refusals;

@@ -80,7 +80,7 @@ impl Session<'_> {
             Some(id) => id,
             None => self.create().await?,
         };
-        let mut request = self.mesh.task_request();
+        let mut request = self.mesh.facets_request().send().pipeline.get_tasks().task_request();
         request.get().set_id(id.to_string());
         let found = within(DEADLINE, request.send()).await?;
         let task = found.get().and_then(|found| found.get_task()).map_err(|e| to_failure(&e))?;
@@ -89,7 +89,8 @@ impl Session<'_> {
     }
 
     async fn create(&self) -> Result<TaskId, Failure> {
-        let mut request = self.mesh.create_task_request();
+        let mut request =
+            self.mesh.facets_request().send().pipeline.get_creation().create_task_request();
         let mut spec = request.get().init_spec();
         spec.set_name("simulated");
         spec.set_agent("script");

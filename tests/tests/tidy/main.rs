@@ -8,6 +8,7 @@ mod deploy;
 mod layers;
 mod limits;
 mod schema;
+mod security;
 mod shape;
 mod source;
 mod words;

@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use remit_client::{Facets, Role};
+use remit_client::{Caveat, Facets, Role};
+use remit_core::MemberGrant;
 use remit_orchestrator::config::Config;
 use remit_orchestrator::node::invite_at_rest;
 use remit_orchestrator::site::NewInvite;
 use remit_vat::authority::Authority;
 
+use super::members::caveat;
 use crate::clock;
 use crate::fault::{Fault, doing};
 use crate::mesh::{Mesh, Place};
@@ -35,6 +37,12 @@ pub(super) struct Invite {
     #[arg(long, value_name = "FACETS", value_parser = |text: &str| text.parse::<Facets>())]
     may: Option<Facets>,
 
+    /// What narrows that, in the form of caveats on grants (docs/caveats.md) with a facet in place of a
+    /// method: until=7d, create.arg.tools.*?=oneOf:fs, view.arg.name=glob:release-*. May be given
+    /// several times; what narrows you narrows it too
+    #[arg(long = "caveat", value_name = "CAVEAT", value_parser = caveat)]
+    caveats: Vec<Caveat>,
+
     /// The name is or was a member's: who joins takes its place, and older certificates are void
     #[arg(long)]
     again: bool,
@@ -56,7 +64,11 @@ pub(super) struct Invite {
 impl Invite {
     pub(super) async fn execute(self, place: &Place) -> Result<(), Fault> {
         if let Some(data) = &self.data {
-            return out::line(&at_rest(data, &self.address, self.wanted()).await?);
+            let grant = MemberGrant::validated(self.may(), self.caveats.clone());
+            let grant = grant.map_err(|failure| Fault::Failed(failure.message))?;
+            let (role, name) = (self.role, self.name.clone());
+            let wanted = NewInvite { role, name, grant, again: self.again, ttl: self.ttl };
+            return out::line(&at_rest(data, &self.address, wanted).await?);
         }
         let Some(mesh) = Mesh::find(place).await? else {
             return Err(Fault::Failed(format!(
@@ -64,20 +76,19 @@ impl Invite {
                 place.home.dir().display()
             )));
         };
-        let NewInvite { role, name, may, again, ttl } = self.wanted();
-        let invite = remit_client::Invite { role, name, may, ttl, again };
+        let invite = remit_client::Invite {
+            may: self.may(),
+            caveats: self.caveats.clone(),
+            again: self.again,
+            ttl: self.ttl,
+            ..remit_client::Invite::new(self.role, &self.name)
+        };
         out::line(&mesh.client.invite_as(&invite).await?)
     }
 
-    fn wanted(&self) -> NewInvite {
+    fn may(&self) -> Facets {
         let usual = if self.role == Role::Client { Facets::MEMBER } else { Facets::NONE };
-        NewInvite {
-            role: self.role,
-            name: self.name.clone(),
-            may: self.may.unwrap_or(usual),
-            again: self.again,
-            ttl: self.ttl,
-        }
+        self.may.unwrap_or(usual)
     }
 }
 

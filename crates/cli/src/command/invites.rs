@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use remit_client::{Client, InviteInfo};
-use remit_core::grant::text::moment;
+use remit_core::grant::text::{caveat_text, moment};
 use serde_json::json;
 
 use super::members::{find, may};
@@ -59,7 +59,7 @@ impl Invites {
             let again = if invite.again { "again" } else { "" };
             vec![
                 harmless(&invite.identity),
-                may(&invite.identity, &invite.may),
+                may(&invite.identity, &invite.may, &invite.caveats),
                 moment(invite.until_ms),
                 harmless(&invite.by),
                 again.to_owned(),
@@ -86,8 +86,9 @@ async fn withdraw(client: &Client, name: &str) -> Result<(), Fault> {
 }
 
 fn as_json(invite: &InviteInfo) -> serde_json::Value {
+    let caveats: Vec<String> = invite.caveats.iter().map(caveat_text).collect();
     json!({
-        "identity": invite.identity, "may": invite.may, "by": invite.by,
+        "identity": invite.identity, "may": invite.may, "caveats": caveats, "by": invite.by,
         "untilMs": invite.until_ms, "again": invite.again,
     })
 }

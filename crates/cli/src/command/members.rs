@@ -1,8 +1,8 @@
 //! `remit members` and `remit expel`: who belongs to the mesh, what each may do, and putting one out.
 
 use clap::{Args, Subcommand};
-use remit_client::{Client, Facets, MemberInfo};
-use remit_core::grant::text::moment;
+use remit_client::{Caveat, Client, Facets, ItsTasks, MemberInfo};
+use remit_core::grant::text::{caveat_text, moment, parse_caveat};
 use serde_json::json;
 
 use crate::clock::now_ms;
@@ -36,13 +36,18 @@ enum Action {
         /// Facets with commas between, or a bundle, as in `remit invite --may`
         #[arg(value_name = "FACETS", value_parser = |text: &str| text.parse::<Facets>())]
         may: Facets,
+
+        /// What narrows that, as in `remit invite --caveat`; may be given several times
+        #[arg(long = "caveat", value_name = "CAVEAT", value_parser = caveat)]
+        caveats: Vec<Caveat>,
     },
 }
 
 /// Put a member out of the mesh, at once and with all that it holds
 ///
 /// Its connections end, its certificates are void, the references that it may restore or has saved
-/// and the grants that it holds are revoked, and invites for it or by it withdrawn.
+/// and the grants that it holds are revoked, invites for it or by it withdrawn, and its triggers
+/// removed. The tasks that it created are paused: `remit resume` lets one go on.
 #[derive(Debug, Args)]
 pub(super) struct Expel {
     /// The client or node: its name, or its whole identity
@@ -52,16 +57,22 @@ pub(super) struct Expel {
     #[arg(long, default_value = "expelled by hand")]
     reason: String,
 
-    /// Cancel the tasks that it created, which else go on
-    #[arg(long)]
+    /// Cancel the tasks that it created
+    #[arg(long, conflicts_with = "leave_tasks")]
     cancel_tasks: bool,
+
+    /// Let the tasks that it created go on
+    #[arg(long)]
+    leave_tasks: bool,
 }
 
 impl Members {
     pub(super) async fn execute(self, place: &Place, look: Look) -> Result<(), Fault> {
         let mesh = Mesh::reach(place, Parts::Orchestrator).await?;
         let done = match &self.action {
-            Some(Action::Authorize { name, may }) => authorize(&mesh.client, name, *may).await,
+            Some(Action::Authorize { name, may, caveats }) => {
+                authorize(&mesh.client, name, *may, caveats).await
+            }
             None => self.list(&mesh.client, look).await,
         };
         mesh.leave().await;
@@ -96,23 +107,32 @@ impl Expel {
 
     async fn expel(&self, client: &Client) -> Result<(), Fault> {
         let identity = named(client, &self.name).await?;
-        let went = client.expel(&identity, &self.reason, self.cancel_tasks).await?;
-        let (references, grants) = (went.references as usize, went.grants as usize);
-        let (invites, tasks) = (went.invites as usize, went.tasks as usize);
+        let (tasks, stopped) = match (self.cancel_tasks, self.leave_tasks) {
+            (true, _) => (ItsTasks::Cancel, "cancelled"),
+            (_, true) => (ItsTasks::GoOn, "stopped"),
+            _ => (ItsTasks::Pause, "paused"),
+        };
+        let went = client.expel(&identity, &self.reason, tasks).await?;
         out::note(&format!(
-            "remit: {identity} is expelled; {} and {} are revoked, {} withdrawn, {} cancelled",
-            count(references, "reference"),
-            count(grants, "grant"),
-            count(invites, "invite"),
-            count(tasks, "task")
+            "remit: {identity} is expelled; {} and {} are revoked, {} withdrawn, {} removed, {} {stopped}",
+            count(went.references as usize, "reference"),
+            count(went.grants as usize, "grant"),
+            count(went.invites as usize, "invite"),
+            count(went.triggers as usize, "trigger"),
+            count(went.tasks as usize, "task")
         ));
         Ok(())
     }
 }
 
-async fn authorize(client: &Client, name: &str, may: Facets) -> Result<(), Fault> {
+async fn authorize(
+    client: &Client,
+    name: &str,
+    may: Facets,
+    caveats: &[Caveat],
+) -> Result<(), Fault> {
     let identity = named(client, name).await?;
-    client.authorize(&identity, may).await?;
+    client.authorize(&identity, may, caveats).await?;
     out::note(&format!("remit: {identity} may {may} from now on"));
     Ok(())
 }
@@ -137,8 +157,25 @@ pub(super) fn find<'a>(
     }
 }
 
-/// What a member may do, by the name of the bundle if it is one.
-pub(super) fn may(identity: &str, facets: &[String]) -> String {
+/// Reads a caveat on what a member may do.
+pub(super) fn caveat(text: &str) -> Result<Caveat, String> {
+    match parse_caveat(text, now_ms()) {
+        Ok(Caveat::Unknown(_)) => Err(format!(
+            "`{text}` is no caveat: write for example until=7d, or create.arg.tools.*?=oneOf:fs"
+        )),
+        read => read.map_err(|not| not.to_string()),
+    }
+}
+
+/// What a member may do, by the name of the bundle if it is one, and what narrows that.
+pub(super) fn may(identity: &str, facets: &[String], caveats: &[Caveat]) -> String {
+    let narrowed: Vec<String> = caveats.iter().map(caveat_text).collect();
+    let narrowed =
+        if narrowed.is_empty() { String::new() } else { format!("?{}", narrowed.join("&")) };
+    format!("{}{}", facets_text(identity, facets), harmless(&narrowed))
+}
+
+fn facets_text(identity: &str, facets: &[String]) -> String {
     let set = Facets::known(facets.iter().map(String::as_str));
     match set.bundle() {
         Some(bundle) => bundle.to_owned(),
@@ -163,7 +200,7 @@ fn row(member: &MemberInfo, now_ms: u64) -> Vec<String> {
     };
     vec![
         harmless(&member.identity),
-        may(&member.identity, &member.may),
+        may(&member.identity, &member.may, &member.caveats),
         moment(member.since_ms),
         until,
         harmless(&seen),
@@ -176,8 +213,9 @@ fn as_json(member: &MemberInfo) -> serde_json::Value {
             "atMs": member.expelled_ms, "by": member.expelled_by, "reason": member.reason,
         })
     });
+    let caveats: Vec<String> = member.caveats.iter().map(caveat_text).collect();
     json!({
-        "identity": member.identity, "may": member.may, "by": member.by,
+        "identity": member.identity, "may": member.may, "caveats": caveats, "by": member.by,
         "sinceMs": member.since_ms, "certificateEndsMs": member.certificate_ends_ms,
         "seenMs": member.seen_ms, "connected": member.connected, "expelled": expelled,
     })

@@ -2,16 +2,20 @@
 
 use remit_client::{Value, value_to_json};
 
+use super::lookalike;
 use super::paint::Paint;
 
 /// `text` on one line, with every character spelled out that a terminal would obey, or that hides,
 /// reorders or imitates others: what a person reads is what is there.
 pub(crate) fn harmless(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
+    let spelled = lookalike::spelled(text);
+    for (at, c) in text.char_indices() {
         match c {
             '\t' => out.push_str("\\t"),
-            c if is_deceptive(c) => out.extend(c.escape_unicode()),
+            c if is_deceptive(c) || spelled.binary_search(&at).is_ok() => {
+                out.extend(c.escape_unicode());
+            }
             c => out.push(c),
         }
     }
@@ -22,6 +26,7 @@ pub(crate) fn harmless(text: &str) -> String {
 /// and whatever [`harmless`] spells out is spelled out.
 pub(crate) fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
+    let spelled = lookalike::spelled(&without_styles(text));
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
         if let Some(style) = Paint::STYLES.iter().find(|style| rest.starts_with(**style)) {
@@ -29,21 +34,34 @@ pub(crate) fn printable(text: &str) -> String {
             rest = &rest[style.len()..];
             continue;
         }
+        let at = text.len() - rest.len();
         match c {
             '\n' => out.push(c),
-            c => out.push_str(&harmless(c.encode_utf8(&mut [0; 4]))),
+            '\t' => out.push_str("\\t"),
+            c if is_deceptive(c) || spelled.binary_search(&at).is_ok() => {
+                out.extend(c.escape_unicode());
+            }
+            c => out.push(c),
         }
         rest = &rest[c.len_utf8()..];
     }
     out
 }
 
+/// The text with blanks in place of our own colours, which end a word and have letters themselves.
+fn without_styles(text: &str) -> String {
+    Paint::STYLES
+        .iter()
+        .fold(text.to_owned(), |text, style| text.replace(style, &" ".repeat(style.len())))
+}
+
 /// JSON in which the same characters stand as JSON's own escapes, so that it means what it meant.
 pub(crate) fn printable_json(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
-    for c in json.chars() {
+    let spelled = lookalike::spelled(json);
+    for (at, c) in json.char_indices() {
         // Line ends between the members of pretty JSON; those in a string are escaped already.
-        if c == '\n' || !is_deceptive(c) {
+        if c == '\n' || !(is_deceptive(c) || spelled.binary_search(&at).is_ok()) {
             out.push(c);
             continue;
         }
@@ -161,6 +179,10 @@ fn is_deceptive(c: char) -> bool {
             // Variation selectors, tags, marks of shorthand and of music.
             | '\u{fe00}'..='\u{fe0f}' | '\u{e0000}'..='\u{e0fff}'
             | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+            // What looks like the dashes, dots, slashes, colons and signs of ASCII.
+            | '\u{2010}' | '\u{2011}' | '\u{2212}' | '\u{2043}' | '\u{2024}' | '\u{2044}'
+            | '\u{2215}' | '\u{2236}' | '\u{29f5}' | '\u{29f8}' | '\u{a789}' | '\u{a4f8}' | '\u{37e}'
+            | '\u{201a}' | '\u{2571}' | '\u{ff0d}'..='\u{ff0f}' | '\u{ff20}' | '\u{ff3c}'
             // Private use, which looks as each font likes.
             | '\u{e000}'..='\u{f8ff}' | '\u{f0000}'..='\u{10ffff}')
 }
@@ -178,7 +200,7 @@ mod tests {
     }
 
     /// One of each kind that hides, reorders or imitates.
-    const DECEPTIVE: [char; 32] = [
+    const DECEPTIVE: [char; 35] = [
         '\u{0}',
         '\u{1b}',
         '\u{7f}',
@@ -200,6 +222,9 @@ mod tests {
         '\u{202e}',
         '\u{2060}',
         '\u{2066}',
+        '\u{2010}',
+        '\u{2044}',
+        '\u{2212}',
         '\u{2069}',
         '\u{206a}',
         '\u{2800}',

@@ -1,7 +1,8 @@
 //! Calls about the authority in a mesh: who holds what, what was done with it, taking it back.
 
 use remit_core::Failure;
-use remit_schema::mesh_capnp::{mesh, selection};
+use remit_schema::audit_capnp::audit;
+use remit_schema::mesh_capnp::{selection, tasks};
 use remit_vat::connection::within;
 use remit_vat::wire::{self, Malformed};
 
@@ -10,11 +11,11 @@ use crate::info::{AuditCheck, AuditFilter, AuditPage, Holding, Selection};
 use crate::limits;
 
 pub(crate) async fn audit(
-    mesh: mesh::Client,
+    audit: audit::Client,
     filter: &AuditFilter,
     cursor: &str,
 ) -> Result<AuditPage, Failure> {
-    let mut request = mesh.audit_request();
+    let mut request = audit.read_request();
     request.get().set_cursor(cursor);
     request.get().set_limit(limits::AUDIT_PAGE);
     let mut wanted = request.get().init_filter();
@@ -35,8 +36,11 @@ pub(crate) async fn audit(
     read().map_err(unreadable)
 }
 
-pub(crate) async fn verify_audit(mesh: mesh::Client, cursor: &str) -> Result<AuditCheck, Failure> {
-    let mut request = mesh.verify_audit_request();
+pub(crate) async fn verify_audit(
+    audit: audit::Client,
+    cursor: &str,
+) -> Result<AuditCheck, Failure> {
+    let mut request = audit.verify_request();
     request.get().set_cursor(cursor);
     let response = within(limits::CALL, request.send()).await?;
     let read = || {
@@ -51,10 +55,10 @@ pub(crate) async fn verify_audit(mesh: mesh::Client, cursor: &str) -> Result<Aud
 }
 
 pub(crate) async fn holders(
-    mesh: mesh::Client,
+    tasks: tasks::Client,
     which: &Selection,
 ) -> Result<Vec<Holding>, Failure> {
-    let mut request = mesh.holders_request();
+    let mut request = tasks.holders_request();
     write_selection(request.get().init_which(), which);
     let response = within(limits::CALL, request.send()).await?;
     let read = || response.get()?.get_held()?.iter().map(read::holding).collect::<Result<_, _>>();
@@ -62,11 +66,11 @@ pub(crate) async fn holders(
 }
 
 pub(crate) async fn revoke_all(
-    mesh: mesh::Client,
+    tasks: tasks::Client,
     which: &Selection,
     reason: &str,
 ) -> Result<Vec<Holding>, Failure> {
-    let mut request = mesh.revoke_all_request();
+    let mut request = tasks.revoke_all_request();
     request.get().set_reason(reason);
     write_selection(request.get().init_which(), which);
     let response = within(limits::CALL, request.send()).await?;

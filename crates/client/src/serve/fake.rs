@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use futures::future::LocalBoxFuture;
 use remit_core::{Event, Outcome, TaskId, Value};
 use remit_schema::join_capnp::credentials;
-use remit_schema::mesh_capnp::{event_sink, mesh, subscription, task};
+use remit_schema::mesh_capnp::{creation, event_sink, mesh, subscription, task, tasks};
 use remit_schema::peer_capnp::peer;
 use remit_vat::connection::{Connection, ConnectionOptions};
 use remit_vat::limits::ConnectionLimits;
@@ -104,10 +104,23 @@ impl peer::Server for Server {
 impl credentials::Server for Server {}
 
 impl mesh::Server for Server {
+    async fn facets(
+        self: Rc<Self>,
+        _: mesh::FacetsParams,
+        mut results: mesh::FacetsResults,
+    ) -> Result<(), capnp::Error> {
+        let server = || Self { fake: self.fake.clone(), line: Rc::clone(&self.line) };
+        results.get().set_creation(capnp_rpc::new_client(server()));
+        results.get().set_tasks(capnp_rpc::new_client(server()));
+        Ok(())
+    }
+}
+
+impl creation::Server for Server {
     async fn create_task(
         self: Rc<Self>,
-        params: mesh::CreateTaskParams,
-        mut results: mesh::CreateTaskResults,
+        params: creation::CreateTaskParams,
+        mut results: creation::CreateTaskResults,
     ) -> Result<(), capnp::Error> {
         let key = params.get()?.get_spec()?.get_key()?.to_str()?.to_owned();
         let id = {
@@ -119,11 +132,13 @@ impl mesh::Server for Server {
         results.get().set_id(id.to_string());
         Ok(())
     }
+}
 
+impl tasks::Server for Server {
     async fn task(
         self: Rc<Self>,
-        _: mesh::TaskParams,
-        mut results: mesh::TaskResults,
+        _: tasks::TaskParams,
+        mut results: tasks::TaskResults,
     ) -> Result<(), capnp::Error> {
         let server = Self { fake: self.fake.clone(), line: Rc::clone(&self.line) };
         results.get().set_task(capnp_rpc::new_client(server));

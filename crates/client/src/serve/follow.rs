@@ -80,6 +80,7 @@ async fn subscribe(
     progress: &Rc<Progress>,
     turn: u64,
 ) -> Result<subscription::Client, Failure> {
+    link.facets.ask(&link.mesh).await?;
     let task = super::mesh::task(link, task);
     let mut request = task.events_request();
     request.get().set_after(progress.cursor.get().0);

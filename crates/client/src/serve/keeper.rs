@@ -4,7 +4,6 @@ use std::rc::Rc;
 
 use remit_core::{Code, Failure};
 use remit_schema::keeper_capnp::{backup_sink, keeper, kept};
-use remit_schema::mesh_capnp::mesh;
 use remit_vat::exception::{to_exception, to_failure};
 use tokio::sync::mpsc;
 
@@ -12,10 +11,10 @@ use super::read;
 use crate::keeper::{Compacted, Kept};
 
 pub(crate) async fn backup(
-    mesh: mesh::Client,
+    keeper: keeper::Client,
     pieces: mpsc::Sender<Vec<u8>>,
 ) -> Result<Kept, Failure> {
-    let mut request = keeper(&mesh).backup_request();
+    let mut request = keeper.backup_request();
     request.get().set_sink(capnp_rpc::new_client(Sink { pieces }));
     // No deadline: it takes as long as it takes, and a connection that is lost ends it.
     let response = request.send().promise.await.map_err(|error| to_failure(&error))?;
@@ -23,8 +22,8 @@ pub(crate) async fn backup(
     kept.map(read_kept).map_err(|error| to_failure(&error))
 }
 
-pub(crate) async fn verify(mesh: mesh::Client) -> Result<(Kept, Vec<String>), Failure> {
-    let response = keeper(&mesh).verify_request().send().promise.await;
+pub(crate) async fn verify(keeper: keeper::Client) -> Result<(Kept, Vec<String>), Failure> {
+    let response = keeper.verify_request().send().promise.await;
     let response = response.map_err(|error| to_failure(&error))?;
     let results = response.get().map_err(|error| to_failure(&error))?;
     let kept = results.get_kept().map(read_kept).map_err(|error| to_failure(&error))?;
@@ -32,15 +31,11 @@ pub(crate) async fn verify(mesh: mesh::Client) -> Result<(Kept, Vec<String>), Fa
     Ok((kept, list.iter().map(read::text).collect::<Result<_, _>>()?))
 }
 
-pub(crate) async fn compact(mesh: mesh::Client) -> Result<Compacted, Failure> {
-    let response = keeper(&mesh).compact_request().send().promise.await;
+pub(crate) async fn compact(keeper: keeper::Client) -> Result<Compacted, Failure> {
+    let response = keeper.compact_request().send().promise.await;
     let response = response.map_err(|error| to_failure(&error))?;
     let results = response.get().map_err(|error| to_failure(&error))?;
     Ok(Compacted { before: results.get_before(), after: results.get_after() })
-}
-
-fn keeper(mesh: &mesh::Client) -> keeper::Client {
-    mesh.keeper_request().send().pipeline.get_keeper()
 }
 
 fn read_kept(kept: kept::Reader<'_>) -> Kept {

@@ -1,7 +1,7 @@
 //! Calls about what waits for a person.
 
 use remit_core::{CallNumber, EventNumber, Failure, GrantId, TaskId, Value};
-use remit_schema::mesh_capnp::{inbox_item, mesh, task};
+use remit_schema::mesh_capnp::{inbox_item, task, tasks};
 use remit_schema::object_capnp::value;
 use remit_vat::connection::within;
 use remit_vat::exception::to_failure;
@@ -14,8 +14,11 @@ use crate::question::{
 };
 use crate::spec::GrantSpec;
 
-pub(crate) async fn inbox(mesh: mesh::Client, after: Option<TaskId>) -> Result<InboxPage, Failure> {
-    let mut request = mesh.inbox_request();
+pub(crate) async fn inbox(
+    tasks: tasks::Client,
+    after: Option<TaskId>,
+) -> Result<InboxPage, Failure> {
+    let mut request = tasks.inbox_request();
     request.get().set_after(after.map(|task| task.to_string()).unwrap_or_default());
     let response = within(limits::CALL, request.send()).await?;
     let read = || {

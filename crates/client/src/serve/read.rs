@@ -2,7 +2,8 @@
 
 use remit_core::grant::RemainingBudget;
 use remit_core::{CallNumber, EventNumber, GrantId, TaskId};
-use remit_schema::mesh_capnp::{fork, grant_info, health, node_info, task_info, tool_info, trial};
+use remit_schema::mesh_capnp::{fork, grant_info, health, task_info, trial};
+use remit_schema::node_capnp::{node_info, tool_info};
 use remit_vat::wire::{self, Malformed};
 
 use crate::info::{

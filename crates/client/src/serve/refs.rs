@@ -9,6 +9,7 @@ use remit_vat::exception::to_failure;
 use remit_vat::wire::Malformed;
 
 use super::read;
+use super::task::held;
 use crate::limits;
 use crate::refs::{RefInfo, RefSpec};
 
@@ -20,8 +21,7 @@ pub(crate) async fn save(
 ) -> Result<Reference, Failure> {
     let unreadable = |not: NotAReference| Failure::new(Code::Failed, not.to_string());
     let bytes = if let Some(grant) = grant {
-        let mut request = task.save_grant_request();
-        request.get().set_grant(grant.0);
+        let mut request = held(&task, grant).save_request();
         write(request.get().init_spec(), spec);
         let response = within(limits::CALL, request.send()).await?;
         let saved = response.get().and_then(|results| results.get_ref());
@@ -51,8 +51,9 @@ pub(crate) async fn list(mesh: mesh::Client) -> Result<Vec<RefInfo>, Failure> {
 }
 
 pub(crate) async fn revoke(mesh: mesh::Client, id: &str, reason: &str) -> Result<(), Failure> {
-    let mut request = mesh.revoke_ref_request();
-    request.get().set_id(id);
+    let mut saved = mesh.ref_request();
+    saved.get().set_id(id);
+    let mut request = saved.send().pipeline.get_ref().revoke_request();
     request.get().set_reason(reason);
     within(limits::CALL, request.send()).await?;
     Ok(())

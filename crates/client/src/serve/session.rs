@@ -10,6 +10,7 @@ use remit_vat::backoff::Backoff;
 use remit_vat::connection::Connection;
 use tokio::sync::{mpsc, watch};
 
+use super::facets::Facets;
 use super::restored::Restored;
 use crate::error::Error;
 use crate::limits;
@@ -23,12 +24,14 @@ pub(crate) struct Link {
     pub(crate) connection: Connection,
     /// What sturdy references gave over it.
     pub(crate) restored: Rc<Restored>,
+    /// What the client was granted, once that was asked.
+    pub(crate) facets: Rc<Facets>,
 }
 
 impl Link {
     /// A connection over which nothing was restored yet.
     pub(crate) fn new(mesh: mesh::Client, connection: Connection) -> Self {
-        Self { mesh, connection, restored: Rc::default() }
+        Self { mesh, connection, restored: Rc::default(), facets: Rc::default() }
     }
 }
 
@@ -178,7 +181,11 @@ impl Session {
     {
         loop {
             let link = self.link().await?;
-            let failure = match question(link.clone().into()).await {
+            let answer = async {
+                link.facets.ask(&link.mesh).await?;
+                question(link.clone().into()).await
+            };
+            let failure = match answer.await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };

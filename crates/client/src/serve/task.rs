@@ -1,7 +1,7 @@
 //! Calls on one task.
 
 use remit_core::{CallNumber, EventNumber, Failure, GrantId, InputId, Outcome};
-use remit_schema::mesh_capnp::task;
+use remit_schema::mesh_capnp::{task, task_grant};
 use remit_vat::connection::within;
 use remit_vat::exception::to_failure;
 use remit_vat::wire::{self, Malformed};
@@ -66,11 +66,17 @@ pub(crate) async fn revoke(
     grant: GrantId,
     reason: &str,
 ) -> Result<(), Failure> {
-    let mut request = task.revoke_request();
-    request.get().set_grant(grant.0);
+    let mut request = held(&task, grant).revoke_request();
     request.get().set_reason(reason);
     within(limits::CALL, request.send()).await?;
     Ok(())
+}
+
+/// A grant of the task. If it has none of this number, calls on it say so.
+pub(crate) fn held(task: &task::Client, grant: GrantId) -> task_grant::Client {
+    let mut request = task.held_request();
+    request.get().set_grant(grant.0);
+    request.send().pipeline.get_grant()
 }
 
 pub(crate) async fn pause(task: task::Client, reason: &str) -> Result<(), Failure> {

@@ -1,7 +1,7 @@
-//! Calls on the mesh's triggers.
+//! Calls on the triggers of a mesh.
 
 use remit_core::{Code, Failure, TaskId};
-use remit_schema::mesh_capnp::mesh;
+use remit_schema::mesh_capnp::creation;
 use remit_schema::trigger_capnp::{trigger, trigger_info, triggers};
 use remit_vat::connection::within;
 use remit_vat::exception::to_failure;
@@ -11,16 +11,16 @@ use super::{read, write};
 use crate::limits;
 use crate::trigger::{Does, Missed, Trigger, TriggerInfo, When};
 
-fn all(mesh: &mesh::Client) -> triggers::Client {
-    mesh.triggers_request().send().pipeline.get_triggers()
+fn all(creation: &creation::Client) -> triggers::Client {
+    creation.triggers_request().send().pipeline.get_triggers()
 }
 
 pub(crate) async fn put(
-    mesh: mesh::Client,
+    creation: creation::Client,
     trigger: &Trigger,
     runtime: &tokio::runtime::Handle,
 ) -> Result<String, Failure> {
-    let mut request = all(&mesh).put_request();
+    let mut request = all(&creation).put_request();
     fill(request.get().init_trigger(), trigger, runtime)?;
     let response = within(limits::CALL, request.send()).await?;
     let results = response.get().map_err(|error| to_failure(&error))?;
@@ -61,16 +61,16 @@ fn fill(
     }
 }
 
-pub(crate) async fn list(mesh: mesh::Client) -> Result<Vec<TriggerInfo>, Failure> {
-    let response = within(limits::CALL, all(&mesh).list_request().send()).await?;
+pub(crate) async fn list(creation: creation::Client) -> Result<Vec<TriggerInfo>, Failure> {
+    let response = within(limits::CALL, all(&creation).list_request().send()).await?;
     let read = || response.get()?.get_triggers()?.iter().map(info).collect::<Result<_, _>>();
     read().map_err(|malformed: Malformed| {
         Failure::new(Code::Failed, format!("the mesh's answer is {malformed}"))
     })
 }
 
-pub(crate) async fn remove(mesh: mesh::Client, name: &str) -> Result<(), Failure> {
-    let mut request = all(&mesh).remove_request();
+pub(crate) async fn remove(creation: creation::Client, name: &str) -> Result<(), Failure> {
+    let mut request = all(&creation).remove_request();
     request.get().set_name(name);
     within(limits::CALL, request.send()).await.map(|_| ())
 }

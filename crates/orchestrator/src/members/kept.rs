@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use remit_core::{Facets, Identity};
+use remit_core::grant::text::{caveat_text, parse_caveat};
+use remit_core::{Caveat, Facets, Identity, MemberGrant};
 use remit_vat::authority::MembershipId;
 use remit_vat::disk::{Disk, DiskError, Write};
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,9 @@ pub struct Member {
     identity: String,
     /// The names of its facets, with commas between them.
     may: String,
+    /// What narrows them, in the text form.
+    #[serde(default)]
+    caveats: Vec<String>,
     /// Who invited it, as a SPIFFE name; empty: not known.
     pub by: String,
     /// When it joined, in milliseconds since 1970.
@@ -51,25 +55,26 @@ impl Member {
     /// One that joins now, invited by `by`.
     pub fn joined(
         identity: &Identity,
-        may: Facets,
+        grant: &MemberGrant,
         by: &str,
         membership: MembershipId,
         (now_ms, until_ms): (u64, u64),
     ) -> Self {
-        let adopted = Self::adopted(identity, may, Some(membership), now_ms);
+        let adopted = Self::adopted(identity, grant, Some(membership), now_ms);
         Self { by: by.to_owned(), until_ms, ..adopted }
     }
 
     /// One that shows a certificate and is not known.
     pub(super) fn adopted(
         identity: &Identity,
-        may: Facets,
+        grant: &MemberGrant,
         membership: Option<MembershipId>,
         now_ms: u64,
     ) -> Self {
         Self {
             identity: identity.to_string(),
-            may: may.to_string(),
+            may: grant.may().to_string(),
+            caveats: texts(grant),
             by: String::new(),
             since_ms: now_ms,
             until_ms: 0,
@@ -85,23 +90,38 @@ impl Member {
         self.connections > 0
     }
 
-    /// What it may do; one that was expelled, nothing.
-    pub fn may(&self) -> Facets {
-        if self.expelled.is_some() { Facets::NONE } else { self.given() }
+    /// What it was granted; of one that was expelled, nothing.
+    pub fn granted(&self) -> MemberGrant {
+        if self.expelled.is_some() { Facets::NONE.into() } else { self.given() }
     }
 
-    /// What it was given, though it may have been expelled since.
-    pub fn given(&self) -> Facets {
-        Facets::known(self.may.split(','))
+    /// What it was granted, though it may have been expelled since.
+    pub fn given(&self) -> MemberGrant {
+        parse(&self.may, &self.caveats)
     }
 
-    pub(super) fn set_may(&mut self, may: Facets) {
-        self.may = may.to_string();
+    pub(super) fn set_grant(&mut self, grant: &MemberGrant) {
+        self.may = grant.may().to_string();
+        self.caveats = texts(grant);
     }
 
     pub(super) fn membership(&self) -> Option<MembershipId> {
         self.membership.map(MembershipId)
     }
+}
+
+/// The caveats of a grant as they are kept.
+pub(crate) fn texts(grant: &MemberGrant) -> Vec<String> {
+    grant.caveats().map(caveat_text).collect()
+}
+
+/// A grant as it is kept. A caveat that cannot be read refuses every use.
+pub(crate) fn parse(may: &str, caveats: &[String]) -> MemberGrant {
+    let read = |text: &String| {
+        // Moments are kept as such, so that the time makes no difference.
+        parse_caveat(text, 0).unwrap_or_else(|_| Caveat::Unknown(text.clone()))
+    };
+    MemberGrant::new(Facets::known(may.split(',')), caveats.iter().map(read).collect())
 }
 
 pub(super) fn write(member: &Member) -> Write {

@@ -84,7 +84,11 @@ impl Registry {
         }
     }
 
-    fn find(&self, name: &str) -> Result<String, Failure> {
+    /// The identity of the node of this name or identity.
+    ///
+    /// # Errors
+    /// `not-found` if there is none, `invalid-argument` if several have the name.
+    pub fn find(&self, name: &str) -> Result<String, Failure> {
         let nodes = self.nodes.borrow();
         let named =
             |identity: &&String| *identity == name || identity.rsplit('/').next() == Some(name);

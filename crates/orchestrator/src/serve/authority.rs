@@ -1,40 +1,13 @@
-//! What a person asks of the authority in a mesh: who holds what, what was done with it, and that
-//! it is taken back.
+//! Who holds what, on the wire.
 
-use remit_core::audit::Decision;
 use remit_core::{Code, Failure, TaskId};
-use remit_schema::audit_capnp::audit_filter;
 use remit_schema::mesh_capnp::{holding, selection};
-use remit_vat::wire::{self, Malformed, text};
+use remit_vat::wire::{Malformed, text};
 
 use super::grant_info;
-use crate::audit::query::{Filter, Reader};
 use crate::owner::TaskKey;
 use crate::site::Site;
 use crate::tasks::holders::Selection;
-
-/// The audit of a tenant.
-pub(super) fn reader<'a>(site: &'a Site, tenant: &'a str) -> Reader<'a> {
-    Reader { audit: &site.audit, journal: &*site.journal, tenant }
-}
-
-pub(super) fn read_filter(r: audit_filter::Reader<'_>) -> Result<Filter, Failure> {
-    let decision = text(r.get_decision())?;
-    Ok(Filter {
-        task: read_task(&text(r.get_task())?)?,
-        who: text(r.get_who())?,
-        tool: text(r.get_tool())?,
-        decision: match decision.as_str() {
-            "" => None,
-            name => Some(Decision::parse(name).ok_or_else(|| {
-                let known = Decision::ALL.map(Decision::as_str).join(", ");
-                let why = format!("`{name}` is no decision: {known}");
-                Failure::new(Code::InvalidArgument, why)
-            })?),
-        },
-        since_ms: r.get_since_ms(),
-    })
-}
 
 pub(super) fn read_selection(r: selection::Reader<'_>) -> Result<Selection, Failure> {
     let manifest = r.get_manifest().map_err(Malformed::from)?;
@@ -47,11 +20,11 @@ pub(super) fn read_selection(r: selection::Reader<'_>) -> Result<Selection, Fail
             [] => None,
             hash => Some(hash.try_into().map_err(wrong)?),
         },
-        creator: String::new(),
+        within: None,
     })
 }
 
-fn read_task(id: &str) -> Result<Option<TaskId>, Failure> {
+pub(super) fn read_task(id: &str) -> Result<Option<TaskId>, Failure> {
     if id.is_empty() {
         return Ok(None);
     }
@@ -72,15 +45,5 @@ pub(super) fn write_holdings(
         let Ok(owner) = site.tasks.get(key) else { continue };
         owner.with(|task| holding.set_name(&task.created().name));
         grant_info::write(holding.init_grant(), &owner, *grant);
-    }
-}
-
-/// Writes the records of a page.
-pub(super) fn write_records(
-    mut list: capnp::struct_list::Builder<'_, remit_schema::audit_capnp::audit_record::Owned>,
-    records: &[remit_core::audit::Record],
-) {
-    for (at, record) in (0..list.len()).zip(records) {
-        wire::audit::write(list.reborrow().get(at), record);
     }
 }

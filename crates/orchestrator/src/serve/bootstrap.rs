@@ -4,7 +4,7 @@
 use std::cell::OnceCell;
 use std::rc::Rc;
 
-use remit_core::{Code, Facets, Failure, Identity, Role};
+use remit_core::{Code, Failure, Identity, MemberGrant, Role};
 use remit_schema::task_capnp::task_context;
 use remit_vat::connection::{Connection, ConnectionOptions};
 use remit_vat::exception::to_exception;
@@ -17,13 +17,13 @@ use super::tool_node_port::ToolNodePort;
 use crate::members::NotAMember;
 use crate::site::Site;
 
-/// Serves the object of the role of `identity`, for a client with what it may do and nothing else.
+/// Serves the object of the role of `identity`, for a client with what it was granted and nothing else.
 /// `None`: that role gets nothing.
 pub fn serve_role<S>(
     stream: S,
     site: &Rc<Site>,
     identity: &Identity,
-    may: Facets,
+    grant: Rc<MemberGrant>,
 ) -> Option<Connection>
 where
     S: AsyncRead + AsyncWrite + 'static,
@@ -34,7 +34,7 @@ where
     let own = Rc::new(OnceCell::new());
     let bootstrap: capnp::capability::Client = match identity.role() {
         Role::Client => {
-            let mesh = mesh::client(site, who, may);
+            let mesh = mesh::client(site, who, grant);
             mesh.client
         }
         Role::AgentNode => {

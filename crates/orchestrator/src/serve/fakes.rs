@@ -9,6 +9,9 @@ use capnp::capability::FromClientHook;
 use remit_core::manifest::Interface;
 use remit_core::{Identity, Manifest, Role};
 use remit_schema::agent_node_capnp::agent_host;
+use remit_schema::audit_capnp::audit;
+use remit_schema::member_capnp::members;
+use remit_schema::mesh_capnp::{creation, mesh, tasks};
 use remit_schema::object_capnp::object;
 use remit_schema::task_capnp::task_context;
 use remit_schema::tool_node_capnp::tool_host;
@@ -130,6 +133,32 @@ impl Here {
         let (near, far) = tokio::io::duplex(64 << 10);
         let served = self.listener.serve_peer(far, &who(role, name), until).unwrap();
         (Connection::connect(near, None, options()), served)
+    }
+}
+
+/// The facets of a client, asked for together with the first call on them.
+pub(crate) trait Granted {
+    fn creation(&self) -> creation::Client;
+    fn tasks(&self) -> tasks::Client;
+    fn members(&self) -> members::Client;
+    fn audit(&self) -> audit::Client;
+}
+
+impl Granted for mesh::Client {
+    fn creation(&self) -> creation::Client {
+        self.facets_request().send().pipeline.get_creation()
+    }
+
+    fn tasks(&self) -> tasks::Client {
+        self.facets_request().send().pipeline.get_tasks()
+    }
+
+    fn members(&self) -> members::Client {
+        self.facets_request().send().pipeline.get_members()
+    }
+
+    fn audit(&self) -> audit::Client {
+        self.facets_request().send().pipeline.get_audit()
     }
 }
 

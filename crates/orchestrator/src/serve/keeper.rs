@@ -8,6 +8,7 @@ use remit_vat::connection::within;
 use remit_vat::exception::to_exception;
 use tokio::sync::mpsc;
 
+use super::caller::Caller;
 use crate::jobs::Jobs;
 use crate::journal::backup::{Kept, NoBackup, write_backup};
 use crate::journal::verify::verify;
@@ -21,9 +22,27 @@ pub(super) struct KeeperServer {
     who: Identity,
 }
 
-/// A reference to the hold on this journal.
-pub(super) fn client(journal: SledJournal, jobs: &Rc<Jobs>, who: &Identity) -> keeper::Client {
-    capnp_rpc::new_client(KeeperServer { journal, jobs: Rc::clone(jobs), who: who.clone() })
+/// The hold on the journal for this client; if it can have none, each call says why.
+pub(super) fn of(caller: &Rc<Caller>) -> keeper::Client {
+    let site = &caller.site;
+    let refuse =
+        |code, why: String| capnp_rpc::new_broken_cap(to_exception(&Failure::new(code, why)));
+    // It holds the tasks of all tenants.
+    if caller.who.tenant() != crate::node::TENANT {
+        let why = format!("only clients of the tenant `{}` keep the mesh", crate::node::TENANT);
+        return keeper::Client { client: refuse(Code::Denied, why) };
+    }
+    match site.journal.on_disk() {
+        Some(journal) => capnp_rpc::new_client(KeeperServer {
+            journal,
+            jobs: Rc::clone(&site.tasks.services().jobs),
+            who: caller.who.clone(),
+        }),
+        None => {
+            let why = "this journal is not on a disk, and cannot be backed up or checked";
+            keeper::Client { client: refuse(Code::Unavailable, why.to_owned()) }
+        }
+    }
 }
 
 impl keeper::Server for KeeperServer {

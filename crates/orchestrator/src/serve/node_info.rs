@@ -1,6 +1,6 @@
 //! What is told of a node: who it is, and how it stands.
 
-use remit_schema::mesh_capnp::node_info;
+use remit_schema::node_capnp::node_info;
 
 use crate::registry::NodeInfo;
 

@@ -1,14 +1,51 @@
 //! Sturdy references on the wire.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use remit_core::identity::NotAnIdentity;
-use remit_core::{Code, Failure};
-use remit_schema::reference_capnp::{ref_info, ref_spec};
+use remit_core::{Code, Failure, RefId};
+use remit_schema::reference_capnp::{ref_info, ref_spec, saved_ref};
 use remit_vat::exception::to_exception;
+use remit_vat::lasting::lasting;
 use remit_vat::wire::text;
 
+use super::caller::Caller;
+use super::{good, reason};
 use crate::refs::{RefSpec, Saved, State};
+
+/// A saved reference, for a client that may revoke it.
+struct SavedRefServer {
+    caller: Rc<Caller>,
+    id: RefId,
+}
+
+/// The saved reference of this id, for this client.
+pub(super) fn saved(caller: &Rc<Caller>, id: RefId) -> Result<saved_ref::Client, Failure> {
+    let refs = caller.site.tasks.refs()?;
+    let found = refs.get(caller.who.tenant(), id)?;
+    if !found.is_some_and(|saved| caller.may_revoke(&saved)) {
+        let why =
+            format!("there is no reference {id} that you may revoke: `remit refs` lists yours");
+        return Err(Failure::new(Code::NotFound, why));
+    }
+    Ok(capnp_rpc::new_client(SavedRefServer { caller: Rc::clone(caller), id }))
+}
+
+impl saved_ref::Server for SavedRefServer {
+    async fn revoke(
+        self: Rc<Self>,
+        params: saved_ref::RevokeParams,
+        _: saved_ref::RevokeResults,
+    ) -> Result<(), capnp::Error> {
+        let reason = reason(params.get()?.get_reason())?;
+        let revoked = lasting(async move {
+            let tasks = &self.caller.site.tasks;
+            tasks.refs()?.revoke(tasks, self.id, &reason, &self.caller.who).await
+        });
+        good(revoked.await)
+    }
+}
 
 /// Reads how a capability is to be saved.
 pub(super) fn read_spec(reader: ref_spec::Reader<'_>) -> Result<RefSpec, capnp::Error> {

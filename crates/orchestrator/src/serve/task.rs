@@ -3,6 +3,7 @@
 mod ending;
 mod feed;
 mod fork;
+mod grant;
 mod reference;
 
 use std::cell::RefCell;
@@ -12,25 +13,28 @@ use capnp::capability::FromServer;
 use capnp::traits::HasTypeId as _;
 use remit_core::event::SettlementDecided;
 use remit_core::task::{Command, Sent};
-use remit_core::{CallNumber, Code, EventNumber, Failure, GrantId, Identity};
+use remit_core::{CallNumber, Code, EventNumber, Facet, Failure, GrantId, Identity};
 use remit_schema::mesh_capnp::task;
 use remit_vat::crash::{self, Step};
 use remit_vat::lasting::lasting;
 use remit_vat::wire::{self, Malformed, text};
 
 use self::feed::{Feed, Lease};
-pub use self::reference::standing;
-use super::facets::{self, Hold};
+pub(super) use self::reference::standing;
+use super::caller::Caller;
+use super::hold::{self, Hold};
 use super::{good, grant_info, keys, questions, reason, refs, task_info, task_spec};
 use crate::account::Resource;
 use crate::journal::JournalError;
 use crate::limits;
+use crate::members::uses::{self, TaskTraits};
 use crate::owner::{Owner, TaskKey};
 use crate::refs::{Standing, Target};
-use crate::tasks::{Anew, Program, Tasks, Then};
+use crate::tasks::{Anew, GrantSpec, Program, Tasks, Then};
 
 /// One client's hold on a task.
 pub struct TaskServer {
+    caller: Rc<Caller>,
     tasks: Rc<Tasks>,
     key: TaskKey,
     holder: Identity,
@@ -38,17 +42,38 @@ pub struct TaskServer {
     through: Option<Standing>,
 }
 
-/// A reference to the task `key` for `holder`, who holds it like this.
-pub fn client(tasks: &Rc<Tasks>, key: TaskKey, holder: &Identity, hold: Hold) -> task::Client {
-    let (tasks, holder) = (Rc::clone(tasks), holder.clone());
-    TaskServer { tasks, key, holder, through: None }.held(hold)
+/// The task `key` for a client that holds it like this.
+pub(super) fn client(caller: &Rc<Caller>, key: TaskKey, hold: Hold) -> task::Client {
+    TaskServer::new(caller, key, None).held(hold)
 }
 
 impl TaskServer {
-    /// The task for somebody who holds it like this.
+    fn new(caller: &Rc<Caller>, key: TaskKey, through: Option<Standing>) -> Self {
+        let (tasks, holder) = (Rc::clone(&caller.site.tasks), caller.who.clone());
+        Self { caller: Rc::clone(caller), tasks, key, holder, through }
+    }
+
+    /// Refuses to hand the task these grants, by `facet` if another client created it.
+    fn check_hands(
+        &self,
+        facet: Facet,
+        owner: &Owner,
+        grants: &[GrantSpec],
+    ) -> Result<(), Failure> {
+        let traits = owner.with(TaskTraits::of);
+        self.caller.check_hands(facet, &traits, self.through.is_some(), grants)
+    }
+
+    /// Refuses to make another task from this one, with the grants that it has.
+    fn check_copies(&self) -> Result<(), Failure> {
+        let owner = self.tasks.get(&self.key)?;
+        owner.with(|task| self.caller.check(Facet::Create, &uses::copy(task)))
+    }
+
+    /// The task for a client that holds it like this.
     fn held(self, hold: Hold) -> task::Client {
         let dispatch = <task::Client as FromServer<Self>>::from_server(Rc::new(self));
-        task::Client { client: facets::task(dispatch, task::Client::TYPE_ID, hold) }
+        task::Client { client: hold::task(dispatch, task::Client::TYPE_ID, hold) }
     }
 
     fn owner(&self) -> Result<Rc<Owner>, capnp::Error> {
@@ -159,8 +184,15 @@ impl task::Server for TaskServer {
         let at = EventNumber(params.get_at());
         let program = params.has_program().then(|| params.get_program()).transpose()?;
         let program = program.map(task_spec::read_program).transpose()?;
-        let anew = Anew { key: &key, program };
-        let forked = good(self.tasks.fork(&self.key, at, anew, &self.holder).await)?;
+        good(self.check_copies())?;
+        let held = Rc::clone(&self);
+        let forked = lasting(async move {
+            let anew = Anew { key: &key, program };
+            let forked = held.tasks.fork(&held.key, at, anew, &held.holder).await?;
+            held.caller.check_still_member(forked.owner.key()).await?;
+            Ok(forked)
+        });
+        let forked = good(forked.await)?;
         self.write_fork(results.get().init_fork(), &forked);
         Ok(())
     }
@@ -175,8 +207,15 @@ impl task::Server for TaskServer {
         let again = params.get_again()?.iter().map(CallNumber).collect();
         let program = params.has_program().then(|| params.get_program()).transpose()?;
         let program = program.map(task_spec::read_program).transpose()?;
-        let anew = Anew { key: &key, program };
-        let forked = good(self.tasks.retry(&self.key, &again, anew, &self.holder).await)?;
+        good(self.check_copies())?;
+        let held = Rc::clone(&self);
+        let forked = lasting(async move {
+            let anew = Anew { key: &key, program };
+            let forked = held.tasks.retry(&held.key, &again, anew, &held.holder).await?;
+            held.caller.check_still_member(forked.owner.key()).await?;
+            Ok(forked)
+        });
+        let forked = good(forked.await)?;
         self.write_fork(results.get().init_fork(), &forked);
         Ok(())
     }
@@ -241,6 +280,7 @@ impl task::Server for TaskServer {
     ) -> Result<(), capnp::Error> {
         let spec = task_spec::read_grant(params.get()?.get_spec()?)?;
         let owner = self.owner()?;
+        good(self.check_hands(Facet::Steer, &owner, std::slice::from_ref(&spec)))?;
         let granted = good(self.tasks.grant(&owner, spec, &self.holder).await)?;
         results.get().set_grant(granted.0);
         Ok(())
@@ -278,7 +318,9 @@ impl task::Server for TaskServer {
         let params = params.get()?;
         let operation = CallNumber(params.get_operation());
         let spec = task_spec::read_grant(params.get_spec()?)?;
-        let given = good(self.tasks.give(&self.owner()?, operation, spec, &self.holder).await)?;
+        let owner = self.owner()?;
+        good(self.check_hands(Facet::Decide, &owner, std::slice::from_ref(&spec)))?;
+        let given = good(self.tasks.give(&owner, operation, spec, &self.holder).await)?;
         results.get().set_grant(given.0);
         Ok(())
     }
@@ -311,16 +353,13 @@ impl task::Server for TaskServer {
         good(self.owner()?.decide_settlement(decided, question).await)
     }
 
-    async fn revoke(
+    async fn held(
         self: Rc<Self>,
-        params: task::RevokeParams,
-        _: task::RevokeResults,
+        params: task::HeldParams,
+        mut results: task::HeldResults,
     ) -> Result<(), capnp::Error> {
-        let params = params.get()?;
-        let grant = GrantId(params.get_grant());
-        let reason = reason(params.get_reason())?;
-        let by = self.holder.to_string();
-        self.command(&Command::RevokeGrant { grant, reason, by }).await?;
+        let grant = GrantId(params.get()?.get_grant());
+        results.get().set_grant(good(grant::client(&self, grant))?);
         Ok(())
     }
 
@@ -343,18 +382,5 @@ impl task::Server for TaskServer {
     ) -> Result<(), capnp::Error> {
         good(self.stands())?;
         good(lasting(async move { self.tasks.remove(&self.key, &self.holder).await }).await)
-    }
-
-    async fn save_grant(
-        self: Rc<Self>,
-        params: task::SaveGrantParams,
-        mut results: task::SaveGrantResults,
-    ) -> Result<(), capnp::Error> {
-        let params = params.get()?;
-        let spec = refs::read_spec(params.get_spec()?)?;
-        let made = self.saved(Target::Grant(GrantId(params.get_grant())), spec).await?;
-        results.get().set_ref(&made.to_bytes());
-        results.get().set_id(made.id().to_string());
-        Ok(())
     }
 }

@@ -29,7 +29,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
-use super::fakes::{self, Here, who};
+use super::fakes::{self, Granted as _, Here, who};
 use crate::limits;
 use crate::registry::ToolOffer;
 
@@ -74,7 +74,7 @@ async fn register_agents(
 }
 
 async fn create_task(mesh: &mesh::Client) -> Result<String, capnp::Error> {
-    let mut request = mesh.create_task_request();
+    let mut request = mesh.creation().create_task_request();
     let mut spec = request.get().init_spec();
     spec.set_name("nothing much");
     spec.set_agent("script");
@@ -147,13 +147,13 @@ async fn a_node_is_listed_while_its_connection_lasts() {
         let list = || async {
             let tools = mesh.tools_request().send().promise.await.unwrap();
             let tools = tools.get().unwrap().get_tools().unwrap();
-            let state = |tool: remit_schema::mesh_capnp::tool_info::Reader<'_>| {
+            let state = |tool: remit_schema::node_capnp::tool_info::Reader<'_>| {
                 let manifest = tool.get_manifest().unwrap();
                 let version = manifest.get_version().unwrap().to_str().unwrap().to_owned();
                 (version, tool.get_available())
             };
             // Beside the orchestrator's own, which are always there.
-            let served = |tool: &remit_schema::mesh_capnp::tool_info::Reader<'_>| {
+            let served = |tool: &remit_schema::node_capnp::tool_info::Reader<'_>| {
                 tool.get_node().unwrap() != "orchestrator"
             };
             tools.iter().filter(served).map(state).collect::<Vec<_>>()
@@ -290,14 +290,14 @@ async fn task_of_another_tenant_is_not_found() {
             let someone = Identity::new("home", tenant, Role::Client, "someone").unwrap();
             let until = SystemTime::now() + SOON;
             here.site.members.greet(&someone, None, until).unwrap();
-            here.site.members.authorize(&someone, Facets::ALL).await.unwrap();
+            here.site.members.authorize(&someone, &Facets::ALL.into()).await.unwrap();
             let _served = here.listener.serve_peer(far, &someone, until).unwrap();
             let (mesh, _held): (mesh::Client, _) =
                 Connection::connect(near, None, fakes::options());
-            let mut request = mesh.task_request();
+            let mut request = mesh.tasks().task_request();
             request.get().set_id(&id);
             let found = request.send().promise.await.map(|_| ());
-            let listed = mesh.tasks_request().send().promise.await.unwrap();
+            let listed = mesh.tasks().list_request().send().promise.await.unwrap();
             (found, listed.get().unwrap().get_tasks().unwrap().len())
         };
         let (found, listed) = look("default").await;

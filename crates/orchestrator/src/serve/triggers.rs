@@ -2,48 +2,78 @@
 
 use std::rc::Rc;
 
-use remit_core::{Code, Facet, Facets, Failure, Identity, Value};
+use remit_core::{Code, Facet, Failure, Value};
 use remit_schema::trigger_capnp::{kept_trigger, trigger, triggers};
 use remit_vat::exception::to_exception;
 use remit_vat::wire::{self, Malformed};
 
+use super::caller::Caller;
 use super::{good, task_spec};
 use crate::limits;
-use crate::site::Site;
+use crate::members::uses::TaskTraits;
+use crate::owner::TaskKey;
 use crate::tasks::GrantRoot;
 use crate::triggers::schedule::{Missed, NotASchedule, Schedule};
 use crate::triggers::{Does, Kept, When};
 
 /// The triggers of one tenant, for one of its clients.
-pub(super) struct TriggersServer {
-    pub(super) site: Rc<Site>,
-    pub(super) who: Identity,
-    pub(super) may: Facets,
-}
+pub(super) struct TriggersServer(pub(super) Rc<Caller>);
 
 impl TriggersServer {
     /// Refuses to replace or remove the trigger of another client, without `steer`.
     fn check_own(&self, name: &str) -> Result<(), Failure> {
-        let Some(record) = self.site.triggers.get(self.who.tenant(), name)? else { return Ok(()) };
-        if self.may.has(Facet::Steer) || decode(&record)?.creator == self.who.to_string() {
+        let caller = &self.0;
+        let tenant = caller.who.tenant();
+        let Some(record) = caller.site.triggers.get(tenant, name)? else { return Ok(()) };
+        let kept = decode(&record)?;
+        if kept.creator == caller.who.to_string() {
             return Ok(());
+        }
+        if caller.usable().has(Facet::Steer) {
+            // Under a caveat on the facet, what it creates or sends to must be in reach.
+            return match caller.grant.looks_at_use(Facet::Steer) {
+                true => caller.check(Facet::Steer, &sight_of(caller, &kept)?.seen()),
+                false => Ok(()),
+            };
         }
         let why = format!("the trigger `{name}` is another client's: changing it takes `steer`");
         Err(Failure::new(Code::Denied, why))
     }
 
-    /// Refuses a trigger for a task that its creator may not steer.
+    /// Whether the client sees a trigger: its own, and those that act on tasks that it sees.
+    fn sees(&self, kept: &Kept) -> bool {
+        let caller = &self.0;
+        kept.creator == caller.who.to_string()
+            || sight_of(caller, kept)
+                .is_ok_and(|traits| caller.sees().has(&traits.name, &traits.creator))
+    }
+
+    /// Refuses a trigger for a task that its creator may not steer, or not create.
     fn check_target(&self, reader: trigger::Reader<'_>) -> Result<(), Failure> {
-        let send = || match reader.get_does().which()? {
-            trigger::does::Task(_) => Ok::<_, Malformed>(None),
-            trigger::does::Send(send) => Ok(Some(wire::text(send.get_task())?)),
+        let (spec, task) = match reader.get_does().which().map_err(Malformed::from)? {
+            trigger::does::Task(spec) => {
+                (Some(task_spec::read(spec.map_err(Malformed::from)?)?), String::new())
+            }
+            trigger::does::Send(send) => (None, wire::text(send.get_task())?),
         };
-        let Some(task) = send()? else { return Ok(()) };
-        let task = task.parse();
-        let task = task.map_err(|not: remit_core::id::NotATaskId| {
-            Failure::new(Code::InvalidArgument, not.to_string())
-        })?;
-        self.site.triggers.check_steers(&self.who, self.may, task)
+        if let Some(spec) = spec {
+            return self.0.check_creates(&spec);
+        }
+        let task = self.0.key(&task)?.task;
+        self.0.site.triggers.check_steers(&self.0.who, &self.0.grant, task)
+    }
+}
+
+/// The task that a trigger creates, or sends to, as caveats see it.
+fn sight_of(caller: &Caller, kept: &Kept) -> Result<TaskTraits, Failure> {
+    match &kept.does {
+        Does::Task(spec) => {
+            Ok(TaskTraits { name: spec.name.clone(), creator: kept.creator.clone() })
+        }
+        Does::Send { task, .. } => {
+            let key = TaskKey { tenant: caller.who.tenant().to_owned(), task: *task };
+            Ok(caller.site.tasks.get(&key)?.with(TaskTraits::of))
+        }
     }
 }
 
@@ -58,8 +88,8 @@ impl triggers::Server for TriggersServer {
         good(self.check_own(&name))?;
         good(self.check_target(reader))?;
         let webhook = matches!(reader.get_when().which(), Ok(trigger::when::Webhook(())));
-        let creator = self.who.to_string();
-        let put = self.site.triggers.put(&self.who, &name, webhook, |now_ms, hash| {
+        let creator = self.0.who.to_string();
+        let put = self.0.site.triggers.put(&self.0.who, &name, webhook, |now_ms, hash| {
             let mut message = capnp::message::Builder::new_default();
             let mut kept: kept_trigger::Builder<'_> = message.init_root();
             kept.set_trigger(reader).map_err(|error| Failure::from(Malformed::from(error)))?;
@@ -77,11 +107,8 @@ impl triggers::Server for TriggersServer {
         _: triggers::ListParams,
         mut results: triggers::ListResults,
     ) -> Result<(), capnp::Error> {
-        let mut listed = good(self.site.triggers.list(self.who.tenant()))?;
-        if !self.may.has(Facet::View) && !self.may.has(Facet::Steer) {
-            let who = self.who.to_string();
-            listed.retain(|record| decode(record).is_ok_and(|kept| kept.creator == who));
-        }
+        let mut listed = good(self.0.site.triggers.list(self.0.who.tenant()))?;
+        listed.retain(|record| decode(record).is_ok_and(|kept| self.sees(&kept)));
         let count = u32::try_from(listed.len()).unwrap_or(u32::MAX);
         let mut list = results.get().init_triggers(count);
         for (at, record) in (0..count).zip(&listed) {
@@ -110,7 +137,7 @@ impl triggers::Server for TriggersServer {
     ) -> Result<(), capnp::Error> {
         let name = wire::text(params.get()?.get_name())?;
         good(self.check_own(&name))?;
-        let removed = self.site.triggers.remove(self.who.tenant(), &name).await;
+        let removed = self.0.site.triggers.remove(self.0.who.tenant(), &name).await;
         removed.map_err(|failure| to_exception(&failure))
     }
 }

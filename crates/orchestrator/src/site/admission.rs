@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use remit_core::audit::{Decision, Record};
 use remit_core::identity::NotAnIdentity;
-use remit_core::{Code, Facet, Facets, Failure, Identity, Role};
+use remit_core::{Code, Facet, FacetUse, Facets, Failure, Identity, MemberGrant, Role};
 use remit_vat::authority::MembershipId;
 use remit_vat::join::{self, Invite};
 use remit_vat::lasting::lasting;
@@ -13,7 +13,11 @@ use remit_vat::lasting::lasting;
 use super::Site;
 use crate::audit::Audit;
 use crate::invites::{Invites, Offer};
+use crate::members::sight::Sight;
+use crate::members::uses::TaskTraits;
 use crate::members::{Member, Members};
+use crate::owner::TaskKey;
+use crate::refs::Saved;
 use crate::tasks::holders::Selection;
 
 /// An invite that is asked for.
@@ -23,8 +27,8 @@ pub struct NewInvite {
     pub role: Role,
     /// Under which name.
     pub name: String,
-    /// What the member may do.
-    pub may: Facets,
+    /// What the member is granted, which the caveats of whoever invites are added to.
+    pub grant: MemberGrant,
     /// Whether it takes the place of a member of that name.
     pub again: bool,
     /// How long it can be used.
@@ -40,8 +44,10 @@ pub struct Expelled {
     pub grants: usize,
     /// Invites for it, or by it.
     pub invites: usize,
-    /// Tasks that were cancelled.
+    /// Tasks that were paused or cancelled.
     pub tasks: usize,
+    /// Triggers that were removed.
+    pub triggers: usize,
 }
 
 impl Site {
@@ -52,7 +58,7 @@ impl Site {
         request: &join::Request,
     ) -> Result<(Identity, Vec<u8>, Vec<u8>), String> {
         let invite = self.invites.find(&request.secret).map_err(|error| error.to_string())?;
-        let Offer { identity, may, by, again, .. } = invite.offer.clone();
+        let Offer { identity, grant, by, again, .. } = invite.offer.clone();
         let (wanted, offered) = (&request.role, identity.role());
         if *wanted != offered.as_str() {
             let wanted: String = wanted.chars().take(40).collect();
@@ -60,7 +66,7 @@ impl Site {
                 "the invite is for a {offered}, and a {wanted} wants to join with it. It was not used and stays good"
             ));
         }
-        check_offer(&self.members, &by, &identity, may, again)
+        let grant = check_offer(&self.members, &by, &identity, &grant, again)
             .map_err(|failure| failure.message)?;
         let membership = MembershipId::fresh();
         let signed = self.certify(&request.signing_request, &identity, Some(membership));
@@ -69,14 +75,14 @@ impl Site {
         let life = self.certificate_life(offered);
         let until_ms = now_ms.saturating_add(u64::try_from(life.as_millis()).unwrap_or(u64::MAX));
         let member =
-            Member::joined(&identity, may, &by.to_string(), membership, (now_ms, until_ms));
+            Member::joined(&identity, &grant, &by.to_string(), membership, (now_ms, until_ms));
         let (site, joined) = (Rc::clone(self), identity.clone());
         let entered = lasting(async move {
             let used = site.invites.use_up(invite, Members::entry(&member)).await;
             used.map_err(|error| Failure::new(Code::Denied, error.to_string()))?;
             site.members.entered(joined.clone(), member);
             let record = Record::new(joined.to_string(), Decision::Joined)
-                .because(format!("invited by {by} to {}", in_words(joined.role(), may)));
+                .because(format!("invited by {by} to {}", in_words(joined.role(), &grant)));
             site.audit.record(joined.tenant(), record).await
         });
         entered.await.map_err(|failure| failure.message)?;
@@ -92,23 +98,24 @@ impl Site {
     /// Withdraws the invite for this identity. Durable when it answers.
     pub async fn withdraw(&self, by: &Identity, identity: &Identity) -> Result<(), Failure> {
         self.check_tenant(by, identity)?;
+        // Under a caveat on `members`, the name must be in reach.
+        check_covers(&self.members, by, identity, &needed(identity.role(), &Facets::NONE.into()))?;
         let withdrawn = self.invites.withdraw(|offer| offer.identity == *identity).await?;
         if withdrawn.is_empty() {
-            let why =
-                format!("no invite for {identity} waits: `remit invites` lists those that do");
-            return Err(Failure::new(Code::NotFound, why));
+            return none_waits(identity);
         }
         let record = Record::new(by.to_string(), Decision::Withdrawn).about(identity.to_string());
         self.audit.record(by.tenant(), record).await
     }
 
-    /// Lets a client do this and nothing else. Durable when it answers; connections that rest on
-    /// what it may do no more have ended.
+    /// Lets a client do this, under the caveats of `by`, and nothing else. Durable when it answers;
+    /// connections that rest on what it may do no more have ended, and references that it saved of
+    /// tasks that it may steer no more are revoked.
     pub async fn authorize(
         &self,
         by: &Identity,
         identity: &Identity,
-        may: Facets,
+        wanted: MemberGrant,
     ) -> Result<(), Failure> {
         self.check_tenant(by, identity)?;
         let member = self.known(identity)?;
@@ -120,14 +127,42 @@ impl Site {
             let why = format!("{identity} was expelled: invite it again, with `--again`");
             return Err(Failure::new(Code::Denied, why));
         }
-        check_covers(&self.members, by, identity, member.given())?;
-        check_covers(&self.members, by, identity, may)?;
-        self.members.check_administered(identity, may)?;
+        let before = member.given();
+        check_covers(&self.members, by, identity, &before)?;
+        let grant = self.members.granted(by).hand_on(&wanted)?;
+        check_covers(&self.members, by, identity, &grant)?;
+        self.members.check_administered(identity, &grant)?;
         let record = Record::new(by.to_string(), Decision::Authorized)
-            .because(format!("to {}", in_words(Role::Client, may)))
+            .because(format!("to {}", in_words(Role::Client, &grant)))
             .about(identity.to_string());
         self.audit.record(by.tenant(), record).await?;
-        self.members.authorize(identity, may).await
+        self.members.authorize(identity, &grant).await?;
+        if grant.lacks(&before).is_some() {
+            self.revoke_saved(by, identity, grant).await?;
+        }
+        Ok(())
+    }
+
+    /// Revokes the references that a member saved of tasks that it may steer no more.
+    async fn revoke_saved(
+        &self,
+        by: &Identity,
+        identity: &Identity,
+        grant: MemberGrant,
+    ) -> Result<(), Failure> {
+        let steers = Sight::new(&Rc::new(grant), identity, &[Facet::Steer], self.members.now_ms());
+        let (who, tasks) = (identity.to_string(), &self.tasks);
+        let lost = |saved: &Saved| {
+            let key = TaskKey { tenant: by.tenant().to_owned(), task: saved.task };
+            let has = |traits: TaskTraits| steers.has(&traits.name, &traits.creator);
+            // One that was saved through another reference rests on that one.
+            saved.by == who
+                && saved.parent.is_none()
+                && tasks.get(&key).is_ok_and(|owner| !has(owner.with(TaskTraits::of)))
+        };
+        let why = format!("{identity} may steer the task no more");
+        tasks.refs()?.revoke_each(tasks, lost, &why, by).await?;
+        Ok(())
     }
 
     /// Expels a member. It is felt by its connections at once, and durable when this answers, with
@@ -141,8 +176,8 @@ impl Site {
     ) -> Result<Expelled, Failure> {
         self.check_tenant(by, identity)?;
         let member = self.known(identity)?;
-        check_covers(&self.members, by, identity, needed(identity.role(), member.given()))?;
-        self.members.check_administered(identity, Facets::NONE)?;
+        check_covers(&self.members, by, identity, &needed(identity.role(), &member.given()))?;
+        self.members.check_administered(identity, &Facets::NONE.into())?;
         let record = Record::new(by.to_string(), Decision::Expelled)
             .because(reason)
             .about(identity.to_string());
@@ -153,17 +188,32 @@ impl Site {
         let withdrawn =
             self.invites.withdraw(|offer| offer.identity == *identity || offer.by == *identity);
         let invites = withdrawn.await?.len();
-        let references = self.tasks.refs()?.revoke_of(&self.tasks, identity, &why, by).await?;
-        let held = Selection { holder: identity.to_string(), ..Selection::default() };
+        let triggers = self.triggers.remove_of(identity).await?;
+        let who = identity.to_string();
+        let its = |saved: &Saved| saved.owner == who || saved.by == who;
+        let references = self.tasks.refs()?.revoke_each(&self.tasks, its, &why, by).await?;
+        let held = Selection { holder: who.clone(), ..Selection::default() };
         let grants = match self.tasks.holders(by.tenant(), &held)?.is_empty() {
             true => 0,
             false => self.tasks.revoke_all(&held, &why, by).await?.len(),
         };
-        let tasks = match then {
-            AndItsTasks::GoOn => 0,
-            AndItsTasks::AreCancelled => self.tasks.cancel_of(identity, &why, by).await?,
-        };
-        Ok(Expelled { references, grants, invites, tasks })
+        let tasks = self.tasks.stop_of(identity, &why, by, then).await?;
+        Ok(Expelled { references, grants, invites, tasks, triggers })
+    }
+
+    /// Refuses to reach a member that is not known to `by`.
+    pub fn check_member(&self, by: &Identity, identity: &Identity) -> Result<(), Failure> {
+        self.check_tenant(by, identity)?;
+        self.known(identity).map(|_| ())
+    }
+
+    /// Refuses to reach an invite that does not wait.
+    pub fn check_invited(&self, by: &Identity, identity: &Identity) -> Result<(), Failure> {
+        self.check_tenant(by, identity)?;
+        match self.invites.list(by.tenant())?.iter().any(|offer| offer.identity == *identity) {
+            true => Ok(()),
+            false => none_waits(identity),
+        }
     }
 
     fn check_tenant(&self, by: &Identity, of: &Identity) -> Result<(), Failure> {
@@ -185,42 +235,47 @@ pub(crate) struct Desk<'a> {
 impl Desk<'_> {
     pub(crate) async fn invite(&self, by: &Identity, wanted: NewInvite) -> Result<Invite, Failure> {
         let invalid = |error: NotAnIdentity| Failure::new(Code::InvalidArgument, error.to_string());
-        let NewInvite { role, name, may, again, ttl } = wanted;
+        let NewInvite { role, name, grant, again, ttl } = wanted;
         let identity = Identity::new(by.mesh(), by.tenant(), role, &name).map_err(invalid)?;
-        check_offer(self.members, by, &identity, may, again)?;
+        let grant = check_offer(self.members, by, &identity, &grant, again)?;
         // It takes the place of one that waits, and with it of the authority that this one offers.
         let waiting = self.invites.list(by.tenant())?;
         if let Some(other) = waiting.iter().find(|other| other.identity == identity) {
-            check_covers(self.members, by, &identity, other.may)?;
+            check_covers(self.members, by, &identity, &needed(role, &other.grant))?;
         }
-        let offer = Offer { identity: identity.clone(), may, by: by.clone(), again, until_ms: 0 };
+        let granted = in_words(role, &grant);
+        let offer = Offer { identity: identity.clone(), grant, by: by.clone(), again, until_ms: 0 };
         let invite = self.invites.create(offer, ttl).await?;
         let invited = Record::new(by.to_string(), Decision::Invited)
-            .because(format!("to {}", in_words(role, may)))
+            .because(format!("to {granted}"))
             .about(identity.to_string());
         self.audit.record(by.tenant(), invited).await?;
-        tracing::info!(%identity, %by, %may, again, "invited");
+        tracing::info!(%identity, %by, granted, again, "invited");
         Ok(invite)
     }
 }
 
-/// Whether `by` may let somebody join as `identity` with this authority: now, and when the
-/// invite is used.
+/// What a new member gets to whom `by` offers `wanted`: the same under the caveats of `by`, if it may
+/// offer that, now and when the invite is used.
 fn check_offer(
     members: &Members,
     by: &Identity,
     identity: &Identity,
-    may: Facets,
+    wanted: &MemberGrant,
     again: bool,
-) -> Result<(), Failure> {
+) -> Result<MemberGrant, Failure> {
     let refuse = |code, why: String| Err(Failure::new(code, why));
-    if identity.role() != Role::Client && !may.is_empty() {
+    if identity.role() != Role::Client && *wanted != Facets::NONE.into() {
         let why = format!("a {} is given no facets: its role says what it may do", identity.role());
         return refuse(Code::InvalidArgument, why);
     }
-    check_covers(members, by, identity, needed(identity.role(), may))?;
+    let grant = match identity.role() {
+        Role::Client => members.granted(by).hand_on(wanted)?,
+        Role::AgentNode | Role::ToolNode | Role::Orchestrator => wanted.clone(),
+    };
+    check_covers(members, by, identity, &needed(identity.role(), &grant))?;
     members.check_room(identity)?;
-    let Some(holder) = members.get(identity) else { return Ok(()) };
+    let Some(holder) = members.get(identity) else { return Ok(grant) };
     if !again {
         let (what, now) = match holder.expelled {
             None => ("is a member", "lost its certificate"),
@@ -231,8 +286,9 @@ fn check_offer(
         );
         return refuse(Code::InvalidArgument, why);
     }
-    // Whoever takes a name over has what the name has: sealed references, tasks, its past.
-    check_covers(members, by, identity, needed(identity.role(), holder.given()))
+    // Who takes a name over has what the name has: sealed references, tasks, its past.
+    check_covers(members, by, identity, &needed(identity.role(), &holder.given()))?;
+    Ok(grant)
 }
 
 /// Refuses to let `by` give, or take over, authority that it lacks.
@@ -240,41 +296,50 @@ fn check_covers(
     members: &Members,
     by: &Identity,
     of: &Identity,
-    may: Facets,
+    needed: &MemberGrant,
 ) -> Result<(), Failure> {
-    let own = members.may(by);
-    let needed = Facets::of(&[Facet::Members]);
-    let lacks = if own.covers(needed) { may.without(own) } else { needed };
-    if lacks.is_empty() {
-        return Ok(());
+    let own = members.granted(by);
+    let usage = FacetUse { name: of.name(), role: of.role().as_str(), ..FacetUse::default() };
+    let administers = own.may().has(Facet::Members);
+    if administers {
+        own.check(Facet::Members, &usage, members.now_ms())?;
     }
+    let lacks = if administers { own.lacks(needed) } else { Some(Facet::Members.to_string()) };
+    let Some(lacks) = lacks else { return Ok(()) };
     let why = format!("{by} may not do that to {of}: it lacks {lacks} itself");
     Err(Failure::new(Code::Denied, why))
 }
 
-/// What becomes of tasks whose creator is expelled.
+/// What becomes of tasks whose creator is expelled, and that have not ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AndItsTasks {
-    /// They go on.
-    GoOn,
+    /// They wait until somebody who may steer them resumes or cancels them.
+    ArePaused,
     /// They are cancelled.
     AreCancelled,
+    /// They go on.
+    GoOn,
 }
 
-/// What somebody must have to make, take over or expel a member like that.
-fn needed(role: Role, may: Facets) -> Facets {
+/// What it takes to make, take over or expel a member like that.
+fn needed(role: Role, grant: &MemberGrant) -> MemberGrant {
     match role {
-        Role::Client => may,
-        Role::AgentNode | Role::ToolNode | Role::Orchestrator => Facets::of(&[Facet::Nodes]),
+        Role::Client => grant.clone(),
+        Role::AgentNode | Role::ToolNode | Role::Orchestrator => Facets::of(&[Facet::Nodes]).into(),
     }
 }
 
-fn in_words(role: Role, may: Facets) -> String {
+fn in_words(role: Role, grant: &MemberGrant) -> String {
     match role {
-        Role::Client if may.is_empty() => "do nothing".to_owned(),
-        Role::Client => may.to_string(),
+        Role::Client if grant.may().is_empty() => "do nothing".to_owned(),
+        Role::Client => grant.to_string(),
         role => format!("be a {role}"),
     }
+}
+
+fn none_waits<R>(identity: &Identity) -> Result<R, Failure> {
+    let why = format!("no invite for {identity} waits: `remit invites` lists those that do");
+    Err(Failure::new(Code::NotFound, why))
 }
 
 fn not_known<R>(identity: &Identity) -> Result<R, Failure> {

@@ -10,7 +10,9 @@ use remit_core::task::{Command, Held};
 use remit_core::{Code, Failure, GrantId, Identity, TaskId};
 
 use super::{Tasks, unreadable};
+use crate::members::sight::Sight;
 use crate::owner::{Owner, TaskKey};
+use crate::site::AndItsTasks;
 
 /// Which grants are meant: those that fit all that is given.
 #[derive(Debug, Clone, Default)]
@@ -23,8 +25,8 @@ pub struct Selection {
     pub tool: String,
     /// Of a tool with this manifest.
     pub manifest: Option<[u8; 32]>,
-    /// Of tasks that this identity created; empty: of all. It bounds what the rest means.
-    pub creator: String,
+    /// Of these tasks; `None`: of all. It bounds what the rest means.
+    pub within: Option<Sight>,
 }
 
 impl Selection {
@@ -42,7 +44,10 @@ impl Selection {
         let wanted = &self.holder;
         (wanted.is_empty() || holder == wanted || holder.rsplit('/').next() == Some(wanted))
             && self.task.is_none_or(|wanted| wanted == task)
-            && (self.creator.is_empty() || self.creator == state.created().creator)
+            && self
+                .within
+                .as_ref()
+                .is_none_or(|within| within.has(&state.created().name, &state.created().creator))
             && (self.tool.is_empty() || held.grant.tool == self.tool)
             && self.manifest.is_none_or(|wanted| {
                 let pinned =
@@ -75,6 +80,16 @@ impl Tasks {
         Ok(found)
     }
 
+    /// Whether a task may be one of those that the selection is bounded to, by its head alone: others
+    /// are not read.
+    fn may_be_within(&self, key: &TaskKey, which: &Selection) -> Result<bool, Failure> {
+        let Some(within) = which.within.as_ref().filter(|within| !within.is_everything()) else {
+            return Ok(true);
+        };
+        let head = self.services.journal.head(&key.tenant, key.task).map_err(unreadable)?;
+        Ok(head.is_none_or(|head| head.creator.is_empty() || within.has(&head.name, &head.creator)))
+    }
+
     /// Every grant in force that `which` means. Fails if a task that may have one cannot be read.
     pub fn holders(
         &self,
@@ -84,7 +99,9 @@ impl Tasks {
         let mut found = Vec::new();
         for task in self.with_grants(tenant, which)? {
             let key = TaskKey { tenant: tenant.to_owned(), task };
-            if which.task.is_some_and(|wanted| wanted != task) {
+            if which.task.is_some_and(|wanted| wanted != task)
+                || !self.may_be_within(&key, which)?
+            {
                 continue;
             }
             let owner = match self.get(&key) {
@@ -104,29 +121,59 @@ impl Tasks {
         Ok(found)
     }
 
-    /// Cancels every task of this creator that has not ended; answers how many. Each is asked to end
-    /// durably when it answers.
-    pub async fn cancel_of(
+    /// Pauses or cancels every task of this creator that has not ended; answers how many. Durable when
+    /// it answers.
+    pub async fn stop_of(
         &self,
         creator: &Identity,
         why: &str,
         by: &Identity,
+        then: AndItsTasks,
     ) -> Result<usize, Failure> {
-        let unsettled = self.services.journal.unsettled().map_err(unreadable)?;
-        let mut cancelled = 0;
-        for (tenant, task) in unsettled {
-            if tenant != creator.tenant() {
-                continue;
-            }
+        let who = creator.to_string();
+        let mut stopped = 0;
+        for (tenant, task) in self.services.journal.unsettled().map_err(unreadable)? {
             let key = TaskKey { tenant, task };
-            if self.get(&key)?.with(|task| task.created().creator == creator.to_string()) {
-                let owner = self.working(&key)?;
-                let failure = Failure::new(Code::Cancelled, why);
-                owner.cancel(failure, &by.to_string()).await?;
-                cancelled += 1;
+            if key.tenant == creator.tenant() && self.is_made_by(&key, &who)? {
+                stopped += usize::from(self.stop_one(&key, why, by, then).await?);
             }
         }
-        Ok(cancelled)
+        Ok(stopped)
+    }
+
+    /// Pauses or cancels a task whose creator was expelled. Whether there was anything to do.
+    pub async fn stop_one(
+        &self,
+        key: &TaskKey,
+        why: &str,
+        by: &Identity,
+        then: AndItsTasks,
+    ) -> Result<bool, Failure> {
+        let who = by.to_string();
+        match then {
+            AndItsTasks::GoOn => return Ok(false),
+            AndItsTasks::AreCancelled => {
+                let failure = Failure::new(Code::Cancelled, why);
+                self.working(key)?.cancel(failure, &who).await?;
+            }
+            AndItsTasks::ArePaused => {
+                let owner = self.working(key)?;
+                if owner.with(|task| task.paused().is_some()) {
+                    return Ok(false);
+                }
+                owner.record_durably(&Command::Pause { reason: why.to_owned(), who }).await?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether this identity created the task. Its head says so, if it is not an old one.
+    fn is_made_by(&self, key: &TaskKey, who: &str) -> Result<bool, Failure> {
+        let head = self.services.journal.head(&key.tenant, key.task).map_err(unreadable)?;
+        match head {
+            Some(head) if !head.creator.is_empty() => Ok(head.creator == who),
+            _ => Ok(self.get(key)?.with(|task| task.created().creator == who)),
+        }
     }
 
     /// What is left of a grant's budgets, by all that bounds it: its own caveats and purse, those of

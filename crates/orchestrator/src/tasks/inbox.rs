@@ -9,6 +9,7 @@ use remit_core::{CallNumber, Code, Failure, GrantId, Identity, TaskId, Value};
 
 use super::{GrantSpec, Tasks};
 use crate::limits;
+use crate::members::sight::Sight;
 use crate::owner::{Owner, TaskKey};
 
 /// A question to a person.
@@ -66,40 +67,46 @@ pub enum Asks {
 pub type Page = (Vec<Item>, Option<TaskId>);
 
 impl Tasks {
-    /// What waits for a person in the tasks of a tenant, the newest task first; `by`: in those that
-    /// this identity created, or in all. Reads no task that has no question.
+    /// What waits for a person in the tasks of a tenant, the newest task first; `sight`: in those that it
+    /// has, or in all. Looks at a bounded number of tasks that have questions, and reads none that is
+    /// not seen.
     pub fn inbox(
         &self,
         tenant: &str,
         after: Option<TaskId>,
         limit: usize,
-        by: Option<&str>,
+        sight: Option<&Sight>,
     ) -> Result<Page, Failure> {
         let limit = limit.clamp(1, limits::QUESTIONS_PER_PAGE);
         let mut items = Vec::new();
         let mut cursor = after;
-        loop {
-            let asking = self.services().journal.asking(tenant, cursor, limits::TASKS_PER_PAGE);
-            let asking = asking.map_err(super::unreadable)?;
-            let Some(last) = asking.last().copied() else { return Ok((items, None)) };
-            for task in asking {
-                if items.len() >= limit {
-                    return Ok((items, cursor));
-                }
-                cursor = Some(task);
-                match self.get(&TaskKey { tenant: tenant.to_owned(), task }) {
-                    Ok(owner) => {
-                        let creator = owner.with(|task| task.created().creator.clone());
-                        if by.is_none_or(|by| by == creator) {
-                            items.extend(self.questions(&owner));
-                        }
-                    }
-                    // Its journal cannot be read: a list of tasks says so.
-                    Err(failure) => tracing::warn!(%task, %failure, "left out of the inbox"),
-                }
+        let asking = self.services().journal.asking(tenant, cursor, limits::TASKS_LOOKED_AT);
+        let asking = asking.map_err(super::unreadable)?;
+        let full = asking.len() == limits::TASKS_LOOKED_AT;
+        for task in asking {
+            if items.len() >= limit {
+                return Ok((items, cursor));
             }
-            cursor = Some(last);
+            cursor = Some(task);
+            match self.asks(TaskKey { tenant: tenant.to_owned(), task }, sight) {
+                Ok(asked) => items.extend(asked),
+                // Its journal cannot be read: a list of tasks says so.
+                Err(failure) => tracing::warn!(%task, %failure, "left out of the inbox"),
+            }
         }
+        Ok((items, cursor.filter(|_| full)))
+    }
+
+    /// What waits for a person in a task, if it is seen.
+    fn asks(&self, key: TaskKey, sight: Option<&Sight>) -> Result<Vec<Item>, Failure> {
+        if let Some(sight) = sight.filter(|sight| !sight.is_everything()) {
+            let head = self.services().journal.head(&key.tenant, key.task);
+            let head = head.map_err(super::unreadable)?.unwrap_or_default();
+            if !self.is_seen(&key.tenant, key.task, &head, Some(sight)) {
+                return Ok(Vec::new());
+            }
+        }
+        Ok(self.questions(&self.get(&key)?))
     }
 
     /// What of one task waits for a person, oldest first.

@@ -6,43 +6,50 @@ use remit_core::{Failure, TaskId};
 use super::{Tasks, unreadable};
 use crate::journal::TaskHead;
 use crate::limits;
+use crate::members::sight::Sight;
+use crate::members::uses::TaskTraits;
 use crate::owner::{Owner, TaskKey};
 
+/// Tasks, and where to go on if there may be more.
+pub(super) type Listed = (Vec<(TaskId, TaskHead)>, Option<TaskId>);
+
 impl Tasks {
-    /// The tasks of a tenant, newest first; `after`: the last one already seen; `by`: those that this
-    /// identity created, or all. Loads none of them but those whose head does not say who made them.
+    /// The tasks of a tenant, newest first; `after`: the last one already seen; `sight`: those that it
+    /// has, or all; and where to go on if there may be more. Looks at a bounded number of heads, so a
+    /// page may be short and not the last. Loads no task but one whose head does not say who made it.
     pub fn list(
         &self,
         tenant: &str,
         status: Option<Status>,
         after: Option<TaskId>,
         limit: usize,
-        by: Option<&str>,
-    ) -> Result<Vec<(TaskId, TaskHead)>, Failure> {
+        sight: Option<&Sight>,
+    ) -> Result<Listed, Failure> {
         let limit = limit.clamp(1, limits::TASKS_PER_PAGE);
         if status == Some(Status::Halted) {
-            return Ok(self.list_halted(tenant, after, limit, by));
+            return Ok(self.list_halted(tenant, after, limit, sight));
         }
-        let (mut found, mut after) = (Vec::new(), after);
-        while found.len() < limit {
-            let wanted = limit - found.len();
+        let (mut found, mut after, mut left) = (Vec::new(), after, limits::TASKS_LOOKED_AT);
+        while found.len() < limit && left > 0 {
+            let wanted = (limit - found.len()).min(left);
             let page = self.services.journal.list(tenant, status, after, wanted);
             let page = page.map_err(unreadable)?;
             let full = page.len() == wanted;
+            left -= page.len();
             after = page.last().map(|(task, _)| *task);
-            let mine = |(task, head): &(TaskId, TaskHead)| self.is_by(tenant, *task, head, by);
+            let seen = |(task, head): &(TaskId, TaskHead)| self.is_seen(tenant, *task, head, sight);
             let live = page
                 .into_iter()
-                .filter(mine)
+                .filter(seen)
                 .map(|(task, head)| (task, self.live(tenant, task, head)));
             // What has stopped is on disk as it stood before.
             let stopped = |head: &TaskHead| status.is_some() && head.status == Status::Halted;
             found.extend(live.filter(|(_, head)| !stopped(head)));
             if !full {
-                break;
+                return Ok((found, None));
             }
         }
-        Ok(found)
+        Ok((found, after))
     }
 
     /// Where a task stands, as [`Tasks::list`] says it.
@@ -52,14 +59,21 @@ impl Tasks {
         Ok(TaskHead { key: kept.unwrap_or_default().key, ..owner.head() })
     }
 
-    /// Whether a task is by this creator, or any will do.
-    fn is_by(&self, tenant: &str, task: TaskId, head: &TaskHead, by: Option<&str>) -> bool {
-        let Some(by) = by else { return true };
+    /// Whether a task is one of those that are seen.
+    pub(super) fn is_seen(
+        &self,
+        tenant: &str,
+        task: TaskId,
+        head: &TaskHead,
+        sight: Option<&Sight>,
+    ) -> bool {
+        let Some(sight) = sight.filter(|sight| !sight.is_everything()) else { return true };
         if !head.creator.is_empty() {
-            return head.creator == by;
+            return sight.has(&head.name, &head.creator);
         }
         let key = TaskKey { tenant: tenant.to_owned(), task };
-        self.get(&key).is_ok_and(|owner| owner.with(|task| task.created().creator == by))
+        let has = |traits: TaskTraits| sight.has(&traits.name, &traits.creator);
+        self.get(&key).is_ok_and(|owner| has(owner.with(TaskTraits::of)))
     }
 
     /// Whether a task has an owner in memory.
@@ -73,9 +87,11 @@ impl Tasks {
         tenant: &str,
         after: Option<TaskId>,
         limit: usize,
-        by: Option<&str>,
-    ) -> Vec<(TaskId, TaskHead)> {
-        let stopped = self.stopped.list(tenant, after, limit).into_iter();
+        sight: Option<&Sight>,
+    ) -> Listed {
+        let stopped = self.stopped.list(tenant, after, limit);
+        let more = stopped.last().map(|(task, _)| *task).filter(|_| stopped.len() == limit);
+        let stopped = stopped.into_iter();
         let shown = stopped.map(|(task, why)| {
             // A head that cannot be read is no reason not to show the task.
             let head = self.services.journal.head(tenant, task).ok().flatten();
@@ -85,7 +101,8 @@ impl Tasks {
             });
             (task, TaskHead { status: Status::Halted, detail: why.message, ..head })
         });
-        shown.filter(|(task, head)| self.is_by(tenant, *task, head, by)).collect()
+        let seen = shown.filter(|(task, head)| self.is_seen(tenant, *task, head, sight));
+        (seen.collect(), more)
     }
 
     /// A task's head with what only its owner knows: where it runs, and why it does not.

@@ -62,10 +62,10 @@ async fn a_journal_that_fails_halts_the_task_until_it_works_again() {
         let refused = tasks.create(spec(), &me).await.err().unwrap();
         assert!(refused.message.contains("the disk is full"), "{refused}");
         assert!(owner.is_closing());
-        let halted = tasks.list(TENANT, Some(Status::Halted), None, 9, None).unwrap();
+        let halted = tasks.list(TENANT, Some(Status::Halted), None, 9, None).unwrap().0;
         assert_eq!((halted.len(), halted[0].0), (1, owner.key().task));
         assert!(halted[0].1.detail.contains("the disk is full"), "{:?}", halted[0].1);
-        assert_eq!(tasks.list(TENANT, Some(Status::Pending), None, 9, None).unwrap(), []);
+        assert_eq!(tasks.list(TENANT, Some(Status::Pending), None, 9, None).unwrap().0, []);
         tokio::time::sleep(limits::JOURNAL_RETRY_MOST * 5).await;
         assert_eq!(tasks.owned(), 0, "not while the disk is full");
         journal.refuse(None);
@@ -95,14 +95,14 @@ async fn a_task_whose_journal_makes_no_sense_stops_and_others_go_on() {
         journal.append(TENANT, bad, vec![senseless], head).await.unwrap();
         let tasks = open(&journal);
         let good = tasks.create(spec(), &who(Role::Client, "me")).await.unwrap();
-        let listed = tasks.list(TENANT, None, None, 9, None).unwrap();
+        let listed = tasks.list(TENANT, None, None, 9, None).unwrap().0;
         let head = |task| listed.iter().find(|(id, _)| *id == task).map(|(_, head)| head).unwrap();
         assert_eq!(head(good.key().task).status, Status::Pending);
         assert_eq!(head(bad).status, Status::Halted);
         assert!(!head(bad).detail.is_empty());
-        let halted = tasks.list(TENANT, Some(Status::Halted), None, 9, None).unwrap();
+        let halted = tasks.list(TENANT, Some(Status::Halted), None, 9, None).unwrap().0;
         assert_eq!((halted.len(), halted[0].0), (1, bad));
-        let running = tasks.list(TENANT, Some(Status::Running), None, 9, None).unwrap();
+        let running = tasks.list(TENANT, Some(Status::Running), None, 9, None).unwrap().0;
         assert_eq!(running, [], "it does not run");
         let key = TaskKey { tenant: TENANT.into(), task: bad };
         assert!(tasks.get(&key).is_err(), "whoever asks for it is told");
@@ -133,7 +133,7 @@ async fn what_is_over_is_swept_away_once_nobody_works_with_it() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         }
-        let left = || tasks.list(TENANT, None, None, 9, None).unwrap().len();
+        let left = || tasks.list(TENANT, None, None, 9, None).unwrap().0.len();
         sweep(&tasks, Retention::default()).await.unwrap();
         assert_eq!(left(), 3, "its time has not come");
         now.set(10_000);
@@ -197,7 +197,7 @@ async fn a_disk_that_fails_and_is_mended_needs_no_restart() {
                 owner.record_durably(&input(&format!("after {step:?}"))).await.unwrap();
             }
         }
-        assert_eq!(tasks.list(TENANT, Some(Status::Halted), None, 9, None).unwrap(), []);
+        assert_eq!(tasks.list(TENANT, Some(Status::Halted), None, 9, None).unwrap().0, []);
     })
     .await;
 }

@@ -1,10 +1,9 @@
 //! What became of another program, or of another try from a point in the past.
 
-use remit_core::Facets;
 use remit_schema::mesh_capnp::{fork, trial};
 
 use super::{TaskServer, client};
-use crate::serve::facets::Hold;
+use crate::serve::hold::Hold;
 use crate::tasks::{Forked, Upgraded};
 
 impl TaskServer {
@@ -18,9 +17,9 @@ impl TaskServer {
         for (at, call) in (0..count).zip(&forked.dropped) {
             dropped.set(at, call.0);
         }
-        // Whoever came here may create tasks, and created this one.
-        let hold = Hold::whole(Facets::ALL);
-        fork.set_task(client(&self.tasks, key.clone(), &self.holder, hold));
+        // Its holder may create tasks, and created this one.
+        let hold = Hold::whole(self.caller.grant.may());
+        fork.set_task(client(&self.caller, key.clone(), hold));
     }
 }
 

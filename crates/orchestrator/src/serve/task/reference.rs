@@ -2,27 +2,26 @@
 
 use std::rc::Rc;
 
-use remit_core::{Facets, Failure, Identity, Reference};
+use remit_core::{Code, Failure, Reference};
 use remit_schema::mesh_capnp::task;
 use remit_vat::crash::{self, Step};
+use remit_vat::lasting::lasting;
 
 use super::TaskServer;
 use crate::owner::TaskKey;
 use crate::refs::{RefSpec, Standing, Target};
-use crate::serve::facets::Hold;
+use crate::serve::caller::Caller;
 use crate::serve::good;
-use crate::tasks::Tasks;
+use crate::serve::hold::Hold;
 
 /// A reference to the task `key` for as long as the sturdy one stands from which it is restored.
-pub fn standing(
-    tasks: &Rc<Tasks>,
+pub(in crate::serve) fn standing(
+    caller: &Rc<Caller>,
     key: TaskKey,
-    (holder, may): (&Identity, Facets),
     through: Standing,
 ) -> task::Client {
-    let hold = if through.viewer { Hold::viewer() } else { Hold::whole(may) };
-    let (tasks, holder) = (Rc::clone(tasks), holder.clone());
-    TaskServer { tasks, key, holder, through: Some(through) }.held(hold)
+    let hold = if through.viewer { Hold::viewer() } else { Hold::whole(caller.grant.may()) };
+    TaskServer::new(caller, key, Some(through)).held(hold)
 }
 
 impl TaskServer {
@@ -47,18 +46,27 @@ impl TaskServer {
         }
     }
 
-    /// A new sturdy reference to the task or to one of its grants.
+    /// A new sturdy reference to the task or to one of its grants. It is revoked at once if its maker
+    /// was expelled meanwhile.
     pub(super) async fn saved(
-        &self,
+        self: &Rc<Self>,
         target: Target,
         spec: RefSpec,
     ) -> Result<Reference, capnp::Error> {
         self.owner()?;
         crash::point(Step::Received, "reference");
-        let saving = async {
-            let (refs, what) = (self.tasks.refs()?, (&self.key, target));
-            refs.save(&self.tasks, what, spec, &self.holder, self.through.as_ref()).await
-        };
+        let held = Rc::clone(self);
+        let saving = lasting(async move {
+            let (refs, what) = (held.tasks.refs()?, (&held.key, target));
+            let through = held.through.as_ref();
+            let made = refs.save(&held.tasks, what, spec, &held.holder, through).await?;
+            if held.caller.site.members.is_expelled(&held.holder) {
+                let why = format!("{} was expelled", held.holder);
+                refs.revoke(&held.tasks, made.id(), &why, &held.holder).await?;
+                return Err(Failure::new(Code::Denied, why));
+            }
+            Ok(made)
+        });
         let made = good(saving.await)?;
         crash::point(Step::Flushed, "reference");
         Ok(made)

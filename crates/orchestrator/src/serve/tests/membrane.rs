@@ -81,7 +81,7 @@ async fn an_agent_that_leaves_out_on_replay_what_it_did_fails() {
         let mut finish = context.finish_request();
         finish.get().init_outcome().init_value().set_null(());
         finish.send().promise.await.unwrap();
-        let listed = site.tasks.list("default", None, None, 9, None).unwrap();
+        let listed = site.tasks.list("default", None, None, 9, None).unwrap().0;
         assert!(listed[0].1.detail.contains("ended without it"), "{:?}", listed[0].1);
     })
     .await;

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{SOON, ping, register_tools};
 use crate::node::{self, CannotServe};
+use crate::serve::fakes::Granted as _;
 use crate::serve::fakes::{config, who};
 
 struct Running {
@@ -68,7 +69,7 @@ async fn join(dir: &Path) -> Rc<Member> {
 
 /// An invite that this client makes.
 async fn invited(mesh: &mesh::Client, role: Role, name: &str) -> Invite {
-    let mut request = mesh.invite_request();
+    let mut request = mesh.members().invite_request();
     request.get().set_role(role.as_str());
     request.get().set_name(name);
     request.get().set_ttl_ms(60_000);
@@ -152,7 +153,7 @@ async fn an_invite_for_a_role_or_a_time_that_cannot_be_is_refused() {
             ("client", "two", 0),
             ("client", "two", u64::MAX),
         ] {
-            let mut request = mesh.invite_request();
+            let mut request = mesh.members().invite_request();
             request.get().set_role(role);
             request.get().set_name(name);
             request.get().set_ttl_ms(ttl_ms);

@@ -2,6 +2,8 @@
 
 pub(super) mod expelled;
 mod invited;
+mod narrowed;
+mod reaching;
 
 use std::time::{Duration, SystemTime};
 
@@ -14,8 +16,8 @@ use remit_vat::connection::{Connection, within};
 use remit_vat::exception::to_failure;
 
 use super::{SOON, create_task, here};
-use crate::serve::facets::{MESH, TASK};
-use crate::serve::fakes::{Here, who};
+use crate::serve::fakes::{Granted as _, Here, who};
+use crate::serve::hold::TASK;
 
 /// Connects as the first client of the mesh, which administers it.
 fn admin(here: &Here) -> (mesh::Client, Connection) {
@@ -27,7 +29,7 @@ async fn client(here: &Here, name: &str, may: Facets) -> (mesh::Client, Connecti
     let until = SystemTime::now() + Duration::from_secs(60);
     let identity = who(Role::Client, name);
     here.site.members.greet(&identity, None, until).unwrap();
-    here.site.members.authorize(&identity, may).await.unwrap();
+    here.site.members.authorize(&identity, &may.into()).await.unwrap();
     here.connect(Role::Client, name)
 }
 
@@ -43,14 +45,14 @@ async fn call(client: &capnp::capability::Client, interface: u64, ordinal: usize
 }
 
 async fn task(mesh: &mesh::Client, id: &str) -> Result<task::Client, Failure> {
-    let mut request = mesh.task_request();
+    let mut request = mesh.tasks().task_request();
     request.get().set_id(id);
     let response = within(SOON, request.send()).await?;
     response.get().and_then(|given| given.get_task()).map_err(|error| to_failure(&error))
 }
 
 async fn count_tasks(mesh: &mesh::Client) -> u32 {
-    let response = within(SOON, mesh.tasks_request().send()).await.unwrap();
+    let response = within(SOON, mesh.tasks().list_request().send()).await.unwrap();
     response.get().unwrap().get_tasks().unwrap().len()
 }
 
@@ -72,44 +74,62 @@ fn methods(interface: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_method_of_the_schema_is_in_the_tables() {
-    assert_eq!(methods("Mesh"), MESH.map(|(name, _)| name));
+fn every_method_of_a_task_is_in_the_table() {
     assert_eq!(methods("Task"), TASK.map(|(name, _)| name));
 }
 
-/// What takes a facet that not every client has, by the facet.
-const TAKES: [(Facet, &[&str]); 5] = [
-    (Facet::Members, &["invite", "members", "expel", "authorize", "invites", "withdraw"]),
-    (Facet::Nodes, &["drain", "undrain", "acceptTool"]),
-    (Facet::Create, &["createTask", "triggers"]),
-    (Facet::Audit, &["audit", "verifyAudit"]),
-    (Facet::Backup, &["keeper"]),
-];
-
-/// What takes any facet by which tasks are seen.
-const TAKES_SIGHT: [&str; 5] = ["task", "tasks", "inbox", "holders", "revokeAll"];
-
-fn is_given(method: &str, may: Facets) -> bool {
-    let sees = [Facet::Own, Facet::View, Facet::Steer, Facet::Decide];
-    let taken = TAKES.iter().find(|(_, methods)| methods.contains(&method));
-    match taken {
-        Some((facet, _)) => may.has(*facet),
-        None => !TAKES_SIGHT.contains(&method) || sees.into_iter().any(|facet| may.has(facet)),
-    }
+/// The names of the objects that a client is given.
+async fn given(mesh: &mesh::Client) -> Vec<&'static str> {
+    let response = within(SOON, mesh.facets_request().send()).await.unwrap();
+    let given = response.get().unwrap();
+    let named = [
+        ("creation", given.has_creation()),
+        ("tasks", given.has_tasks()),
+        ("nodes", given.has_nodes()),
+        ("members", given.has_members()),
+        ("audit", given.has_audit()),
+        ("keeper", given.has_keeper()),
+    ];
+    named.into_iter().filter_map(|(name, has)| has.then_some(name)).collect()
 }
 
+/// The object that each facet gives.
+const GIVES: [(Facet, &str); 9] = [
+    (Facet::Members, "members"),
+    (Facet::Nodes, "nodes"),
+    (Facet::Create, "creation"),
+    (Facet::Own, "tasks"),
+    (Facet::View, "tasks"),
+    (Facet::Steer, "tasks"),
+    (Facet::Decide, "tasks"),
+    (Facet::Audit, "audit"),
+    (Facet::Backup, "keeper"),
+];
+
 #[tokio::test]
-async fn no_role_reaches_a_method_that_it_was_not_given() {
+async fn client_is_given_the_objects_of_its_facets_and_no_other() {
     here(async |here| {
         let _admin = admin(&here);
         let alone = Facet::ALL.map(|facet| (facet.as_str(), Facets::of(&[facet])));
         for (name, may) in BUNDLES.into_iter().chain(alone).chain([("none", Facets::NONE)]) {
             let (mesh, held) = client(&here, "somebody", may).await;
-            for (ordinal, (method, _)) in MESH.into_iter().enumerate() {
-                let failure = call(&mesh.client, mesh::Client::TYPE_ID, ordinal).await;
-                let refused =
-                    failure.code == Code::Denied && failure.message.contains("this takes");
-                assert_eq!(refused, !is_given(method, may), "{method} as {name}: {failure}");
+            let mut right: Vec<&str> = GIVES
+                .into_iter()
+                .filter_map(|(facet, object)| may.has(facet).then_some(object))
+                .collect();
+            right.sort_unstable();
+            right.dedup();
+            let mut found = given(&mesh).await;
+            found.sort_unstable();
+            assert_eq!(found, right, "{name}");
+            // What is not given cannot be called, also without waiting for the answer.
+            for (object, refused) in [
+                ("creation", create_task(&mesh).await.is_err()),
+                ("tasks", within(SOON, mesh.tasks().list_request().send()).await.is_err()),
+                ("members", within(SOON, mesh.members().list_request().send()).await.is_err()),
+                ("audit", within(SOON, mesh.audit().read_request().send()).await.is_err()),
+            ] {
+                assert_eq!(refused, !right.contains(&object), "{object} as {name}");
             }
             held.abort("the next one comes");
         }
@@ -157,7 +177,7 @@ async fn task_of_another_client_is_not_seen() {
         let own = create_task(&you).await.unwrap();
         assert!(task(&you, &own).await.is_ok());
         assert_eq!((count_tasks(&me).await, count_tasks(&you).await), (2, 1));
-        let mut request = you.revoke_all_request();
+        let mut request = you.tasks().revoke_all_request();
         request.get().init_which().set_task(&id);
         let refused = within(SOON, request.send()).await.err().unwrap();
         assert_eq!(refused.code, Code::Denied, "{refused}");
@@ -169,7 +189,7 @@ async fn task_of_another_client_is_not_seen() {
 async fn creation_key_of_another_client_gives_no_task() {
     here(async |here| {
         let keyed = async |mesh: &mesh::Client| {
-            let mut request = mesh.create_task_request();
+            let mut request = mesh.creation().create_task_request();
             let mut spec = request.get().init_spec();
             spec.set_name("keyed");
             spec.set_agent("script");

@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{Here, here};
+use crate::serve::fakes::Granted as _;
 use crate::triggers::{Triggers, hooks};
 
 fn task(trigger: &mut trigger::Builder<'_>, name: &str) {
@@ -37,7 +38,7 @@ async fn put(
 
 fn connected(here: &Here) -> (triggers::Client, remit_vat::connection::Connection) {
     let (mesh, held) = here.connect::<mesh::Client>(Role::Client, "me");
-    (mesh.triggers_request().send().pipeline.get_triggers(), held)
+    (mesh.creation().triggers_request().send().pipeline.get_triggers(), held)
 }
 
 async fn post(address: std::net::SocketAddr, head: &str, body: &str) -> String {
@@ -50,7 +51,7 @@ async fn post(address: std::net::SocketAddr, head: &str, body: &str) -> String {
 }
 
 fn tasks(here: &Here) -> usize {
-    here.site.tasks.list("default", None, None, 100, None).unwrap().len()
+    here.site.tasks.list("default", None, None, 100, None).unwrap().0.len()
 }
 
 #[tokio::test]

@@ -225,7 +225,8 @@ async fn a_spawn_repeated_after_a_restart_makes_no_second_child() {
     over_both(|lab| async move {
         let family = Family::new(&lab, true).await;
         said(call(&family.passed, 1, "put")).await.unwrap();
-        let children = |site: &Site| site.tasks.list("default", None, None, 9, None).unwrap().len();
+        let children =
+            |site: &Site| site.tasks.list("default", None, None, 9, None).unwrap().0.len();
         assert_eq!(children(&family.site), 2);
         family.site.tasks.shutdown().await;
         drop(family);

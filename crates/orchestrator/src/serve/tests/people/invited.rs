@@ -11,7 +11,7 @@ use crate::serve::fakes::{Here, who};
 use crate::site::NewInvite;
 
 pub(super) fn wanted(role: Role, name: &str, may: Facets) -> NewInvite {
-    NewInvite { role, name: name.into(), may, again: false, ttl: 20 * SOON }
+    NewInvite { role, name: name.into(), grant: may.into(), again: false, ttl: 20 * SOON }
 }
 
 pub(super) fn again(name: &str, may: Facets) -> NewInvite {
@@ -46,7 +46,7 @@ async fn name_that_a_member_holds_or_held_is_not_given() {
         assert!(refused.message.contains("was expelled"), "{refused}");
         let explicit = invite(&here, "me", again("bob", Facets::MEMBER)).await.unwrap();
         assert_eq!(join(&here, &explicit, Role::Client).await.unwrap(), bob);
-        assert_eq!(here.site.members.may(&bob), Facets::MEMBER);
+        assert_eq!(here.site.members.granted(&bob), Facets::MEMBER.into());
     })
     .await;
 }
@@ -83,7 +83,7 @@ async fn authority_that_its_maker_lacks_is_not_given() {
         }
         let by = who(Role::Client, "clerk");
         for may in [Facets::ALL, Facets::of(&[Facet::Own])] {
-            let refused = here.site.authorize(&by, &who(Role::Client, "plain"), may).await;
+            let refused = here.site.authorize(&by, &who(Role::Client, "plain"), may.into()).await;
             assert_eq!(refused.unwrap_err().code, Code::Denied, "{may}");
         }
         let given = wanted(Role::Client, "friend", Facets::of(&[Facet::Create]));
@@ -100,7 +100,7 @@ async fn invite_of_a_maker_who_lost_the_authority_gives_nothing() {
         let _clerk = client(&here, "clerk", Facets::ALL).await;
         let made = invite(&here, "clerk", wanted(Role::Client, "friend", Facets::ALL)).await;
         let clerk = who(Role::Client, "clerk");
-        here.site.members.authorize(&clerk, Facets::MEMBER).await.unwrap();
+        here.site.members.authorize(&clerk, &Facets::MEMBER.into()).await.unwrap();
         let refused = join(&here, &made.unwrap(), Role::Client).await.unwrap_err();
         assert!(refused.contains("lacks"), "{refused}");
     })

@@ -33,7 +33,7 @@ async fn what_the_mesh_decides_is_one_record_that_says_whose(world: &World) {
     let wanted = NewInvite {
         role: Role::ToolNode,
         name: "new".into(),
-        may: Facets::NONE,
+        grant: Facets::NONE.into(),
         again: false,
         ttl: life,
     };

@@ -8,6 +8,7 @@ use remit_vat::exception::to_failure;
 use remit_vat::wire;
 
 use super::held::Held;
+use crate::serve::fakes::Granted as _;
 use crate::serve::fakes::who;
 
 /// How a capability is saved.
@@ -69,7 +70,7 @@ impl Mesh {
 
     /// A task whose one grant has these caveats.
     pub(super) async fn create_with(&self, caveats: &[&str]) -> Held {
-        let mut request = self.0.create_task_request();
+        let mut request = self.0.creation().create_task_request();
         let mut spec = request.get().init_spec();
         spec.set_name("test");
         spec.set_agent("script");
@@ -107,8 +108,9 @@ impl Mesh {
     }
 
     pub(super) async fn revoke(&self, reference: &Reference) -> Result<(), Failure> {
-        let mut request = self.0.revoke_ref_request();
+        let mut request = self.0.ref_request();
         request.get().set_id(reference.id().to_string());
+        let request = request.send().pipeline.get_ref().revoke_request();
         request.send().promise.await.map(|_| ()).map_err(|error| to_failure(&error))
     }
 

@@ -39,11 +39,16 @@ impl Held {
     }
 
     pub(super) async fn save_grant(&self, grant: u32, spec: Spec) -> Result<Reference, Failure> {
-        let mut request = self.task.save_grant_request();
-        request.get().set_grant(grant);
+        let mut request = self.grant(grant).save_request();
         spec.write(request.get().init_spec());
         let response = request.send().promise.await.map_err(|error| to_failure(&error))?;
         Ok(Reference::from_bytes(response.get().unwrap().get_ref().unwrap()).unwrap())
+    }
+
+    fn grant(&self, grant: u32) -> remit_schema::mesh_capnp::task_grant::Client {
+        let mut request = self.task.held_request();
+        request.get().set_grant(grant);
+        request.send().pipeline.get_grant()
     }
 
     pub(super) async fn info(&self) -> Result<String, Failure> {
@@ -88,8 +93,7 @@ impl Held {
     }
 
     pub(super) async fn revoke(&self, grant: u32) -> Result<(), Failure> {
-        let mut request = self.task.revoke_request();
-        request.get().set_grant(grant);
+        let request = self.grant(grant).revoke_request();
         request.send().promise.await.map(|_| ()).map_err(|error| to_failure(&error))
     }
 

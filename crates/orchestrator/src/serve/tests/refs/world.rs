@@ -171,14 +171,14 @@ impl World {
     pub(super) fn mesh_as(&self, identity: Identity) -> Mesh {
         let site = self.site();
         let until = SystemTime::now() + Duration::from_secs(3_600);
-        let may = site.members.greet(&identity, None, until).unwrap().may();
+        let grant = site.members.greet(&identity, None, until).unwrap().grant();
         let mesh = match self.transport {
-            Transport::SameProcess => mesh_server::client(site, identity, may),
+            Transport::SameProcess => mesh_server::client(site, identity, grant),
             Transport::Tls => {
                 let held = Rc::clone(&self.held);
                 capnp_rpc::new_future_client(async move {
                     let (ours, theirs) = loopback::connect(&identity, Purpose::Peer).await;
-                    let served = serve_role(ours, &site, &identity, may).unwrap();
+                    let served = serve_role(ours, &site, &identity, grant).unwrap();
                     let (mesh, connection): (mesh::Client, _) =
                         Connection::connect(theirs, None, options());
                     held.borrow_mut().extend([served, connection]);

@@ -107,7 +107,7 @@ async fn child_cannot_spawn_without_being_passed_the_means(lab: Lab) {
     let begun = mine.contexts[1].begin_request().send().promise.await.unwrap();
     let grants = begun.get().unwrap().get_script().unwrap().get_grants().unwrap();
     assert_eq!(grants.len(), 1, "what it was passed, and nothing besides");
-    assert_eq!(site.tasks.list("default", None, None, 9, None).unwrap().len(), 2);
+    assert_eq!(site.tasks.list("default", None, None, 9, None).unwrap().0.len(), 2);
 }
 
 async fn child_cannot_reach_its_parents_other_grants(lab: Lab) {
@@ -151,5 +151,5 @@ async fn made_up_fields_of_a_spawn_are_refused(lab: Lab) {
         let refused = refused.unwrap_err();
         assert_eq!((refused.code, &refused.detail[..]), (Code::InvalidArgument, field));
     }
-    assert_eq!(site.tasks.list("default", None, None, 9, None).unwrap().len(), 2);
+    assert_eq!(site.tasks.list("default", None, None, 9, None).unwrap().0.len(), 2);
 }

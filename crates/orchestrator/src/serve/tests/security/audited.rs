@@ -95,7 +95,7 @@ fn every_decision_is_one_of_a_task_or_of_the_mesh() {
     use Decision as D;
     // What follows and `refs/audited.rs` and `people/expelled.rs` see every one of them recorded.
     let in_tasks = [D::Allowed, D::Denied, D::Granted, D::Revoked, D::Ended, D::Asked];
-    let as_well = [D::Approved, D::Introduced, D::Repinned];
+    let as_well = [D::Approved, D::Introduced, D::Repinned, D::Removed];
     let of_the_mesh = super::super::refs::audited::OF_THE_MESH;
     let of_people = super::super::people::expelled::OF_PEOPLE;
     let of_both = of_the_mesh.into_iter().chain(of_people);

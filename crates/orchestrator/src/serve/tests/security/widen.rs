@@ -165,7 +165,7 @@ async fn spawned_task_cannot_be_given_a_tool_by_name(lab: Lab) {
         let refused = said(with(&tasks, number, "spawn", &args, &[])).await.unwrap_err();
         assert_eq!(refused.code, Code::InvalidArgument, "{number}: {refused}");
     }
-    assert_eq!(site.tasks.list("default", None, None, 9, None).unwrap().len(), 1);
+    assert_eq!(site.tasks.list("default", None, None, 9, None).unwrap().0.len(), 1);
 }
 
 async fn spawn_without_a_grant_of_tasks_is_impossible(lab: Lab) {
@@ -174,7 +174,7 @@ async fn spawn_without_a_grant_of_tasks_is_impossible(lab: Lab) {
         [("source", Value::Text("export default () => 1".into())), ("detached", Value::Bool(true))];
     let refused = said(with(&run.granted, 1, "spawn", &args, &[])).await.unwrap_err();
     assert_eq!(refused.code, Code::NotFound, "{refused}");
-    assert_eq!(run.site.tasks.list("default", None, None, 9, None).unwrap().len(), 1);
+    assert_eq!(run.site.tasks.list("default", None, None, 9, None).unwrap().0.len(), 1);
 }
 
 async fn unknown_caveat_in_any_spelling_makes_nothing(lab: Lab) {

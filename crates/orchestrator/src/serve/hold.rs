@@ -1,6 +1,5 @@
-//! What each method takes: the one place that says who may call what. An object is wrapped in the
-//! table of its interface when it is handed out, and a call that its holder may not make never
-//! reaches it.
+//! How a member holds a task, and what each method of a task takes. A task is wrapped in the table of
+//! its methods when it is handed out, and a call that its holder may not make never reaches it.
 
 use std::ops::Deref;
 use std::rc::Rc;
@@ -9,19 +8,10 @@ use capnp::capability::{
     Client, DispatchCallResult, FromClientHook, FromServer, Params, Promise, Results, Server,
 };
 use capnp::private::capability::ClientHook;
-use remit_core::{Code, Facet, Facets, Failure};
+use remit_core::{Code, Facet, FacetUse, Facets, Failure, Identity, MemberGrant};
 use remit_vat::exception::to_exception;
 
-/// What a method of a client's bootstrap object takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Need {
-    /// To be a member.
-    Membership,
-    /// This facet.
-    Facet(Facet),
-    /// Some facet that lets the member see tasks; the method then answers of those alone.
-    Tasks,
-}
+use crate::members::uses::TaskTraits;
 
 /// What a method of a task takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,37 +28,8 @@ pub enum TaskNeed {
     Fork,
 }
 
-/// Every method of `Mesh`, by its ordinal.
-pub const MESH: [(&str, Need); 25] = [
-    ("createTask", Need::Facet(Facet::Create)),
-    ("task", Need::Tasks),
-    ("tasks", Need::Tasks),
-    ("tools", Need::Membership),
-    ("nodes", Need::Membership),
-    ("invite", Need::Facet(Facet::Members)),
-    ("health", Need::Membership),
-    ("drain", Need::Facet(Facet::Nodes)),
-    ("undrain", Need::Facet(Facet::Nodes)),
-    ("acceptTool", Need::Facet(Facet::Nodes)),
-    ("triggers", Need::Facet(Facet::Create)),
-    ("keeper", Need::Facet(Facet::Backup)),
-    ("inbox", Need::Tasks),
-    ("audit", Need::Facet(Facet::Audit)),
-    ("verifyAudit", Need::Facet(Facet::Audit)),
-    ("holders", Need::Tasks),
-    ("revokeAll", Need::Tasks),
-    ("restore", Need::Membership),
-    ("refs", Need::Membership),
-    ("revokeRef", Need::Membership),
-    ("members", Need::Facet(Facet::Members)),
-    ("expel", Need::Facet(Facet::Members)),
-    ("authorize", Need::Facet(Facet::Members)),
-    ("invites", Need::Facet(Facet::Members)),
-    ("withdraw", Need::Facet(Facet::Members)),
-];
-
 /// Every method of `Task`, by its ordinal.
-pub const TASK: [(&str, TaskNeed); 21] = [
+pub const TASK: [(&str, TaskNeed); 20] = [
     ("info", TaskNeed::See),
     ("events", TaskNeed::See),
     ("send", TaskNeed::Steer),
@@ -76,7 +37,7 @@ pub const TASK: [(&str, TaskNeed); 21] = [
     ("result", TaskNeed::See),
     ("grants", TaskNeed::See),
     ("grant", TaskNeed::Steer),
-    ("revoke", TaskNeed::Steer),
+    ("held", TaskNeed::Steer),
     ("pause", TaskNeed::Steer),
     ("resume", TaskNeed::Steer),
     ("fork", TaskNeed::Fork),
@@ -88,30 +49,8 @@ pub const TASK: [(&str, TaskNeed); 21] = [
     ("refuse", TaskNeed::Decide),
     ("settle", TaskNeed::Decide),
     ("save", TaskNeed::Steer),
-    ("saveGrant", TaskNeed::Steer),
     ("remove", TaskNeed::Steer),
 ];
-
-/// Facets by which a member sees tasks.
-const SEEING: [Facet; 4] = [Facet::Own, Facet::View, Facet::Steer, Facet::Decide];
-
-impl Need {
-    /// Refuses a member that may do `may` and no more.
-    pub fn check(self, may: Facets) -> Result<(), Failure> {
-        let needs = match self {
-            Self::Membership => return Ok(()),
-            Self::Facet(facet) if may.has(facet) => return Ok(()),
-            Self::Tasks if SEEING.into_iter().any(|facet| may.has(facet)) => return Ok(()),
-            Self::Facet(facet) => facet.to_string(),
-            Self::Tasks => "own, view, steer or decide".to_owned(),
-        };
-        let has = if may.is_empty() { "nothing".to_owned() } else { may.to_string() };
-        let why = format!(
-            "this takes `{needs}`, and you were given {has}: ask an administrator for it (`remit members authorize`)"
-        );
-        Err(Failure::new(Code::Denied, why))
-    }
-}
 
 /// How somebody holds a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,18 +61,24 @@ pub struct Hold {
 }
 
 impl Hold {
-    /// The hold of a member on a task by its name; `None`: it may not see it. `own`: it created it.
-    pub fn by_name(may: Facets, whose: Whose) -> Option<Self> {
-        let own = whose == Whose::Own && may.has(Facet::Own);
+    /// The hold of a member on a task that it names; `None`: it may not see it.
+    pub fn by_name(
+        grant: &MemberGrant,
+        whose: Whose,
+        usage: &FacetUse<'_>,
+        now_ms: u64,
+    ) -> Option<Self> {
+        let allows = |facet| grant.check(facet, usage, now_ms).is_ok();
+        let own = whose == Whose::Own && allows(Facet::Own);
         let hold = Self {
-            steers: own || may.has(Facet::Steer),
-            decides: own || may.has(Facet::Decide),
-            creates: may.has(Facet::Create),
+            steers: own || allows(Facet::Steer),
+            decides: own || allows(Facet::Decide),
+            creates: grant.may().has(Facet::Create),
         };
-        (hold.steers || hold.decides || may.has(Facet::View)).then_some(hold)
+        (hold.steers || hold.decides || allows(Facet::View)).then_some(hold)
     }
 
-    /// Of whoever just created it, or restored a reference to all of it.
+    /// Of the client that just created it, or restored a reference to all of it.
     pub const fn whole(may: Facets) -> Self {
         Self { steers: true, decides: true, creates: may.has(Facet::Create) }
     }
@@ -179,6 +124,13 @@ pub enum Whose {
     Anothers,
 }
 
+impl Whose {
+    /// Whose the task with these traits is, seen from `who`.
+    pub fn of(traits: &TaskTraits, who: &Identity) -> Self {
+        if traits.creator == who.to_string() { Self::Own } else { Self::Anothers }
+    }
+}
+
 /// Says whether the method of this ordinal may be called.
 type Check = Box<dyn Fn(u16) -> Result<(), Failure>>;
 
@@ -194,18 +146,6 @@ struct Guarded<D>(Rc<Guard<D>>);
 
 /// A client of a guarded server, before it is one of an interface.
 struct GuardedClient(Client);
-
-/// The mesh for a member that may do `may` and no more.
-pub(super) fn mesh<D: Server + Clone + 'static>(
-    dispatch: D,
-    interface: u64,
-    may: Facets,
-) -> Client {
-    wrap(dispatch, interface, move |ordinal| match MESH.get(usize::from(ordinal)) {
-        Some((_, need)) => need.check(may),
-        None => Err(not_known()),
-    })
-}
 
 /// A task as it is held.
 pub(super) fn task<D: Server + Clone + 'static>(dispatch: D, interface: u64, hold: Hold) -> Client {

@@ -35,13 +35,14 @@ class Readme(unittest.TestCase):
                     stdin=subprocess.DEVNULL,
                     stdout=said,
                     stderr=subprocess.STDOUT,
-                    timeout=2 * AT_MOST,
+                    timeout=4 * AT_MOST,
                 )
                 said.seek(0)
                 shown = said.read()
         self.assertEqual(done.returncode, 0, shown)
         self.assertIn("A diary with a page for each day.", shown)
         self.assertRegex(shown, r'\[\s*"It works\."\s*\]')
+        self.assertIn("lines: 2", shown)
 
 
 if __name__ == "__main__":

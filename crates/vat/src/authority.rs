@@ -12,6 +12,8 @@ use rcgen::{
 use remit_core::Identity;
 use rustls::pki_types::{CertificateDer, CertificateSigningRequestDer, PrivatePkcs8KeyDer};
 use sha2::{Digest as _, Sha256};
+use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::credential::{Credential, check_private, make_private_dir, write_private};
 
@@ -129,7 +131,9 @@ impl Authority {
         let request = CertificateSigningRequestParams::from_der(&request).map_err(|error| {
             io::Error::new(io::ErrorKind::InvalidData, format!("not a signing request: {error}"))
         })?;
-        self.certify(&request.public_key, identity, membership, lifetime)
+        let certificate = self.certify(&request.public_key, identity, membership, lifetime)?;
+        check_same_key(signing_request, &certificate)?;
+        Ok(certificate)
     }
 
     fn certify(
@@ -155,6 +159,22 @@ impl Authority {
     }
 }
 
+/// Refuses a certificate for another key than the one in the request (both DER). rcgen takes the kind
+/// of key from the request's signature, where P-384 with SHA-256 looks like P-256.
+fn check_same_key(signing_request: &[u8], certificate: &[u8]) -> io::Result<()> {
+    let invalid = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
+    let (_, request) = X509CertificationRequest::from_der(signing_request)
+        .map_err(|error| invalid(format!("not a signing request: {error}")))?;
+    let (_, certificate) = X509Certificate::from_der(certificate)
+        .map_err(|error| invalid(format!("not a certificate: {error}")))?;
+    if request.certification_request_info.subject_pki.raw == certificate.public_key().raw {
+        return Ok(());
+    }
+    let why = "keys of this kind with this signature are not signed: use ECDSA on P-256 with SHA-256, \
+               ECDSA on P-384 with SHA-384, Ed25519, or RSA with SHA-256";
+    Err(invalid(why.into()))
+}
+
 fn create(dir: &Path, mesh: &str) -> io::Result<()> {
     // A name that no member could have would only fail later, and further from its cause.
     Identity::new(mesh, "default", remit_core::Role::Orchestrator, "orchestrator")
@@ -177,4 +197,36 @@ fn create(dir: &Path, mesh: &str) -> io::Result<()> {
 
 fn unusable(dir: &Path, why: &str) -> io::Error {
     io::Error::other(format!("the authority in {} cannot be used: {why}", dir.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use remit_core::Role;
+
+    use super::*;
+
+    /// A request for a key on P-384, signed with SHA-256.
+    const P384_WITH_SHA256: &str = "MIH3MH8CAQAwADB2MBAGByqGSM49AgEGBSuBBAAiA2IABCQB/UENbC9pmmyATl3iH+Q0wrSmUq9fZLkXY6wf\
+        BwYmNncaF+p5dGD6Vdmjk4Bq/2p6TQY6gm4XVpfjZbYvYc0hmCAq5Fp8ApJHW1iSLkiNviNq12j8IXlFNJny\
+        FtJx8KAAMAoGCCqGSM49BAMCA2gAMGUCMQD4h36c3LBhDXzupgkTXtQIjaYYuK3fPBOTapUiz/Ga/bFLtOBH\
+        r6fZp3mGN79HE+wCMC/iOhHNBOyuhDZfmFDzHipz6b1ag13gKT0uzRKfNwXdcH+W4Z/G7ZMJ/bE7Aytl/Q==";
+
+    #[test]
+    fn a_request_is_signed_for_its_own_key_or_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let authority = Authority::load_or_create(dir.path(), "home").unwrap();
+        let who = Identity::new("home", "default", Role::ToolNode, "one").unwrap();
+        let sign = |request: &[u8]| authority.sign(request, &who, None, Duration::from_secs(60));
+        for kind in
+            [&rcgen::PKCS_ECDSA_P256_SHA256, &rcgen::PKCS_ECDSA_P384_SHA384, &rcgen::PKCS_ED25519]
+        {
+            let key = KeyPair::generate_for(kind).unwrap();
+            let request = CertificateParams::default().serialize_request(&key).unwrap();
+            sign(request.der()).unwrap();
+        }
+        let said = sign(&STANDARD.decode(P384_WITH_SHA256).unwrap()).unwrap_err().to_string();
+        assert!(said.contains("P-384 with SHA-384"), "{said}");
+    }
 }

@@ -12,11 +12,14 @@ import unittest
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 from harness import Mesh
 from remit import Refused
 from remit.credential import Credential, Identity
-from remit.join import ALPN, Invite, redeem, split
+from remit.join import ALPN, Invite, chain_of, pinned, redeem, request_message, split
 
 mesh: Mesh
 
@@ -61,6 +64,12 @@ class Keys(unittest.TestCase):
         invite = Invite.parse(mesh.invite("tool-node", "keys"))
         with self.assertRaises(Refused):
             run(redeem(invite, "tool-node", ec.generate_private_key(ec.SECP521R1())))
+        # P-384 with the hash of P-256.
+        key = ec.generate_private_key(ec.SECP384R1())
+        request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
+        with stranger() as tls:
+            tls.sendall(request_message(invite.secret, request.public_bytes(Encoding.DER), "tool-node"))
+            self.assertIn(b"P-384 with SHA-384", tls.makefile("rb").read())
         run(redeem(invite, "tool-node"))
 
 
@@ -121,8 +130,6 @@ class Strangers(unittest.TestCase):
 
     def test_two_certificates_are_shown(self) -> None:
         """R5, R12."""
-        from remit.join import chain_of, pinned
-
         with stranger() as tls:
             chain = chain_of(tls)
         self.assertEqual(len(chain), 2)

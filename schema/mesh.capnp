@@ -439,4 +439,10 @@ struct Health {
   certificateEndsMs @5 :UInt64;
   webhooks @6 :Text;
   # Where it takes posts to webhooks, host:port; empty: nowhere.
+  longTurns @7 :UInt64;
+  longestTurnUs @8 :UInt64;
+  # Turns of its vat since its start that took more than 10 ms, in which nobody else was served, and
+  # the longest of all.
+  panics @9 :UInt64;
+  # Connections that ended because a method panicked.
 }

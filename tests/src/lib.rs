@@ -8,6 +8,7 @@
     reason = "a test that unwraps says clearly enough what it expected"
 )]
 
+pub mod attacks;
 pub mod binary;
 pub mod chaos;
 pub mod figures;

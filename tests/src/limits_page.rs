@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use remit_orchestrator::account::Resource;
-use remit_orchestrator::limits::bound;
+use remit_orchestrator::limits::{BEGINS, NODE_CALLS, UNWRITTEN_EVENTS, bound};
+use remit_orchestrator::shares::Bounds;
+use remit_vat::disk::Size;
 use remit_vat::limits::ConnectionLimits;
 
 /// The crates whose bounds are listed, with what they bound.
@@ -23,6 +25,8 @@ Everything that a peer can make Remit hold or do has a bound. There are two kind
 
 - **Soft**: the peer waits. Nothing more is read from its connection, its job stays in the queue, its follower reads the next page later. Answers and cancellations still come through, so a peer at a soft bound can always make room.
 - **Hard**: the peer is refused. A call fails with the code `limit`, and says what was asked for, what is held, the bound, and what to do. A connection is aborted, the message that ends it and the log name the bound, and no other peer notices.
+
+A refusal of what comes back by itself says after how long to ask again, for people in its message and for programs in its detail (`retry-after-ms=2000`). The client library, and with it `remit`, asks again then, for as long as the request may take.
 
 A bound holds for a connection, an identity, a tenant or the process. What one identity uses up, another one still has, until the bound of the tenant or of the process is reached.
 
@@ -51,6 +55,7 @@ pub fn page() -> String {
             bound.why
         );
     }
+    page.push_str(&shares());
     page.push_str(&connections());
     for (name, title) in CRATES {
         let source = std::fs::read_to_string(root().join(format!("crates/{name}/src/limits.rs")));
@@ -64,6 +69,41 @@ pub fn page() -> String {
         }
     }
     page
+}
+
+/// What is not refused: it waits for its turn.
+fn shares() -> String {
+    let mut table = "\n## Turns\n\nWhat waits for a turn is not refused. Identities take turns, and within each identity its tasks, so that one that has queued thousands waits for itself, and another waits for one turn of each.\n\n| what | one task | one identity | all | over it |\n| --- | --- | --- | --- | --- |\n".to_owned();
+    let shares = [
+        ("calls of agents that begin in one round of the orchestrator", BEGINS),
+        ("calls of agents in flight at one node", NODE_CALLS),
+    ];
+    for (what, Bounds { task, identity, all }) in shares {
+        let _written = writeln!(table, "| {what} | {task} | {identity} | {all} | waits |");
+    }
+    let (lane, queue) = (remit_vat::limits::DISK_LANE, remit_vat::limits::DISK_QUEUE);
+    let size = |size: Size| format!("{}, {}", size.jobs, amount(&size.bytes.to_string(), true));
+    let _written = writeln!(
+        table,
+        "| events that wait for the disk before the next call begins | {UNWRITTEN_EVENTS} | | | waits |"
+    );
+    let _written = writeln!(
+        table,
+        "| writes that wait for the disk, and their bytes | {} | | {} | the task is halted, and taken up again |",
+        size(lane),
+        size(queue)
+    );
+    let (most, of_task) =
+        (remit_tool_node::limits::BEGINS, remit_tool_node::limits::BEGINS_OF_TASK);
+    let _written = writeln!(
+        table,
+        "| calls that begin in one round of a tool node | {of_task} | | {most} | waits |"
+    );
+    let _written = writeln!(
+        table,
+        "| places of agent nodes | | as many as are free | | waits; one that only waits gives its place to an identity that has fewer |"
+    );
+    table
 }
 
 /// The bounds of one connection, which have values of their own in a simulation.

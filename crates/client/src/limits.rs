@@ -12,6 +12,10 @@ pub(crate) const CALL: Duration = Duration::from_secs(30);
 /// How long it may take to expel a member: all that it holds is revoked, task by task.
 pub(crate) const EXPEL: Duration = Duration::from_secs(300);
 
+/// How long a request without a deadline of its own is made again that was refused with a time to come
+/// back: some checks of a large journal one after the other.
+pub(crate) const REFUSED: Duration = Duration::from_secs(300);
+
 /// The first and the longest wait between two attempts to connect again.
 pub(crate) const RECONNECT: (Duration, Duration) =
     (Duration::from_millis(100), Duration::from_secs(5));

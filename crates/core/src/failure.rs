@@ -1,10 +1,14 @@
 //! The closed set of ways a call fails, each of which tells the caller what to do next.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::limits::MAX_FAILURE_BYTES;
+
+/// What the detail of a refusal begins with that says when to come back.
+const RETRY_AFTER: &str = "retry-after-ms=";
 
 /// What kind of failure it is. The set is closed: a caller may match on all of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -92,7 +96,8 @@ pub struct Failure {
     /// What was asked, what was found, and what to do, in a sentence.
     pub message: String,
     /// The caveat that refused (`denied`), the argument's path (`invalid-argument`), the stack
-    /// (`failed`, of a script), what changed (`interface-changed`); else empty.
+    /// (`failed`, of a script), what changed (`interface-changed`), when to come back (`limit`, see
+    /// [`Failure::retry_after`]); else empty.
     pub detail: String,
 }
 
@@ -109,6 +114,20 @@ impl Failure {
         self
     }
 
+    /// The same refusal, which says that nothing was done and after how long to ask again.
+    #[must_use]
+    pub fn and_retry_after(self, wait: Duration) -> Self {
+        let message = format!("{}; ask again after {} s", self.message, wait.as_secs_f32());
+        let detail = format!("{RETRY_AFTER}{}", wait.as_millis());
+        Self { message, detail, ..self }
+    }
+
+    /// After how long to ask again, if it is a refusal that says so.
+    pub fn retry_after(&self) -> Option<Duration> {
+        let wait_ms = self.detail.strip_prefix(RETRY_AFTER)?.parse().ok()?;
+        (self.code == Code::Limit).then(|| Duration::from_millis(wait_ms))
+    }
+
     /// As much of the failure as is kept: it may quote what a peer sent.
     #[must_use]
     pub fn bounded(mut self) -> Self {
@@ -118,5 +137,26 @@ impl Failure {
             text.truncate(at);
         }
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_says_when_to_come_back_to_people_and_programs() {
+        let wait = Duration::from_millis(2_500);
+        let refused = Failure::new(Code::Limit, "8 jobs wait").and_retry_after(wait);
+        assert_eq!(refused.to_string(), "limit: 8 jobs wait; ask again after 2.5 s");
+        assert_eq!(refused.retry_after(), Some(wait));
+        assert_eq!(Failure::new(Code::Limit, "no").retry_after(), None);
+        let detail = refused.detail;
+        let other = Failure::new(Code::Failed, "a tool's own words").with_detail(detail);
+        assert_eq!(other.retry_after(), None, "only a refusal was not begun");
+        for detail in ["retry-after-ms=", "retry-after-ms=-1", "retry-after-ms=1e3"] {
+            let odd = Failure::new(Code::Limit, "no").with_detail(detail);
+            assert_eq!(odd.retry_after(), None, "{detail}");
+        }
     }
 }

@@ -18,6 +18,7 @@ mod kept;
 mod memo;
 mod narrow;
 mod operation;
+mod payload;
 mod pin;
 mod power;
 mod refusal;
@@ -99,6 +100,12 @@ pub struct Task {
     /// Bytes of the values that it keeps in memory.
     #[serde(default)]
     held_bytes: u64,
+    /// Bytes of the lines that it wrote.
+    #[serde(default)]
+    logged_bytes: u64,
+    /// What is not in memory. A snapshot is of the whole.
+    #[serde(skip)]
+    unloaded: payload::Unloaded,
 }
 
 /// Which event it was.

@@ -6,6 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
+use std::time::Duration;
 
 use remit_core::{Code, Failure, Identity};
 use remit_vat::connection::HeldBytes;
@@ -19,8 +20,14 @@ pub enum Resource {
     TaskBytes,
     /// Subscriptions to the events of tasks.
     Followers,
+    /// Disk of tasks that are kept, in bytes: their events and large bodies.
+    DiskBytes,
     /// Checks, backups and searches of the audit that run or wait.
     HeavyJobs,
+    /// Sturdy references that are kept.
+    References,
+    /// Invites that wait to be used.
+    Invites,
 }
 
 /// The most that may be charged.
@@ -38,14 +45,24 @@ pub struct Bound {
 
 impl Resource {
     /// All of them, in the order in which `docs/limits.md` lists them.
-    pub const ALL: [Self; 3] = [Self::TaskBytes, Self::Followers, Self::HeavyJobs];
+    pub const ALL: [Self; 6] = [
+        Self::TaskBytes,
+        Self::DiskBytes,
+        Self::Followers,
+        Self::HeavyJobs,
+        Self::References,
+        Self::Invites,
+    ];
 
     /// Its name for people, in the plural.
     pub const fn name(self) -> &'static str {
         match self {
             Self::TaskBytes => "bytes of tasks that have not ended",
             Self::Followers => "subscriptions to events",
+            Self::DiskBytes => "bytes on disk of tasks that are kept",
             Self::HeavyJobs => "checks, backups and audit queries",
+            Self::References => "saved references",
+            Self::Invites => "invites that wait to be used",
         }
     }
 
@@ -54,7 +71,20 @@ impl Resource {
         match self {
             Self::TaskBytes => "let some tasks end or cancel them, and try again then",
             Self::Followers => "drop subscriptions that are not read, and subscribe again then",
+            Self::DiskBytes => {
+                "remove tasks that have ended, or have them kept less long, and try again then"
+            }
             Self::HeavyJobs => "try again when one of them has ended",
+            Self::References => "revoke some that are not used any more, and save again then",
+            Self::Invites => "withdraw some, or wait until they are used or expire",
+        }
+    }
+
+    /// After how long to ask again, where that can be said: what is used up comes back by itself.
+    pub const fn retry_after(self) -> Option<Duration> {
+        match self {
+            Self::HeavyJobs => Some(limits::JOBS_AGAIN),
+            _ => None,
         }
     }
 }
@@ -105,23 +135,17 @@ impl Accounts {
         resource: Resource,
         amount: u64,
     ) -> Result<(), Failure> {
-        let bound = limits::bound(resource);
-        let held = self.held(resource, identity, tenant);
-        let scopes = [
-            (held.identity, bound.identity, identity, "an identity"),
-            (held.tenant, bound.tenant, tenant, "a tenant"),
-            (held.process, bound.process, "this orchestrator", "all of them together"),
-        ];
-        for (held, most, holder, scope) in scopes {
-            if held.saturating_add(amount) > most {
-                let (name, remedy) = (resource.name(), resource.remedy());
-                let why = format!(
-                    "{identity} asked for {amount} {name}, {holder} has {held}, and the bound for {scope} is {most}: {remedy}"
-                );
-                return Err(Failure::new(Code::Limit, why));
-            }
-        }
-        Ok(())
+        self.held(resource, identity, tenant).check(resource, identity, tenant, amount)
+    }
+
+    /// So much more is held for somebody, whatever the bound: it is there already.
+    pub fn grow(&self, identity: &str, tenant: &str, resource: Resource, amount: u64) {
+        self.change(resource, identity, tenant, (0, amount));
+    }
+
+    /// So much less.
+    pub fn shrink(&self, identity: &str, tenant: &str, resource: Resource, amount: u64) {
+        self.change(resource, identity, tenant, (amount, 0));
     }
 
     /// Charges what is held already, as after a restart: over a bound only what is new is refused.
@@ -167,18 +191,18 @@ impl Accounts {
         }
     }
 
-    fn change(&self, charge: &Charge, from: u64, to: u64) {
+    fn change(&self, resource: Resource, identity: &str, tenant: &str, (from, to): (u64, u64)) {
         let moved = |held: u64| held.saturating_sub(from).saturating_add(to);
-        for (map, name) in [(&self.identities, &charge.identity), (&self.tenants, &charge.tenant)] {
+        for (map, name) in [(&self.identities, identity), (&self.tenants, tenant)] {
             let mut map = map.borrow_mut();
-            let key = (charge.resource, name.clone());
+            let key = (resource, name.to_owned());
             match moved(map.get(&key).copied().unwrap_or_default()) {
                 0 => drop(map.remove(&key)),
                 held => drop(map.insert(key, held)),
             }
         }
         let mut process = self.process.borrow_mut();
-        let held = process.entry(charge.resource).or_default();
+        let held = process.entry(resource).or_default();
         *held = moved(*held);
     }
 }
@@ -194,12 +218,45 @@ pub struct Held {
     pub process: u64,
 }
 
+impl Held {
+    /// Refuses with `limit` if `amount` more would be too much.
+    pub fn check(
+        self,
+        resource: Resource,
+        identity: &str,
+        tenant: &str,
+        amount: u64,
+    ) -> Result<(), Failure> {
+        let bound = limits::bound(resource);
+        let scopes = [
+            (self.identity, bound.identity, identity, "an identity"),
+            (self.tenant, bound.tenant, tenant, "a tenant"),
+            (self.process, bound.process, "this orchestrator", "all of them together"),
+        ];
+        for (held, most, holder, scope) in scopes {
+            if held.saturating_add(amount) > most {
+                let (name, remedy) = (resource.name(), resource.remedy());
+                let why = format!(
+                    "{identity} asked for {amount} {name}, {holder} has {held}, and the bound for {scope} is {most}: {remedy}"
+                );
+                let refused = Failure::new(Code::Limit, why);
+                return Err(match resource.retry_after() {
+                    Some(wait) => refused.and_retry_after(wait),
+                    None => refused,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Charge {
     /// It is so much from now on. What grows by itself is never refused: what is new is.
     pub fn set(&self, amount: u64) {
         let before = self.amount.replace(amount);
         if before != amount {
-            self.accounts.change(self, before, amount);
+            let Self { accounts, resource, identity, tenant, .. } = self;
+            accounts.change(*resource, identity, tenant, (before, amount));
         }
     }
 }

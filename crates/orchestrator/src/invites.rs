@@ -11,7 +11,9 @@ use remit_vat::disk::{Disk, DiskError, Pair, Write};
 use remit_vat::join::Invite;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use tokio::sync::Mutex;
 
+use crate::account::{Held, Resource};
 use crate::limits;
 use crate::members::kept;
 
@@ -24,6 +26,8 @@ pub struct Invites {
     address: String,
     authority_hash: [u8; 32],
     now_ms: Box<dyn Fn() -> u64>,
+    /// Held while one is made, so that many made at once are counted as well.
+    making: Mutex<()>,
 }
 
 /// What an invite offers.
@@ -84,7 +88,7 @@ impl Invites {
         authority_hash: [u8; 32],
         now_ms: Box<dyn Fn() -> u64>,
     ) -> Rc<Self> {
-        Rc::new(Self { disk, address, authority_hash, now_ms })
+        Rc::new(Self { disk, address, authority_hash, now_ms, making: Mutex::new(()) })
     }
 
     /// A fresh invite that is good once within `ttl`, in place of an earlier one for the same
@@ -99,13 +103,10 @@ impl Invites {
             let why = format!("an invite for {ttl:?}: it may be good for 1 second to 7 days");
             return refuse(Code::InvalidArgument, why);
         }
-        let (mut writes, left) = self.outdated(&offer.identity).map_err(unwritable)?;
-        if left >= limits::INVITES {
-            let why = format!(
-                "{left} invites wait to be used, which is the most: `remit invites` lists them"
-            );
-            return refuse(Code::Limit, why);
-        }
+        let _alone = self.making.lock().await;
+        let (mut writes, held) = self.outdated(&offer).map_err(unwritable)?;
+        let (by, tenant) = (offer.by.to_string(), offer.identity.tenant().to_owned());
+        held.check(Resource::Invites, &by, &tenant, 1)?;
         let secret: [u8; 32] = rand::random();
         let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
         let until_ms = (self.now_ms)().saturating_add(ttl_ms);
@@ -162,22 +163,22 @@ impl Invites {
         Ok(offers)
     }
 
-    /// Removals of invites that have expired or are for `identity`, and how many others wait.
-    fn outdated(&self, identity: &Identity) -> Result<(Vec<Write>, usize), DiskError> {
+    /// Removals of invites that have expired or are for whom `fresh` is, and how many others wait.
+    fn outdated(&self, fresh: &Offer) -> Result<(Vec<Write>, Held), DiskError> {
         let now_ms = (self.now_ms)();
-        let kept = self.kept()?;
-        let count = kept.len();
-        let waits = |record: &[u8]| {
-            parse(record)
-                .is_some_and(|offer| offer.until_ms > now_ms && offer.identity != *identity)
-        };
-        let outdated: Vec<Write> = kept
-            .into_iter()
-            .filter(|(_, record)| !waits(record))
-            .map(|(key, _)| (key, None))
-            .collect();
-        let left = count - outdated.len();
-        Ok((outdated, left))
+        let mut outdated = Vec::new();
+        let mut held = Held { identity: 0, tenant: 0, process: 0 };
+        for (key, record) in self.kept()? {
+            let waits = |offer: &Offer| offer.until_ms > now_ms && offer.identity != fresh.identity;
+            let Some(offer) = parse(&record).filter(waits) else {
+                outdated.push((key, None));
+                continue;
+            };
+            held.process += 1;
+            held.tenant += u64::from(offer.identity.tenant() == fresh.identity.tenant());
+            held.identity += u64::from(offer.by == fresh.by);
+        }
+        Ok((outdated, held))
     }
 
     fn kept(&self) -> Result<Vec<Pair>, DiskError> {
@@ -353,5 +354,22 @@ mod tests {
         assert_eq!(redeem(&invites, &yours.secret).await, Ok(you));
         assert_eq!(invites.list("default").unwrap(), []);
         assert_eq!(invites.disk.get(b"entry").unwrap().unwrap(), b"joined");
+    }
+
+    #[tokio::test]
+    async fn one_that_invites_much_leaves_others_their_invites() {
+        let store = Store::new();
+        let invites = store.open();
+        let most = limits::bound(Resource::Invites).identity;
+        for at in 0..most {
+            invites.create(offer(&who(Role::Client, &format!("n{at}"))), MINUTE).await.unwrap();
+        }
+        let more = invites.create(offer(&who(Role::Client, "more")), MINUTE).await.unwrap_err();
+        assert_eq!(more.code, Code::Limit);
+        assert!(more.message.contains(&most.to_string()), "{more}");
+        invites.create(offer(&who(Role::Client, "n0")), MINUTE).await.unwrap();
+        let by = who(Role::Client, "other-admin");
+        let theirs = Offer { by, ..offer(&who(Role::Client, "friend")) };
+        invites.create(theirs, MINUTE).await.unwrap();
     }
 }

@@ -127,6 +127,9 @@ pub trait Journal: Send + Sync {
     /// Every task that has not ended, with its tenant.
     fn unsettled(&self) -> Result<Vec<(String, TaskId)>, JournalError>;
 
+    /// How much each identity's tasks take on disk, by tenant and creator. Blocks.
+    fn stored(&self) -> Result<Vec<(String, String, u64)>, JournalError>;
+
     /// The task that was created under this key. What was appended before this call is seen, and
     /// is durable when it answers.
     fn find_key(

@@ -26,6 +26,7 @@ pub mod refs;
 pub mod registry;
 pub mod retention;
 pub mod serve;
+pub mod shares;
 pub mod site;
 pub mod tasks;
 pub mod tickets;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use remit_vat::handshakes::Bounds;
 
 use crate::account::{Bound, Resource};
+use crate::shares;
 
 /// When an orchestrator that has started checks its whole journal: once its tasks are taken up.
 pub const CHECK_AFTER: Duration = Duration::from_secs(300);
@@ -233,8 +234,8 @@ pub const SEEN_EVERY_MS: u64 = 3_600_000;
 /// How long a client that is refused may take to read why.
 pub const FAREWELL: Duration = Duration::from_secs(5);
 
-/// Invites that wait to be used.
-pub const INVITES: usize = 1_000;
+/// Invites that wait to be used, of all tenants.
+pub const INVITES: usize = 4_000;
 
 /// The shortest life of an invite.
 pub const INVITE_SHORTEST: Duration = Duration::from_secs(1);
@@ -317,6 +318,9 @@ pub const AUDIT_EVENTS_PER_PAGE: usize = 500;
 /// Sturdy references of one tenant: a list of them fits a message.
 pub const REFS: usize = 4_096;
 
+/// How often references that ended long ago are looked for when another one is saved: all are read.
+pub const REFS_LOOK: Duration = Duration::from_secs(60);
+
 /// How long a reference that is no longer good stays in lists, so that a person can see what became
 /// of it.
 pub const REF_REMEMBERED: Duration = Duration::from_secs(30 * 86_400);
@@ -341,6 +345,12 @@ pub const fn bound(resource: Resource) -> Bound {
             process: 2 << 30,
             why: "One task may hold 512 MiB. Four such fit the memory of a small machine.",
         },
+        Resource::DiskBytes => Bound {
+            identity: 4 << 30,
+            tenant: 16 << 30,
+            process: 64 << 30,
+            why: "Eight tasks that hold all that one may. Of a smaller disk a reserve stays free.",
+        },
         Resource::Followers => Bound {
             identity: 2_048,
             tenant: 4_096,
@@ -353,8 +363,23 @@ pub const fn bound(resource: Resource) -> Bound {
             process: 64,
             why: "Each reads the whole journal. A person waits for one; more only queue.",
         },
+        Resource::References => Bound {
+            identity: 1_024,
+            tenant: REFS as u64,
+            process: 16 * REFS as u64,
+            why: "A list of a tenant's fits a message. A program keeps one for each task that it shows.",
+        },
+        Resource::Invites => Bound {
+            identity: 256,
+            tenant: 1_000,
+            process: INVITES as u64,
+            why: "All are looked through for a fresh one. A person invites some at a time.",
+        },
     }
 }
+
+/// After how long to ask again for a heavy job: one takes seconds.
+pub const JOBS_AGAIN: Duration = Duration::from_secs(2);
 
 /// Heavy jobs that run at once; one of each identity. Each takes a thread and reads the disk, and a
 /// neighbour's calls need both.
@@ -376,6 +401,36 @@ pub const GRANTED_BYTES: usize = 32 << 20;
 
 /// Bytes that a task takes in memory beside the values that it holds.
 pub const TASK_BYTES: u64 = 4 << 10;
+
+/// Calls of agents that begin in one round of the vat: what comes in meanwhile is looked at between
+/// two rounds. More would make others wait longer. One task has a part of them, since its next call
+/// may wait for the disk.
+pub const BEGINS: shares::Bounds = shares::Bounds { task: 8, identity: 16, all: 24 };
+
+/// Calls of agents in flight at one node. A connection takes 4,096, and those of tools that call back
+/// have no bound of their own: a part is left to them, and one of it to every other identity.
+pub const NODE_CALLS: shares::Bounds = shares::Bounds { task: 512, identity: 2_048, all: 3_072 };
+
+/// Events of a task that wait for the disk before its next call begins: some milliseconds of a busy
+/// disk, and a part of what one lane of the commit queue takes.
+pub const UNWRITTEN_EVENTS: u64 = 1_024;
+
+/// How long an attempt has a place at least, before it may be asked to give it to another identity:
+/// longer than it takes to start one.
+pub const PLACE_LEAST: Duration = Duration::from_secs(1);
+
+/// How often those who have places are asked while others wait.
+pub const PLACE_LOOK: Duration = Duration::from_millis(500);
+
+/// Kinds of wishes for a place that are looked at before other work goes on.
+pub const WISHES_AT_ONCE: usize = 256;
+
+/// Bytes by which a task grows on disk before that is charged: each event would cost as much.
+pub const STORED_STEP: u64 = 4 << 10;
+
+/// Bytes of program and inputs from which on an idle task has them on disk only, and reads them again
+/// for its next attempt: less is not worth the reading.
+pub const IDLE_PAYLOAD_BYTES: u64 = 16 << 10;
 
 /// Tasks at work below one that was not spawned itself, at all levels together: an agent that spawns
 /// without end stops here, and what it made is still looked through in a moment.

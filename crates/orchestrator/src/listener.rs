@@ -13,6 +13,7 @@ use remit_vat::handshakes::{Handshakes, Place as Handshake};
 use remit_vat::join;
 use remit_vat::limits::HANDSHAKE;
 use remit_vat::tls::{Accepted, Acceptor, Hint, Purpose, Refused};
+use remit_vat::turn;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -66,7 +67,9 @@ impl Listener {
     pub async fn run(self: &Rc<Self>, tcp: &TcpListener, stop: &CancellationToken) {
         accept(tcp, &self.handshakes, stop, |stream, place| {
             let listener = Rc::clone(self);
-            self.tracker.spawn_local(async move { listener.handle(stream, place).await });
+            self.tracker.spawn_local(turn::timed("a newcomer", async move {
+                listener.handle(stream, place).await;
+            }));
         })
         .await;
     }

@@ -12,6 +12,7 @@ pub(crate) mod direct;
 mod durability;
 pub mod forward;
 mod in_flight;
+pub(crate) mod loaded;
 pub mod objects;
 pub mod output;
 mod pin;
@@ -79,6 +80,10 @@ pub struct Owner {
     direct: RefCell<direct::Paths>,
     /// What the task takes in memory, charged to its creator.
     charge: Charge,
+    /// What it is counted for on disk.
+    stored: Cell<u64>,
+    /// How many need program and inputs in memory.
+    loads: Cell<usize>,
 }
 
 /// What a command led to.
@@ -102,7 +107,7 @@ impl Owner {
         services: Rc<Services>,
         trial: Option<trial::Trial>,
     ) -> Rc<Self> {
-        let head = task.head().number;
+        let (head, stored) = (task.head().number, task.stored_bytes());
         let charge = services.accounts.charge_anyway(
             &task.created().creator,
             &key.tenant,
@@ -129,6 +134,8 @@ impl Owner {
             snapshot: snapshot::Last::default(),
             direct: RefCell::default(),
             charge,
+            stored: Cell::new(stored),
+            loads: Cell::new(0),
         })
     }
 
@@ -194,6 +201,7 @@ impl Owner {
             }
         }
         self.charge.set(self.with(footprint));
+        self.count_stored();
         self.write(events.clone());
         crash::point(Step::Appended, first);
         self.after(&events);
@@ -213,7 +221,23 @@ impl Owner {
     pub fn check_account(&self, bytes: usize) -> Result<(), Failure> {
         let creator = self.with(|task| task.created().creator.clone());
         let accounts = &self.services.accounts;
-        accounts.check(&creator, &self.key.tenant, Resource::TaskBytes, bytes as u64)
+        for resource in [Resource::TaskBytes, Resource::DiskBytes] {
+            accounts.check(&creator, &self.key.tenant, resource, bytes as u64)?;
+        }
+        Ok(())
+    }
+
+    /// Counts what the task has come to take on disk.
+    fn count_stored(&self) {
+        let now = self.with(Task::stored_bytes);
+        if now.abs_diff(self.stored.get()) < limits::STORED_STEP && !self.is_over() {
+            return;
+        }
+        let creator = self.with(|task| task.created().creator.clone());
+        let before = self.stored.replace(now);
+        let accounts = &self.services.accounts;
+        accounts.shrink(&creator, &self.key.tenant, Resource::DiskBytes, before);
+        accounts.grow(&creator, &self.key.tenant, Resource::DiskBytes, now);
     }
 
     /// Fails the task, if it has not ended.
@@ -281,8 +305,5 @@ impl Owner {
 
 /// About how many bytes a task takes in memory.
 pub(crate) fn footprint(task: &Task) -> u64 {
-    let created = task.created();
-    let source: usize = created.source.iter().map(|file| file.path.len() + file.text.len()).sum();
-    let fixed = source.saturating_add(created.input.weight());
-    limits::TASK_BYTES.saturating_add(fixed as u64).saturating_add(task.held_bytes())
+    limits::TASK_BYTES.saturating_add(task.resident_bytes())
 }

@@ -14,6 +14,7 @@ use remit_core::audit::{Decision, Record, hex};
 use remit_core::{Code, Failure, Identity, Manifest};
 use remit_vat::disk::{Disk, DiskError};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
 
 use crate::audit::Audit;
 use crate::limits;
@@ -25,6 +26,8 @@ const PREFIX: &[u8] = b"accept/";
 pub struct Pins {
     disk: Disk,
     audit: Rc<Audit>,
+    /// Held while one offer is judged: of two nodes that offer a new name at once, one is the first.
+    judging: Mutex<()>,
 }
 
 /// An accepted interface as it is kept.
@@ -38,7 +41,7 @@ struct Accepted {
 impl Pins {
     /// The interfaces that are kept in `disk`; what happens to them goes to `audit`.
     pub fn new(disk: Disk, audit: Rc<Audit>) -> Rc<Self> {
-        Rc::new(Self { disk, audit })
+        Rc::new(Self { disk, audit, judging: Mutex::new(()) })
     }
 
     /// What was accepted of this tool of `node`, if it is not what the node offers now. `None`: it
@@ -48,6 +51,7 @@ impl Pins {
         node: &Identity,
         offered: &Manifest,
     ) -> Result<Option<Arc<Manifest>>, Failure> {
+        let _alone = self.judging.lock().await;
         let name = node.to_string();
         let known = self.known(&name, &offered.tool).map_err(unusable)?;
         if let Some(same) = known.iter().find(|kept| kept.manifest.version == offered.version) {
@@ -88,6 +92,7 @@ impl Pins {
         manifest: &Manifest,
         by: &Identity,
     ) -> Result<(), Failure> {
+        let _alone = self.judging.lock().await;
         self.keep(node, manifest, &by.to_string(), "accepted").await
     }
 

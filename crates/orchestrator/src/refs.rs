@@ -9,7 +9,7 @@ mod restore;
 mod standing;
 
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use remit_core::{Code, Failure, GrantId, Identity, RefId, Reference};
 use remit_vat::disk::Disk;
 use tokio::sync::watch;
 
+use self::kept::Counted;
 pub use self::kept::{Saved, State};
 pub use self::restore::{Live, Restored};
 pub use self::standing::Standing;
@@ -36,6 +37,8 @@ pub struct Refs {
     now_ms: Box<dyn Fn() -> u64>,
     /// Those that are revoked and whose revocation is on its way to the disk.
     revoking: RefCell<HashSet<RefId>>,
+    /// How many each tenant has; a tenant that nobody saved in yet is not there.
+    counted: RefCell<HashMap<String, Counted>>,
     /// Counts revocations, to wake whatever was obtained with what is revoked.
     revoked: watch::Sender<u64>,
 }
@@ -78,6 +81,7 @@ impl Refs {
             address,
             now_ms,
             revoking: RefCell::default(),
+            counted: RefCell::default(),
             revoked: watch::Sender::new(0),
         })
     }
@@ -95,11 +99,7 @@ impl Refs {
         let owner = spec.owner.clone().unwrap_or_else(|| by.clone());
         self.check(tasks, (key, target), &spec, &owner)?;
         through.map_or(Ok(()), |through| Self::check_audience(through, &owner))?;
-        let (outdated, left) = self.outdated(&key.tenant).map_err(kept::unreadable)?;
-        if left >= limits::REFS {
-            let why = format!("{left} references are saved, which is the most: revoke some first");
-            return Err(Failure::new(Code::Limit, why));
-        }
+        let outdated = self.make_room(&key.tenant, by)?;
         let home = Home {
             mesh: by.mesh().to_owned(),
             tenant: key.tenant.clone(),

@@ -22,7 +22,7 @@ use remit_schema::tool_node_capnp::tool_host;
 use tokio::sync::Notify;
 
 use self::agents::AgentNode;
-pub use self::agents::{AgentOffer, Placement};
+pub use self::agents::{AgentOffer, NoPlace, Placement};
 pub use self::drain::Drained;
 use self::drain::Intake;
 use self::tools::ToolNode;

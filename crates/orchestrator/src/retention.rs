@@ -55,8 +55,7 @@ pub async fn sweep(tasks: &Rc<Tasks>, keep: Retention) -> Result<(), Failure> {
             let key = TaskKey { tenant, task };
             // Someone still works with it, so that it might be written: the next time, then.
             if !tasks.is_owned(&key) {
-                let removing = services.journal.remove(&key.tenant, key.task);
-                removing.await.map_err(JournalError::into_failure)?;
+                tasks.forget(&key).await?;
                 tracing::info!(%task, "removed: it ended long ago");
                 removed += 1;
             }

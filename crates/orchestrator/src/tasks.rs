@@ -25,24 +25,27 @@ use remit_core::grant::{Budgets, validate_against_manifest};
 use remit_core::task::Command;
 use remit_core::{Code, Failure, GrantId, Identity, TaskId};
 use remit_schema::object_capnp::object;
+use remit_vat::turn;
 use tokio::sync::Semaphore;
 
 pub use self::family::BUILT_IN;
 pub use self::fork::{Anew, Forked};
-use self::loading::Stopped;
+use self::loading::{Recovering, Stopped};
 pub use self::spec::{GrantRoot, GrantSpec, TaskSpec};
 pub use self::upgrade::{Program, Then, Upgraded};
-use crate::account::Accounts;
+use crate::account::{Accounts, Resource};
 use crate::audit::Audit;
 use crate::clock;
 use crate::feeds::Feeds;
 use crate::jobs::Jobs;
 use crate::journal::{Journal, JournalError};
+use crate::limits;
 use crate::owner::services::{Services, Timing};
 use crate::owner::{Owner, TaskKey};
 use crate::placer::Placer;
 use crate::refs::Refs;
 use crate::registry::Registry;
+use crate::shares::{Nodes, Shares};
 use crate::tickets::Tickets;
 
 /// All tasks of this orchestrator.
@@ -51,12 +54,14 @@ pub struct Tasks {
     services: Rc<Services>,
     owners: RefCell<BTreeMap<TaskKey, Rc<Owner>>>,
     stopped: Stopped,
+    recovering: Recovering,
     placing: RefCell<Option<tokio::task::AbortHandle>>,
     refs: OnceCell<Rc<Refs>>,
 }
 
 impl Tasks {
-    /// Takes up every task that the journal says has not ended. Owners begin to work at once.
+    /// Takes up every task that the journal says has not ended, one after the other beside new work;
+    /// one that is asked for comes at once.
     pub fn open(
         journal: Arc<dyn Journal>,
         audit: Rc<Audit>,
@@ -88,16 +93,19 @@ impl Tasks {
                     snapshots: Semaphore::new(1),
                     jobs: Jobs::new(Rc::clone(&accounts)),
                     accounts,
+                    begins: Shares::new(limits::BEGINS),
+                    calls: Nodes::default(),
                     feeds: Feeds::new(),
                     timing,
                 }),
                 owners: RefCell::default(),
                 stopped: Stopped::default(),
+                recovering: Recovering::default(),
                 placing: RefCell::default(),
                 refs: OnceCell::new(),
             }
         });
-        let placing = tokio::task::spawn_local(async move { placer.run().await });
+        let placing = turn::spawn("the placer", async move { placer.run().await });
         *tasks.placing.borrow_mut() = Some(placing.abort_handle());
         let weak = Rc::downgrade(&tasks);
         tasks.services.registry.on_output(Rc::new(move |node: &str, key: &[u8], text: String| {
@@ -106,6 +114,9 @@ impl Tasks {
             }
         }));
         tasks.take_up_all()?;
+        for (tenant, creator, bytes) in tasks.services.journal.stored().map_err(unreadable)? {
+            tasks.services.accounts.grow(&creator, &tenant, Resource::DiskBytes, bytes);
+        }
         Ok(tasks)
     }
 
@@ -139,6 +150,9 @@ impl Tasks {
 
     /// The owner of a task, read from the journal if it is not in memory.
     pub fn get(&self, key: &TaskKey) -> Result<Rc<Owner>, Failure> {
+        if self.recovering.contains(key) {
+            self.take_up(key.clone());
+        }
         if let Some(owner) = self.owners.borrow().get(key) {
             return Ok(Rc::clone(owner));
         }
@@ -205,6 +219,7 @@ impl Tasks {
 
     /// Stops all owners, and lets what they handed to the journal reach the disk.
     pub async fn shutdown(&self) {
+        self.recovering.clear();
         let owners: Vec<Rc<Owner>> =
             std::mem::take(&mut *self.owners.borrow_mut()).into_values().collect();
         for owner in &owners {
@@ -272,12 +287,24 @@ impl Tasks {
         Ok((grant, own))
     }
 
+    /// Removes a task that has ended from the journal, with all that was kept for it.
+    pub(crate) async fn forget(&self, key: &TaskKey) -> Result<(), Failure> {
+        let journal = &self.services.journal;
+        let head = journal.head(&key.tenant, key.task).map_err(unreadable)?;
+        journal.remove(&key.tenant, key.task).await.map_err(unreadable)?;
+        if let Some(head) = head {
+            let accounts = &self.services.accounts;
+            accounts.shrink(&head.creator, &key.tenant, Resource::DiskBytes, head.bytes);
+        }
+        Ok(())
+    }
+
     /// Puts an owner to work, and lets go of it when its task has ended.
     fn begin(&self, owner: Rc<Owner>) {
         self.owners.borrow_mut().insert(owner.key().clone(), Rc::clone(&owner));
         self.end_needy(&owner);
         let tasks = self.me.clone();
-        tokio::task::spawn_local(async move {
+        turn::spawn("a task", async move {
             Rc::clone(&owner).keep().await;
             owner.settle_forwards().await;
             if let Some(tasks) = tasks.upgrade()

@@ -5,6 +5,8 @@ mod turns;
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};
+use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
 
 use futures::FutureExt as _;
@@ -12,6 +14,8 @@ use remit_core::{Code, Failure, Outcome, Value};
 use remit_vat::backoff::Backoff;
 use remit_vat::crash::{self, Step};
 use remit_vat::disk::DiskError;
+use remit_vat::fair;
+use remit_vat::turn;
 use remit_vat::unsettled::{NoReply, Unsettled};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -53,6 +57,8 @@ pub(crate) struct Calls {
     turns: Rc<Turns>,
     in_flight: watch::Sender<u32>,
     tasks: TaskTracker,
+    /// Whose call begins next: tasks take turns.
+    begins: Rc<fair::Turns<[u8; TASK_BYTES]>>,
 }
 
 impl Calls {
@@ -67,6 +73,7 @@ impl Calls {
             turns: Rc::default(),
             in_flight: watch::Sender::new(0),
             tasks: TaskTracker::new(),
+            begins: fair::Turns::new(limits::BEGINS, limits::BEGINS_OF_TASK),
         })
     }
 
@@ -115,6 +122,7 @@ impl Calls {
         request: Request,
         link: Link,
     ) -> Result<Reply, NoReply> {
+        let begins = self.begins.take(task_of(&request.key)).await;
         crash::point(Step::Received, "request");
         let entry = instance.method(&request.method)?;
         let (meta, promise) = (&entry.meta, Promise::of(entry));
@@ -123,7 +131,7 @@ impl Calls {
             return Err(fail::limit(format!("a key has at most {most} bytes")).into());
         }
         if meta.read_only {
-            return Ok(self.read(instance, request).await?);
+            return Ok(self.read(instance, request, begins).await?);
         }
         let key = request.key.clone();
         let running = match self.find(&key)? {
@@ -134,6 +142,7 @@ impl Calls {
             Found::Completed(outcome, cost) => return Ok(repeated(outcome, cost)?),
             Found::Nothing => self.start(instance.clone(), request, promise),
         };
+        drop(begins);
         running.wait(link).await
     }
 
@@ -175,13 +184,19 @@ impl Calls {
     }
 
     /// A call that changes nothing lives and dies with its caller.
-    async fn read(&self, instance: &Instance, request: Request) -> Result<Reply, Failure> {
+    async fn read(
+        &self,
+        instance: &Instance,
+        request: Request,
+        begins: Begins,
+    ) -> Result<Reply, Failure> {
         let _counted = Counted::new(&self.in_flight);
         let cancel = CancellationToken::new();
         let _gone = cancel.clone().drop_guard();
         let call = CallContext::new(&request.key, cancel.clone(), self.output.clone());
         let work = instance.run(&request.method, request.args, request.objects, call);
-        in_turn(request.turn, &cancel, contained(true, work)).await
+        let work = in_turn(request.turn, &cancel, contained(true, work));
+        begun(begins, work).await
     }
 
     /// Records, durably, that from here on the call must not be done again.
@@ -242,12 +257,12 @@ impl Calls {
             self.running.borrow_mut().insert(key.clone(), Rc::clone(&running));
         }
         let (calls, run) = (Rc::clone(self), Rc::clone(&running));
-        self.tasks.spawn_local(async move {
+        self.tasks.spawn_local(turn::timed("a call", async move {
             let _counted = Counted::new(&calls.in_flight);
             let result = calls.run(&run, &instance, request, promise).await;
             calls.running.borrow_mut().remove(&key);
             run.done.send_replace(Some(result));
-        });
+        }));
         running
     }
 
@@ -285,11 +300,11 @@ impl Calls {
         if !key.is_empty() && idempotent {
             let outcome = outcome_of(&result);
             let calls = Rc::clone(self);
-            self.tasks.spawn_local(async move {
+            self.tasks.spawn_local(turn::timed("an outcome", async move {
                 if let Err(error) = calls.ledger.completed(&key, outcome, cost).await {
                     tracing::warn!(%error, "an outcome is not in the ledger: it may be repeated");
                 }
-            });
+            }));
             return (result.map_err(NoReply::Failed), cost);
         }
         // One that heard at its point of no return that it may not go on was refused.
@@ -308,6 +323,28 @@ impl Calls {
         }
         (result.map_err(NoReply::Failed), cost)
     }
+}
+
+/// The turn in which a call begins.
+type Begins = Option<fair::Turn<[u8; TASK_BYTES]>>;
+
+/// Bytes of a key that say which task calls.
+const TASK_BYTES: usize = 16;
+
+/// Which task calls, by the key that its owner gave the call; all without one are one.
+fn task_of(key: &[u8]) -> [u8; TASK_BYTES] {
+    key.first_chunk().copied().unwrap_or_default()
+}
+
+/// Does the work, and gives the next call its turn when this one has run up to its first wait.
+async fn begun<F: Future>(begins: Begins, work: F) -> F::Output {
+    let (mut begins, mut work) = (begins, pin!(work));
+    poll_fn(move |cx| {
+        let polled = work.as_mut().poll(cx);
+        drop(begins.take());
+        polled
+    })
+    .await
 }
 
 /// What a method with effects promises about being interrupted.

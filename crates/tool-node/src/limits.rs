@@ -11,6 +11,12 @@ pub const MAX_RESULT_BYTES: usize = remit_core::limits::MAX_VALUE_BYTES;
 /// Bytes of an idempotency key: owners use a task's id and a number.
 pub const MAX_KEY_BYTES: usize = 256;
 
+/// Calls that begin in one round of the node; what comes in meanwhile is looked at between two rounds.
+pub const BEGINS: usize = 64;
+
+/// Those of them that one task has: another one's call does not wait for more.
+pub const BEGINS_OF_TASK: usize = 32;
+
 /// How long a method that was cancelled may take to tidy up before it is dropped. Long enough for a
 /// disk write or the end of a process group, short against the patience of whoever cancelled.
 pub const CANCEL_GRACE: Duration = Duration::from_secs(5);

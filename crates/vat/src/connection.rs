@@ -11,6 +11,7 @@ mod held;
 mod load;
 mod objects;
 mod oversize;
+mod returned;
 mod watch;
 
 use std::cell::RefCell;
@@ -37,7 +38,7 @@ use self::watch::Watch;
 use crate::contain::text_of;
 use crate::exception::to_failure;
 use crate::limits::ConnectionLimits;
-use crate::turn::{self, Timed};
+use crate::turn;
 
 /// What a connection needs to know beside its stream.
 #[derive(Debug, Clone)]
@@ -208,7 +209,7 @@ fn run(
         *shared.end.borrow_mut() = Some(Ended(cause));
         shared.ended.notify_waiters();
     };
-    tokio::task::spawn_local(Timed::new(peer, running));
+    turn::spawn(peer, running);
 }
 
 /// Whether the system has come to its own end.

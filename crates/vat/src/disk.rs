@@ -32,7 +32,7 @@ use std::sync::atomic::Ordering;
 
 pub use compaction::Compacted;
 pub use faults::{Faults, Step};
-pub use queue::Size;
+pub use queue::{Lane, Size};
 pub use view::View;
 
 use tokio::sync::oneshot;
@@ -40,6 +40,7 @@ use tokio::sync::oneshot;
 use crate::limits;
 use commit::Commits;
 use folder::Folder;
+use queue::{Line, SHARED};
 use store::Store;
 
 /// An open store. Clones share it; the last one dropped writes what is queued and ends the commit
@@ -131,16 +132,17 @@ impl Disk {
     pub fn open_with(dir: &Path, settings: Settings) -> Result<Self, DiskError> {
         let folder = Folder::claim(dir, settings.cache_bytes)?;
         let store = Arc::new(Store::open(folder, settings)?);
-        let commits = Commits::start(Arc::clone(&store), limits::DISK_QUEUE, limits::DISK_BATCH)
-            .map_err(|error| {
-                let dir = dir.display();
-                DiskError(format!("the commit thread for {dir} cannot start: {error}"))
-            })?;
+        let (most, of_lane) = (limits::DISK_QUEUE, limits::DISK_LANE);
+        let commits = Commits::start(Arc::clone(&store), most, of_lane, limits::DISK_BATCH);
+        let commits = commits.map_err(|error| {
+            let dir = dir.display();
+            DiskError(format!("the commit thread for {dir} cannot start: {error}"))
+        })?;
         Ok(Self { inner: Arc::new(Inner { store, commits }) })
     }
 
     /// Applies all of `writes` at once, durably when it answers: group commit. They are queued when
-    /// this function is called, in the order of the calls; polling or dropping the future changes
+    /// this function is called, in the order of the calls that name no lane; polling or dropping the future changes
     /// nothing about that. Works from any runtime.
     ///
     /// After an error the writes may still be found on disk later, or not. When the disk failed,
@@ -158,7 +160,8 @@ impl Disk {
     }
 
     /// As [`Disk::commit`], for writes that depend on what is stored: `decide` runs on the commit
-    /// thread, sees all that was queued before it, and gives the writes or a refusal. `bytes` is
+    /// thread, sees all that was queued before it by this and by `commit`, and gives the writes or a
+    /// refusal. `bytes` is
     /// about how much it will write. A refusal, too, is answered once what it saw is durable.
     pub fn transact<E, F>(
         &self,
@@ -169,7 +172,35 @@ impl Disk {
         E: Send + 'static,
         F: FnOnce(&View<'_>) -> Result<Result<Vec<Write>, E>, DiskError> + Send + 'static,
     {
-        self.inner.commits.transact(bytes, decide)
+        self.inner.commits.transact(Line::In(SHARED), bytes, decide)
+    }
+
+    /// As [`Disk::transact`], in a lane of its own: what is queued in one lane takes effect in order,
+    /// and lanes take turns with each other and with all that is in none.
+    pub fn transact_in<E, F>(
+        &self,
+        lane: Lane,
+        bytes: usize,
+        decide: F,
+    ) -> impl Future<Output = Result<Result<(), E>, DiskError>> + Send + 'static + use<E, F>
+    where
+        E: Send + 'static,
+        F: FnOnce(&View<'_>) -> Result<Result<Vec<Write>, E>, DiskError> + Send + 'static,
+    {
+        self.inner.commits.transact(Line::In(lane), bytes, decide)
+    }
+
+    /// As [`Disk::transact`], seeing all that was queued before it in any lane.
+    pub fn transact_after_all<E, F>(
+        &self,
+        bytes: usize,
+        decide: F,
+    ) -> impl Future<Output = Result<Result<(), E>, DiskError>> + Send + 'static + use<E, F>
+    where
+        E: Send + 'static,
+        F: FnOnce(&View<'_>) -> Result<Result<Vec<Write>, E>, DiskError> + Send + 'static,
+    {
+        self.inner.commits.transact(Line::AfterAll, bytes, decide)
     }
 
     /// The value of a key.

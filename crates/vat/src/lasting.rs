@@ -14,7 +14,7 @@ pub async fn lasting<R: 'static>(
 ) -> Result<R, Failure> {
     let broken =
         |why: String| Failure::new(Code::Failed, format!("a defect stopped the work: {why}"));
-    match tokio::task::spawn_local(contain(work)).await {
+    match crate::turn::spawn("lasting work", contain(work)).await {
         Ok(done) => done.map_err(broken)?,
         Err(ended) => Err(broken(ended.to_string())),
     }

@@ -19,6 +19,7 @@ pub mod crash;
 pub mod credential;
 pub mod disk;
 pub mod exception;
+pub mod fair;
 pub mod gate;
 pub mod handshakes;
 pub mod join;

@@ -152,6 +152,12 @@ pub const TCP_KEEPALIVE: Duration = Duration::from_secs(3);
 /// longer, so they are refused.
 pub const DISK_QUEUE: Size = Size { jobs: 65_536, bytes: 256 << 20 };
 
+/// Those of them that one task may have: it is refused before others are.
+pub const DISK_LANE: Size = Size { jobs: 16_384, bytes: 128 << 20 };
+
+/// Writes that belong to no task, such as those of the audit, that are taken for one of each task.
+pub const DISK_SHARED_WEIGHT: u32 = 8;
+
 /// Writes that are made durable together. One flush for thousands costs each almost nothing; more
 /// would make the first of them wait for the last.
 pub const DISK_BATCH: Size = Size { jobs: 4096, bytes: 8 << 20 };

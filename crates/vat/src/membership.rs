@@ -43,6 +43,7 @@ use crate::credential::{Credential, check_writable};
 use crate::join::{self, Invite, Renewal};
 use crate::limits::{self, ConnectionLimits};
 use crate::tls::{self, Purpose, Refused};
+use crate::turn;
 
 /// A member of a mesh: its credential, and where the orchestrator is.
 #[derive(Debug)]
@@ -179,7 +180,8 @@ impl Member {
                     }
                     let typed = P::new(port.hook.add_ref());
                     let working = session(typed, connection.clone());
-                    sessions.spawn_local(attend(working, connection.clone()));
+                    sessions
+                        .spawn_local(turn::timed("a session", attend(working, connection.clone())));
                     match self.hold(&port, &connection, stop).await {
                         Hold::Renewed => {
                             replaced = Some(connection);
@@ -265,7 +267,7 @@ async fn attend(session: impl Future<Output = ()>, connection: Connection) {
 
 /// Lets a replaced connection go: when its successor is at work and no call is in flight on it.
 fn retire(old: Connection) {
-    tokio::task::spawn_local(async move {
+    turn::spawn("a handover", async move {
         tokio::time::sleep(limits::HANDOVER).await;
         old.idle().await;
         old.abort("replaced by one with a renewed certificate");

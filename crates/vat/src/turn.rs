@@ -1,10 +1,15 @@
-//! Turns: how long the work of one connection keeps all others on its vat waiting.
+//! Turns: how long one piece of work keeps all others on its vat waiting.
+//!
+//! Whatever a vat runs is started by [`spawn`], or wrapped by [`timed`], so that its turns are measured.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
+
+use tokio::task::JoinHandle;
 
 use crate::limits::LONGEST_TURN;
 
@@ -38,16 +43,24 @@ pub(crate) fn note_panic() {
 }
 
 /// Work whose turns are measured.
-pub(crate) struct Timed<F> {
-    peer: String,
+#[derive(Debug)]
+pub struct Timed<F> {
+    what: Cow<'static, str>,
     work: Pin<Box<F>>,
 }
 
-impl<F: Future> Timed<F> {
-    /// `peer` is who it is done for.
-    pub(crate) fn new(peer: String, work: F) -> Self {
-        Self { peer, work: Box::pin(work) }
-    }
+/// The same work, whose turns are measured. `what` says in logs what it is, or for whom.
+pub fn timed<F: Future>(what: impl Into<Cow<'static, str>>, work: F) -> Timed<F> {
+    Timed { what: what.into(), work: Box::pin(work) }
+}
+
+/// Runs `work` on this vat, in a task of its own whose turns are measured.
+pub fn spawn<F>(what: impl Into<Cow<'static, str>>, work: F) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    tokio::task::spawn_local(timed(what, work))
 }
 
 impl<F: Future> Future for Timed<F> {
@@ -62,7 +75,7 @@ impl<F: Future> Future for Timed<F> {
             LONG.fetch_add(1, Ordering::Relaxed);
             // Each longer one than all before is worth a line; the others are only counted.
             if LONGEST_US.fetch_max(micros, Ordering::Relaxed) < micros {
-                tracing::warn!(peer = self.peer, ?took, "one connection's turn took long");
+                tracing::warn!(work = &*self.what, ?took, "a turn of the vat took long");
             }
         }
         polled
@@ -80,7 +93,7 @@ mod tests {
             let until = Instant::now() + 2 * LONGEST_TURN;
             while Instant::now() < until {}
         };
-        Timed::new("one".into(), work).await;
+        timed("one", work).await;
         assert!(counted().long > before && counted().longest > LONGEST_TURN);
     }
 }

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 
 use crate::limits;
+use crate::turn;
 
 type Visit = Box<dyn FnOnce() -> LocalBoxFuture<'static, ()> + Send>;
 
@@ -38,7 +39,7 @@ impl Vat {
     /// Makes the calling thread a vat until `work` is done. For `main`.
     pub fn run<F: Future>(work: F) -> io::Result<F::Output> {
         let runtime = runtime()?;
-        let done = LocalSet::new().block_on(&runtime, work);
+        let done = LocalSet::new().block_on(&runtime, turn::timed("the main work", work));
         runtime.shutdown_timeout(limits::LAST_OFFLOADED);
         Ok(done)
     }
@@ -130,7 +131,7 @@ async fn receive(mut visits: mpsc::Receiver<Visit>, mut closed: oneshot::Receive
                 }
             }
             visit = visits.recv() => match visit {
-                Some(visit) => { inside.spawn_local(visit()); }
+                Some(visit) => { inside.spawn_local(turn::timed("a visit", visit())); }
                 None => break,
             },
             Some(left) = inside.join_next() => see_off(left),

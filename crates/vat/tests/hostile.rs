@@ -222,7 +222,13 @@ async fn a_chain_of_promises_ends_its_own_connection() {
             .await;
         }
         let ended = served.ended().await.0;
-        assert_eq!(ended, format!("the peer made promises of promises, {}", promises - 1));
+        assert_eq!(
+            ended,
+            format!(
+                "the peer made {} promises of promises, and the bound is {PROMISES_OF_PROMISES}",
+                promises - 1
+            )
+        );
     })
     .await;
 }
@@ -295,7 +301,10 @@ async fn a_peer_that_gives_too_many_objects_is_cut_off() {
             }
         })
         .await;
-        assert_eq!(served.ended().await.0, "the peer gave 4097 objects at once");
+        assert_eq!(
+            served.ended().await.0,
+            "the peer gave 4097 objects at once, and the bound is 4096"
+        );
     })
     .await;
     local(async {
@@ -344,7 +353,7 @@ async fn a_peer_that_lets_no_object_go_is_cut_off() {
             requests.write_all(&bytes).await.ok();
         }
         let held = OBJECTS_HELD + 1;
-        let why = format!("the peer took objects and let none go until it held {held}");
+        let why = format!("the peer took objects and let none go until it held {held}, and the bound is {OBJECTS_HELD}");
         assert_eq!(served.ended().await.0, why);
         reading.await.unwrap();
     })
@@ -414,4 +423,39 @@ async fn arguments_of_calls_in_flight_are_bounded_together() {
         sending.abort();
     })
     .await;
+}
+
+#[tokio::test]
+async fn an_answer_that_answers_nothing_ends_the_call() {
+    for elsewhere in [false, true] {
+        local(async move {
+            let (here, there) = tokio::io::duplex(1 << 20);
+            let limits = ConnectionLimits {
+                silence: Duration::ZERO,
+                ping_every: Duration::ZERO,
+                ..ConnectionLimits::default()
+            };
+            let options = ConnectionOptions { peer: "the other".into(), limits };
+            let (client, own): (object::Client, _) = Connection::connect(there, None, options);
+            let called = tokio::task::spawn_local(client.call_request().send().promise);
+            settle().await;
+            // The bootstrap is its first question, the call the second.
+            let answer = |message: message::Builder<'_>| {
+                let mut answer = message.init_return();
+                answer.set_answer_id(1);
+                if elsewhere {
+                    answer.set_results_sent_elsewhere(());
+                } else {
+                    answer.set_canceled(());
+                }
+            };
+            let mut raw = Raw(here);
+            raw.send(answer).await;
+            let ended = tokio::time::timeout(Duration::from_secs(9), called).await;
+            let failure = to_failure(&ended.unwrap().unwrap().err().unwrap());
+            assert_eq!(failure.code, Code::Unknown, "{failure}");
+            drop((raw, own));
+        })
+        .await;
+    }
 }

@@ -218,6 +218,10 @@ impl Journal for SimJournal {
         self.memory.asking(tenant, after, limit)
     }
 
+    fn stored(&self) -> Result<Vec<(String, String, u64)>, JournalError> {
+        self.memory.stored()
+    }
+
     fn unsettled(&self) -> Result<Vec<(String, TaskId)>, JournalError> {
         self.memory.unsettled()
     }

@@ -99,6 +99,9 @@ pub(crate) fn health(info: health::Reader<'_>) -> Result<Health, Malformed> {
         tasks: info.get_tasks(),
         certificate_ends_ms: info.get_certificate_ends_ms(),
         webhooks: text(info.get_webhooks())?,
+        long_turns: info.get_long_turns(),
+        longest_turn_us: info.get_longest_turn_us(),
+        panics: info.get_panics(),
     })
 }
 

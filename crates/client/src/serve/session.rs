@@ -9,6 +9,7 @@ use remit_schema::mesh_capnp::mesh;
 use remit_vat::backoff::Backoff;
 use remit_vat::connection::Connection;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 use super::facets::Facets;
 use super::restored::Restored;
@@ -162,8 +163,9 @@ impl Session {
         M: From<Link>,
         F: Future<Output = Result<R, Failure>>,
     {
-        let asking = self.ask_patiently(repeat, question);
-        match tokio::time::timeout(limits::CALL, asking).await {
+        let until = Instant::now() + limits::CALL;
+        let asking = self.ask_until(until, repeat, question);
+        match tokio::time::timeout_at(until, asking).await {
             Ok(answer) => answer,
             Err(_) => Err(self.overdue()),
         }
@@ -172,6 +174,21 @@ impl Session {
     /// The same without a deadline, for what takes as long as it takes.
     pub(crate) async fn ask_patiently<R, F, M>(
         &self,
+        repeat: Repeat,
+        question: impl Fn(M) -> F,
+    ) -> Result<R, Error>
+    where
+        M: From<Link>,
+        F: Future<Output = Result<R, Failure>>,
+    {
+        self.ask_until(Instant::now() + limits::REFUSED, repeat, question).await
+    }
+
+    /// Asks; when it is refused with a time to come back, which says that nothing was done, asks
+    /// again then, if that is before `until`.
+    async fn ask_until<R, F, M>(
+        &self,
+        until: Instant,
         repeat: Repeat,
         question: impl Fn(M) -> F,
     ) -> Result<R, Error>
@@ -192,6 +209,12 @@ impl Session {
             if !is_lost(&failure, &link.connection).await {
                 if failure.code == Code::Unavailable {
                     link.restored.forget();
+                }
+                if let Some(wait) = failure.retry_after()
+                    && Instant::now() + wait < until
+                {
+                    tokio::time::sleep(wait).await;
+                    continue;
                 }
                 return Err(Error::Failed(failure));
             }

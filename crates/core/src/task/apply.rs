@@ -75,6 +75,8 @@ impl Task {
             asked: super::asked::Asked::default(),
             kept: BTreeMap::new(),
             held_bytes: 0,
+            logged_bytes: 0,
+            unloaded: super::payload::Unloaded::default(),
         })
     }
 
@@ -120,11 +122,12 @@ impl Task {
             Fact::SettlementWithdrawn { call, .. } => self.apply_withdrawal(*call),
             Fact::CallRecalled { call, from } => self.recall(*call, *from, at),
             Fact::CallUnknown { call, .. } => self.lose(*call),
-            Fact::LogEmitted { line, .. } => {
+            Fact::LogEmitted { line, text, .. } => {
                 if *line != self.lines + 1 {
                     return Err("its line is not the next one");
                 }
                 self.lines += 1;
+                self.logged_bytes = self.logged_bytes.saturating_add(text.len() as u64);
                 Ok(())
             }
             Fact::InputAccepted { input, value, key, steer, .. } => {

@@ -23,7 +23,7 @@ pub(super) struct Control {
     paused_ms: u64,
     cancelling: Option<Arc<CancelRequested>>,
     /// The program that works on it now, if it is another than the first one.
-    program: Option<Arc<Program>>,
+    pub(super) program: Option<Arc<Program>>,
     forked: Option<(TaskId, EventNumber)>,
     /// How often operations were dropped. A number that was used before is told apart by it.
     generation: u8,
@@ -45,9 +45,9 @@ pub struct Paused {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Program {
-    source: Vec<SourceFile>,
-    entry: String,
+pub(super) struct Program {
+    pub(super) source: Vec<SourceFile>,
+    pub(super) entry: String,
 }
 
 /// Another program for a task.

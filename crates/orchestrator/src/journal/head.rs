@@ -38,6 +38,8 @@ pub struct TaskHead {
     pub kept_ms: u64,
     /// When its last event was recorded, in milliseconds since 1970. The journal sets it.
     pub last_ms: u64,
+    /// About how many bytes it takes on disk; 0 in a head from before it was kept.
+    pub bytes: u64,
     /// The last event that was pruned; 0: none. The journal sets it.
     pub pruned: EventNumber,
     /// The hash of the last event that was pruned. The journal sets it.
@@ -45,8 +47,10 @@ pub struct TaskHead {
 }
 
 /// The first byte of a stored head.
-const FORMAT: u8 = 6;
-/// The one before, without its parent.
+const FORMAT: u8 = 7;
+/// The one before, without how much it takes.
+const NO_BYTES: u8 = 6;
+/// The one before that, without its parent.
 const NO_PARENT: u8 = 5;
 /// The one before that, without who created it.
 const NO_CREATOR: u8 = 4;
@@ -82,6 +86,7 @@ impl TaskHead {
             bytes.extend(text.as_bytes());
         }
         bytes.extend(self.parent.unwrap_or(NO_TASK).as_bytes());
+        bytes.extend(self.bytes.to_be_bytes());
         bytes.extend(crc32fast::hash(&bytes).to_be_bytes());
         bytes
     }
@@ -93,7 +98,8 @@ impl TaskHead {
             return Err("the checksum of its head is wrong");
         }
         let (&[format, status], body) = body.split_first_chunk().ok_or("its head is cut short")?;
-        if ![FORMAT, NO_PARENT, NO_CREATOR, NOT_KEPT, NO_QUESTIONS].contains(&format) {
+        let known = [FORMAT, NO_BYTES, NO_PARENT, NO_CREATOR, NOT_KEPT, NO_QUESTIONS];
+        if !known.contains(&format) {
             return Err("its head has the form of another version");
         }
         Self::fields(format, status, body).ok_or("its head makes no sense")
@@ -122,9 +128,10 @@ impl TaskHead {
         let (name, detail, node, key) = (text()?, text()?, text()?, text()?);
         let creator = if format >= NO_PARENT { text()? } else { String::new() };
         let parent = match format {
-            FORMAT => Some(TaskId::from_bytes(*take(&mut bytes)?)).filter(|id| *id != NO_TASK),
+            NO_BYTES.. => Some(TaskId::from_bytes(*take(&mut bytes)?)).filter(|id| *id != NO_TASK),
             _ => None,
         };
+        let stored = if format == FORMAT { u64::from_be_bytes(*take(&mut bytes)?) } else { 0 };
         Some(Self {
             name,
             status,
@@ -142,6 +149,7 @@ impl TaskHead {
             wake_ms,
             kept_ms,
             last_ms,
+            bytes: stored,
             pruned,
             pruned_hash,
         })
@@ -192,6 +200,7 @@ mod tests {
             wake_ms: 11,
             kept_ms: 13,
             last_ms: 12,
+            bytes: 14,
             pruned: EventNumber(6),
             pruned_hash: [4; 32],
         };

@@ -34,6 +34,8 @@ const LEAVING: u8 = b'x';
 /// What the keys of all pieces of bodies begin with.
 #[cfg(test)]
 pub(super) const ALL_BODIES: &[u8] = &[BODY];
+/// What the keys of all heads begin with.
+pub(super) const ALL_HEADS: &[u8] = &[HEAD, 0];
 /// What the keys of all counts of bodies begin with.
 pub(super) const ALL_COUNTS: &[u8] = &[COUNT];
 /// What the keys of all places begin with.

@@ -206,6 +206,12 @@ impl Journal for MemoryJournal {
         Ok(over.map(|(at, _)| at.clone()).take(limit).collect())
     }
 
+    fn stored(&self) -> Result<Vec<(String, String, u64)>, JournalError> {
+        let state = self.lock();
+        let heads = state.tasks.iter().map(|(at, stored)| (&at.0, &stored.head));
+        Ok(heads.map(|(of, head)| (of.clone(), head.creator.clone(), head.bytes)).collect())
+    }
+
     fn head(&self, tenant: &str, task: TaskId) -> Result<Option<TaskHead>, JournalError> {
         let state = self.lock();
         Ok(state.tasks.get(&(tenant.to_owned(), task)).map(|stored| stored.head.clone()))

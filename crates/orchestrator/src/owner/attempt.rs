@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use super::Owner;
 use super::control::span;
+use super::loaded::Loaded;
 use crate::limits;
 use crate::registry::Placement;
 use crate::serve::{context, request};
@@ -26,6 +27,8 @@ enum End {
     Fenced,
     /// Its node is drained; another attempt goes on elsewhere.
     Moved,
+    /// It only waited, and its place was needed; another attempt goes on when it is its turn.
+    Yielded,
     /// It was lost, for this reason; another attempt goes on.
     Lost(String),
     /// Its process did not start, or never reached the owner: that says nothing of the task.
@@ -81,7 +84,7 @@ impl Owner {
                     backoff.reset();
                     self.sleep_until_stirred().await;
                 }
-                End::Fenced | End::Moved => backoff.reset(),
+                End::Fenced | End::Moved | End::Yielded => backoff.reset(),
                 End::Limit(reason) => self.fail(Failure::new(Code::TimedOut, reason)),
                 End::Unstarted(reason) => {
                     self.explain(format!("the last attempt did not come to stand: {reason}"));
@@ -124,8 +127,8 @@ impl Owner {
     /// did; here comes the one that fails this.
     async fn attempt(self: &Rc<Self>, avoid: &mut String) -> End {
         let before = self.with(|task| task.order().len());
-        let running = match self.start(avoid).await {
-            Ok(Some(running)) => running,
+        let (running, loaded) = match self.start(avoid).await {
+            Ok(Some(started)) => started,
             Ok(None) => return End::Fenced,
             Err(_) if !self.with(remit_core::Task::is_free) => return End::Fenced,
             Err(failure) => return End::Unstarted(failure.message),
@@ -133,6 +136,7 @@ impl Owner {
         let attempt = running.attempt;
         let (node, record) = (running.placement.node.clone(), running.placement.record());
         let end = self.watch(running).await;
+        drop(loaded);
         let has_progress = self.with(|task| task.order().len()) > before;
         let has_failed = matches!(end, End::Lost(_) | End::Unstarted(_)) && !has_progress;
         if has_failed {
@@ -144,6 +148,7 @@ impl Owner {
         let reason = match &end {
             End::Over | End::Fenced => return end,
             End::Moved => "moved: its node is drained",
+            End::Yielded => "it only waited, and gave its place to another identity",
             End::Asleep => "asleep until its time or input comes",
             End::Lost(reason) | End::Limit(reason) | End::Unstarted(reason) => reason,
         };
@@ -156,15 +161,25 @@ impl Owner {
     }
 
     /// Places an attempt and starts its process. `None`: it may not begin any more.
-    async fn start(self: &Rc<Self>, avoid: &mut String) -> Result<Option<Running>, Failure> {
-        let (kind, labels) =
-            self.with(|task| (task.created().agent.clone(), task.created().labels.clone()));
-        let place = self.services().placer.place(&kind, &labels, avoid, |why| self.explain(why));
+    async fn start(
+        self: &Rc<Self>,
+        avoid: &mut String,
+    ) -> Result<Option<(Running, Loaded)>, Failure> {
+        // Copies, since what it was made from is let go while it waits.
+        let (who, kind, labels) = self.with(|task| {
+            let created = task.created();
+            (created.creator.clone(), created.agent.clone(), created.labels.clone())
+        });
+        let place = self.services().placer.place(&who, (&kind, &labels), avoid, |why| {
+            self.explain(why);
+            self.unload_if_idle();
+        });
         let placement = tokio::select! {
             biased;
             () = self.barred() => return Ok(None),
             placement = place => placement,
         };
+        let loaded = self.loaded().await?;
         self.explain("");
         let start = Command::StartAttempt { node: placement.node.clone() };
         self.record_durably(&start).await?;
@@ -178,7 +193,7 @@ impl Owner {
             avoid.clone_from(&agent);
         })?;
         self.introduce_all(running.attempt, &agent, &running.run);
-        Ok(Some(running))
+        Ok(Some((running, loaded)))
     }
 
     /// Starts the process of the attempt that runs.
@@ -213,7 +228,8 @@ impl Owner {
             let fenced = self.fenced(running.attempt);
             let overdue = self.overdue();
             let evicted = running.placement.evicted();
-            tokio::pin!(connect, ended, quiet, stalled, fenced, overdue, evicted);
+            let yielded = self.yields(&running.placement.node);
+            tokio::pin!(connect, ended, quiet, stalled, fenced, overdue, evicted, yielded);
             let mut connecting = true;
             loop {
                 tokio::select! {
@@ -229,6 +245,7 @@ impl Owner {
                     () = &mut connect, if connecting => connecting = false,
                     () = &mut evicted => break End::Moved,
                     () = &mut quiet => break End::Asleep,
+                    () = &mut yielded => break End::Yielded,
                     failure = &mut stalled => {
                         self.fail(failure);
                         break End::Over;
@@ -292,6 +309,25 @@ impl Owner {
                 return std::future::pending().await;
             }
         }
+    }
+
+    /// Answers when the attempt only waits, has had its place for a while, and is to give it to one
+    /// of an identity that has fewer.
+    async fn yields(&self, node: &str) {
+        tokio::time::sleep(limits::PLACE_LEAST).await;
+        let placer = &self.services().placer;
+        let creator = self.with(|task| task.created().creator.clone());
+        loop {
+            placer.asked().await;
+            if self.waits_for_others() && placer.gives_up(&creator, node) {
+                return;
+            }
+        }
+    }
+
+    /// Whether the agent has been told all that there is and has asked for something.
+    fn waits_for_others(&self) -> bool {
+        self.told_all() && self.with(|task| task.waits() || task.open_calls().next().is_some())
     }
 
     fn is_quiet(&self) -> bool {
@@ -366,7 +402,7 @@ impl Owner {
         }
     }
 
-    fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         self.is_closing() || self.with(|task| task.ending().is_some())
     }
 

@@ -5,6 +5,7 @@ use std::rc::{Rc, Weak};
 use remit_core::event::Ledger;
 use remit_core::task::{Command, Question};
 use remit_core::{CallNumber, EventNumber};
+use remit_vat::turn;
 
 use super::Owner;
 
@@ -45,7 +46,7 @@ impl Owner {
         let Some(node) = self.node_of(call) else { return };
         let registry = Rc::clone(&self.services.registry);
         let owner = Rc::downgrade(self);
-        tokio::task::spawn_local(async move {
+        turn::spawn("a tool that is away", async move {
             loop {
                 let changed = registry.changed();
                 let now = registry.registration(&node);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use remit_core::task::{CallState, Command, Operation};
 use remit_core::{Attempt, CallNumber, Code, Failure, GrantId, ObjectId, Outcome};
+use remit_vat::turn;
 
 use super::{Owner, TaskKey};
 use crate::serve::request::{self, Answer, Settled};
@@ -83,7 +84,7 @@ impl Owner {
             return;
         }
         let owner = Rc::clone(self);
-        tokio::task::spawn_local(async move {
+        turn::spawn("the end of a task", async move {
             owner.end_children().await;
             owner.stop_calls().await;
             // One that was being spawned meanwhile.
@@ -258,7 +259,7 @@ impl Owner {
             return;
         }
         let owner = Rc::downgrade(self);
-        tokio::task::spawn_local(async move {
+        turn::spawn("a last word", async move {
             loop {
                 let Some(owner) = owner.upgrade() else { return };
                 let free = owner.with(remit_core::Task::is_free) && !owner.is_closing();

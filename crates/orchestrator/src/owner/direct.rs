@@ -12,6 +12,7 @@ use remit_core::{Attempt, CallNumber, Code, Failure, GrantId, ObjectId, Outcome,
 use remit_schema::agent_node_capnp::run;
 use remit_schema::tool_node_capnp::introduction;
 use remit_vat::ticket;
+use remit_vat::turn;
 
 use super::Owner;
 use super::objects::{NoObject, Reached};
@@ -71,7 +72,7 @@ impl Owner {
             return;
         }
         let owner = Rc::clone(self);
-        tokio::task::spawn_local(async move {
+        turn::spawn("an introduction", async move {
             if let Err(failure) = owner.introduce(grant, &at_work).await {
                 let task = owner.key().task;
                 tracing::info!(%task, %grant, %failure, "there is no direct path");

@@ -5,9 +5,11 @@ use std::rc::Rc;
 use remit_core::event::Event;
 use remit_core::{Code, EventNumber, Failure};
 use remit_vat::crash::{self, Step};
+use remit_vat::turn;
 use remit_vat::watched::Watcher;
 
 use super::Owner;
+use crate::limits;
 
 impl Owner {
     /// Waits until the journal answers for everything up to `number`.
@@ -18,6 +20,20 @@ impl Owner {
             .await
             .map_err(|_| Failure::new(Code::Unavailable, "the owner has ended"))?;
         reached.clone().map(|_| ())
+    }
+
+    /// Waits while so much of the task is on its way to the disk that others would wait for it.
+    pub async fn keep_pace(&self) {
+        let mut durable = self.progress();
+        loop {
+            let head = self.with(|task| task.head().number);
+            let is_near = durable.borrow_and_update().as_ref().map_or(true, |reached| {
+                head.0.saturating_sub(reached.0) < limits::UNWRITTEN_EVENTS
+            });
+            if is_near || durable.changed().await.is_err() {
+                return;
+            }
+        }
     }
 
     /// A view of how far the journal is, for followers.
@@ -40,7 +56,7 @@ impl Owner {
         let append =
             self.services.journal.append(&self.key.tenant, self.key.task, events, self.head());
         let owner = Rc::clone(self);
-        tokio::task::spawn_local(async move {
+        turn::spawn("an append", async move {
             match append.await {
                 Ok(()) => {
                     crash::point(Step::Flushed, first);
@@ -63,6 +79,7 @@ impl Owner {
             _ => false,
         });
         self.deliver();
+        self.unload_if_idle();
         self.take_snapshot_if_due(number);
     }
 

@@ -14,6 +14,7 @@ use remit_schema::object_capnp::object;
 use remit_vat::contain::contain;
 use remit_vat::crash::{self, Step};
 use remit_vat::gate::{Gate, Place};
+use remit_vat::turn;
 
 use super::objects::{NoObject, Reached};
 use super::{Output, Owner};
@@ -21,6 +22,8 @@ use crate::limits;
 use crate::registry::Link;
 use crate::serve::object::Membrane;
 use crate::serve::request::{self, Answer, NoAnswer};
+use crate::shares::Share;
+use crate::tasks::BUILT_IN;
 
 /// Where in a call's key its generation stands.
 const GENERATION_SHIFT: u32 = 56;
@@ -74,7 +77,7 @@ impl Owner {
         }
         let place = self.gate_of(&asked).enter(call.0);
         let owner = Rc::clone(self);
-        let task = tokio::task::spawn_local(async move {
+        let task = turn::spawn("a call", async move {
             let forwarded = contain(owner.forward(&asked, place, intent, how)).await;
             if let Err(panic) = forwarded {
                 owner.broke_down(&asked, &panic);
@@ -168,6 +171,7 @@ impl Owner {
                 return Try::Answered(Box::new(Answer::failed(failure)));
             }
         };
+        let in_flight = self.in_flight_turn(asked).await;
         let (args, table) = self.lend(asked, asked.call);
         let key = self.tool_key(asked.call);
         let direct = self.path_for(asked).is_some();
@@ -179,6 +183,7 @@ impl Owner {
         drop(place);
         crash::point_after_turn(Step::Forwarded, "call");
         let answer = request::answer(self.timeout_of(asked.call), promise, &link).await;
+        drop(in_flight);
         crash::point(Step::Received, "outcome");
         match answer {
             Ok(Answer { kept: Some(_), .. }) if !direct => {
@@ -207,6 +212,21 @@ impl Owner {
             Some(node) => self.admitted(&node).await,
             None => Ok(()),
         }
+    }
+
+    /// Waits until one more call of this task may be in flight at the node that it goes to. What a tool
+    /// calls back has no bound but the connection's: the call that it is part of would wait for it.
+    async fn in_flight_turn(&self, asked: &CallRequested) -> Option<Share> {
+        if asked.through.is_some() {
+            return None;
+        }
+        let (creator, node) = self.with(|task| {
+            let node = task.grant(asked.grant).map(|held| held.grant.node.clone());
+            (task.created().creator.clone(), node)
+        });
+        let node = node.filter(|node| node != BUILT_IN && self.origin_of(asked.grant).is_none())?;
+        let shares = self.services().calls.of(&node, limits::NODE_CALLS);
+        shares.take(&creator, self.key().task).await
     }
 
     /// Keeps the objects in an answer, which were reached over the same connection.

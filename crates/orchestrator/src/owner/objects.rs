@@ -8,6 +8,7 @@ use remit_core::event::Origin;
 use remit_core::task::Operation;
 use remit_core::{CallNumber, Code, Failure, GrantId, ObjectId, Value};
 use remit_schema::object_capnp::object;
+use remit_vat::turn;
 
 use super::Owner;
 use crate::registry::Link;
@@ -276,7 +277,7 @@ impl Owner {
 fn see_through(limit: Duration, promise: request::Promise, link: &Link) -> object::Client {
     let object = promise.pipeline.get_object();
     let link = link.clone();
-    tokio::task::spawn_local(async move {
+    turn::spawn("an object", async move {
         let answer = request::answer(limit, promise, &link).await;
         if let Err(failure) = answer.map_err(Failure::from) {
             tracing::debug!(%failure, "an object could not be got again");

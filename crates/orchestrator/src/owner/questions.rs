@@ -6,6 +6,7 @@ use std::time::Duration;
 use remit_core::event::{Approval, Fact, Settlement};
 use remit_core::task::Command;
 use remit_core::{CallNumber, Failure, ObjectId};
+use remit_vat::turn;
 use tokio::task::AbortHandle;
 
 use super::Owner;
@@ -80,7 +81,7 @@ impl Owner {
             return;
         }
         let owner = Rc::downgrade(self);
-        let timer = tokio::task::spawn_local(ring(owner, at_ms)).abort_handle();
+        let timer = turn::spawn("a question's time", ring(owner, at_ms)).abort_handle();
         *alarm = Some(Alarm { at_ms, timer });
     }
 
@@ -115,6 +116,6 @@ async fn ring(owner: Weak<Owner>, at_ms: u64) {
     }
     // On another task, since this one is about to be replaced.
     if let Some(owner) = owner.upgrade() {
-        tokio::task::spawn_local(async move { owner.review() });
+        turn::spawn("a review", async move { owner.review() });
     }
 }

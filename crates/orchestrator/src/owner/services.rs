@@ -15,6 +15,7 @@ use crate::jobs::Jobs;
 use crate::journal::Journal;
 use crate::placer::Placer;
 use crate::registry::Registry;
+use crate::shares::{Nodes, Shares};
 use crate::tasks::Tasks;
 use crate::tickets::Tickets;
 
@@ -45,6 +46,10 @@ pub struct Services {
     pub accounts: Rc<Accounts>,
     /// Checks, backups and searches.
     pub jobs: Rc<Jobs>,
+    /// Whose call begins next on this vat.
+    pub begins: Rc<Shares>,
+    /// Whose call goes to a node next.
+    pub calls: Nodes,
     /// What is under way to followers.
     pub feeds: Rc<Feeds>,
     /// Times that an operator may set.

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use remit_core::{EventNumber, Failure};
+use remit_vat::turn;
 use remit_vat::vat::offload;
 
 use super::{Owner, TaskKey};
@@ -35,7 +36,7 @@ impl Owner {
         busy.set(true);
         let owner = Rc::downgrade(self);
         let (services, key) = (Rc::clone(&self.services), self.key.clone());
-        tokio::task::spawn_local(async move {
+        turn::spawn("a snapshot", async move {
             // The semaphore is never closed.
             let turn = services.snapshots.acquire().await;
             let journal = Arc::clone(&services.journal);

@@ -113,9 +113,12 @@ impl Owner {
     }
 
     async fn try_program(self: &Rc<Self>, trial: &Trial) -> Result<Option<Divergence>, Failure> {
-        let (kind, labels) =
-            self.with(|task| (task.created().agent.clone(), task.created().labels.clone()));
-        let place = self.services().placer.place(&kind, &labels, "", |why| self.explain(why));
+        let (who, kind, labels) = self.with(|task| {
+            let created = task.created();
+            (created.creator.clone(), created.agent.clone(), created.labels.clone())
+        });
+        let wanted = (kind.as_str(), labels.as_slice());
+        let place = self.services().placer.place(&who, wanted, "", |why| self.explain(why));
         let mut running = self.launch(place.await).await?;
         let connected = running.connected();
         let mut connection = None;

@@ -97,3 +97,15 @@ async fn so_many_versions_are_kept_and_no_more() {
     }
     assert_eq!(pins.known(&one.to_string(), "fs").unwrap().len(), limits::VERSIONS_ACCEPTED);
 }
+
+#[tokio::test]
+async fn of_two_nodes_that_offer_a_new_name_at_once_one_holds_it() {
+    let kept = kept();
+    let (pins, audit) = kept.open();
+    let (one, other) = (who(Role::ToolNode, "one"), who(Role::ToolNode, "other"));
+    let offered = described("1", "reads files");
+    let judged = tokio::join!(pins.judge(&one, &offered), pins.judge(&other, &offered));
+    let taken = [judged.0.unwrap(), judged.1.unwrap()];
+    assert_eq!(taken.iter().filter(|judged| judged.is_none()).count(), 1);
+    assert_eq!(decisions(&audit), [Decision::Accepted, Decision::Changed]);
+}

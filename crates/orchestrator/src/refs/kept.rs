@@ -1,11 +1,15 @@
 //! How references are kept: one record each, and the key that makes them genuine.
 
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
 use remit_core::reference::HostKey;
-use remit_core::{Code, Failure, GrantId, RefId, TaskId};
+use remit_core::{Code, Failure, GrantId, Identity, RefId, TaskId};
 use remit_vat::disk::{DiskError, Write};
 use serde::{Deserialize, Serialize};
 
 use super::Refs;
+use crate::account::{Held, Resource};
 use crate::limits;
 
 /// Keys of references in the store begin so, then tenant and id.
@@ -179,20 +183,48 @@ impl Refs {
         stored.iter().map(|(_, bytes)| read(bytes)).collect()
     }
 
-    /// Removals of those that ended long ago, and how many others there are.
-    pub(super) fn outdated(&self, tenant: &str) -> Result<(Vec<Write>, usize), DiskError> {
-        let remembered = u64::try_from(limits::REF_REMEMBERED.as_millis()).unwrap_or(u64::MAX);
+    /// Counts one more that `by` saves in a tenant, and gives the removals of those that ended long
+    /// ago, or if there are too many of all that ended. They are looked for now and then, since all
+    /// are read for it.
+    pub(super) fn make_room(&self, tenant: &str, by: &Identity) -> Result<Vec<Write>, Failure> {
+        let (by, now_ms) = (by.to_string(), (self.now_ms)());
+        let look_ms = millis(limits::REFS_LOOK);
+        let mut tenants = self.counted.borrow_mut();
+        let held = tenants.get(tenant).map(|counted| (counted.held(&by), counted.looked_ms));
+        let may = |held: Held| held.check(Resource::References, &by, tenant, 1);
+        let is_due = held.is_none_or(|(_, looked)| now_ms.saturating_sub(looked) >= look_ms);
+        let mut outdated = Vec::new();
+        if is_due {
+            let is_full = held.is_some_and(|(held, _)| may(held).is_err());
+            let remembered_ms = if is_full { 0 } else { millis(limits::REF_REMEMBERED) };
+            let (removed, left) = self.outdated(tenant, remembered_ms).map_err(unreadable)?;
+            tenants.insert(tenant.to_owned(), Counted::of(&left, now_ms));
+            outdated = removed;
+        }
+        let Some(counted) = tenants.get_mut(tenant) else { return Ok(outdated) };
+        may(counted.held(&by))?;
+        counted.all += 1;
+        *counted.by.entry(by).or_default() += 1;
+        Ok(outdated)
+    }
+
+    /// Removals of those that ended so long ago, and the others.
+    fn outdated(
+        &self,
+        tenant: &str,
+        remembered: u64,
+    ) -> Result<(Vec<Write>, Vec<Saved>), DiskError> {
         let now_ms = (self.now_ms)();
         let all = self.all(tenant)?;
-        let old = |saved: &&Saved| {
+        let parents: HashSet<_> = all.iter().filter_map(|saved| saved.parent).collect();
+        let is_old = |saved: &Saved| {
             let ended = saved.ended_ms();
             ended.is_some_and(|ended_ms| ended_ms.saturating_add(remembered) < now_ms)
-                && !all.iter().any(|other| other.parent == Some(*saved.id().as_bytes()))
+                && !parents.contains(saved.id().as_bytes())
         };
-        let outdated: Vec<Write> =
-            all.iter().filter(old).map(|saved| (key(tenant, saved.id()), None)).collect();
-        let left = all.len() - outdated.len();
-        Ok((outdated, left))
+        let (old, left): (Vec<Saved>, Vec<Saved>) = all.into_iter().partition(is_old);
+        let removed = old.iter().map(|saved| (key(tenant, saved.id()), None)).collect();
+        Ok((removed, left))
     }
 
     pub(super) async fn put(
@@ -202,7 +234,12 @@ impl Refs {
         mut with: Vec<Write>,
     ) -> Result<(), Failure> {
         with.push((key(tenant, saved.id()), Some(write(saved).map_err(unwritable)?)));
-        self.disk.commit(with).await.map_err(unwritable)
+        let put = self.disk.commit(with).await;
+        if put.is_err() {
+            // What was counted is not there: all are counted anew.
+            self.counted.borrow_mut().remove(tenant);
+        }
+        put.map_err(unwritable)
     }
 
     /// Changes what is kept of a reference, if it is still kept.
@@ -223,6 +260,35 @@ impl Refs {
         let Ok(()) = updated.await.map_err(unwritable)?;
         Ok(())
     }
+}
+
+/// How many references a tenant has.
+pub(super) struct Counted {
+    all: u64,
+    /// Who saved how many.
+    by: HashMap<String, u64>,
+    /// When they were all looked at.
+    looked_ms: u64,
+}
+
+impl Counted {
+    fn of(saved: &[Saved], looked_ms: u64) -> Self {
+        let mut by: HashMap<String, u64> = HashMap::new();
+        for saved in saved {
+            *by.entry(saved.by.clone()).or_default() += 1;
+        }
+        Self { all: saved.len() as u64, by, looked_ms }
+    }
+
+    /// What the bounds hold against one that saves another.
+    fn held(&self, by: &str) -> Held {
+        let identity = self.by.get(by).copied().unwrap_or_default();
+        Held { identity, tenant: self.all, process: self.all }
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn prefix(tenant: &str) -> Vec<u8> {
@@ -297,5 +363,39 @@ mod tests {
         first.revoked_ms = Some(3);
         refs.put("t", &first, Vec::new()).await.unwrap();
         assert_eq!(refs.state("t", &last), State::Revoked);
+    }
+
+    #[tokio::test]
+    async fn saved_references_are_counted_for_each_identity() {
+        use std::cell::Cell;
+        use std::rc::Rc;
+
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Disk::open(&dir.path().join("disk"), 4 << 20).unwrap();
+        let audit = Audit::in_memory(Box::new(|| 7));
+        let clock = Rc::new(Cell::new(1_000_000));
+        let now = Rc::clone(&clock);
+        let refs = Refs::new(disk, audit, "nowhere:1".into(), Box::new(move || now.get()));
+        let who = |name| Identity::new("home", "t", remit_core::Role::Client, name).unwrap();
+        let (me, you) = (who("me"), who("you"));
+        let most = limits::bound(Resource::References).identity;
+        let by = |number, by: &Identity| Saved { by: by.to_string(), ..saved(number, None) };
+        let mut kept = Vec::new();
+        for number in 0..usize::try_from(most).unwrap() {
+            let outdated = refs.make_room("t", &me).unwrap();
+            kept.push(by(number, &me));
+            refs.put("t", &kept[number], outdated).await.unwrap();
+        }
+        let read = refs.disk.records_read();
+        let refused = refs.make_room("t", &me).unwrap_err();
+        assert_eq!(refused.code, Code::Limit);
+        assert!(refused.message.contains(&most.to_string()), "{refused}");
+        refs.make_room("t", &you).unwrap();
+        assert_eq!(refs.disk.records_read(), read, "none was read for that");
+        let ended = Saved { revoked_ms: Some(1_000_000), ..kept[0].clone() };
+        refs.put("t", &ended, Vec::new()).await.unwrap();
+        assert!(refs.make_room("t", &me).is_err(), "it is looked for now and then");
+        clock.set(1_000_000 + millis(limits::REFS_LOOK));
+        assert_eq!(refs.make_room("t", &me).unwrap().len(), 1, "what has ended makes room");
     }
 }

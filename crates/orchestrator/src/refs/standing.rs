@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use remit_core::{Code, Failure, Identity, RefId};
+use remit_vat::turn;
 
 use super::{Refs, State, kept};
 
@@ -88,7 +89,7 @@ impl Refs {
             _ => return,
         }
         let (refs, tenant, id) = (Rc::clone(self), tenant.to_owned(), standing.id);
-        tokio::task::spawn_local(async move {
+        turn::spawn("a reference", async move {
             let noted = refs.update(&tenant, id, move |saved| {
                 saved.used_ms = saved.used_ms.max(now_ms);
             });

@@ -8,6 +8,7 @@ use remit_schema::agent_node_capnp::agent_host;
 
 use super::{Intake, Kind, Lease, Registry, check_name, check_names};
 use crate::limits;
+use crate::placer::Share;
 
 /// What an agent node offers.
 pub struct AgentOffer {
@@ -52,6 +53,25 @@ impl Record {
     }
 }
 
+/// Why there is no place now.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoPlace {
+    /// No agent node is connected.
+    #[error("waits for an agent node: none is connected that takes work")]
+    NoNode,
+    /// None of them fits.
+    #[error("waits for an agent node that runs `{kind}` and has the labels: {labels}")]
+    NoneFits {
+        /// The kind of agent that was asked for.
+        kind: String,
+        /// The labels that were asked for.
+        labels: String,
+    },
+    /// Those that fit have no place free.
+    #[error("waits for a free place: every agent node that fits is full")]
+    Full,
+}
+
 /// A place on an agent node, counted until it is dropped.
 pub struct Placement {
     /// The node's identity.
@@ -61,6 +81,8 @@ pub struct Placement {
     running: Rc<Cell<u32>>,
     record: Record,
     registry: Rc<Registry>,
+    /// The same place as one that its identity has.
+    _share: Option<Share>,
 }
 
 impl AgentNode {
@@ -75,9 +97,19 @@ impl AgentNode {
     pub(super) fn running(&self) -> u32 {
         self.running.get()
     }
+
+    fn fits(&self, has: &[String], kind: &str, labels: &[String]) -> bool {
+        self.kinds.iter().any(|k| k == kind) && labels.iter().all(|label| has.contains(label))
+    }
 }
 
 impl Placement {
+    /// The same, counted among those of an identity.
+    pub fn for_share(mut self, share: Share) -> Self {
+        self._share = Some(share);
+        self
+    }
+
     /// Where it is noted how the attempt went.
     pub fn record(&self) -> Record {
         self.record.clone()
@@ -116,7 +148,7 @@ impl Registry {
     /// A place on the least loaded connected node that has `kind` and all `labels`; or why there is
     /// none now. Failures of late count as load, and the node `avoid` is taken only if no other one
     /// has a place.
-    pub fn place(&self, kind: &str, labels: &[String], avoid: &str) -> Result<Placement, String> {
+    pub fn place(&self, kind: &str, labels: &[String], avoid: &str) -> Result<Placement, NoPlace> {
         let nodes = self.nodes.borrow();
         let connected: Vec<_> = nodes
             .iter()
@@ -129,19 +161,15 @@ impl Registry {
             })
             .collect();
         if connected.is_empty() {
-            return Err("waits for an agent node: none is connected that takes work".into());
+            return Err(NoPlace::NoNode);
         }
         let fitting: Vec<_> = connected
             .into_iter()
-            .filter(|(_, has, agent, _)| {
-                agent.kinds.iter().any(|k| k == kind) && labels.iter().all(|l| has.contains(l))
-            })
+            .filter(|(_, has, agent, _)| agent.fits(has, kind, labels))
             .collect();
         if fitting.is_empty() {
             let labels = if labels.is_empty() { "none".into() } else { labels.join(", ") };
-            return Err(format!(
-                "waits for an agent node that runs `{kind}` and has the labels: {labels}"
-            ));
+            return Err(NoPlace::NoneFits { kind: kind.to_owned(), labels });
         }
         let best = fitting
             .into_iter()
@@ -151,16 +179,26 @@ impl Registry {
                 (*identity == avoid, load, *identity)
             });
         let Some((identity, _, agent, host)) = best else {
-            return Err("waits for a free place: every agent node that fits is full".into());
+            return Err(NoPlace::Full);
         };
         agent.running.set(agent.running.get() + 1);
-        let registry = self.me.upgrade().ok_or("the orchestrator is ending")?;
+        let registry = self.me.upgrade().ok_or(NoPlace::NoNode)?;
         Ok(Placement {
             node: identity.clone(),
             host: host.clone(),
             running: Rc::clone(&agent.running),
             record: agent.record.clone(),
             registry,
+            _share: None,
+        })
+    }
+
+    /// Whether an agent node has `kind` and all `labels`.
+    pub fn fits(&self, node: &str, kind: &str, labels: &[String]) -> bool {
+        let nodes = self.nodes.borrow();
+        nodes.get(node).is_some_and(|node| match &node.kind {
+            Kind::Agent(agent) => agent.fits(&node.labels, kind, labels),
+            Kind::Tool(_) => false,
         })
     }
 }

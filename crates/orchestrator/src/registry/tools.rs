@@ -281,6 +281,9 @@ fn check_names_once(manifest: &Manifest) -> Result<(), Failure> {
 /// Why a tool is not used: it is another than what was accepted. An agent reads this, so nothing in
 /// it is what the tool says of itself now; `remit tools` shows that to a person.
 pub(crate) fn interface_changed(accepted: &Manifest, offered: &Manifest, node: &str) -> Failure {
+    if accepted.is_same_but_version(offered) {
+        return name_held(&accepted.tool, node);
+    }
     let lines = accepted.changes_without_texts(offered);
     let lines: Vec<String> = lines.into_iter().take(limits::CHANGES_SHOWN).collect();
     let why = format!(
@@ -289,6 +292,14 @@ pub(crate) fn interface_changed(accepted: &Manifest, offered: &Manifest, node: &
         lines.join("\n")
     );
     Failure::new(Code::InterfaceChanged, why).with_detail(lines.join("\n"))
+}
+
+/// Why a tool is not used that is what was accepted: it was accepted of another node.
+fn name_held(tool: &str, node: &str) -> Failure {
+    let why = format!(
+        "{node} offers `{tool}`, and that name belongs to the node that offered it first, so nothing calls it there: `remit tools accept {tool} --node {node}` lets this node serve it too; else give its tool another name"
+    );
+    Failure::new(Code::InterfaceChanged, why)
 }
 
 /// The bytes of all texts of a manifest, about what it costs to keep.

@@ -8,6 +8,7 @@ use remit_core::reference::NotAReference;
 use remit_core::{Code, Facet, Failure, Identity, MemberGrant, RefId, Reference};
 use remit_schema::mesh_capnp::mesh;
 use remit_vat::exception::to_exception;
+use remit_vat::turn;
 use remit_vat::wire::{self, text};
 
 use super::caller::Caller;
@@ -126,6 +127,10 @@ impl mesh::Server for MeshServer {
         health.set_flush_us(self.site.disk.last_commit_us());
         health.set_tasks(self.site.tasks.owned() as u64);
         health.set_webhooks(self.site.triggers.webhooks());
+        let turns = turn::counted();
+        health.set_long_turns(turns.long);
+        health.set_longest_turn_us(u64::try_from(turns.longest.as_micros()).unwrap_or(u64::MAX));
+        health.set_panics(turns.panics);
         let until = self.site.own_until.get().duration_since(UNIX_EPOCH).unwrap_or_default();
         health.set_certificate_ends_ms(u64::try_from(until.as_millis()).unwrap_or(u64::MAX));
         Ok(())

@@ -17,6 +17,7 @@ use remit_vat::wire;
 use super::guests::{Given, Guests};
 use crate::limits;
 use crate::owner::Owner;
+use crate::shares::Share;
 
 /// A forwarder to one object of a task, on behalf of one attempt or of one tool call.
 pub struct Membrane {
@@ -237,11 +238,13 @@ impl Membrane {
             // it.
             owner.decided(self.object).await?;
         }
+        let begins = self.begins(&owner).await;
         let recorded = match owner.check_pin(&command) {
             Ok(()) => owner.record(&command.into()),
             Err(changed) => owner.record(&Command::RefuseCall(Box::new((command, changed)))),
         }?;
         owner.ensure_forwarded(call, recorded.number);
+        drop(begins);
         // Calls that already wait on the result go out too, each through a membrane of its own.
         let promised = self.sibling(&owner, ObjectId::Result(call));
         if promises_object(&owner, call) {
@@ -282,6 +285,20 @@ impl Membrane {
             Some(Outcome::Failure(failure)) => Ok(Err(failure)),
             None => Err(Failure::new(Code::Unknown, "the call is not settled")),
         }
+    }
+
+    /// Waits until it is the turn of the agent's next call. What others call waited for its own
+    /// agent's turn, or is of a call that has begun.
+    async fn begins(&self, owner: &Owner) -> Option<Share> {
+        if self.via != Via::Agent {
+            return None;
+        }
+        let creator = owner.with(|task| task.created().creator.clone());
+        let begins = Rc::clone(&owner.services().begins);
+        let share = begins.take(&creator, owner.key().task).await;
+        // With the turn in hand: thousands that waited for the disk would all be woken by each commit.
+        owner.keep_pace().await;
+        share
     }
 
     /// Says where the value is, if it is not in the journal.

@@ -17,6 +17,7 @@ use remit_core::{CallNumber, Code, EventNumber, Facet, Failure, GrantId, Identit
 use remit_schema::mesh_capnp::task;
 use remit_vat::crash::{self, Step};
 use remit_vat::lasting::lasting;
+use remit_vat::turn;
 use remit_vat::wire::{self, Malformed, text};
 
 use self::feed::{Feed, Lease};
@@ -121,7 +122,7 @@ impl task::Server for TaskServer {
             (Rc::clone(&self.tasks), self.key.clone(), limits::EVENTS_AT_FIRST);
         let feed = Feed { tasks, key, cursor, sink, share, page };
         let held = Rc::clone(&self);
-        let running = tokio::task::spawn_local(async move {
+        let running = turn::spawn("a feed", async move {
             tokio::select! {
                 biased;
                 () = held.over() => tracing::debug!("a follower's reference stands no more"),

@@ -152,7 +152,9 @@ impl Root {
         });
         let now_ms = (asked.owner.services().now_ms)();
         let id = earlier.unwrap_or_else(|| TaskId::new(now_ms, remit_vat::chance::bytes()));
+        let loaded = asked.owner.loaded().await?;
         let mut spec = self.spec(&mut asked)?;
+        drop(loaded);
         spec.id = Some(id);
         if let Some((name, _)) = asked.fields.first() {
             let known = "source, export, input, grants, name, agent, labels, detached, deadlineMs, memoryBytes, timeLimitMs, attemptLimitMs, callTimeoutMs";

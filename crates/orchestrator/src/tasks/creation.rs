@@ -35,6 +35,8 @@ impl Tasks {
         }
         if let Some(parent) = spec.parent {
             let parent = TaskKey { tenant: tenant.clone(), task: parent };
+            // Those that are not in memory yet count too.
+            self.recovered().await;
             self.check_family(&parent, limits::FAMILY_TASKS)?;
         }
         let now_ms = (self.services.now_ms)();
@@ -43,7 +45,9 @@ impl Tasks {
         let creation_key = spec.key.clone();
         let (events, task, own) = self.first_events(spec, creator, now_ms)?;
         let (who, bytes) = (creator.to_string(), footprint(&task));
-        self.services.accounts.check(&who, &key.tenant, Resource::TaskBytes, bytes)?;
+        let accounts = &self.services.accounts;
+        accounts.check(&who, &key.tenant, Resource::TaskBytes, bytes)?;
+        accounts.check(&who, &key.tenant, Resource::DiskBytes, task.stored_bytes())?;
         let owner = Owner::new(key, task, Rc::clone(&self.services));
         for (grant, object) in own {
             owner.hold_own(grant, object);
@@ -111,6 +115,8 @@ impl Tasks {
             return Err(Failure::new(Code::Unavailable, why));
         }
         let head = owner.head();
+        let accounts = &self.services.accounts;
+        accounts.grow(&head.creator, &key.tenant, Resource::DiskBytes, head.bytes);
         tracing::info!(task = %key.task, name = head.name, "task created");
         self.begin(Rc::clone(&owner));
         Ok(owner)

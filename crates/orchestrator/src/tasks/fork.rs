@@ -12,6 +12,7 @@ use remit_core::{
 
 use super::spec::check_program;
 use super::{Tasks, unreadable};
+use crate::account::Resource;
 use crate::limits;
 use crate::owner::{Owner, TaskKey};
 
@@ -141,6 +142,9 @@ impl Tasks {
             }
         }
         let id = TaskId::new(now_ms, rand::random());
+        let stored = task.stored_bytes();
+        let accounts = &self.services.accounts;
+        accounts.check(&who.to_string(), &of.tenant, Resource::DiskBytes, stored)?;
         let owner_key = TaskKey { tenant: of.tenant.clone(), task: id };
         let owner = Owner::new(owner_key, task, Rc::clone(&self.services));
         let owner = self.admit(owner, events, anew.key).await?;
@@ -154,11 +158,11 @@ impl Tasks {
             let page = limits::EVENTS_PER_PAGE;
             let read = self.services.journal.read(&of.tenant, of.task, after, page);
             let read = read.map_err(unreadable)?;
-            let last = read.len() < page;
-            events.extend(read);
-            if last {
+            // A page of large events is short, and not the last one.
+            if read.is_empty() {
                 break;
             }
+            events.extend(read);
             if events.len() > limits::FORK_EVENTS {
                 let why = format!(
                     "the task has more than {} events, too many to begin another one from",

@@ -62,6 +62,7 @@ impl Tasks {
     /// at work now; those that passed on or saved
     /// what they hold; and the one that is asked for.
     fn with_grants(&self, tenant: &str, which: &Selection) -> Result<BTreeSet<TaskId>, Failure> {
+        self.take_up_rest();
         let unsettled = self.services.journal.unsettled().map_err(unreadable)?;
         let mut found: BTreeSet<TaskId> =
             unsettled.into_iter().filter_map(|(of, task)| (of == tenant).then_some(task)).collect();

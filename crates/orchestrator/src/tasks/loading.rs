@@ -1,14 +1,20 @@
 //! From the journal to an owner in memory, at the start and after the journal failed.
+//!
+//! Tasks that are not at work yet are read one at a time, off the vat, so that new work goes on.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
 
 use remit_core::{Code, Failure, TaskId};
 use remit_vat::backoff::Backoff;
+use remit_vat::turn;
+use remit_vat::vat::offload;
 
 use super::{Tasks, unreadable};
+use crate::journal::Journal;
 use crate::journal::recovery::{Recovered, recover};
 use crate::limits;
 use crate::owner::{Owner, TaskKey};
@@ -56,29 +62,88 @@ impl Stopped {
     }
 }
 
+/// Tasks that have not ended, and that nobody has read yet.
+#[derive(Default)]
+pub(super) struct Recovering {
+    waiting: RefCell<BTreeSet<TaskKey>>,
+    /// Whether someone reads them.
+    tended: Cell<bool>,
+}
+
+impl Recovering {
+    /// Whether this task is among them.
+    pub(super) fn contains(&self, key: &TaskKey) -> bool {
+        self.waiting.borrow().contains(key)
+    }
+
+    /// None of them is read any more.
+    pub(super) fn clear(&self) {
+        self.waiting.borrow_mut().clear();
+    }
+
+    /// The oldest of them.
+    fn next(&self) -> Option<TaskKey> {
+        self.waiting.borrow().first().cloned()
+    }
+
+    /// Whether it was among them, and is no longer.
+    fn remove(&self, key: &TaskKey) -> bool {
+        self.waiting.borrow_mut().remove(key)
+    }
+}
+
 impl Tasks {
-    /// Takes up every task that has not ended and has no owner.
+    /// Sees to it that every task that has not ended and has no owner is taken up.
     pub(super) fn take_up_all(&self) -> Result<(), Failure> {
-        for (tenant, task) in self.services.journal.unsettled().map_err(unreadable)? {
-            self.take_up(TaskKey { tenant, task });
+        let unsettled = self.services.journal.unsettled().map_err(unreadable)?;
+        let keys = unsettled.into_iter().map(|(tenant, task)| TaskKey { tenant, task });
+        let owners = self.owners.borrow();
+        self.recovering.waiting.borrow_mut().extend(keys.filter(|key| !owners.contains_key(key)));
+        if !self.recovering.tended.replace(true) {
+            turn::spawn("the recovery of tasks", recover_rest(self.me.clone()));
         }
         Ok(())
     }
 
+    /// Takes up at once what waits: who asks for what all tasks hold must miss none.
+    pub(super) fn take_up_rest(&self) {
+        while let Some(key) = self.recovering.next() {
+            self.take_up(key);
+        }
+    }
+
+    /// Answers when every task that had not ended at the start was taken up. The caller does its part.
+    pub async fn recovered(&self) {
+        while let Some(key) = self.recovering.next() {
+            self.take_up(key);
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Puts an owner to work on a task that has not ended, if it has none.
     pub(super) fn take_up(&self, key: TaskKey) {
-        if self.owners.borrow().contains_key(&key) {
-            return;
+        self.recovering.remove(&key);
+        if self.may_take_up(&key) {
+            let read = self.load(&key);
+            self.take_up_as(key, read);
         }
-        if self.stopped.why(&key).is_some() && self.services.journal.health().is_err() {
-            return;
-        }
+    }
+
+    fn may_take_up(&self, key: &TaskKey) -> bool {
+        let is_owned = self.owners.borrow().contains_key(key);
+        let is_stuck = self.stopped.why(key).is_some() && self.services.journal.health().is_err();
+        !(is_owned || is_stuck)
+    }
+
+    /// Puts an owner to work on a task that was read just now.
+    fn take_up_as(&self, key: TaskKey, read: Result<Recovered, Failure>) {
         self.stopped.remove(&key);
-        match self.load(&key) {
+        match read {
             Ok(recovered) if recovered.task.ending().is_some() => {}
             Ok(recovered) => {
                 let owner = self.owner_of(key, recovered);
                 self.begin(Rc::clone(&owner));
+                owner.unload_if_idle();
                 self.reconcile(&owner);
             }
             Err(failure) => {
@@ -107,7 +172,7 @@ impl Tasks {
         }
         self.stopped.tended.set(true);
         let tasks = self.me.clone();
-        tokio::task::spawn_local(async move {
+        turn::spawn("stopped tasks", async move {
             let mut backoff = Backoff::new(limits::JOURNAL_RETRY_FIRST, limits::JOURNAL_RETRY_MOST);
             loop {
                 tokio::time::sleep(backoff.next_wait()).await;
@@ -151,17 +216,43 @@ impl Tasks {
     }
 
     pub(super) fn load(&self, key: &TaskKey) -> Result<Recovered, Failure> {
-        let recovered = recover(&*self.services.journal, &key.tenant, key.task)?;
-        recovered.ok_or_else(|| {
-            let why =
-                format!("there is no task {}; `remit ps` lists the tasks there are", key.task);
-            Failure::new(Code::NotFound, why)
-        })
+        read(&*self.services.journal, key)
     }
 
     pub(super) fn owner_of(&self, key: TaskKey, recovered: Recovered) -> Rc<Owner> {
         let owner = Owner::new(key, recovered.task, Rc::clone(&self.services));
         owner.has_snapshot(recovered.snapshot);
         owner
+    }
+}
+
+fn read(journal: &dyn Journal, key: &TaskKey) -> Result<Recovered, Failure> {
+    let recovered = recover(journal, &key.tenant, key.task)?;
+    recovered.ok_or_else(|| {
+        let why = format!("there is no task {}; `remit ps` lists the tasks there are", key.task);
+        Failure::new(Code::NotFound, why)
+    })
+}
+
+/// Takes up what waits, one at a time.
+async fn recover_rest(tasks: Weak<Tasks>) {
+    loop {
+        let (key, journal) = {
+            let Some(tasks) = tasks.upgrade() else { return };
+            let Some(key) = tasks.recovering.next() else {
+                tasks.recovering.tended.set(false);
+                return;
+            };
+            (key, Arc::clone(&tasks.services.journal))
+        };
+        let wanted = key.clone();
+        let found = offload(move || read(&*journal, &wanted)).await;
+        let Some(tasks) = tasks.upgrade() else { return };
+        // It may have been asked for meanwhile, or all of them be given up.
+        if tasks.recovering.remove(&key) && tasks.may_take_up(&key) {
+            let failed = |error: std::io::Error| Failure::new(Code::Failed, error.to_string());
+            tasks.take_up_as(key, found.map_err(failed).and_then(|read| read));
+        }
+        tokio::task::yield_now().await;
     }
 }

@@ -4,7 +4,6 @@ use remit_core::audit::{Decision, Record};
 use remit_core::{Code, Failure, Identity};
 
 use super::Tasks;
-use crate::journal::JournalError;
 use crate::owner::TaskKey;
 
 impl Tasks {
@@ -36,8 +35,7 @@ impl Tasks {
             .about(format!("task:{task}"));
         self.services.audit.record(by.tenant(), record).await?;
         self.let_go(&owner);
-        let removing = self.services.journal.remove(&key.tenant, task);
-        removing.await.map_err(JournalError::into_failure)?;
+        self.forget(key).await?;
         tracing::info!(%task, who = %by, "task removed");
         Ok(())
     }

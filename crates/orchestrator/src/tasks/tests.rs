@@ -95,6 +95,7 @@ async fn a_task_whose_journal_makes_no_sense_stops_and_others_go_on() {
         journal.append(TENANT, bad, vec![senseless], head).await.unwrap();
         let tasks = open(&journal);
         let good = tasks.create(spec(), &who(Role::Client, "me")).await.unwrap();
+        tasks.recovered().await;
         let listed = tasks.list(TENANT, None, None, 9, None).unwrap().0;
         let head = |task| listed.iter().find(|(id, _)| *id == task).map(|(_, head)| head).unwrap();
         assert_eq!(head(good.key().task).status, Status::Pending);

@@ -55,6 +55,7 @@ impl Tasks {
     ) -> Result<Upgraded, Failure> {
         check_program(&program.source, &program.entry)?;
         let owner = self.get(key)?;
+        let _loaded = owner.loaded().await?;
         let then = program.then;
         let holds = then == Then::Switch && owner.with(|task| task.paused().is_none());
         let held = match holds {

@@ -15,6 +15,7 @@ use remit_core::{Code, Failure, Value, json};
 use remit_vat::accept::accept;
 use remit_vat::handshakes::{Handshakes, Place};
 use remit_vat::tls::Hint;
+use remit_vat::turn;
 use remit_vat::wire::MAX_DEPTH;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -29,7 +30,7 @@ pub async fn serve(tcp: TcpListener, triggers: Rc<Triggers>, tenant: &'static st
     let never = CancellationToken::new();
     accept(&tcp, &handshakes, &never, |stream, place| {
         let triggers = Rc::clone(&triggers);
-        tokio::task::spawn_local(async move {
+        turn::spawn("a webhook", async move {
             let place = Rc::new(place);
             place.begin();
             let poster = Rc::clone(&place);

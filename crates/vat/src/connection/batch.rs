@@ -48,7 +48,7 @@ impl Batched {
     ) -> Self {
         let shared = Rc::new(Shared::default());
         let writing = Rc::clone(&shared);
-        tokio::task::spawn_local(async move {
+        crate::turn::spawn("a connection's writer", async move {
             let overdue = async {
                 writing.closing.notified().await;
                 tokio::time::sleep(LAST_BYTES).await;

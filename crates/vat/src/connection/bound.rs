@@ -11,6 +11,7 @@ use capnp_rpc::{Connection, FlowController, IncomingMessage, OutgoingMessage, Va
 use futures::FutureExt as _;
 
 use super::load::{Kind, Load, Queued};
+use super::returned;
 
 /// A network with bounds around another one.
 pub(super) struct Bounded<N> {
@@ -106,7 +107,7 @@ async fn receive(
     let Some(message) = receiving.await? else { return Ok(None) };
     let bytes = usize::try_from(load.read_bytes.get().saturating_sub(before)).unwrap_or(usize::MAX);
     load.arrived(&*message, bytes).await?;
-    let message = load.depth.refuse(message)?;
+    let message = returned::end_call(load.depth.refuse(message)?)?;
     load.oversize.restore(message).map(Some)
 }
 

@@ -59,7 +59,9 @@ impl Depth {
             cap_descriptor::ReceiverAnswer(on) => {
                 let depth = self.of(on?.get_question_id());
                 if depth > PROMISED_DEPTH {
-                    let why = format!("the peer's promise hangs on {depth} calls, one on the next");
+                    let why = format!(
+                        "the peer's promise hangs on {depth} calls, one on the next, and the bound is {PROMISED_DEPTH}"
+                    );
                     return Err(capnp::Error::overloaded(why));
                 }
             }
@@ -83,7 +85,10 @@ impl Depth {
         links.insert(promise, next);
         self.linked.set(self.linked.get() + 1);
         if self.linked.get() > PROMISES_OF_PROMISES {
-            let why = format!("the peer made promises of promises, {}", self.linked.get());
+            let why = format!(
+                "the peer made {} promises of promises, and the bound is {PROMISES_OF_PROMISES}",
+                self.linked.get()
+            );
             return Err(capnp::Error::overloaded(why));
         }
         Ok(())

@@ -185,7 +185,11 @@ impl Load {
         let mut questions = self.questions.borrow_mut();
         questions.insert(question, Question::Asked(bytes));
         if questions.len() > self.most.saturating_mul(UNFINISHED_FACTOR) {
-            let why = format!("the peer left {} questions unfinished", questions.len());
+            let most = self.most.saturating_mul(UNFINISHED_FACTOR);
+            let why = format!(
+                "the peer left {} questions unfinished, and the bound is {most}",
+                questions.len()
+            );
             return self.within(Err(capnp::Error::overloaded(why)));
         }
         Ok(())
@@ -202,7 +206,10 @@ impl Load {
             self.cancelled.set(self.cancelled.get() + 1);
         }
         if self.cancelled.get() > CANCELLED_CALLS {
-            let why = format!("the peer cancelled {} calls", self.cancelled.get());
+            let why = format!(
+                "the peer cancelled {} calls, and the bound is {CANCELLED_CALLS}",
+                self.cancelled.get()
+            );
             return self.within(Err(capnp::Error::overloaded(why)));
         }
         Ok(())
@@ -240,7 +247,10 @@ impl Load {
         self.queue.borrow_mut().push_back(message);
         if self.queued_bytes.get() > QUEUED_BYTES {
             let mebibytes = self.queued_bytes.get() >> 20;
-            self.watch.cut(&format!("the peer did not read: {mebibytes} MiB waited for it"));
+            let most = QUEUED_BYTES >> 20;
+            self.watch.cut(&format!(
+                "the peer did not read: {mebibytes} MiB waited for it, and the bound is {most} MiB"
+            ));
         }
     }
 

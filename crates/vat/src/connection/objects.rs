@@ -54,12 +54,17 @@ impl Objects {
             _ => Vec::new(),
         };
         if given.len() > OBJECTS_PER_MESSAGE {
-            let why = format!("the peer gave {} objects at once", given.len());
+            let why = format!(
+                "the peer gave {} objects at once, and the bound is {OBJECTS_PER_MESSAGE}",
+                given.len()
+            );
             return Err(capnp::Error::overloaded(why));
         }
         let held = give(&self.theirs, &given);
         if held > OBJECTS_HELD {
-            let why = format!("the peer gave objects until {held} of its own were held here");
+            let why = format!(
+                "the peer gave objects until {held} of its own were held here, and the bound is {OBJECTS_HELD}"
+            );
             return Err(capnp::Error::overloaded(why));
         }
         Ok(given.len())
@@ -110,7 +115,9 @@ impl Objects {
         };
         let held = give(&self.ours, &given);
         if held > OBJECTS_HELD {
-            let why = format!("the peer took objects and let none go until it held {held}");
+            let why = format!(
+                "the peer took objects and let none go until it held {held}, and the bound is {OBJECTS_HELD}"
+            );
             return Err(capnp::Error::overloaded(why));
         }
         Ok(())

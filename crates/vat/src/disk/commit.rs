@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::queue::{Queue, Size};
+use super::queue::{Line, Queue, Size};
 use super::sync::thread::{self, JoinHandle};
 use super::work::{Job, Work};
 use super::{DiskError, Write};
@@ -49,10 +49,15 @@ pub(super) struct Commits<M: Medium> {
 }
 
 impl<M: Medium> Commits<M> {
-    /// Starts a thread that writes to `medium`, with a queue of at most `most`, in batches of at
-    /// most `batch`.
-    pub(super) fn start(medium: Arc<M>, most: Size, batch: Size) -> io::Result<Self> {
-        let queue = Arc::new(Queue::new(most, batch));
+    /// Starts a thread that writes to `medium`, with a queue of at most `most`, of which
+    /// `most_of_lane` in one lane, in batches of at most `batch`.
+    pub(super) fn start(
+        medium: Arc<M>,
+        most: Size,
+        most_of_lane: Size,
+        batch: Size,
+    ) -> io::Result<Self> {
+        let queue = Arc::new(Queue::new(most, most_of_lane, batch));
         let serving = Arc::clone(&queue);
         let thread = thread::Builder::new().name("commit".into()).spawn(move || {
             serving.serve(|jobs| commit(&*medium, jobs), || medium.mend());
@@ -65,6 +70,7 @@ impl<M: Medium> Commits<M> {
     /// what it saw, is durable.
     pub(super) fn transact<E, F>(
         &self,
+        line: Line,
         bytes: usize,
         decide: F,
     ) -> impl Future<Output = Result<Result<(), E>, DiskError>> + Send + 'static + use<M, E, F>
@@ -73,7 +79,7 @@ impl<M: Medium> Commits<M> {
         F: FnOnce(&M::View<'_>) -> Result<Result<Vec<Write>, E>, DiskError> + Send + 'static,
     {
         let (work, answer) = Work::new(decide);
-        if let Err((work, why)) = self.queue.push(Box::new(work), bytes) {
+        if let Err((work, why)) = self.queue.push(line, Box::new(work), bytes) {
             work.answer(Err(DiskError(why)));
         }
         async move {

@@ -1,10 +1,13 @@
-//! The commit queue: many hand in, one thread takes all that waits, in order, in bounded batches.
+//! The commit queue: many hand in, one thread takes what waits, in bounded batches. What stands in one
+//! lane is taken in order, and the lanes take turns.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 // Of the standard library, or of the checker of schedules.
 use super::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use crate::fair::FairQueue;
+use crate::limits::DISK_SHARED_WEIGHT;
 
 /// How much a queue or a batch holds.
 #[derive(Debug, Clone, Copy)]
@@ -15,44 +18,78 @@ pub struct Size {
     pub bytes: usize,
 }
 
+/// Whose turn a job waits for.
+pub type Lane = [u8; 16];
+
+/// The lane of all that is nobody's.
+pub(super) const SHARED: Lane = [0; 16];
+
+/// Where a job stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Line {
+    /// Behind what stands in the same lane.
+    In(Lane),
+    /// Behind all that was queued before it, and before all that comes after it.
+    AfterAll,
+}
+
 /// The queue.
 pub(super) struct Queue<J> {
     waiting: Mutex<Waiting<J>>,
     changed: Condvar,
     most: Size,
+    most_of_lane: Size,
     batch: Size,
 }
 
 struct Waiting<J> {
-    jobs: VecDeque<(J, usize)>,
+    /// Each is served before the next one. One that stands after all has a part of its own.
+    parts: VecDeque<FairQueue<Lane, (J, usize)>>,
+    jobs: usize,
     bytes: usize,
+    /// What waits in each lane.
+    lanes: HashMap<Lane, Size>,
     closed: Option<&'static str>,
 }
 
 impl<J> Queue<J> {
-    /// A queue of at most `most`, taken in batches of at most `batch` but at least one job.
-    pub(super) fn new(most: Size, batch: Size) -> Self {
-        let waiting = Waiting { jobs: VecDeque::new(), bytes: 0, closed: None };
-        Self { waiting: Mutex::new(waiting), changed: Condvar::new(), most, batch }
+    /// A queue of at most `most`, of which `most_of_lane` in one lane, taken in batches of at most
+    /// `batch` but at least one job.
+    pub(super) fn new(most: Size, most_of_lane: Size, batch: Size) -> Self {
+        let waiting = Waiting {
+            parts: VecDeque::new(),
+            jobs: 0,
+            bytes: 0,
+            lanes: HashMap::new(),
+            closed: None,
+        };
+        Self { waiting: Mutex::new(waiting), changed: Condvar::new(), most, most_of_lane, batch }
     }
 
-    /// Puts a job at the end, or gives it back with the reason. Never waits.
-    pub(super) fn push(&self, job: J, bytes: usize) -> Result<(), (J, String)> {
+    /// Puts a job at the end of its line, or gives it back with the reason. Never waits.
+    pub(super) fn push(&self, line: Line, job: J, bytes: usize) -> Result<(), (J, String)> {
         let mut waiting = self.lock();
         if let Some(why) = waiting.closed {
             return Err((job, why.to_owned()));
         }
-        let full = waiting.jobs.len() >= self.most.jobs
-            || (!waiting.jobs.is_empty() && waiting.bytes + bytes > self.most.bytes);
-        if full {
-            let (jobs, held) = (waiting.jobs.len(), waiting.bytes);
-            let why = format!(
-                "{jobs} writes of {held} bytes wait for the disk already, which is too slow for them: try again later"
-            );
-            return Err((job, why));
+        let lane = match line {
+            Line::In(lane) => lane,
+            Line::AfterAll => SHARED,
+        };
+        let all = Size { jobs: waiting.jobs, bytes: waiting.bytes };
+        let own = waiting.lanes.get(&lane).copied().unwrap_or(Size { jobs: 0, bytes: 0 });
+        for (held, most) in [(own, self.most_of_lane), (all, self.most)] {
+            let full = held.jobs >= most.jobs
+                || (held.jobs > 0 && held.bytes.saturating_add(bytes) > most.bytes);
+            if full {
+                let Size { jobs, bytes } = held;
+                let why = format!(
+                    "{jobs} writes of {bytes} bytes wait for the disk already, which is too slow for them: try again later"
+                );
+                return Err((job, why));
+            }
         }
-        waiting.jobs.push_back((job, bytes));
-        waiting.bytes += bytes;
+        waiting.push(line, lane, (job, bytes));
         self.changed.notify_one();
         Ok(())
     }
@@ -82,7 +119,7 @@ impl<J> Queue<J> {
     /// The next batch; an empty one after `patience`. `None`: there will be no more.
     fn take(&self, patience: Option<Duration>) -> Option<Vec<J>> {
         let mut waiting = self.lock();
-        while waiting.jobs.is_empty() {
+        while waiting.jobs == 0 {
             if waiting.closed.is_some() {
                 return None;
             }
@@ -91,7 +128,7 @@ impl<J> Queue<J> {
                 Some(patience) => {
                     let waited = self.changed.wait_timeout(waiting, patience);
                     let (waiting, waited) = waited.unwrap_or_else(PoisonError::into_inner);
-                    if waited.timed_out() && waiting.jobs.is_empty() && waiting.closed.is_none() {
+                    if waited.timed_out() && waiting.jobs == 0 && waiting.closed.is_none() {
                         return Some(Vec::new());
                     }
                     waiting
@@ -100,16 +137,14 @@ impl<J> Queue<J> {
         }
         let mut batch = Vec::new();
         let mut bytes = 0;
-        while let Some((_, more)) = waiting.jobs.front() {
+        while let Some(more) = waiting.peek() {
             let full = batch.len() >= self.batch.jobs || bytes + more > self.batch.bytes;
             if full && !batch.is_empty() {
                 break;
             }
-            if let Some((job, more)) = waiting.jobs.pop_front() {
-                waiting.bytes -= more;
-                bytes += more;
-                batch.push(job);
-            }
+            let Some((job, more)) = waiting.pop() else { break };
+            bytes += more;
+            batch.push(job);
         }
         Some(batch)
     }
@@ -124,13 +159,56 @@ impl<J> Queue<J> {
     }
 }
 
+impl<J> Waiting<J> {
+    fn push(&mut self, line: Line, lane: Lane, (job, bytes): (J, usize)) {
+        if line == Line::AfterAll || self.parts.is_empty() {
+            self.parts.push_back(FairQueue::default());
+        }
+        if let Some(last) = self.parts.back_mut() {
+            // What is nobody's is everybody's: creations, people's decisions, the audit.
+            let weight = if lane == SHARED { DISK_SHARED_WEIGHT } else { 1 };
+            last.push(lane, weight, (job, bytes));
+        }
+        if line == Line::AfterAll {
+            self.parts.push_back(FairQueue::default());
+        }
+        self.jobs += 1;
+        self.bytes = self.bytes.saturating_add(bytes);
+        let held = self.lanes.entry(lane).or_insert(Size { jobs: 0, bytes: 0 });
+        held.jobs += 1;
+        held.bytes = held.bytes.saturating_add(bytes);
+    }
+
+    /// Bytes of the job that is next.
+    fn peek(&self) -> Option<usize> {
+        self.parts.iter().find_map(FairQueue::peek).map(|(_, bytes)| *bytes)
+    }
+
+    fn pop(&mut self) -> Option<(J, usize)> {
+        while self.parts.len() > 1 && self.parts.front().is_some_and(FairQueue::is_empty) {
+            self.parts.pop_front();
+        }
+        let (lane, (job, bytes)) = self.parts.front_mut()?.pop()?;
+        self.jobs -= 1;
+        self.bytes = self.bytes.saturating_sub(bytes);
+        if let Some(held) = self.lanes.get_mut(&lane) {
+            held.jobs -= 1;
+            held.bytes = held.bytes.saturating_sub(bytes);
+            if held.jobs == 0 {
+                self.lanes.remove(&lane);
+            }
+        }
+        Some((job, bytes))
+    }
+}
+
 /// However the serving thread ends, nobody waits for it after that.
 struct Ending<'a, J>(&'a Queue<J>);
 
 impl<J> Drop for Ending<'_, J> {
     fn drop(&mut self) {
         self.0.shut("the commit thread has ended: restart this node");
-        let left = std::mem::take(&mut self.0.lock().jobs);
+        let left = std::mem::take(&mut self.0.lock().parts);
         drop(left);
     }
 }

@@ -13,6 +13,9 @@ use crate::show::text::{count, harmless, span};
 /// How far two clocks may be apart before certificates of one look wrong to the other.
 const SKEW_MS: u64 = 30_000;
 
+/// A turn of the orchestrator's vat that a person notices, in microseconds.
+const LONG_TURN_US: u64 = 1_000_000;
+
 /// A commit that takes longer than this is felt: disks answer within some milliseconds.
 const SLOW_FLUSH_US: u64 = 100_000;
 
@@ -91,7 +94,29 @@ fn health_of(health: &Health, now_ms: u64) -> Vec<Finding> {
             Finding::ok("orchestrator's certificate", format!("good for {}", span(left)))
         },
         journal(health),
+        turns(health),
     ]
+}
+
+/// How long the orchestrator served nobody else.
+fn turns(health: &Health) -> Finding {
+    let what = "turns";
+    let found = match health.long_turns {
+        0 => "none took more than 10 ms".to_owned(),
+        long => format!(
+            "{long} took more than 10 ms, the longest {} ms",
+            health.longest_turn_us / 1_000
+        ),
+    };
+    if health.panics > 0 {
+        let found = format!("{found}; {} connections ended in a panic", health.panics);
+        return Finding::warn(what, found, "report what its log says of them: it is a defect");
+    }
+    if health.longest_turn_us > LONG_TURN_US {
+        let mend = "see its log for what took a turn so long";
+        return Finding::warn(what, found, mend);
+    }
+    Finding::ok(what, found)
 }
 
 fn journal(health: &Health) -> Finding {
@@ -166,6 +191,9 @@ mod tests {
             tasks: 1,
             certificate_ends_ms: 2_000_000,
             webhooks: String::new(),
+            long_turns: 0,
+            longest_turn_us: 0,
+            panics: 0,
         };
         let worst = |health: Health| {
             let findings = health_of(&health, 1_000_000);

@@ -1,5 +1,7 @@
 //! Lists of tasks, none of which reads an event.
 
+use std::collections::BTreeMap;
+
 use remit_core::TaskId;
 use remit_core::status::Status;
 use remit_vat::disk::Pair;
@@ -75,6 +77,27 @@ impl SledJournal {
             Ok(true)
         })?;
         Ok(found)
+    }
+
+    /// How much the tasks of each creator take on disk.
+    pub(super) fn sum_stored(&self) -> Result<Vec<(String, String, u64)>, JournalError> {
+        let mut sums: BTreeMap<(String, String), u64> = BTreeMap::new();
+        let mut from = keys::ALL_HEADS.to_vec();
+        loop {
+            let page = self.disk.scan(keys::ALL_HEADS, &from, PAGE)?;
+            let Some((last, _)) = page.last() else { break };
+            from.clone_from(last);
+            from.push(0);
+            for (key, bytes) in page {
+                // One that cannot be read is listed as halted, and counts for nobody.
+                let head = TaskHead::from_bytes(&bytes).ok().zip(keys::tenant(&key));
+                if let Some((head, tenant)) = head {
+                    let sum = sums.entry((tenant, head.creator)).or_default();
+                    *sum = sum.saturating_add(head.bytes);
+                }
+            }
+        }
+        Ok(sums.into_iter().map(|((tenant, creator), sum)| (tenant, creator, sum)).collect())
     }
 
     pub(super) fn list_expired(

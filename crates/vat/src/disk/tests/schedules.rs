@@ -24,7 +24,7 @@ use shuttle::sync::Mutex;
 use shuttle::thread;
 
 use self::commit::{Commits, Medium, Writes};
-use self::queue::Size;
+use self::queue::{Line, SHARED, Size};
 use super::{DiskError, Write};
 
 const MOST: Size = Size { jobs: 64, bytes: 1 << 10 };
@@ -88,7 +88,7 @@ impl Medium for Platter {
 
 fn start(fails_at: Option<usize>) -> (Arc<Platter>, Arc<Commits<Platter>>) {
     let platter = Arc::new(Platter { fails_at, ..Platter::default() });
-    let commits = Commits::start(Arc::clone(&platter), MOST, BATCH).unwrap();
+    let commits = Commits::start(Arc::clone(&platter), MOST, MOST, BATCH).unwrap();
     (platter, Arc::new(commits))
 }
 
@@ -96,20 +96,24 @@ type Answer = Result<Result<(), u8>, DiskError>;
 
 fn put(commits: &Commits<Platter>, key: &str) -> impl Future<Output = Answer> + use<> {
     let write: Write = (key.into(), Some(Vec::new()));
-    commits.transact(1, move |_| Ok(Ok(vec![write])))
+    commits.transact(Line::In(SHARED), 1, move |_| Ok(Ok(vec![write])))
 }
 
 /// Adds one to a counter, and refuses from `most` on.
 fn count(commits: &Commits<Platter>, most: u8) -> impl Future<Output = Answer> + use<> {
-    commits.transact(1, move |(flushed, written): &(BTreeMap<Vec<u8>, Vec<u8>>, &Writes)| {
-        let key = b"n".to_vec();
-        let found = match written.get(&key) {
-            Some(value) => value.clone(),
-            None => flushed.get(&key).cloned(),
-        };
-        let n = found.map_or(0, |value| value[0]);
-        Ok(if n < most { Ok(vec![(key, Some(vec![n + 1]))]) } else { Err(n) })
-    })
+    commits.transact(
+        Line::In(SHARED),
+        1,
+        move |(flushed, written): &(BTreeMap<Vec<u8>, Vec<u8>>, &Writes)| {
+            let key = b"n".to_vec();
+            let found = match written.get(&key) {
+                Some(value) => value.clone(),
+                None => flushed.get(&key).cloned(),
+            };
+            let n = found.map_or(0, |value| value[0]);
+            Ok(if n < most { Ok(vec![(key, Some(vec![n + 1]))]) } else { Err(n) })
+        },
+    )
 }
 
 #[test]
@@ -145,7 +149,7 @@ fn what_one_writer_hands_in_is_written_in_its_order() {
                 thread::spawn(move || {
                     let answers = [1, 2, 3, 4].map(|n| {
                         let write: Write = (vec![writer], Some(vec![n]));
-                        commits.transact(1, move |_| Ok(Ok::<_, u8>(vec![write])))
+                        commits.transact(Line::In(SHARED), 1, move |_| Ok(Ok::<_, u8>(vec![write])))
                     });
                     assert_eq!(answers.map(block_on), [const { Ok(Ok(())) }; 4]);
                 })
@@ -241,7 +245,7 @@ fn the_last_handle_may_go_inside_a_decision() {
     check(|| {
         let (platter, commits) = start(None);
         let inside = Arc::clone(&commits);
-        let answer = commits.transact(1, move |_| {
+        let answer = commits.transact(Line::In(SHARED), 1, move |_| {
             drop(inside);
             Ok(Ok::<_, u8>(vec![("k".into(), Some(Vec::new()))]))
         });
@@ -256,7 +260,7 @@ fn a_full_queue_answers_at_once() {
     check(|| {
         let platter = Arc::new(Platter::default());
         let most = Size { jobs: 1, bytes: 1 << 10 };
-        let commits = Arc::new(Commits::start(Arc::clone(&platter), most, BATCH).unwrap());
+        let commits = Arc::new(Commits::start(Arc::clone(&platter), most, most, BATCH).unwrap());
         let writers: Vec<_> = ["a", "b", "c"]
             .map(|key| {
                 let (platter, commits) = (Arc::clone(&platter), Arc::clone(&commits));

@@ -1,0 +1,37 @@
+//! What a stranger does, who has no certificate.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::LocalBoxFuture;
+use tokio::net::TcpStream;
+
+use super::{Ground, Stage};
+
+/// Connections that are held.
+const HELD: usize = 300;
+
+/// Those that are made anew at once.
+const FRESH: usize = 30;
+
+/// Opens connections and is silent. What is dropped is dialled again.
+pub fn silent(ground: Ground, stage: Stage) -> LocalBoxFuture<'static, ()> {
+    async move {
+        let flood = tokio::task::spawn_local(async move {
+            let mut held = VecDeque::new();
+            loop {
+                for _ in 0..FRESH {
+                    held.extend(TcpStream::connect(&ground.address).await);
+                }
+                held.drain(..held.len().saturating_sub(HELD));
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+        let flood = tokio_util::task::AbortOnDropHandle::new(flood);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        stage.hold(format!("{HELD} held, 1,500 a second made anew"), true).await;
+        drop(flood);
+    }
+    .boxed_local()
+}

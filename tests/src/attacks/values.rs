@@ -1,0 +1,72 @@
+//! What a script says that is hard to take.
+
+use std::process::{Command, Stdio};
+
+use futures::FutureExt as _;
+use futures::future::LocalBoxFuture;
+use remit_client::{TaskSpec, Value};
+
+use super::{Ground, Stage};
+use crate::binary;
+
+/// Gives the least number there is.
+pub fn least_number(ground: Ground, stage: Stage) -> LocalBoxFuture<'static, ()> {
+    async move {
+        let client = ground.client().await;
+        let spec = TaskSpec::script("least", "export default (remit, input) => input")
+            .input(Value::Integer(i64::MIN));
+        let given = client.create_task(spec).await.unwrap().result().await;
+        let met = matches!(given, Ok(Value::Integer(i64::MIN)));
+        stage.hold(format!("{given:?}"), met).await;
+    }
+    .boxed_local()
+}
+
+/// Runs programs that nest deeper than any parser goes.
+pub fn nesting(ground: Ground, stage: Stage) -> LocalBoxFuture<'static, ()> {
+    async move {
+        let client = ground.client().await;
+        let programs = ["(".repeat(300_000), "if (1) {".repeat(10_000) + &"}".repeat(10_000)];
+        let mut said = Vec::new();
+        for program in programs {
+            let task = client.create_task(TaskSpec::script("nested", program)).await.unwrap();
+            let ended = task.result().await;
+            said.push(ended.err().map_or_else(|| "it ran".to_owned(), |why| why.to_string()));
+        }
+        let met = said.iter().all(|why| why.contains("nests too deep"));
+        let shown: String = said.concat().chars().take(120).collect();
+        stage.hold(shown, met).await;
+    }
+    .boxed_local()
+}
+
+/// Logs characters that steer a terminal or turn text around.
+pub fn log(ground: Ground, stage: Stage) -> LocalBoxFuture<'static, ()> {
+    const LOGS: &str = "export default () => { console.log('a\\u009b31mb\\u202ec'); return 1; }";
+    async move {
+        let client = ground.client().await;
+        let task = client.create_task(TaskSpec::script("logs", LOGS)).await.unwrap();
+        task.result().await.unwrap();
+        let home = ground.dir.join("log-home");
+        let joined = home.join("joined").join(ground.address.replace(':', "_"));
+        std::fs::create_dir_all(&joined).unwrap();
+        for file in std::fs::read_dir(&ground.attacker).unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), joined.join(file.file_name())).unwrap();
+        }
+        let mut met = true;
+        for form in [&[][..], &["--json"]] {
+            let shown = Command::new(binary::remit())
+                .args(["--home", home.to_str().unwrap(), "--mesh", &ground.address, "log"])
+                .arg(task.id().to_string())
+                .args(form)
+                .stdin(Stdio::null())
+                .output()
+                .unwrap();
+            let text = String::from_utf8(shown.stdout).unwrap();
+            met &= text.contains("31mb") && !text.contains(['\u{9b}', '\u{202e}']);
+        }
+        stage.hold("neither form shows them raw", met).await;
+    }
+    .boxed_local()
+}

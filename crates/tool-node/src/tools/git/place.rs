@@ -27,6 +27,8 @@ struct Reach {
     common_dir: PathBuf,
     objects: PathBuf,
     alternates: Option<Vec<u8>>,
+    /// Links among the folders and packs of objects, with where they lead.
+    links: Vec<(PathBuf, PathBuf)>,
 }
 
 impl Reach {
@@ -41,8 +43,22 @@ impl Reach {
         };
         let objects = real(&common_dir.join("objects"))?;
         let alternates = std::fs::read(objects.join("info/alternates")).ok();
-        Ok(Self { git_dir, common_dir, objects, alternates })
+        let links = links(&objects);
+        Ok(Self { git_dir, common_dir, objects, alternates, links })
     }
+}
+
+/// Links with which the objects of another repository would be taken for this one's. A single object
+/// is not looked at: its name says what is in it, so that only who has it already can link to it.
+fn links(objects: &Path) -> Vec<(PathBuf, PathBuf)> {
+    let entries = |dir: &Path| std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut links: Vec<_> = entries(objects)
+        .chain(entries(&objects.join("pack")))
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_symlink()))
+        .map(|entry| (entry.path(), std::fs::read_link(entry.path()).unwrap_or_default()))
+        .collect();
+    links.sort();
+    links
 }
 
 /// An open repository.
@@ -86,7 +102,8 @@ impl Place {
         let inside = reach.git_dir == git_dir
             && reach.common_dir == git_dir
             && reach.objects == git_dir.join("objects")
-            && reach.alternates.is_none();
+            && reach.alternates.is_none()
+            && reach.links.is_empty();
         if !inside {
             return Err(fail::failed("a part of the clone is outside of its directory"));
         }

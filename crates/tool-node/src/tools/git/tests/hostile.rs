@@ -123,6 +123,24 @@ fn a_repository_cannot_turn_into_another_one() {
         fs::write(info.join("alternates"), objects.to_str().unwrap()).unwrap();
         ask(&git, "show", json!([secret])).await.unwrap_err();
         fs::remove_file(info.join("alternates")).unwrap();
+        // Its objects are not taken for this one's by links either.
+        for name in ["ab", "pack"] {
+            let (own, aside) = (bench.path(".git/objects").join(name), bench.path("aside"));
+            let was_there = fs::rename(&own, &aside).is_ok();
+            symlink(objects.join(name), &own).unwrap();
+            let failure = ask(&git, "log", json!({})).await.unwrap_err();
+            assert!(failure.message.contains("points to other places"), "{failure}");
+            fs::remove_file(&own).unwrap();
+            if was_there {
+                fs::rename(&aside, &own).unwrap();
+            }
+        }
+        fs::create_dir_all(bench.path(".git/objects/pack")).unwrap();
+        let pack = bench.path(".git/objects/pack/pack-1.pack");
+        symlink(objects.join("pack/pack-1.pack"), &pack).unwrap();
+        ask(&git, "log", json!({})).await.unwrap_err();
+        fs::remove_file(&pack).unwrap();
+        ask(&git, "log", json!({})).await.unwrap();
         ask(&git, "status", json!({})).await.unwrap();
         fs::write(bench.path(".git/commondir"), other.path(".git").to_str().unwrap()).unwrap();
         ask(&git, "log", json!({})).await.unwrap_err();

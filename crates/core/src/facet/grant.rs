@@ -133,6 +133,18 @@ impl MemberGrant {
         self.of(facet).any(|check| matches!(check.ready, Prepared::Guard(_) | Prepared::Broken(_)))
     }
 
+    /// When the facet ends by its caveats, in milliseconds since 1970; `None`: it does not.
+    pub fn ends(&self, facet: Facet) -> Option<u64> {
+        let end = |check: &Check| match check.ready {
+            Prepared::Expires(at) => Some(at),
+            Prepared::Broken(_) => Some(0),
+            Prepared::Guard(_) | Prepared::NotBefore(_) | Prepared::Label | Prepared::Elsewhere => {
+                None
+            }
+        };
+        self.of(facet).filter_map(end).min()
+    }
+
     /// Refuses a use that the grant does not cover.
     ///
     /// # Errors

@@ -81,6 +81,24 @@ impl Caller {
         Err(Failure::new(Code::Denied, why))
     }
 
+    /// Until when it may steer a task, in milliseconds since 1970; `None`: for as long as it is granted
+    /// that.
+    pub(super) fn steers_until(&self, traits: &TaskTraits) -> Option<u64> {
+        let own = (traits.creator == self.who.to_string()).then_some(Facet::Own);
+        let (usage, now_ms) = (traits.seen(), self.now_ms());
+        let by = own.into_iter().chain([Facet::Steer]);
+        let by = by.filter(|facet| self.grant.check(*facet, &usage, now_ms).is_ok());
+        let ends: Vec<Option<u64>> = by.map(|facet| self.grant.ends(facet)).collect();
+        if ends.contains(&None) { None } else { ends.into_iter().flatten().max() }
+    }
+
+    /// Whether it may steer a task by what it is granted now, which may have changed since it connected.
+    pub(super) fn still_steers(&self, traits: &TaskTraits) -> bool {
+        let grant = Rc::new(self.site.members.granted(&self.who));
+        let steers = Sight::new(&grant, &self.who, &[Facet::Steer], self.now_ms());
+        steers.has(&traits.name, &traits.creator)
+    }
+
     /// Its hold on a task that it names.
     pub(super) fn hold(&self, key: &TaskKey) -> Result<Hold, Failure> {
         let owner = self.site.tasks.get(key)?;

@@ -8,6 +8,7 @@ use remit_vat::crash::{self, Step};
 use remit_vat::lasting::lasting;
 
 use super::TaskServer;
+use crate::members::uses::TaskTraits;
 use crate::owner::TaskKey;
 use crate::refs::{RefSpec, Standing, Target};
 use crate::serve::caller::Caller;
@@ -46,22 +47,30 @@ impl TaskServer {
         }
     }
 
-    /// A new sturdy reference to the task or to one of its grants. It is revoked at once if its maker
-    /// was expelled meanwhile.
+    /// A new sturdy reference to the task or to one of its grants. It lasts no longer than its maker may
+    /// steer the task, and is revoked at once if that was taken away meanwhile.
     pub(super) async fn saved(
         self: &Rc<Self>,
         target: Target,
-        spec: RefSpec,
+        mut spec: RefSpec,
     ) -> Result<Reference, capnp::Error> {
-        self.owner()?;
+        let traits = self.owner()?.with(TaskTraits::of);
+        if self.through.is_none() {
+            let ends = [spec.until_ms, self.caller.steers_until(&traits)];
+            spec.until_ms = ends.into_iter().flatten().min();
+        }
         crash::point(Step::Received, "reference");
         let held = Rc::clone(self);
         let saving = lasting(async move {
             let (refs, what) = (held.tasks.refs()?, (&held.key, target));
             let through = held.through.as_ref();
             let made = refs.save(&held.tasks, what, spec, &held.holder, through).await?;
-            if held.caller.site.members.is_expelled(&held.holder) {
-                let why = format!("{} was expelled", held.holder);
+            let may = match held.through {
+                Some(_) => !held.caller.site.members.is_expelled(&held.holder),
+                None => held.caller.still_steers(&traits),
+            };
+            if !may {
+                let why = format!("{} may steer the task no more", held.holder);
                 refs.revoke(&held.tasks, made.id(), &why, &held.holder).await?;
                 return Err(Failure::new(Code::Denied, why));
             }

@@ -216,6 +216,30 @@ async fn narrowing_a_member_ends_its_connections_and_revokes_what_it_saved() {
 }
 
 #[tokio::test]
+async fn reference_lasts_no_longer_than_its_maker_may_steer_the_task() {
+    here(async |here| {
+        let _admin = admin(&here);
+        let (bob, _his) = narrowed(&here, "bob", "create,own", &["own.until=1h"]).await;
+        let mine = task(&bob, &create_task(&bob).await.unwrap()).await.unwrap();
+        let save = async |until_ms: u64| {
+            let mut request = mine.save_request();
+            let mut spec = request.get().init_spec();
+            spec.set_label("for later");
+            spec.set_until_ms(until_ms);
+            within(SOON, request.send()).await.unwrap();
+            let saved = here.site.tasks.refs().unwrap().list("default").unwrap();
+            saved.last().unwrap().0.until_ms.unwrap()
+        };
+        let hour = now_ms() + 3_600_000;
+        assert!(save(0).await <= hour);
+        assert!(save(hour * 2).await <= hour);
+        let soon = now_ms() + 60_000;
+        assert_eq!(save(soon).await, soon);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn caveats_outlive_a_restart() {
     here(async |here| {
         let _admin = admin(&here);

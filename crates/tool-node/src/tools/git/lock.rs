@@ -41,6 +41,8 @@ impl Lock {
     /// Puts the lock's content in the place of what it locked. If that fails, the lock is released
     /// and its target is as it was.
     pub(super) fn publish(self) -> io::Result<()> {
+        #[cfg(test)]
+        faults::check(&self.target)?;
         std::fs::rename(&self.path, &self.target)?;
         // The name is gone, and may be another process's by now.
         std::mem::forget(self);
@@ -64,4 +66,27 @@ fn taken(path: &Path, error: &io::Error) -> Failure {
         ));
     }
     fail::failed(format!("`{name}` cannot be made, and nothing was changed: {error}"))
+}
+
+/// Locks whose content a test keeps from its place.
+#[cfg(test)]
+pub(super) mod faults {
+    use std::io;
+    use std::path::{Path, PathBuf};
+    use std::sync::{Mutex, PoisonError};
+
+    static KEPT: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+    /// From now on nothing takes the place of `target`.
+    pub(in super::super) fn keep(target: PathBuf) {
+        KEPT.lock().unwrap_or_else(PoisonError::into_inner).push(target);
+    }
+
+    pub(super) fn check(target: &Path) -> io::Result<()> {
+        let kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.iter().any(|one| one == target) {
+            return Err(io::Error::other("as a test wants it"));
+        }
+        Ok(())
+    }
 }

@@ -260,6 +260,29 @@ fn a_commit_takes_the_changes_of_tracked_files() {
     });
 }
 
+/// What cannot be undone is said: whoever reads `failed` would do it again.
+#[test]
+fn what_happened_before_a_failure_is_unknown_and_not_failed() {
+    for (kept, method, args) in [
+        ("index", "commit", json!({"message": "Third"})),
+        ("HEAD", "checkout", json!({"branch": "side"})),
+        ("index", "checkout", json!({"branch": "side"})),
+    ] {
+        check(bench(), |bench| async move {
+            let before = bench.repo().head().unwrap().target();
+            if method == "commit" {
+                bench.write("src/lib.rs", "fn c() {}\n");
+            }
+            super::lock::faults::keep(bench.repo().path().join(kept));
+            let git = bench.git();
+            let failure = ask(&git, method, args).await.unwrap_err();
+            assert_eq!(failure.code, Code::Unknown, "{kept}, {method}: {failure}");
+            let moved = bench.repo().head().unwrap().target() != before;
+            assert_eq!(moved, method == "commit", "{failure}");
+        });
+    }
+}
+
 #[test]
 fn a_commit_of_paths_takes_those_alone() {
     check(bench(), |bench| async move {

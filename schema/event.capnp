@@ -259,6 +259,9 @@ struct CallCompleted {
   # What the tool says the call cost, in units of its own. What was reserved beyond that goes back,
   # unless nobody knows how it ended, or it timed out; of what exceeds `maxCost` of the request
   # nothing is charged.
+  refused @3 :Bool;
+  # The mesh itself refused the call on its way, or withholds its result. A failure with the code
+  # `denied` or `revoked` that a tool made is an outcome like any other, and does not set it.
 }
 
 struct CallDenied {
@@ -358,7 +361,10 @@ struct TaskPaused {
 
   reason @0 :Text;
   who @1 :Text;
-  # As a SPIFFE name; empty: the orchestrator itself, when what it tried again and again did not go.
+  # As a SPIFFE name; empty: the orchestrator itself, when an attempt or a call failed repeatedly.
+  call @2 :UInt64;
+  # The call that could not be settled while its tool node was away: the pause ends when that node
+  # registers again. 0: only a person ends it.
 }
 
 struct CancelRequested {

@@ -138,9 +138,8 @@ struct InboxItem {
     power :group {
       tool @11 :Text;
       reason @12 :Text;
-      offers @13 :List(Text);
-      # What could be given, in the text form of a grant: registered tools, and what tasks of the same
-      # creator hold.
+      offers @13 :List(Offer);
+      # What could be given: registered tools, and what tasks of the same creator hold.
     }
     settlement :group {
       reason @14 :Text;
@@ -148,6 +147,14 @@ struct InboxItem {
       # started, forgotten, away or none.
     }
   }
+}
+
+struct Offer {
+  # A capability that could be given to a task that asks for one.
+  grant @0 :Text;
+  # In the text form of a grant.
+  unbounded @1 :List(Text);
+  # Its methods with effects whose target nothing bounds; another offer asks a person about those.
 }
 
 struct TaskSpec {
@@ -168,8 +175,7 @@ struct TaskSpec {
   timeLimitMs @10 :UInt64;
   attemptLimitMs @11 :UInt64;
   callTimeoutMs @12 :UInt32;
-  # How long the task, one attempt and one call may take; 0: as long as it takes, and for a call the
-  # owner's default.
+  # How long the task, an attempt and a call may take; 0: for ever, and for a call the default.
   keptMs @13 :UInt64;
   # How long it is kept after its end; 0: as the orchestrator is configured, 2^64-1: for ever.
 }
@@ -255,8 +261,7 @@ interface Task {
   # one is refused, and so is one that names another digest or comes too late.
 
   give @15 (operation :UInt64, spec :GrantSpec) -> (grant :UInt32);
-  # Answers a request for a capability; the name in `spec` may be empty. The same again gives the
-  # same grant.
+  # Answers a request for a capability; the name in `spec` may be empty. Idempotent.
 
   refuse @16 (operation :UInt64, reason :Text) -> ();
   # Refuses a request for a capability.
@@ -407,8 +412,7 @@ struct GrantInfo {
   manifest @12 :Data;
   # SHA-256 of the manifest that it was made for.
   spent @13 :Budgets;
-  # What was charged to it: its own calls, those of grants narrowed from it, and what purses that were
-  # split from it still hold.
+  # What was charged to it: calls on it, on grants narrowed from it, and purses split from it.
   purse @14 :Budgets;
   # What was put into its own purse.
   left @15 :List(Budget);
@@ -422,7 +426,7 @@ struct Budget {
   # An amount of one of the things that are counted.
 
   name @0 :Text;
-  # As in the text form of caveats: "calls", "cost", "bytesIn", "bytesOut".
+  # As in the text form of caveats: "calls", "cost", "bytesIn", "bytesOut", of one method "send.calls".
   amount @1 :UInt64;
 }
 
@@ -445,4 +449,6 @@ struct Health {
   # the longest of all.
   panics @9 :UInt64;
   # Connections that ended because a method panicked.
+  damage @10 :List(Text);
+  # What is known to be lost or damaged of the journal: the first few lines.
 }

@@ -6,7 +6,7 @@ interface Object {
   # A live reference. Who holds it may use it; there is no other check of who calls.
   # Dropping it tells the host that this holder needs it no more. After a disconnect it is broken.
 
-  call @0 (method :Text, args :Value, key :Data, direct :Bool, line :UInt64) -> (value :Value, object :Object, recorded :Recorded, cost :UInt64, kept :Kept, unsettled :Unsettled);
+  call @0 (method :Text, args :Value, key :Data, direct :Bool, line :UInt64) -> (value :Value, object :Object, recorded :Recorded, cost :UInt64, kept :Kept, unsettled :Unsettled, refused :Failure);
   # Calls `method`. `key` is the idempotency key, the same on every retry: a host that has a ledger
   # answers a repeated key with the recorded outcome. From a worker to the task's owner it is the
   # number of the operation, eight bytes, most significant first.
@@ -20,6 +20,9 @@ interface Object {
   # code says anything about the node, the connection or the task's owner.
   # `unsettled`: the host itself says that the call has no outcome yet. Null: it has one. Calls that
   # are pipelined on the result of such a call are unsettled too.
+  # `refused`: a tool node that was introduced to an agent node refuses the call by a caveat of the
+  # introduction, or withholds its result. That is the outcome, and no tool can write it. Null: it did
+  # not.
   # Dropping the promise and its pipeline cancels the call.
 
   describe @1 () -> (manifest :Manifest, interface :Text);

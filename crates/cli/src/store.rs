@@ -44,6 +44,11 @@ pub(crate) fn create_private(path: &Path) -> io::Result<File> {
     File::options().create(true).truncate(true).write(true).mode(0o600).open(path)
 }
 
+/// Who works on a folder at rest, for its audit: no mesh vouches for them.
+pub(crate) fn person() -> String {
+    format!("user {} of this machine", rustix::process::getuid().as_raw())
+}
+
 /// What the mesh said it read.
 pub(crate) const fn kept(kept: remit_client::Kept) -> Kept {
     let remit_client::Kept { tasks, events, bodies, snapshots } = kept;

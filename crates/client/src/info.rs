@@ -149,6 +149,8 @@ pub struct Health {
     pub longest_turn_us: u64,
     /// Connections that ended because a method panicked.
     pub panics: u64,
+    /// What of its journal is lost or damaged, as far as it knows; the first few lines.
+    pub damage: Vec<String>,
 }
 
 /// Which audit records are wanted. What is empty, `None` or 0 wants all.

@@ -68,7 +68,9 @@ pub use keeper::{Compacted, Kept};
 pub use members::{Expelled, Invite, InviteInfo, ItsTasks, MemberInfo};
 pub use object::ObjectHandle;
 pub use own::{Callback, OwnObject};
-pub use question::{Approval, Asks, Decision, InboxPage, Ledger, Question, Remember, Settlement};
+pub use question::{
+    Approval, Asks, Decision, InboxPage, Ledger, Offer, Question, Remember, Settlement,
+};
 pub use refs::{NotAReference, RefId, RefInfo, RefSpec, Reference, Restored};
 pub use remit_core::event::{OnUnknown, SourceFile, TimeLimits};
 pub use remit_core::grant::{Budgets, RemainingBudget};

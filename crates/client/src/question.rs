@@ -55,8 +55,8 @@ pub enum Asks {
         tool: String,
         /// What for, in the agent's words.
         reason: String,
-        /// What of that tool there is to give, in the text form of a grant.
-        offers: Vec<String>,
+        /// What of that tool there is to give.
+        offers: Vec<Offer>,
     },
     /// What became of a call, or what is to be done:
     /// [`TaskHandle::settle`](crate::TaskHandle::settle).
@@ -66,6 +66,16 @@ pub enum Asks {
         /// What the tool's records say.
         ledger: Ledger,
     },
+}
+
+/// A capability that could be given to a task that asks for one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// In the text form of a grant.
+    pub grant: String,
+    /// The methods with effects that it allows and whose target nothing bounds: the agent chooses it.
+    /// Where there are any, another offer has a person decide on just those.
+    pub unbounded: Vec<String>,
 }
 
 /// A page of what waits for people.

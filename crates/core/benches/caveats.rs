@@ -1,4 +1,5 @@
-//! What caveats cost: the decision on one call under 0, 4 and 16 of them, and under an expression.
+//! What caveats cost: the decision on one call under 0, 4 and 16 of them, and under an expression; and
+//! what holding its arguments to the JSON Schema of its method costs.
 //!
 //! Run it with `cargo bench -p remit-core`. It fails if a call through 16 caveats costs more than it
 //! may on top of one through none.
@@ -10,7 +11,9 @@ use std::time::{Duration, Instant};
 
 use remit_core::event::{Event, Fact};
 use remit_core::grant::Caveat;
+use remit_core::grant::resolved_call::ResolvedCall;
 use remit_core::grant::text::parse_caveat;
+use remit_core::manifest::{Method, Param};
 use remit_core::task::{Command, Decision, Task};
 use remit_core::{ObjectId, Value};
 
@@ -93,6 +96,42 @@ fn charging(caveats: &[&str], rounds: u64) -> Duration {
     best.min().unwrap_or_default()
 }
 
+/// A schema as the tools that come along have them.
+const SCHEMA: &str = r#"{"type":"object","properties":{
+    "path":{"type":"string","format":"path"},
+    "offset":{"type":["integer","null"],"minimum":0},
+    "length":{"type":["integer","null"],"minimum":0},
+    "encoding":{"anyOf":[{"enum":["text","data"]},{"type":"null"}]},
+    "strict":{"type":"boolean"}},"required":["path"],"additionalProperties":false}"#;
+
+/// The time of resolving a call of a method with these arguments in its schema.
+fn resolving(args_schema: &str, rounds: u32) -> Duration {
+    let param = |name: &str| Param { name: name.into(), path: name == "path", ..Param::default() };
+    let names = ["path", "offset", "length", "encoding", "strict"];
+    let method = Method {
+        name: "read".into(),
+        params: names.map(param).into(),
+        args_schema: args_schema.into(),
+        ..Method::default()
+    };
+    let args = fields([
+        ("path", text("src/main.rs")),
+        ("offset", Value::Integer(7)),
+        ("length", Value::Integer(4096)),
+        ("encoding", text("data")),
+        ("strict", Value::Bool(true)),
+    ]);
+    let best = (0..9).map(|_| {
+        let began = Instant::now();
+        for _ in 0..rounds {
+            let resolved = ResolvedCall::of(black_box(&method), args.clone(), Some(""));
+            drop(black_box(resolved).unwrap());
+        }
+        began.elapsed() / rounds
+    });
+    best.min().unwrap_or_default()
+}
+
 fn main() {
     // `cargo test --benches` runs this as well: it must be quick there.
     let quick = !std::env::args().any(|arg| arg == "--bench");
@@ -112,6 +151,11 @@ fn main() {
         "  one CEL expression, on top of that                 {:>9.0?}",
         cel.saturating_sub(none)
     );
+    let plain = resolving("", rounds);
+    println!("arguments by the names of a method alone             {plain:>9.0?}");
+    let checked = resolving(SCHEMA, rounds).saturating_sub(plain);
+    println!("  held to a schema of five, on top of that           {checked:>9.0?}");
+    assert!(quick || cfg!(debug_assertions) || checked < MOST, "that is more than {MOST:?}");
     let charged = charging(&[], u64::from(rounds));
     println!("charging a call, no caveats                          {charged:>9.0?}");
     let more = charging(&CAVEATS, u64::from(rounds)).saturating_sub(charged);

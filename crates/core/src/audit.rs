@@ -91,11 +91,15 @@ pub enum Decision {
     Expelled,
     /// An ended task was removed, with its journal.
     Removed,
+    /// Records that were acknowledged are missing, because a disk damaged them.
+    Lost,
+    /// A person had what was left count as all there is.
+    LossAccepted,
 }
 
 impl Decision {
     /// Every decision.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::Allowed,
         Self::Denied,
         Self::Granted,
@@ -115,6 +119,8 @@ impl Decision {
         Self::Authorized,
         Self::Expelled,
         Self::Removed,
+        Self::Lost,
+        Self::LossAccepted,
     ];
 
     /// The name that stands in a record, for example `denied`.
@@ -139,6 +145,8 @@ impl Decision {
             Self::Authorized => "authorized",
             Self::Expelled => "expelled",
             Self::Removed => "removed",
+            Self::Lost => "lost",
+            Self::LossAccepted => "loss-accepted",
         }
     }
 

@@ -56,8 +56,9 @@ pub enum Fact {
     GrantEnded { grant: GrantId, reason: String },
     /// A call was allowed and is about to be sent: the intent.
     CallRequested(Box<CallRequested>),
-    /// A call ended so, and cost so many units as the tool counts them.
-    CallCompleted { call: CallNumber, outcome: Outcome, cost: u64 },
+    /// A call ended so, and cost so many units as the tool counts them. `refused`: the mesh itself
+    /// refused it on its way, or withholds its result; a `denied` that the tool made is not that.
+    CallCompleted { call: CallNumber, outcome: Outcome, cost: u64, refused: bool },
     /// The value of the call that the next event completes is not in the journal: the tool node
     /// keeps it.
     BodyKept(Box<Kept>),
@@ -108,7 +109,9 @@ pub enum Fact {
     /// The task was ended by someone, for this reason.
     TaskCancelled(String),
     /// Nothing new begins until the task is resumed. `who` is a SPIFFE name; empty: the owner itself.
-    TaskPaused { reason: String, who: String },
+    /// `call`: the one that could not be settled while its tool node was away, whose return ends the
+    /// pause.
+    TaskPaused { reason: String, who: String, call: Option<CallNumber> },
     /// It goes on.
     TaskResumed { who: String },
     /// The task is to end: what is under way is told to stop, then comes the end.

@@ -104,6 +104,21 @@ pub enum Need {
     Task(TaskId),
 }
 
+/// What a caveat says of the grant as a whole, whichever call is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum GrantRule<'a> {
+    /// It ends at this moment, in milliseconds since 1970.
+    Until(u64),
+    /// It ends once it was unused for so many milliseconds.
+    Unused(u64),
+    /// It ends with something else.
+    Needs(&'a Need),
+    /// Grants below it are at most so many levels deep.
+    Depth(u32),
+    /// Nothing: each call is held to it.
+    PerCall,
+}
+
 impl Caveat {
     /// Whether the caveat can be checked at all and is within bounds: patterns and expressions
     /// compile, lists are not endless. Asked when a grant is made.
@@ -205,6 +220,37 @@ impl Caveat {
     /// The rate that it is, if it is one.
     pub(crate) const fn rate(&self) -> Option<Rate> {
         if let Self::Rate(rate) = self { Some(*rate) } else { None }
+    }
+
+    /// What it says of the grant as a whole. There is no arm for all others: a condition that is added
+    /// must say here whether it ends a grant, or a grant outlives it unseen.
+    pub(crate) const fn of_grant(&self) -> GrantRule<'_> {
+        match self {
+            Self::Expires(at) => GrantRule::Until(*at),
+            Self::IdleExpiry(ms) => GrantRule::Unused(*ms),
+            Self::Requires(need) => GrantRule::Needs(need),
+            Self::DelegationDepth(most) => GrantRule::Depth(*most),
+            Self::Methods(_)
+            | Self::Path(_)
+            | Self::Argument(_)
+            | Self::Cel(_)
+            | Self::ResultBytes(_)
+            | Self::NoObjects
+            | Self::Facet(_)
+            | Self::NotBefore(_)
+            | Self::Calls(_)
+            | Self::BytesIn(_)
+            | Self::BytesOut(_)
+            | Self::Rate(_)
+            | Self::Concurrency(_)
+            | Self::Cost(_)
+            | Self::Audience(_)
+            | Self::RequiresApproval(_)
+            | Self::Label(_)
+            | Self::Direct
+            | Self::Only(..)
+            | Self::Unknown(_) => GrantRule::PerCall,
+        }
     }
 
     /// The methods that it allows, if it is a list of them.

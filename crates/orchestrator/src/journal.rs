@@ -5,6 +5,7 @@ mod body;
 mod cut;
 mod head;
 mod keys;
+pub mod loss;
 mod memory;
 mod rebuild;
 pub(crate) mod record;
@@ -22,7 +23,7 @@ use remit_core::status::Status;
 use remit_core::{Code, Event, EventNumber, Failure, TaskId};
 use remit_vat::disk::DiskError;
 
-pub use head::TaskHead;
+pub use head::{Family, TaskHead};
 pub use memory::MemoryJournal;
 pub use retention::Retention;
 pub use sled::SledJournal;
@@ -124,6 +125,10 @@ pub trait Journal: Send + Sync {
         limit: usize,
     ) -> Result<Vec<TaskId>, JournalError>;
 
+    /// Up to `limit` tasks that came of `root`, at all levels, ended ones too.
+    fn family(&self, tenant: &str, root: TaskId, limit: usize)
+    -> Result<Vec<TaskId>, JournalError>;
+
     /// Every task that has not ended, with its tenant.
     fn unsettled(&self) -> Result<Vec<(String, TaskId)>, JournalError>;
 
@@ -141,6 +146,12 @@ pub trait Journal: Send + Sync {
     /// The same as one on disk, if it is: such a one can be backed up and checked as a whole.
     fn on_disk(&self) -> Option<SledJournal> {
         None
+    }
+
+    /// Commits that the medium lost and that nobody has accepted the loss of, with the tasks that they
+    /// were about.
+    fn lost(&self) -> Result<Vec<loss::Lost>, JournalError> {
+        Ok(Vec::new())
     }
 
     /// Whether an append would be tried now; if not, why.

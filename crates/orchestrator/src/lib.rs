@@ -7,6 +7,7 @@ pub mod account;
 pub mod audit;
 pub mod clock;
 pub mod config;
+pub mod damage;
 pub mod feeds;
 pub mod invites;
 pub mod jobs;

@@ -141,6 +141,10 @@ pub const RESTORED_AT_ONCE: usize = 4_096;
 /// Bytes of cache of a store that is only restored, or only checked.
 pub const RESTORE_CACHE_BYTES: u64 = 32 << 20;
 
+/// Lines about damage that whoever asks how the orchestrator is gets: enough to see that there is some, and
+/// `remit verify` has all of them.
+pub const DAMAGE_SHOWN: usize = 20;
+
 /// What a check of a journal says is damaged. What is beyond that is counted: a person needs a
 /// backup then, and no longer list.
 pub const FINDINGS: usize = 1_000;
@@ -436,5 +440,9 @@ pub const IDLE_PAYLOAD_BYTES: u64 = 16 << 10;
 /// without end stops here, and what it made is still looked through in a moment.
 pub const FAMILY_TASKS: usize = 1_000;
 
+/// Tasks that came of one, ended ones included for as long as they are kept: what an agent makes without end
+/// stays on disk, and stops here.
+pub const FAMILY_TOTAL: usize = 10_000;
+
 /// Levels of tasks that spawn tasks: what one is passed is checked by all above it.
-pub const FAMILY_DEPTH: usize = 16;
+pub const FAMILY_DEPTH: u8 = 16;

@@ -18,8 +18,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::audit::Audit;
 use crate::config::Config;
+use crate::damage;
 use crate::invites::Invites;
-use crate::journal::{Journal, SledJournal};
+use crate::journal::{Journal, JournalError, SledJournal, loss};
 use crate::limits;
 use crate::listener::Listener;
 use crate::members::Members;
@@ -89,6 +90,7 @@ impl Started {
     /// where `config` says, if there is no administrator yet.
     pub async fn at(config: &Config, tcp: TcpListener) -> Result<Self, CannotServe> {
         let (site, own) = build(config, reached_at(config, &tcp)?)?;
+        loss::tell(&site.disk, &site.audit, &own.identity().to_string()).await?;
         let acceptor = Acceptor::new(&own, &ROLES)?;
         if let Some(dir) = &config.bootstrap_dir {
             first_invite(&site, dir).await?;
@@ -110,7 +112,7 @@ impl Started {
             () = triggers => {}
             () = hooks => {}
             () = keep_sweeping(&site.tasks, config.retention) => {}
-            () = keep_checking(&site.tasks) => {}
+            () = keep_checking(&site.tasks, &site.damage) => {}
             () = remove_when_used(&site, config.bootstrap_dir.as_deref()) => {}
         }
         // Nobody new comes in; what was acknowledged is on disk, what was begun is in the journal.
@@ -188,10 +190,11 @@ pub fn build(config: &Config, address: String) -> Result<(Rc<Site>, Credential),
 /// The folder in `config`, and this wall clock.
 pub(crate) fn ground(config: &Config, now_ms: fn() -> u64) -> Result<Ground, CannotServe> {
     // The journal first: its lock keeps a second orchestrator from touching anything else.
-    let settings = SledJournal::settings(config.cache_bytes);
+    let settings = SledJournal::confining(config.cache_bytes);
     let disk = Disk::open_with(&config.data.join("journal"), settings)?;
     let authority = Authority::load_or_create(&config.data.join("authority"), &config.mesh)?;
     let journal = Arc::new(SledJournal::new(disk.clone()));
+    loss::mend_lists(&journal).map_err(JournalError::into_failure)?;
     let audit = Audit::new(disk.clone(), Box::new(now_ms));
     Ok(Ground { disk, authority, journal, audit, now_ms })
 }
@@ -235,7 +238,9 @@ pub fn build_on(
         members,
         tasks,
         triggers,
+        damage: Rc::default(),
     };
+    site.damage.note(damage::of_losses(&*site.journal)?);
     Ok((Rc::new(site), own))
 }
 

@@ -20,6 +20,7 @@ use remit_core::{Code, Failure, Manifest, Role};
 use remit_schema::object_capnp::object;
 use remit_schema::tool_node_capnp::tool_host;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use self::agents::AgentNode;
 pub use self::agents::{AgentOffer, NoPlace, Placement};
@@ -39,6 +40,8 @@ pub struct Registry {
     generation: Cell<u64>,
     changed: Notify,
     output: RefCell<Option<OutputSink>>,
+    /// When this process began to take registrations.
+    opened: Instant,
 }
 
 /// Where the output of calls in flight goes: tool node, idempotency key, text.
@@ -139,6 +142,7 @@ impl Registry {
             generation: Cell::new(0),
             changed: Notify::new(),
             output: RefCell::default(),
+            opened: Instant::now(),
         })
     }
 

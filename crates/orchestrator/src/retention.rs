@@ -6,6 +6,7 @@ use std::sync::Arc;
 use remit_core::Failure;
 use remit_vat::vat::offload;
 
+use crate::damage::Damage;
 use crate::journal::recovery::prune_history;
 use crate::journal::verify::verify;
 use crate::journal::{Journal, JournalError, Retention};
@@ -23,17 +24,18 @@ pub async fn keep_sweeping(tasks: &Rc<Tasks>, keep: Retention) {
     }
 }
 
-/// Checks the whole journal, for ever, and logs what is damaged: what is seldom read would else be
-/// found too late for a backup.
-pub async fn keep_checking(tasks: &Rc<Tasks>) {
+/// Checks the whole journal, for ever, logs what is damaged and notes it in `damage`: what is seldom
+/// read would else be found too late for a backup.
+pub async fn keep_checking(tasks: &Rc<Tasks>, damage: &Damage) {
     tokio::time::sleep(limits::CHECK_AFTER).await;
     while let Some(journal) = tasks.services().journal.on_disk() {
         match read(move || verify(&journal)).await {
-            Ok(report) if report.damaged.is_empty() => tracing::info!(?report.kept, "checked"),
             Ok(report) => {
-                for damaged in report.damaged {
+                tracing::info!(?report.kept, "checked");
+                for damaged in &report.damaged {
                     tracing::error!(damaged, "the journal is damaged: restore it from a backup");
                 }
+                damage.note(report.damaged);
             }
             Err(error) => tracing::warn!(%error, "the journal was not checked to its end"),
         }

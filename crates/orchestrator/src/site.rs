@@ -11,6 +11,7 @@ use remit_vat::authority::{Authority, MembershipId};
 use remit_vat::disk::Disk;
 
 use crate::audit::Audit;
+use crate::damage::Damage;
 use crate::invites::Invites;
 use crate::journal::Journal;
 use crate::members::{Members, NotAMember};
@@ -55,6 +56,8 @@ pub struct Site {
     pub tasks: Rc<Tasks>,
     /// What creates tasks or sends input by itself.
     pub triggers: Rc<Triggers>,
+    /// What of the journal is known to be damaged.
+    pub damage: Rc<Damage>,
 }
 
 impl Site {

@@ -178,6 +178,7 @@ impl Tasks {
         spec: GrantSpec,
         by: &Identity,
     ) -> Result<GrantId, Failure> {
+        self.expect_tools([&spec]).await;
         let (grant, own) = self.resolve(spec, by)?;
         self.add(owner, grant, own).await
     }
@@ -232,6 +233,18 @@ impl Tasks {
             let head = owner.with(|task| task.head().number);
             // A halted one has nothing left to write.
             let _written = owner.durable(head).await;
+        }
+    }
+
+    /// Waits for the tools of grants that may be on their way back after a restart.
+    async fn expect_tools(&self, grants: impl IntoIterator<Item = &GrantSpec>) {
+        let grace = self.services.timing.tool_grace;
+        for spec in grants {
+            if let GrantRoot::Tool { tool, version, .. } = &spec.root
+                && tool != tool::NAME
+            {
+                self.services.registry.expect(tool, version, grace).await;
+            }
         }
     }
 

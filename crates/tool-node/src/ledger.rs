@@ -3,6 +3,8 @@
 //! A key is asked for when its owner does not know whether a call happened: after a crash, or a lost
 //! connection. The ledger is bounded in size and age; what falls out of it was settled long ago.
 
+mod damage;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -12,9 +14,10 @@ use std::time::{Duration, SystemTime};
 use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
 use remit_core::Outcome;
-use remit_vat::disk::{Disk, DiskError, Pair, Settings, Write};
+use remit_vat::disk::{Disk, DiskError, OnDamage, Pair, Settings, Write};
 use remit_vat::vat::offload;
 
+pub use self::damage::Checked;
 use crate::limits;
 use crate::serve::state;
 
@@ -107,12 +110,7 @@ impl Ledger {
     pub async fn open(dir: &Path) -> Result<Self, DiskError> {
         let dir = dir.to_owned();
         let opened = offload(move || {
-            let settings = Settings {
-                bulk: &[&[RECORD]],
-                advice: "Move the folder aside to begin a new ledger; calls that were in flight must then be settled by hand",
-                ..Settings::new(limits::LEDGER_CACHE_BYTES)
-            };
-            let disk = Disk::open_with(&dir, settings)?;
+            let disk = Disk::open_with(&dir, settings(OnDamage::Refuse))?;
             let order = read_order(&disk)?;
             Ok::<_, DiskError>((disk, order))
         });
@@ -292,6 +290,16 @@ impl Entry {
     }
 }
 
+/// How the store of a ledger is opened.
+fn settings(on_damage: OnDamage) -> Settings {
+    Settings {
+        bulk: &[&[RECORD]],
+        on_damage,
+        advice: "Accept the loss with `remit verify --ledger DIR --accept-loss`, and people are asked about the calls that it may have known; or move the folder aside to begin a new ledger, which asks about all of them",
+        ..Settings::new(limits::LEDGER_CACHE_BYTES)
+    }
+}
+
 fn read_order(store: &dyn Store) -> Result<Order, DiskError> {
     let mut order = Order::default();
     let floor = store.get(FLOOR)?.and_then(|floor| floor.try_into().ok());
@@ -305,8 +313,8 @@ fn read_order(store: &dyn Store) -> Result<Order, DiskError> {
             let place = key.get(1..).and_then(|place| place.try_into().ok());
             let (Some(place), Some(entry)) = (place, Entry::from_bytes(&value)) else {
                 let found = "an entry of the ledger's order cannot be read";
-                let mend = "move the ledger's folder aside to begin a new one; calls that were in flight must then be settled by hand";
-                return Err(DiskError(format!("{found}: {mend}")));
+                let mend = settings(OnDamage::Refuse).advice;
+                return Err(DiskError(format!("{found}. {mend}")));
             };
             order.push(u64::from_be_bytes(place), entry);
         }
@@ -387,7 +395,7 @@ mod tests {
     }
 
     /// As a stop of the process would leave it.
-    fn copy(from: &Path, to: &Path) {
+    pub(super) fn copy(from: &Path, to: &Path) {
         std::fs::create_dir_all(to).unwrap();
         for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
             let to = to.join(entry.file_name());

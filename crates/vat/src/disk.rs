@@ -26,10 +26,12 @@ mod work;
 mod tests;
 
 use std::future::Future;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+pub use acknowledged::Subject;
 pub use compaction::Compacted;
 pub use faults::{Faults, Step};
 pub use queue::{Lane, Size};
@@ -81,6 +83,9 @@ pub struct Settings {
     pub log_bytes: u64,
     /// What to do when less is there than was acknowledged.
     pub on_damage: OnDamage,
+    /// How a loss is confined to what it is about, if it can be: then the store is opened all the same.
+    /// Of no use with another `on_damage` than the default.
+    pub confine: Option<Confine>,
     /// What a person is to do then.
     pub advice: &'static str,
     /// Faults that a test injects; none by default.
@@ -99,6 +104,24 @@ pub enum OnDamage {
     Accept,
 }
 
+/// How the loss of some commits is confined to what they were about.
+#[derive(Debug, Clone, Copy)]
+pub struct Confine {
+    /// What a record is about, by its key.
+    pub subject: fn(&[u8]) -> Subject,
+    /// The record that tells of a loss from then on. It is written at once with what is left.
+    pub record: fn(&Loss) -> Write,
+}
+
+/// Commits that were acknowledged and are lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loss {
+    /// Their numbers.
+    pub commits: Vec<RangeInclusive<u64>>,
+    /// What they were about, by id.
+    pub subjects: Vec<[u8; 16]>,
+}
+
 impl Settings {
     /// The usual settings with a cache of this size.
     pub fn new(cache_bytes: u64) -> Self {
@@ -110,6 +133,7 @@ impl Settings {
             compact_bytes: limits::DISK_COMPACT_FROM,
             log_bytes: limits::DISK_LOG_BYTES,
             on_damage: OnDamage::default(),
+            confine: None,
             advice: "Restore the folder from a backup, or move it away to begin anew",
             faults: Faults::default(),
         }

@@ -169,6 +169,10 @@ pub const DISK_MEMORY_BYTES: usize = 4 << 20;
 /// Bytes of a checkpoint that are written between two batches: the batch behind waits for one flush.
 pub const DISK_PIECE_BYTES: usize = 256 << 10;
 
+/// Commits of which is noted what they were about: more than the log has commits that are nowhere else,
+/// in two MiB.
+pub const DISK_NOTES: u64 = 4096;
+
 /// Bytes of the log that are kept, though a checkpoint has them: from a log that goes back to the
 /// first commit a damaged state is made anew.
 pub const DISK_LOG_BYTES: u64 = 64 << 20;

@@ -64,10 +64,7 @@ pub fn texts(list: capnp::text_list::Reader<'_>) -> Result<Vec<String>, Malforme
 }
 
 /// Writes texts into the list that `init` makes.
-pub(crate) fn write_texts<'a>(
-    texts: &[String],
-    init: impl FnOnce(u32) -> capnp::text_list::Builder<'a>,
-) {
+pub fn write_texts<'a>(texts: &[String], init: impl FnOnce(u32) -> capnp::text_list::Builder<'a>) {
     let mut list = init(len(texts.len()));
     for (at, text) in (0..).zip(texts) {
         list.set(at, text);

@@ -192,10 +192,11 @@ fn what_is_said_twice_is_not_what_is_said_once() {
             call: CallNumber(1),
             outcome: remit_core::Outcome::value(remit_core::Value::Null),
             cost: 0,
+            refused: false,
         },
     };
     let paused = |number| Event {
-        fact: Fact::TaskPaused { reason: "a look".into(), who: String::new() },
+        fact: Fact::TaskPaused { reason: "a look".into(), who: String::new(), call: None },
         ..completed(number)
     };
     assert_eq!(normal(&[completed(1)]), normal(&[completed(2)]));

@@ -170,3 +170,44 @@ async fn a_journal_that_lost_its_last_write_is_not_used_until_a_person_says_so()
     let whole = remit(&mesh, &["verify", "--data", text(&data)]);
     assert!(whole.status.success(), "{whole:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_commit_stops_the_task_that_it_was_about_and_no_other() {
+    let mut mesh = Mesh::start(1).await;
+    let script = "export default (remit) => remit.input()";
+    let (hit, other) = (mesh.task(script, "").await, mesh.task(script, "").await);
+    for task in [&hit, &other] {
+        until(task, |fact| matches!(fact, Fact::InputRequested { .. })).await;
+    }
+    hit.send(Value::Text("one".into())).await.unwrap();
+    hit.result().await.unwrap();
+    mesh.orchestrator.kill();
+    let data = mesh.dir().join("orchestrator");
+    let segment = last_segment(&data.join("journal"));
+    let bytes = std::fs::read(&segment).unwrap();
+    std::fs::write(&segment, &bytes[..bytes.len() - 1]).unwrap();
+
+    mesh.restart_orchestrator();
+    let halted = look_for("the task is halted", async || {
+        let filter = TaskFilter { status: "halted".into(), after: None, limit: 9 };
+        mesh.client.tasks(filter).await.ok()?.into_iter().find(|task| task.id == hit.id())
+    })
+    .await;
+    assert!(halted.detail.contains("are lost"), "{halted:?}");
+    let health = mesh.client.health().await.unwrap();
+    assert!(health.damage[0].contains(&hit.id().to_string()), "{:?}", health.damage);
+    let refused = hit.send(Value::Text("two".into())).await.unwrap_err().to_string();
+    assert!(refused.contains("--accept-loss"), "{refused}");
+    mesh.until_nodes_are_there().await;
+    other.send(Value::Text("two".into())).await.unwrap();
+    assert_eq!(other.result().await.unwrap(), Value::Text("two".into()));
+
+    mesh.orchestrator.kill();
+    let accepted = remit(&mesh, &["verify", "--data", text(&data), "--accept-loss"]);
+    let said = String::from_utf8_lossy(&accepted.stderr);
+    assert!(accepted.status.success() && said.contains(&hit.id().to_string()), "{accepted:?}");
+    mesh.restart_orchestrator();
+    look_for("the mesh is back", async || mesh.client.health().await.ok()).await;
+    assert_eq!(mesh.client.health().await.unwrap().damage, Vec::<String>::new());
+    hit.result().await.unwrap();
+}

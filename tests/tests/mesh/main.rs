@@ -14,6 +14,7 @@ mod disk;
 mod hijacked;
 mod keys;
 mod lasting;
+mod ledger;
 mod listing;
 mod nodes;
 mod operator;

@@ -222,6 +222,15 @@ impl Journal for SimJournal {
         self.memory.stored()
     }
 
+    fn family(
+        &self,
+        tenant: &str,
+        root: TaskId,
+        limit: usize,
+    ) -> Result<Vec<TaskId>, JournalError> {
+        self.memory.family(tenant, root, limit)
+    }
+
     fn unsettled(&self) -> Result<Vec<(String, TaskId)>, JournalError> {
         self.memory.unsettled()
     }

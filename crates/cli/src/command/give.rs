@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, IsTerminal as _};
 
 use clap::Args;
-use remit_client::{Asks, CallNumber, GrantSpec, Question, TaskHandle};
+use remit_client::{Asks, CallNumber, GrantSpec, Offer, Question, TaskHandle};
 
 use super::asked::{Asked, find, nothing, otherwise};
 use super::task::{Among, choose};
@@ -89,7 +89,8 @@ fn pick(question: &Question, place: &Place) -> Result<Option<String>, Fault> {
         ));
     }
     for (number, offer) in (1..).zip(offers) {
-        out::note(&format!("  {number}  {}", harmless(offer)));
+        let left = question::left_to_agent(offer);
+        out::note(&format!("  {number}  {}{left}", harmless(&offer.grant)));
     }
     out::note("remit: which? A number, a grant of your own words, or nothing to refuse");
     let mut answer = String::new();
@@ -100,12 +101,12 @@ fn pick(question: &Question, place: &Place) -> Result<Option<String>, Fault> {
     picked(answer.trim(), offers)
 }
 
-fn picked(answer: &str, offers: &[String]) -> Result<Option<String>, Fault> {
+fn picked(answer: &str, offers: &[Offer]) -> Result<Option<String>, Fault> {
     let Ok(number) = answer.parse::<usize>() else {
         return Ok((!answer.is_empty()).then(|| answer.to_owned()));
     };
     match number.checked_sub(1).and_then(|at| offers.get(at)) {
-        Some(offer) => Ok(Some(offer.clone())),
+        Some(offer) => Ok(Some(offer.grant.clone())),
         None => Err(Fault::Usage(format!(
             "there is no {number} among those {}: the request goes on waiting",
             offers.len()
@@ -119,7 +120,8 @@ mod tests {
 
     #[test]
     fn a_person_picks_by_number_or_in_words_or_refuses() {
-        let offers = ["fs@1".to_owned(), "fs:src".to_owned()];
+        let offers = ["fs@1", "fs:src"]
+            .map(|grant| Offer { grant: grant.to_owned(), unbounded: Vec::new() });
         assert_eq!(picked("2", &offers).unwrap().as_deref(), Some("fs:src"));
         assert_eq!(picked("fs:a?calls=1", &offers).unwrap().as_deref(), Some("fs:a?calls=1"));
         assert_eq!(picked("", &offers).unwrap(), None);

@@ -35,11 +35,8 @@ fn fact(fact: &Fact) -> Json {
             json!({ "grant": grant.0, "reason": reason, "by": by })
         }
         Fact::CallRequested(call) => requested(call),
-        Fact::CallCompleted { call, outcome, cost: 0 } => {
-            json!({ "call": call.0, "outcome": ended(outcome) })
-        }
-        Fact::CallCompleted { call, outcome, cost } => {
-            json!({ "call": call.0, "outcome": ended(outcome), "cost": cost })
+        Fact::CallCompleted { call, outcome, cost, refused } => {
+            completed(*call, outcome, *cost, *refused)
         }
         Fact::CallDenied(denied) => refused(denied),
         Fact::CallRecalled { call, from } => json!({ "call": call.0, "from": from.0 }),
@@ -78,7 +75,9 @@ fn fact(fact: &Fact) -> Json {
         | Fact::SettlementRequested(_)
         | Fact::SettlementDecided(_)
         | Fact::SettlementWithdrawn { .. } => person::fact(fact),
-        Fact::TaskPaused { reason, who } => json!({ "reason": reason, "who": who }),
+        Fact::TaskPaused { reason, who, call } => {
+            json!({ "reason": reason, "who": who, "call": call.map(|call| call.0) })
+        }
         Fact::TaskResumed { who } => json!({ "who": who }),
         Fact::CancelRequested(cancel) => json!({ "why": failure(&cancel.why), "who": cancel.who }),
         Fact::TaskForked(forked) => json!({
@@ -148,6 +147,17 @@ fn added(grant: &Grant) -> Json {
     })
 }
 
+fn completed(call: CallNumber, outcome: &Outcome, cost: u64, refused: bool) -> Json {
+    let mut completed = json!({ "call": call.0, "outcome": ended(outcome) });
+    if cost > 0 {
+        completed["cost"] = json!(cost);
+    }
+    if refused {
+        completed["refused"] = json!(true);
+    }
+    completed
+}
+
 fn requested(call: &CallRequested) -> Json {
     json!({
         "call": call.call.0, "attempt": call.attempt.0, "object": call.object.to_string(),
@@ -198,7 +208,7 @@ mod tests {
     fn an_event_is_one_object_with_its_facts_beside_its_number() {
         let why = Failure::new(Code::NotFound, "no such file");
         let outcome = Outcome::Failure(why);
-        let fact = Fact::CallCompleted { call: CallNumber(3), outcome, cost: 0 };
+        let fact = Fact::CallCompleted { call: CallNumber(3), outcome, cost: 0, refused: false };
         let shown = event(&Event { number: EventNumber(9), time_ms: 1, fact });
         assert_eq!(
             shown.to_string(),

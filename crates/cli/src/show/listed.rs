@@ -65,16 +65,20 @@ pub(crate) fn trigger(trigger: &TriggerInfo) -> Json {
 
 pub(crate) fn grant(grant: &GrantInfo) -> Json {
     let caveats: Vec<String> = grant.caveats.iter().map(caveat_text).collect();
-    let amounts = |named: &mut dyn Iterator<Item = (&'static str, u64)>| {
-        named.map(|(name, amount)| (name.to_owned(), json!(amount))).collect::<Map<_, _>>()
+    let amounts = |named: [(&str, u64); 4]| {
+        named
+            .into_iter()
+            .map(|(name, amount)| (name.to_owned(), json!(amount)))
+            .collect::<Map<_, _>>()
     };
+    let left = grant.left.named().map(|(name, amount)| (name.into_owned(), json!(amount)));
     json!({
         "grant": grant.grant.0, "parent": grant.parent.map(|parent| parent.0),
         "name": grant.name, "tool": grant.tool, "version": grant.version, "node": grant.node,
         "path": grant.path, "caveats": caveats, "used": grant.used,
-        "spent": amounts(&mut grant.spent.named().into_iter()),
-        "purse": amounts(&mut grant.purse.named().into_iter()),
-        "left": amounts(&mut grant.left.named()),
+        "spent": amounts(grant.spent.named()),
+        "purse": amounts(grant.purse.named()),
+        "left": left.collect::<Map<_, _>>(),
         "revoked": grant.revoked, "holder": grant.holder, "lastUsedMs": grant.last_used_ms,
         "manifest": hex(&grant.manifest), "approved": grant.standing,
     })

@@ -1,6 +1,6 @@
 //! What waits for a person: the question, and the commands that answer it.
 
-use remit_client::{Asks, Question, Value, value_to_json};
+use remit_client::{Asks, Offer, Question, Value, value_to_json};
 use remit_core::audit::hex;
 use remit_core::grant::text::moment;
 use serde_json::{Value as Json, json};
@@ -64,7 +64,10 @@ pub(crate) fn answers(question: &Question, remit: &str) -> Vec<String> {
             vec![format!("{remit} approve {at}"), format!("{remit} deny {at}")]
         }
         Asks::Power { offers, .. } => {
-            let give = |offer: &String| format!("{remit} give {at} {}", quoted(&harmless(offer)));
+            let give = |offer: &Offer| {
+                let give = format!("{remit} give {at} {}", quoted(&harmless(&offer.grant)));
+                format!("{give}{}", left_to_agent(offer))
+            };
             let refuse = format!("{remit} deny {at}");
             offers.iter().map(give).chain([refuse]).collect()
         }
@@ -72,6 +75,15 @@ pub(crate) fn answers(question: &Question, remit: &str) -> Vec<String> {
             .map(|settlement| format!("{remit} settle {at} {settlement}"))
             .to_vec(),
     }
+}
+
+/// The effects of an offered grant whose target the agent would choose, as a shell's comment; empty:
+/// there are none.
+pub(crate) fn left_to_agent(offer: &Offer) -> String {
+    if offer.unbounded.is_empty() {
+        return String::new();
+    }
+    format!("  # the agent chooses the target of {}", harmless(&offer.unbounded.join(", ")))
 }
 
 /// A question for programs.
@@ -87,7 +99,10 @@ pub(crate) fn json(question: &Question) -> Json {
             "caveat": caveat, "destructive": destructive,
         }),
         Asks::Power { tool, reason, offers } => json!({
-            "asks": "power", "tool": tool, "reason": reason, "offers": offers,
+            "asks": "power", "tool": tool, "reason": reason,
+            "offers": offers.iter().map(|offer| json!({
+                "grant": offer.grant, "unbounded": offer.unbounded,
+            })).collect::<Vec<_>>(),
         }),
         Asks::Settlement { reason, ledger } => json!({
             "asks": "settlement", "reason": reason, "ledger": ledger.as_str(),
@@ -136,11 +151,19 @@ mod tests {
             destructive: false,
         };
         let (tool, reason) = ("git".into(), "why".into());
-        let power = Asks::Power { tool, reason, offers: vec!["git:a?calls=1".into()] };
+        let offer = |grant: &str, unbounded: &[&str]| Offer {
+            grant: grant.into(),
+            unbounded: unbounded.iter().map(|name| (*name).into()).collect(),
+        };
+        let offers = vec![offer("git:a?calls=1", &[]), offer("git", &["push\u{1b}", "commit"])];
+        let power = Asks::Power { tool, reason, offers };
         let settlement = Asks::Settlement { reason: "gone".into(), ledger: Ledger::Away };
         for (asks, words) in [
             (approval, ["remit approve", "remit deny", "yyyy"]),
-            (power, ["give", " 3 'git:a?calls=1'", "deny"]),
+            (
+                power,
+                ["give", " 3 'git:a?calls=1'\n", "git  # the agent chooses the target of push"],
+            ),
             (settlement, ["settle", "abandon", "outcome=JSON"]),
         ] {
             let text = lines(&question(asks), "remit", Paint::Plain).join("\n");

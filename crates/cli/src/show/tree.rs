@@ -1,5 +1,7 @@
 //! A task's grants as a tree: each under the one it was narrowed from.
 
+use std::fmt::Display;
+
 use remit_client::{GrantId, GrantInfo};
 use remit_core::event::OnUnknown;
 use remit_core::grant::text::{GrantText, moment};
@@ -85,7 +87,7 @@ fn one(grant: &GrantInfo, paint: Paint) -> String {
 }
 
 /// Amounts as they stand in a grant's text; `None`: there are none.
-fn amounts<'a>(named: impl Iterator<Item = (&'a str, u64)>) -> Option<String> {
+fn amounts<N: Display>(named: impl Iterator<Item = (N, u64)>) -> Option<String> {
     let each: Vec<String> = named.map(|(name, amount)| format!("{name}={amount}")).collect();
     (!each.is_empty()).then(|| each.join(" "))
 }

@@ -1,7 +1,7 @@
 //! Calls about what waits for a person.
 
 use remit_core::{CallNumber, EventNumber, Failure, GrantId, TaskId, Value};
-use remit_schema::mesh_capnp::{inbox_item, task, tasks};
+use remit_schema::mesh_capnp::{inbox_item, offer, task, tasks};
 use remit_schema::object_capnp::value;
 use remit_vat::connection::within;
 use remit_vat::exception::to_failure;
@@ -10,9 +10,21 @@ use remit_vat::wire::{self, Malformed};
 use super::{read, write};
 use crate::limits;
 use crate::question::{
-    Approval, Asks, Decision, InboxPage, Ledger, Question, Remember, Settlement,
+    Approval, Asks, Decision, InboxPage, Ledger, Offer, Question, Remember, Settlement,
 };
 use crate::spec::GrantSpec;
+
+fn read_offers(
+    list: capnp::struct_list::Reader<'_, offer::Owned>,
+) -> Result<Vec<Offer>, Malformed> {
+    let read = |offer: offer::Reader<'_>| {
+        Ok(Offer {
+            grant: wire::text(offer.get_grant())?,
+            unbounded: wire::texts(offer.get_unbounded()?)?,
+        })
+    };
+    list.iter().map(read).collect()
+}
 
 pub(crate) async fn inbox(
     tasks: tasks::Client,
@@ -128,7 +140,7 @@ fn question(item: inbox_item::Reader<'_>) -> Result<Question, Malformed> {
             inbox_item::Power(asked) => Asks::Power {
                 tool: wire::text(asked.get_tool())?,
                 reason: wire::text(asked.get_reason())?,
-                offers: wire::texts(asked.get_offers()?)?,
+                offers: read_offers(asked.get_offers()?)?,
             },
             inbox_item::Settlement(asked) => {
                 let ledger = wire::text(asked.get_ledger())?;

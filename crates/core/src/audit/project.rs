@@ -83,7 +83,9 @@ impl Projection {
                 let record = Record::new(self.agent(), Decision::Introduced);
                 Some(self.with_grant(record.about(introduced.agent.clone()), introduced.grant))
             }
-            Fact::CallCompleted { call, outcome, .. } => self.completed(*call, outcome),
+            Fact::CallCompleted { call, outcome, refused, .. } => {
+                self.completed(*call, outcome, *refused)
+            }
             Fact::ApprovalRequested(_)
             | Fact::ApprovalDecided(_)
             | Fact::PowerRequested(_)
@@ -171,12 +173,13 @@ impl Projection {
         self.with_grant(record, denied.grant)
     }
 
-    /// A call that was allowed and then refused on its way: cut by a revocation, or not sent
-    /// because its tool had become another.
-    fn completed(&mut self, call: CallNumber, outcome: &Outcome) -> Option<Record> {
+    /// A call that was allowed and then refused on its way by the mesh: cut by a revocation, not sent
+    /// because its tool had become another, or of a result that a caveat withholds. What a tool fails
+    /// with says nothing here, whatever its code.
+    fn completed(&mut self, call: CallNumber, outcome: &Outcome, refused: bool) -> Option<Record> {
         let (grant, method, object, digest) = self.open.remove(&call)?;
         let Outcome::Failure(failure) = outcome else { return None };
-        if !matches!(failure.code, Code::Revoked | Code::InterfaceChanged | Code::Denied) {
+        if !refused {
             return None;
         }
         let mut record = Record::new(self.agent(), Decision::Denied).because(failure.to_string());

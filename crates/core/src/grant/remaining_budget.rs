@@ -1,10 +1,13 @@
 //! The remaining budget of a grant: per counter, the least that it and the grants above it allow.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use super::usage::{Budgets, Usage};
 use super::{Caveat, checker};
 
 /// What can still be used of each thing that is counted; `None`: nothing bounds it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RemainingBudget {
     /// Calls.
     pub calls: Option<u64>,
@@ -14,11 +17,23 @@ pub struct RemainingBudget {
     pub bytes_in: Option<u64>,
     /// Bytes of results.
     pub bytes_out: Option<u64>,
+    /// The same of the calls of one method alone, for each method that has a budget of its own.
+    pub methods: BTreeMap<String, Self>,
 }
 
 impl RemainingBudget {
-    /// Each that is bounded, with its name in the text form.
-    pub fn named(&self) -> impl Iterator<Item = (&'static str, u64)> {
+    /// Each that is bounded, with its name in the text form: `calls`, or `send.calls` of one method.
+    pub fn named(&self) -> impl Iterator<Item = (Cow<'static, str>, u64)> {
+        let whole = self.counters().map(|(name, left)| (Cow::Borrowed(name), left));
+        let of_method = |(method, own): (&String, &Self)| {
+            let named =
+                own.counters().map(|(name, left)| (format!("{method}.{name}").into(), left));
+            named.collect::<Vec<_>>()
+        };
+        whole.chain(self.methods.iter().flat_map(of_method))
+    }
+
+    fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
         let names = Budgets::NONE.named().map(|(name, _)| name);
         let each = [self.calls, self.cost, self.bytes_in, self.bytes_out];
         names.into_iter().zip(each).filter_map(|(name, left)| Some((name, left?)))
@@ -27,13 +42,16 @@ impl RemainingBudget {
     /// From the names in the text form; others are passed over.
     pub fn of_named<'a>(named: impl IntoIterator<Item = (&'a str, u64)>) -> Self {
         let mut left = Self::default();
+        let names = Budgets::NONE.named().map(|(name, _)| name);
         for (name, amount) in named {
-            match name {
-                "calls" => left.calls = Some(amount),
-                "cost" => left.cost = Some(amount),
-                "bytesIn" => left.bytes_in = Some(amount),
-                "bytesOut" => left.bytes_out = Some(amount),
-                _ => {}
+            let (method, counter) = name.rsplit_once('.').unwrap_or(("", name));
+            let Some(at) = names.iter().position(|known| *known == counter) else { continue };
+            let whose = match method {
+                "" => &mut left,
+                method => left.methods.entry(method.to_owned()).or_default(),
+            };
+            if let Some(counter) = whose.each_mut().into_iter().nth(at) {
+                *counter = Some(amount);
             }
         }
         left
@@ -45,7 +63,7 @@ impl RemainingBudget {
 }
 
 /// A walk from a grant up to the one that all of its chain was narrowed from.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct BudgetWalk {
     left: RemainingBudget,
     /// What a purse on the way pays: the grants above were charged for it when it was made.
@@ -54,7 +72,7 @@ pub struct BudgetWalk {
 
 impl BudgetWalk {
     /// What is left, as far as it has come.
-    pub const fn left(self) -> RemainingBudget {
+    pub fn left(self) -> RemainingBudget {
         self.left
     }
 
@@ -73,7 +91,21 @@ impl BudgetWalk {
             *least = least.iter().copied().chain(left).min();
             self.is_paid[at] = purse.is_some();
         }
+        for (method, budget) in caveats.iter().filter_map(Caveat::of_one_method) {
+            self.over_method(method, budget, &usage.of(method));
+        }
         self
+    }
+
+    /// No purse pays for what is counted of one method.
+    fn over_method(&mut self, method: &str, caveat: &Caveat, usage: &Usage) {
+        for (at, (_, spent)) in usage.spent.named().into_iter().enumerate() {
+            let Some(most) = checker::most(caveat, at) else { continue };
+            let own = self.left.methods.entry(method.to_owned()).or_default();
+            if let Some(least) = own.each_mut().into_iter().nth(at) {
+                *least = least.iter().copied().chain([most.saturating_sub(spent)]).min();
+            }
+        }
     }
 }
 
@@ -98,10 +130,37 @@ mod tests {
         let spent = Budgets { calls: 3, cost: 60, bytes_in: 8, bytes_out: 1 };
         let walked = BudgetWalk::default().over(&below, &usage(spent, Budgets::NONE));
         let left = walked.over(&above, &usage(calls(10), Budgets::NONE)).left();
-        let expected =
-            RemainingBudget { calls: Some(2), cost: Some(0), bytes_in: None, bytes_out: Some(5) };
+        let expected = RemainingBudget {
+            calls: Some(2),
+            cost: Some(0),
+            bytes_out: Some(5),
+            ..Default::default()
+        };
         assert_eq!(left, expected);
-        assert_eq!(RemainingBudget::of_named(left.named()), left);
+        assert_eq!(again(&left), left);
+    }
+
+    /// As it comes over the wire.
+    fn again(left: &RemainingBudget) -> RemainingBudget {
+        let named: Vec<_> = left.named().collect();
+        RemainingBudget::of_named(named.iter().map(|(name, amount)| (&**name, *amount)))
+    }
+
+    #[test]
+    fn what_is_left_of_one_method_is_apart_and_the_least_of_the_chain() {
+        let only = |method: &str, caveat| Caveat::Only(method.into(), Box::new(caveat));
+        let below = [only("send", Caveat::Calls(3)), only("send", Caveat::Methods(Vec::new()))];
+        let above = [only("send", Caveat::Calls(9)), only("read", Caveat::BytesOut(7))];
+        let mut used = Usage::new(&below, Budgets::NONE, 0);
+        used.spend_on("send", calls(2));
+        let mut used_above = Usage::new(&above, Budgets::NONE, 0);
+        used_above.spend_on("send", calls(9));
+        let walked = BudgetWalk::default().over(&below, &used);
+        assert_eq!(walked.clone().left().named().collect::<Vec<_>>(), [("send.calls".into(), 1)]);
+        let left = walked.over(&above, &used_above).left();
+        let named: Vec<_> = left.named().collect();
+        assert_eq!(named, [("read.bytesOut".into(), 7), ("send.calls".into(), 0)]);
+        assert_eq!(again(&left), left);
     }
 
     #[test]

@@ -108,7 +108,9 @@ impl Task {
             }
             Fact::GrantEnded { grant, .. } => self.end_grant(*grant),
             Fact::CallRequested(request) => self.request_call(request, at),
-            Fact::CallCompleted { call, outcome, cost } => self.complete(*call, outcome, *cost, at),
+            Fact::CallCompleted { call, outcome, cost, .. } => {
+                self.complete(*call, outcome, *cost, at)
+            }
             Fact::BodyKept(kept) => self.apply_kept(kept),
             Fact::Introduced(introduced) => self.apply_introduction(introduced.grant),
             Fact::NotIntroduced { grant, .. } => self.apply_introduction(*grant),
@@ -158,7 +160,7 @@ impl Task {
             Fact::TaskCompleted(value) => self.end(Ending::Completed(value.clone())),
             Fact::TaskFailed(failure) => self.end(Ending::Failed(failure.clone())),
             Fact::TaskCancelled(reason) => self.end(Ending::Cancelled(reason.clone())),
-            Fact::TaskPaused { reason, who } => self.pause(reason, who, at),
+            Fact::TaskPaused { reason, who, call } => self.pause(reason, who, *call, at),
             Fact::TaskResumed { .. } => self.resume(at),
             Fact::CancelRequested(cancel) => self.stop(cancel),
             Fact::TaskForked(forked) => self.fork(forked, at),

@@ -2,10 +2,12 @@
 //!
 //! [`crate::grant::usage`] has the rules of a purse.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use super::{Held, Task};
 use crate::event::CallRequested;
 use crate::failure::{Code, Failure};
-use crate::grant::{BudgetWalk, Budgets, Caveat, Need, Usage};
+use crate::grant::{BudgetWalk, Budgets, GrantRule, Need, Usage};
 use crate::id::{CallNumber, GrantId, TaskId};
 use crate::value::{Outcome, Value};
 
@@ -23,10 +25,32 @@ impl Held {
 
     /// Whether one of its own caveats says that its time is over.
     fn is_expired(&self, now_ms: u64) -> bool {
-        self.grant.caveats.iter().any(|caveat| match caveat {
-            Caveat::Expires(at) => now_ms >= *at,
-            Caveat::IdleExpiry(ms) => now_ms >= self.usage.last_use_ms.saturating_add(*ms),
-            _ => false,
+        self.grant.caveats.iter().any(|caveat| match caveat.of_grant() {
+            GrantRule::Until(at) => now_ms >= at,
+            GrantRule::Unused(ms) => now_ms >= self.usage.last_use_ms.saturating_add(ms),
+            GrantRule::Needs(_) | GrantRule::Depth(_) | GrantRule::PerCall => false,
+        })
+    }
+
+    /// What its own caveats require.
+    fn needs(&self) -> impl Iterator<Item = &Need> {
+        self.grant.caveats.iter().filter_map(|caveat| match caveat.of_grant() {
+            GrantRule::Needs(need) => Some(need),
+            GrantRule::Until(_)
+            | GrantRule::Unused(_)
+            | GrantRule::Depth(_)
+            | GrantRule::PerCall => None,
+        })
+    }
+
+    /// How often its own caveats let it be narrowed.
+    fn depths(&self) -> impl Iterator<Item = u32> {
+        self.grant.caveats.iter().filter_map(|caveat| match caveat.of_grant() {
+            GrantRule::Depth(most) => Some(most),
+            GrantRule::Until(_)
+            | GrantRule::Unused(_)
+            | GrantRule::Needs(_)
+            | GrantRule::PerCall => None,
         })
     }
 }
@@ -48,11 +72,11 @@ impl Task {
         chain.peek().is_none()
             || chain.any(|held| {
                 held.is_over()
-                    || held.grant.caveats.iter().any(|caveat| match caveat {
-                        Caveat::Requires(Need::Grant(name)) => {
+                    || held.needs().any(|need| match need {
+                        Need::Grant(name) => {
                             self.named(name).is_none_or(|needed| self.is_dead(needed, seen))
                         }
-                        _ => false,
+                        Need::Task(_) => false,
                     })
             })
     }
@@ -77,10 +101,7 @@ impl Task {
     /// How many levels may still be narrowed from a grant; `None`: as many as one likes.
     pub fn depth_left(&self, grant: GrantId) -> Option<u32> {
         let limits = self.chain(grant).zip(0..).flat_map(|(held, distance)| {
-            held.grant.caveats.iter().filter_map(move |caveat| match caveat {
-                Caveat::DelegationDepth(most) => Some(most.saturating_sub(distance)),
-                _ => None,
-            })
+            held.depths().map(move |most| most.saturating_sub(distance))
         });
         limits.min()
     }
@@ -89,9 +110,9 @@ impl Task {
     pub fn task_needs(&self) -> impl Iterator<Item = (GrantId, TaskId)> {
         let alive = self.grants.values().filter(|held| !held.is_over());
         alive.flat_map(|held| {
-            held.grant.caveats.iter().filter_map(|caveat| match caveat {
-                Caveat::Requires(Need::Task(task)) => Some((held.grant.grant, *task)),
-                _ => None,
+            held.needs().filter_map(|need| match need {
+                Need::Task(task) => Some((held.grant.grant, *task)),
+                Need::Grant(_) => None,
             })
         })
     }
@@ -127,21 +148,20 @@ impl Task {
         Ok(())
     }
 
-    /// The outcome of a call, or in place of one that a caveat withholds the failure that says so.
-    pub(super) fn confined(&self, call: CallNumber, outcome: Outcome) -> Outcome {
-        let (Outcome::Value { value, object }, Some(request)) = (&outcome, self.request(call))
+    /// The failure of the caveat that withholds the outcome of a call, if one does.
+    pub(super) fn withholds(&self, call: CallNumber, outcome: &Outcome) -> Option<Failure> {
+        let (Outcome::Value { value, object }, Some(request)) = (outcome, self.request(call))
         else {
-            return outcome;
+            return None;
         };
         let amount = Budgets { bytes_out: value.weight() as u64, ..Budgets::NONE };
         let object = object.then_some(request.returns.as_str());
-        let refused = self.takes(request.grant, amount).find_map(|(held, takes)| {
+        self.takes(request.grant, amount).find_map(|(held, takes)| {
             let usage = &held.usage;
             let caveats =
                 held.checker.check_result(&request.method, (value, object), usage, takes.bytes_out);
             caveats.and_then(|()| check_purse(usage, takes)).err()
-        });
-        refused.map_or(outcome, Outcome::Failure)
+        })
     }
 
     /// Counts a call that was allowed. The most that it may cost is reserved until it ends.

@@ -32,8 +32,8 @@ pub enum Command {
     Call(Box<CallCommand>),
     /// A call arrives whose tool is not what the grant was made for.
     RefuseCall(Box<(CallCommand, Failure)>),
-    /// A forwarded call ended, and cost so many units as the tool counts them.
-    CompleteCall { call: CallNumber, outcome: Outcome, cost: u64 },
+    /// A forwarded call ended, and cost so many units as the tool counts them. `refused`: by the mesh.
+    CompleteCall { call: CallNumber, outcome: Outcome, cost: u64, refused: bool },
     /// A forwarded call ended, and its value is with the tool node.
     KeepBody { kept: Box<Kept>, cost: u64 },
     /// An agent node is about to be given a ticket for a tool node.
@@ -76,8 +76,9 @@ pub enum Command {
     Fail(Failure),
     /// Someone ends the task at once.
     Cancel { reason: String },
-    /// Someone stops the task for a while, or the owner does after trying in vain.
-    Pause { reason: String, who: String },
+    /// Someone stops the task for a while, or the owner does after trying in vain. `call`: the one
+    /// that its tool node, which is away, could not settle.
+    Pause { reason: String, who: String, call: Option<CallNumber> },
     /// It goes on.
     Resume { who: String },
     /// The task is to end for this reason, once what is under way has been told.

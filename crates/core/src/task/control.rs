@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::command::{Command, Decision};
+use super::command::Decision;
 use super::refusal::Refusal;
 use super::{Operation, Stamp, Task};
 use crate::event::{CancelRequested, Fact, SourceFile, TaskForked, TaskUpgraded};
@@ -40,6 +40,10 @@ pub struct Paused {
     pub reason: String,
     /// Who paused it, as a SPIFFE name; empty: its owner.
     pub who: String,
+    /// The call that its tool node, which is away, could not settle: the return of that node ends the
+    /// pause.
+    #[serde(default)]
+    pub call: Option<CallNumber>,
     /// The event that says so.
     pub since: Stamp,
 }
@@ -183,27 +187,21 @@ impl Task {
         }
     }
 
-    pub(super) fn decide_control(&self, command: &Command) -> Result<Decision, Refusal> {
-        match command {
-            Command::Pause { reason, who } => self.decide_pause(reason, who),
-            Command::Resume { who } => self.decide_resume(who),
-            Command::RequestCancel { why, who } => Ok(self.decide_stop(why, who)),
-            Command::FinishCancel => self.decide_stopped(),
-            Command::Upgrade(upgrade) => self.decide_upgrade(upgrade),
-            _ => Ok(Decision::Recorded),
-        }
-    }
-
-    fn decide_pause(&self, reason: &str, who: &str) -> Result<Decision, Refusal> {
+    pub(super) fn decide_pause(
+        &self,
+        reason: &str,
+        who: &str,
+        call: Option<CallNumber>,
+    ) -> Result<Decision, Refusal> {
         self.check_open()?;
         if self.paused().is_some() {
             return Ok(Decision::Recorded);
         }
-        let paused = Fact::TaskPaused { reason: reason.to_owned(), who: who.to_owned() };
+        let paused = Fact::TaskPaused { reason: reason.to_owned(), who: who.to_owned(), call };
         Ok(Decision::Record(self.ending_with("the task is paused", paused)?))
     }
 
-    fn decide_resume(&self, who: &str) -> Result<Decision, Refusal> {
+    pub(super) fn decide_resume(&self, who: &str) -> Result<Decision, Refusal> {
         self.check_open()?;
         if self.paused().is_none() {
             return Ok(Decision::Recorded);
@@ -211,7 +209,7 @@ impl Task {
         Ok(Decision::Record(vec![Fact::TaskResumed { who: who.to_owned() }]))
     }
 
-    fn decide_stop(&self, why: &Failure, who: &str) -> Decision {
+    pub(super) fn decide_stop(&self, why: &Failure, who: &str) -> Decision {
         if self.ending.is_some() || self.cancelling().is_some() {
             return Decision::Recorded;
         }
@@ -227,7 +225,7 @@ impl Task {
         Decision::Record(over.into_iter().chain([stop]).collect())
     }
 
-    fn decide_stopped(&self) -> Result<Decision, Refusal> {
+    pub(super) fn decide_stopped(&self) -> Result<Decision, Refusal> {
         let Some(cancel) = self.cancelling() else { return Ok(Decision::Recorded) };
         let end = match cancel.why.code {
             Code::Cancelled => Fact::TaskCancelled(cancel.why.message.clone()),
@@ -236,7 +234,7 @@ impl Task {
         Ok(Decision::Record(self.ending_with("the task is cancelled", end)?))
     }
 
-    fn decide_upgrade(&self, upgrade: &Upgrade) -> Result<Decision, Refusal> {
+    pub(super) fn decide_upgrade(&self, upgrade: &Upgrade) -> Result<Decision, Refusal> {
         self.check_open()?;
         let rewind = upgrade.rewind.clone().unwrap_or_default();
         if rewind.dropped.is_empty() {
@@ -285,7 +283,13 @@ impl Task {
         Err(Failure::new(Code::Denied, why).into())
     }
 
-    pub(super) fn pause(&mut self, reason: &str, who: &str, since: Stamp) -> Applied {
+    pub(super) fn pause(
+        &mut self,
+        reason: &str,
+        who: &str,
+        call: Option<CallNumber>,
+        since: Stamp,
+    ) -> Applied {
         if self.running.is_some() {
             return Err("an attempt is still running");
         }
@@ -293,7 +297,7 @@ impl Task {
             return Err("the task is paused already");
         }
         let (reason, who) = (reason.to_owned(), who.to_owned());
-        self.control.paused = Some(Paused { reason, who, since });
+        self.control.paused = Some(Paused { reason, who, since, call });
         // A person looks at it before it goes on: the count begins anew.
         self.control.fruitless.clear();
         Ok(())

@@ -3,89 +3,58 @@
 use super::command::{Command, Decision};
 use super::refusal::Refusal;
 use super::{CallState, Held, Operation, Task};
-use crate::event::{Fact, Level};
+use crate::event::{Fact, Grant, Level};
 use crate::failure::{Code, Failure};
 use crate::id::{Attempt, CallNumber, GrantId};
 use crate::limits;
 use crate::value::Outcome;
 
 impl Task {
-    /// What `command` leads to at `now_ms`, milliseconds since 1970.
+    /// What `command` leads to at `now_ms`, milliseconds since 1970. There is no arm for all others: a
+    /// command that is added must say here who decides it.
     pub fn decide(&self, command: &Command, now_ms: u64) -> Result<Decision, Refusal> {
-        let facts = match command {
-            Command::StartAttempt { node } => self.decide_start(node)?,
+        match command {
+            Command::StartAttempt { node } => self.decide_start(node).map(Decision::Record),
             Command::EndAttempt { attempt, reason, fruitless } => {
-                return Ok(self.decide_attempt_end(*attempt, reason, *fruitless));
+                Ok(self.decide_attempt_end(*attempt, reason, *fruitless))
             }
-            Command::AddGrant(grant) => {
-                self.check_open()?;
-                vec![self.decide_grant(grant)?]
+            Command::AddGrant(grant) => self.decide_addition(grant),
+            Command::PassOn(pass) => self.decide_pass_on(pass),
+            Command::Repin { grant, accepted } => self.decide_repin(*grant, accepted),
+            Command::RevokeGrant { grant, reason, by } => self.decide_revoke(*grant, reason, by),
+            Command::EndGrant { grant, reason } => Ok(self.decide_end(*grant, reason)),
+            Command::CompleteCall { call, outcome, cost, refused } => {
+                Ok(self.decide_completion(*call, outcome, (*cost, *refused)))
             }
-            Command::PassOn(pass) => return self.decide_pass_on(pass),
-            Command::Repin { grant, accepted } => return self.decide_repin(*grant, accepted),
-            Command::RevokeGrant { grant, reason, by } => {
-                return self.decide_revoke(*grant, reason, by);
+            Command::KeepBody { kept, cost } => Ok(self.decide_kept(kept, *cost)),
+            Command::Introduce(introduced) => Ok(self.decide_introduction(introduced)),
+            Command::ForgoIntroduction { grant, attempt, reason } => {
+                Ok(self.decide_no_introduction(*grant, *attempt, reason))
             }
-            Command::EndGrant { grant, reason } => return Ok(self.decide_end(*grant, reason)),
-            Command::CompleteCall { .. }
-            | Command::KeepBody { .. }
-            | Command::Introduce(_)
-            | Command::ForgoIntroduction { .. } => {
-                return Ok(self.decide_forwarded(command));
-            }
-            Command::DecideApproval(decided) => return self.decide_approval(decided, now_ms),
-            Command::RequestPower(asked) => return self.decide_power_request(asked, now_ms),
+            Command::DecideApproval(decided) => self.decide_approval(decided, now_ms),
+            Command::RequestPower(asked) => self.decide_power_request(asked, now_ms),
             Command::GivePower { operation, grant, who } => {
-                return self.decide_gift(*operation, grant, who, now_ms);
+                self.decide_gift(*operation, grant, who, now_ms)
             }
             Command::RefusePower { operation, reason, who } => {
-                return self.decide_refusal(*operation, reason, who, now_ms);
+                self.decide_refusal(*operation, reason, who, now_ms)
             }
-            Command::AskSettlement(_)
-            | Command::WithdrawSettlement { .. }
-            | Command::Settle { .. } => return self.decide_settling(command),
-            Command::Review { operation } => {
-                return Ok(match self.review_hold(*operation, now_ms) {
-                    Decision::Recorded => self.review_power(*operation, now_ms),
-                    reviewed => reviewed,
-                });
+            Command::AskSettlement(asked) => Ok(self.decide_question(asked)),
+            Command::WithdrawSettlement { call, question, reason } => {
+                Ok(self.decide_withdrawal(*call, *question, reason))
             }
-            Command::LoseCall { call, reason } => return Ok(self.decide_loss(*call, reason)),
-            Command::AcceptInput(sent) => return self.decide_input(sent),
-            Command::FireTimer { operation } => match self.operations.get(operation) {
-                Some(Operation::Sleep { fired: None, .. }) if self.is_free() => {
-                    vec![Fact::TimerFired { operation: *operation }]
-                }
-                _ => return Ok(Decision::Recorded),
-            },
-            Command::Fail(failure) => {
-                self.ending_with("the task failed", Fact::TaskFailed(failure.clone().bounded()))?
-            }
-            Command::Cancel { reason } => {
-                if self.ending.is_some() {
-                    return Ok(Decision::Recorded);
-                }
-                self.ending_with("the task was cancelled", Fact::TaskCancelled(reason.clone()))?
-            }
-            Command::Pause { .. }
-            | Command::Resume { .. }
-            | Command::RequestCancel { .. }
-            | Command::FinishCancel
-            | Command::Upgrade(_) => return self.decide_control(command),
-            Command::Call(_)
-            | Command::RefuseCall(_)
-            | Command::Log { .. }
-            | Command::RequestSteers { .. }
-            | Command::RequestInput { .. }
-            | Command::SetTimer { .. }
-            | Command::Finish { .. } => return self.decide_for_agent(command, now_ms),
-        };
-        Ok(Decision::Record(facts))
-    }
-
-    /// What the agent itself wants, or whoever else calls on one of the task's objects.
-    fn decide_for_agent(&self, command: &Command, now_ms: u64) -> Result<Decision, Refusal> {
-        match command {
+            Command::Settle { decided, question } => self.decide_settlement(decided, *question),
+            Command::Review { operation } => Ok(self.decide_review(*operation, now_ms)),
+            Command::LoseCall { call, reason } => Ok(self.decide_loss(*call, reason)),
+            Command::AcceptInput(sent) => self.decide_input(sent),
+            Command::FireTimer { operation } => Ok(self.decide_firing(*operation)),
+            Command::Fail(failure) => self.decide_failure(failure),
+            Command::Cancel { reason } => self.decide_cancelled(reason),
+            Command::Pause { reason, who, call } => self.decide_pause(reason, who, *call),
+            Command::Resume { who } => self.decide_resume(who),
+            Command::RequestCancel { why, who } => Ok(self.decide_stop(why, who)),
+            Command::FinishCancel => self.decide_stopped(),
+            Command::Upgrade(upgrade) => self.decide_upgrade(upgrade),
             Command::Call(call) => self.decide_call(call, None, now_ms),
             Command::RefuseCall(refused) => self.decide_call(&refused.0, Some(&refused.1), now_ms),
             Command::Log { attempt, line, level, text } => {
@@ -98,17 +67,51 @@ impl Task {
             Command::SetTimer { attempt, operation, duration_ms } => {
                 self.decide_timer(*attempt, *operation, *duration_ms, now_ms)
             }
-            Command::Finish { attempt, outcome } => {
-                self.check_attempt(*attempt)?;
-                let end = match bounded(outcome) {
-                    Outcome::Value { value, .. } => Fact::TaskCompleted(value),
-                    Outcome::Failure(failure) => Fact::TaskFailed(failure),
-                };
-                self.ending_with("it finished", end).map(Decision::Record)
-            }
-            // No other command is an agent's.
-            _ => Ok(Decision::Recorded),
+            Command::Finish { attempt, outcome } => self.decide_finish(*attempt, outcome),
         }
+    }
+
+    fn decide_addition(&self, grant: &Grant) -> Result<Decision, Refusal> {
+        self.check_open()?;
+        Ok(Decision::Record(vec![self.decide_grant(grant)?]))
+    }
+
+    fn decide_review(&self, operation: CallNumber, now_ms: u64) -> Decision {
+        match self.review_hold(operation, now_ms) {
+            Decision::Recorded => self.review_power(operation, now_ms),
+            reviewed @ Decision::Record(_) => reviewed,
+        }
+    }
+
+    fn decide_firing(&self, operation: CallNumber) -> Decision {
+        let sleeps =
+            matches!(self.operations.get(&operation), Some(Operation::Sleep { fired: None, .. }));
+        if !sleeps || !self.is_free() {
+            return Decision::Recorded;
+        }
+        Decision::Record(vec![Fact::TimerFired { operation }])
+    }
+
+    fn decide_failure(&self, failure: &Failure) -> Result<Decision, Refusal> {
+        let end = Fact::TaskFailed(failure.clone().bounded());
+        self.ending_with("the task failed", end).map(Decision::Record)
+    }
+
+    fn decide_cancelled(&self, reason: &str) -> Result<Decision, Refusal> {
+        if self.ending.is_some() {
+            return Ok(Decision::Recorded);
+        }
+        let end = Fact::TaskCancelled(reason.to_owned());
+        self.ending_with("the task was cancelled", end).map(Decision::Record)
+    }
+
+    fn decide_finish(&self, attempt: Attempt, outcome: &Outcome) -> Result<Decision, Refusal> {
+        self.check_attempt(attempt)?;
+        let end = match bounded(outcome) {
+            Outcome::Value { value, .. } => Fact::TaskCompleted(value),
+            Outcome::Failure(failure) => Fact::TaskFailed(failure),
+        };
+        self.ending_with("it finished", end).map(Decision::Record)
     }
 
     fn decide_end(&self, grant: GrantId, reason: &str) -> Decision {
@@ -118,24 +121,34 @@ impl Task {
         Decision::Record(vec![Fact::GrantEnded { grant, reason: reason.to_owned() }])
     }
 
-    pub(super) fn decide_completion(
+    /// The end of a call: what was said of it, or a failure in place of a result that a caveat
+    /// withholds or that finds no room.
+    fn decide_completion(
         &self,
         call: CallNumber,
         outcome: &Outcome,
-        cost: u64,
+        (cost, refused): (u64, bool),
     ) -> Decision {
-        match self.operations.get(&call) {
-            Some(Operation::Call { state: CallState::Requested | CallState::Unknown, .. }) => {
-                let outcome = match self.confined(call, bounded(outcome)) {
-                    Outcome::Value { value, .. } if let Err(full) = self.check_room(&value) => {
-                        Outcome::Failure(full)
-                    }
-                    outcome => outcome,
-                };
-                Decision::Record(vec![Fact::CallCompleted { call, outcome, cost }])
-            }
-            _ => Decision::Recorded,
+        let open = matches!(
+            self.operations.get(&call),
+            Some(Operation::Call { state: CallState::Requested | CallState::Unknown, .. })
+        );
+        if !open {
+            return Decision::Recorded;
         }
+        let outcome = bounded(outcome);
+        let withheld = self.withholds(call, &outcome);
+        let refused = refused || withheld.is_some();
+        let outcome = match withheld {
+            Some(failure) => Outcome::Failure(failure),
+            None => match outcome {
+                Outcome::Value { value, .. } if let Err(full) = self.check_room(&value) => {
+                    Outcome::Failure(full)
+                }
+                outcome => outcome,
+            },
+        };
+        Decision::Record(vec![Fact::CallCompleted { call, outcome, cost, refused }])
     }
 
     pub(super) fn check_attempt(&self, attempt: Attempt) -> Result<(), Refusal> {

@@ -1,12 +1,12 @@
 //! Values of calls that are with the tool node and not in the journal.
 
 use super::apply::Applied;
-use super::command::{Command, Decision};
+use super::command::Decision;
 use super::{CallState, Operation, Task, charge};
 use crate::event::{CallRequested, Fact, Introduced, Kept};
 use crate::failure::{Code, Failure};
 use crate::grant::{Budgets, Caveat};
-use crate::id::{CallNumber, GrantId};
+use crate::id::{Attempt, CallNumber, GrantId};
 use crate::limits;
 use crate::value::{Outcome, Value};
 
@@ -38,27 +38,20 @@ impl Task {
         self.chain(grant).map(link).collect()
     }
 
-    /// What is known of a forwarded call, and of the way that its value may take.
-    pub(super) fn decide_forwarded(&self, command: &Command) -> Decision {
-        match command {
-            Command::CompleteCall { call, outcome, cost } => {
-                self.decide_completion(*call, outcome, *cost)
-            }
-            Command::KeepBody { kept, cost } => self.decide_kept(kept, *cost),
-            Command::Introduce(introduced) => self.decide_introduction(introduced),
-            Command::ForgoIntroduction { grant, attempt, reason }
-                if self.running == Some(*attempt) && self.may_introduce(*grant) =>
-            {
-                let (grant, attempt) = (*grant, *attempt);
-                let reason = Failure::new(Code::Failed, reason.as_str()).bounded().message;
-                Decision::Record(vec![Fact::NotIntroduced { grant, attempt, reason }])
-            }
-            // No other command is about these.
-            _ => Decision::Recorded,
+    pub(super) fn decide_no_introduction(
+        &self,
+        grant: GrantId,
+        attempt: Attempt,
+        reason: &str,
+    ) -> Decision {
+        if self.running != Some(attempt) || !self.may_introduce(grant) {
+            return Decision::Recorded;
         }
+        let reason = Failure::new(Code::Failed, reason).bounded().message;
+        Decision::Record(vec![Fact::NotIntroduced { grant, attempt, reason }])
     }
 
-    fn decide_introduction(&self, introduced: &Introduced) -> Decision {
+    pub(super) fn decide_introduction(&self, introduced: &Introduced) -> Decision {
         let runs = self.running == Some(introduced.attempt);
         if !runs || self.ending.is_some() || !self.may_introduce(introduced.grant) {
             return Decision::Recorded;
@@ -66,7 +59,7 @@ impl Task {
         Decision::Record(vec![Fact::Introduced(Box::new(introduced.clone()))])
     }
 
-    fn decide_kept(&self, kept: &Kept, cost: u64) -> Decision {
+    pub(super) fn decide_kept(&self, kept: &Kept, cost: u64) -> Decision {
         let call = kept.call;
         let Some(Operation::Call { state: CallState::Requested | CallState::Unknown, request }) =
             self.operations.get(&call)
@@ -76,11 +69,17 @@ impl Task {
         match too_large(kept.bytes).or_else(|| self.withheld(request, kept.bytes)) {
             Some(failure) => {
                 let outcome = Outcome::Failure(failure);
-                Decision::Record(vec![Fact::CallCompleted { call, outcome, cost }])
+                let ended = Fact::CallCompleted { call, outcome, cost, refused: true };
+                Decision::Record(vec![ended])
             }
             None => Decision::Record(vec![
                 Fact::BodyKept(Box::new(kept.clone())),
-                Fact::CallCompleted { call, outcome: Outcome::value(Value::Null), cost },
+                Fact::CallCompleted {
+                    call,
+                    outcome: Outcome::value(Value::Null),
+                    cost,
+                    refused: false,
+                },
             ]),
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::asked::Unsettled;
-use super::command::{Command, Decision};
+use super::command::Decision;
 use super::decide::bounded;
 use super::refusal::Refusal;
 use super::{CallState, Operation, Stamp, Task};
@@ -41,20 +41,7 @@ impl Task {
         }
     }
 
-    /// What leads to and from a question about a call of unknown outcome.
-    pub(super) fn decide_settling(&self, command: &Command) -> Result<Decision, Refusal> {
-        match command {
-            Command::AskSettlement(asked) => Ok(self.decide_question(asked)),
-            Command::WithdrawSettlement { call, question, reason } => {
-                Ok(self.decide_withdrawal(*call, *question, reason))
-            }
-            Command::Settle { decided, question } => self.decide_settlement(decided, *question),
-            // No other command is about these.
-            _ => Ok(Decision::Recorded),
-        }
-    }
-
-    fn decide_question(&self, asked: &SettlementRequested) -> Decision {
+    pub(super) fn decide_question(&self, asked: &SettlementRequested) -> Decision {
         match self.operations.get(&asked.call) {
             Some(Operation::Call { state: CallState::Unknown, .. })
                 if !self.is_unsettled(asked.call) =>
@@ -66,7 +53,12 @@ impl Task {
     }
 
     /// Withdraws a question that was asked only because a tool node was away.
-    fn decide_withdrawal(&self, call: CallNumber, question: EventNumber, reason: &str) -> Decision {
+    pub(super) fn decide_withdrawal(
+        &self,
+        call: CallNumber,
+        question: EventNumber,
+        reason: &str,
+    ) -> Decision {
         match self.asked.unsettled.get(&call) {
             Some(asked) if asked.ledger == Ledger::Away && asked.at.number == question => {
                 let reason = reason.to_owned();
@@ -78,7 +70,7 @@ impl Task {
 
     /// What a person's decision on a call of unknown outcome leads to. `question`: the event that
     /// asked; 0: whichever did.
-    fn decide_settlement(
+    pub(super) fn decide_settlement(
         &self,
         decided: &SettlementDecided,
         question: EventNumber,
@@ -118,7 +110,8 @@ impl Task {
             Settlement::Outcome(value) => Some(bounded(&Outcome::value(value.clone()))),
         };
         let settled = Fact::SettlementDecided(Box::new(decided.clone()));
-        let ended = outcome.map(|outcome| Fact::CallCompleted { call, outcome, cost: 0 });
+        let ended =
+            outcome.map(|outcome| Fact::CallCompleted { call, outcome, cost: 0, refused: false });
         Ok(Decision::Record([settled].into_iter().chain(ended).collect()))
     }
 

@@ -79,7 +79,7 @@ fn live(budgets: &[Vec<Caveat>], steps: &[(u64, Step)]) -> World {
             Step::End(at, bytes, cost) if !open.is_empty() => {
                 let call = open.remove(at.index(open.len()));
                 let outcome = Outcome::value(text(&"y".repeat(*bytes)));
-                world.must(&Command::CompleteCall { call, outcome, cost: *cost });
+                world.must(&Command::CompleteCall { call, outcome, cost: *cost, refused: false });
             }
             Step::Lose(at) if !open.is_empty() => {
                 let call = open[at.index(open.len())];
@@ -116,7 +116,7 @@ fn calls_under(world: &World, id: GrantId) -> Vec<Call> {
                     ..Call::default()
                 });
             }
-            Fact::CallCompleted { call, outcome, cost } => {
+            Fact::CallCompleted { call, outcome, cost, .. } => {
                 if let Some(known) = calls.iter_mut().find(|known| known.call == *call) {
                     known.ended = Some(at);
                     known.cost = *cost;
@@ -233,9 +233,19 @@ fn a_bucket_fills_again_and_a_call_that_ended_makes_room() {
     world.now_ms += 50;
     assert!(!call(&mut world), "two are in flight");
     let outcome = || Outcome::value(Value::Null);
-    world.must(&Command::CompleteCall { call: CallNumber(1), outcome: outcome(), cost: 0 });
+    world.must(&Command::CompleteCall {
+        call: CallNumber(1),
+        outcome: outcome(),
+        cost: 0,
+        refused: false,
+    });
     assert!(call(&mut world));
-    world.must(&Command::CompleteCall { call: CallNumber(2), outcome: outcome(), cost: 0 });
+    world.must(&Command::CompleteCall {
+        call: CallNumber(2),
+        outcome: outcome(),
+        cost: 0,
+        refused: false,
+    });
     world.now_ms += 49;
     assert!(!call(&mut world), "the next token is there a millisecond later");
     world.now_ms += 1;

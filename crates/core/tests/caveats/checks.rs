@@ -340,7 +340,12 @@ fn no_object_comes_out_where_none_may() {
 }
 
 fn completed(world: &mut World, n: u64, outcome: Outcome) -> Result<(), Failure> {
-    match world.must(&Command::CompleteCall { call: CallNumber(n), outcome, cost: 0 }) {
+    match world.must(&Command::CompleteCall {
+        call: CallNumber(n),
+        outcome,
+        cost: 0,
+        refused: false,
+    }) {
         Fact::CallCompleted { outcome: Outcome::Failure(failure), .. } => Err(failure),
         Fact::CallCompleted { .. } => Ok(()),
         other => panic!("{other:?}"),

@@ -57,19 +57,32 @@ fn calls_side_by_side_never_exceed_what_is_left() {
     };
     assert_eq!(denied.failure.detail, "cost=35");
     let mut end = |number, outcome, cost| {
-        world.must(&Command::CompleteCall { call: CallNumber(number), outcome, cost });
+        world.must(&Command::CompleteCall {
+            call: CallNumber(number),
+            outcome,
+            cost,
+            refused: false,
+        });
         (spent(&world, 1), spent(&world, 2))
     };
     assert_eq!(end(1, Outcome::value(Value::Null), 3), (23, 20), "seven went back");
     assert_eq!(end(2, Outcome::value(Value::Null), 99), (23, 20), "it is paid the most it said");
     assert_eq!(end(3, failed(Code::Unavailable), 0), (13, 10), "it never began");
     assert!(call(&mut world, 5, 2) && call(&mut world, 6, 2));
-    let lost =
-        Command::CompleteCall { call: CallNumber(5), outcome: failed(Code::Unknown), cost: 0 };
+    let lost = Command::CompleteCall {
+        call: CallNumber(5),
+        outcome: failed(Code::Unknown),
+        cost: 0,
+        refused: false,
+    };
     world.must(&lost);
     assert_eq!(spent(&world, 1), 33, "it may have cost all of it");
-    let late =
-        Command::CompleteCall { call: CallNumber(6), outcome: failed(Code::TimedOut), cost: 1 };
+    let late = Command::CompleteCall {
+        call: CallNumber(6),
+        outcome: failed(Code::TimedOut),
+        cost: 1,
+        refused: false,
+    };
     world.must(&late);
     assert_eq!(spent(&world, 1), 33, "it may go on, and cost all of it yet");
 }
@@ -119,7 +132,7 @@ fn check(world: &World) -> Result<(), TestCaseError> {
 /// What the tools were paid in the end, as the journal has it.
 fn paid(world: &World) -> u64 {
     let each = world.journal.iter().filter_map(|event| match &event.fact {
-        Fact::CallCompleted { call, outcome, cost } => {
+        Fact::CallCompleted { call, outcome, cost, .. } => {
             Some(world.task.request(*call).unwrap().charged(outcome, *cost))
         }
         _ => None,
@@ -129,7 +142,7 @@ fn paid(world: &World) -> u64 {
 
 fn end(world: &mut World, call: CallNumber, cost: u64, code: Option<Code>) {
     let outcome = code.map_or_else(|| Outcome::value(Value::Null), failed);
-    world.must(&Command::CompleteCall { call, outcome, cost });
+    world.must(&Command::CompleteCall { call, outcome, cost, refused: false });
 }
 
 proptest! {

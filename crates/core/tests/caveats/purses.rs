@@ -134,9 +134,14 @@ fn a_cost_beyond_the_purse_is_paid_by_those_above() {
     let cost = |world: &World, id| world.task.grant(id).unwrap().usage.spent.cost;
     assert!(call(&mut world, 1, part) && call(&mut world, 2, part));
     let outcome = Outcome::value(Value::Null);
-    world.must(&Command::CompleteCall { call: CallNumber(1), outcome: outcome.clone(), cost: 7 });
+    world.must(&Command::CompleteCall {
+        call: CallNumber(1),
+        outcome: outcome.clone(),
+        cost: 7,
+        refused: false,
+    });
     assert_eq!((cost(&world, part), cost(&world, root)), (7, 10));
-    world.must(&Command::CompleteCall { call: CallNumber(2), outcome, cost: 7 });
+    world.must(&Command::CompleteCall { call: CallNumber(2), outcome, cost: 7, refused: false });
     assert_eq!((cost(&world, part), cost(&world, root)), (14, 14));
     assert!(!call(&mut world, 3, part));
     assert!(call(&mut world, 4, root));
@@ -194,7 +199,7 @@ fn live(steps: &[Step], root: Budgets) -> World {
             Step::End(at, bytes, cost) if !open.is_empty() => {
                 let call = open.remove(at.index(open.len()));
                 let outcome = Outcome::value(text(&"y".repeat(*bytes)));
-                world.must(&Command::CompleteCall { call, outcome, cost: *cost });
+                world.must(&Command::CompleteCall { call, outcome, cost: *cost, refused: false });
             }
             Step::End(..) => {}
             Step::Drop(grant, true) => {
@@ -224,7 +229,7 @@ fn own(world: &World) -> BTreeMap<GrantId, Budgets> {
                 spent.calls += 1;
                 spent.bytes_in += request.args.weight() as u64;
             }
-            Fact::CallCompleted { call, outcome, cost } => {
+            Fact::CallCompleted { call, outcome, cost, .. } => {
                 let grant = world.task.request(*call).unwrap().grant;
                 let spent = own.entry(grant).or_default();
                 spent.cost += cost;

@@ -74,7 +74,7 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
         }),
         50 => call().prop_map(Command::from).boxed(),
         20 => (number(), outcome(), 0..4_u64)
-            .prop_map(|(call, outcome, cost)| Command::CompleteCall { call, outcome, cost }),
+            .prop_map(|(call, outcome, cost)| Command::CompleteCall { call, outcome, cost, refused: false }),
         4 => number().prop_map(|call| Command::LoseCall { call, reason: "x".into() }),
         4 => (attempt(), 0..6_u64).prop_map(|(attempt, line)| Command::Log {
             attempt,
@@ -121,7 +121,7 @@ fn control() -> impl Strategy<Value = Command> {
             }))
         });
     prop_oneof![
-        2 => Just(Command::Pause { reason: "x".into(), who: who() }),
+        2 => Just(Command::Pause { reason: "x".into(), who: who(), call: None }),
         3 => Just(Command::Resume { who: who() }),
         1 => Just(Command::RequestCancel { why: Failure::new(Code::Cancelled, "enough"), who: who() }),
         1 => Just(Command::FinishCancel),

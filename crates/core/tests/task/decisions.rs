@@ -206,7 +206,7 @@ fn a_lent_object_works_only_while_its_call_is_out() {
     let (mut world, files) = holding(vec![]);
     allowed(world.call(1, files, "list", Value::Null));
     let outcome = Outcome::value(Value::Null);
-    world.must(&Command::CompleteCall { call: CallNumber(1), outcome, cost: 0 });
+    world.must(&Command::CompleteCall { call: CallNumber(1), outcome, cost: 0, refused: false });
     let mut late = call(Attempt(1), CallNumber::FIRST_LENT.0, files, "list", Value::Null);
     late.through = Some(CallNumber(1));
     refused(world.run(&late.into()), Code::Revoked);
@@ -271,7 +271,12 @@ fn a_result_that_is_too_large_is_a_failure_that_says_so() {
     let (mut world, files) = holding(vec![]);
     allowed(world.call(1, files, "list", Value::Null));
     let outcome = Outcome::value(Value::Data(vec![0; 5 << 20]));
-    let fact = world.must(&Command::CompleteCall { call: CallNumber(1), outcome, cost: 0 });
+    let fact = world.must(&Command::CompleteCall {
+        call: CallNumber(1),
+        outcome,
+        cost: 0,
+        refused: false,
+    });
     let Fact::CallCompleted { outcome: Outcome::Failure(failure), .. } = fact else {
         panic!("it was kept");
     };
@@ -296,7 +301,7 @@ fn a_pure_call_is_answered_from_the_memo_and_no_other_is() {
         assert_eq!(facts(ask(&mut world, number, method)).len(), 1, "nothing is known yet");
         let outcome = Outcome::value(Value::Integer(7));
         let call = CallNumber(number);
-        world.must(&Command::CompleteCall { call, outcome, cost: 0 });
+        world.must(&Command::CompleteCall { call, outcome, cost: 0, refused: false });
     }
     let recalled = facts(ask(&mut world, 3, "size"));
     let from = Fact::CallRecalled { call: CallNumber(3), from: CallNumber(1) };

@@ -55,7 +55,12 @@ fn arguments_results_and_inputs_beyond_the_room_are_refused() {
     };
     assert_eq!(denied.failure.code, Code::Limit, "{}", denied.failure);
     let outcome = Outcome::value(text(&"x".repeat(10_000)));
-    let done = world.must(&Command::CompleteCall { call: CallNumber(1), outcome, cost: 0 });
+    let done = world.must(&Command::CompleteCall {
+        call: CallNumber(1),
+        outcome,
+        cost: 0,
+        refused: false,
+    });
     assert!(
         matches!(&done, Fact::CallCompleted { outcome: Outcome::Failure(full), .. } if full.code == Code::Limit),
         "{done:?}"
@@ -83,7 +88,12 @@ fn a_failure_is_kept_only_so_long() {
     let files = ObjectId::Grant(world.grant("files", vec![]));
     world.call(1, files, "list", Value::Null).unwrap();
     let outcome = Outcome::Failure(huge());
-    match world.must(&Command::CompleteCall { call: CallNumber(1), outcome, cost: 0 }) {
+    match world.must(&Command::CompleteCall {
+        call: CallNumber(1),
+        outcome,
+        cost: 0,
+        refused: false,
+    }) {
         Fact::CallCompleted { outcome: Outcome::Failure(kept), .. } => assert!(short(&kept)),
         other => panic!("{other:?}"),
     }

@@ -32,6 +32,8 @@ pub struct TaskHead {
     pub parent: Option<TaskId>,
     /// The idempotency key of its creation; empty: none was given. Set with the first event.
     pub key: String,
+    /// The family that it was spawned into; `None`: no task spawned it. Set with the first event.
+    pub family: Option<Family>,
     /// When its next timer fires, in milliseconds since 1970; 0: none runs.
     pub wake_ms: u64,
     /// How long it is kept after its end, in milliseconds; 0: as is configured, `u64::MAX`: for ever.
@@ -46,17 +48,26 @@ pub struct TaskHead {
     pub pruned_hash: [u8; 32],
 }
 
+/// The tasks that came of one which no task spawned, and where one of them is among them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Family {
+    /// The task that all others came of.
+    pub root: TaskId,
+    /// How many levels below it this one is, from 1 on.
+    pub depth: u8,
+}
+
 /// The first byte of a stored head.
-const FORMAT: u8 = 7;
-/// The one before, without how much it takes.
+const FORMAT: u8 = 8;
+/// The one before, without its family.
+const NO_FAMILY: u8 = 7;
+/// The one before that, without how much it takes.
 const NO_BYTES: u8 = 6;
 /// The one before that, without its parent.
 const NO_PARENT: u8 = 5;
 /// The one before that, without who created it.
 const NO_CREATOR: u8 = 4;
-/// The one before that, without how long it is kept.
-const NOT_KEPT: u8 = 3;
-/// The one before that, without questions.
+/// The first one that can be read: it has no questions, and the one after it not how long it is kept.
 const NO_QUESTIONS: u8 = 2;
 
 /// In place of a parent, where there is none.
@@ -87,6 +98,8 @@ impl TaskHead {
         }
         bytes.extend(self.parent.unwrap_or(NO_TASK).as_bytes());
         bytes.extend(self.bytes.to_be_bytes());
+        bytes.push(self.family.map_or(0, |family| family.depth));
+        bytes.extend(self.family.map_or(NO_TASK, |family| family.root).as_bytes());
         bytes.extend(crc32fast::hash(&bytes).to_be_bytes());
         bytes
     }
@@ -98,8 +111,7 @@ impl TaskHead {
             return Err("the checksum of its head is wrong");
         }
         let (&[format, status], body) = body.split_first_chunk().ok_or("its head is cut short")?;
-        let known = [FORMAT, NO_BYTES, NO_PARENT, NO_CREATOR, NOT_KEPT, NO_QUESTIONS];
-        if !known.contains(&format) {
+        if !(NO_QUESTIONS..=FORMAT).contains(&format) {
             return Err("its head has the form of another version");
         }
         Self::fields(format, status, body).ok_or("its head makes no sense")
@@ -131,7 +143,15 @@ impl TaskHead {
             NO_BYTES.. => Some(TaskId::from_bytes(*take(&mut bytes)?)).filter(|id| *id != NO_TASK),
             _ => None,
         };
-        let stored = if format == FORMAT { u64::from_be_bytes(*take(&mut bytes)?) } else { 0 };
+        let stored = if format >= NO_FAMILY { u64::from_be_bytes(*take(&mut bytes)?) } else { 0 };
+        let family = match format {
+            FORMAT.. => {
+                let [depth] = *take(&mut bytes)?;
+                let root = TaskId::from_bytes(*take(&mut bytes)?);
+                (depth > 0).then_some(Family { root, depth })
+            }
+            _ => None,
+        };
         Some(Self {
             name,
             status,
@@ -145,6 +165,7 @@ impl TaskHead {
             node,
             creator,
             parent,
+            family,
             key,
             wake_ms,
             kept_ms,
@@ -196,6 +217,7 @@ mod tests {
             node: "n".into(),
             creator: "me".into(),
             parent: Some(TaskId::from_bytes([8; 16])),
+            family: Some(Family { root: TaskId::from_bytes([9; 16]), depth: 2 }),
             key: "k".into(),
             wake_ms: 11,
             kept_ms: 13,

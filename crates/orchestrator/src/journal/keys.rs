@@ -2,6 +2,7 @@
 
 use remit_core::status::Status;
 use remit_core::{EventNumber, TaskId};
+use remit_vat::disk::Subject;
 
 use super::head::status_byte;
 
@@ -20,6 +21,8 @@ const PLACED: u8 = b's';
 /// Tasks that have ended and say how long they are kept: tenant, from when on they are not, task. The
 /// value is empty.
 const DUE: u8 = b'd';
+/// Tasks that came of another: tenant, that one, task. The value is empty.
+const FAMILY: u8 = b'f';
 /// Pieces of large bodies: tenant, hash of the whole, number of the piece.
 const BODY: u8 = b'b';
 /// How often a large body is referred to: tenant, hash.
@@ -65,7 +68,7 @@ pub(super) enum Kind {
 pub(super) fn kind(key: &[u8]) -> Kind {
     match key {
         [EVENT | BODY | SNAPSHOT_PIECE, 0, ..] => Kind::Bulk,
-        [PLACED | LIVE | ASKING | CREATED | DUE | COUNT | LEAVING, 0, ..] => Kind::Derived,
+        [PLACED | LIVE | ASKING | CREATED | DUE | FAMILY | COUNT | LEAVING, 0, ..] => Kind::Derived,
         _ => Kind::Other,
     }
 }
@@ -98,6 +101,7 @@ pub(super) fn list(key: &[u8]) -> Option<&'static str> {
         [ASKING, 0, ..] => Some("the inbox"),
         [CREATED, 0, ..] => Some("the list of creation keys"),
         [DUE, 0, ..] => Some("the list of tasks that say how long they are kept"),
+        [FAMILY, 0, ..] => Some("the list of tasks that came of another"),
         _ => None,
     }
 }
@@ -119,6 +123,26 @@ pub(super) const ALL_EVENTS: &[u8] = &[EVENT, 0];
 pub(super) fn task_of_event(key: &[u8]) -> Option<(String, TaskId)> {
     let (before, _number) = key.split_last_chunk::<8>()?;
     tenant(key).zip(task(before))
+}
+
+/// What a record is about, for the case that it is lost.
+pub(super) fn subject(key: &[u8]) -> Subject {
+    let of_task = match key {
+        [HEAD | SNAPSHOT | LEAVING, 0, ..] => task(key),
+        [EVENT, 0, ..] => task_of_event(key).map(|(_, task)| task),
+        [SNAPSHOT_PIECE, 0, ..] => {
+            key.split_last_chunk::<12>().and_then(|(before, _)| task(before))
+        }
+        // These follow from heads and events, and an event tells that its body is missing.
+        [PLACED | LIVE | ASKING | CREATED | DUE | FAMILY | COUNT | BODY, 0, ..] => {
+            return Subject::Nothing;
+        }
+        // The chain of the audit log tells.
+        key if key.starts_with(b"audit/") => return Subject::Nothing,
+        // Who is a member, what was taken back, what is about to happen by itself.
+        _ => None,
+    };
+    of_task.map_or(Subject::Everything, |task| Subject::One(*task.as_bytes()))
 }
 
 /// The least key after all of the journal's that begin as this one does.
@@ -194,6 +218,18 @@ pub(super) fn asking(tenant: &str) -> Vec<u8> {
 /// A task's place among those that have not ended.
 pub(super) fn live(tenant: &str, task: TaskId) -> Vec<u8> {
     of(LIVE, tenant, task.as_bytes())
+}
+
+/// A task's place among those that came of `root`.
+pub(super) fn member(tenant: &str, root: TaskId, task: TaskId) -> Vec<u8> {
+    let mut key = family(tenant, root);
+    key.extend(task.as_bytes());
+    key
+}
+
+/// What the keys of all tasks that came of `root` begin with.
+pub(super) fn family(tenant: &str, root: TaskId) -> Vec<u8> {
+    of(FAMILY, tenant, root.as_bytes())
 }
 
 /// A task's place among those that say how long they are kept.

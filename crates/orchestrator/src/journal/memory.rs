@@ -78,6 +78,7 @@ impl State {
         head.last_ms = events.last().map_or(head.last_ms, |event| event.time_ms);
         if let Some(before) = before {
             head.key.clone_from(&before.key);
+            head.family = before.family;
             head.pruned = before.pruned;
             self.placed.remove(&(at.0.clone(), status_byte(before.status), task));
         } else if !head.key.is_empty() {
@@ -253,6 +254,19 @@ impl Journal for MemoryJournal {
             at.0 == tenant && stored.head.questions > 0 && after.is_none_or(|after| at.1 < after)
         };
         Ok(state.tasks.iter().rev().filter(asks).map(|(at, _)| at.1).take(limit).collect())
+    }
+
+    fn family(
+        &self,
+        tenant: &str,
+        root: TaskId,
+        limit: usize,
+    ) -> Result<Vec<TaskId>, JournalError> {
+        let state = self.lock();
+        let came = state.tasks.iter().filter(|((of, _), stored)| {
+            of == tenant && stored.head.family.is_some_and(|family| family.root == root)
+        });
+        Ok(came.map(|((_, task), _)| *task).take(limit).collect())
     }
 
     fn unsettled(&self) -> Result<Vec<(String, TaskId)>, JournalError> {

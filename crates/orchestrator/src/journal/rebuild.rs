@@ -50,6 +50,9 @@ impl Rebuild {
         if !head.key.is_empty() {
             writes.push((keys::created(&tenant, &head.key), Some(task.as_bytes().to_vec())));
         }
+        if let Some(family) = head.family {
+            writes.push((keys::member(&tenant, family.root, task), Some(Vec::new())));
+        }
         if let Some(due_ms) = head.due_ms() {
             writes.push((keys::due(&tenant, due_ms, task), Some(Vec::new())));
         }

@@ -12,10 +12,11 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use remit_core::status::Status;
 use remit_core::{Event, EventNumber, TaskId};
-use remit_vat::disk::{Disk, Settings, View};
+use remit_vat::disk::{Confine, Disk, Settings, View};
 
 use self::append::Append;
 use super::body::Body;
+use super::loss::{self, Lost};
 use super::record::{self, Hash};
 use super::{Journal, JournalError, Retention, Snapshot, TaskHead, keys};
 use crate::limits;
@@ -61,6 +62,13 @@ impl SledJournal {
             advice: "Nothing of it is used until you restore it from a backup (`remit restore`) or accept the loss (`remit verify --accept-loss`); `remit verify` names the tasks and events that are known to be missing. Which tasks a missing commit was about is not known",
             ..Settings::new(cache_bytes)
         }
+    }
+
+    /// The same for an orchestrator that serves: commits that are missing stop the tasks that they were
+    /// about, and no others.
+    pub fn confining(cache_bytes: u64) -> Settings {
+        let confine = Confine { subject: keys::subject, record: loss::record };
+        Settings { confine: Some(confine), ..Self::settings(cache_bytes) }
     }
 
     /// The store that it is in.
@@ -300,6 +308,15 @@ impl Journal for SledJournal {
         self.sum_stored()
     }
 
+    fn family(
+        &self,
+        tenant: &str,
+        root: TaskId,
+        limit: usize,
+    ) -> Result<Vec<TaskId>, JournalError> {
+        self.list_family(tenant, root, limit)
+    }
+
     fn unsettled(&self) -> Result<Vec<(String, TaskId)>, JournalError> {
         self.list_live()
     }
@@ -316,6 +333,10 @@ impl Journal for SledJournal {
             Ok(found.map_or(Ok(Vec::new()), Err))
         });
         async move { Ok(looked.await?.err()) }.boxed()
+    }
+
+    fn lost(&self) -> Result<Vec<Lost>, JournalError> {
+        Ok(loss::losses(&self.disk)?)
     }
 
     fn on_disk(&self) -> Option<SledJournal> {

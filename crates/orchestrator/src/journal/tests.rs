@@ -21,6 +21,7 @@ mod damage;
 mod full;
 mod kept;
 mod kill;
+mod loss;
 mod many;
 mod whole;
 

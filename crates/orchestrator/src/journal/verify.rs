@@ -12,7 +12,7 @@ use super::body::{self, Body};
 use super::cut::{Cut, CutTask, PAGE};
 use super::rebuild::Rebuild;
 use super::record::{self, Hash};
-use super::{JournalError, SledJournal, Snapshot, TaskHead, keys};
+use super::{Journal as _, JournalError, SledJournal, Snapshot, TaskHead, keys};
 use crate::limits;
 
 /// What a check found.
@@ -44,6 +44,9 @@ pub fn verify(journal: &SledJournal) -> Result<Report, JournalError> {
     check.orphans()?;
     if let Some(damage) = journal.disk().damage() {
         check.found(damage);
+    }
+    for lost in journal.lost()? {
+        check.found(lost.in_words());
     }
     for broken in crate::audit::check(journal.disk())? {
         check.found(broken);

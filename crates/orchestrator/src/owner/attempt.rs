@@ -118,7 +118,8 @@ impl Owner {
         let reason = format!(
             "{tries} attempts in a row ended without progress, on {places}; the last one so: {reason}"
         );
-        if let Err(error) = self.record(&Command::Pause { reason, who: String::new() }) {
+        if let Err(error) = self.record(&Command::Pause { reason, who: String::new(), call: None })
+        {
             tracing::warn!(task = %self.key().task, %error, "it could not be paused");
         }
     }

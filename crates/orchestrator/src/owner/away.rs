@@ -25,7 +25,8 @@ impl Owner {
         })
     }
 
-    /// Watches for the nodes about whose calls a person was asked before the orchestrator started.
+    /// Watches for the nodes about whose calls a person was asked, or because of which the task was
+    /// paused, before the orchestrator started.
     pub(super) fn watch_questions(self: &Rc<Self>) {
         let away = |question: &Question<'_>| match question {
             Question::Settlement(request, unsettled) if unsettled.ledger == Ledger::Away => {
@@ -33,7 +34,10 @@ impl Owner {
             }
             _ => None,
         };
-        let stuck: Vec<_> = self.with(|task| task.questions().iter().filter_map(away).collect());
+        let stuck: Vec<_> = self.with(|task| {
+            let paused = task.paused().and_then(|paused| Some((paused.call?, paused.since.number)));
+            task.questions().iter().filter_map(away).chain(paused).collect()
+        });
         for (call, since) in stuck {
             self.watch_node(call, since, None);
         }

@@ -146,7 +146,7 @@ impl Owner {
         if self.is_closing() {
             return;
         }
-        let complete = Command::CompleteCall { call, outcome, cost };
+        let complete = Command::CompleteCall { call, outcome, cost, refused: false };
         if let Err(error) = self.record(&complete) {
             tracing::warn!(task = %self.key.task, %call, %error, "its end could not be recorded");
         }

@@ -214,6 +214,7 @@ impl Owner {
                 );
                 Failure::new(Code::Failed, why)
             }
+            Found::Failed(failure) => return Err(self.pause_without(&kept, method, failure)),
             Found::Nothing => {
                 let bytes = kept.bytes;
                 let why = format!(
@@ -224,6 +225,20 @@ impl Owner {
         };
         self.fail(failure.clone());
         Err(failure)
+    }
+
+    /// Pauses the task, whose tool failed when it was asked for a lost value once more. A person can
+    /// look, and let the task ask again.
+    fn pause_without(self: &Rc<Self>, kept: &Kept, method: &str, failure: Failure) -> Failure {
+        let (call, bytes) = (kept.call, kept.bytes);
+        let reason = format!(
+            "the result of call {call} ({method}, {bytes} bytes) went straight to the agent, its tool node has it no more, and reading it again failed: {failure}. Resume the task to have it read once more"
+        );
+        let pause = Command::Pause { reason, who: String::new(), call: None };
+        if let Err(error) = self.record(&pause) {
+            tracing::warn!(task = %self.key().task, %call, %error, "the task could not be paused");
+        }
+        failure
     }
 
     async fn ask_ledger(
@@ -251,14 +266,13 @@ impl Owner {
         let (promise, link) = match self.repeat(kept.call).await {
             Ok(sent) => sent,
             Err(NoObject::Away(failure)) => return Err(failure),
-            Err(NoObject::Never(_)) => return Ok(Found::Nothing),
+            Err(NoObject::Never(_) | NoObject::Refused(_)) => return Ok(Found::Nothing),
         };
         match request::answer(self.timeout_of(kept.call), promise, &link).await {
             Ok(answer) => Ok(compare(answer, kept)),
             Err(lost @ NoAnswer::Lost(_)) => Err(lost.into()),
-            // That the world beyond the tool is away now says nothing of the value.
-            Err(NoAnswer::Failed(failure)) if failure.code == Code::Unavailable => Err(failure),
-            Err(NoAnswer::Failed(_)) => Ok(Found::Nothing),
+            // Whatever its code: only the tool knows whether it will ever have the value again.
+            Err(NoAnswer::Failed(failure)) => Ok(Found::Failed(failure)),
         }
     }
 }
@@ -271,6 +285,8 @@ enum Found {
     OtherSize(u64),
     /// Nothing, or another value.
     Nothing,
+    /// The tool was asked for the value once more, and failed.
+    Failed(Failure),
 }
 
 fn compare(answer: Answer, kept: &Kept) -> Found {

@@ -170,6 +170,10 @@ impl Owner {
                 self.objects.borrow_mut().set(result, Err(failure.clone()));
                 return Try::Answered(Box::new(Answer::failed(failure)));
             }
+            Err(NoObject::Refused(failure)) => {
+                self.objects.borrow_mut().set(result, Err(failure.clone()));
+                return Try::Answered(Box::new(Answer::refused(failure)));
+            }
         };
         let in_flight = self.in_flight_turn(asked).await;
         let (args, table) = self.lend(asked, asked.call);
@@ -190,7 +194,9 @@ impl Owner {
                 let why = "the tool keeps a value that it was not asked to keep";
                 Try::Answered(Box::new(Answer::failed(Failure::new(Code::Failed, why))))
             }
-            Ok(answer) => {
+            Ok(mut answer) => {
+                // Only a node that was to hold the call to caveats can refuse it.
+                answer.refused &= direct;
                 self.hold_parts(asked.call, &answer, &link);
                 Try::Answered(Box::new(answer))
             }
@@ -240,7 +246,7 @@ impl Owner {
     /// Records the outcome. From here on the call is settled, and whoever waits for it is told when
     /// its turn comes.
     fn complete(self: &Rc<Self>, call: CallNumber, answer: Answer, back: &[Option<ObjectId>]) {
-        let Answer { outcome, cost, .. } = answer;
+        let Answer { outcome, cost, refused, .. } = answer;
         let outcome = match outcome {
             Outcome::Failure(failure) => Outcome::Failure(failure),
             Outcome::Value { value, object } => {
@@ -252,7 +258,7 @@ impl Owner {
                 Outcome::Value { value, object }
             }
         };
-        if let Err(error) = self.record(&Command::CompleteCall { call, outcome, cost }) {
+        if let Err(error) = self.record(&Command::CompleteCall { call, outcome, cost, refused }) {
             tracing::warn!(task = %self.key().task, %call, %error, "an outcome could not be recorded");
         }
     }

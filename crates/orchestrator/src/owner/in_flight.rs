@@ -55,7 +55,9 @@ impl Owner {
         });
         for call in aborted {
             let outcome = Outcome::Failure(Failure::new(code, why));
-            if let Err(error) = self.record(&Command::CompleteCall { call, outcome, cost: 0 }) {
+            let refused = code == Code::Revoked;
+            let complete = Command::CompleteCall { call, outcome, cost: 0, refused };
+            if let Err(error) = self.record(&complete) {
                 tracing::warn!(task = %self.key.task, %call, %error, "its end could not be recorded");
             }
         }

@@ -27,6 +27,8 @@ pub(super) enum NoObject {
     Away(Failure),
     /// There will be none: that is the outcome of the call.
     Never(Failure),
+    /// Its tool is not what the grant was made for: the call is refused.
+    Refused(Failure),
 }
 
 /// A failure of the orchestrator's own. One that a tool answered with is [`NoObject::Never`].
@@ -34,15 +36,28 @@ impl From<Failure> for NoObject {
     fn from(failure: Failure) -> Self {
         match failure.code {
             Code::Unavailable => Self::Away(failure),
-            _ => Self::Never(failure),
+            Code::InterfaceChanged => Self::Refused(failure),
+            Code::Denied
+            | Code::Revoked
+            | Code::NotFound
+            | Code::InvalidArgument
+            | Code::Failed
+            | Code::TimedOut
+            | Code::Cancelled
+            | Code::Unknown
+            | Code::Limit
+            | Code::ObjectLost => Self::Never(failure),
         }
     }
 }
 
 impl From<NoObject> for Failure {
     fn from(why: NoObject) -> Self {
-        let (NoObject::Away(failure) | NoObject::Never(failure)) = why;
-        failure
+        match why {
+            NoObject::Away(failure) | NoObject::Never(failure) | NoObject::Refused(failure) => {
+                failure
+            }
+        }
     }
 }
 

@@ -85,7 +85,7 @@ impl Owner {
     async fn look_up(self: &Rc<Self>, asked: &CallRequested) -> Known {
         let held = self.with(|task| task.grant(asked.grant).map(|held| held.grant.clone()));
         let Some(grant) = held else {
-            return Known::Answer(Box::new(Answer::failed(Failure::new(
+            return Known::Answer(Box::new(Answer::refused(Failure::new(
                 Code::Revoked,
                 "the grant is gone",
             ))));
@@ -187,7 +187,8 @@ impl Owner {
             "what became of call {} ({}) could not be found out in {tries} tries: {why}",
             asked.call, asked.method
         );
-        let pause = Command::Pause { reason: why.clone(), who: String::new() };
+        let call = Some(asked.call);
+        let pause = Command::Pause { reason: why.clone(), who: String::new(), call };
         let seen = self.registration_for(asked.call);
         match self.record(&pause) {
             Ok(recorded) => {

@@ -1,6 +1,7 @@
 //! Nodes that come, go and come back, and who gets a place.
 
 use std::future::Future;
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use remit_core::manifest::{Method, Param};
@@ -31,6 +32,25 @@ fn a_tool_is_live_while_its_lease_is_held() {
     assert!(registry.live(&node("one"), "fs", "1.0").is_none());
     assert!(!registry.tools()[0].available, "it is listed while it is away");
     assert!(!registry.nodes()[0].connected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tool_that_no_node_offers_is_waited_for_only_after_the_start() {
+    let registry = registry();
+    let grace = Duration::from_secs(10);
+    let mut expected = Box::pin(registry.expect("fs", "", grace));
+    assert!(!has_come(&mut expected));
+    let lease = registry.register_tools(&node("one"), tools(&[("fs", "1.0")])).unwrap();
+    expected.await;
+    let began = tokio::time::Instant::now();
+    assert_eq!(began, registry.opened, "it did not wait for the whole time");
+    drop(lease);
+    registry.expect("fs", "", grace).await;
+    assert_eq!(began, tokio::time::Instant::now(), "one that is away is known");
+    registry.expect("git", "", grace).await;
+    assert_eq!(registry.opened + grace, tokio::time::Instant::now());
+    registry.expect("git", "", grace).await;
+    assert_eq!(registry.opened + grace, tokio::time::Instant::now(), "by now it would be there");
 }
 
 #[test]

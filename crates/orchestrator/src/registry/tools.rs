@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use remit_core::{Code, Failure, Manifest};
 use remit_schema::object_capnp::object;
@@ -168,6 +169,24 @@ impl Registry {
             }
             None => Err(self.no_such_tool(tool, version)),
         }
+    }
+
+    /// Waits for a tool that no node offers, until `grace` has passed since this process began: the
+    /// node that served it under the one before may still be dialling. From then on every node that
+    /// registered is known, connected or away, and there is nothing to wait for.
+    pub async fn expect(&self, tool: &str, version: &str, grace: Duration) {
+        let appears = async {
+            loop {
+                let changed = self.changed();
+                let found = self.tool(tool, version);
+                if !matches!(found, Err(Failure { code: Code::NotFound, .. })) {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        // In vain: whoever asks for the tool next is told that there is none.
+        let _found = tokio::time::timeout_at(self.opened + grace, appears).await;
     }
 
     fn no_such_tool(&self, tool: &str, version: &str) -> Failure {

@@ -45,7 +45,7 @@ pub(super) fn write(mut info: grant_info::Builder<'_>, owner: &Owner, grant: Gra
     let mut list = info.init_left(count);
     for (at, (name, amount)) in (0..count).zip(left.named()) {
         let mut budget = list.reborrow().get(at);
-        budget.set_name(name);
+        budget.set_name(&*name);
         budget.set_amount(amount);
     }
 }

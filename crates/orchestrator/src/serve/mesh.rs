@@ -131,6 +131,9 @@ impl mesh::Server for MeshServer {
         health.set_long_turns(turns.long);
         health.set_longest_turn_us(u64::try_from(turns.longest.as_micros()).unwrap_or(u64::MAX));
         health.set_panics(turns.panics);
+        let damage = self.site.damage.known().borrow().clone();
+        let damage = &damage[..damage.len().min(crate::limits::DAMAGE_SHOWN)];
+        wire::write_texts(damage, |count| health.reborrow().init_damage(count));
         let until = self.site.own_until.get().duration_since(UNIX_EPOCH).unwrap_or_default();
         health.set_certificate_ends_ms(u64::try_from(until.as_millis()).unwrap_or(u64::MAX));
         Ok(())

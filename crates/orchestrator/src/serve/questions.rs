@@ -30,7 +30,9 @@ pub(super) fn write(mut b: inbox_item::Builder<'_>, item: &Item) {
             b.set_reason(reason);
             let mut list = b.init_offers(u32::try_from(offers.len()).unwrap_or(u32::MAX));
             for (at, offer) in (0..).zip(offers) {
-                list.set(at, offer);
+                let mut b = list.reborrow().get(at);
+                b.set_grant(&offer.grant);
+                wire::write_texts(&offer.unbounded, |count| b.init_unbounded(count));
             }
         }
         Asks::Settlement { reason, ledger } => {

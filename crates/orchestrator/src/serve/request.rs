@@ -70,6 +70,8 @@ pub struct Answer {
     pub cost: u64,
     /// Where its value is, if it is not in the outcome.
     pub kept: Option<Kept>,
+    /// Whether it is the mesh that refused, and not the tool that failed.
+    pub refused: bool,
 }
 
 /// Where a value is that did not come with its answer.
@@ -85,7 +87,13 @@ pub struct Kept {
 impl Answer {
     /// A failure, which holds no objects and is not said to cost anything.
     pub const fn failed(failure: Failure) -> Self {
-        Self { outcome: Outcome::Failure(failure), table: Vec::new(), cost: 0, kept: None }
+        let outcome = Outcome::Failure(failure);
+        Self { outcome, table: Vec::new(), cost: 0, kept: None, refused: false }
+    }
+
+    /// The same of the mesh itself: the audit names it.
+    pub fn refused(failure: Failure) -> Self {
+        Self { refused: true, ..Self::failed(failure) }
     }
 }
 
@@ -129,6 +137,11 @@ pub async fn answer(limit: Duration, promise: Promise, link: &Link) -> Result<An
     if let Some(unsettled) = Unsettled::read(results).map_err(malformed)? {
         return Err(NoAnswer::Lost(unsettled.reason().to_owned()));
     }
+    if results.has_refused() {
+        let refused = results.get_refused().map_err(|error| exception::to_failure(&error))?;
+        let refused = wire::outcome::read_failure(refused).map_err(malformed)?;
+        return Ok(Answer::refused(refused.bounded()));
+    }
     let value = results.get_value().map_err(|error| exception::to_failure(&error))?;
     let (value, table) = wire::value::read(value).map_err(malformed)?;
     if table.len() > limits::OBJECTS_PER_VALUE {
@@ -137,7 +150,7 @@ pub async fn answer(limit: Duration, promise: Promise, link: &Link) -> Result<An
     }
     let outcome = Outcome::Value { value, object: results.has_object() };
     let kept = if results.has_kept() { Some(read_kept(&results)?) } else { None };
-    Ok(Answer { outcome, table, cost: results.get_cost(), kept })
+    Ok(Answer { outcome, table, cost: results.get_cost(), kept, refused: false })
 }
 
 fn read_kept(results: &object::call_results::Reader<'_>) -> Result<Kept, Failure> {
@@ -194,7 +207,7 @@ pub async fn settle(
                 let (value, object) = (wire::value::read(value?)?.0, state.get_object());
                 let outcome = Outcome::Value { value, object };
                 let (table, cost) = (Vec::new(), state.get_cost());
-                Settled::Completed(Answer { outcome, table, cost, kept: None })
+                Settled::Completed(Answer { outcome, table, cost, kept: None, refused: false })
             }
             call_state::Failure(failure) => {
                 let failed = Answer::failed(wire::outcome::read_failure(failure?)?);

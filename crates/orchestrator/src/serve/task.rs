@@ -171,7 +171,8 @@ impl task::Server for TaskServer {
         _: task::PauseResults,
     ) -> Result<(), capnp::Error> {
         let reason = reason(params.get()?.get_reason())?;
-        self.command(&Command::Pause { reason, who: self.holder.to_string() }).await?;
+        let who = self.holder.to_string();
+        self.command(&Command::Pause { reason, who, call: None }).await?;
         Ok(())
     }
 

@@ -14,7 +14,7 @@ use remit_vat::lasting::lasting;
 use super::spec::check;
 use super::{TaskSpec, Tasks, spec, unreadable};
 use crate::account::Resource;
-use crate::journal::TaskHead;
+use crate::journal::{Family, TaskHead};
 use crate::limits;
 use crate::owner::{Owner, TaskKey, footprint};
 use crate::registry::manifest_bytes;
@@ -33,12 +33,15 @@ impl Tasks {
         {
             return self.made_by(&TaskKey { tenant, task }, creator);
         }
-        if let Some(parent) = spec.parent {
-            let parent = TaskKey { tenant: tenant.clone(), task: parent };
+        if spec.parent.is_some() {
             // Those that are not in memory yet count too.
             self.recovered().await;
-            self.check_family(&parent, limits::FAMILY_TASKS)?;
         }
+        let most = (limits::FAMILY_TASKS, limits::FAMILY_TOTAL);
+        let below = |parent| TaskKey { tenant: tenant.clone(), task: parent };
+        let family =
+            spec.parent.map(|parent| self.place_below(&below(parent), most)).transpose()?;
+        self.expect_tools(&spec.grants).await;
         let now_ms = (self.services.now_ms)();
         let id = spec.id.unwrap_or_else(|| TaskId::new(now_ms, chance::bytes()));
         let key = TaskKey { tenant, task: id };
@@ -52,7 +55,7 @@ impl Tasks {
         for (grant, object) in own {
             owner.hold_own(grant, object);
         }
-        self.admit(owner, events, &creation_key).await
+        self.admit(owner, events, (&creation_key, family)).await
     }
 
     /// The task that was made under a creation key, for the one who made it: a key of another's gives
@@ -73,12 +76,13 @@ impl Tasks {
         &self,
         owner: Rc<Owner>,
         events: Vec<Event>,
-        creation_key: &str,
+        (creation_key, family): (&str, Option<Family>),
     ) -> Result<Rc<Owner>, Failure> {
         let (tasks, key) = (self.me.clone(), creation_key.to_owned());
         lasting(async move {
             let away = || Failure::new(Code::Unavailable, "the orchestrator is going away");
-            tasks.upgrade().ok_or_else(away)?.write_and_begin(owner, events, &key).await
+            let tasks = tasks.upgrade().ok_or_else(away)?;
+            tasks.write_and_begin(owner, events, (&key, family)).await
         })
         .await
     }
@@ -87,10 +91,10 @@ impl Tasks {
         &self,
         owner: Rc<Owner>,
         events: Vec<Event>,
-        creation_key: &str,
+        (creation_key, family): (&str, Option<Family>),
     ) -> Result<Rc<Owner>, Failure> {
         let (journal, key) = (&self.services.journal, owner.key().clone());
-        let head = TaskHead { key: creation_key.to_owned(), ..owner.head() };
+        let head = TaskHead { key: creation_key.to_owned(), family, ..owner.head() };
         crash::point(Step::Decided, "task-created");
         let appending = journal.append(&key.tenant, key.task, events, head);
         crash::point(Step::Appended, "task-created");

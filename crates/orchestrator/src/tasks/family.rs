@@ -7,7 +7,8 @@ use remit_core::task::{CallState, Command, Operation, PassOn};
 use remit_core::{Caveat, Code, Failure, GrantId, Outcome, TaskId, Value};
 use remit_schema::object_capnp::object;
 
-use super::{GrantRoot, GrantSpec, Tasks};
+use super::{GrantRoot, GrantSpec, Tasks, unreadable};
+use crate::journal::Family;
 use crate::limits;
 use crate::owner::{Owner, TaskKey};
 use crate::serve::object::Membrane;
@@ -123,11 +124,20 @@ impl Tasks {
         })
     }
 
-    /// Whether the family of a task may have one more member below it. Counted are those at work: one
-    /// that ended makes room, and `most` may be.
-    pub(crate) fn check_family(&self, parent: &TaskKey, most: usize) -> Result<(), Failure> {
-        let (root, depth) = self.root_of(parent.task, &parent.tenant);
-        if depth + 1 > limits::FAMILY_DEPTH {
+    /// The place in its family of a task that `parent` spawns, if there is room for it: `at_work` tasks
+    /// that have not ended, and `total` in all.
+    pub(crate) fn place_below(
+        &self,
+        parent: &TaskKey,
+        (at_work, total): (usize, usize),
+    ) -> Result<Family, Failure> {
+        let journal = &self.services.journal;
+        let above = journal.head(&parent.tenant, parent.task).map_err(unreadable)?;
+        let family = match above.and_then(|head| head.family) {
+            Some(above) => Family { root: above.root, depth: above.depth.saturating_add(1) },
+            None => Family { root: parent.task, depth: 1 },
+        };
+        if family.depth > limits::FAMILY_DEPTH {
             let why = format!(
                 "tasks spawn tasks at most {} levels deep, and {} is at the last: have one above it spawn this one",
                 limits::FAMILY_DEPTH,
@@ -135,33 +145,26 @@ impl Tasks {
             );
             return Err(Failure::new(Code::Limit, why));
         }
+        let root = family.root;
+        let members = journal.family(&parent.tenant, root, total).map_err(unreadable)?;
+        if members.len() >= total {
+            let why = format!(
+                "{total} tasks came of task {root}, which is the most there may be, ended ones included: have a task of its own do what is left, or remove some that have ended"
+            );
+            return Err(Failure::new(Code::Limit, why));
+        }
         let owners = self.owners.borrow();
-        let at_work = |(key, owner): &(&TaskKey, &Rc<Owner>)| {
-            key.tenant == parent.tenant
-                && owner.with(|task| task.created().parent.is_some() && task.ending().is_none())
-                && self.root_of(key.task, &key.tenant).0 == root
+        let works = |task: &&TaskId| {
+            let key = TaskKey { tenant: parent.tenant.clone(), task: **task };
+            owners.get(&key).is_some_and(|owner| owner.with(|task| task.ending().is_none()))
         };
-        if owners.iter().filter(at_work).count() < most {
-            return Ok(());
+        if members.iter().filter(works).count() >= at_work {
+            let why = format!(
+                "{at_work} tasks that came of task {root} are at work, which is the most there may be: wait until some have ended, or cancel them"
+            );
+            return Err(Failure::new(Code::Limit, why));
         }
-        let why = format!(
-            "{most} tasks that came of task {root} are at work, which is the most there may be: wait until some have ended, or cancel them"
-        );
-        Err(Failure::new(Code::Limit, why))
-    }
-
-    /// The task that a family began with, as far as its members are in memory, and how many levels a
-    /// task is below it.
-    fn root_of(&self, task: TaskId, tenant: &str) -> (TaskId, usize) {
-        let owners = self.owners.borrow();
-        let (mut root, mut depth) = (task, 0);
-        while depth <= limits::FAMILY_DEPTH {
-            let key = TaskKey { tenant: tenant.to_owned(), task: root };
-            let Some(owner) = owners.get(&key) else { break };
-            let Some(parent) = owner.with(|task| task.created().parent) else { break };
-            (root, depth) = (parent, depth + 1);
-        }
-        (root, depth)
+        Ok(family)
     }
 
     /// Whether other tasks or persons still hold what this one passed on.

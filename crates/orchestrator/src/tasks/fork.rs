@@ -147,7 +147,7 @@ impl Tasks {
         accounts.check(&who.to_string(), &of.tenant, Resource::DiskBytes, stored)?;
         let owner_key = TaskKey { tenant: of.tenant.clone(), task: id };
         let owner = Owner::new(owner_key, task, Rc::clone(&self.services));
-        let owner = self.admit(owner, events, anew.key).await?;
+        let owner = self.admit(owner, events, (anew.key, None)).await?;
         Ok(Forked { owner, at, dropped })
     }
 

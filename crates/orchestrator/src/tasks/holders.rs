@@ -162,7 +162,9 @@ impl Tasks {
                 if owner.with(|task| task.paused().is_some()) {
                     return Ok(false);
                 }
-                owner.record_durably(&Command::Pause { reason: why.to_owned(), who }).await?;
+                owner
+                    .record_durably(&Command::Pause { reason: why.to_owned(), who, call: None })
+                    .await?;
             }
         }
         Ok(true)
@@ -186,7 +188,7 @@ impl Tasks {
         while let Some((key, grant)) = next.take() {
             let Ok(owner) = self.get(&key) else { break };
             owner.with(|task| {
-                walk = task.left(grant, walk);
+                walk = task.left(grant, std::mem::take(&mut walk));
                 let origin = task.root_of(grant).and_then(|root| root.origin);
                 let above = |origin: Origin| (TaskKey { task: origin.task, ..key }, origin.grant);
                 next = origin.map(above);

@@ -3,9 +3,10 @@
 use std::rc::Rc;
 
 use remit_core::event::{Grant, Ledger, OnUnknown};
+use remit_core::grant::review::{approval_of, unbounded_effects};
 use remit_core::grant::text::GrantText;
 use remit_core::task::{Command, Question, Stamp, Task};
-use remit_core::{CallNumber, Code, Failure, GrantId, Identity, TaskId, Value};
+use remit_core::{CallNumber, Caveat, Code, Failure, GrantId, Identity, Manifest, TaskId, Value};
 
 use super::{GrantSpec, Tasks};
 use crate::limits;
@@ -51,8 +52,8 @@ pub enum Asks {
         tool: String,
         /// What for.
         reason: String,
-        /// What could be given, in the text form of a grant.
-        offers: Vec<String>,
+        /// What could be given.
+        offers: Vec<Offer>,
     },
     /// What became of a call, or what is to be done.
     Settlement {
@@ -61,6 +62,15 @@ pub enum Asks {
         /// What the ledger said.
         ledger: Ledger,
     },
+}
+
+/// A capability that could be given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// In the text form of a grant.
+    pub grant: String,
+    /// The methods with effects whose target it leaves to the agent.
+    pub unbounded: Vec<String>,
 }
 
 /// Questions of some tasks, and where to go on if there are more.
@@ -131,6 +141,7 @@ impl Tasks {
         spec: GrantSpec,
         by: &Identity,
     ) -> Result<GrantId, Failure> {
+        self.expect_tools([&spec]).await;
         let (grant, own) = self.resolve(spec, by)?;
         let grant = Grant { by: by.to_string(), ..grant };
         let command = Command::GivePower { operation, grant: Box::new(grant), who: by.to_string() };
@@ -148,20 +159,21 @@ impl Tasks {
 
     /// What could be given of a tool: the tool itself in each version, and what tasks of the same
     /// creator that are at work hold of it.
-    fn offers(&self, tool: &str, asking: &Rc<Owner>) -> Vec<String> {
-        let mut offers: Vec<String> = Vec::new();
-        let mut offer = |text: String| {
-            if offers.len() < limits::OFFERS && !offers.contains(&text) {
-                offers.push(text);
+    fn offers(&self, tool: &str, asking: &Rc<Owner>) -> Vec<Offer> {
+        let mut offers: Vec<Offer> = Vec::new();
+        let mut offer = |manifest: &Manifest, version: &str, path: &str, caveats: &[Caveat]| {
+            for offer in Offer::of(manifest, version, path, caveats) {
+                if offers.len() < limits::OFFERS && !offers.contains(&offer) {
+                    offers.push(offer);
+                }
             }
         };
         if tool == super::tool::NAME {
-            offer(tool.to_owned());
+            offer(&super::tool::MANIFEST, "", "", &[]);
         }
         for known in self.services().registry.tools() {
             if known.manifest.tool == tool {
-                let (tool, version) = (tool.to_owned(), known.manifest.version.clone());
-                offer(text(tool, version, String::new(), Vec::new()));
+                offer(&known.manifest, &known.manifest.version, "", &[]);
             }
         }
         let creator = asking.with(|task| task.created().creator.clone());
@@ -174,9 +186,7 @@ impl Tasks {
                     let grant = &held.grant;
                     let whole = grant.parent.is_none() && grant.origin.is_none();
                     if whole && grant.tool == tool && !task.is_revoked(grant.grant) {
-                        let version = String::new();
-                        let caveats = grant.caveats.clone();
-                        offer(text(tool.to_owned(), version, grant.path.clone(), caveats));
+                        offer(&grant.manifest, "", &grant.path, &grant.caveats);
                     }
                 }
             });
@@ -185,8 +195,24 @@ impl Tasks {
     }
 }
 
-fn text(tool: String, version: String, path: String, caveats: Vec<remit_core::Caveat>) -> String {
-    GrantText { tool, version, path, caveats, on_unknown: OnUnknown::Inherit }.to_string()
+impl Offer {
+    /// A grant with these caveats. If effects of it are left that nothing bounds, before it the same
+    /// with a person who decides on just those.
+    fn of(manifest: &Manifest, version: &str, path: &str, caveats: &[Caveat]) -> Vec<Self> {
+        let text = |caveats: Vec<Caveat>| {
+            let (tool, version) = (manifest.tool.clone(), version.to_owned());
+            let (path, on_unknown) = (path.to_owned(), OnUnknown::Inherit);
+            GrantText { tool, version, path, caveats, on_unknown }.to_string()
+        };
+        let unbounded = unbounded_effects(manifest, path, caveats);
+        let methods = unbounded.iter().map(|one| one.method.clone()).collect();
+        let whole = Self { grant: text(caveats.to_vec()), unbounded: methods };
+        if unbounded.is_empty() {
+            return vec![whole];
+        }
+        let approved = caveats.iter().cloned().chain([approval_of(&unbounded)]).collect();
+        vec![Self { grant: text(approved), unbounded: Vec::new() }, whole]
+    }
 }
 
 fn item(task_id: TaskId, task: &Task, question: &Question<'_>) -> Item {

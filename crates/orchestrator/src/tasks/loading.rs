@@ -14,15 +14,18 @@ use remit_vat::turn;
 use remit_vat::vat::offload;
 
 use super::{Tasks, unreadable};
-use crate::journal::Journal;
 use crate::journal::recovery::{Recovered, recover};
+use crate::journal::{Journal, loss};
 use crate::limits;
+use crate::node::TENANT;
 use crate::owner::{Owner, TaskKey};
 
 /// Tasks that have not ended and have no owner, since their journal cannot be written or read.
 #[derive(Default)]
 pub(super) struct Stopped {
     why: RefCell<BTreeMap<(String, TaskId), Failure>>,
+    /// Tasks that stand still until a person accepts what was lost of them.
+    lost: RefCell<BTreeMap<TaskId, Failure>>,
     /// Whether someone looks after them.
     tended: Cell<bool>,
 }
@@ -95,12 +98,21 @@ impl Recovering {
 impl Tasks {
     /// Sees to it that every task that has not ended and has no owner is taken up.
     pub(super) fn take_up_all(&self) -> Result<(), Failure> {
+        let journal = &self.services.journal;
+        *self.stopped.lost.borrow_mut() = loss::stopped(&journal.lost().map_err(unreadable)?);
         let unsettled = self.services.journal.unsettled().map_err(unreadable)?;
         let keys = unsettled.into_iter().map(|(tenant, task)| TaskKey { tenant, task });
         let owners = self.owners.borrow();
         self.recovering.waiting.borrow_mut().extend(keys.filter(|key| !owners.contains_key(key)));
         if !self.recovering.tended.replace(true) {
             turn::spawn("the recovery of tasks", recover_rest(self.me.clone()));
+        }
+        let lost = self.stopped.lost.borrow();
+        for (task, why) in lost.iter() {
+            // Of one that is lost as a whole, only that is known.
+            if journal.head(TENANT, *task).map_err(unreadable)?.is_none() {
+                self.stopped.add(&TaskKey { tenant: TENANT.to_owned(), task: *task }, why);
+            }
         }
         Ok(())
     }
@@ -131,6 +143,10 @@ impl Tasks {
 
     fn may_take_up(&self, key: &TaskKey) -> bool {
         let is_owned = self.owners.borrow().contains_key(key);
+        if let Some(why) = self.stopped.lost.borrow().get(&key.task) {
+            self.stopped.add(key, why);
+            return false;
+        }
         let is_stuck = self.stopped.why(key).is_some() && self.services.journal.health().is_err();
         !(is_owned || is_stuck)
     }
@@ -200,7 +216,8 @@ impl Tasks {
         if let Some(owner) = self.owners.borrow().get(key) {
             return Ok(Rc::clone(owner));
         }
-        let owner = self.owner_of(key.clone(), self.load(key)?);
+        let Ok(recovered) = self.load(key) else { return Err(why) };
+        let owner = self.owner_of(key.clone(), recovered);
         if self.stopped.why(key).is_some() {
             owner.stand_still(why);
         }

@@ -126,7 +126,8 @@ impl Held {
     /// Pauses the task, durably.
     async fn pause(owner: &Rc<Owner>, who: &Identity) -> Result<Self, Failure> {
         let reason = "its program is being replaced".to_owned();
-        let paused = owner.record(&Command::Pause { reason, who: who.to_string() })?;
+        let pause = Command::Pause { reason, who: who.to_string(), call: None };
+        let paused = owner.record(&pause)?;
         // Before anything is waited for: there too whoever asked may give up.
         let held = Self { owner: Rc::clone(owner), who: who.to_string() };
         owner.durable(paused.number).await?;

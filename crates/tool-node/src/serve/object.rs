@@ -76,9 +76,14 @@ impl object::Server for Served {
     ) -> Result<(), capnp::Error> {
         let params = params.get()?;
         let (request, direct) = (read(params, &self.calls)?, params.get_direct());
-        let refused = |failure: Failure| to_exception(&failure);
         let inner = match &self.guard {
-            Some(guard) => guard.admit(&self.instance, &request, direct).map_err(refused)?,
+            Some(guard) => match guard.admit(&self.instance, &request, direct) {
+                Ok(inner) => inner,
+                Err(failure) => {
+                    refuse(&failure, results.get());
+                    return Ok(());
+                }
+            },
             None => None,
         };
         let direct = self.guard.as_ref().filter(|_| direct && !request.key.is_empty());
@@ -86,7 +91,7 @@ impl object::Server for Served {
         let called = self.calls.call(&self.instance, request, Rc::clone(&self.link));
         let reply = match called.await {
             Ok(reply) => reply,
-            Err(NoReply::Failed(failure)) => return Err(refused(failure)),
+            Err(NoReply::Failed(failure)) => return Err(to_exception(&failure)),
             Err(NoReply::Unsettled(why)) => {
                 why.write(results.get());
                 return Ok(());
@@ -96,7 +101,10 @@ impl object::Server for Served {
         let mut kept = None;
         if let Some(guard) = direct {
             let bytes = reply.value.weight() as u64;
-            guard.introduction().check_result(&method, bytes).map_err(refused)?;
+            if let Err(failure) = guard.introduction().check_result(&method, bytes) {
+                refuse(&failure, results.get());
+                return Ok(());
+            }
             kept = self.keep(guard, (&method, &key), &reply).await;
         }
         let mut builder = results.get();
@@ -128,6 +136,14 @@ impl object::Server for Served {
         wire::manifest::write(builder.init_manifest(), self.instance.tool().manifest());
         Ok(())
     }
+}
+
+/// Says that this node refuses the call, in a field that no tool can write. Calls that are pipelined
+/// on the result fail alike.
+fn refuse(failure: &Failure, mut results: object::call_results::Builder<'_>) {
+    wire::outcome::write_failure(results.reborrow().init_refused(), failure);
+    let broken = std::future::ready(Err(to_exception(failure)));
+    results.set_object(capnp_rpc::new_future_client(broken));
 }
 
 /// Reads a call that arrives now.

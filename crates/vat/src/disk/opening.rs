@@ -1,16 +1,18 @@
 //! Opening a store: the state, the log after it, and whether that is all that was acknowledged.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::Path;
 
-use super::acknowledged::Acknowledged;
+use super::acknowledged::{About, Acknowledged, Noted};
 use super::checkpoint::Writer;
 use super::folder::{Engine, Folder, Replaced};
 use super::log::{LOG, Log};
 use super::point::{Bulk, Mark, Point};
 use super::state::{Memory, State, size};
-use super::{DiskError, OnDamage, Settings};
+use super::{DiskError, Loss, OnDamage, Settings, Write};
 
 /// A store that was opened.
 pub(super) struct Opened {
@@ -30,6 +32,8 @@ struct Loaded {
     goes_on: bool,
     /// For people. Empty: all that was acknowledged is there.
     wrong: Vec<String>,
+    /// The commits that are missing, if they are all that is wrong.
+    only_missing: Option<Vec<RangeInclusive<u64>>>,
 }
 
 /// Opens the store in `folder`. A state that is damaged is made anew if the log goes back to the
@@ -43,14 +47,15 @@ pub(super) fn open(
     let log = Log::open(folder.dir.join(LOG)).map_err(io("reading the log"))?;
     let noted = Acknowledged::open(&folder.dir);
     let (acknowledged, noted) = noted.map_err(io("reading the last number"))?;
-    let is_new = !folder.has_state() && log.is_empty() && noted.is_none();
+    let is_new = !folder.has_state() && log.is_empty() && noted.last().is_none();
     if is_new {
         folder.switch(&folder.fresh()?, Replaced::Remove)?;
-    } else if noted.is_none() {
+    } else if noted.last().is_none() {
         tracing::warn!(folder = %folder.dir.display(),
-            "the note of the last acknowledged commit cannot be read: the log alone tells");
+            "the notes of acknowledged commits cannot be read: the log alone tells");
     }
-    let opening = Opening { folder, writer, settings, last: noted.unwrap_or_default() };
+    let last = noted.last().unwrap_or_default();
+    let opening = Opening { folder, writer, settings, last, noted };
     let mut loaded = match opening.load(&log) {
         Ok(loaded) if loaded.wrong.is_empty() => loaded,
         Ok(loaded) => opening.again(&log, Ok(loaded))?,
@@ -61,9 +66,12 @@ pub(super) fn open(
     if !loaded.wrong.is_empty() {
         let damage = opening.damaged(&loaded.wrong.join("; "));
         match settings.on_damage {
-            OnDamage::Refuse => return Err(damage),
+            OnDamage::Refuse => {
+                let record = opening.confined(&loaded).ok_or(damage)?;
+                opening.accept(&mut loaded, &mut log, Some(record))?;
+            }
             OnDamage::ReadOnly => return Ok(opened(log, loaded.state, loaded.bulk, Some(damage))),
-            OnDamage::Accept => opening.accept(&mut loaded, &mut log)?,
+            OnDamage::Accept => opening.accept(&mut loaded, &mut log, None)?,
         }
     }
     let mark = Mark { point: loaded.state.active.point, bulk: loaded.bulk.clone() };
@@ -73,7 +81,9 @@ pub(super) fn open(
     };
     begun(&mut log).map_err(io("beginning a segment of the log"))?;
     let opened = opened(log, loaded.state, loaded.bulk, None);
-    opened.acknowledged.reset(mark.point.number).map_err(io("writing the last number"))?;
+    let number = mark.point.number;
+    let about = opening.noted.about(number).unwrap_or(&About::Everything);
+    opened.acknowledged.reset(number, about).map_err(io("writing the last number"))?;
     folder.tidy().map_err(io("removing what was given up"))?;
     Ok(opened)
 }
@@ -84,6 +94,7 @@ struct Opening<'a> {
     settings: &'a Settings,
     /// The last commit that is known to have been acknowledged.
     last: u64,
+    noted: Noted,
 }
 
 impl Opening<'_> {
@@ -115,18 +126,28 @@ impl Opening<'_> {
             None => log.mark().map_err(read)?,
         };
         let bulk = form.map_or_else(|| Bulk::of(self.settings.bulk), |mark| mark.bulk);
-        for missing in &replayed.missing {
-            wrong.push(format!("commits {} to {} are missing", missing.start(), missing.end()));
-        }
+        let begun = Memory { point: checkpoint, ..Memory::default() };
+        let mut state =
+            State { engine: Some(engine), active: begun, checkpoint, ..State::default() };
         let point = replayed.point.unwrap_or(checkpoint);
-        if point.number < self.last {
-            let (first, last) = (point.number + 1, self.last);
-            wrong.push(format!("commits {first} to {last}, the last ones, are missing"));
+        let mut missing = replayed.missing;
+        let lost = missing.iter().map(|lost| (lost.clone(), ""));
+        let end = (point.number < self.last).then(|| (point.number + 1)..=self.last);
+        let lost: Vec<_> = lost.chain(end.clone().map(|lost| (lost, ", the last ones,"))).collect();
+        missing.extend(end);
+        // As of the last checkpoint, before which nothing of the log is needed.
+        let is_intact = wrong.is_empty()
+            && self.settings.confine.is_some()
+            && !missing.is_empty()
+            && state.digest(&bulk).is_ok_and(|digest| digest == checkpoint.digest);
+        for (lost, which) in lost {
+            wrong.push(format!("commits {} to {}{which} are missing", lost.start(), lost.end()));
         }
         let bytes = replayed.writes.iter().map(size).sum();
-        let active = Memory { writes: replayed.writes, bytes, point };
-        let state = State { engine: Some(engine), active, checkpoint, ..State::default() };
+        state.active = Memory { writes: replayed.writes, bytes, point };
         match state.digest(&bulk) {
+            // That follows from what is missing.
+            Ok(_) if is_intact => {}
             Ok(digest) if digest == point.digest => {}
             Ok(digest) => wrong.push(format!(
                 "it has {} records where {} were acknowledged, or older ones",
@@ -135,7 +156,23 @@ impl Opening<'_> {
             Err(error) => wrong.push(error.to_string()),
         }
         let goes_on = replayed.ends_clean && replayed.seen == point.number;
-        Ok(Loaded { state, bulk, goes_on, wrong })
+        Ok(Loaded { state, bulk, goes_on, wrong, only_missing: is_intact.then_some(missing) })
+    }
+
+    /// The record of a loss that concerns only things which are kept apart; `None`: it may concern
+    /// anything.
+    fn confined(&self, loaded: &Loaded) -> Option<Write> {
+        let confine = self.settings.confine?;
+        let commits = loaded.only_missing.clone()?;
+        let mut subjects = BTreeSet::new();
+        for number in commits.iter().cloned().flatten() {
+            match self.noted.about(number)? {
+                About::These(these) => subjects.extend(these.iter().copied()),
+                About::Everything => return None,
+            }
+        }
+        let subjects = subjects.into_iter().collect();
+        Some((confine.record)(&Loss { commits, subjects }))
     }
 
     /// What can be had instead of a state that is damaged, or cannot be read at all: one that is
@@ -175,8 +212,15 @@ impl Opening<'_> {
         Ok(engine.map(|engine| (engine, loaded)))
     }
 
-    /// Has what is left count as all there is.
-    fn accept(&self, loaded: &mut Loaded, log: &mut Log) -> Result<(), DiskError> {
+    /// Has what is left count as all there is, with `record` beside it.
+    fn accept(
+        &self,
+        loaded: &mut Loaded,
+        log: &mut Log,
+        record: Option<Write>,
+    ) -> Result<(), DiskError> {
+        let is_confined = record.is_some();
+        loaded.state.active.writes.extend(record);
         let digest = loaded.state.digest(&loaded.bulk)?;
         let left = loaded.state.active.point;
         // No number is given twice.
@@ -186,8 +230,12 @@ impl Opening<'_> {
         let begun = log.begin(&mark).and_then(|()| log.forget());
         begun.map_err(|error| failed(&self.folder.dir, "beginning the log anew", &error))?;
         loaded.goes_on = true;
-        tracing::warn!(folder = %self.folder.dir.display(), lost = loaded.wrong.join("; "),
-            "what was lost of the store is accepted");
+        let (folder, lost) = (self.folder.dir.display(), loaded.wrong.join("; "));
+        if is_confined {
+            tracing::error!(%folder, lost, "less is there than was acknowledged: what it concerns stops");
+        } else {
+            tracing::warn!(%folder, lost, "what was lost of the store is accepted");
+        }
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
-use super::acknowledged::Acknowledged;
+use super::acknowledged::{About, Acknowledged, Subject};
 use super::checkpoint::{Piece, Writer};
 use super::commit::{Medium, Writes};
 use super::compaction::Compaction;
@@ -27,6 +27,7 @@ pub(super) struct Store {
     pub(super) state: RwLock<State>,
     log: Mutex<Log>,
     acknowledged: Acknowledged,
+    subject: Option<fn(&[u8]) -> Subject>,
     pub(super) bulk: Bulk,
     pub(super) writer: Writer,
     reserve_bytes: u64,
@@ -80,6 +81,7 @@ impl Store {
             state: RwLock::new(state),
             log: Mutex::new(log),
             acknowledged,
+            subject: settings.confine.map(|confine| confine.subject),
             bulk,
             writer,
             reserve_bytes: settings.reserve_bytes,
@@ -185,8 +187,9 @@ impl Store {
     /// Appends a batch to the log, and then takes it into memory.
     fn append(&self, point: Point, writes: Writes) -> Result<(), String> {
         self.lock_log().append(point, &writes, &self.faults)?;
+        let about = About::of(&writes, self.subject);
         self.write_state().active.absorb(writes, point);
-        let noted = self.acknowledged.note(point.number);
+        let noted = self.acknowledged.note(point.number, &about);
         noted.map_err(|error| format!("noting the last number: {error}"))
     }
 

@@ -1,6 +1,7 @@
 //! The store: order, durability across faults, refusals and recovery.
 
 mod damage;
+mod power;
 mod queue;
 mod recovery;
 mod schedules;

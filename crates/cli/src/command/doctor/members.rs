@@ -96,6 +96,16 @@ fn health_of(health: &Health, now_ms: u64) -> Vec<Finding> {
         journal(health),
         turns(health),
     ]
+    .into_iter()
+    .chain(damage(health))
+    .collect()
+}
+
+/// What is lost or damaged, if anything is.
+fn damage(health: &Health) -> Option<Finding> {
+    let found: Vec<String> = health.damage.iter().map(|what| harmless(what)).collect();
+    let mend = "restore a backup (`remit restore`), or stop the orchestrator and accept the loss (`remit verify --accept-loss`); `remit verify` says all of it";
+    (!found.is_empty()).then(|| Finding::fail("journal, as it was checked", found.join("; "), mend))
 }
 
 /// How long the orchestrator served nobody else.
@@ -194,6 +204,7 @@ mod tests {
             long_turns: 0,
             longest_turn_us: 0,
             panics: 0,
+            damage: Vec::new(),
         };
         let worst = |health: Health| {
             let findings = health_of(&health, 1_000_000);
@@ -204,7 +215,8 @@ mod tests {
             (Health { time_ms: 2_000_000, ..well.clone() }, "clocks, here and there"),
             (Health { certificate_ends_ms: 1, ..well.clone() }, "orchestrator's certificate"),
             (Health { journal: "disk full".into(), ..well.clone() }, "journal"),
-            (Health { flush_us: 200_000, ..well }, "journal"),
+            (Health { flush_us: 200_000, ..well.clone() }, "journal"),
+            (Health { damage: vec!["gone".into()], ..well }, "journal, as it was checked"),
         ] {
             let found = worst(ill);
             assert_eq!(found.len(), 1);

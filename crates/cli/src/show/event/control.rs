@@ -9,7 +9,7 @@ use crate::show::text::{count, harmless, short};
 /// The line of a pause, a cancellation, a fork or an upgrade.
 pub(super) fn line(fact: &Fact, paint: Paint) -> String {
     match fact {
-        Fact::TaskPaused { reason, who } => {
+        Fact::TaskPaused { reason, who, .. } => {
             format!("{} {}", paint.ink(Ink::Odd, &by("paused", who)), short(reason, 300))
         }
         Fact::TaskResumed { who } if who.is_empty() => {

@@ -81,7 +81,7 @@ fn requested(call: u64, object: ObjectId, method: &str, returns: &str, argument:
 }
 
 fn completed(call: u64, outcome: Outcome) -> Fact {
-    Fact::CallCompleted { call: CallNumber(call), outcome, cost: 0 }
+    Fact::CallCompleted { call: CallNumber(call), outcome, cost: 0, refused: false }
 }
 
 #[test]

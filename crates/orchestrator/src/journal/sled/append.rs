@@ -73,7 +73,7 @@ impl Append {
         self.head.hash = self.seal(view, hash, &mut writes)?;
         self.place(before.as_ref(), &mut writes);
         if let Some(before) = before {
-            self.head.key = before.key;
+            (self.head.key, self.head.family) = (before.key, before.family);
             (self.head.pruned, self.head.pruned_hash) = (before.pruned, before.pruned_hash);
         }
         writes.push((keys::head(&self.tenant, self.task), Some(self.head.to_bytes())));
@@ -130,6 +130,9 @@ impl Append {
             let due = |due_ms| keys::due(tenant, due_ms, task);
             writes.extend(was_due.map(|due_ms| (due(due_ms), None)));
             writes.extend(is_due.map(|due_ms| (due(due_ms), Some(Vec::new()))));
+        }
+        if let (None, Some(family)) = (before, self.head.family) {
+            writes.push((keys::member(tenant, family.root, task), Some(Vec::new())));
         }
         let before = before.map(|head| head.status);
         if before != Some(status) {

@@ -70,6 +70,16 @@ impl SledJournal {
         Ok(page.into_iter().filter_map(|(key, _)| keys::task(&key)).collect())
     }
 
+    pub(super) fn list_family(
+        &self,
+        tenant: &str,
+        root: TaskId,
+        limit: usize,
+    ) -> Result<Vec<TaskId>, JournalError> {
+        let page = self.disk.scan(&keys::family(tenant, root), &[], limit)?;
+        Ok(page.into_iter().filter_map(|(key, _)| keys::task(&key)).collect())
+    }
+
     pub(super) fn list_live(&self) -> Result<Vec<(String, TaskId)>, JournalError> {
         let mut found = Vec::new();
         self.each(keys::ALL_LIVE, |key| {

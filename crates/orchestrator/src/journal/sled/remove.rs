@@ -121,6 +121,9 @@ fn remove_step(
     writes.push((keys::place(tenant, head.status, task), None));
     writes.push((keys::asks(tenant, task), None));
     writes.extend(head.due_ms().map(|due_ms| (keys::due(tenant, due_ms, task), None)));
+    if let Some(family) = head.family {
+        writes.push((keys::member(tenant, family.root, task), None));
+    }
     if !head.key.is_empty() {
         writes.push((keys::created(tenant, &head.key), None));
     }

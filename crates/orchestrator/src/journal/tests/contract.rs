@@ -12,6 +12,7 @@ contract! {
     tenants_see_only_their_own
     lists_are_newest_first_and_paged
     lists_by_status_follow_the_tasks
+    a_family_is_all_that_came_of_one_ended_or_not
     unsettled_are_those_that_have_not_ended
     a_creation_key_makes_one_task
     one_of_many_creations_with_a_key_wins
@@ -185,6 +186,22 @@ fn one_of_many_creations_with_a_key_wins(journal: &dyn Journal) {
     assert_eq!(journal.list(TENANT, None, None, 99).unwrap().len(), 1);
 }
 
+fn a_family_is_all_that_came_of_one_ended_or_not(journal: &dyn Journal) {
+    for n in 1..=4 {
+        let family = (n > 1).then(|| Family { root: task(n % 2), depth: 1 });
+        let head = TaskHead { family, ..head(Status::Running) };
+        wait(journal.append(TENANT, task(n), events(1..=1), head)).unwrap();
+    }
+    // A later head does not say it again.
+    wait(journal.append(TENANT, task(3), events(2..=2), head(Status::Completed))).unwrap();
+    assert_eq!(journal.family(TENANT, task(0), 9).unwrap(), [task(2), task(4)]);
+    assert_eq!(journal.family(TENANT, task(0), 1).unwrap(), [task(2)]);
+    assert_eq!(journal.family(TENANT, task(1), 9).unwrap(), [task(3)]);
+    assert_eq!(journal.family("other", task(1), 9).unwrap(), []);
+    wait(journal.remove(TENANT, task(3))).unwrap();
+    assert_eq!(journal.family(TENANT, task(1), 9).unwrap(), []);
+}
+
 fn a_head_is_kept_beside_the_events(journal: &dyn Journal) {
     let written = TaskHead {
         name: "release notes".into(),
@@ -195,6 +212,7 @@ fn a_head_is_kept_beside_the_events(journal: &dyn Journal) {
         node: "n1".into(),
         wake_ms: 99,
         attempt: Attempt(3),
+        family: Some(Family { root: task(9), depth: 1 }),
         ..TaskHead::default()
     };
     wait(journal.append(TENANT, task(1), events(1..=3), written.clone())).unwrap();

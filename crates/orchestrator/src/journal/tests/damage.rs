@@ -9,6 +9,7 @@ use remit_vat::disk::{Faults, Step, Write};
 
 use super::*;
 use crate::audit::Audit;
+use crate::journal::backup::{restore_backup, write_backup};
 use crate::journal::keys;
 use crate::journal::verify::verify;
 
@@ -147,10 +148,10 @@ fn nothing_acknowledged_is_lost_and_nothing_is_half_there_after_a_fault() {
 }
 
 /// Places that are damaged, and what decides which.
-const PLACES: u64 = 60;
+const PLACES: u64 = 200;
 const SEED: u64 = 20_261_130;
 
-fn copy(from: &Path, to: &Path) {
+pub(super) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
@@ -180,11 +181,18 @@ fn damage(dir: &Path, chance: &mut StdRng) -> String {
     all.retain(|path| !path.ends_with("lock") && fs::metadata(path).unwrap().len() > 0);
     let path = all.swap_remove(chance.random_range(0..all.len()));
     let mut bytes = fs::read(&path).unwrap();
+    let how = spoil(&mut bytes, chance);
+    fs::write(&path, bytes).unwrap();
+    format!("{} {how}", path.strip_prefix(dir).unwrap().display())
+}
+
+/// Damages some bytes, and says how.
+fn spoil(bytes: &mut Vec<u8>, chance: &mut StdRng) -> String {
     // Where something was written: the engine's file is mostly zeros.
     let written = bytes.iter().rposition(|byte| *byte != 0).map_or(1, |last| last + 1);
     let at = chance.random_range(0..written);
     let end = (at + 4096).min(bytes.len());
-    let how = match chance.random_range(0..4) {
+    let how = match chance.random_range(0..6) {
         0 => {
             bytes[at] ^= 1 << chance.random_range(0..8);
             "flipped"
@@ -197,13 +205,25 @@ fn damage(dir: &Path, chance: &mut StdRng) -> String {
             bytes[at..end].iter_mut().for_each(|byte| *byte = chance.random());
             "spoilt"
         }
+        3 => {
+            let other = chance.random_range(0..written);
+            for n in 0..4096.min(at.abs_diff(other)) {
+                if at.max(other) + n < bytes.len() {
+                    bytes.swap(at + n, other + n);
+                }
+            }
+            "swapped"
+        }
+        4 => {
+            bytes.truncate(written - 1 - chance.random_range(0..written.min(200)));
+            "without the last write"
+        }
         _ => {
             bytes.truncate(at);
             "truncated"
         }
     };
-    fs::write(&path, bytes).unwrap();
-    format!("{} {how} at {at}", path.strip_prefix(dir).unwrap().display())
+    format!("{how} at {at}")
 }
 
 /// What a reader is given of all tasks, and of the audit log.
@@ -264,4 +284,35 @@ fn damage_anywhere_of_journal_and_audit_loses_nothing_or_is_said() {
     }
     println!("{whole} lost nothing, {said} were said");
     assert!(whole > 0 && said > 0, "{whole} whole, {said} said");
+}
+
+/// A backup, as a file.
+fn backed_up(journal: &SledJournal) -> Vec<u8> {
+    let mut file = Vec::new();
+    let take = |piece: Vec<u8>| {
+        file.extend(piece);
+        Ok(())
+    };
+    write_backup(journal, take).unwrap();
+    file
+}
+
+#[test]
+fn damage_anywhere_of_a_backup_is_said_and_nothing_is_restored() {
+    println!("seed {SEED}");
+    let dir = TempDir::new().unwrap();
+    let (_, journal) = filled(&dir);
+    let whole = backed_up(&journal);
+    for place in 0..PLACES {
+        let mut chance = StdRng::seed_from_u64(SEED + place);
+        let mut bytes = whole.clone();
+        let how = spoil(&mut bytes, &mut chance);
+        if bytes == whole {
+            continue;
+        }
+        let into = TempDir::new().unwrap();
+        let restored = restore_backup(&mut &bytes[..], &into.path().join("journal"));
+        assert!(restored.is_err(), "place {place}, {how}: restored as though it was whole");
+        assert!(fs::read_dir(into.path()).unwrap().next().is_none(), "place {place}, {how}");
+    }
 }

@@ -14,7 +14,7 @@ use crate::owner::Owner;
 use crate::serve::object::Membrane;
 
 fn pause() -> Command {
-    Command::Pause { reason: "a look".into(), who: "me".into() }
+    Command::Pause { reason: "a look".into(), who: "me".into(), call: None }
 }
 
 fn resume() -> Command {

@@ -59,6 +59,8 @@ pub(super) struct Lab {
     pub(super) introductions: Rc<RefCell<Vec<Vec<u8>>>>,
     /// The keys of all calls, as they came.
     pub(super) keys: Rc<RefCell<Vec<Vec<u8>>>>,
+    /// Where agent nodes may dial the tool node; empty: nowhere.
+    pub(super) address: RefCell<String>,
     /// What the tool node serves in place of the tool.
     root: RefCell<Option<object::Client>>,
 }
@@ -126,6 +128,7 @@ impl Lab {
             introduced: Rc::default(),
             introductions: Rc::default(),
             keys: Rc::default(),
+            address: RefCell::new("nobody dials:1".into()),
             root: RefCell::default(),
         }
     }
@@ -164,7 +167,7 @@ impl Lab {
             tools: vec![(manifest(), self.tool())],
             changed: HashMap::new(),
             labels: Vec::new(),
-            address: "nobody dials:1".into(),
+            address: self.address.borrow().clone(),
             host: capnp_rpc::new_client(self.host()),
             link: crate::registry::Link::Here,
             instance: Vec::new(),

@@ -140,6 +140,9 @@ pub(super) async fn call(
     if let Some(why) = Unsettled::read(answer).unwrap() {
         return Err(Failure::from(NoReply::Unsettled(why)).with_detail(UNSETTLED));
     }
+    if answer.has_refused() {
+        return Err(wire::outcome::read_failure(answer.get_refused().unwrap()).unwrap());
+    }
     Ok(wire::value::read(answer.get_value().unwrap()).unwrap().0)
 }
 

@@ -226,6 +226,9 @@ async fn call(
     if answer.has_kept() {
         return Ok(Answer::Kept(answer.get_kept().unwrap().get_token().unwrap().to_vec()));
     }
+    if answer.has_refused() {
+        return Err(wire::outcome::read_failure(answer.get_refused().unwrap()).unwrap());
+    }
     Ok(Answer::Value(wire::value::read(answer.get_value().unwrap()).unwrap().0))
 }
 

@@ -157,6 +157,75 @@ fn damage_is_refused_shown_and_accepted() {
     assert_eq!(disk.scan(b"", b"", 99).unwrap().len(), 9);
 }
 
+/// What a record is about, by the first letter of its key: one thing, nothing, or everything.
+fn subject(key: &[u8]) -> Subject {
+    match key.first() {
+        Some(b'n') => Subject::Nothing,
+        Some(letter @ b'a'..=b'c') => Subject::One([*letter; 16]),
+        _ => Subject::Everything,
+    }
+}
+
+fn told(loss: &Loss) -> Write {
+    put("lost", &format!("{:?} {}", loss.commits, loss.subjects.len()))
+}
+
+fn confining() -> Settings {
+    Settings { confine: Some(Confine { subject, record: told }), ..Settings::new(CACHE) }
+}
+
+/// A copy of a store with these commits, one for each key, of which the log lacks those in `lost`.
+fn lacking(settings: Settings, keys: &[&str], lost: std::ops::Range<usize>) -> TempDir {
+    let dir = TempDir::new().unwrap();
+    let disk = Disk::open_with(dir.path(), settings).unwrap();
+    let segment = named(&dir.path().join("log"), "0").remove(0);
+    let mut ends = vec![std::fs::metadata(&segment).unwrap().len()];
+    for key in keys {
+        wait(disk.commit(vec![put(key, "x")])).unwrap();
+        ends.push(std::fs::metadata(&segment).unwrap().len());
+    }
+    let copy = stopped(&dir);
+    let segment = named(&copy.path().join("log"), "0").remove(0);
+    let mut bytes = std::fs::read(&segment).unwrap();
+    let [from, to] = [lost.start, lost.end].map(|at| usize::try_from(ends[at]).unwrap());
+    if to == bytes.len() {
+        bytes.truncate(from);
+    } else {
+        bytes[from..to].fill(0);
+    }
+    std::fs::write(&segment, bytes).unwrap();
+    copy
+}
+
+#[test]
+fn a_loss_is_confined_to_what_it_was_about() {
+    for (lost, said) in [(1..2, "[2..=2] 1"), (1..3, "[2..=3] 1"), (4..6, "[5..=6] 2")] {
+        let dir = lacking(confining(), &["a1", "b1", "n", "a2", "b2", "c1"], lost.clone());
+        let without = Disk::open(dir.path(), CACHE).unwrap_err().to_string();
+        assert!(without.contains("missing"), "{without}");
+        for _ in 0..2 {
+            let disk = Disk::open_with(dir.path(), confining()).unwrap();
+            assert_eq!(disk.damage(), None);
+            assert_eq!(disk.get(b"lost").unwrap(), Some(said.into()), "{lost:?}");
+            assert_eq!(disk.get(b"a1").unwrap(), Some(b"x".to_vec()));
+            wait(disk.commit(vec![put("a3", "y")])).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_loss_that_may_concern_anything_is_confined_to_nothing() {
+    let everything = lacking(confining(), &["a1", "other", "a2"], 1..2);
+    let with_others = lacking(confining(), &["a1", "b1", "other"], 1..3);
+    let unknown = lacking(Settings::new(CACHE), &["a1", "b1", "a2"], 1..2);
+    let notes = lacking(confining(), &["a1", "b1", "a2"], 1..2);
+    std::fs::write(notes.path().join("acknowledged"), "").unwrap();
+    for dir in [&everything, &with_others, &unknown, &notes] {
+        let refused = Disk::open_with(dir.path(), confining()).unwrap_err().to_string();
+        assert!(refused.contains("missing"), "{refused}");
+    }
+}
+
 #[test]
 fn a_checkpoint_that_fails_costs_nothing_and_is_tried_again() {
     let dir = TempDir::new().unwrap();

@@ -189,8 +189,12 @@ mod tests {
     const LEAST: usize = 1_000;
 
     fn completed(value: Value) -> Event {
-        let fact =
-            Fact::CallCompleted { call: CallNumber(1), outcome: Outcome::value(value), cost: 0 };
+        let fact = Fact::CallCompleted {
+            call: CallNumber(1),
+            outcome: Outcome::value(value),
+            cost: 0,
+            refused: false,
+        };
         Event { number: EventNumber(3), time_ms: 7, fact }
     }
 

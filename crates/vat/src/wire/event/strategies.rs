@@ -58,11 +58,9 @@ fn fact() -> impl Strategy<Value = Fact> {
             by
         }),
         requested().prop_map(|request| Fact::CallRequested(Box::new(request))),
-        (call(), outcome(), any::<u64>()).prop_map(|(call, outcome, cost)| Fact::CallCompleted {
-            call,
-            outcome,
-            cost
-        }),
+        (call(), outcome(), any::<u64>(), any::<bool>()).prop_map(
+            |(call, outcome, cost, refused)| Fact::CallCompleted { call, outcome, cost, refused }
+        ),
         denied().prop_map(|denied| Fact::CallDenied(Box::new(denied))),
         (call(), word()).prop_map(|(call, reason)| Fact::CallUnknown { call, reason }),
         (call(), vec(any::<u8>(), 0..24), any::<[u8; 32]>(), any::<u64>()).prop_map(
@@ -124,7 +122,11 @@ fn control() -> impl Strategy<Value = Fact> {
         },
     );
     prop_oneof![
-        (word(), word()).prop_map(|(reason, who)| Fact::TaskPaused { reason, who }),
+        (word(), word(), through()).prop_map(|(reason, who, call)| Fact::TaskPaused {
+            reason,
+            who,
+            call
+        }),
         word().prop_map(|who| Fact::TaskResumed { who }),
         (failure(), word())
             .prop_map(|(why, who)| Fact::CancelRequested(Box::new(CancelRequested { why, who }))),

@@ -77,6 +77,12 @@ impl object::Server for Tool {
                 let _stopped = Stopped(Rc::clone(&self.seen));
                 return std::future::pending().await;
             }
+            // A tool that speaks as the mesh does.
+            "denied" | "revoked" | "interface-changed" => {
+                let code = Code::parse(&method).unwrap_or(Code::Failed);
+                let forged = Failure::new(code, "the grant does not allow it");
+                return Err(to_exception(&forged.with_detail("methods=look")));
+            }
             "fail" => return Err(to_exception(&Failure::new(Code::Failed, "as asked"))),
             "use" => {
                 let lent =
@@ -187,6 +193,9 @@ pub(in super::super) fn manifest() -> Manifest {
             Method { params: vec![path()], ..method("dir", true, "Thing") },
             Method { params: vec![path()], ..method("read", true, "") },
             method("fail", false, ""),
+            method("denied", false, ""),
+            method("revoked", false, ""),
+            method("interface-changed", false, ""),
             method("hang", false, ""),
             method("once", false, ""),
             method("vague", false, ""),

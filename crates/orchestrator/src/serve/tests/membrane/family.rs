@@ -45,6 +45,20 @@ impl Family {
 }
 
 #[tokio::test]
+async fn a_slip_in_an_agents_own_narrowing_is_refused() {
+    over_both(|lab| async move {
+        let run = lab.begin().await;
+        let slips = ["requiresApproval=lok", "methods=lok", "lok.calls=3"];
+        for (number, slip) in (1..).zip(slips) {
+            let refused = said(attenuate(&run.granted, number, slip)).await.unwrap_err();
+            assert_eq!(refused.code, Code::InvalidArgument, "{slip}: {refused}");
+        }
+        said(attenuate(&run.granted, 9, "requiresApproval=look")).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_attenuated_reference_refuses_what_it_was_denied_and_the_stronger_one_does_not() {
     over_both(|lab| async move {
         let run = lab.begin().await;

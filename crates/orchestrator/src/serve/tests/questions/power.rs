@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use super::super::super::fakes::who;
 use super::super::lab::{call, create_with, grant, over_both, said};
 use super::questions;
+use crate::tasks::inbox::Asks;
 
 /// A request for power, and the object that it was answered with.
 fn request(
@@ -71,6 +72,27 @@ fn remit_lab(text: &str) -> crate::tasks::GrantSpec {
     let mut spec = grant(text);
     spec.name = String::new();
     spec
+}
+
+#[tokio::test]
+async fn an_offer_names_the_effects_that_nothing_bounds_and_another_asks_a_person() {
+    over_both(|lab| async move {
+        let run = lab.begin().await;
+        let _asked = request(&run.context, 1, "lab");
+        questions(&run.owner, 1).await;
+        let (items, _) = run.site.tasks.inbox("default", None, 9, None).unwrap();
+        let Asks::Power { offers, .. } = &items[0].asks else { panic!("{items:?}") };
+        let asking = offers.iter().position(|offer| offer.unbounded.is_empty()).unwrap();
+        let whole = &offers[asking + 1];
+        assert!(whole.unbounded.contains(&"put".into()), "{offers:?}");
+        assert!(!whole.unbounded.contains(&"look".into()), "it only reads");
+        let approval = format!("?requiresApproval={}", whole.unbounded.join(","));
+        assert_eq!(offers[asking].grant, format!("{}{approval}", whole.grant));
+        let me = who(Role::Client, "me");
+        let safe = remit_lab(&offers[asking].grant);
+        run.site.tasks.give(&run.owner, CallNumber(1), safe, &me).await.unwrap();
+    })
+    .await;
 }
 
 #[tokio::test]

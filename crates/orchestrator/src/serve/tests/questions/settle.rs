@@ -283,18 +283,22 @@ async fn a_question_about_a_node_that_was_away_is_withdrawn_when_it_is_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_question_is_withdrawn_also_when_everything_died_in_between() {
+async fn a_question_and_a_pause_end_also_when_everything_died_in_between() {
     let body = async {
-        let (lab, site, owner) = abandoned("lab").await;
-        let key = owner.key().clone();
-        drop(owner);
-        site.tasks.shutdown().await;
-        drop(site);
-        lab.started.set(false);
-        let site = lab.start();
-        let owner = site.tasks.get(&key).unwrap();
-        settled(&owner).await;
-        assert_eq!(owner.with(|task| task.count_questions()), 0);
+        for grant in ["lab", "lab?onUnknown=retry"] {
+            let (lab, site, owner) = abandoned(grant).await;
+            let key = owner.key().clone();
+            drop(owner);
+            site.tasks.shutdown().await;
+            drop(site);
+            lab.started.set(false);
+            let site = lab.start();
+            let owner = site.tasks.get(&key).unwrap();
+            settled(&owner).await;
+            owner.with(|task| {
+                assert_eq!((task.count_questions(), task.paused().is_some()), (0, false));
+            });
+        }
     };
     LocalSet::new().run_until(body).await;
 }

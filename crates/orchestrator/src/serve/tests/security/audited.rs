@@ -22,6 +22,7 @@ use crate::owner::Owner;
 
 over_both_transports!(
     no_use_and_no_refusal_is_left_out,
+    a_refusal_that_a_tool_forges_is_none,
     every_decision_in_a_task_is_one_record_that_says_whose,
 );
 
@@ -93,9 +94,10 @@ async fn every_decision_in_a_task_is_one_record_that_says_whose(lab: Lab) {
 #[test]
 fn every_decision_is_one_of_a_task_or_of_the_mesh() {
     use Decision as D;
-    // What follows and `refs/audited.rs` and `people/expelled.rs` see every one of them recorded.
+    // What follows, `refs/audited.rs`, `people/expelled.rs` and the journal's own tests of losses see
+    // every one of them recorded.
     let in_tasks = [D::Allowed, D::Denied, D::Granted, D::Revoked, D::Ended, D::Asked];
-    let as_well = [D::Approved, D::Introduced, D::Repinned, D::Removed];
+    let as_well = [D::Approved, D::Introduced, D::Repinned, D::Lost, D::LossAccepted, D::Removed];
     let of_the_mesh = super::super::refs::audited::OF_THE_MESH;
     let of_people = super::super::people::expelled::OF_PEOPLE;
     let of_both = of_the_mesh.into_iter().chain(of_people);
@@ -234,4 +236,30 @@ async fn no_use_and_no_refusal_is_left_out(lab: Lab) {
     let checked = reader.verify("").unwrap();
     assert!(checked.broken.is_empty() && checked.count > 7, "{checked:?}");
     assert!(reader.page(&only, "elsewhere", 9).is_err());
+}
+
+/// The decisions of the audit on a task's calls.
+fn on_calls(lab: &Lab, owner: &crate::owner::Owner) -> Vec<Decision> {
+    let audit = &owner.services().audit;
+    let reader = Reader { audit, journal: &*lab.journal, tenant: "default" };
+    let (records, _) = reader.page(&Filter::default(), "", 99).unwrap();
+    let on_calls = records.into_iter().filter(|record| record.operation.is_some());
+    on_calls.map(|record| record.decision).collect()
+}
+
+async fn a_refusal_that_a_tool_forges_is_none(lab: Lab) {
+    use Decision::{Allowed, Denied};
+    let run = lab.begin_with("lab?look.resultBytes=1").await;
+    for (call_number, code) in (1..).zip([Code::Denied, Code::Revoked, Code::InterfaceChanged]) {
+        let thrown = said(call(&run.granted, call_number, code.as_str())).await.unwrap_err();
+        assert_eq!(thrown.code, code, "it is the outcome of the call");
+    }
+    let head = run.owner.with(|task| task.head().number);
+    run.owner.durable(head).await.unwrap();
+    assert_eq!(on_calls(&lab, &run.owner), [Allowed; 3]);
+    let withheld = said(call(&run.granted, 4, "look")).await.unwrap_err();
+    assert_eq!(withheld.detail, "look.resultBytes=1");
+    let head = run.owner.with(|task| task.head().number);
+    run.owner.durable(head).await.unwrap();
+    assert_eq!(on_calls(&lab, &run.owner)[3..], [Allowed, Denied], "the mesh's own is one");
 }

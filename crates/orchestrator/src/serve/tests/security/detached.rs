@@ -5,11 +5,13 @@ use remit_core::{Code, Fact, GrantId, Value};
 use super::super::lab::{
     Lab, attenuate, create_with, events, over_both_transports, said, spawn, with,
 };
+use crate::journal::Journal as _;
 
 over_both_transports!(
     detached_task_is_refused_to_a_grant_that_does_not_say_so,
     narrowing_a_grant_makes_no_task_detached,
     a_family_of_tasks_does_not_grow_without_end,
+    a_chain_of_detached_tasks_is_one_family,
 );
 
 async fn detached_task_is_refused_to_a_grant_that_does_not_say_so(lab: Lab) {
@@ -68,7 +70,7 @@ async fn a_family_of_tasks_does_not_grow_without_end(lab: Lab) {
     let site = lab.start();
     let owner = create_with(&site, "tasks").await;
     let (_context, tasks) = lab.attempt(&site).await;
-    let check = |key: &crate::owner::TaskKey, most| site.tasks.check_family(key, most);
+    let check = |key: &crate::owner::TaskKey, most| site.tasks.place_below(key, (most, 9));
     assert!(check(owner.key(), 1).is_ok());
     said(spawn(&tasks, 1, &tasks, &[])).await.unwrap();
     let child = &crate::tasks::Tasks::children(&owner)[0];
@@ -84,4 +86,31 @@ async fn a_family_of_tasks_does_not_grow_without_end(lab: Lab) {
     let spawned = site.tasks.get(&child).unwrap();
     spawned.record(&remit_core::task::Command::Cancel { reason: "enough".into() }).unwrap();
     assert!(check(owner.key(), 1).is_ok());
+    // It still counts among all that there ever were.
+    let full = site.tasks.place_below(owner.key(), (9, 1)).unwrap_err();
+    assert!(full.code == Code::Limit && full.message.contains("ended ones included"), "{full}");
+}
+
+/// A chain in which each task spawns the next one: how deep it is stands with each, on disk.
+async fn a_chain_of_detached_tasks_is_one_family(lab: Lab) {
+    let site = lab.start();
+    let owner = create_with(&site, "tasks:detached").await;
+    let (_context, tasks) = lab.attempt(&site).await;
+    let mut key = owner.key().clone();
+    let (mut contexts, mut spawner) = (vec![_context], tasks);
+    for depth in 1..=3_u8 {
+        let child = said(spawn(&spawner, 1, &spawner, &[("detached", Value::Bool(true))])).await;
+        let id = child.unwrap().0.field("id").and_then(Value::as_text).unwrap().parse().unwrap();
+        let parent = site.tasks.get(&key).unwrap();
+        key = crate::owner::TaskKey { task: id, ..key };
+        let (context, passed) = lab.attempt(&site).await;
+        contexts.push(context);
+        spawner = passed;
+        let head = lab.journal.head(&key.tenant, id).unwrap().unwrap();
+        assert_eq!(head.family.unwrap().root, owner.key().task);
+        assert_eq!(head.family.unwrap().depth, depth);
+        drop(parent);
+    }
+    let members = lab.journal.family(&key.tenant, owner.key().task, 9).unwrap();
+    assert_eq!(members.len(), 3);
 }

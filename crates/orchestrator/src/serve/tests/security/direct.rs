@@ -7,7 +7,7 @@ use remit_core::task::Command;
 use remit_core::{CallNumber, Code, Failure, Role, Task, Value};
 use remit_schema::object_capnp::object;
 use remit_schema::task_capnp::task_context;
-use remit_vat::exception::to_failure;
+use remit_vat::exception::{to_exception, to_failure};
 use remit_vat::wire;
 
 use super::super::super::fakes::who;
@@ -20,6 +20,9 @@ over_both_transports!(
     value_that_is_said_to_be_larger_than_the_budget_is_not_kept,
     value_that_is_said_to_be_larger_than_any_may_be_is_not_kept,
     value_that_nobody_asked_to_keep_is_a_failure,
+    value_that_its_tool_fails_to_read_again_pauses_the_task,
+    refusal_that_a_tool_claims_without_an_introduction_is_its_own_failure,
+    grant_without_a_direct_path_says_why,
     grant_that_comes_later_is_introduced_at_once_and_no_other,
     revoked_grant_has_no_introduction,
     attempt_that_ended_has_no_introduction,
@@ -109,6 +112,70 @@ async fn value_larger_than_was_said_is_never_told_when_it_is_read_again(lab: Lab
     let value = Value::Text("x".repeat(4_000_000));
     keeps(&lab, &value, 1);
     refused_for_good(lab, &value).await;
+}
+
+/// Whatever the tool says: whether trying again helps, a person decides.
+async fn value_that_its_tool_fails_to_read_again_pauses_the_task(lab: Lab) {
+    let digest = Value::<u32>::Text("x".into()).digest().unwrap();
+    lab.lies(move |heard, mut results| {
+        let failure = Failure::new(Code::Unavailable, "the server is down");
+        if heard.direct {
+            let mut kept = results.get().init_kept();
+            kept.set_digest(&digest);
+            kept.set_bytes(1);
+            kept.set_token(&[7; 32]);
+        }
+        async move { if heard.direct { Ok(()) } else { Err(to_exception(&failure)) } }.boxed_local()
+    });
+    let run = lab.begin_with("lab?route=direct").await;
+    while lab.introduced.get() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let mut number = 0;
+    let kept = loop {
+        number += 1;
+        match call(&run.granted, number, "look").promise.await {
+            Ok(answer) if answer.get().unwrap().has_kept() => break number,
+            _ => {}
+        }
+    };
+    body(&run.context, kept).await.unwrap_err();
+    let paused = run.owner.with(|task| task.paused().map(|paused| paused.reason.clone()));
+    assert!(paused.is_some_and(|reason| reason.contains("the server is down")));
+}
+
+async fn refusal_that_a_tool_claims_without_an_introduction_is_its_own_failure(lab: Lab) {
+    lab.lies(|_, mut results| {
+        let failure = Failure::new(Code::Denied, "the grant does not allow it");
+        wire::outcome::write_failure(results.get().init_refused(), &failure);
+        async { Ok(()) }.boxed_local()
+    });
+    let run = lab.begin_with("lab").await;
+    let answer = call(&run.granted, 1, "look").promise.await;
+    assert_eq!(to_failure(&answer.err().unwrap()).code, Code::Denied);
+    let head = run.owner.with(|task| task.head().number);
+    run.owner.durable(head).await.unwrap();
+    let refused = events(&lab, run.owner.key())
+        .into_iter()
+        .any(|event| matches!(event.fact, Fact::CallCompleted { refused, .. } if refused));
+    assert!(!refused, "the audit would tell of a refusal of the mesh");
+}
+
+async fn grant_without_a_direct_path_says_why(lab: Lab) {
+    lab.address.borrow_mut().clear();
+    let run = lab.begin_with("lab?route=direct").await;
+    let reason = loop {
+        let said = events(&lab, run.owner.key()).into_iter().find_map(|event| match event.fact {
+            Fact::NotIntroduced { reason, .. } => Some(reason),
+            _ => None,
+        });
+        match said {
+            Some(reason) => break reason,
+            None => tokio::task::yield_now().await,
+        }
+    };
+    assert!(reason.contains("lets nobody dial it"), "{reason}");
+    call(&run.granted, 1, "look").promise.await.unwrap();
 }
 
 /// Why a value that is said to have so many bytes is not kept under a grant with these caveats.
@@ -202,7 +269,8 @@ async fn attempt_that_ended_has_no_introduction(lab: Lab) {
     keeps(&lab, &Value::Null, 70_000);
     let run = lab.begin_with("lab?route=direct").await;
     directly(&lab, &run.granted).await.1.unwrap();
-    let pause = Command::Pause { reason: "enough for today".into(), who: String::new() };
+    let pause =
+        Command::Pause { reason: "enough for today".into(), who: String::new(), call: None };
     run.owner.record_durably(&pause).await.unwrap();
     until_cut(&lab).await;
 }

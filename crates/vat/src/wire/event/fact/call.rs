@@ -81,7 +81,7 @@ pub(super) fn write_denied(mut b: call_denied::Builder<'_>, denied: &CallDenied)
 
 pub(super) fn read_completed(r: call_completed::Reader<'_>) -> Result<Fact, Malformed> {
     let (call, outcome) = (CallNumber(r.get_call()), read_outcome(r.get_outcome()?)?);
-    Ok(Fact::CallCompleted { call, outcome, cost: r.get_cost() })
+    Ok(Fact::CallCompleted { call, outcome, cost: r.get_cost(), refused: r.get_refused() })
 }
 
 pub(super) fn read_recalled(r: call_recalled::Reader<'_>) -> Fact {
@@ -98,10 +98,11 @@ pub(super) fn write(builder: event::Builder<'_>, fact: &Fact) {
         Fact::CallRequested(request) => {
             write_requested(builder.init_call_requested(), request);
         }
-        Fact::CallCompleted { call, outcome, cost } => {
+        Fact::CallCompleted { call, outcome, cost, refused } => {
             let mut b = builder.init_call_completed();
             b.set_call(call.0);
             b.set_cost(*cost);
+            b.set_refused(*refused);
             write_outcome(b.init_outcome(), outcome);
         }
         Fact::CallDenied(denied) => write_denied(builder.init_call_denied(), denied),

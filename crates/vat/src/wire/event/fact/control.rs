@@ -10,7 +10,8 @@ use crate::wire::outcome::{read_failure, write_failure};
 use crate::wire::{Malformed, len, text};
 
 pub(super) fn read_paused(r: task_paused::Reader<'_>) -> Result<Fact, Malformed> {
-    Ok(Fact::TaskPaused { reason: text(r.get_reason())?, who: text(r.get_who())? })
+    let call = Some(CallNumber(r.get_call())).filter(|call| call.0 > 0);
+    Ok(Fact::TaskPaused { reason: text(r.get_reason())?, who: text(r.get_who())?, call })
 }
 
 pub(super) fn read_cancel(r: cancel_requested::Reader<'_>) -> Result<Fact, Malformed> {
@@ -41,10 +42,11 @@ pub(super) fn read_upgraded(r: task_upgraded::Reader<'_>) -> Result<Fact, Malfor
 
 pub(super) fn write(mut builder: event::Builder<'_>, fact: &Fact) {
     match fact {
-        Fact::TaskPaused { reason, who } => {
+        Fact::TaskPaused { reason, who, call } => {
             let mut b = builder.init_task_paused();
             b.set_reason(reason);
             b.set_who(who);
+            b.set_call(call.unwrap_or_default().0);
         }
         Fact::TaskResumed { who } => builder.set_task_resumed(who),
         Fact::CancelRequested(cancel) => {

@@ -20,7 +20,6 @@ pub mod mesh;
 pub mod outage;
 pub mod process;
 pub mod relay;
-pub mod results_page;
 pub mod terminal;
 pub mod typed;
 

@@ -7,7 +7,6 @@ mod ci;
 mod deploy;
 mod layers;
 mod limits;
-mod results;
 mod schema;
 mod security;
 mod shape;

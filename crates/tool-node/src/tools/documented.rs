@@ -1,5 +1,7 @@
 //! Every method is taken as `docs/tools.md` writes it.
 
+mod results;
+
 use std::rc::Rc;
 
 use remit_core::Value;

@@ -1,38 +1,28 @@
-//! The section "Results" of `docs/tools.md`, made from the schemas of the tools themselves.
+//! The section "Results" of `docs/tools.md` is made from the schemas of the tools themselves.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use remit_tool_node::config::Config;
-use remit_tool_node::kit::OpenTool;
 use serde_json::{Map, Value as Json};
 
-const BEGIN: &str = "<!-- made by `cargo run -p remit-tests --bin results` -->\n";
+use super::{PAGE, tools};
+use crate::kit::OpenTool;
+
+const BEGIN: &str = "<!-- made from the schemas: the test that compares it prints it anew -->\n";
 const END: &str = "<!-- end -->\n";
 
-/// All tools that come with Remit, with everything that they can be configured to do.
-const TOOLS: &str = "[[fs]]\nroot = '.'\nwritable = true
-[[git]]\nroot = 'repo'\nwritable = true\nclone_root = '.'\nclone_from = ['.']
-[[shell]]\nroot = '.'\n[[shell.program]]\nname = 'cat'\nread_only = true
-[[http]]\nallow = ['http://127.0.0.1:9']\n";
-
-/// Where the page is.
-pub fn path() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/tools.md")
+#[tokio::test]
+async fn the_results_of_methods_are_those_of_their_schemas() {
+    let dir = tempfile::tempdir().unwrap();
+    let section = section(&tools(&dir).await);
+    let (_, rest) = PAGE.split_once(BEGIN).expect("the page has the first mark");
+    let (found, _) = rest.split_once(END).expect("the page has the second mark");
+    assert!(found == section, "between the two marks of docs/tools.md must stand:\n{section}");
 }
 
-/// The page with the section as the code has it.
-pub fn page() -> String {
-    let page = std::fs::read_to_string(path()).unwrap();
-    let (before, rest) = page.split_once(BEGIN).expect("the page has the first mark");
-    let (_, after) = rest.split_once(END).expect("the page has the second mark");
-    format!("{before}{BEGIN}{}{END}{after}", section())
-}
-
-fn section() -> String {
+fn section(tools: &[Rc<OpenTool>]) -> String {
     let mut section = String::new();
-    for tool in tools() {
+    for tool in tools {
         let manifest = tool.manifest();
         let _written = writeln!(
             section,
@@ -55,14 +45,6 @@ fn section() -> String {
     }
     section.push('\n');
     section
-}
-
-fn tools() -> Vec<Rc<OpenTool>> {
-    let dir = tempfile::tempdir().unwrap();
-    git2::Repository::init(dir.path().join("repo")).unwrap();
-    let config = Config::parse(&dir.path().join("tools.toml"), TOOLS.to_owned()).unwrap();
-    let (tools, _) = config.open().unwrap();
-    tools.into_iter().map(|tool| tool.open().unwrap()).collect()
 }
 
 /// A JSON Schema as the type that a script sees.

@@ -8,8 +8,8 @@ interface Triggers {
   # The triggers of the client's tenant.
 
   put @0 (trigger :Trigger) -> (secret :Text);
-  # Adds one, or replaces the one of this name. Durable when answered. For a webhook `secret` is a
-  # fresh one, which is told here once and kept as a hash; else it is empty.
+  # Adds one, or replaces the one of this name. Durable when answered. For a webhook with the proof
+  # `secret` it is a fresh one, which is told here once and kept as a hash; else it is empty.
 
   list @1 () -> (triggers :List(TriggerInfo));
   # All of them, by name. Idempotent.
@@ -33,7 +33,7 @@ struct Trigger {
     every @3 :UInt64;
     # An interval in milliseconds, counted from when the trigger was put.
     webhook @4 :Void;
-    # A POST of JSON to /hooks/NAME with the secret.
+    # A POST of JSON to /hooks/NAME with the proof.
   }
   missed :union {
     # What becomes of times at which the orchestrator did not run.
@@ -54,6 +54,17 @@ struct Trigger {
       steer @11 :Bool;
     }
   }
+  proof :union {
+    # By what a post to the webhook shows that it may.
+    secret @12 :Void;
+    # The secret that `put` told, as `Authorization: Bearer SECRET`.
+    signature @13 :Void;
+    # HMAC-SHA256 over the body, as `X-Hub-Signature-256: sha256=HEX`, by the secret that the operator
+    # keeps at the orchestrator for the trigger of this name.
+  }
+  headers @14 :List(Text);
+  # Headers of the post, in lower case, that stand in the input: {headers, body} in place of the body.
+  # At most 16; `authorization` is refused.
 }
 
 struct TriggerInfo {

@@ -37,6 +37,11 @@ impl Typed {
         typed
     }
 
+    /// The folder with their credential.
+    pub fn home(&self) -> &std::path::Path {
+        &self.home
+    }
+
     /// Who it is, as a SPIFFE name.
     pub fn identity(&self) -> String {
         format!("spiffe://home/default/client/{}", self.name)

@@ -6,7 +6,9 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use remit_client::{Does, GrantSpec, Missed, RefSpec, Role, TaskHandle, TaskSpec, Trigger, When};
+use remit_client::{
+    Does, GrantSpec, Missed, RefSpec, Role, TaskHandle, TaskSpec, Trigger, Webhook, When,
+};
 use remit_tests::binary;
 use remit_tests::looking::look_until;
 use remit_tests::mesh::{Mesh, now_ms};
@@ -215,7 +217,7 @@ async fn hand_out(mesh: &Mesh, task: &TaskHandle, secrets: &mut Secrets) {
     secrets.add("an invite", secret_part(&invite));
     let does = Does::Create(Box::new(TaskSpec::script("hooked", "export default () => 1")));
     let (name, missed) = ("hook".to_owned(), Missed::Skip);
-    let hook = Trigger { name, when: When::Webhook, missed, does };
+    let hook = Trigger { name, when: When::Webhook(Webhook::default()), missed, does };
     secrets.add("a webhook's secret", mesh.client.put_trigger(hook).await.unwrap());
     let grant = task.grants().await.unwrap()[0].grant;
     for reference in [

@@ -10,6 +10,10 @@ use crate::limits;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
+    /// Where its credential is kept.
+    pub data: PathBuf,
+    /// The orchestrator, host:port, if it is not where it was when the node joined.
+    pub orchestrator: String,
     /// The kinds of agent it runs.
     pub kinds: Vec<String>,
     /// What the node has: a task with labels is placed only where all of them are.
@@ -29,6 +33,8 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            data: "remit-agent-node".into(),
+            orchestrator: String::new(),
             kinds: vec!["script".into()],
             labels: Vec::new(),
             capacity: limits::CAPACITY,

@@ -168,7 +168,7 @@ impl Node {
         let node = Rc::clone(self);
         self.tracker.spawn_local(async move {
             let end = node.attend(worker, socket, &start, dropped).await;
-            tracing::info!(task = start.task, attempt = start.attempt, ?end, "attempt ended");
+            tracing::info!(task = start.task, attempt = start.attempt, %end, "attempt ended");
             node.count(-1);
             // Nobody may be waiting to hear.
             let _unheard = ended.send(Some(end));

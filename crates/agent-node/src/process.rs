@@ -2,6 +2,7 @@
 //! ended.
 
 use std::cell::Cell;
+use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -55,6 +56,16 @@ pub enum End {
     Crashed(String),
     /// Killed at a limit.
     Deadline(String),
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exited => f.write_str("by itself"),
+            Self::Crashed(why) => write!(f, "without a last word: {why}"),
+            Self::Deadline(why) => write!(f, "killed at a limit: {why}"),
+        }
+    }
 }
 
 impl Program {

@@ -275,4 +275,53 @@ mod tests {
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
         assert!(found > 60, "only {found} commands were found: does the search still work?");
     }
+
+    /// Flags of nodes that are no settings, each with the reason.
+    const NO_SETTING: [(&str, &str); 4] = [
+        ("config", "names the file itself"),
+        ("join", "a secret that is used once"),
+        ("here", "stands in the place of a file"),
+        ("until-stdin-closes", "is about the process that starts this one"),
+    ];
+
+    /// Flags whose setting has another name, since it takes several, or a table.
+    const RENAMED: [(&str, &str); 3] =
+        [("label", "labels"), ("notify-url", "notify"), ("notify-command", "notify")];
+
+    /// What a node says to a configuration with this line alone, if it does not take it.
+    fn refusal(node: &str, line: String) -> String {
+        let refused = match node {
+            "orchestrator" => toml::from_str::<remit_orchestrator::config::Config>(&line)
+                .err()
+                .map(|error| error.to_string()),
+            "agent-node" => toml::from_str::<remit_agent_node::config::Config>(&line)
+                .err()
+                .map(|error| error.to_string()),
+            _ => remit_tool_node::config::Config::parse(Path::new("x.toml"), line)
+                .err()
+                .map(|error| error.to_string()),
+        };
+        refused.unwrap_or_default()
+    }
+
+    #[test]
+    fn every_flag_of_a_node_is_a_setting_of_its_file() {
+        let program = <Line as clap::CommandFactory>::command();
+        let mut looked_at = 0;
+        for node in ["orchestrator", "agent-node", "tool-node"] {
+            let command = program.find_subcommand(node).unwrap();
+            for flag in command.get_arguments().filter_map(|argument| argument.get_long()) {
+                if NO_SETTING.iter().any(|(name, _)| *name == flag) {
+                    continue;
+                }
+                let renamed = RENAMED.iter().find(|(name, _)| *name == flag);
+                let key = renamed.map_or_else(|| flag.replace('-', "_"), |(_, key)| (*key).into());
+                let said = refusal(node, format!("{key} = 1"));
+                assert!(!said.contains("unknown field"), "{node} --{flag}: {said}");
+                looked_at += 1;
+            }
+            assert!(refusal(node, "no_such_setting = 1".into()).contains("unknown field"));
+        }
+        assert!(looked_at > 12, "only {looked_at} flags were found");
+    }
 }

@@ -1,13 +1,15 @@
 //! What the environment says: how the program logs and looks. Flags are read by `command`.
 
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use remit_vat::crash;
 use tracing_subscriber::EnvFilter;
 
 use crate::fault::Fault;
+use crate::home::Home;
 use crate::look::Look;
+use crate::mesh::Place;
 use crate::show::paint::Paint;
 
 /// What the environment says.
@@ -61,6 +63,41 @@ impl LogFormat {
     }
 }
 
+/// The mesh that a command line is about which a shell completes: what its flags name, or the
+/// environment.
+#[expect(clippy::disallowed_methods, reason = "this is the file that reads the environment")]
+pub(crate) fn completed_place() -> Place {
+    let words: Vec<String> =
+        std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    let named = |flag: &str, variable: &str| {
+        flagged(&words, flag).or_else(|| std::env::var(variable).ok()).filter(|v| !v.is_empty())
+    };
+    let home = named("--home", "REMIT_HOME");
+    let home = Home::find(home.as_deref().map(Path::new), Path::new("."), state().as_deref());
+    Place { home, address: named("--mesh", "REMIT_MESH") }
+}
+
+/// The user's state directory.
+#[expect(clippy::disallowed_methods, reason = "this is the file that reads the environment")]
+fn state() -> Option<PathBuf> {
+    let folder =
+        |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|dir| dir.is_absolute());
+    let below_home = || folder("HOME").map(|home| home.join(".local/state"));
+    folder("XDG_STATE_HOME").or_else(below_home)
+}
+
+/// What stands after a flag.
+fn flagged(words: &[String], flag: &str) -> Option<String> {
+    let mut words = words.iter();
+    words
+        .find_map(|word| match word.strip_prefix(flag)?.strip_prefix('=') {
+            Some(value) => Some(value.to_owned()),
+            None if word == flag => Some(String::new()),
+            None => None,
+        })
+        .and_then(|value| if value.is_empty() { words.next().cloned() } else { Some(value) })
+}
+
 /// The width of the terminal that standard output is, if it is one and knows it.
 fn columns() -> Option<usize> {
     let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
@@ -75,15 +112,12 @@ impl Settings {
         let paint = |terminal: bool| {
             if terminal && !plain { Paint::Colour } else { Paint::Plain }
         };
-        let folder =
-            |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|dir| dir.is_absolute());
-        let below_home = || folder("HOME").map(|home| home.join(".local/state"));
         let (out, err) = (std::io::stdout().is_terminal(), std::io::stderr().is_terminal());
         Self {
             log: std::env::var("REMIT_LOG").ok(),
             format: LogFormat::read(std::env::var("REMIT_LOG_FORMAT").ok()),
             crash: std::env::var("REMIT_CRASH").ok(),
-            state: folder("XDG_STATE_HOME").or_else(below_home),
+            state: state(),
             look: Look { out: paint(out), err: paint(err), lively: err, columns: columns() },
         }
     }
@@ -122,5 +156,20 @@ impl Settings {
             LogFormat::Json => log.json().flatten_event(true).init(),
             LogFormat::Text | LogFormat::Unknown(_) => log.init(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flag_of_a_line_that_is_completed_is_found() {
+        let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let found = |line: &str| flagged(&words(line), "--home");
+        assert_eq!(found("remit -- remit --home /x cancel"), Some("/x".into()));
+        assert_eq!(found("remit -- remit --home=/x cancel"), Some("/x".into()));
+        assert_eq!(found("remit -- remit --homely /x"), None);
+        assert_eq!(found("remit -- remit cancel --home"), None);
     }
 }

@@ -46,10 +46,18 @@ impl Fault {
             Self::Task(failure) => {
                 let detail = failure.detail.trim_end();
                 let more = if detail.is_empty() { String::new() } else { format!("\n{detail}") };
-                Some(format!("the task failed: {}: {}{more}", failure.code, failure.message))
+                Some(format!("the task failed: {}{more}", coded(failure)))
             }
             Self::Usage(text) | Self::Failed(text) => Some(text.clone()),
         }
+    }
+}
+
+/// A failure in a line. Its code, if that says more than that it is one.
+pub(crate) fn coded(failure: &Failure) -> String {
+    match failure.code {
+        Code::Failed => failure.message.clone(),
+        code => format!("{code}: {}", failure.message),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use remit_client::{EventNumber, Fact, Followed, TaskHandle, value_to_json};
 
-use crate::fault::Fault;
+use crate::fault::{Fault, coded};
 use crate::limits;
 use crate::look::Look;
 use crate::mesh::{Mesh, Place};
@@ -22,8 +22,15 @@ pub(crate) struct From {
 
 /// How following ended.
 enum End {
-    Task(Fact),
+    Task(Fact, Shown),
     Interrupt,
+}
+
+/// Whether the event by which a task ended was shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    Yes,
+    No,
 }
 
 /// Shows `task` until it ends, then prints its result as JSON. Ctrl-C detaches: the task stays.
@@ -50,7 +57,7 @@ pub(crate) async fn to_the_end(
     leave(mesh).await?;
     match end? {
         End::Interrupt => Err(Fault::Interrupted),
-        End::Task(fact) => say(fact),
+        End::Task(fact, shown) => say(fact, shown),
     }
 }
 
@@ -98,7 +105,9 @@ async fn watch(
                     questions.show(task, remit, screen).await;
                 }
                 if ends(&event.fact) {
-                    last = Some(event.fact);
+                    let is_new = event.number > from.after;
+                    let shown = if is_new { Shown::Yes } else { Shown::No };
+                    last = Some(End::Task(event.fact, shown));
                 }
             }
             Some(Followed::Output { text, .. }) => screen.output(&text),
@@ -113,7 +122,7 @@ async fn watch(
                 questions.show(task, remit, screen).await;
             }
             None => {
-                return last.map(End::Task).ok_or_else(|| {
+                return last.ok_or_else(|| {
                     Fault::Failed("the events of the task broke off: try `remit attach`".into())
                 });
             }
@@ -160,13 +169,24 @@ const fn ends(fact: &Fact) -> bool {
     matches!(fact, Fact::TaskCompleted(_) | Fact::TaskFailed(_) | Fact::TaskCancelled(_))
 }
 
-fn say(fact: Fact) -> Result<(), Fault> {
+/// How the task ended, but for what its last event has just said.
+fn say(fact: Fact, shown: Shown) -> Result<(), Fault> {
     match fact {
         Fact::TaskCompleted(value) => out::json_lines(&value_to_json(&value)),
-        Fact::TaskFailed(failure) => Err(Fault::Task(failure)),
-        Fact::TaskCancelled(reason) => {
+        Fact::TaskFailed(failure) => {
+            let whole = coded(&failure).chars().count() <= limits::WHY;
+            if shown == Shown::No || !whole || failure.message.contains('\n') {
+                return Err(Fault::Task(failure));
+            }
+            if !failure.detail.trim().is_empty() {
+                out::note(failure.detail.trim_end());
+            }
+            Err(Fault::Said)
+        }
+        Fact::TaskCancelled(reason) if shown == Shown::No => {
             Err(Fault::Failed(format!("the task was cancelled: {reason}")))
         }
+        Fact::TaskCancelled(_) => Err(Fault::Said),
         _ => Ok(()),
     }
 }

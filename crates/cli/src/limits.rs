@@ -42,6 +42,9 @@ pub(crate) const SHOWN: usize = 72;
 /// Bytes of a node's log kept from earlier runs, so that `.remit` does not grow for ever.
 pub(crate) const LOG_BYTES: u64 = 4 << 20;
 
+/// Characters of why something failed, on an event's line.
+pub(crate) const WHY: usize = 300;
+
 /// How often the processes of an embedded mesh are looked after.
 pub(crate) const TEND: Duration = Duration::from_millis(500);
 
@@ -51,6 +54,12 @@ pub(crate) const TASKS: u32 = 20;
 /// How many tasks are looked at for another one of a name or an id's end, once one was found: as many
 /// as ten answers of a mesh hold.
 pub(crate) const LOOKED_AT: usize = 10_000;
+
+/// How long names for a shell may take that completes a line: a person waits for the key.
+pub(crate) const COMPLETING: Duration = Duration::from_millis(800);
+
+/// How many tasks are offered then: the newest.
+pub(crate) const COMPLETED_TASKS: u32 = 100;
 
 /// Lines of a node's log that are shown when it could not be started.
 pub(crate) const TAIL: usize = 8;
@@ -78,6 +87,9 @@ pub(crate) const PROGRESS: Duration = Duration::from_secs(2);
 
 /// How long to wait for the end of a task that is cancelled: somewhat longer than tools are given.
 pub(crate) const CANCELLING: Duration = Duration::from_secs(15);
+
+/// How many references are named of which one may be meant: more are listed elsewhere.
+pub(crate) const AMBIGUOUS: usize = 10;
 
 /// The longest line that is read as a reference: the largest one in base64, and some blanks.
 pub(crate) const REFERENCE_LINE: u64 = 64 << 10;

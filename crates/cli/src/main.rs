@@ -3,6 +3,7 @@
 mod bundle;
 mod clock;
 mod command;
+mod complete;
 mod config;
 mod embedded;
 mod fault;
@@ -27,6 +28,9 @@ fn main() -> ExitCode {
     // A launcher of confined programs, which a node starts, reads no environment and writes no log.
     if std::env::args_os().nth(1).is_some_and(|first| first == remit_confine::LAUNCH) {
         return remit_confine::launch();
+    }
+    if let Some(code) = complete::requested() {
+        return code;
     }
     let settings = Settings::read();
     let line = Line::parse();

@@ -82,4 +82,4 @@ pub use remit_core::{
 pub use remit_vat::credential::Credential;
 pub use spec::{GrantRoot, GrantSpec, NewProgram, TaskSpec, Upgrade};
 pub use task::{Input, TaskHandle};
-pub use trigger::{Does, Missed, Trigger, TriggerInfo, When};
+pub use trigger::{Does, Missed, PostProof, Trigger, TriggerInfo, Webhook, When};

@@ -33,8 +33,29 @@ pub enum When {
     },
     /// An interval in milliseconds, counted from when the trigger was put; at least a second.
     Every(u64),
-    /// A POST of JSON to `/hooks/NAME` with the trigger's secret.
-    Webhook,
+    /// A POST of JSON to `/hooks/NAME`.
+    Webhook(Webhook),
+}
+
+/// What a webhook takes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Webhook {
+    /// By what a post shows that it may.
+    pub proof: PostProof,
+    /// Headers of the post, in lower case, that stand in the input, which is then `{headers, body}` in
+    /// place of the body. At most 16; `authorization` is refused.
+    pub headers: Vec<String>,
+}
+
+/// By what a post to a webhook shows that it may.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PostProof {
+    /// The secret that [`Client::put_trigger`] gave, as `Authorization: Bearer SECRET`.
+    #[default]
+    Secret,
+    /// HMAC-SHA256 over the body, as `X-Hub-Signature-256: sha256=HEX`, by the secret that the operator
+    /// keeps at the orchestrator for the trigger of this name.
+    Signature,
 }
 
 /// What becomes of missed times.
@@ -90,8 +111,8 @@ pub struct TriggerInfo {
 }
 
 impl Client {
-    /// Adds a trigger, or replaces the one of its name. For a webhook the answer is its fresh
-    /// secret, which nobody is told again; else it is empty.
+    /// Adds a trigger, or replaces the one of its name. For a webhook with [`PostProof::Secret`] the answer
+    /// is its fresh secret, which is told this once; else it is empty.
     ///
     /// ```no_run
     /// # async fn example(mesh: remit_client::Client) -> Result<(), remit_client::Error> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::journal::Retention;
+use crate::notify::{self, SinkConfig};
 use crate::owner::services::Timing;
 
 /// What an operator may set. Every field has a default.
@@ -32,6 +33,10 @@ pub struct Config {
     pub cancel_grace_ms: u64,
     /// Where to listen for posts to webhooks, host:port, in plain HTTP; empty: nowhere.
     pub webhooks: String,
+    /// The folder with the secrets of signed webhooks: a file for each, by the trigger's name.
+    pub webhook_secrets: Option<PathBuf>,
+    /// Whom to tell when something waits for a person or a task ends.
+    pub notify: Vec<SinkConfig>,
     /// Memory of the journal's cache, in bytes.
     pub cache_bytes: u64,
     /// How long ended tasks, and the history of those that go on, are kept; by default for ever.
@@ -54,6 +59,8 @@ impl Default for Config {
             idle_grace_ms: 30_000,
             cancel_grace_ms: 10_000,
             webhooks: String::new(),
+            webhook_secrets: None,
+            notify: Vec::new(),
             cache_bytes: 64 << 20,
             retention: Retention::default(),
             bootstrap_dir: None,
@@ -79,6 +86,7 @@ impl Config {
             let why = "certificate_seconds and client_certificate_seconds must be at least 2";
             return Err(bad(why.into()));
         }
+        notify::check(&config.notify).map_err(bad)?;
         Ok(config)
     }
 

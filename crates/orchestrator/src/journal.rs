@@ -26,7 +26,7 @@ use remit_vat::disk::DiskError;
 pub use head::{Family, TaskHead};
 pub use memory::MemoryJournal;
 pub use retention::Retention;
-pub use sled::SledJournal;
+pub use sled::{Notice, SledJournal, Untold, What};
 pub use snapshot::Snapshot;
 
 /// Where events are written, task by task. Calls made in order take effect in order, from whatever

@@ -297,6 +297,40 @@ pub const WEBHOOK_CONNECTIONS: Bounds = Bounds { per_address: 64, strangers: 64,
 /// How long a post to a webhook may take.
 pub const WEBHOOK: Duration = Duration::from_secs(10);
 
+/// Headers of a post that a webhook hands to its task.
+pub const WEBHOOK_HEADERS: usize = 16;
+
+/// Bytes of those headers: they become part of a journal.
+pub const WEBHOOK_HEADER_BYTES: usize = 8 << 10;
+
+/// Bytes of a file with a secret that are read.
+pub const SECRET_BYTES: u64 = 4 << 10;
+
+/// The shortest secret by which posts are signed: a shorter one can be guessed from one signature.
+pub const SECRET_LEAST: usize = 16;
+
+/// Whom an operator may have told: each is looked after by itself.
+pub const SINKS: usize = 16;
+
+/// Bytes of the name of one.
+pub const SINK_NAME: usize = 64;
+
+/// Notifications that wait for one sink. Of more, the oldest are given up: nobody acts on them.
+pub const NOTICES: u64 = 10_000;
+
+/// How long a sink may take to be told.
+pub const NOTICE_TIME: Duration = Duration::from_secs(30);
+
+/// The first and the longest wait before a sink is told again.
+pub const NOTICE_RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(600));
+
+/// How often a sink is told of one thing, which takes about two hours: then it is given up, for
+/// others wait behind it.
+pub const NOTICE_TRIES: u32 = 20;
+
+/// How often notifications are looked for that nobody was woken for.
+pub const NOTICE_LOOK: Duration = Duration::from_secs(5);
+
 /// The longest that a trigger's next time is slept for at once: a clock that is set is noticed.
 pub const TRIGGER_NAP: Duration = Duration::from_secs(30);
 

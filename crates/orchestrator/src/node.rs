@@ -24,6 +24,7 @@ use crate::journal::{Journal, JournalError, SledJournal, loss};
 use crate::limits;
 use crate::listener::Listener;
 use crate::members::Members;
+use crate::notify::keep_telling;
 use crate::pins::Pins;
 use crate::refs::Refs;
 use crate::registry::Registry;
@@ -111,6 +112,7 @@ impl Started {
             () = renewing => {}
             () = triggers => {}
             () = hooks => {}
+            () = keep_telling(site.journal.on_disk(), &config.notify) => {}
             () = keep_sweeping(&site.tasks, config.retention) => {}
             () = keep_checking(&site.tasks, &site.damage) => {}
             () = remove_when_used(&site, config.bootstrap_dir.as_deref()) => {}
@@ -221,6 +223,9 @@ pub fn build_on(
     let members = Members::open(disk.clone(), Box::new(now_ms))?;
     let triggers =
         Triggers::new(disk.clone(), Rc::clone(&tasks), Rc::clone(&members), tasks.clock());
+    if let Some(dir) = &config.webhook_secrets {
+        triggers.keep_secrets_in(dir.clone());
+    }
     tasks.save_in(Refs::new(disk.clone(), Rc::clone(&audit), address, Box::new(now_ms)));
     let site = Site {
         authority,

@@ -7,6 +7,7 @@ use remit_core::Failure;
 use remit_vat::vat::offload;
 
 use crate::damage::Damage;
+use crate::journal::backup::Kept;
 use crate::journal::recovery::prune_history;
 use crate::journal::verify::verify;
 use crate::journal::{Journal, JournalError, Retention};
@@ -31,7 +32,8 @@ pub async fn keep_checking(tasks: &Rc<Tasks>, damage: &Damage) {
     while let Some(journal) = tasks.services().journal.on_disk() {
         match read(move || verify(&journal)).await {
             Ok(report) => {
-                tracing::info!(?report.kept, "checked");
+                let Kept { tasks, events, bodies, snapshots } = report.kept;
+                tracing::info!(tasks, events, bodies, snapshots, "the journal was checked");
                 for damaged in &report.damaged {
                     tracing::error!(damaged, "the journal is damaged: restore it from a backup");
                 }

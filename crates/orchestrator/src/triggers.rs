@@ -6,6 +6,7 @@ pub mod schedule;
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use remit_core::task::{Command, Sent};
@@ -23,6 +24,7 @@ use crate::limits;
 use crate::members::Members;
 use crate::members::uses::{self, TaskTraits};
 use crate::owner::TaskKey;
+use crate::secrets;
 use crate::serve::hold::{Hold, TaskNeed, Whose};
 use crate::serve::keys::TRIGGER;
 use crate::serve::triggers as stored;
@@ -44,6 +46,8 @@ pub struct Triggers {
     waiting: RefCell<HashMap<String, Waiting>>,
     /// Where posts to webhooks are taken, host:port; unset: nowhere.
     webhooks: OnceCell<String>,
+    /// The folder with the secrets of signed webhooks; unset: there are none.
+    secrets: OnceCell<PathBuf>,
 }
 
 /// A trigger as it is kept.
@@ -73,7 +77,41 @@ pub enum When {
     /// The clock.
     Clock(Schedule),
     /// A post to its webhook.
-    Webhook,
+    Webhook(Hook),
+}
+
+/// What a webhook takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hook {
+    /// By what a post shows that it may.
+    pub proof: Proof,
+    /// Headers of a post that stand in the input.
+    pub headers: Vec<String>,
+}
+
+/// By what a post to a webhook shows that it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof {
+    /// The secret that was told when the trigger was put.
+    Secret,
+    /// A signature of its body, by the secret that the operator keeps for it.
+    Signature,
+}
+
+/// What a post shows.
+#[derive(Clone, Copy)]
+pub(crate) enum Shown<'a> {
+    /// A secret.
+    Secret(&'a str),
+    /// A signature of this body.
+    Signature(&'a [u8; 32], &'a [u8]),
+}
+
+/// A webhook that takes a post.
+pub(crate) struct Taken {
+    record: Vec<u8>,
+    /// Headers that it wants in the input.
+    pub(crate) headers: Vec<String>,
 }
 
 /// What a trigger does.
@@ -110,8 +148,17 @@ impl Triggers {
         now_ms: Box<dyn Fn() -> u64>,
     ) -> Rc<Self> {
         let (changed, begun_ms) = (Rc::default(), now_ms());
-        let (waiting, webhooks) = (RefCell::default(), OnceCell::new());
-        Rc::new(Self { disk, tasks, members, now_ms, changed, begun_ms, waiting, webhooks })
+        Rc::new(Self {
+            disk,
+            tasks,
+            members,
+            now_ms,
+            changed,
+            begun_ms,
+            waiting: RefCell::default(),
+            webhooks: OnceCell::new(),
+            secrets: OnceCell::new(),
+        })
     }
 
     /// Refuses to send to a task that this member may not steer.
@@ -142,6 +189,23 @@ impl Triggers {
         self.webhooks.get().map_or("", String::as_str)
     }
 
+    /// Notes where the secrets of signed webhooks are. Only the first call counts.
+    pub fn keep_secrets_in(&self, dir: PathBuf) {
+        let _ = self.secrets.set(dir);
+    }
+
+    /// Refuses a signed webhook for which the operator keeps no secret that can be used.
+    pub async fn check_signed(&self, name: &str) -> Result<(), Failure> {
+        check_name(name)?;
+        let refused = |why| Failure::new(Code::InvalidArgument, why).with_detail("signed");
+        let Some(dir) = self.secrets.get() else {
+            let why = "the orchestrator keeps no secrets of webhooks: start it with --webhook-secrets DIR or `webhook_secrets` in its configuration";
+            return Err(refused(why.to_owned()));
+        };
+        let kept = secrets::of_file(dir.join(name)).await;
+        kept.map(drop).map_err(|failure| refused(failure.message))
+    }
+
     /// Adds a trigger, or replaces the one of its name. `encode` writes what is kept, given the
     /// time and the hash of the secret. Durable when it answers, with a webhook's fresh secret.
     pub async fn put(
@@ -152,11 +216,7 @@ impl Triggers {
         encode: impl FnOnce(u64, &[u8]) -> Result<Vec<u8>, Failure>,
     ) -> Result<String, Failure> {
         crash::point(Step::Received, "trigger");
-        let good = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        if name.is_empty() || name.len() > 64 || !name.chars().all(good) {
-            let why = "a trigger's name is 1 to 64 letters, digits, `-` and `_`";
-            return Err(Failure::new(Code::InvalidArgument, why).with_detail("name"));
-        }
+        check_name(name)?;
         let key = key(who.tenant(), name);
         let fresh = self.disk.get(&key).map_err(unwritable)?.is_none();
         if fresh && self.list(who.tenant())?.len() >= limits::TRIGGERS {
@@ -274,44 +334,74 @@ impl Triggers {
         }
     }
 
-    /// What a post to a webhook sets off. `None`: there is none of this name, or the secret is
-    /// another; who posts is not told which.
+    /// What a post sets off at a webhook that has taken it.
     pub(crate) async fn posted(
         &self,
         tenant: &str,
         name: &str,
-        secret: &str,
+        taken: &Taken,
         occasion: &str,
-        body: Value,
-    ) -> Result<Option<Done>, Failure> {
-        let Some(record) = self.webhook(tenant, name, secret)? else { return Ok(None) };
-        let done = self.set_off(tenant, &record, occasion, Some(body)).await;
+        input: Value,
+    ) -> Result<Done, Failure> {
+        let done = self.set_off(tenant, &taken.record, occasion, Some(input)).await;
         let failure = done.as_ref().err().map(ToString::to_string).unwrap_or_default();
         self.note(tenant, name, Some((self.now_ms)()), &failure).await?;
-        done.map(Some)
+        done
     }
 
-    /// Whether a webhook has this name and secret.
-    pub(crate) fn takes_posts(
+    /// The webhook of this name, if the post shows what it asks for. `None`: there is none, or it
+    /// does not; who posts is not told which.
+    pub(crate) async fn takes(
         &self,
         tenant: &str,
         name: &str,
-        secret: &str,
-    ) -> Result<bool, Failure> {
-        Ok(self.webhook(tenant, name, secret)?.is_some())
+        shown: Shown<'_>,
+    ) -> Result<Option<Taken>, Failure> {
+        if check_name(name).is_err() {
+            return Ok(None);
+        }
+        let record = self.disk.get(&key(tenant, name)).map_err(unwritable)?;
+        let kept = record.as_deref().map(stored::decode).transpose()?;
+        let hook = match kept.as_ref().map(|kept| &kept.when) {
+            Some(When::Webhook(hook)) => Some(hook),
+            _ => None,
+        };
+        // Compared even if there is nothing to compare with, so that both take as long.
+        let (proof, same) = match shown {
+            Shown::Secret(secret) => {
+                let hash = kept.as_ref().map_or(&[0; 32][..], |kept| &kept.secret_hash);
+                let same: bool = Sha256::digest(secret).as_slice().ct_eq(hash).into();
+                (Proof::Secret, same)
+            }
+            Shown::Signature(signature, body) => {
+                let secret = self.signing(name).await;
+                let other = secret.is_none();
+                let secret = secret.unwrap_or_else(|| remit_vat::chance::bytes::<32>().to_vec());
+                (Proof::Signature, secrets::is_signed(&secret, body, signature) && !other)
+            }
+        };
+        let taken =
+            hook.filter(|hook| same && hook.proof == proof).map(|hook| hook.headers.clone());
+        Ok(record.zip(taken).map(|(record, headers)| Taken { record, headers }))
     }
 
-    /// The record of the webhook that has this name and secret.
-    fn webhook(&self, tenant: &str, name: &str, secret: &str) -> Result<Option<Vec<u8>>, Failure> {
-        let record = self.disk.get(&key(tenant, name)).map_err(unwritable)?;
-        let given = Sha256::digest(secret);
-        // Compared even if there is nothing to compare with, so that both take as long.
-        let kept = record.as_deref().map(stored::decode).transpose()?;
-        let hash = kept.as_ref().map_or(&[0; 32][..], |kept| &kept.secret_hash);
-        let same: bool = given.as_slice().ct_eq(hash).into();
-        let is_webhook = kept.is_some_and(|kept| matches!(kept.when, When::Webhook));
-        Ok(record.filter(|_| same && is_webhook))
+    /// The secret by which posts to this webhook are signed.
+    async fn signing(&self, name: &str) -> Option<Vec<u8>> {
+        let secret = secrets::of_file(self.secrets.get()?.join(name)).await;
+        secret
+            .inspect_err(|failure| tracing::warn!(trigger = name, %failure, "a post is refused"))
+            .ok()
     }
+}
+
+/// Refuses what is no name of a trigger.
+fn check_name(name: &str) -> Result<(), Failure> {
+    let good = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if !name.is_empty() && name.len() <= 64 && name.chars().all(good) {
+        return Ok(());
+    }
+    let why = "a trigger's name is 1 to 64 letters, digits, `-` and `_`";
+    Err(Failure::new(Code::InvalidArgument, why).with_detail("name"))
 }
 
 fn key(tenant: &str, name: &str) -> Vec<u8> {

@@ -49,6 +49,14 @@ pub struct Config {
     /// What the node has, for people and for placement.
     #[serde(default)]
     pub labels: Vec<String>,
+    /// Where credential and ledger are kept.
+    pub data: Option<PathBuf>,
+    /// The orchestrator, host:port, if it is not where it was when the node joined.
+    pub orchestrator: Option<String>,
+    /// Where it listens for agent nodes that are introduced to it, host:port; without it, nowhere.
+    pub listen: Option<String>,
+    /// Where they reach it, host:port, if not where it listens.
+    pub advertise: Option<String>,
     /// Whether to refuse to start when this machine lacks a layer of what confines programs.
     #[serde(default)]
     strict: bool,
@@ -98,6 +106,9 @@ impl Config {
     pub fn parse(path: &Path, text: String) -> Result<Self, BadConfig> {
         let mut config: Self = toml::from_str(&text)
             .map_err(|e| BadConfig(format!("{}: {e}", path.display()).trim_end().to_owned()))?;
+        if let Some(data) = config.data.take() {
+            config.data = Some(path.parent().unwrap_or(Path::new("")).join(data));
+        }
         config.source = Source { path: path.to_owned(), text };
         Ok(config)
     }

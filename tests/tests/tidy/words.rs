@@ -23,6 +23,37 @@ fn nothing_is_left_to_do() {
 }
 
 #[test]
+fn debug_forms_of_our_types_stay_out_of_logs_and_errors() {
+    // Of a span of time the debug form is how people write it.
+    let spans = ["?took", "limits::JOIN", "limits.silence", "{limit:?}", "{ttl:?}"];
+    // Of a text it is the text in quotes, and of a number its shortest form.
+    let texts =
+        ["{path:?}", "{name:?}", "{written:?}", "{piece:?}", "{words:?}", "{shown:?}", "{x:?}"];
+    let foreign = ["{resource:?}"];
+    let allowed: Vec<&str> = spans.iter().chain(&texts).chain(&foreign).copied().collect();
+    let logged = |line: &str| {
+        ["info!(", "warn!(", "error!("].iter().any(|level| line.contains(level))
+            && [" ?", "(?", "= ?"].iter().any(|form| line.contains(form))
+    };
+    let is_ours = |file: &&File| file.path.starts_with("crates/") && !file.is_test();
+    let mut violations = Vec::new();
+    for file in rust_files().iter().filter(is_ours) {
+        // Tests stand at the end of a file.
+        let end = file
+            .text
+            .find("#[cfg(test)]")
+            .map_or(usize::MAX, |at| file.text[..at].matches('\n').count());
+        for (at, line) in file.code().filter(|(at, _)| *at <= end) {
+            let shows = line.contains(":?}") || line.contains("{:#?}") || logged(line);
+            if shows && !allowed.iter().any(|form| line.contains(form)) {
+                violations.push(format!("{}:{at}: {}", file.path, line.trim()));
+            }
+        }
+    }
+    check(&violations, "A person reads it: write what it means, not how it is laid out in memory.");
+}
+
+#[test]
 fn only_main_and_config_read_the_environment() {
     let may = |file: &&File| {
         ["main.rs", "config.rs", "build.rs"].contains(&file.name()) || file.is_test()

@@ -30,9 +30,9 @@ pub(super) struct AgentNode {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// Where its credential is kept
-    #[arg(long, value_name = "DIR", default_value = "remit-agent-node")]
-    data: PathBuf,
+    /// Where its credential is kept; by default remit-agent-node
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
 
     /// How many attempts it runs at once
     #[arg(long, value_name = "N")]
@@ -54,7 +54,7 @@ impl AgentNode {
     async fn serve(self) -> Result<(), Fault> {
         let shutdown = self.ending.comes()?;
         let config = self.config()?;
-        let member = Rc::new(self.member().await?);
+        let member = Rc::new(self.member(&config).await?);
         let stop = CancellationToken::new();
         ready("agent-node", &member.identity().to_string());
         let serving = node::run(config, member, stop.clone());
@@ -75,6 +75,12 @@ impl AgentNode {
             Some(file) => Config::read(file).map_err(|error| Fault::Usage(error.to_string()))?,
             None => Config::default(),
         };
+        if let Some(data) = &self.data {
+            config.data.clone_from(data);
+        }
+        if let Some(orchestrator) = &self.orchestrator {
+            config.orchestrator.clone_from(orchestrator);
+        }
         if let Some(capacity) = self.capacity {
             config.capacity = capacity;
         }
@@ -82,12 +88,11 @@ impl AgentNode {
         Ok(config)
     }
 
-    async fn member(&self) -> Result<Member, Fault> {
+    async fn member(&self, config: &Config) -> Result<Member, Fault> {
         let failed = |error: &dyn std::fmt::Display| Fault::Failed(error.to_string());
         let invite = self.join.as_deref().map(str::parse::<Invite>).transpose();
         let invite = invite.map_err(|error| failed(&error))?;
-        let address = self.orchestrator.as_deref().unwrap_or_default();
-        let identity = self.data.join("identity");
+        let (identity, address) = (config.data.join("identity"), &config.orchestrator);
         let member = Member::open(&identity, address, invite.as_ref(), Role::AgentNode).await;
         member.map_err(|error| failed(&error))
     }

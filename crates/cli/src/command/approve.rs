@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use clap_complete::engine::ArgValueCandidates;
 use remit_client::{
     Approval, Asks, CallNumber, Decision, Question, Remember, TaskHandle, Value,
     value_from_json_text,
@@ -13,6 +14,7 @@ use remit_core::event::ApprovalDecided;
 use super::asked::{Asked, find, nothing, otherwise};
 use super::task::{Among, choose};
 use crate::clock::{self, now_ms};
+use crate::complete;
 use crate::embedded::Parts;
 use crate::fault::Fault;
 use crate::mesh::{Mesh, Place};
@@ -25,6 +27,7 @@ use crate::show::out;
 #[derive(Debug, Args)]
 pub(super) struct Approve {
     /// The task's id, the end of it, or its name
+    #[arg(add = ArgValueCandidates::new(complete::tasks))]
     task: String,
 
     /// The number of the call, as `remit inbox` shows it
@@ -52,6 +55,7 @@ pub(super) struct Approve {
 #[derive(Debug, Args)]
 pub(super) struct Deny {
     /// The task's id, the end of it, or its name
+    #[arg(add = ArgValueCandidates::new(complete::tasks))]
     task: String,
 
     /// The number of the call or request, as `remit inbox` shows it

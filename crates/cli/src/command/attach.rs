@@ -1,9 +1,11 @@
 //! `remit attach`: goes on with a task, and shows it to its end.
 
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 use remit_client::EventNumber;
 
 use super::task::{Among, choose};
+use crate::complete;
 use crate::embedded::Parts;
 use crate::fault::Fault;
 use crate::follow::{self, From};
@@ -17,6 +19,7 @@ use crate::mesh::{Mesh, Place};
 #[derive(Debug, Args)]
 pub(super) struct Attach {
     /// The task's id, the end of it, its name, or a reference to it; by default the newest that has not ended
+    #[arg(add = ArgValueCandidates::new(complete::tasks))]
     task: Option<String>,
 
     /// Show only events after this number

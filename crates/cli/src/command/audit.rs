@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use clap_complete::engine::ArgValueCandidates;
 use remit_client::{AuditFilter, Client};
 use remit_core::audit::{Record, hex};
 use remit_core::grant::text::moment;
@@ -10,6 +11,7 @@ use serde_json::json;
 
 use super::task::{Among, choose};
 use crate::clock;
+use crate::complete;
 use crate::embedded::Parts;
 use crate::fault::Fault;
 use crate::mesh::{Mesh, Place};
@@ -25,6 +27,7 @@ pub(super) struct Audit {
 
     /// Of this task only: its id, the end of it, or its name
     #[arg(long)]
+    #[arg(add = ArgValueCandidates::new(complete::tasks))]
     task: Option<String>,
 
     /// Of whom: an identity, or its last part
@@ -33,6 +36,7 @@ pub(super) struct Audit {
 
     /// Of this tool
     #[arg(long, default_value = "")]
+    #[arg(add = ArgValueCandidates::new(complete::tools))]
     tool: String,
 
     /// With this decision: allowed, denied, granted, revoked, accepted, joined, ...

@@ -1,8 +1,10 @@
 //! `remit cancel`: ends a task.
 
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 
 use super::task::{Among, choose};
+use crate::complete;
 use crate::embedded::Parts;
 use crate::fault::Fault;
 use crate::limits;
@@ -13,6 +15,7 @@ use crate::show::out;
 #[derive(Debug, Args)]
 pub(super) struct Cancel {
     /// The task's id, the end of it, or its name
+    #[arg(add = ArgValueCandidates::new(complete::tasks))]
     task: String,
 
     /// Why, for the log

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 use remit_client::{Client, Drained};
 
 use crate::clock;
+use crate::complete;
 use crate::fault::Fault;
 use crate::limits;
 use crate::mesh::{Mesh, Place};
@@ -19,6 +21,7 @@ use crate::show::text::count;
 #[derive(Debug, Args)]
 pub(super) struct Drain {
     /// The node, by its name or its whole identity
+    #[arg(add = ArgValueCandidates::new(complete::nodes))]
     node: String,
 
     /// How long to wait for what runs there: 90s, 10m, 2h

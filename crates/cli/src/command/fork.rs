@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 use remit_client::{CallNumber, EventNumber, Forked, NewProgram};
 
 use super::task::{Among, choose};
 use crate::bundle::{Bundle, bundle};
+use crate::complete;
 use crate::embedded::Parts;
 use crate::fault::Fault;
 use crate::mesh::{Mesh, Place};
@@ -19,6 +21,7 @@ use crate::show::out;
 #[derive(Debug, Args)]
 pub(super) struct Fork {
     /// The task's id, the end of it, or its name
+    #[arg(add = ArgValueCandidates::new(complete::tasks))]
     task: String,
 
     /// The last event that the new task has in common with it (`remit log` shows the numbers);
@@ -58,6 +61,7 @@ impl Other {
 #[derive(Debug, Args)]
 pub(super) struct Retry {
     /// The task's id, the end of it, or its name
+    #[arg(add = ArgValueCandidates::new(complete::tasks))]
     task: String,
 
     /// A call that may be made once more though that is not harmless; may be given more than once

@@ -3,11 +3,13 @@
 use std::io::{BufRead as _, IsTerminal as _};
 
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 use remit_client::{Asks, CallNumber, GrantSpec, Offer, Question, TaskHandle};
 
 use super::asked::{Asked, find, nothing, otherwise};
 use super::task::{Among, choose};
 use crate::clock::now_ms;
+use crate::complete;
 use crate::embedded::Parts;
 use crate::fault::Fault;
 use crate::grants;
@@ -24,6 +26,7 @@ use crate::tools;
 #[derive(Debug, Args)]
 pub(super) struct Give {
     /// The task's id, the end of it, or its name
+    #[arg(add = ArgValueCandidates::new(complete::tasks))]
     task: String,
 
     /// The number of the request, as `remit inbox` shows it

@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 use remit_client::{Caveat, GrantInfo, GrantRoot, GrantSpec, ToolInfo};
 use remit_core::grant::review::{approval_of, unbounded_effects};
 use remit_core::grant::text::caveat_text;
 
 use super::task::{Among, choose};
 use crate::clock;
+use crate::complete;
 use crate::embedded::Parts;
 use crate::fault::Fault;
 use crate::grants;
@@ -22,6 +24,7 @@ use crate::tools;
 #[derive(Debug, Args)]
 pub(super) struct Grants {
     /// The task's id, the end of it, or its name; by default the newest
+    #[arg(add = ArgValueCandidates::new(complete::tasks))]
     task: Option<String>,
     /// One JSON object a line, for programs
     #[arg(long, conflicts_with = "review")]

@@ -1,9 +1,11 @@
 //! `remit log`: all that happened to a task.
 
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 use remit_client::{Event, EventNumber, Followed, TaskHandle};
 
 use super::task::{Among, choose};
+use crate::complete;
 use crate::embedded::Parts;
 use crate::fault::Fault;
 use crate::follow;
@@ -16,6 +18,7 @@ use crate::show::{json, out};
 #[derive(Debug, Args)]
 pub(super) struct Log {
     /// The task's id, the end of it, its name, or a reference to it; by default the newest
+    #[arg(add = ArgValueCandidates::new(complete::tasks))]
     task: Option<String>,
 
     /// Go on with what happens until the task ends

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use remit_orchestrator::config::Config;
 use remit_orchestrator::node::{self, Started};
+use remit_orchestrator::notify::{self, SinkConfig};
 use remit_vat::vat::Vat;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -30,6 +31,19 @@ pub(super) struct Orchestrator {
     /// Where to listen for posts to webhooks, host:port, in plain HTTP; by default nowhere
     #[arg(long, env = "REMIT_WEBHOOKS", value_name = "ADDRESS")]
     webhooks: Option<String>,
+
+    /// The folder with the secrets of signed webhooks: a file for each, by the trigger's name
+    #[arg(long, value_name = "DIR")]
+    webhook_secrets: Option<PathBuf>,
+
+    /// Where to post when something waits for a person or a task ends; beside the [[notify]] sections
+    /// of the configuration, which can do more
+    #[arg(long, value_name = "URL")]
+    notify_url: Option<String>,
+
+    /// A program to start then, with the message on standard input
+    #[arg(long, value_name = "PROGRAM")]
+    notify_command: Option<String>,
 
     /// Where others reach it, host:port, if that is not where it listens
     #[arg(long, value_name = "ADDRESS")]
@@ -92,6 +106,14 @@ impl Orchestrator {
         if self.bootstrap_dir.is_some() {
             config.bootstrap_dir.clone_from(&self.bootstrap_dir);
         }
+        if self.webhook_secrets.is_some() {
+            config.webhook_secrets.clone_from(&self.webhook_secrets);
+        }
+        let url = self.notify_url.clone().map(|url| SinkConfig::post("--notify-url", url));
+        let command = self.notify_command.clone();
+        let command = command.map(|program| SinkConfig::start("--notify-command", program));
+        config.notify.extend(url.into_iter().chain(command));
+        notify::check(&config.notify).map_err(Fault::Usage)?;
         Ok(config)
     }
 }

@@ -1,8 +1,10 @@
 //! `remit pause` and `remit resume`: a task stops for a while.
 
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 
 use super::task::{Among, choose};
+use crate::complete;
 use crate::embedded::Parts;
 use crate::fault::Fault;
 use crate::mesh::{Mesh, Place};
@@ -12,6 +14,7 @@ use crate::show::out;
 #[derive(Debug, Args)]
 pub(super) struct Pause {
     /// The task's id, the end of it, or its name
+    #[arg(add = ArgValueCandidates::new(complete::tasks))]
     task: String,
 
     /// Why, for the log
@@ -23,6 +26,7 @@ pub(super) struct Pause {
 #[derive(Debug, Args)]
 pub(super) struct Resume {
     /// The task's id, the end of it, or its name
+    #[arg(add = ArgValueCandidates::new(complete::tasks))]
     task: String,
 }
 

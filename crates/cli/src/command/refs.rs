@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::Read as _;
 
 use clap::{Args, Subcommand};
-use remit_client::{Client, Reference};
+use remit_client::{Client, RefInfo, Reference};
 use remit_core::grant::text::parse_caveat;
 
 use super::task::reference;
@@ -36,7 +36,7 @@ enum What {
     },
     /// Take one back: it restores nothing any more, and what was obtained with it is cut
     Revoke {
-        /// Its id, as `remit refs` shows it
+        /// Its id, as `remit refs` shows it, or so much of its beginning that no other begins so
         id: String,
 
         /// Why, for the log
@@ -95,8 +95,48 @@ impl Refs {
     }
 }
 
-async fn revoke(mesh: &Mesh, id: &str, reason: &str) -> Result<(), Fault> {
-    mesh.client.revoke_ref(id, reason).await?;
+/// The digits of a whole id.
+const WHOLE_ID: usize = 32;
+
+/// The fewest that stand for the whole, so that a slip hits no reference.
+const SHORTEST: usize = 4;
+
+/// The one reference whose id begins so.
+fn meant(begins: &str, saved: &[RefInfo]) -> Result<String, Fault> {
+    if begins.len() >= WHOLE_ID {
+        return Ok(begins.to_owned());
+    }
+    if begins.len() < SHORTEST {
+        let why = format!("`{begins}` is too short: give at least {SHORTEST} digits of the id");
+        return Err(Fault::Usage(why));
+    }
+    let begins_so = |saved: &&RefInfo| saved.id.starts_with(begins);
+    let mut fitting = saved.iter().filter(begins_so);
+    match (fitting.next(), fitting.next()) {
+        (Some(one), None) => Ok(one.id.clone()),
+        (None, _) => Err(Fault::Failed(format!(
+            "no reference has an id that begins with `{begins}`: `remit refs` lists them"
+        ))),
+        (Some(_), Some(_)) => {
+            let shown = |saved: &RefInfo| format!("  {}  {}", saved.id, harmless(&saved.label));
+            let fitting = saved.iter().filter(begins_so).take(limits::AMBIGUOUS);
+            let lines: Vec<String> = fitting.map(shown).collect();
+            Err(Fault::Usage(format!(
+                "`{begins}` may be any of these; give more of the id:\n{}",
+                lines.join("\n")
+            )))
+        }
+    }
+}
+
+async fn revoke(mesh: &Mesh, begins: &str, reason: &str) -> Result<(), Fault> {
+    let begins = begins.to_ascii_lowercase();
+    let saved = match begins.len() >= WHOLE_ID {
+        true => Vec::new(),
+        false => mesh.client.refs().await?,
+    };
+    let id = meant(&begins, &saved)?;
+    mesh.client.revoke_ref(&id, reason).await?;
     out::note(&format!("remit: the reference {id} is revoked"));
     Ok(())
 }
@@ -165,4 +205,40 @@ async fn list(mesh: &Mesh, look: Look) -> Result<(), Fault> {
         ("LABEL", Keep::Start),
     ];
     table::lines(&header, &rows, look).iter().try_for_each(|line| out::line(line))
+}
+
+#[cfg(test)]
+mod tests {
+    use remit_client::TaskId;
+
+    use super::*;
+
+    fn saved(id: &str, label: &str) -> RefInfo {
+        RefInfo {
+            id: id.into(),
+            label: label.into(),
+            owner: String::new(),
+            by: String::new(),
+            task: TaskId::from_bytes([1; 16]),
+            grant: None,
+            viewer: false,
+            created_ms: 0,
+            until_ms: None,
+            uses: 0,
+            state: String::new(),
+        }
+    }
+
+    #[test]
+    fn reference_is_meant_by_a_beginning_that_no_other_has() {
+        let (one, other) = ("0123456789abcdef0123456789abcdef", "0123ff6789abcdef0123456789abcdef");
+        let all = [saved(one, "first"), saved(other, "second")];
+        assert_eq!(meant("01234", &all).unwrap(), one);
+        assert_eq!(meant(other, &[]).unwrap(), other, "a whole id needs no list");
+        let ambiguous = meant("0123", &all).unwrap_err().to_string();
+        for part in [one, other, "first", "second"] {
+            assert!(ambiguous.contains(part), "{ambiguous}");
+        }
+        assert!(meant("012", &all).is_err() && meant("ffff", &all).is_err());
+    }
 }

@@ -1,9 +1,11 @@
 //! `remit result`: what a task came to.
 
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 use remit_client::{Client, Error, Value, value_to_json};
 
 use super::task::{Among, choose};
+use crate::complete;
 use crate::embedded::Parts;
 use crate::fault::Fault;
 use crate::mesh::{Mesh, Place};
@@ -15,6 +17,7 @@ use crate::show::out;
 #[derive(Debug, Args)]
 pub(super) struct TaskResult {
     /// The task's id, the end of it, its name, or a reference to it; by default the newest
+    #[arg(add = ArgValueCandidates::new(complete::tasks))]
     task: Option<String>,
 }
 

@@ -1,9 +1,11 @@
 //! `remit revoke`: takes authority back.
 
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 use remit_client::{Client, GrantId, Selection};
 
 use super::task::{Among, choose};
+use crate::complete;
 use crate::embedded::Parts;
 use crate::fault::Fault;
 use crate::mesh::{Mesh, Place};
@@ -17,10 +19,12 @@ use crate::show::text::count;
 pub(super) struct Revoke {
     /// The task and its grant, by name or number
     #[arg(num_args = 2, value_names = ["TASK", "GRANT"], conflicts_with_all = ["of_task", "holder", "tool", "manifest"])]
+    #[arg(add = ArgValueCandidates::new(complete::tasks))]
     one: Vec<String>,
 
     /// Every grant of this task
     #[arg(long = "task", value_name = "TASK")]
+    #[arg(add = ArgValueCandidates::new(complete::tasks))]
     of_task: Option<String>,
 
     /// Every grant held by this identity, or task:ID
@@ -29,6 +33,7 @@ pub(super) struct Revoke {
 
     /// Every grant of this tool
     #[arg(long)]
+    #[arg(add = ArgValueCandidates::new(complete::tools))]
     tool: Option<String>,
 
     /// Every grant of a tool with this manifest: its SHA-256 in hexadecimal

@@ -1,9 +1,11 @@
 //! `remit rm`: ended tasks are removed.
 
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 use remit_client::Client;
 
 use super::task::{Among, choose};
+use crate::complete;
 use crate::embedded::Parts;
 use crate::fault::Fault;
 use crate::mesh::{Mesh, Place};
@@ -18,6 +20,7 @@ use crate::show::text::short;
 pub(super) struct Rm {
     /// The task's id, the end of it, or its name; may be given more than once
     #[arg(required = true)]
+    #[arg(add = ArgValueCandidates::new(complete::tasks))]
     task: Vec<String>,
 }
 

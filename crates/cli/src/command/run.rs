@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{ArgAction, Args};
+use clap_complete::engine::ArgValueCompleter;
 use remit_client::{Client, EventNumber, TaskSpec, TimeLimits, Value, value_from_json_text};
 
 use crate::bundle::bundle;
 use crate::clock::{self, now_ms};
+use crate::complete;
 use crate::embedded::Parts;
 use crate::fault::{Fault, doing};
 use crate::follow::{self, From};
@@ -44,6 +46,7 @@ pub(super) struct Run {
 pub(super) struct Program {
     /// A capability: name=tool[@version][:path][?caveat&...], for example src=fs:src?methods=readOnly
     #[arg(long, value_name = "NAME=TOOL", conflicts_with = "grants")]
+    #[arg(add = ArgValueCompleter::new(complete::grants))]
     grant: Vec<String>,
 
     /// A file of grants; by default FILE with the extension .grants.toml, if there is one

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 use remit_client::{RefSpec, TaskHandle};
 
 use super::task::{Among, choose};
 use crate::clock;
+use crate::complete;
 use crate::embedded::Parts;
 use crate::fault::Fault;
 use crate::mesh::{Mesh, Place};
@@ -19,6 +21,7 @@ use crate::show::out;
 #[derive(Debug, Args)]
 pub(super) struct Save {
     /// The task's id, the end of it, or its name
+    #[arg(add = ArgValueCandidates::new(complete::tasks))]
     task: String,
 
     /// The grant of this name, in place of the task

@@ -1,9 +1,11 @@
 //! `remit send`: input for a task.
 
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 use remit_client::Input;
 
 use super::task::{Among, choose, json_or_text};
+use crate::complete;
 use crate::embedded::Parts;
 use crate::fault::Fault;
 use crate::mesh::{Mesh, Place};
@@ -13,6 +15,7 @@ use crate::show::out;
 #[derive(Debug, Args)]
 pub(super) struct Send {
     /// The task's id, the end of it, or its name
+    #[arg(add = ArgValueCandidates::new(complete::tasks))]
     task: String,
 
     /// The input as JSON; what is no JSON is taken as text

@@ -1,12 +1,14 @@
 //! `remit settle`: a decision on a call of which nobody knows whether it happened.
 
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 use remit_client::{
     Asks, CallNumber, EventNumber, Question, Settlement, TaskHandle, value_from_json_text,
 };
 
 use super::asked::otherwise;
 use super::task::{Among, choose};
+use crate::complete;
 use crate::embedded::Parts;
 use crate::fault::Fault;
 use crate::mesh::{Mesh, Place};
@@ -20,6 +22,7 @@ use crate::show::out;
 #[derive(Debug, Args)]
 pub(super) struct Settle {
     /// The task's id, the end of it, or its name
+    #[arg(add = ArgValueCandidates::new(complete::tasks))]
     task: String,
 
     /// The number of the call, as `remit inbox` shows it

@@ -32,9 +32,9 @@ pub(super) struct ToolNode {
     #[arg(long, conflicts_with = "config")]
     here: bool,
 
-    /// Where credential and ledger are kept
-    #[arg(long, value_name = "DIR", default_value = "remit-tool-node")]
-    data: PathBuf,
+    /// Where credential and ledger are kept; by default remit-tool-node
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
 
     /// What the node has, beside the labels of its configuration
     #[arg(long)]
@@ -45,7 +45,7 @@ pub(super) struct ToolNode {
     listen: Option<String>,
 
     /// Where agent nodes reach it, host:port, if not where it listens
-    #[arg(long, value_name = "ADDRESS", requires = "listen")]
+    #[arg(long, value_name = "ADDRESS")]
     advertise: Option<String>,
 
     #[command(flatten)]
@@ -61,20 +61,25 @@ impl ToolNode {
         let shutdown = self.ending.comes()?;
         let failed = |error: &dyn std::fmt::Display| Fault::Failed(error.to_string());
         let mut config = self.tools().map_err(|error| failed(&error))?;
+        let dir = self.data.or_else(|| config.data.take());
+        let mut arguments = Arguments {
+            join: self.join,
+            dir: dir.unwrap_or_else(|| "remit-tool-node".into()),
+            address: self.orchestrator.or_else(|| config.orchestrator.take()),
+            labels: Vec::new(),
+            listen: self.listen.or_else(|| config.listen.take()),
+            advertise: self.advertise.or_else(|| config.advertise.take()),
+        };
+        if arguments.advertise.is_some() && arguments.listen.is_none() {
+            let why = "`advertise` says where agent nodes reach what `listen` opens: give both";
+            return Err(Fault::Usage(why.into()));
+        }
         // Its own keys, and those of the person whose mesh this is, for all meshes.
-        for keys in [self.data.as_path(), home.dir()].into_iter().chain(home.meshes()) {
+        for keys in [arguments.dir.as_path(), home.dir()].into_iter().chain(home.meshes()) {
             config = config.hiding(keys);
         }
-        let (tools, mut labels) = config.open().map_err(|error| failed(&error))?;
-        labels.extend(self.label);
-        let arguments = Arguments {
-            join: self.join,
-            dir: self.data,
-            address: self.orchestrator,
-            labels,
-            listen: self.listen,
-            advertise: self.advertise,
-        };
+        let (tools, labels) = config.open().map_err(|error| failed(&error))?;
+        arguments.labels.extend(labels.into_iter().chain(self.label));
         let member = arguments.member().await.map_err(|error| failed(&error))?;
         let node = Rc::new(arguments.node(tools).await.map_err(|error| failed(&error))?);
         ready("tool-node", &member.identity().to_string());

@@ -4,12 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
-use remit_client::{Client, Does, Missed, Trigger, TriggerInfo, When};
+use clap_complete::engine::ArgValueCandidates;
+use remit_client::{Client, Does, Missed, PostProof, Trigger, TriggerInfo, Webhook, When};
 use remit_core::grant::text::moment;
 
 use super::run::Program;
 use super::task::{Among, choose, json_or_text};
 use crate::clock;
+use crate::complete;
 use crate::embedded::Parts;
 use crate::fault::Fault;
 use crate::look::Look;
@@ -54,6 +56,16 @@ struct Put {
     #[arg(long, value_name = "ZONE", default_value = "UTC")]
     zone: String,
 
+    /// With --webhook: posts are signed as GitHub does it, with the secret that the orchestrator's
+    /// operator keeps under the trigger's name
+    #[arg(long, requires = "webhook")]
+    signed: bool,
+
+    /// With --webhook: a header of the post that the task is given, as {headers, body} in place of the
+    /// body; may be given more than once
+    #[arg(long, value_name = "HEADER", requires = "webhook")]
+    header: Vec<String>,
+
     /// What becomes of times at which the orchestrator did not run: the last is made up for, none
     /// is, or each is (a hundred at most)
     #[arg(long, value_enum, default_value_t = Made::Once)]
@@ -61,6 +73,7 @@ struct Put {
 
     /// Send input to this task, in place of creating one
     #[arg(long, value_name = "TASK", conflicts_with = "file")]
+    #[arg(add = ArgValueCandidates::new(complete::tasks))]
     send: Option<String>,
 
     /// With --send: the agent is handed it in what it is doing
@@ -125,7 +138,10 @@ impl Put {
             (None, Some(every)) => {
                 When::Every(u64::try_from(every.as_millis()).unwrap_or(u64::MAX))
             }
-            (None, None) => When::Webhook,
+            (None, None) => When::Webhook(Webhook {
+                proof: if self.signed { PostProof::Signature } else { PostProof::Secret },
+                headers: self.header.iter().map(|name| name.to_ascii_lowercase()).collect(),
+            }),
         };
         let does = match (&self.send, &self.file) {
             (None, Some(file)) => Does::Create(Box::new(self.program.spec(file)?)),
@@ -141,8 +157,9 @@ impl Put {
             Made::All => Missed::All,
         };
         let trigger = Trigger { name: self.trigger.clone(), when, missed, does };
+        let is_hook = matches!(trigger.when, When::Webhook(_));
         let secret = client.put_trigger(trigger).await?;
-        if secret.is_empty() {
+        if !is_hook {
             return Ok(());
         }
         let address = client.health().await?.webhooks;
@@ -152,11 +169,17 @@ impl Put {
                  REMIT_WEBHOOKS or `webhooks` in its configuration",
             );
         }
+        let address = if address.is_empty() { "ADDRESS" } else { &address };
+        let url = format!("http://{address}/hooks/{}", self.trigger);
+        if secret.is_empty() {
+            out::note(&format!(
+                "remit: post to {url} with `X-Hub-Signature-256`, signed with the secret that the \
+                 orchestrator keeps for it"
+            ));
+            return Ok(());
+        }
         out::note(&format!(
-            "remit: post to http://{}/hooks/{} with `Authorization: Bearer SECRET`; the secret is \
-             shown once:",
-            if address.is_empty() { "ADDRESS" } else { &address },
-            self.trigger
+            "remit: post to {url} with `Authorization: Bearer SECRET`; the secret is shown once:"
         ));
         out::line(&secret)
     }
@@ -187,7 +210,8 @@ fn row(trigger: &TriggerInfo) -> Vec<String> {
     let when = match &trigger.when {
         When::Cron { expression, time_zone } => format!("{expression} {time_zone}"),
         When::Every(ms) => format!("every {}", text::span(*ms)),
-        When::Webhook => "webhook".into(),
+        When::Webhook(hook) if hook.proof == PostProof::Signature => "signed webhook".into(),
+        When::Webhook(_) => "webhook".into(),
     };
     let does = match (&trigger.creates, trigger.sends_to) {
         (Some(name), _) => format!("creates {name}"),

@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 use remit_client::{CallNumber, EventNumber, Trial, Upgrade as Program};
 
 use super::task::{Among, choose};
 use crate::bundle::bundle;
+use crate::complete;
 use crate::embedded::Parts;
 use crate::fault::Fault;
 use crate::mesh::{Mesh, Place};
@@ -20,6 +22,7 @@ use crate::show::text::short;
 #[derive(Debug, Args)]
 pub(super) struct Upgrade {
     /// The task's id, the end of it, or its name
+    #[arg(add = ArgValueCandidates::new(complete::tasks))]
     task: String,
 
     /// The new script; what it imports from its own folder goes along

@@ -1,8 +1,10 @@
 //! `remit who`: who holds a tool.
 
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 use remit_client::{Holding, Selection};
 
+use crate::complete;
 use crate::embedded::Parts;
 use crate::fault::Fault;
 use crate::look::Look;
@@ -15,6 +17,7 @@ use crate::show::{listed, out, tree};
 #[derive(Debug, Args)]
 pub(super) struct Who {
     /// The tool
+    #[arg(add = ArgValueCandidates::new(complete::tools))]
     tool: String,
 
     /// One JSON object a line, for programs

@@ -12,7 +12,8 @@ use remit_core::{CallNumber, GrantId, ObjectId, Outcome};
 
 use super::paint::{Ink, Paint};
 use super::text::{self, count, harmless, short, span};
-use crate::limits::SHOWN;
+use crate::fault::coded;
+use crate::limits::{SHOWN, WHY};
 
 /// Turns events into lines.
 #[derive(Debug)]
@@ -101,7 +102,7 @@ impl Lines {
                 format!("{} {}", paint.ink(Ink::Good, "completed:"), text::value(value, SHOWN))
             }
             Fact::TaskFailed(failure) => {
-                format!("{} {}", paint.ink(Ink::Bad, "failed:"), said(failure))
+                format!("{} {}", paint.ink(Ink::Bad, "failed:"), short(&coded(failure), WHY))
             }
             Fact::TaskCancelled(reason) => {
                 format!("{} {}", paint.ink(Ink::Odd, "cancelled:"), short(reason, 200))
@@ -267,7 +268,7 @@ impl Lines {
 }
 
 fn said(failure: &Failure) -> String {
-    format!("{}: {}", failure.code, short(&failure.message, 300))
+    format!("{}: {}", failure.code, short(&failure.message, WHY))
 }
 
 /// What a script waits for, or got.

@@ -1,6 +1,8 @@
 //! What lists show, as JSON for programs: one object a line, names as in the schema.
 
-use remit_client::{GrantInfo, Holding, NodeInfo, RefInfo, TaskInfo, ToolInfo, TriggerInfo, When};
+use remit_client::{
+    GrantInfo, Holding, NodeInfo, PostProof, RefInfo, TaskInfo, ToolInfo, TriggerInfo, When,
+};
 use remit_core::audit::hex;
 use remit_core::grant::text::caveat_text;
 use serde_json::{Map, Value as Json, json};
@@ -53,7 +55,9 @@ pub(crate) fn trigger(trigger: &TriggerInfo) -> Json {
             json!({ "cron": expression, "timeZone": time_zone })
         }
         When::Every(ms) => json!({ "everyMs": ms }),
-        When::Webhook => json!({ "webhook": true }),
+        When::Webhook(hook) => json!({
+            "webhook": true, "signed": hook.proof == PostProof::Signature, "headers": hook.headers,
+        }),
     };
     json!({
         "name": trigger.name, "when": when, "creates": trigger.creates,

@@ -9,7 +9,7 @@ use remit_vat::wire::Malformed;
 
 use super::{read, write};
 use crate::limits;
-use crate::trigger::{Does, Missed, Trigger, TriggerInfo, When};
+use crate::trigger::{Does, Missed, PostProof, Trigger, TriggerInfo, Webhook, When};
 
 fn all(creation: &creation::Client) -> triggers::Client {
     creation.triggers_request().send().pipeline.get_triggers()
@@ -41,7 +41,18 @@ fn fill(
             cron.set_time_zone(time_zone);
         }
         When::Every(ms) => when.set_every(*ms),
-        When::Webhook => when.set_webhook(()),
+        When::Webhook(_) => when.set_webhook(()),
+    }
+    if let When::Webhook(hook) = &trigger.when {
+        let mut proof = builder.reborrow().init_proof();
+        match hook.proof {
+            PostProof::Secret => proof.set_secret(()),
+            PostProof::Signature => proof.set_signature(()),
+        }
+        let mut headers = builder.reborrow().init_headers(write::len(hook.headers.len()));
+        for (at, header) in (0..).zip(&hook.headers) {
+            headers.set(at, header);
+        }
     }
     let mut missed = builder.reborrow().init_missed();
     match trigger.missed {
@@ -83,7 +94,13 @@ fn info(reader: trigger_info::Reader<'_>) -> Result<TriggerInfo, Malformed> {
             time_zone: read::text(cron.get_time_zone())?,
         },
         trigger::when::Every(ms) => When::Every(ms),
-        trigger::when::Webhook(()) => When::Webhook,
+        trigger::when::Webhook(()) => When::Webhook(Webhook {
+            proof: match trigger.get_proof().which()? {
+                trigger::proof::Secret(()) => PostProof::Secret,
+                trigger::proof::Signature(()) => PostProof::Signature,
+            },
+            headers: trigger.get_headers()?.iter().map(read::text).collect::<Result<_, _>>()?,
+        }),
     };
     let missed = match trigger.get_missed().which()? {
         trigger::missed::Once(()) => Missed::Once,

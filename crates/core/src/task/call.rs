@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 use super::command::{Command, Decision};
 use super::derive::{ATTENUATE, SPLIT};
 use super::refusal::Refusal;
+use super::words::args;
 use super::{CallState, Operation, Task};
 use crate::event::{CallDenied, CallRequested, Delegate, Fact};
 use crate::failure::{Code, Failure};
@@ -251,23 +252,12 @@ fn same_call(recorded: &Operation, call: &CallCommand, digest: &[u8; 32]) -> Res
         return Ok(());
     }
     let recorded_args = match recorded {
-        Operation::Call { request, .. } => format!(" with {}", shown(&request.args)),
+        Operation::Call { request, .. } => format!(" with {}", args(&request.args)),
         _ => String::new(),
     };
     Err(Refusal::diverged(
         call.call,
         &format!("{}{recorded_args}", recorded.describe()),
-        &format!("{} on {} with {}", call.method, call.object, shown(&call.args)),
+        &format!("{} on {} with {}", call.method, call.object, args(&call.args)),
     ))
-}
-
-/// A value in a few words, for an error message.
-fn shown(value: &Value) -> String {
-    let mut text = format!("{value:?}");
-    if text.len() > 200 {
-        let cut = (0..=200).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-        text.truncate(cut);
-        text.push('…');
-    }
-    text
 }

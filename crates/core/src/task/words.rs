@@ -45,7 +45,7 @@ impl Task {
 }
 
 /// Arguments by name, cut to a length that a person reads.
-fn args(args: &Value) -> String {
+pub(super) fn args(args: &Value) -> String {
     let mut text = String::new();
     match args {
         Value::Fields(fields) => write_fields(fields, &mut text),

@@ -31,6 +31,10 @@ const COUNT: u8 = b'r';
 const SNAPSHOT: u8 = b'n';
 /// Pieces of snapshots: tenant, task, number of the last event, number of the piece.
 const SNAPSHOT_PIECE: u8 = b'p';
+/// What operators may be told of: no tenant, number.
+const NOTICE: u8 = b'o';
+/// How far each sink was told: no tenant, name of the sink. The value is the number.
+const NOTICE_CURSOR: u8 = b'c';
 /// Tasks that are being removed, whose head is gone already: tenant, task.
 const LEAVING: u8 = b'x';
 
@@ -47,6 +51,13 @@ pub(super) const ALL_PLACES: &[u8] = &[PLACED];
 pub(super) const ALL_DUE: &[u8] = &[DUE];
 /// What the keys of all tasks that are being removed begin with.
 pub(super) const ALL_LEAVING: &[u8] = &[LEAVING];
+
+/// What the keys of all notices begin with.
+pub(super) const ALL_NOTICES: &[u8] = &[NOTICE, 0, 0, 0, 0];
+/// What the keys of all cursors of sinks begin with.
+pub(super) const ALL_NOTICE_CURSORS: &[u8] = &[NOTICE_CURSOR, 0, 0, 0, 0];
+/// The number of the last notice.
+pub(super) const NOTICE_END: &[u8] = &[b'm', 0, 0, 0, 0];
 
 /// Bytes of a piece of something large. Small enough that the storage engine keeps some of them in
 /// one page and none in a file of its own.
@@ -69,6 +80,8 @@ pub(super) fn kind(key: &[u8]) -> Kind {
     match key {
         [EVENT | BODY | SNAPSHOT_PIECE, 0, ..] => Kind::Bulk,
         [PLACED | LIVE | ASKING | CREATED | DUE | FAMILY | COUNT | LEAVING, 0, ..] => Kind::Derived,
+        // In a journal that is restored, what was to be told is old, and the numbers begin anew.
+        [NOTICE | NOTICE_CURSOR | b'm', 0, ..] => Kind::Derived,
         _ => Kind::Other,
     }
 }
@@ -289,6 +302,16 @@ pub(super) fn snapshot_pieces(tenant: &str, task: TaskId, number: EventNumber) -
     let mut key = of(SNAPSHOT_PIECE, tenant, task.as_bytes());
     key.extend(number.0.to_be_bytes());
     key
+}
+
+/// Something that operators may be told of.
+pub(super) fn notice(number: u64) -> Vec<u8> {
+    of(NOTICE, "", &number.to_be_bytes())
+}
+
+/// How far a sink was told.
+pub(super) fn notice_cursor(sink: &str) -> Vec<u8> {
+    of(NOTICE_CURSOR, "", sink.as_bytes())
 }
 
 /// A task that is being removed.

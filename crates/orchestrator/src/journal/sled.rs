@@ -2,6 +2,7 @@
 
 mod append;
 mod list;
+mod notices;
 mod remove;
 mod snapshots;
 
@@ -15,6 +16,8 @@ use remit_core::{Event, EventNumber, TaskId};
 use remit_vat::disk::{Confine, Disk, Settings, View};
 
 use self::append::Append;
+use self::notices::Told;
+pub use self::notices::{Notice, Untold, What};
 use super::body::Body;
 use super::loss::{self, Lost};
 use super::record::{self, Hash};
@@ -26,6 +29,7 @@ use crate::limits;
 pub struct SledJournal {
     disk: Disk,
     holds: Holds,
+    told: Told,
 }
 
 /// Backups and checks that read the journal now: meanwhile nothing is removed or replaced.
@@ -52,7 +56,7 @@ impl Drop for Hold {
 impl SledJournal {
     /// The journal in `disk`.
     pub fn new(disk: Disk) -> Self {
-        Self { disk, holds: Holds::default() }
+        Self { disk, holds: Holds::default(), told: Told::default() }
     }
 
     /// How the store of a journal is opened, with a cache of this size.
@@ -197,11 +201,19 @@ impl Journal for SledJournal {
         events: Vec<Event>,
         head: TaskHead,
     ) -> BoxFuture<'static, Result<(), JournalError>> {
-        let append = Append::new(tenant, task, &events, head);
+        let append = Append::new(tenant, task, &events, head, &self.told);
+        let told = append.is_told().then(|| self.told.clone());
         // Tasks take turns, so that one that writes much waits for itself.
         let (lane, bytes) = (*task.as_bytes(), append.bytes());
         let done = self.disk.transact_in(lane, bytes, move |view| append.decide(view));
-        async move { done.await? }.boxed()
+        async move {
+            done.await??;
+            if let Some(told) = told {
+                told.tell();
+            }
+            Ok(())
+        }
+        .boxed()
     }
 
     fn read(

@@ -19,6 +19,16 @@ pub(super) enum Intake {
     Evicting,
 }
 
+impl Intake {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Draining => "draining",
+            Self::Evicting => "evicting",
+        }
+    }
+}
+
 /// How far a node was drained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Drained {
@@ -111,7 +121,7 @@ impl Registry {
         if let Some(node) = self.nodes.borrow_mut().get_mut(node) {
             node.intake = intake;
         }
-        tracing::info!(node, ?intake, "intake");
+        tracing::info!(node, intake = intake.as_str(), "a node is given work, or is not");
         self.changed.notify_waiters();
     }
 

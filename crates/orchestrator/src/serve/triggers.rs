@@ -13,8 +13,9 @@ use crate::limits;
 use crate::members::uses::TaskTraits;
 use crate::owner::TaskKey;
 use crate::tasks::GrantRoot;
+use crate::triggers::hooks::check_headers;
 use crate::triggers::schedule::{Missed, NotASchedule, Schedule};
-use crate::triggers::{Does, Kept, When};
+use crate::triggers::{Does, Hook, Kept, Proof, When};
 
 /// The triggers of one tenant, for one of its clients.
 pub(super) struct TriggersServer(pub(super) Rc<Caller>);
@@ -87,9 +88,17 @@ impl triggers::Server for TriggersServer {
         let name = wire::text(reader.get_name())?;
         good(self.check_own(&name))?;
         good(self.check_target(reader))?;
-        let webhook = matches!(reader.get_when().which(), Ok(trigger::when::Webhook(())));
+        let is_hook = matches!(reader.get_when().which(), Ok(trigger::when::Webhook(())));
+        let hook = read_hook(reader)?;
+        if is_hook {
+            good(check_headers(&hook.headers))?;
+            if hook.proof == Proof::Signature {
+                good(self.0.site.triggers.check_signed(&name).await)?;
+            }
+        }
+        let told = is_hook && hook.proof == Proof::Secret;
         let creator = self.0.who.to_string();
-        let put = self.0.site.triggers.put(&self.0.who, &name, webhook, |now_ms, hash| {
+        let put = self.0.site.triggers.put(&self.0.who, &name, told, |now_ms, hash| {
             let mut message = capnp::message::Builder::new_default();
             let mut kept: kept_trigger::Builder<'_> = message.init_root();
             kept.set_trigger(reader).map_err(|error| Failure::from(Malformed::from(error)))?;
@@ -153,6 +162,11 @@ fn brief(mut to: trigger::Builder<'_>, from: trigger::Reader<'_>) -> Result<(), 
         trigger::when::Every(ms) => to.reborrow().init_when().set_every(ms),
         trigger::when::Webhook(()) => to.reborrow().init_when().set_webhook(()),
     }
+    match from.get_proof().which()? {
+        trigger::proof::Secret(()) => to.reborrow().init_proof().set_secret(()),
+        trigger::proof::Signature(()) => to.reborrow().init_proof().set_signature(()),
+    }
+    to.set_headers(from.get_headers()?)?;
     match from.get_missed().which()? {
         trigger::missed::Once(()) => to.reborrow().init_missed().set_once(()),
         trigger::missed::Skip(()) => to.reborrow().init_missed().set_skip(()),
@@ -203,6 +217,15 @@ pub fn decode(record: &[u8]) -> Result<Kept, Failure> {
     Ok(Kept { when, ..kept })
 }
 
+/// What a webhook takes.
+fn read_hook(trigger: trigger::Reader<'_>) -> Result<Hook, Malformed> {
+    let proof = match trigger.get_proof().which()? {
+        trigger::proof::Secret(()) => Proof::Secret,
+        trigger::proof::Signature(()) => Proof::Signature,
+    };
+    Ok(Hook { proof, headers: super::texts(trigger.get_headers()?)? })
+}
+
 type Read = (Kept, Result<When, NotASchedule>);
 
 fn read(reader: kept_trigger::Reader<'_>) -> Result<Read, Malformed> {
@@ -215,7 +238,7 @@ fn read(reader: kept_trigger::Reader<'_>) -> Result<Read, Malformed> {
             Schedule::cron(&expression, &zone, created_ms).map(When::Clock)
         }
         trigger::when::Every(ms) => Schedule::every(ms, created_ms).map(When::Clock),
-        trigger::when::Webhook(()) => Ok(When::Webhook),
+        trigger::when::Webhook(()) => Ok(When::Webhook(read_hook(trigger)?)),
     };
     let missed = match trigger.get_missed().which()? {
         trigger::missed::Once(()) => Missed::Once,
@@ -237,7 +260,7 @@ fn read(reader: kept_trigger::Reader<'_>) -> Result<Read, Malformed> {
     };
     let kept = Kept {
         name: wire::text(trigger.get_name())?,
-        when: When::Webhook,
+        when: When::Webhook(Hook { proof: Proof::Secret, headers: Vec::new() }),
         missed,
         does,
         creator: wire::text(reader.get_creator())?,

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{AUTHORIZATION, HeaderMap};
+use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, PROXY_AUTHORIZATION};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -21,8 +21,8 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{Done, Triggers};
-use crate::limits;
+use super::{Done, Shown, Triggers};
+use crate::{limits, secrets};
 
 /// Serves webhooks, for ever. A connection that showed no secret yet may be dropped for another.
 pub async fn serve(tcp: TcpListener, triggers: Rc<Triggers>, tenant: &'static str) {
@@ -84,64 +84,136 @@ async fn answer(
 
 type Refused = (StatusCode, String);
 
+/// The header with the signature of a body, in the form of GitHub.
+const SIGNATURE: &str = "x-hub-signature-256";
+
+fn refuse(status: StatusCode, why: &str) -> Refused {
+    (status, why.to_owned())
+}
+
+fn unknown() -> Refused {
+    refuse(
+        StatusCode::UNAUTHORIZED,
+        "no webhook of this name has this secret: send `Authorization: Bearer SECRET`, or sign the body as the webhook asks for",
+    )
+}
+
 async fn post(
     triggers: &Triggers,
     tenant: &str,
     place: &Place,
     request: Request<Incoming>,
 ) -> Result<Done, Refused> {
-    let refuse = |status: StatusCode, why: &str| (status, why.to_owned());
     let Some(name) = request.uri().path().strip_prefix("/hooks/").map(str::to_owned) else {
         return Err(refuse(StatusCode::NOT_FOUND, "post to /hooks/NAME"));
     };
     if request.method() != Method::POST {
         return Err(refuse(StatusCode::METHOD_NOT_ALLOWED, "a webhook takes a POST"));
     }
-    let secret = bearer(request.headers()).unwrap_or_default();
-    let occasion = match request.headers().get("idempotency-key") {
-        Some(key) if key.len() <= 128 => match key.to_str() {
-            Ok(key) => key.to_owned(),
-            Err(_) => return Err(refuse(StatusCode::BAD_REQUEST, "Idempotency-Key is no text")),
-        },
-        Some(_) => {
-            return Err(refuse(StatusCode::BAD_REQUEST, "Idempotency-Key is over 128 bytes"));
+    let (head, body) = request.into_parts();
+    let occasion = occasion(&head.headers)?;
+    let takes = async |shown| triggers.takes(tenant, &name, shown).await.map_err(told);
+    let (taken, body) = match bearer(&head.headers) {
+        Some(secret) => {
+            // Before a byte of the body is read: a stranger keeps no place with a slow one.
+            takes(Shown::Secret(&secret)).await?.ok_or_else(unknown)?;
+            place.vouch(Hint::of_ticket(secret.as_bytes()));
+            let body = whole(body).await?;
+            // It may have been replaced meanwhile.
+            (takes(Shown::Secret(&secret)).await?, body)
         }
-        None => super::secret(),
+        None => {
+            let given = head.headers.get(SIGNATURE).and_then(|given| given.to_str().ok());
+            let signature = given.and_then(secrets::signature).ok_or_else(unknown)?;
+            let body = whole(body).await?;
+            (takes(Shown::Signature(&signature, &body)).await?, body)
+        }
     };
-    let unknown = || {
-        refuse(
-            StatusCode::UNAUTHORIZED,
-            "no webhook of this name has this secret: send `Authorization: Bearer SECRET`",
-        )
-    };
-    // Before a byte of the body is read: a stranger keeps no place with a slow one.
-    if !triggers.takes_posts(tenant, &name, &secret).map_err(told)? {
-        return Err(unknown());
+    let taken = taken.ok_or_else(unknown)?;
+    let mut input = read(&body)?;
+    if !taken.headers.is_empty() {
+        let headers = chosen(&head.headers, &taken.headers)?;
+        input = Value::Fields(vec![("headers".to_owned(), headers), ("body".to_owned(), input)]);
     }
-    place.vouch(Hint::of_ticket(secret.as_bytes()));
-    let body = Limited::new(request.into_body(), limits::WEBHOOK_BYTES).collect().await;
+    triggers.posted(tenant, &name, &taken, &occasion, input).await.map_err(told)
+}
+
+/// What makes a post the same as one before: the sender's word for it, or else nothing does.
+fn occasion(headers: &HeaderMap) -> Result<String, Refused> {
+    let named = ["idempotency-key", "x-github-delivery"].into_iter().find_map(|n| headers.get(n));
+    match named {
+        Some(key) if key.len() <= 128 => key
+            .to_str()
+            .map(str::to_owned)
+            .map_err(|_| refuse(StatusCode::BAD_REQUEST, "Idempotency-Key is no text")),
+        Some(_) => Err(refuse(StatusCode::BAD_REQUEST, "Idempotency-Key is over 128 bytes")),
+        None => Ok(super::secret()),
+    }
+}
+
+/// A body that is not too long.
+async fn whole(body: Incoming) -> Result<Bytes, Refused> {
+    let body = Limited::new(body, limits::WEBHOOK_BYTES).collect().await;
     let body = body.map_err(|_| {
         let why = format!("the body is over {} bytes, or broke off", limits::WEBHOOK_BYTES);
         (StatusCode::PAYLOAD_TOO_LARGE, why)
     })?;
-    let body = body.to_bytes();
-    let body = if body.is_empty() {
-        Value::Null
-    } else {
-        let not_json =
-            |why: String| (StatusCode::BAD_REQUEST, format!("the body is no JSON: {why}"));
-        let text = std::str::from_utf8(&body).map_err(|error| not_json(error.to_string()))?;
-        let json = json::parse(text).map_err(|error| not_json(error.to_string()))?;
-        // What nests deeper could be written to a journal, and not be read again.
-        value(json, MAX_DEPTH).ok_or_else(|| {
-            (StatusCode::BAD_REQUEST, format!("the body nests more than {MAX_DEPTH} deep"))
-        })?
-    };
-    match triggers.posted(tenant, &name, &secret, &occasion, body).await {
-        Ok(Some(done)) => Ok(done),
-        Ok(None) => Err(unknown()),
-        Err(failure) => Err(told(failure)),
+    Ok(body.to_bytes())
+}
+
+/// The value that a body of JSON is.
+fn read(body: &[u8]) -> Result<Value, Refused> {
+    if body.is_empty() {
+        return Ok(Value::Null);
     }
+    let not_json = |why: String| (StatusCode::BAD_REQUEST, format!("the body is no JSON: {why}"));
+    let text = std::str::from_utf8(body).map_err(|error| not_json(error.to_string()))?;
+    let json = json::parse(text).map_err(|error| not_json(error.to_string()))?;
+    // What nests deeper could be written to a journal, and not be read again.
+    value(json, MAX_DEPTH).ok_or_else(|| {
+        (StatusCode::BAD_REQUEST, format!("the body nests more than {MAX_DEPTH} deep"))
+    })
+}
+
+/// The headers that the trigger asks for, as far as the post has them.
+fn chosen(headers: &HeaderMap, wanted: &[String]) -> Result<Value, Refused> {
+    let mut fields = Vec::new();
+    let mut bytes = 0;
+    for name in wanted {
+        let values = headers.get_all(name).iter();
+        let values: Vec<_> = values.map(|v| String::from_utf8_lossy(v.as_bytes())).collect();
+        if values.is_empty() {
+            continue;
+        }
+        let text = values.join(", ");
+        bytes += name.len() + text.len();
+        fields.push((name.clone(), Value::Text(text)));
+    }
+    if bytes > limits::WEBHOOK_HEADER_BYTES {
+        let why =
+            format!("the headers that it takes are over {} bytes", limits::WEBHOOK_HEADER_BYTES);
+        return Err((StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, why));
+    }
+    Ok(Value::Fields(fields))
+}
+
+/// Refuses headers that no webhook hands on.
+pub fn check_headers(names: &[String]) -> Result<(), Failure> {
+    let refused = |why: String| Failure::new(Code::InvalidArgument, why).with_detail("headers");
+    if names.len() > limits::WEBHOOK_HEADERS {
+        let why = format!("{} headers; at most {}", names.len(), limits::WEBHOOK_HEADERS);
+        return Err(refused(why));
+    }
+    for name in names {
+        if HeaderName::from_lowercase(name.as_bytes()).is_err() {
+            return Err(refused(format!("`{name}` is no name of a header in lower case")));
+        }
+        if name == AUTHORIZATION.as_str() || name == PROXY_AUTHORIZATION.as_str() {
+            let why = format!("`{name}` holds a secret, which would stand in the task's journal");
+            return Err(refused(why));
+        }
+    }
+    Ok(())
 }
 
 fn bearer(headers: &HeaderMap) -> Option<String> {
@@ -181,6 +253,25 @@ fn value(body: serde_json::Value, depth: usize) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_headers_that_hold_no_secret_of_ours_are_handed_on_and_few() {
+        let named = |name: &str| check_headers(&[name.to_owned()]).map_err(|not| not.message);
+        named("x-github-event").unwrap();
+        named("cookie").unwrap();
+        assert!(named("authorization").unwrap_err().contains("journal"));
+        assert!(named("X-Event").is_err() && named("a b").is_err() && named("").is_err());
+        assert!(check_headers(&vec!["x".to_owned(); 17]).is_err());
+        let mut headers = HeaderMap::new();
+        headers.append("x-event", "push".parse().unwrap());
+        headers.append("x-event", "again".parse().unwrap());
+        headers.append("cookie", "secret".parse().unwrap());
+        let wanted = ["x-event".to_owned(), "x-missing".to_owned()];
+        let event = ("x-event".to_owned(), Value::Text("push, again".into()));
+        assert_eq!(chosen(&headers, &wanted).unwrap(), Value::Fields(vec![event]));
+        headers.append("x-event", "x".repeat(limits::WEBHOOK_HEADER_BYTES).parse().unwrap());
+        assert_eq!(chosen(&headers, &wanted).unwrap_err().0.as_u16(), 431);
+    }
 
     #[test]
     fn the_numbers_and_the_text_of_a_body_are_what_was_posted() {

@@ -128,7 +128,8 @@ impl Store {
                 };
                 switched.map_err(|error| (Part::Engine, error.to_string()))?;
                 let compacted = Compacted { before, after: size_of(self.dir()) };
-                tracing::info!(folder = %self.dir().display(), ?compacted, "the store is compacted");
+                let (folder, after) = (self.dir().display(), compacted.after);
+                tracing::info!(%folder, before, after, "the store is compacted");
                 Ok(compacted)
             }
             Err(error) => {

@@ -3,8 +3,10 @@
 use std::io::{BufRead as _, IsTerminal as _};
 
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 use remit_client::{Client, ToolInfo};
 
+use crate::complete;
 use crate::embedded::Parts;
 use crate::fault::Fault;
 use crate::limits;
@@ -19,6 +21,7 @@ use crate::show::text::harmless;
 #[derive(Debug, Args)]
 pub(super) struct Accept {
     /// The tool, or TOOL@VERSION
+    #[arg(add = ArgValueCandidates::new(complete::tools))]
     tool: String,
 
     /// The node that serves it, if several do: its name, or its whole identity

@@ -10,6 +10,7 @@ use super::super::body::{Counts, Cut};
 use super::super::record::{self, Hash};
 use super::super::{JournalError, TaskHead, check_order, follows, keys};
 use super::head_in;
+use super::notices::{self, Notice, Told};
 use crate::limits;
 
 /// An append.
@@ -21,10 +22,21 @@ pub(super) struct Append {
     /// When the last event was recorded.
     last_ms: u64,
     head: TaskHead,
+    /// What of it operators are to be told.
+    notices: Vec<Notice>,
 }
 
 impl Append {
-    pub(super) fn new(tenant: &str, task: TaskId, events: &[Event], head: TaskHead) -> Self {
+    /// An append of `events`; `told`: whether there is anyone to be told of any of them.
+    pub(super) fn new(
+        tenant: &str,
+        task: TaskId,
+        events: &[Event],
+        head: TaskHead,
+        told: &Told,
+    ) -> Self {
+        let notices =
+            if told.is_kept() { notices::notices(tenant, task, events) } else { Vec::new() };
         let encoded =
             events.iter().map(|event| (event.number, encode_split(event, limits::BODY_BYTES)));
         Self {
@@ -34,7 +46,13 @@ impl Append {
             events: encoded.collect(),
             last_ms: events.last().map_or(head.last_ms, |event| event.time_ms),
             head,
+            notices,
         }
+    }
+
+    /// Whether operators are to be told of any of it.
+    pub(super) const fn is_told(&self) -> bool {
+        !self.notices.is_empty()
     }
 
     /// About how much it will write.
@@ -77,6 +95,9 @@ impl Append {
             (self.head.pruned, self.head.pruned_hash) = (before.pruned, before.pruned_hash);
         }
         writes.push((keys::head(&self.tenant, self.task), Some(self.head.to_bytes())));
+        if !self.notices.is_empty() {
+            writes.extend(notices::add(view, &self.notices)?);
+        }
         Ok(writes)
     }
 

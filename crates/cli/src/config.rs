@@ -78,7 +78,6 @@ pub(crate) fn completed_place() -> Place {
 }
 
 /// The user's state directory.
-#[expect(clippy::disallowed_methods, reason = "this is the file that reads the environment")]
 fn state() -> Option<PathBuf> {
     let folder =
         |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|dir| dir.is_absolute());

@@ -25,9 +25,19 @@ fn offered(dir: &Path, words: &[&str]) -> (Vec<String>, Duration) {
     let programs = binary::remit().parent().unwrap().to_owned();
     let path = format!("{}:/usr/bin:/bin", programs.display());
     let mut shell = Command::new("bash");
-    shell.args(["-c", COMPLETE, "bash"]).args(words).current_dir(dir).env("PATH", path).env("HOME", dir);
+    shell
+        .args(["-c", COMPLETE, "bash"])
+        .args(words)
+        .current_dir(dir)
+        .env("PATH", path)
+        .env("HOME", dir);
     let began = Instant::now();
-    let output = shell.env_remove("REMIT_HOME").env_remove("REMIT_MESH").env_remove("XDG_STATE_HOME").output().unwrap();
+    let output = shell
+        .env_remove("REMIT_HOME")
+        .env_remove("REMIT_MESH")
+        .env_remove("XDG_STATE_HOME")
+        .output()
+        .unwrap();
     let shown = String::from_utf8(output.stdout).unwrap();
     (shown.lines().map(str::to_owned).collect(), began.elapsed())
 }

@@ -1,6 +1,7 @@
 //! Text from scripts and tools, made safe and short enough for a terminal.
 
 use remit_client::{Value, value_to_json};
+use remit_core::audit::hex;
 
 use super::lookalike;
 use super::paint::Paint;
@@ -89,11 +90,15 @@ fn cut(size: &str) -> String {
     format!("… ({size}; --json shows all)")
 }
 
-/// A value in a few words: short ones whole, long ones by their size.
+/// A value in a few words: short ones whole, of long ones the beginning and the size.
 pub(crate) fn value(value: &Value, most: usize) -> String {
     match value {
         Value::Null => "null".into(),
-        Value::Data(bytes) => count(bytes.len(), "byte"),
+        Value::Data(bytes) if bytes.len() * 2 <= most => format!("0x{}", hex(bytes)),
+        Value::Data(bytes) => {
+            let head = bytes.get(..most / 4).unwrap_or_default();
+            format!("0x{}{}", hex(head), cut(&count(bytes.len(), "byte")))
+        }
         Value::Text(text) if text.chars().count() > most => {
             let head: String = text.chars().take(most / 2).collect();
             let size = count(text.chars().count(), "character");
@@ -104,7 +109,8 @@ pub(crate) fn value(value: &Value, most: usize) -> String {
             if whole.chars().count() <= most {
                 harmless(&whole)
             } else {
-                format!("[{}]", cut(&count(items.len(), "item")))
+                let head: String = whole.chars().take(most / 2).collect();
+                format!("{}{}", harmless(&head), cut(&count(items.len(), "item")))
             }
         }
         Value::Object(object) => format!("<{object}>"),
@@ -276,13 +282,17 @@ mod tests {
 
     #[test]
     fn values_are_short() {
-        assert_eq!(value(&Value::Data(vec![1]), 20), "1 byte");
+        assert_eq!(value(&Value::Data(vec![1, 0xab]), 20), "0x01ab");
+        assert_eq!(
+            value(&Value::Data(vec![7; 99]), 20),
+            "0x0707070707… (99 bytes; --json shows all)"
+        );
         let object = Value::Object(remit_core::ObjectId::Grant(remit_core::GrantId(3)));
         assert_eq!(value(&Value::List(vec![object]), 20), "[\"<grant 3>\"]");
         assert_eq!(value(&Value::List(vec![Value::Integer(1); 2]), 20), "[1,1]");
         assert_eq!(
             value(&Value::List(vec![Value::Integer(1); 99]), 20),
-            "[… (99 items; --json shows all)]"
+            "[1,1,1,1,1… (99 items; --json shows all)"
         );
         let long = value(&Value::Text("x".repeat(100)), 20);
         assert_eq!(long, "\"xxxxxxxxxx\"… (100 characters; --json shows all)");

@@ -1,12 +1,16 @@
 //! Calls in words, for the people who are to judge them.
 
 use super::Task;
+use crate::audit::hex;
 use crate::event::CallRequested;
 use crate::grant::resolved_call::ResolvedCall;
 use crate::value::Value;
 
 /// Characters of one call's arguments that are shown: all of them stand beside the words.
 const SHOWN: usize = 300;
+
+/// Bytes of an argument of bytes that are shown, in hexadecimal.
+const SHOWN_BYTES: usize = 16;
 
 impl Task {
     /// A call in words: tool, method, arguments, who asks, through which grant, what the method says
@@ -83,7 +87,13 @@ fn write(value: &Value, text: &mut String) {
         Value::Unsigned(n) => text.push_str(&n.to_string()),
         Value::Float(x) => text.push_str(&x.to_string()),
         Value::Text(written) => text.push_str(&format!("{written:?}")),
-        Value::Data(bytes) => text.push_str(&format!("{} bytes", bytes.len())),
+        Value::Data(bytes) => {
+            let head = bytes.get(..SHOWN_BYTES).unwrap_or(bytes);
+            text.push_str(&format!("0x{}", hex(head)));
+            if head.len() < bytes.len() {
+                text.push_str(&format!("… ({} bytes)", bytes.len()));
+            }
+        }
         Value::Object(object) => text.push_str(&object.to_string()),
         Value::List(items) => {
             text.push('[');

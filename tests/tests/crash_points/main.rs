@@ -261,7 +261,7 @@ fn a_process_may_die_at_every_step() {
 }
 
 /// Meshes that share the rows: most of a row's time is spent waiting for a process to come back.
-const MESHES: usize = 4;
+const MESHES: usize = 6;
 
 /// One death after the other in one mesh.
 async fn pass_all(rows: &[Row]) -> usize {

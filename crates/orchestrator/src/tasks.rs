@@ -29,7 +29,7 @@ use remit_vat::turn;
 use tokio::sync::Semaphore;
 
 pub use self::family::BUILT_IN;
-pub use self::fork::{Anew, Forked};
+pub use self::fork::{Anew, Forked, May};
 use self::loading::{Recovering, Stopped};
 pub use self::spec::{GrantRoot, GrantSpec, TaskSpec};
 pub use self::upgrade::{Program, Then, Upgraded};

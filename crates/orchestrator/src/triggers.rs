@@ -12,7 +12,7 @@ use std::rc::Rc;
 use remit_core::task::{Command, Sent};
 use remit_core::{Code, Facet, Failure, Identity, MemberGrant, TaskId, Value};
 use remit_vat::crash::{self, Step};
-use remit_vat::disk::{Disk, DiskError};
+use remit_vat::disk::{Disk, DiskError, View};
 use remit_vat::lasting::lasting;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
@@ -288,14 +288,24 @@ impl Triggers {
     async fn note(
         &self,
         tenant: &str,
-        name: &str,
+        (name, created_ms): (&str, u64),
         at_ms: Option<u64>,
         failure: &str,
     ) -> Result<(), Failure> {
         let key = key(tenant, name);
-        let Some(record) = self.disk.get(&key).map_err(unwritable)? else { return Ok(()) };
-        let record = stored::noted(&record, at_ms, failure)?;
-        self.disk.commit(vec![(key, Some(record))]).await.map_err(unwritable)
+        let Some(seen) = self.disk.get(&key).map_err(unwritable)? else { return Ok(()) };
+        let failure = failure.to_owned();
+        // On what is queued, not on what was seen: a change that is on its way to the disk stays.
+        let note = move |view: &View<'_>| {
+            let Some(record) = view.get(&key)? else { return Ok(Ok(Vec::new())) };
+            let note = || {
+                let is_same = stored::decode(&record)?.created_ms == created_ms;
+                let noted = is_same.then(|| stored::noted(&record, at_ms, &failure)).transpose()?;
+                Ok(noted.map(|record| (key, Some(record))).into_iter().collect())
+            };
+            Ok(note())
+        };
+        self.disk.transact(seen.len(), note).await.map_err(unwritable)?
     }
 
     /// What a trigger does, once for each `occasion`.
@@ -345,7 +355,8 @@ impl Triggers {
     ) -> Result<Done, Failure> {
         let done = self.set_off(tenant, &taken.record, occasion, Some(input)).await;
         let failure = done.as_ref().err().map(ToString::to_string).unwrap_or_default();
-        self.note(tenant, name, Some((self.now_ms)()), &failure).await?;
+        let of = (name, stored::decode(&taken.record)?.created_ms);
+        self.note(tenant, of, Some((self.now_ms)()), &failure).await?;
         done
     }
 

@@ -13,7 +13,9 @@ use capnp::capability::FromServer;
 use capnp::traits::HasTypeId as _;
 use remit_core::event::SettlementDecided;
 use remit_core::task::{Command, Sent};
-use remit_core::{CallNumber, Code, EventNumber, Facet, Failure, GrantId, Identity};
+use remit_core::{
+    CallNumber, Code, EventNumber, Facet, Failure, GrantId, Identity, Task as CoreTask,
+};
 use remit_schema::mesh_capnp::task;
 use remit_vat::crash::{self, Step};
 use remit_vat::lasting::lasting;
@@ -65,10 +67,9 @@ impl TaskServer {
         self.caller.check_hands(facet, &traits, self.through.is_some(), grants)
     }
 
-    /// Refuses to make another task from this one, with the grants that it has.
-    fn check_copies(&self) -> Result<(), Failure> {
-        let owner = self.tasks.get(&self.key)?;
-        owner.with(|task| self.caller.check(Facet::Create, &uses::copy(task)))
+    /// Refuses to make a task like this from the past of this one.
+    fn check_copy(&self, copy: &CoreTask) -> Result<(), Failure> {
+        self.caller.check(Facet::Create, &uses::copy(copy))
     }
 
     /// The task for a client that holds it like this.
@@ -186,10 +187,10 @@ impl task::Server for TaskServer {
         let at = EventNumber(params.get_at());
         let program = params.has_program().then(|| params.get_program()).transpose()?;
         let program = program.map(task_spec::read_program).transpose()?;
-        good(self.check_copies())?;
         let held = Rc::clone(&self);
         let forked = lasting(async move {
-            let anew = Anew { key: &key, program };
+            let may = |copy: &CoreTask| held.check_copy(copy);
+            let anew = Anew { key: &key, program, may: Some(&may) };
             let forked = held.tasks.fork(&held.key, at, anew, &held.holder).await?;
             held.caller.check_still_member(forked.owner.key()).await?;
             Ok(forked)
@@ -209,10 +210,10 @@ impl task::Server for TaskServer {
         let again = params.get_again()?.iter().map(CallNumber).collect();
         let program = params.has_program().then(|| params.get_program()).transpose()?;
         let program = program.map(task_spec::read_program).transpose()?;
-        good(self.check_copies())?;
         let held = Rc::clone(&self);
         let forked = lasting(async move {
-            let anew = Anew { key: &key, program };
+            let may = |copy: &CoreTask| held.check_copy(copy);
+            let anew = Anew { key: &key, program, may: Some(&may) };
             let forked = held.tasks.retry(&held.key, &again, anew, &held.holder).await?;
             held.caller.check_still_member(forked.owner.key()).await?;
             Ok(forked)

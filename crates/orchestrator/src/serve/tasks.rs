@@ -105,7 +105,7 @@ impl tasks::Server for TasksServer {
     ) -> Result<(), capnp::Error> {
         let mut which = good(authority::read_selection(params.get()?.get_which()?))?;
         which.within = Some(self.0.sees());
-        let held = good(self.0.site.tasks.holders(self.0.who.tenant(), &which))?;
+        let held = good(self.0.site.tasks.holders(self.0.who.tenant(), &which).await)?;
         let count = u32::try_from(held.len()).unwrap_or(u32::MAX);
         authority::write_holdings(&self.0.site, results.get().init_held(count), &held);
         Ok(())

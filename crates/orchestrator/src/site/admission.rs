@@ -189,16 +189,17 @@ impl Site {
             self.invites.withdraw(|offer| offer.identity == *identity || offer.by == *identity);
         let invites = withdrawn.await?.len();
         let triggers = self.triggers.remove_of(identity).await?;
+        // First: what is taken back below may fail on one task, and none may run on because of it.
+        let stopped = self.tasks.stop_of(identity, &why, by, then).await;
         let who = identity.to_string();
         let its = |saved: &Saved| saved.owner == who || saved.by == who;
         let references = self.tasks.refs()?.revoke_each(&self.tasks, its, &why, by).await?;
         let held = Selection { holder: who.clone(), ..Selection::default() };
-        let grants = match self.tasks.holders(by.tenant(), &held)?.is_empty() {
-            true => 0,
-            false => self.tasks.revoke_all(&held, &why, by).await?.len(),
+        let grants = match self.tasks.holders(by.tenant(), &held).await {
+            Ok(found) if found.is_empty() => 0,
+            _ => self.tasks.revoke_all(&held, &why, by).await?.len(),
         };
-        let tasks = self.tasks.stop_of(identity, &why, by, then).await?;
-        Ok(Expelled { references, grants, invites, tasks, triggers })
+        Ok(Expelled { references, grants, invites, tasks: stopped?, triggers })
     }
 
     /// Refuses to reach a member that is not known to `by`.

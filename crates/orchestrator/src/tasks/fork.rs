@@ -14,7 +14,10 @@ use super::spec::check_program;
 use super::{Tasks, unreadable};
 use crate::account::Resource;
 use crate::limits;
-use crate::owner::{Owner, TaskKey};
+use crate::owner::{Owner, TaskKey, footprint};
+
+/// Refuses a task that whoever asks may not make.
+pub type May<'a> = &'a dyn Fn(&Task) -> Result<(), Failure>;
 
 /// How a task begins from another one's past.
 #[derive(Default)]
@@ -23,6 +26,9 @@ pub struct Anew<'a> {
     pub key: &'a str,
     /// The program that it runs, and the file of it that is run; `None`: the other one's.
     pub program: Option<(Vec<SourceFile>, String)>,
+    /// Sees the new task as it begins: a grant that the end of the other one took back is in force
+    /// again. `None`: every task may be made.
+    pub may: Option<May<'a>>,
 }
 
 /// A task that began from another one's past.
@@ -130,6 +136,9 @@ impl Tasks {
     ) -> Result<Forked, Failure> {
         let now_ms = (self.services.now_ms)();
         let (mut events, mut task, dropped) = copy(of.task, events, at, now_ms, who)?;
+        if let Some(may) = anew.may {
+            may(&task)?;
+        }
         if let Some((source, entry)) = anew.program {
             check_program(&source, &entry)?;
             let who = who.to_string();
@@ -142,9 +151,9 @@ impl Tasks {
             }
         }
         let id = TaskId::new(now_ms, rand::random());
-        let stored = task.stored_bytes();
-        let accounts = &self.services.accounts;
-        accounts.check(&who.to_string(), &of.tenant, Resource::DiskBytes, stored)?;
+        let (creator, accounts) = (who.to_string(), &self.services.accounts);
+        accounts.check(&creator, &of.tenant, Resource::TaskBytes, footprint(&task))?;
+        accounts.check(&creator, &of.tenant, Resource::DiskBytes, task.stored_bytes())?;
         let owner_key = TaskKey { tenant: of.tenant.clone(), task: id };
         let owner = Owner::new(owner_key, task, Rc::clone(&self.services));
         let owner = self.admit(owner, events, (anew.key, None)).await?;

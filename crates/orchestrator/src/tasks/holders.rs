@@ -62,7 +62,6 @@ impl Tasks {
     /// at work now; those that passed on or saved
     /// what they hold; and the one that is asked for.
     fn with_grants(&self, tenant: &str, which: &Selection) -> Result<BTreeSet<TaskId>, Failure> {
-        self.take_up_rest();
         let unsettled = self.services.journal.unsettled().map_err(unreadable)?;
         let mut found: BTreeSet<TaskId> =
             unsettled.into_iter().filter_map(|(of, task)| (of == tenant).then_some(task)).collect();
@@ -92,12 +91,23 @@ impl Tasks {
     }
 
     /// Every grant in force that `which` means. Fails if a task that may have one cannot be read.
-    pub fn holders(
+    pub async fn holders(
         &self,
         tenant: &str,
         which: &Selection,
     ) -> Result<Vec<(TaskKey, GrantId)>, Failure> {
-        let mut found = Vec::new();
+        let (found, unread) = self.find_holders(tenant, which).await?;
+        unread.map_or(Ok(found), |(_, failure)| Err(failure))
+    }
+
+    /// Every grant in force that `which` means, and the first task that cannot be read.
+    async fn find_holders(
+        &self,
+        tenant: &str,
+        which: &Selection,
+    ) -> Result<(Vec<(TaskKey, GrantId)>, Option<(TaskId, Failure)>), Failure> {
+        self.recovered().await;
+        let (mut found, mut unread) = (Vec::new(), None);
         for task in self.with_grants(tenant, which)? {
             let key = TaskKey { tenant: tenant.to_owned(), task };
             if which.task.is_some_and(|wanted| wanted != task)
@@ -106,8 +116,12 @@ impl Tasks {
                 continue;
             }
             let owner = match self.get(&key) {
+                Ok(owner) => owner,
                 Err(failure) if failure.code == Code::NotFound && which.task.is_none() => continue,
-                owner => owner?,
+                Err(failure) => {
+                    unread.get_or_insert((task, failure));
+                    continue;
+                }
             };
             owner.with(|state| {
                 let fitting = state.grants().filter(|held| {
@@ -119,11 +133,11 @@ impl Tasks {
                 found.extend(fitting.map(|held| (key.clone(), held.grant.grant)));
             });
         }
-        Ok(found)
+        Ok((found, unread))
     }
 
     /// Pauses or cancels every task of this creator that has not ended; answers how many. Durable when
-    /// it answers.
+    /// it answers. One that cannot be stopped keeps no other from it, and is told of at the end.
     pub async fn stop_of(
         &self,
         creator: &Identity,
@@ -132,14 +146,23 @@ impl Tasks {
         then: AndItsTasks,
     ) -> Result<usize, Failure> {
         let who = creator.to_string();
-        let mut stopped = 0;
+        let (mut stopped, mut missed) = (0, None);
         for (tenant, task) in self.services.journal.unsettled().map_err(unreadable)? {
             let key = TaskKey { tenant, task };
-            if key.tenant == creator.tenant() && self.is_made_by(&key, &who)? {
-                stopped += usize::from(self.stop_one(&key, why, by, then).await?);
+            let one = match key.tenant == creator.tenant() {
+                true => self.is_made_by(&key, &who),
+                false => Ok(false),
+            };
+            let one = match one {
+                Ok(true) => self.stop_one(&key, why, by, then).await,
+                other => other,
+            };
+            match one {
+                Ok(one) => stopped += usize::from(one),
+                Err(failure) => missed = missed.or(Some(failure)),
             }
         }
-        Ok(stopped)
+        missed.map_or(Ok(stopped), Err)
     }
 
     /// Pauses or cancels a task whose creator was expelled. Whether there was anything to do.
@@ -209,9 +232,9 @@ impl Tasks {
             let why = "say what to take back: a task, a holder, a tool or a manifest";
             return Err(Failure::new(Code::InvalidArgument, why));
         }
-        let meant = self.holders(by.tenant(), which)?;
+        let (meant, unread) = self.find_holders(by.tenant(), which).await?;
         let mut written = Vec::new();
-        let mut missed = Vec::new();
+        let mut missed: Vec<(TaskId, Failure)> = unread.into_iter().collect();
         for (key, grant) in &meant {
             let (reason, by) = (reason.to_owned(), by.to_string());
             let command = Command::RevokeGrant { grant: *grant, reason, by };
@@ -237,10 +260,10 @@ impl Tasks {
         match missed.first() {
             None => Ok(meant),
             Some((task, failure)) => {
-                let (missed, all) = (missed.len(), meant.len());
                 let why = format!(
-                    "{missed} of {all} grants could not be taken back, the first of task {task}: {}; the others were: ask again",
-                    failure.message
+                    "not everything could be taken back, first of task {task}: {}; {} grants of other tasks were: ask again",
+                    failure.message,
+                    meant.len().saturating_sub(missed.len())
                 );
                 Err(Failure::new(failure.code, why))
             }

@@ -117,13 +117,6 @@ impl Tasks {
         Ok(())
     }
 
-    /// Takes up at once what waits: who asks for what all tasks hold must miss none.
-    pub(super) fn take_up_rest(&self) {
-        while let Some(key) = self.recovering.next() {
-            self.take_up(key);
-        }
-    }
-
     /// Answers when every task that had not ended at the start was taken up. The caller does its part.
     pub async fn recovered(&self) {
         while let Some(key) = self.recovering.next() {

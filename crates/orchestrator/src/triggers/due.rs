@@ -90,7 +90,9 @@ impl Triggers {
         if kept.last_ms > now_ms {
             // The clock of an earlier process was ahead. Times that were kept are not kept again:
             // what they made was made under their keys.
-            return self.note(tenant, &kept.name, Some(now_ms), &kept.failure).await;
+            return self
+                .note(tenant, (&kept.name, kept.created_ms), Some(now_ms), &kept.failure)
+                .await;
         }
         let since = kept.last_ms.max(kept.created_ms);
         let due = schedule.due(since, now_ms, kept.missed);
@@ -104,14 +106,14 @@ impl Triggers {
                     format!("given up: {failure}")
                 }
             };
-            self.note(tenant, &kept.name, Some(*at), &failure).await?;
+            self.note(tenant, (&kept.name, kept.created_ms), Some(*at), &failure).await?;
         }
         // Times that are not made up for are passed over as well.
         if due.is_empty() && schedule.next(since).is_some_and(|at| at <= now_ms) {
             let why = self.waiting.borrow().get(&kept.name).map(|waits| format!(": {}", waits.why));
             let why = why.unwrap_or_default();
             let missed = format!("a time was missed, and is not made up for{why}");
-            self.note(tenant, &kept.name, Some(now_ms), &missed).await?;
+            self.note(tenant, (&kept.name, kept.created_ms), Some(now_ms), &missed).await?;
         }
         Ok(())
     }
@@ -142,7 +144,8 @@ impl Triggers {
         }
         if !said.starts_with(&kept.failure) || kept.failure.is_empty() {
             tracing::warn!(trigger = kept.name, %failure, "it waits");
-            if let Err(error) = self.note(tenant, &kept.name, None, &said).await {
+            if let Err(error) = self.note(tenant, (&kept.name, kept.created_ms), None, &said).await
+            {
                 tracing::warn!(trigger = kept.name, %error, "that it waits is not written down");
             }
         }

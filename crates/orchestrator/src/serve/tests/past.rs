@@ -122,14 +122,14 @@ async fn a_fork_of_a_cancelled_task_holds_what_that_one_held() {
         assert!(fork(&site, &owner, end).await.is_err(), "an end is no point to go on from");
         let forked = site
             .tasks
-            .fork(owner.key(), EventNumber(0), Anew { key: "k", program: None }, &me())
+            .fork(owner.key(), EventNumber(0), Anew { key: "k", ..Anew::default() }, &me())
             .await
             .unwrap();
         assert!(!forked.owner.with(|task| task.is_revoked(GrantId(1))));
         assert!(forked.owner.with(|task| task.ending().is_none()));
         let again = site
             .tasks
-            .fork(owner.key(), EventNumber(0), Anew { key: "k", program: None }, &me())
+            .fork(owner.key(), EventNumber(0), Anew { key: "k", ..Anew::default() }, &me())
             .await
             .unwrap();
         assert_eq!(again.owner.key(), forked.owner.key(), "the key was used before");

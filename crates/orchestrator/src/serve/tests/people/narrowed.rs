@@ -83,6 +83,11 @@ async fn client_hands_tasks_no_tool_beyond_its_caveats() {
         let id = id.get().unwrap().get_info().unwrap().get_id().unwrap().to_string().unwrap();
         hand(&task(&me, &id).await.unwrap(), "shell").await.unwrap();
         is_denied(within(SOON, mine.fork_request().send()).await, of_creation);
+        // The end of a task takes its grants back, and a copy of its past has them again.
+        within(SOON, mine.cancel_request().send()).await.unwrap();
+        within(SOON, mine.result_request().send()).await.unwrap();
+        is_denied(within(SOON, mine.fork_request().send()).await, of_creation);
+        is_denied(within(SOON, mine.retry_request().send()).await, of_creation);
         // Nor is it by a trigger.
         let triggers = bob.creation().triggers_request().send().pipeline.get_triggers();
         let mut request = triggers.put_request();

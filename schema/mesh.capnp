@@ -445,8 +445,8 @@ struct Health {
   # Where it takes posts to webhooks, host:port; empty: nowhere.
   longTurns @7 :UInt64;
   longestTurnUs @8 :UInt64;
-  # Turns of its vat since its start that took more than 10 ms, in which nobody else was served, and
-  # the longest of all.
+  # Turns of its vat since its start that took more than 10 ms, each of which held up all other work,
+  # and the longest of them.
   panics @9 :UInt64;
   # Connections that ended because a method panicked.
   damage @10 :List(Text);

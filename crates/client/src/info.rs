@@ -143,7 +143,7 @@ pub struct Health {
     pub certificate_ends_ms: u64,
     /// Where it takes posts to webhooks, host:port; empty: nowhere.
     pub webhooks: String,
-    /// Turns of its vat since its start that took more than 10 ms, in which nobody else was served.
+    /// Turns of its vat since its start that took more than 10 ms. A turn holds up all other work.
     pub long_turns: u64,
     /// The longest of all its turns that took more than that, in microseconds.
     pub longest_turn_us: u64,

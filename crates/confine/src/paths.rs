@@ -85,7 +85,7 @@ fn list(
     let allowed = if path.is_dir() { allowed } else { allowed & AccessFs::from_file(NEWEST) };
     match PathFd::new(path) {
         Ok(file) => rules.add_rule(PathBeneath::new(file, allowed)),
-        // What is not there cannot be reached either.
+        // A path that does not exist needs no rule.
         Err(_) => Ok(rules),
     }
 }

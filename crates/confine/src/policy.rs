@@ -121,7 +121,7 @@ pub(crate) enum Access {
 }
 
 /// What programs need of the system: code, and files in `/etc` that all users may read and that hold
-/// no secret. To read and to execute. What is not there is left out.
+/// no secret. To read and to execute. Paths that do not exist are left out.
 pub(crate) const SYSTEM: [&str; 42] = [
     "/usr",
     "/bin",

@@ -141,7 +141,7 @@ pub const RESTORED_AT_ONCE: usize = 4_096;
 /// Bytes of cache of a store that is only restored, or only checked.
 pub const RESTORE_CACHE_BYTES: u64 = 32 << 20;
 
-/// Lines about damage that whoever asks how the orchestrator is gets: enough to see that there is some, and
+/// Lines about damage in an answer to `health`: enough to see that there is some, and
 /// `remit verify` has all of them.
 pub const DAMAGE_SHOWN: usize = 20;
 

@@ -29,7 +29,8 @@ impl Join {
             "the credential cannot be moved to {}",
             folder.display()
         )))?;
-        out::note(&format!("remit: joined. Use the mesh with: remit --mesh {address} ps"));
+        let joined = Place { home: place.home.clone(), address: Some(address) };
+        out::note(&format!("remit: joined. Use the mesh with: {} ps", joined.command()));
         Ok(())
     }
 }

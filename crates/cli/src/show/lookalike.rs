@@ -26,7 +26,7 @@ fn is_lookalike(c: char) -> bool {
         | '\u{1d400}'..='\u{1d7ff}' | '\u{1fbf0}'..='\u{1fbf9}' | '\u{2160}'..='\u{217f}'
         | '\u{2102}' | '\u{210a}'..='\u{2113}' | '\u{2115}' | '\u{2118}'..='\u{211d}'
         | '\u{2124}' | '\u{2128}' | '\u{212a}' | '\u{212c}'..='\u{2139}' | '\u{2145}'..='\u{2149}'
-        // Latin letters of phonetics that nobody writes words with.
+        // Latin letters that only phonetic notation uses.
         | 'ɑ' | 'ɡ' | 'ɩ' | 'ǀ' | 'ɪ' | 'ʏ' | 'ᴄ' | 'ᴏ' | 'ᴠ' | 'ᴡ' | 'ᴢ' | 'ꜱ' | 'ꞵ' | 'ʋ')
         || LOOKALIKES.contains(c)
 }

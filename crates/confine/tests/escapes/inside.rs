@@ -310,7 +310,7 @@ fn leave() -> Tried {
             _ => return Ok(()),
         }
     }
-    // The output is closed, as a daemon does it, so that nobody waits for its end.
+    // A daemon closes its output: an open pipe would keep the caller reading.
     // SAFETY: nothing here writes any more.
     unsafe { libc::close(1) };
     // SAFETY: as above.

@@ -16,7 +16,7 @@ use crate::account::Resource;
 use crate::limits;
 use crate::owner::{Owner, TaskKey, footprint};
 
-/// Refuses a task that whoever asks may not make.
+/// Refuses a task that the caller may not create.
 pub type May<'a> = &'a dyn Fn(&Task) -> Result<(), Failure>;
 
 /// How a task begins from another one's past.

@@ -17,6 +17,7 @@ use crate::journal::{MemoryJournal, Retention, SledJournal, TaskHead};
 use crate::limits;
 use crate::retention::sweep;
 use crate::serve::fakes::who;
+use crate::site::AndItsTasks;
 
 const TENANT: &str = "default";
 
@@ -91,10 +92,12 @@ async fn a_task_whose_journal_makes_no_sense_stops_and_others_go_on() {
             time_ms: 7,
             fact: Fact::TaskCancelled("before it began".into()),
         };
-        let head = TaskHead { status: Status::Running, ..TaskHead::default() };
+        let me = who(Role::Client, "me");
+        let creator = me.to_string();
+        let head = TaskHead { status: Status::Running, creator, ..TaskHead::default() };
         journal.append(TENANT, bad, vec![senseless], head).await.unwrap();
         let tasks = open(&journal);
-        let good = tasks.create(spec(), &who(Role::Client, "me")).await.unwrap();
+        let good = tasks.create(spec(), &me).await.unwrap();
         tasks.recovered().await;
         let listed = tasks.list(TENANT, None, None, 9, None).unwrap().0;
         let head = |task| listed.iter().find(|(id, _)| *id == task).map(|(_, head)| head).unwrap();
@@ -106,7 +109,11 @@ async fn a_task_whose_journal_makes_no_sense_stops_and_others_go_on() {
         let running = tasks.list(TENANT, Some(Status::Running), None, 9, None).unwrap().0;
         assert_eq!(running, [], "it does not run");
         let key = TaskKey { tenant: TENANT.into(), task: bad };
-        assert!(tasks.get(&key).is_err(), "whoever asks for it is told");
+        assert!(tasks.get(&key).is_err(), "its failure is told");
+        let admin = who(Role::Client, "admin");
+        let stopped = tasks.stop_of(&me, "me left", &admin, AndItsTasks::ArePaused).await;
+        assert!(stopped.is_err(), "one of them cannot be stopped");
+        assert!(good.with(|task| task.paused().is_some()), "it keeps no other from it");
     };
     LocalSet::new().run_until(test).await;
 }

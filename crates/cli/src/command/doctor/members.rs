@@ -108,7 +108,7 @@ fn damage(health: &Health) -> Option<Finding> {
     (!found.is_empty()).then(|| Finding::fail("journal, as it was checked", found.join("; "), mend))
 }
 
-/// How long the orchestrator served nobody else.
+/// Turns in which the orchestrator served one piece of work for longer than 10 ms.
 fn turns(health: &Health) -> Finding {
     let what = "turns";
     let found = match health.long_turns {

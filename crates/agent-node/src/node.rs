@@ -11,6 +11,7 @@ use tokio::net::UnixStream;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use crate::config::Config;
 use crate::limits;
@@ -166,13 +167,15 @@ impl Node {
         let (ended, end) = watch::channel(None);
         let (lease, dropped) = oneshot::channel();
         let node = Rc::clone(self);
-        self.tracker.spawn_local(async move {
+        let span = tracing::info_span!("attempt", task = start.task, attempt = start.attempt);
+        let attended = async move {
             let end = node.attend(worker, socket, &start, dropped).await;
             tracing::info!(task = start.task, attempt = start.attempt, %end, "attempt ended");
             node.count(-1);
             // Nobody may be waiting to hear.
             let _unheard = ended.send(Some(end));
-        });
+        };
+        self.tracker.spawn_local(attended.instrument(span));
         Ok(Attempt { end, door, _lease: lease })
     }
 

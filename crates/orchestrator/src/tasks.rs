@@ -27,6 +27,7 @@ use remit_core::{Code, Failure, GrantId, Identity, TaskId};
 use remit_schema::object_capnp::object;
 use remit_vat::turn;
 use tokio::sync::Semaphore;
+use tracing::Instrument as _;
 
 pub use self::family::BUILT_IN;
 pub use self::fork::{Anew, Forked, May};
@@ -317,7 +318,9 @@ impl Tasks {
         self.owners.borrow_mut().insert(owner.key().clone(), Rc::clone(&owner));
         self.end_needy(&owner);
         let tasks = self.me.clone();
-        turn::spawn("a task", async move {
+        // Not below the connection over which it was made: it goes on without that.
+        let span = tracing::info_span!(parent: None, "task", task = %owner.key().task);
+        let kept = async move {
             Rc::clone(&owner).keep().await;
             owner.settle_forwards().await;
             if let Some(tasks) = tasks.upgrade()
@@ -332,7 +335,8 @@ impl Tasks {
                     tasks.let_go(&owner);
                 }
             }
-        });
+        };
+        turn::spawn("a task", kept.instrument(span));
     }
 
     /// Hands a piece of output of a call in flight at `node` to those who follow its task.

@@ -10,7 +10,7 @@ use std::pin::pin;
 use std::rc::Rc;
 
 use futures::FutureExt as _;
-use remit_core::{Code, Failure, Outcome, Value};
+use remit_core::{Code, Failure, Outcome, TaskId, Value};
 use remit_vat::backoff::Backoff;
 use remit_vat::crash::{self, Step};
 use remit_vat::disk::DiskError;
@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use self::running::{Counted, Ended, Running, contained, in_turn, stoppable};
 pub(crate) use self::turns::Turn;
@@ -257,12 +258,15 @@ impl Calls {
             self.running.borrow_mut().insert(key.clone(), Rc::clone(&running));
         }
         let (calls, run) = (Rc::clone(self), Rc::clone(&running));
-        self.tasks.spawn_local(turn::timed("a call", async move {
+        let span = span_of(&request);
+        let work = async move {
             let _counted = Counted::new(&calls.in_flight);
             let result = calls.run(&run, &instance, request, promise).await;
             calls.running.borrow_mut().remove(&key);
+            tracing::debug!(failed = result.0.is_err(), "call ended");
             run.done.send_replace(Some(result));
-        }));
+        };
+        self.tasks.spawn_local(turn::timed("a call", work.instrument(span)));
         running
     }
 
@@ -419,4 +423,14 @@ fn unwritable(error: &DiskError) -> Failure {
 
 fn unreadable(error: &DiskError) -> Failure {
     fail::unavailable(format!("the ledger cannot be read, so nothing was done: {error}"))
+}
+
+/// What the lines of a log about a call say of it: its key begins with the id of its task, and ends
+/// with its number.
+fn span_of(request: &Request) -> tracing::Span {
+    let key = request.key.as_slice();
+    let task = key.first_chunk().map(|bytes| TaskId::from_bytes(*bytes).to_string());
+    let call = key.last_chunk().map(|bytes| u64::from_be_bytes(*bytes));
+    let method = request.method.as_str();
+    tracing::info_span!("call", task, call, method)
 }

@@ -30,6 +30,7 @@ use remit_schema::peer_capnp::peer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 use tokio_util::compat::{TokioAsyncReadCompatExt as _, TokioAsyncWriteCompatExt as _};
+use tracing::Instrument as _;
 
 use self::bound::Bounded;
 pub use self::held::HeldBytes;
@@ -209,7 +210,9 @@ fn run(
         *shared.end.borrow_mut() = Some(Ended(cause));
         shared.ended.notify_waiters();
     };
-    turn::spawn(peer, running);
+    // What the peer asks for is done in this task: lines about it name the peer.
+    let span = tracing::info_span!("connection", peer);
+    turn::spawn(peer, running.instrument(span));
 }
 
 /// Whether the system has come to its own end.

@@ -4,6 +4,7 @@
 //! What has steps that belong together must not stop between them.
 
 use remit_core::{Code, Failure};
+use tracing::Instrument as _;
 
 use crate::contain::contain;
 
@@ -14,7 +15,7 @@ pub async fn lasting<R: 'static>(
 ) -> Result<R, Failure> {
     let broken =
         |why: String| Failure::new(Code::Failed, format!("a defect stopped the work: {why}"));
-    match crate::turn::spawn("lasting work", contain(work)).await {
+    match crate::turn::spawn("lasting work", contain(work).in_current_span()).await {
         Ok(done) => done.map_err(broken)?,
         Err(ended) => Err(broken(ended.to_string())),
     }

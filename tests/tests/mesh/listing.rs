@@ -113,3 +113,32 @@ async fn a_follower_is_told_when_the_mesh_is_away_and_when_it_is_back() {
     let output = tokio::task::block_in_place(|| child.wait_with_output()).unwrap();
     assert_eq!(String::from_utf8(output.stdout).unwrap().trim(), "7");
 }
+
+#[test]
+fn lines_of_a_log_name_the_task_the_call_and_the_peer() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = "export default async (remit) => await remit.f.list()";
+    std::fs::write(dir.path().join("x.ts"), script).unwrap();
+    let mut command = std::process::Command::new(binary::remit());
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    command.arg("--home").arg(home);
+    command.args(["run", "x.ts", "--grant", "f=fs"]).current_dir(dir.path());
+    command.env("REMIT_LOG_FORMAT", "json").env("REMIT_LOG", "info,remit_orchestrator=debug");
+    command.env_remove("REMIT_MESH").env_remove("REMIT_HOME");
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let log = std::fs::read_to_string(home.join("log/orchestrator.log")).unwrap();
+    let lines: Vec<Json> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let about = |message: &str, span: &str| {
+        let line = lines.iter().find(|line| line["message"] == message);
+        let line = line.unwrap_or_else(|| panic!("no line says: {message}"));
+        let spans = line["spans"].as_array().unwrap();
+        spans.iter().find(|found| found["name"] == span).unwrap_or_else(|| panic!("{line}")).clone()
+    };
+    let task = about("task ended", "task")["task"].clone();
+    let call = about("call ended", "call");
+    assert_eq!((&call["task"], &call["call"], &call["method"]), (&task, &json!(1), &json!("list")));
+    let peer = about("task created", "connection")["peer"].clone();
+    assert!(peer.as_str().unwrap().ends_with("/client/local"), "{peer}");
+}

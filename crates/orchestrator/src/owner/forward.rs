@@ -15,6 +15,7 @@ use remit_vat::contain::contain;
 use remit_vat::crash::{self, Step};
 use remit_vat::gate::{Gate, Place};
 use remit_vat::turn;
+use tracing::Instrument as _;
 
 use super::objects::{NoObject, Reached};
 use super::{Output, Owner};
@@ -77,13 +78,17 @@ impl Owner {
         }
         let place = self.gate_of(&asked).enter(call.0);
         let owner = Rc::clone(self);
-        let task = turn::spawn("a call", async move {
+        let (key, method) = (&self.key().task, &asked.method);
+        let span = tracing::info_span!(parent: None, "call", task = %key, call = call.0, method);
+        let forwarding = async move {
             let forwarded = contain(owner.forward(&asked, place, intent, how)).await;
             if let Err(panic) = forwarded {
                 owner.broke_down(&asked, &panic);
             }
             owner.forwards.borrow_mut().remove(&asked.call);
-        });
+            tracing::debug!("call ended");
+        };
+        let task = turn::spawn("a call", forwarding.instrument(span));
         self.forwards.borrow_mut().insert(call, task.abort_handle());
     }
 

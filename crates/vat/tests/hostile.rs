@@ -278,7 +278,8 @@ async fn a_promise_cannot_be_made_to_hang_deeper_than_it_counted_for() {
         })
         .await;
         let ended = served.ended().await.0;
-        assert_eq!(ended, "the peer's promise hangs on 17 calls, one on the next");
+        let why = "the peer's promise hangs on 17 calls, one on the next, and the bound is 16";
+        assert_eq!(ended, why);
     })
     .await;
 }
@@ -320,7 +321,9 @@ async fn a_peer_that_gives_too_many_objects_is_cut_off() {
             .await;
         }
         let held = OBJECTS_HELD + OBJECTS_PER_MESSAGE;
-        let why = format!("the peer gave objects until {held} of its own were held here");
+        let why = format!(
+            "the peer gave objects until {held} of its own were held here, and the bound is {OBJECTS_HELD}"
+        );
         assert_eq!(served.ended().await.0, why);
     })
     .await;

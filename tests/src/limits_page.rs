@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use remit_orchestrator::account::Resource;
 use remit_orchestrator::limits::{BEGINS, NODE_CALLS, UNWRITTEN_EVENTS, bound};
-use remit_orchestrator::shares::Bounds;
+use remit_orchestrator::quota::account::Resource;
+use remit_orchestrator::quota::shares::Bounds;
 use remit_vat::disk::Size;
 use remit_vat::limits::ConnectionLimits;
 

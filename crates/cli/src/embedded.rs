@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use remit_client::{Client, Credential, Facets, Role};
 use remit_orchestrator::config::Config;
 use remit_orchestrator::node::invite_at_rest;
-use remit_orchestrator::site::NewInvite;
+use remit_orchestrator::services::membership::NewInvite;
 use remit_vat::join::Invite;
 use remit_vat::membership::Member;
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::journal::Retention;
-use crate::notify::{self, SinkConfig};
-use crate::owner::services::Timing;
+use crate::runtime::services::Timing;
+use crate::services::notify::{self, SinkConfig};
 
 /// What an operator may set. Every field has a default.
 #[derive(Debug, Clone, Deserialize)]

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use remit_vat::handshakes::Bounds;
 
-use crate::account::{Bound, Resource};
-use crate::shares;
+use crate::quota::account::{Bound, Resource};
+use crate::quota::shares;
 
 /// When an orchestrator that has started checks its whole journal: once its tasks are taken up.
 pub const CHECK_AFTER: Duration = Duration::from_secs(300);

@@ -16,23 +16,24 @@ use remit_vat::tls::{Acceptor, Refused};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::admission::invites::Invites;
+use crate::admission::listener::Listener;
+use crate::admission::members::Members;
+use crate::admission::pins::Pins;
+use crate::admission::tickets::Tickets;
 use crate::audit::Audit;
 use crate::config::Config;
-use crate::damage;
-use crate::invites::Invites;
 use crate::journal::{Journal, JournalError, SledJournal, loss};
 use crate::limits;
-use crate::listener::Listener;
-use crate::members::Members;
-use crate::notify::keep_telling;
-use crate::pins::Pins;
-use crate::refs::Refs;
-use crate::registry::Registry;
-use crate::retention::{keep_checking, keep_sweeping};
-use crate::site::{Desk, NewInvite, Site};
+use crate::scheduler::registry::Registry;
+use crate::services::context::Site;
+use crate::services::damage;
+use crate::services::membership::{Desk, NewInvite};
+use crate::services::notify::keep_telling;
+use crate::services::refs::Refs;
+use crate::services::retention::{keep_checking, keep_sweeping};
+use crate::services::triggers::{Triggers, hooks};
 use crate::tasks::Tasks;
-use crate::tickets::Tickets;
-use crate::triggers::{Triggers, hooks};
 
 /// The roles that may connect.
 const ROLES: [Role; 3] = [Role::Client, Role::AgentNode, Role::ToolNode];

@@ -1,35 +1,28 @@
-//! What the orchestrator serves, one file per interface, and the calls that it makes itself.
+//! What the orchestrator serves to its peers, one file per interface.
 
 mod agent_node_port;
 mod audit;
 mod authority;
 pub mod bootstrap;
 mod caller;
-pub mod context;
 mod creation;
 mod credentials;
 #[cfg(test)]
 pub(crate) mod fakes;
 mod grant_info;
-mod guests;
 pub mod hold;
-pub mod introduce;
 mod keeper;
 pub mod keys;
-pub mod link;
 mod members;
 mod mesh;
 mod node_info;
 mod nodes;
-pub mod object;
 mod questions;
 mod refs;
-pub mod request;
 pub mod task;
 mod task_info;
 mod task_spec;
 mod tasks;
-pub mod tasks_tool;
 #[cfg(test)]
 mod tests;
 mod tool_node_port;

@@ -34,20 +34,20 @@ pub use self::fork::{Anew, Forked, May};
 use self::loading::{Recovering, Stopped};
 pub use self::spec::{GrantRoot, GrantSpec, TaskSpec};
 pub use self::upgrade::{Program, Then, Upgraded};
-use crate::account::{Accounts, Resource};
+use crate::admission::tickets::Tickets;
 use crate::audit::Audit;
 use crate::clock;
-use crate::feeds::Feeds;
-use crate::jobs::Jobs;
 use crate::journal::{Journal, JournalError};
 use crate::limits;
-use crate::owner::services::{Services, Timing};
-use crate::owner::{Owner, TaskKey};
-use crate::placer::Placer;
-use crate::refs::Refs;
-use crate::registry::Registry;
-use crate::shares::{Nodes, Shares};
-use crate::tickets::Tickets;
+use crate::quota::account::{Accounts, Resource};
+use crate::quota::feeds::Feeds;
+use crate::quota::jobs::Jobs;
+use crate::quota::shares::{Nodes, Shares};
+use crate::runtime::services::{Services, Timing};
+use crate::runtime::{Owner, TaskKey};
+use crate::scheduler::placement::Placer;
+use crate::scheduler::registry::Registry;
+use crate::services::refs::Refs;
 
 /// All tasks of this orchestrator.
 pub struct Tasks {

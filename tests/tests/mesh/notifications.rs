@@ -89,9 +89,9 @@ async fn webhook_is_told_of_questions_and_ends_without_what_the_task_holds() {
         (&json!("question"), &json!("approval"), &json!("test"), &json!(id))
     );
     assert!(!body.contains("private") && !body.contains("append"), "{body}");
-    let given = remit_orchestrator::secrets::signature(&signature).unwrap();
+    let given = remit_orchestrator::services::secrets::signature(&signature).unwrap();
     let key = b"the secret of this sink";
-    assert!(remit_orchestrator::secrets::is_signed(key, body.as_bytes(), &given));
+    assert!(remit_orchestrator::services::secrets::is_signed(key, body.as_bytes(), &given));
     typed.run(&["approve", &id, "1"]).await;
     result(&task).await;
     let (ended, ..) = receiver.next();

@@ -6,11 +6,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use remit_core::Role;
+use remit_orchestrator::admission::listener::Listener;
+use remit_orchestrator::admission::pins::Pins;
 use remit_orchestrator::audit::Audit;
 use remit_orchestrator::config::Config;
-use remit_orchestrator::listener::Listener;
 use remit_orchestrator::node::{Ground, build_on};
-use remit_orchestrator::pins::Pins;
 use remit_vat::authority::Authority;
 use remit_vat::disk::Disk;
 use remit_vat::tls::Acceptor;

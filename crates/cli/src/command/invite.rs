@@ -8,7 +8,7 @@ use remit_client::{Caveat, Facets, Role};
 use remit_core::MemberGrant;
 use remit_orchestrator::config::Config;
 use remit_orchestrator::node::invite_at_rest;
-use remit_orchestrator::site::NewInvite;
+use remit_orchestrator::services::membership::NewInvite;
 use remit_vat::authority::Authority;
 
 use super::members::caveat;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use remit_orchestrator::config::Config;
 use remit_orchestrator::node::{self, Started};
-use remit_orchestrator::notify::{self, SinkConfig};
+use remit_orchestrator::services::notify::{self, SinkConfig};
 use remit_vat::vat::Vat;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;

@@ -11,8 +11,8 @@ use remit_vat::wire::Malformed;
 use super::credentials::member;
 use super::texts;
 use crate::limits;
-use crate::registry::{AgentOffer, Lease};
-use crate::site::Site;
+use crate::scheduler::registry::{AgentOffer, Lease};
+use crate::services::context::Site;
 
 /// The bootstrap object of an agent node.
 pub(super) struct AgentNodePort {

@@ -5,8 +5,8 @@ use remit_schema::mesh_capnp::{holding, selection};
 use remit_vat::wire::{Malformed, text};
 
 use super::grant_info;
-use crate::owner::TaskKey;
-use crate::site::Site;
+use crate::runtime::TaskKey;
+use crate::services::context::Site;
 use crate::tasks::holders::Selection;
 
 pub(super) fn read_selection(r: selection::Reader<'_>) -> Result<Selection, Failure> {

@@ -14,8 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::agent_node_port::AgentNodePort;
 use super::mesh;
 use super::tool_node_port::ToolNodePort;
-use crate::members::NotAMember;
-use crate::site::Site;
+use crate::admission::members::NotAMember;
+use crate::services::context::Site;
 
 /// Serves the object of the role of `identity`, for a client with what it was granted and nothing else.
 /// `None`: that role gets nothing.

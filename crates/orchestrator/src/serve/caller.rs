@@ -6,11 +6,12 @@ use remit_core::id::NotATaskId;
 use remit_core::{Code, Facet, FacetUse, Facets, Failure, Identity, MemberGrant, TaskId};
 
 use super::hold::{Hold, Whose};
-use crate::members::sight::Sight;
-use crate::members::uses::{self, TaskTraits};
-use crate::owner::TaskKey;
-use crate::refs::Saved;
-use crate::site::{AndItsTasks, Site};
+use crate::admission::members::sight::Sight;
+use crate::admission::members::uses::{self, TaskTraits};
+use crate::runtime::TaskKey;
+use crate::services::context::Site;
+use crate::services::membership::AndItsTasks;
+use crate::services::refs::Saved;
 use crate::tasks::{GrantSpec, TaskSpec};
 
 /// A client over one connection.

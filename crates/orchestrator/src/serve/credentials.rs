@@ -4,7 +4,7 @@ use remit_core::Identity;
 use remit_schema::join_capnp::credentials;
 
 use super::good;
-use crate::site::Site;
+use crate::services::context::Site;
 
 /// Answers a renewal.
 pub(super) fn renew(

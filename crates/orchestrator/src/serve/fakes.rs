@@ -19,11 +19,11 @@ use remit_vat::connection::{Connection, ConnectionOptions};
 use remit_vat::limits::ConnectionLimits;
 use remit_vat::tls::Acceptor;
 
+use crate::admission::listener::Listener;
 use crate::config::Config;
-use crate::listener::Listener;
 use crate::node;
-use crate::registry::{AgentOffer, ToolOffer};
-use crate::site::Site;
+use crate::scheduler::registry::{AgentOffer, ToolOffer};
+use crate::services::context::Site;
 
 struct Idle;
 
@@ -69,7 +69,7 @@ pub(crate) fn tools(offered: &[(&str, &str)]) -> ToolOffer {
         labels: Vec::new(),
         address: String::new(),
         host: capnp_rpc::new_client(Idle),
-        link: crate::registry::Link::Here,
+        link: crate::scheduler::registry::Link::Here,
         instance: Vec::new(),
     }
 }

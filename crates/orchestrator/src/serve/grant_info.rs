@@ -4,7 +4,7 @@ use remit_core::GrantId;
 use remit_schema::mesh_capnp::grant_info;
 use remit_vat::wire;
 
-use crate::owner::Owner;
+use crate::runtime::Owner;
 
 /// Writes a grant of a task; nothing if it has no such grant.
 pub(super) fn write(mut info: grant_info::Builder<'_>, owner: &Owner, grant: GrantId) {

@@ -11,7 +11,7 @@ use capnp::private::capability::ClientHook;
 use remit_core::{Code, Facet, FacetUse, Facets, Failure, Identity, MemberGrant};
 use remit_vat::exception::to_exception;
 
-use crate::members::uses::TaskTraits;
+use crate::admission::members::uses::TaskTraits;
 
 /// What a method of a task takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,11 +9,11 @@ use remit_vat::exception::to_exception;
 use tokio::sync::mpsc;
 
 use super::caller::Caller;
-use crate::jobs::Jobs;
 use crate::journal::backup::{Kept, NoBackup, write_backup};
 use crate::journal::verify::verify;
 use crate::journal::{JournalError, SledJournal};
 use crate::limits;
+use crate::quota::jobs::Jobs;
 
 /// The hold on a journal.
 pub(super) struct KeeperServer {

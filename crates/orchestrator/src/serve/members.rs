@@ -15,10 +15,10 @@ use remit_vat::wire::{self, text};
 
 use super::caller::Caller;
 use super::{good, reason};
-use crate::invites::Offer;
+use crate::admission::invites::Offer;
+use crate::admission::members::Member;
 use crate::limits;
-use crate::members::Member;
-use crate::site::{AndItsTasks, Expelled, NewInvite};
+use crate::services::membership::{AndItsTasks, Expelled, NewInvite};
 
 type Texts<'a> = capnp::text_list::Reader<'a>;
 type Caveats<'a> = capnp::struct_list::Reader<'a, caveat::Owned>;

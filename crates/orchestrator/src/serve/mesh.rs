@@ -14,9 +14,9 @@ use remit_vat::wire::{self, text};
 use super::caller::Caller;
 use super::credentials::member;
 use super::{audit, creation, good, keeper, members, node_info, nodes, refs, task, tasks};
-use crate::refs::{Live, State};
-use crate::registry::ToolInfo;
-use crate::site::Site;
+use crate::scheduler::registry::ToolInfo;
+use crate::services::context::Site;
+use crate::services::refs::{Live, State};
 use crate::tasks::{BUILT_IN, tool};
 
 /// The bootstrap object of a client.

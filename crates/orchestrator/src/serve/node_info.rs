@@ -2,7 +2,7 @@
 
 use remit_schema::node_capnp::node_info;
 
-use crate::registry::NodeInfo;
+use crate::scheduler::registry::NodeInfo;
 
 /// Writes a node as the list of nodes shows it.
 pub(super) fn write(mut info: node_info::Builder<'_>, node: &NodeInfo) {

@@ -12,7 +12,7 @@ use remit_vat::wire::text;
 
 use super::caller::Caller;
 use super::{good, reason};
-use crate::refs::{RefSpec, Saved, State};
+use crate::services::refs::{RefSpec, Saved, State};
 
 /// A saved reference, for a client that may revoke it.
 struct SavedRefServer {

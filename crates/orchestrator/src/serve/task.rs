@@ -27,12 +27,12 @@ pub(super) use self::reference::standing;
 use super::caller::Caller;
 use super::hold::{self, Hold};
 use super::{good, grant_info, keys, questions, reason, refs, task_info, task_spec};
-use crate::account::Resource;
+use crate::admission::members::uses::{self, TaskTraits};
 use crate::journal::JournalError;
 use crate::limits;
-use crate::members::uses::{self, TaskTraits};
-use crate::owner::{Owner, TaskKey};
-use crate::refs::{Standing, Target};
+use crate::quota::account::Resource;
+use crate::runtime::{Owner, TaskKey};
+use crate::services::refs::{Standing, Target};
 use crate::tasks::{Anew, GrantSpec, Program, Tasks, Then};
 
 /// One client's hold on a task.

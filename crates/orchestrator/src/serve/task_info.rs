@@ -4,7 +4,7 @@ use remit_schema::mesh_capnp::task_info;
 
 use super::keys;
 use crate::journal::TaskHead;
-use crate::owner::TaskKey;
+use crate::runtime::TaskKey;
 
 /// Writes a task as a list shows it.
 pub(super) fn write(mut info: task_info::Builder<'_>, key: &TaskKey, head: &TaskHead) {

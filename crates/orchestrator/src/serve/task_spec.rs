@@ -10,7 +10,7 @@ use remit_vat::wire::{self, Malformed, text};
 
 use super::texts;
 use crate::limits;
-use crate::registry::manifest_bytes;
+use crate::scheduler::registry::manifest_bytes;
 use crate::tasks::{GrantRoot, GrantSpec, TaskSpec};
 
 /// Reads what a task is to be made from.

@@ -13,7 +13,7 @@ use super::caller::Caller;
 use super::hold::TaskNeed;
 use super::{authority, good, questions, reason, task, task_info};
 use crate::limits;
-use crate::owner::TaskKey;
+use crate::runtime::TaskKey;
 
 /// The tasks that one client sees.
 struct TasksServer(Rc<Caller>);

@@ -31,7 +31,7 @@ use tokio::task::LocalSet;
 
 use super::fakes::{self, Granted as _, Here, who};
 use crate::limits;
-use crate::registry::ToolOffer;
+use crate::scheduler::registry::ToolOffer;
 
 const SOON: Duration = Duration::from_secs(5);
 

@@ -14,8 +14,8 @@ use remit_vat::wire::{self, Malformed};
 use super::credentials::member;
 use super::texts;
 use crate::limits;
-use crate::registry::{Lease, Link, ToolOffer};
-use crate::site::Site;
+use crate::scheduler::registry::{Lease, Link, ToolOffer};
+use crate::services::context::Site;
 
 /// The bootstrap object of a tool node.
 pub(super) struct ToolNodePort {

@@ -9,13 +9,13 @@ use remit_vat::wire::{self, Malformed};
 
 use super::caller::Caller;
 use super::{good, task_spec};
+use crate::admission::members::uses::TaskTraits;
 use crate::limits;
-use crate::members::uses::TaskTraits;
-use crate::owner::TaskKey;
+use crate::runtime::TaskKey;
+use crate::services::triggers::hooks::check_headers;
+use crate::services::triggers::schedule::{Missed, NotASchedule, Schedule};
+use crate::services::triggers::{Does, Hook, Kept, Proof, When};
 use crate::tasks::GrantRoot;
-use crate::triggers::hooks::check_headers;
-use crate::triggers::schedule::{Missed, NotASchedule, Schedule};
-use crate::triggers::{Does, Hook, Kept, Proof, When};
 
 /// The triggers of one tenant, for one of its clients.
 pub(super) struct TriggersServer(pub(super) Rc<Caller>);

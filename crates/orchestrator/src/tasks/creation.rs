@@ -13,11 +13,11 @@ use remit_vat::lasting::lasting;
 
 use super::spec::check;
 use super::{TaskSpec, Tasks, spec, unreadable};
-use crate::account::Resource;
 use crate::journal::{Family, TaskHead};
 use crate::limits;
-use crate::owner::{Owner, TaskKey, footprint};
-use crate::registry::manifest_bytes;
+use crate::quota::account::Resource;
+use crate::runtime::{Owner, TaskKey, footprint};
+use crate::scheduler::registry::manifest_bytes;
 
 /// The first events of a task, the state after them, and the live roots of its grants.
 type Beginning = (Vec<Event>, Task, Vec<(GrantId, object::Client)>);

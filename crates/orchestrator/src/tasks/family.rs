@@ -10,8 +10,8 @@ use remit_schema::object_capnp::object;
 use super::{GrantRoot, GrantSpec, Tasks, unreadable};
 use crate::journal::Family;
 use crate::limits;
-use crate::owner::{Owner, TaskKey};
-use crate::serve::object::Membrane;
+use crate::runtime::membrane::Membrane;
+use crate::runtime::{Owner, TaskKey};
 
 /// In place of a node's identity: the orchestrator itself serves the tool.
 pub const BUILT_IN: &str = "orchestrator";

@@ -12,9 +12,9 @@ use remit_core::{
 
 use super::spec::check_program;
 use super::{Tasks, unreadable};
-use crate::account::Resource;
 use crate::limits;
-use crate::owner::{Owner, TaskKey, footprint};
+use crate::quota::account::Resource;
+use crate::runtime::{Owner, TaskKey, footprint};
 
 /// Refuses a task that the caller may not create.
 pub type May<'a> = &'a dyn Fn(&Task) -> Result<(), Failure>;

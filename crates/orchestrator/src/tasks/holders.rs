@@ -10,9 +10,9 @@ use remit_core::task::{Command, Held};
 use remit_core::{Code, Failure, GrantId, Identity, TaskId};
 
 use super::{Tasks, unreadable};
-use crate::members::sight::Sight;
-use crate::owner::{Owner, TaskKey};
-use crate::site::AndItsTasks;
+use crate::admission::members::sight::Sight;
+use crate::runtime::{Owner, TaskKey};
+use crate::services::membership::AndItsTasks;
 
 /// Which grants are meant: those that fit all that is given.
 #[derive(Debug, Clone, Default)]

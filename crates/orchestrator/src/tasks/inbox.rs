@@ -9,9 +9,9 @@ use remit_core::task::{Command, Question, Stamp, Task};
 use remit_core::{CallNumber, Caveat, Code, Failure, GrantId, Identity, Manifest, TaskId, Value};
 
 use super::{GrantSpec, Tasks};
+use crate::admission::members::sight::Sight;
 use crate::limits;
-use crate::members::sight::Sight;
-use crate::owner::{Owner, TaskKey};
+use crate::runtime::{Owner, TaskKey};
 
 /// A question to a person.
 #[derive(Debug, Clone)]

@@ -4,11 +4,11 @@ use remit_core::status::Status;
 use remit_core::{Failure, TaskId};
 
 use super::{Tasks, unreadable};
+use crate::admission::members::sight::Sight;
+use crate::admission::members::uses::TaskTraits;
 use crate::journal::TaskHead;
 use crate::limits;
-use crate::members::sight::Sight;
-use crate::members::uses::TaskTraits;
-use crate::owner::{Owner, TaskKey};
+use crate::runtime::{Owner, TaskKey};
 
 /// Tasks, and where to go on if there may be more.
 pub(super) type Listed = (Vec<(TaskId, TaskHead)>, Option<TaskId>);

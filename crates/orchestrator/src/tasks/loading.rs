@@ -18,7 +18,7 @@ use crate::journal::recovery::{Recovered, recover};
 use crate::journal::{Journal, loss};
 use crate::limits;
 use crate::node::TENANT;
-use crate::owner::{Owner, TaskKey};
+use crate::runtime::{Owner, TaskKey};
 
 /// Tasks that have not ended and have no owner, since their journal cannot be written or read.
 #[derive(Default)]

@@ -9,7 +9,7 @@ use remit_core::TaskId;
 use remit_core::task::Command;
 
 use super::Tasks;
-use crate::owner::{Owner, TaskKey};
+use crate::runtime::{Owner, TaskKey};
 
 impl Tasks {
     /// Ends the grants of a task that require another one which has ended, or never was.

@@ -4,7 +4,7 @@ use remit_core::audit::{Decision, Record};
 use remit_core::{Code, Failure, Identity};
 
 use super::Tasks;
-use crate::owner::TaskKey;
+use crate::runtime::TaskKey;
 
 impl Tasks {
     /// Removes a task that has ended, with all that was kept for it. Recorded in the audit before,

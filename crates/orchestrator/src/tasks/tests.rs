@@ -15,9 +15,9 @@ use tokio::task::LocalSet;
 use super::*;
 use crate::journal::{MemoryJournal, Retention, SledJournal, TaskHead};
 use crate::limits;
-use crate::retention::sweep;
 use crate::serve::fakes::who;
-use crate::site::AndItsTasks;
+use crate::services::membership::AndItsTasks;
+use crate::services::retention::sweep;
 
 const TENANT: &str = "default";
 

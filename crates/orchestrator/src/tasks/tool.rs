@@ -1,5 +1,7 @@
 //! What the built-in tool `tasks` says of itself.
 
+pub(crate) mod object;
+
 use std::sync::{Arc, LazyLock};
 
 use remit_core::grant::guard::{Guard, Literal, Step, Test};

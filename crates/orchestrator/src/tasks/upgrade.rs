@@ -9,7 +9,7 @@ use remit_core::{CallNumber, Code, EventNumber, Failure, Identity, Task};
 
 use super::Tasks;
 use super::spec::check_program;
-use crate::owner::{Owner, TaskKey};
+use crate::runtime::{Owner, TaskKey};
 
 /// What someone wants of a task's program.
 pub struct Program {

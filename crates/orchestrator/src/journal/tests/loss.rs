@@ -14,14 +14,14 @@ use super::super::verify::verify;
 use super::super::{Journal as _, SledJournal};
 use super::damage::copy;
 use super::*;
+use crate::admission::tickets::Tickets;
 use crate::audit::Audit;
-use crate::damage::Damage;
 use crate::journal::keys;
-use crate::owner::services::Timing;
-use crate::registry::Registry;
-use crate::retention::keep_checking;
+use crate::runtime::services::Timing;
+use crate::scheduler::registry::Registry;
+use crate::services::damage::Damage;
+use crate::services::retention::keep_checking;
 use crate::tasks::Tasks;
-use crate::tickets::Tickets;
 
 fn open(dir: &Path, settings: Settings) -> SledJournal {
     SledJournal::new(Disk::open_with(dir, settings).unwrap())

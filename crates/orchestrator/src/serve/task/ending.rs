@@ -8,7 +8,7 @@ use remit_vat::wire;
 
 use super::TaskServer;
 use crate::limits;
-use crate::owner::Owner;
+use crate::runtime::Owner;
 use crate::serve::good;
 
 impl TaskServer {

@@ -9,12 +9,12 @@ use remit_vat::connection::within;
 use remit_vat::exception::to_failure;
 use remit_vat::wire;
 
-use crate::account::Charge;
-use crate::feeds::Share;
 use crate::journal::JournalError;
 use crate::limits;
-use crate::owner::TaskKey;
-use crate::owner::output::Output;
+use crate::quota::account::Charge;
+use crate::quota::feeds::Share;
+use crate::runtime::TaskKey;
+use crate::runtime::output::Output;
 use crate::tasks::Tasks;
 
 type Batch =

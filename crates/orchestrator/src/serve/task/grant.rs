@@ -7,8 +7,8 @@ use remit_core::{Code, Failure, GrantId};
 use remit_schema::mesh_capnp::task_grant;
 
 use super::TaskServer;
-use crate::refs::Target;
 use crate::serve::{reason, refs};
+use crate::services::refs::Target;
 
 /// One grant of a task that a client holds.
 struct TaskGrantServer {

@@ -8,12 +8,12 @@ use remit_vat::crash::{self, Step};
 use remit_vat::lasting::lasting;
 
 use super::TaskServer;
-use crate::members::uses::TaskTraits;
-use crate::owner::TaskKey;
-use crate::refs::{RefSpec, Standing, Target};
+use crate::admission::members::uses::TaskTraits;
+use crate::runtime::TaskKey;
 use crate::serve::caller::Caller;
 use crate::serve::good;
 use crate::serve::hold::Hold;
+use crate::services::refs::{RefSpec, Standing, Target};
 
 /// A reference to the task `key` for as long as the sturdy one stands from which it is restored.
 pub(in crate::serve) fn standing(

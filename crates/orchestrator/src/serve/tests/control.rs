@@ -10,8 +10,8 @@ use tokio::task::LocalSet;
 
 use super::lab::{Lab, Transport, call, create, create_within, over_both, said};
 use crate::journal::Journal as _;
-use crate::owner::Owner;
-use crate::serve::object::Membrane;
+use crate::runtime::Owner;
+use crate::runtime::membrane::Membrane;
 
 fn pause() -> Command {
     Command::Pause { reason: "a look".into(), who: "me".into(), call: None }

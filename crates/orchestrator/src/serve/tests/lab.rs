@@ -23,12 +23,12 @@ use remit_vat::tls::Purpose;
 use tokio::task::LocalSet;
 
 use super::super::fakes::{options, who};
+use crate::admission::tickets::Tickets;
 use crate::journal::{Journal, MemoryJournal};
-use crate::owner::Owner;
-use crate::owner::services::Timing;
-use crate::registry::{AgentOffer, Registry, ToolOffer};
+use crate::runtime::Owner;
+use crate::runtime::services::Timing;
+use crate::scheduler::registry::{AgentOffer, Registry, ToolOffer};
 use crate::tasks::{GrantRoot, GrantSpec, TaskSpec, Tasks};
-use crate::tickets::Tickets;
 
 pub(super) use ask::{Call, attenuate, call, lend, said, spawn, split, with};
 pub(super) use tool::{Host, Tool, manifest};
@@ -70,7 +70,8 @@ pub(super) struct Site {
     pub(super) tasks: Rc<Tasks>,
     pub(super) tickets: Rc<RefCell<Vec<Vec<u8>>>>,
     pub(super) redeem: Rc<Tickets>,
-    pub(super) leases: (Option<crate::registry::Lease>, crate::registry::Lease),
+    pub(super) leases:
+        (Option<crate::scheduler::registry::Lease>, crate::scheduler::registry::Lease),
 }
 
 struct Node {
@@ -162,14 +163,14 @@ impl Lab {
     }
 
     /// The tool node registers.
-    pub(super) fn register_tool(&self, registry: &Registry) -> crate::registry::Lease {
+    pub(super) fn register_tool(&self, registry: &Registry) -> crate::scheduler::registry::Lease {
         let offer = ToolOffer {
             tools: vec![(manifest(), self.tool())],
             changed: HashMap::new(),
             labels: Vec::new(),
             address: self.address.borrow().clone(),
             host: capnp_rpc::new_client(self.host()),
-            link: crate::registry::Link::Here,
+            link: crate::scheduler::registry::Link::Here,
             instance: Vec::new(),
         };
         registry.register_tools(&who(Role::ToolNode, "one").to_string(), offer).unwrap()
@@ -283,7 +284,7 @@ pub(super) async fn revoke(owner: &Rc<Owner>, grant: u32) {
 }
 
 /// All events of a task so far.
-pub(super) fn events(lab: &Lab, key: &crate::owner::TaskKey) -> Vec<remit_core::Event> {
+pub(super) fn events(lab: &Lab, key: &crate::runtime::TaskKey) -> Vec<remit_core::Event> {
     lab.journal.read(&key.tenant, key.task, remit_core::EventNumber(0), 10_000).unwrap()
 }
 

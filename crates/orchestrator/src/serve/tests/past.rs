@@ -12,7 +12,7 @@ use remit_vat::exception::to_exception;
 
 use super::control::told;
 use super::lab::{Lab, Site, call, create, over_both, revoke, said};
-use crate::owner::Owner;
+use crate::runtime::Owner;
 use crate::serve::fakes::who;
 use crate::tasks::{Anew, Forked, Program, Then, Upgraded};
 

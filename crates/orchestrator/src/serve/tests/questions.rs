@@ -14,7 +14,7 @@ use remit_schema::object_capnp::object::call_results;
 use tokio::task::JoinHandle;
 
 use super::lab::{Call, call, create_with, over_both, revoke, said, with};
-use crate::owner::Owner;
+use crate::runtime::Owner;
 
 pub(super) type Said = Result<(Value<u32>, u64), Failure>;
 

@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::{Here, here};
 use crate::serve::fakes::Granted as _;
-use crate::triggers::{Triggers, hooks};
+use crate::services::triggers::{Triggers, hooks};
 
 fn task(trigger: &mut trigger::Builder<'_>, name: &str) {
     trigger.set_name(name);

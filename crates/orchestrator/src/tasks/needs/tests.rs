@@ -8,13 +8,13 @@ use remit_core::{Code, Failure, GrantId, Manifest, Role, Value};
 use tokio::task::LocalSet;
 
 use super::*;
+use crate::admission::tickets::Tickets;
 use crate::audit::Audit;
 use crate::journal::{Journal, MemoryJournal};
-use crate::owner::services::Timing;
-use crate::registry::Registry;
+use crate::runtime::services::Timing;
+use crate::scheduler::registry::Registry;
 use crate::serve::fakes::who;
 use crate::tasks::TaskSpec;
-use crate::tickets::Tickets;
 
 fn open(journal: &Arc<MemoryJournal>) -> Rc<Tasks> {
     let journal: Arc<dyn Journal> = Arc::<MemoryJournal>::clone(journal);

@@ -3,8 +3,8 @@
 use remit_core::Task;
 
 use super::*;
-use crate::account::Resource;
-use crate::owner::{Owner, footprint};
+use crate::quota::account::Resource;
+use crate::runtime::{Owner, footprint};
 use crate::serve::fakes::tools;
 
 fn held(tasks: &Tasks, who: &Identity) -> u64 {

@@ -6,7 +6,7 @@ use remit_schema::object_capnp::object;
 use remit_schema::task_capnp::task_context;
 
 use super::{Lab, Site, create_with};
-use crate::owner::Owner;
+use crate::runtime::Owner;
 
 /// A task in its first attempt, and the orchestrator that it runs at.
 pub(in super::super) struct Begun {

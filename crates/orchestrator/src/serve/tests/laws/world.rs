@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::super::lab::{self, Lab, Site, Transport, attenuate, call, said, with};
 use super::tool::{Hung, Own, Tool, is_in};
-use crate::owner::Owner;
+use crate::runtime::Owner;
 
 /// The methods that grants are narrowed to.
 pub(super) const METHODS: [&str; 7] = ["open", "make", "look", "put", "use", "hang", "all"];

@@ -10,7 +10,7 @@ use remit_schema::task_capnp::task_context;
 use super::super::lab::{
     Lab, Site, attenuate, call, create, granted, over_both, revoke, said, spawn,
 };
-use crate::owner::Owner;
+use crate::runtime::Owner;
 
 /// A parent at work, and a child that it has spawned and passed its lab.
 struct Family {
@@ -32,7 +32,7 @@ impl Family {
         let spawned =
             said(spawn(&tasks, 1, &held, &[("detached", Value::Bool(detached))])).await.unwrap();
         let id = spawned.0.field("id").unwrap().as_text().unwrap().parse().unwrap();
-        let key = crate::owner::TaskKey { task: id, ..parent.key().clone() };
+        let key = crate::runtime::TaskKey { task: id, ..parent.key().clone() };
         let child = site.tasks.working(&key).unwrap();
         let (childs, passed) = lab.attempt(&site).await;
         Self { site, parent, child, context, lab: held, passed, _child: childs }

@@ -14,7 +14,7 @@ use super::super::lab::{
     with,
 };
 use super::super::questions::{approve, questions};
-use crate::owner::{Owner, TaskKey};
+use crate::runtime::{Owner, TaskKey};
 
 /// A task at work, with a `lab` and `tasks` that it was granted or passed.
 struct Member {

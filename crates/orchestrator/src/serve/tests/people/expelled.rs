@@ -12,7 +12,7 @@ use super::super::{SOON, create_task, here, register_tools};
 use super::invited::{join, wanted};
 use super::{admin, client, given, task};
 use crate::serve::fakes::{Granted as _, Here, options, who};
-use crate::site::{AndItsTasks, Expelled};
+use crate::services::membership::{AndItsTasks, Expelled};
 
 /// What is decided about people, in the order in which it is done below.
 pub(in super::super) const OF_PEOPLE: [Decision; 6] = [
@@ -173,7 +173,7 @@ async fn what_is_done_to_members_is_in_the_audit_and_outlives_a_restart() {
         let decisions: Vec<Decision> = records.iter().map(|record| record.decision).collect();
         assert_eq!(decisions, OF_PEOPLE);
         let disk = here.site.disk.clone();
-        let reopened = crate::members::Members::open(disk, Box::new(|| 7)).unwrap();
+        let reopened = crate::admission::members::Members::open(disk, Box::new(|| 7)).unwrap();
         assert!(reopened.is_expelled(&bob));
         assert_eq!(reopened.get(&bob).unwrap().expelled.unwrap().reason, "a lost laptop");
         assert_eq!(reopened.get(&bob).unwrap().given(), Facets::of(&[Facet::View]).into());

@@ -6,9 +6,9 @@ use remit_vat::join::{Invite, Renewal, Request};
 
 use super::super::{SOON, here};
 use super::{admin, client};
-use crate::members::NotAMember;
+use crate::admission::members::NotAMember;
 use crate::serve::fakes::{Here, who};
-use crate::site::NewInvite;
+use crate::services::membership::NewInvite;
 
 pub(super) fn wanted(role: Role, name: &str, may: Facets) -> NewInvite {
     NewInvite { role, name: name.into(), grant: may.into(), again: false, ttl: 20 * SOON }

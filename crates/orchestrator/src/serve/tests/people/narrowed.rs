@@ -11,7 +11,7 @@ use super::invited::{join, wanted};
 use super::{admin, client, count_tasks, given, task};
 use crate::node::now_ms;
 use crate::serve::fakes::{Granted as _, Here, who};
-use crate::site::NewInvite;
+use crate::services::membership::NewInvite;
 
 /// Facets and caveats as they are typed.
 pub(super) fn grant(may: &str, caveats: &[&str]) -> MemberGrant {
@@ -250,7 +250,7 @@ async fn caveats_outlive_a_restart() {
         let _admin = admin(&here);
         let _bob = narrowed(&here, "bob", "view", &["view.arg.name=glob:a*"]).await;
         let disk = here.site.disk.clone();
-        let reopened = crate::members::Members::open(disk, Box::new(now_ms)).unwrap();
+        let reopened = crate::admission::members::Members::open(disk, Box::new(now_ms)).unwrap();
         let bob = who(Role::Client, "bob");
         assert_eq!(reopened.granted(&bob), grant("view", &["view.arg.name=glob:a*"]));
     })

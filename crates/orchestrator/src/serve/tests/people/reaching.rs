@@ -158,11 +158,11 @@ async fn triggers_of_an_expelled_client_are_removed_and_its_tasks_are_paused() {
         spec.init_source(1).get(0).set_path("main.js");
         within(SOON, request.send()).await.unwrap();
         let (by, of) = (who(Role::Client, "me"), who(Role::Client, "bob"));
-        let then = crate::site::AndItsTasks::ArePaused;
+        let then = crate::services::membership::AndItsTasks::ArePaused;
         let went = here.site.expel(&by, &of, "gone", then).await.unwrap();
         assert_eq!((went.triggers, went.tasks), (1, 1));
         assert!(here.site.triggers.list("default").unwrap().is_empty());
-        let key = crate::owner::TaskKey { tenant: "default".into(), task: id };
+        let key = crate::runtime::TaskKey { tenant: "default".into(), task: id };
         let paused = here.site.tasks.get(&key).unwrap().with(|task| task.paused().is_some());
         assert!(paused);
         // Who comes back under the name finds its task, and steers it again.
@@ -185,7 +185,7 @@ async fn task_that_is_created_while_its_creator_is_expelled_does_not_run() {
                 tokio::task::yield_now().await;
             }
             let (by, of) = (who(Role::Client, "me"), who(Role::Client, &name));
-            let then = crate::site::AndItsTasks::ArePaused;
+            let then = crate::services::membership::AndItsTasks::ArePaused;
             here.site.expel(&by, &of, "gone", then).await.unwrap();
             let _cut = creating.await.unwrap();
             // What its creation left under way comes to its end.

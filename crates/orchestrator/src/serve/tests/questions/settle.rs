@@ -9,7 +9,7 @@ use tokio::task::LocalSet;
 
 use super::super::lab::{Lab, Site, Transport, call, create_with, events, over_both};
 use super::{asked, questions};
-use crate::owner::Owner;
+use crate::runtime::Owner;
 
 /// A task whose first call was under way when everything died, taken up again.
 async fn interrupted(lab: &Lab, grant: &str, method: &str) -> (Site, Rc<Owner>) {

@@ -10,7 +10,7 @@ use super::super::lab::manifest;
 use super::client::Spec;
 use super::world::{World, must_fail};
 use crate::serve::fakes::who;
-use crate::site::NewInvite;
+use crate::services::membership::NewInvite;
 
 must_fail!(what_the_mesh_decides_is_one_record_that_says_whose);
 

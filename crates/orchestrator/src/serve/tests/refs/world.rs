@@ -20,12 +20,12 @@ use super::client::Mesh;
 use crate::audit::Audit;
 use crate::journal::{Journal as _, MemoryJournal};
 use crate::node::{Ground, build_on};
-use crate::registry::{Lease, ToolOffer};
+use crate::scheduler::registry::{Lease, ToolOffer};
 use crate::serve::bootstrap::serve_role;
 use crate::serve::fakes::{config, options, who};
 use crate::serve::mesh as mesh_server;
 use crate::serve::tests::lab::{Host, Tool, Transport, loopback, manifest};
-use crate::site::Site;
+use crate::services::context::Site;
 
 thread_local! {
     /// How far the clock of this test is ahead.
@@ -107,7 +107,7 @@ impl World {
             labels: Vec::new(),
             address: String::new(),
             host: capnp_rpc::new_client(host),
-            link: crate::registry::Link::Here,
+            link: crate::scheduler::registry::Link::Here,
             instance: Vec::new(),
             changed: HashMap::new(),
         };

@@ -7,7 +7,7 @@ use super::super::lab::{
     Lab, Site, attenuate, call, create, granted, lend, over_both_transports, revoke, said, spawn,
     with,
 };
-use crate::owner::{Owner, TaskKey};
+use crate::runtime::{Owner, TaskKey};
 
 over_both_transports!(
     task_of_another_family_cannot_be_cancelled_by_its_id,

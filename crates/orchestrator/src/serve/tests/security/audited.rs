@@ -18,7 +18,7 @@ use super::manifest_changed::{become_another, other};
 use crate::audit::Audit;
 use crate::audit::query::{Filter, Reader};
 use crate::journal::{Journal as _, SledJournal, record};
-use crate::owner::Owner;
+use crate::runtime::Owner;
 
 over_both_transports!(
     no_use_and_no_refusal_is_left_out,
@@ -239,7 +239,7 @@ async fn no_use_and_no_refusal_is_left_out(lab: Lab) {
 }
 
 /// The decisions of the audit on a task's calls.
-fn on_calls(lab: &Lab, owner: &crate::owner::Owner) -> Vec<Decision> {
+fn on_calls(lab: &Lab, owner: &crate::runtime::Owner) -> Vec<Decision> {
     let audit = &owner.services().audit;
     let reader = Reader { audit, journal: &*lab.journal, tenant: "default" };
     let (records, _) = reader.page(&Filter::default(), "", 99).unwrap();

@@ -3,7 +3,7 @@
 use remit_core::{Code, GrantId, Role, TaskId, Value};
 
 use super::super::lab::{Lab, Site, call, create, granted, over_both_transports, said, spawn};
-use crate::owner::{Owner, TaskKey};
+use crate::runtime::{Owner, TaskKey};
 use crate::serve::fakes::who;
 use crate::tasks::holders::Selection;
 

@@ -57,7 +57,7 @@ async fn narrowing_a_grant_makes_no_task_detached(lab: Lab) {
     // What is passed on is bound as well.
     let child = said(spawn(&tasks, 3, &tasks, &[])).await.unwrap().0;
     let id = child.field("id").and_then(Value::as_text).unwrap().parse().unwrap();
-    let key = crate::owner::TaskKey { task: id, ..owner.key().clone() };
+    let key = crate::runtime::TaskKey { task: id, ..owner.key().clone() };
     let child = site.tasks.working(&key).unwrap();
     let (_theirs, passed) = lab.attempt(&site).await;
     let refused = said(with(&passed, 1, "spawn", &detached, &[])).await.unwrap_err();
@@ -70,11 +70,11 @@ async fn a_family_of_tasks_does_not_grow_without_end(lab: Lab) {
     let site = lab.start();
     let owner = create_with(&site, "tasks").await;
     let (_context, tasks) = lab.attempt(&site).await;
-    let check = |key: &crate::owner::TaskKey, most| site.tasks.place_below(key, (most, 9));
+    let check = |key: &crate::runtime::TaskKey, most| site.tasks.place_below(key, (most, 9));
     assert!(check(owner.key(), 1).is_ok());
     said(spawn(&tasks, 1, &tasks, &[])).await.unwrap();
     let child = &crate::tasks::Tasks::children(&owner)[0];
-    let child = crate::owner::TaskKey { task: child.task, ..owner.key().clone() };
+    let child = crate::runtime::TaskKey { task: child.task, ..owner.key().clone() };
     // Whoever spawns it, the next one counts in the same family.
     for key in [owner.key(), &child] {
         let refused = check(key, 1).unwrap_err();
@@ -102,7 +102,7 @@ async fn a_chain_of_detached_tasks_is_one_family(lab: Lab) {
         let child = said(spawn(&spawner, 1, &spawner, &[("detached", Value::Bool(true))])).await;
         let id = child.unwrap().0.field("id").and_then(Value::as_text).unwrap().parse().unwrap();
         let parent = site.tasks.get(&key).unwrap();
-        key = crate::owner::TaskKey { task: id, ..key };
+        key = crate::runtime::TaskKey { task: id, ..key };
         let (context, passed) = lab.attempt(&site).await;
         contexts.push(context);
         spawner = passed;

@@ -252,7 +252,7 @@ async fn grant_that_comes_later_is_introduced_at_once_and_no_other(lab: Lab) {
 }
 
 /// Whatever was introduced goes with the task.
-async fn until_over(owner: &std::rc::Rc<crate::owner::Owner>, lab: &Lab) {
+async fn until_over(owner: &std::rc::Rc<crate::runtime::Owner>, lab: &Lab) {
     owner.fail(Failure::new(Code::Failed, "enough"));
     until_cut(lab).await;
 }

@@ -9,8 +9,8 @@ use remit_vat::wire;
 
 use super::super::lab::{Lab, Site, Tool, call, manifest, over_both_transports, said};
 use crate::journal::Journal as _;
-use crate::owner::Owner;
-use crate::registry::{Lease, ToolOffer};
+use crate::runtime::Owner;
+use crate::scheduler::registry::{Lease, ToolOffer};
 use crate::serve::fakes::who;
 use crate::tasks::Tasks;
 
@@ -43,7 +43,7 @@ pub(super) fn become_another(lab: &Lab, tasks: &Tasks, offered: Manifest, accept
         labels: Vec::new(),
         address: String::new(),
         host: capnp_rpc::new_client(lab.host()),
-        link: crate::registry::Link::Here,
+        link: crate::scheduler::registry::Link::Here,
         instance: Vec::new(),
     };
     let registry = &tasks.services().registry;

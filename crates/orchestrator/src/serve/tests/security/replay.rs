@@ -86,7 +86,7 @@ async fn key_of_a_passed_grant_is_no_key_of_its_sibling(lab: Lab) {
         let spawned = said(spawn(&tasks, number, &run.granted, &[])).await.unwrap();
         let id = spawned.0.field("id").and_then(Value::as_text).unwrap().parse().unwrap();
         let grant = run.owner.with(|task| task.grants().last().unwrap().grant.grant);
-        let to = crate::owner::TaskKey { task: id, ..run.owner.key().clone() };
+        let to = crate::runtime::TaskKey { task: id, ..run.owner.key().clone() };
         let origin = Origin { task: run.owner.key().task, grant };
         passed.push(run.site.tasks.passed(&to, origin).unwrap());
     }

@@ -6,7 +6,7 @@ use remit_schema::agent_node_capnp::run;
 use super::super::super::fakes::who;
 use super::super::lab::{Lab, call, create, over_both, said};
 use crate::limits;
-use crate::serve::request::{self, RunEnd};
+use crate::runtime::outgoing::{self, RunEnd};
 
 #[tokio::test]
 async fn a_tool_node_speaks_of_no_call_but_its_own() {
@@ -46,7 +46,7 @@ impl run::Server for Wordy {
 
 #[tokio::test]
 async fn an_agent_node_says_only_so_much_of_an_end() {
-    match request::wait(&capnp_rpc::new_client(Wordy)).await.unwrap() {
+    match outgoing::wait(&capnp_rpc::new_client(Wordy)).await.unwrap() {
         RunEnd::Crashed(how) => assert_eq!(how.chars().count(), limits::END_CHARS),
         _ => panic!("it crashed"),
     }

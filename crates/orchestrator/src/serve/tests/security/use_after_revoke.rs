@@ -7,7 +7,7 @@ use remit_core::{Code, Outcome, Role};
 use super::super::lab::{
     Lab, Site, call, create, granted, lend, over_both_transports, revoke, said, spawn,
 };
-use crate::owner::Owner;
+use crate::runtime::Owner;
 use crate::serve::fakes::who;
 use crate::tasks::holders::Selection;
 

@@ -12,7 +12,7 @@ use tokio::task::LocalSet;
 use super::super::{Here, here, register_tools};
 use super::{connected, put, task, tasks};
 use crate::limits;
-use crate::triggers::Triggers;
+use crate::services::triggers::Triggers;
 
 const MINUTE_MS: u64 = 60_000;
 

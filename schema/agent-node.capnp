@@ -8,18 +8,22 @@ interface AgentNodePort extends(Peer, Credentials) {
   # The bootstrap object of an agent node's connection.
 
   register @0 (offer :AgentOffer, host :AgentHost) -> (registration :AgentRegistration);
-  # Offers to run agents. The node's identity is that of the connection; registering again replaces
-  # the earlier registration of the same process, whose running attempts go on.
+  # Offers to run agents. The identity of the node is that of the connection. Registering again
+  # replaces the earlier registration of the same process, whose running attempts continue. `denied`
+  # while another process is connected under this identity.
 }
 
 struct AgentOffer {
-  # What a node can run.
+  # The capacity and the properties of a node. The scheduler matches them with those of tasks.
 
   kinds @0 :List(Text);
+  # The kinds of agent that it runs, for example "script"; at most 64 bytes each.
   version @1 :Text;
+  # The version of its program; at most 64 bytes.
   labels @2 :List(Text);
+  # Labels that tasks may require; at most 32 of 64 bytes.
   capacity @3 :UInt32;
-  # How many attempts it will run at once.
+  # The most attempts that it runs at once.
   instance @4 :Data;
   # Random bytes of this process, at most 64. While one process is connected, another of the same
   # identity is refused.
@@ -29,45 +33,51 @@ interface AgentRegistration {
   # A lease: dropping it, or losing the connection, takes the node off the list.
 
   report @0 (running :UInt32) -> ();
-  # How many attempts run now. Also tells the orchestrator that the node is well.
+  # The number of attempts that run now. Also shows the orchestrator that the node is alive.
+  # Idempotent.
 
   drain @1 (timeoutMs :UInt64) -> ();
-  # The node is about to go: it is given no more attempts. Answers when it has none any more; those
-  # that still run after the time are ended and go on elsewhere.
+  # Announces that the node ends: it is given no more attempts. Answers when no attempt runs on it.
+  # Attempts that still run after the time, of at most an hour, are ended and continue on other
+  # nodes.
 }
 
 interface AgentHost {
-  # What the orchestrator may ask of an agent node.
+  # The methods that an agent node implements for the orchestrator.
 
   start @0 (spec :AttemptSpec) -> (run :Run);
   # Starts one worker process for one attempt. The worker reaches the task's owner over a connection
-  # of its own, opened with `ticket`.
+  # of its own, opened with `ticket`. Not idempotent.
 }
 
 struct AttemptSpec {
-  # One attempt to be run. What it runs, the worker gets from the task's owner.
+  # One attempt to run. The worker fetches its program from the task's owner.
 
   task @0 :Text;
-  # For the node's logs only.
+  # The task's id. For the node's logs only.
   attempt @1 :UInt32;
+  # The number of the attempt, from 1.
   kind @2 :Text;
+  # The kind of agent, one of those that the node offered.
   ticket @3 :Data;
-  # 32 bytes, usable once, within seconds, over a connection of this same node.
+  # 32 bytes, usable once, within 30 seconds, over a connection of this same node.
   deadlineMs @4 :UInt32;
+  # The longest that it may compute between two awaits; 0: the node's default.
   memoryBytes @5 :UInt64;
-  # Bounds of this attempt; 0: the node's default.
+  # The most memory of its program; 0: the node's default.
 }
 
 interface Run {
   # A lease on a worker process: dropping it kills the process.
 
   wait @0 () -> (end :RunEnd);
-  # Answers when the process has ended.
+  # Answers when the process has ended. Idempotent.
 
   introduce @1 (path :UInt32, address :Text, node :Text, ticket :Data) -> ();
-  # Dials the tool node `node` at `address` (host:port) for this process, shows the ticket (32 bytes,
-  # usable once, within a minute, by this same node), and hands the connection to the process as its
-  # direct connection `path`. Answers when it stands; fails when it cannot be made.
+  # Dials the tool node `node` at `address` (host:port) for this process, presents the ticket (32
+  # bytes, usable once, within a minute, by this same node), and hands the connection to the process
+  # as its direct connection `path`. Answers when the connection is established; fails if it cannot
+  # be.
 }
 
 struct RunEnd {
@@ -75,10 +85,10 @@ struct RunEnd {
 
   union {
     exited @0 :Void;
-    # By itself, after its last word to the owner.
+    # By itself, after it reported its outcome to the owner.
     crashed @1 :Text;
-    # Without a last word, for example by a signal. Starting it again may help.
+    # Without an outcome, for example by a signal; the text says how. Starting it again may help.
     deadline @2 :Text;
-    # Killed by the node at a limit that the same script would meet again.
+    # Killed by the node at a limit that the same script would meet again; the text names the limit.
   }
 }

@@ -1,6 +1,6 @@
 @0xe48d04a90eed39a8;
-# Owners to journals and to followers: what happened to a task. This is the form on disk and on the
-# wire alike, so ordinals are never used again and a field's meaning never changes.
+# Owners to journals and to followers: the events of a task. The form on disk and on the wire is the
+# same, so ordinals are never reused and the meaning of a field never changes.
 
 using Value = import "object.capnp".Value;
 using ObjectId = import "object.capnp".ObjectId;
@@ -20,6 +20,7 @@ struct Event {
   # One fact in the life of a task, numbered from 1 without gaps.
 
   number @0 :UInt64;
+  # Its position in the journal. As a cursor: the last event seen.
   timeMs @1 :UInt64;
   # Milliseconds since 1970, by the owner's clock. Never decreases within a task.
 
@@ -39,15 +40,17 @@ struct Event {
     timerSet @14 :TimerSet;
     timerFired @15 :TimerFired;
     taskCompleted @16 :Value;
+    # The last event: the task ended with this result.
     taskFailed @17 :Failure;
+    # The last event: the task ended with this failure.
     taskCancelled @18 :Text;
-    # The reason that was given.
+    # The last event: the task was cancelled, for this reason.
     inputRequested @19 :UInt64;
     # The operation by which the agent asked for its next input.
     grantEnded @20 :GrantEnded;
     taskPaused @21 :TaskPaused;
     taskResumed @22 :Text;
-    # Who let it go on, as a SPIFFE name.
+    # The pause ended. The identity that resumed the task, as a SPIFFE name.
     cancelRequested @23 :CancelRequested;
     taskForked @24 :TaskForked;
     taskUpgraded @25 :TaskUpgraded;
@@ -69,103 +72,124 @@ struct Event {
 }
 
 struct TaskCreated {
-  # Always the first event, and only that.
+  # The first event of every task, and only the first.
 
   name @0 :Text;
+  # For people.
   agent @1 :Text;
   # The kind of agent, for example "script".
   source @2 :List(SourceFile);
+  # The program.
   entry @3 :Text;
   # The path, among `source`, of the file that is run.
   input @4 :Value;
+  # The argument of the program.
   seed @5 :Data;
-  # 32 bytes from which the agent's random numbers come.
+  # 32 bytes, the source of the agent's random numbers.
   labels @6 :List(Text);
-  # What an agent node must have to be given this task.
+  # Labels that an agent node must have to run this task.
   creator @7 :Text;
   # The identity that created it, as a SPIFFE name.
   deadlineMs @8 :UInt32;
-  # The longest one attempt may run between two awaits on the outside; 0: the node's default.
+  # The longest that one attempt may compute between two awaits on the outside; 0: the node's
+  # default.
   memoryBytes @9 :UInt64;
   # The most memory one attempt may use; 0: the node's default.
   export @10 :Text;
   # The name of the export that is run; empty: the default one.
   parent @11 :Text;
-  # The id of the task that spawned it; empty: a person or a program did.
+  # The id of the task that spawned it; empty: a client created it.
   detached @12 :Bool;
-  # Whether it outlives that task.
+  # Whether it survives the end of that task.
   timeLimitMs @13 :UInt64;
-  # How long the task may take from its creation to its end, pauses not counted; 0: as long as it takes.
+  # The longest from its creation to its end, pauses not counted; 0: no limit.
   attemptLimitMs @14 :UInt64;
-  # How long one attempt may take, waits included; 0: as long as it takes.
+  # The longest of one attempt, waits included; 0: no limit.
   callTimeoutMs @15 :UInt32;
-  # How long one of its calls may take, where its method does not ask for less; 0: the owner's default.
+  # The longest of one call, unless its method states less; 0: the owner's default.
   keptMs @16 :UInt64;
-  # How long it is kept after its end; 0: as the orchestrator is configured, 2^64-1: for ever.
+  # How long the task is kept after its end; 0: as the orchestrator is configured, 2^64-1: without
+  # limit.
 }
 
 struct SourceFile {
   # A file of the agent's program.
 
   path @0 :Text;
+  # Relative, with `/` between the parts.
   text @1 :Text;
+  # UTF-8.
 }
 
 struct AttemptStarted {
-  # An agent begins to work, on the node of this name.
+  # An attempt began.
 
   attempt @0 :UInt32;
+  # Its number, from 1.
   node @1 :Text;
+  # The identity of its agent node.
 }
 
 struct AttemptEnded {
-  # That agent works no more, and its membranes are revoked.
+  # The attempt ended, and its membranes are revoked.
 
   attempt @0 :UInt32;
+  # Its number.
   reason @1 :Text;
+  # In words for a person.
   fruitless @2 :Bool;
-  # It was lost without progress through a fault of its own or of its node.
+  # It was lost without progress, through a fault of its own or of its node. Some such attempts in a
+  # row pause the task.
 }
 
 struct GrantAdded {
   # The task was handed a capability.
 
   grant @0 :UInt32;
+  # Its number within the task, from 1.
   parent @1 :UInt32;
-  # The grant it was narrowed from; 0: none.
+  # The grant that it was narrowed from; 0: none.
   name @2 :Text;
+  # The name under which its holder sees it.
   tool @3 :Text;
+  # The tool at its root.
   version @4 :Text;
+  # The version of that tool.
   node @5 :Text;
   # The identity of the tool node that serves it.
   path @6 :Text;
+  # Below the tool's root; empty: the root.
   caveats @7 :List(Caveat);
+  # Its own; those of its ancestors hold as well.
   manifest @8 :Manifest;
+  # The interface of the tool at that time.
   holder @9 :Text;
   # A SPIFFE name, "task" for the task's own agent, or "task:" and the id of a task.
   derived @10 :Derivation;
-  # How it came from an object that the task held; null: a person gave it.
+  # How it was derived from an object that the task held; null: a person gave it.
   originTask @11 :Text;
   originGrant @12 :UInt32;
-  # The grant of another task that it passes on; empty and 0: it leads to the tool itself.
+  # The grant of another task that it passes on; empty and 0: its root is an object of the tool
+  # itself.
   interface @13 :Text;
-  # Of its root; empty: what the manifest says; "?": nobody knows.
+  # The interface of its root; empty: the manifest's root interface; "?": unknown.
   reserve @14 :Budgets;
-  # A purse: charged to the grants above when this one is added, spent by its own calls, which are
-  # refused when it is empty. What is left goes back when the grant is revoked or ends.
+  # A purse: charged to the grants above when this one is added and spent by its own calls, which
+  # are refused when it is empty. The remainder is returned when the grant is revoked or ends.
   by @15 :Text;
-  # The identity that handed it out; empty: the task's creator, or whoever holds its parent.
+  # The identity that handed it out; empty: the task's creator, or the holder of its parent.
   onUnknown @16 :OnUnknown;
+  # The policy for calls of unknown outcome.
 }
 
 enum OnUnknown {
-  # What is done about a call of which nobody knows whether it happened.
+  # The policy for a call of unknown outcome.
 
   inherit @0;
-  # As the grant says that it was narrowed from; without one, by the method: what only reads or is
-  # idempotent is sent again, and a person is asked about the rest.
+  # The policy of the grant that it was narrowed from; without one, by the method: a read-only or
+  # idempotent call is sent again, and a person is asked about any other.
   retry @1;
-  # It is sent again, under the same key.
+  # The call is sent again, under the same key.
   fail @2;
   # It fails with `unknown`.
   ask @3;
@@ -173,99 +197,115 @@ enum OnUnknown {
 }
 
 struct Derivation {
-  # How a grant came from an object that its task held.
+  # How a grant was derived from an object that its task held.
 
   object @0 :ObjectId;
   # The root of the grant.
   operation @1 :UInt64;
-  # The operation that asked for it; 0: it was made on the way to another task or person.
+  # The operation that asked for it; 0: it was derived on the way to another task or client.
   digest @2 :Data;
-  # As of a call.
+  # SHA-256 over the request, as for a call.
   key @3 :Data;
-  # Under which a repeated request finds it; empty: the operation's number serves.
+  # The idempotency key of the request; empty: the number of the operation serves as one.
 }
 
 struct Delegate {
-  # Who calls, when it is neither the agent nor a tool that was lent the object.
+  # The caller, if it is neither the agent nor a tool that was lent the object: the holder of a
+  # grant that was passed on.
 
   grant @0 :UInt32;
   # The grant that it holds.
   key @1 :Data;
-  # Its idempotency key.
+  # The idempotency key of its call.
 }
 
 struct GrantRevoked {
-  # A capability was taken back, with all that was narrowed from it.
+  # A grant was revoked, with all grants narrowed from it.
 
   grant @0 :UInt32;
+  # Its number.
   reason @1 :Text;
+  # In words for a person.
   by @2 :Text;
-  # The identity that took it back; empty: the task itself, or what became of it.
+  # The identity that revoked it; empty: the task itself, or its end.
 }
 
 struct GrantRepinned {
-  # The tool changed and the change was accepted: the grant, and all that was narrowed from it, has
-  # this interface from now on.
+  # The tool changed and the change was accepted: from now on the grant, and all grants narrowed
+  # from it, have this interface.
 
   grant @0 :UInt32;
+  # Its number.
   manifest @1 :Manifest;
-  # What of the interface it was made for is there unchanged. Nothing is added.
+  # The unchanged part of the interface that the grant was made for. Nothing is added.
   accepted @2 :Data;
-  # The hash of the tool's whole manifest, as it was accepted.
+  # SHA-256 of the tool's whole manifest, as it was accepted.
 }
 
 struct GrantEnded {
-  # A capability is needed no more, nor is what was narrowed from it. What its purse still holds
-  # goes back to the grant that it was split from.
+  # A grant is no longer needed, nor are the grants narrowed from it. The remainder of its purse is
+  # returned to the grant that it was split from.
 
   grant @0 :UInt32;
+  # Its number.
   reason @1 :Text;
+  # In words for a person.
 }
 
 struct CallRequested {
-  # A call was allowed and is about to be sent: the intent.
+  # A call was allowed and is about to be sent: the intent. Durable before a call with effects is
+  # sent.
 
   call @0 :UInt64;
+  # The number of the operation.
   attempt @1 :UInt32;
+  # The attempt that made it.
   object @2 :ObjectId;
+  # The object that is called.
   method @3 :Text;
+  # The name of the method.
   args @4 :Value;
+  # The arguments by name, as they are sent.
   digest @5 :Data;
-  # SHA-256 over object, method and arguments as the agent gave them.
+  # SHA-256 over object, method and arguments as the agent gave them. A replay must repeat it.
   grant @6 :UInt32;
+  # The grant that allowed it.
   path @7 :Text;
-  # Where the call acts, seen from the grant's root; empty: the root itself.
+  # The path on which it acts, relative to the grant's root; empty: the root itself.
   returns @8 :Text;
-  # The interface of the object it will return; empty: none.
+  # The interface of the object that it will return; empty: none.
   readOnly @9 :Bool;
   idempotent @10 :Bool;
+  # The annotations of the method, by the grant's manifest.
   through @11 :UInt64;
-  # The call that lent the object to the tool now using it; 0: the agent itself called.
+  # The call that lent the object to the calling tool; 0: the agent itself called.
   delegate @12 :Delegate;
-  # Null: the agent, or a tool that was lent the object.
+  # The caller; null: the agent, or a tool that was lent the object.
   approval @13 :UInt64;
-  # The call on which a person decided so that this one may be made: itself, or an earlier one whose
-  # decision was to be remembered; 0: none was asked for.
+  # The call whose approval by a person allows this one: itself, or an earlier one whose decision
+  # was remembered; 0: no approval was needed.
   maxCost @14 :UInt64;
-  # What was reserved of every budget of cost above it, until the call ends; 0: nothing.
+  # The amount reserved in every budget of cost above it until the call ends; 0: none.
 }
 
 struct CallCompleted {
   # How a call ended. Durable before the agent sees it.
 
   call @0 :UInt64;
+  # The number of the call.
   outcome @1 :Outcome;
+  # A value or a failure.
   cost @2 :UInt64;
-  # What the tool says the call cost, in units of its own. What was reserved beyond that goes back,
-  # unless nobody knows how it ended, or it timed out; of what exceeds `maxCost` of the request
-  # nothing is charged.
+  # The cost that the tool reports, in its units. The rest of the reservation is returned, unless
+  # the outcome is unknown or the call timed out. The part that exceeds `maxCost` of the request is
+  # not charged.
   refused @3 :Bool;
-  # The mesh itself refused the call on its way, or withholds its result. A failure with the code
-  # `denied` or `revoked` that a tool made is an outcome like any other, and does not set it.
+  # The mesh itself refused the call on its way, or withholds its result. A failure that a tool made
+  # with the code `denied` or `revoked` does not set this field.
 }
 
 struct CallDenied {
-  # A call was refused, before anything was sent.
+  # A call was refused before anything was sent. The fields are those of `CallRequested`.
 
   call @0 :UInt64;
   attempt @1 :UInt32;
@@ -274,32 +314,37 @@ struct CallDenied {
   digest @4 :Data;
   grant @5 :UInt32;
   failure @6 :Failure;
+  # The outcome that the caller gets.
   through @7 :UInt64;
   delegate @8 :Delegate;
 }
 
 struct CallUnknown {
-  # A call was sent and nobody knows yet what became of it.
+  # A call was sent, and its outcome is unknown for now.
 
   call @0 :UInt64;
+  # The number of the call.
   reason @1 :Text;
+  # How it was lost.
 }
 
 struct CallRecalled {
-  # A call of a pure method has the outcome that an earlier one had; nothing was sent.
+  # A call of a pure method was answered with the outcome of an earlier call; nothing was sent.
 
   call @0 :UInt64;
+  # The number of the call.
   from @1 :UInt64;
-  # The earlier one: on the same object, with the same arguments.
+  # The earlier call, on the same object with the same arguments.
 }
 
 struct LogEmitted {
   # The agent wrote a line of output.
 
   line @0 :UInt64;
-  # Numbered from 1 by the agent, so that a replay writes none twice.
+  # Numbered from 1 by the agent, so that a replay records no line twice.
   level @1 :Level;
   text @2 :Text;
+  # At most 16 KiB; the rest of a longer line is cut off.
 
   enum Level {
     debug @0;
@@ -313,121 +358,141 @@ struct InputAccepted {
   # Input for the agent is in the inbox.
 
   input @0 :UInt64;
+  # Its number within the task, from 1.
   value @1 :Value;
+  # Without capabilities.
   sender @2 :Text;
+  # The sender, as a SPIFFE name.
   key @3 :Text;
   # The sender's idempotency key; empty: it gave none.
   steer @4 :Bool;
-  # Whether it joins what the agent is doing; else it waits for the agent to ask for its next input.
+  # Whether it joins the current activity; else it waits until the agent asks for its next input.
 }
 
 struct InputDelivered {
   # The agent was given an input.
 
   operation @0 :UInt64;
+  # The operation that asked for it.
   input @1 :UInt64;
+  # The number of the input.
 }
 
 struct SteersRequested {
-  # The agent asks for the steers that have come.
+  # The agent asks for the accepted steers.
 
   operation @0 :UInt64;
+  # The number of the operation.
   wait @1 :Bool;
-  # Whether it waits for at least one.
+  # Whether it waits until there is at least one.
 }
 
 struct SteersDelivered {
-  # The agent was given all steers that had come.
+  # The agent was given all accepted steers, possibly none.
 
   operation @0 :UInt64;
+  # The operation that asked for them.
   inputs @1 :List(UInt64);
+  # Their numbers, in the order of acceptance.
 }
 
 struct TimerSet {
-  # The agent sleeps until then.
+  # The agent began a sleep.
 
   operation @0 :UInt64;
+  # The number of the operation.
   dueMs @1 :UInt64;
+  # When it ends, in milliseconds since 1970.
 }
 
 struct TimerFired {
-  # Its sleep is over.
+  # A sleep ended.
 
   operation @0 :UInt64;
+  # The operation that began it.
 }
 
 struct TaskPaused {
-  # No attempt runs from now on, no timer fires and no new call goes out, until it is resumed.
+  # Until the task is resumed, no attempt runs, no timer fires and no new call is sent.
 
   reason @0 :Text;
+  # In words for a person.
   who @1 :Text;
-  # As a SPIFFE name; empty: the orchestrator itself, when an attempt or a call failed repeatedly.
+  # A SPIFFE name; empty: the orchestrator itself, after an attempt or a call failed repeatedly.
   call @2 :UInt64;
   # The call that could not be settled while its tool node was away: the pause ends when that node
   # registers again. 0: only a person ends it.
 }
 
 struct CancelRequested {
-  # The task is to end. From now on it asks for nothing; what is under way is told to stop and its
-  # answer awaited for a while, then its grants are revoked, and then comes the end.
+  # The task is being cancelled. From now on it makes no requests. Calls in flight are cancelled and
+  # their answers awaited for a grace period; then its grants are revoked, and then it ends.
 
   why @0 :Failure;
-  # cancelled: the task ends as cancelled, for the reason in the message. Any other code: it ends as
-  # failed, with this.
+  # With the code `cancelled` the task ends as cancelled, for the reason in the message; with any
+  # other code it ends as failed, with this failure.
   who @1 :Text;
-  # As a SPIFFE name; empty: the orchestrator itself.
+  # A SPIFFE name; empty: the orchestrator itself.
 }
 
 struct TaskForked {
-  # The events before this one are a copy of the first `at` events of another task. Nothing is shared
-  # with it from here on.
+  # The events before this one are a copy of the first `at` events of another task. From here on the
+  # two share nothing.
 
   task @0 :Text;
   # The id of that task.
   at @1 :UInt64;
+  # The number of the last copied event.
   who @2 :Text;
+  # The identity that forked it, as a SPIFFE name.
   dropped @3 :List(UInt64);
-  # Calls that were in flight there at that point: this task never sent them. Asked for again, they
-  # are new calls. What they were charged stays charged.
+  # Calls that were in flight there at that point. This task never sent them; asked for again, they
+  # are new calls. Their charges remain.
 }
 
 struct TaskUpgraded {
-  # Another program works on the task from now on.
+  # Another program replaced the program of the task.
 
   source @0 :List(SourceFile);
+  # The new program.
   entry @1 :Text;
+  # The path, among `source`, of the file that is run.
   who @2 :Text;
+  # The identity that replaced it, as a SPIFFE name.
   at @3 :UInt64;
-  # The event after which the new program need not repeat what the old one did; 0: it repeats all.
+  # The last event whose operations the new program must repeat; 0: it repeats all.
   dropped @4 :List(UInt64);
-  # Operations that were asked for after that event. A replay no longer serves them and their numbers
-  # are free again. What they did is done and stays charged; inputs they took wait again.
+  # Operations requested after that event. A replay no longer serves them, and their numbers are
+  # free again. Their effects and charges remain; inputs that they took wait again.
   lines @5 :UInt64;
-  # How many lines of output had been written up to that event.
+  # The number of lines of output up to that event.
 }
 
 struct ApprovalRequested {
   # A call is held until a person decides on it. Nothing was charged or sent.
 
   request @0 :CallRequested;
-  # As it will be recorded when it is approved unchanged.
+  # The call as it will be recorded if it is approved unchanged.
   caveat @1 :Text;
-  # That asks for approval, in its text form.
+  # The caveat that requires approval, in its text form.
   summary @2 :Text;
-  # For a person: tool, method, arguments, grant, who asks, what the method says of itself.
+  # For a person: tool, method, arguments, grant, caller, and the description of the method.
   destructive @3 :Bool;
+  # Whether the manifest annotates the method so.
   user @4 :Text;
-  # Who asks: a SPIFFE name, or "task": the task's own agent.
+  # The caller: a SPIFFE name, or "task" for the task's own agent.
   untilMs @5 :UInt64;
-  # When it is denied if nobody decided, in milliseconds since 1970.
+  # When the call is denied without a decision, in milliseconds since 1970.
 }
 
 struct ApprovalDecided {
-  # A person decided on a held call, or its time ran out. What follows from it is the next event.
+  # A person decided on a held call, or its time ran out. The next event is the consequence:
+  # `callRequested` or `callDenied`.
 
   call @0 :UInt64;
+  # The number of the call.
   digest @1 :Data;
-  # Of the call that was decided on.
+  # The digest of that call.
   union {
     approve @2 :Void;
     deny @3 :Void;
@@ -435,15 +500,18 @@ struct ApprovalDecided {
     # Approved with these arguments in place of the agent's.
   }
   who @5 :Text;
-  # A SPIFFE name; empty: nobody, its time ran out.
+  # A SPIFFE name; empty: the time ran out.
   reason @6 :Text;
+  # The words of the person.
   remember :union {
-    # Calls that need not be asked about again, under the same grant and by the same user.
+    # Later calls that this approval also covers, under the same grant and by the same caller.
     nothing @7 :Void;
+    # None.
     arguments @8 :UInt64;
-    # The same call with the same arguments, until then; the greatest number: for ever.
+    # The same method on the same object with the same arguments, until this moment in milliseconds
+    # since 1970; 2^64-1: without limit.
     method @9 :UInt64;
-    # This method with whatever arguments, until then.
+    # The same method of the same interface with any arguments, until this moment.
   }
 }
 
@@ -451,21 +519,24 @@ struct PowerRequested {
   # The agent asks for a capability that it does not hold.
 
   operation @0 :UInt64;
+  # The number of the operation.
   tool @1 :Text;
+  # The kind of tool.
   reason @2 :Text;
-  # As the agent gave it.
+  # The words of the agent.
   untilMs @3 :UInt64;
-  # When it is refused if nobody decided.
+  # When the request is refused without a decision, in milliseconds since 1970.
 }
 
 struct PowerDecided {
-  # A person gave one, or refused.
+  # A person gave the requested capability or refused it, or the time ran out.
 
   operation @0 :UInt64;
+  # The operation that asked.
   grant @1 :UInt32;
-  # Added by the event before this one; 0: refused.
+  # The grant that the previous event added; 0: refused.
   reason @2 :Text;
   # Why it was refused.
   who @3 :Text;
-  # A SPIFFE name; empty: nobody, its time ran out.
+  # A SPIFFE name; empty: the time ran out.
 }

@@ -4,101 +4,120 @@
 using Caveat = import "caveat.capnp".Caveat;
 
 interface Members {
-  # Administers members: the facet `members`. What it gives or takes its holder must have, with `nodes`
-  # for a node, and no caveat of its holder's is left out of what it gives. Its own caveats see the
-  # `role` and `name` of the member. Dropping this changes nothing.
+  # The facet `members`: administers members. A holder can give and take only facets that it has
+  # itself (`nodes` for an invited node), and its own caveats are added to those that it gives. The
+  # caveats of the facet see the `role` and `name` of the member. Dropping this changes nothing.
 
   list @0 () -> (members :List(MemberInfo));
-  # Every member, those that were expelled included, by role and name. Idempotent.
+  # Every member, expelled members included, by role and name. Idempotent.
 
   member @1 (identity :Text) -> (member :Member);
-  # A member by its SPIFFE name; `not-found` if there is none.
+  # A member by its SPIFFE name. `not-found` if there is none, `denied` if a caveat refuses it.
+  # Idempotent.
 
   invite @2 (role :Text, name :Text, ttlMs :UInt64, may :List(Text), caveats :List(Caveat),
       again :Bool) -> (line :Text);
-  # One line that lets its holder join once, as this role and name, with these facets and caveats; none
-  # for a node, `create` and `own` for a client if none are given. A name that a member holds or held is
-  # refused, unless `again`: then who joins takes its place, and certificates from before are void.
+  # Creates an invite: one line that lets its holder join once, as this role and name, with these
+  # facets and caveats. An empty `may` means none for a node, `create` and `own` for a client.
+  # `ttlMs`: from one second to seven days. A name that a member has or had is refused unless
+  # `again` is set; then the joiner replaces that member, and the member's certificates become void.
+  # Replaces an earlier invite for the same identity. Durable when answered. Not idempotent.
 
   invites @3 () -> (invites :List(InviteInfo));
-  # Every invite that waits to be used, the first to expire first. Idempotent.
+  # Every unused invite, the first to expire first. Idempotent.
 
   invited @4 (identity :Text) -> (invite :Invite);
-  # The invite that waits for this identity; `not-found` if none does.
+  # The unused invite for this identity. `not-found` if there is none. Idempotent.
 }
 
 interface Member {
-  # A member, for those who administer it. It is the member of this name, also when it joins again.
+  # A member, for clients that administer it. The object stands for the name: it remains usable when
+  # the member joins again.
 
   authorize @0 (may :List(Text), caveats :List(Caveat)) -> ();
-  # From now on the client may do this, under these caveats and its maker's, and nothing else. Durable
-  # when answered. If it loses something, its connections have ended, and references that it saved of
-  # tasks which it may steer no more are revoked. Idempotent.
+  # Replaces the facets and caveats of a client. The caller's caveats are added to them. Durable
+  # when answered. If the client loses a facet, its connections have ended when this answers, and
+  # references that it saved of tasks which it may no longer steer are revoked. Idempotent.
 
   expel @1 (reason :Text, tasks :ItsTasks) -> (expelled :Expelled);
-  # The member is one no more: its connections end, its certificates are void, references that it may
-  # restore or has saved and grants that it holds are revoked, invites for it or by it withdrawn, and
-  # its triggers removed. Durable when answered. Idempotent.
+  # Expels the member. Its connections end and its certificates become void. The references that it
+  # may restore or has saved, and the grants that it holds, are revoked; invites for it or by it are
+  # withdrawn; its triggers are removed. Durable when answered. Idempotent.
 }
 
 enum ItsTasks {
-  # What becomes of the tasks that an expelled member created and that have not ended.
+  # The policy for the unfinished tasks that an expelled member created.
 
   pause @0;
-  # They wait until somebody who may steer them resumes or cancels them.
+  # They are paused until a client that may steer them resumes or cancels them.
   cancel @1;
+  # They are cancelled.
   goOn @2;
+  # They continue.
 }
 
 interface Invite {
-  # An invite that waits to be used, for those who administer members.
+  # An unused invite, for clients that administer members.
 
   withdraw @0 () -> ();
-  # It is good no more. Durable when answered; `not-found` if it was used or withdrawn before.
+  # Makes the invite void. Durable when answered. `not-found` if it was used or withdrawn before.
 }
 
 struct MemberInfo {
   # A member of the mesh.
 
   identity @0 :Text;
+  # Its SPIFFE name.
   may @1 :List(Text);
-  # Facets; none for a node.
+  # The names of its facets; none for a node.
   by @2 :Text;
-  # Who invited it.
+  # The identity that invited it.
   sinceMs @3 :UInt64;
+  # When it joined, in milliseconds since 1970.
   certificateEndsMs @4 :UInt64;
-  # Of its newest certificate; 0: not known.
+  # When its newest certificate expires, in milliseconds since 1970; 0: not known.
   seenMs @5 :UInt64;
-  # When it was last connected; 0: never.
+  # When it was last connected, to the hour; 0: never.
   connected @6 :Bool;
+  # Whether it is connected now.
   expelledMs @7 :UInt64;
-  # 0: it is a member.
+  # When it was expelled, in milliseconds since 1970; 0: it is a member.
   expelledBy @8 :Text;
+  # The identity that expelled it.
   reason @9 :Text;
+  # The reason that was given for it.
   caveats @10 :List(Caveat);
-  # What narrows its facets.
+  # The caveats on its facets.
 }
 
 struct InviteInfo {
-  # An invite that waits to be used. Its secret is kept nowhere.
+  # An unused invite. Its secret is stored nowhere.
 
   identity @0 :Text;
+  # The SPIFFE name that the joiner will have.
   may @1 :List(Text);
+  # The facets that it will have.
   by @2 :Text;
+  # The identity that made the invite.
   untilMs @3 :UInt64;
+  # When the invite expires, in milliseconds since 1970.
   again @4 :Bool;
-  # It takes the place of a member of that name.
+  # Whether the joiner replaces a member of that name.
   caveats @5 :List(Caveat);
-  # What narrows the facets.
+  # The caveats on those facets.
 }
 
 struct Expelled {
-  # What went with a member.
+  # The consequences of an expulsion.
 
   references @0 :UInt32;
+  # Sturdy references that were revoked.
   grants @1 :UInt32;
+  # Grants that were revoked.
   invites @2 :UInt32;
+  # Invites that were withdrawn.
   tasks @3 :UInt32;
-  # Those that were paused or cancelled.
+  # Tasks that were paused or cancelled.
   triggers @4 :UInt32;
+  # Triggers that were removed.
 }

@@ -1,37 +1,38 @@
 @0xebc2c1d968682f89;
-# The tool plane: agents, membranes and tools to one another. Everything an agent can hold is an
-# Object, so one membrane serves every tool and a tool can be written in any language.
+# The tool plane: agents, membranes and tools to one another. Everything that an agent can hold is
+# an Object, so one membrane serves every tool, and a tool can be written in any language.
 
 interface Object {
-  # A live reference. Who holds it may use it; there is no other check of who calls.
-  # Dropping it tells the host that this holder needs it no more. After a disconnect it is broken.
+  # A live reference. Possession is permission: no method checks who calls. Dropping it tells the
+  # host that this holder no longer needs it. After a disconnect it is broken.
 
   call @0 (method :Text, args :Value, key :Data, direct :Bool, line :UInt64) -> (value :Value, object :Object, recorded :Recorded, cost :UInt64, kept :Kept, unsettled :Unsettled, refused :Failure);
-  # Calls `method`. `key` is the idempotency key, the same on every retry: a host that has a ledger
-  # answers a repeated key with the recorded outcome. From a worker to the task's owner it is the
-  # number of the operation, eight bytes, most significant first.
-  # `cost` is what the call cost, in units of the tool's own; 0: nothing that is counted.
-  # A method that returns an object sets `object`, on which calls may be pipelined.
-  # `direct`: whoever calls can do with `kept` in place of a large value, on an object of an
-  # introduction (see tool-node.capnp). Others pass it over.
-  # `line`: at a tool node, calls with the same line begin in the order in which they arrived, those
-  # that only read behind those with effects too, and then run side by side. 0: it has no line.
-  # A failure of the tool's is an exception, and it is the outcome of the call: neither its text nor its
-  # code says anything about the node, the connection or the task's owner.
-  # `unsettled`: the host itself says that the call has no outcome yet. Null: it has one. Calls that
-  # are pipelined on the result of such a call are unsettled too.
-  # `refused`: a tool node that was introduced to an agent node refuses the call by a caveat of the
-  # introduction, or withholds its result. That is the outcome, and no tool can write it. Null: it did
-  # not.
+  # Calls `method` with `args`, which are fields by name, or null for none.
+  # `key` is the idempotency key, of at most 256 bytes, the same on every retry: a host with a
+  # ledger answers a repeated key with the recorded outcome. From a worker to the task's owner it is
+  # the number of the operation, eight bytes, most significant first.
+  # `direct`: the caller accepts `kept` in place of a large value. Only objects of an introduction
+  # (see tool-node.capnp) heed it.
+  # `line`: at a tool node, calls with the same line begin in the order of their arrival, whether
+  # they read or have effects, and then run concurrently. 0: the call begins at once.
+  # `object`: the object that the method returns; calls may be pipelined on it.
+  # `cost`: the cost of the call, in units of the tool's own; 0: none.
+  # `unsettled`: the host itself states that the call has no outcome yet; null: it has one. Calls
+  # that are pipelined on the result of such a call are unsettled too.
+  # `refused`: a tool node refuses the call by a caveat of the introduction, or withholds its
+  # result. That is the outcome, and no tool can write it. Null: it does not.
+  # A failure of the tool is an exception, and it is the outcome of the call: neither its text nor
+  # its code says anything about the node, the connection or the task's owner.
   # Dropping the promise and its pipeline cancels the call.
 
   describe @1 () -> (manifest :Manifest, interface :Text);
-  # The manifest of the tool this object belongs to, and which of its interfaces the object has.
-  # Idempotent.
+  # The manifest of the tool that this object belongs to, and the name of the object's interface in
+  # it. Idempotent.
 }
 
 struct Value {
-  # A typed tree. Capabilities sit in it as capabilities, never as text or as ids.
+  # A typed tree, at most 48 levels deep. It contains capabilities as capabilities, never as text or
+  # ids; at most 256 of them.
 
   union {
     null @0 :Void;
@@ -42,12 +43,12 @@ struct Value {
     data @5 :Data;
     list @6 :List(Value);
     fields @7 :List(Field);
-    # In the order they were given; a name occurs once.
+    # In the order in which they were given; each name occurs once.
     object @8 :Object;
     held @9 :ObjectId;
-    # In a journal, the place where a capability sat. Refused on the tool plane.
+    # In a journal, in the place of a capability. Refused on the tool plane.
     unsigned @10 :UInt64;
-    # A whole number from 2^63 on; a smaller one is an `integer`.
+    # An integer from 2^63 on; a smaller one is an `integer`.
   }
 
   struct Field {
@@ -57,7 +58,7 @@ struct Value {
 }
 
 struct ObjectId {
-  # An object by the way its task came to hold it. Means something inside one journal only.
+  # An object, identified by the path by which its task obtained it. Valid within one journal only.
 
   union {
     grant @0 :UInt32;
@@ -65,133 +66,163 @@ struct ObjectId {
     result @1 :UInt64;
     # The `object` that this call returned.
     part :group {
-      # A capability inside the value that this call returned.
+      # A capability inside the value that a call returned.
       call @2 :UInt64;
       index @3 :UInt32;
-      # Counted from 0, in the order a reader of the value meets them.
+      # Counted from 0, in the order of a depth-first walk of the value.
     }
     guest :group {
-      # A capability in the arguments of this call, made by the holder of a grant that was passed on:
-      # the holder's own, which goes to the tool. The task itself holds no such object.
+      # A capability in the arguments of a call made by the holder of a grant that was passed on. It
+      # is the holder's own and goes to the tool; the task itself does not hold it.
       call @4 :UInt64;
       index @5 :UInt32;
-      # Counted from 0, in the order a reader of the arguments meets them.
+      # Counted from 0, in the order of a depth-first walk of the arguments.
     }
   }
 }
 
 struct Recorded {
-  # Which event recorded an outcome. All zero where no journal stands between.
+  # The event that recorded an outcome. All zero if the outcome did not pass through a journal.
 
   number @0 :UInt64;
+  # The number of the event. An agent is given outcomes in this order.
   timeMs @1 :UInt64;
   # Milliseconds since 1970, by the owner's clock.
 }
 
 struct Unsettled {
-  # Why a call has no outcome: the word of the host (a tool node, a task's owner), which no tool can
-  # speak. The same key may be sent again.
+  # Why a call has no outcome. Stated by the host (a tool node, a task's owner); no tool can state
+  # it. The same key may be sent again.
 
   union {
     notBegun @0 :Void;
-    # Nothing was done.
+    # The call had no effect.
     unknown @1 :Void;
-    # It may have happened. `ToolHost.settle` says what is known.
+    # It may have happened. `ToolHost.settle` tells the state by the ledger.
   }
   reason @2 :Text;
   # For a person.
 }
 
 struct Kept {
-  # Where the value of a call is, in place of the value. Null: it is in the value.
+  # The location of a call's value, in place of the value. Null: the value is in the answer.
 
   digest @0 :Data;
   # SHA-256 over the value, in the form of `Value::digest_into` of remit-core.
   bytes @1 :UInt64;
-  # What it is charged for.
+  # The size of the value, as it is charged.
   token @2 :Data;
-  # 32 random bytes for which `DirectPort.body` gives the value, once; empty: it has to be asked of
-  # the task's owner.
+  # 32 random bytes for which `DirectPort.body` returns the value, once; empty: only the task's
+  # owner has it (`TaskContext.body`).
   path @3 :UInt32;
-  # From the owner to a worker: which of the attempt's direct connections, from 1.
+  # From the owner to a worker: the attempt's direct connection that leads there, from 1.
 }
 
 struct Manifest {
-  # What a tool says of itself. Its hash pins the interface.
+  # The interface of a tool, as the tool describes it. Its SHA-256 pins the interface. No list in it
+  # has more than 256 items.
 
   tool @0 :Text;
+  # The name: 1 to 64 letters, digits and `-_.+`.
   version @1 :Text;
+  # As the name.
   root @2 :Text;
   # The interface of the tool's root object.
   interfaces @3 :List(Interface);
   descend @4 :Text;
-  # The method of the root interface that opens a path given with a grant; empty: none does.
+  # The method of the root interface that opens the path of a grant: it takes `path` and returns an
+  # object. Empty: grants of the tool have no path.
   description @5 :Text;
+  # For people and models.
 
   struct Interface {
+    # One kind of object of the tool.
     name @0 :Text;
     description @1 :Text;
     methods @2 :List(Method);
   }
 
   struct Method {
+    # A method. What it does not declare is assumed to have effects that must not be repeated.
     name @0 :Text;
     description @1 :Text;
     params @2 :List(Param);
     # In positional order.
     argsSchema @3 :Text;
-    # JSON Schema, to which every call is held. Empty: the parameters, of any kind. Fields that it does
-    # not name are refused unless `additionalProperties` admits them. It may refer to itself only.
+    # A JSON Schema, which the arguments of every call must satisfy. Empty: the parameters, of any
+    # type. Fields that it does not name are refused unless `additionalProperties` admits them. It
+    # may refer to its own definitions only.
     resultSchema @4 :Text;
-    # JSON Schema.
+    # A JSON Schema of the value, for people and models; empty: not described. Results are not
+    # checked.
     returns @5 :Text;
     # The interface of the object it returns; empty: it returns none.
     readOnly @6 :Bool;
+    # It changes nothing: a lost call is sent again.
     idempotent @7 :Bool;
+    # Repeating it has no further effect: a lost call is sent again.
     destructive @8 :Bool;
+    # It may delete or overwrite; for caveats and for people who approve.
     pure @9 :Bool;
+    # Its outcome depends on object and arguments only: an equal call may be answered from the
+    # journal.
     timeoutMs @10 :UInt32;
-    # The longest a call may take; 0: the owner's default.
+    # The longest that a call may take; 0: the owner's default.
     maxCost @11 :UInt64;
-    # The most that one call costs, in the tool's units: so much is reserved before it is sent, and no
-    # more is ever charged for it. 0: it does not say.
+    # The most that one call costs, in the tool's units. This amount is reserved before the call is
+    # sent, and no more is charged for it. 0: not stated.
   }
 
   struct Param {
+    # A parameter.
     name @0 :Text;
     required @1 :Bool;
     path @2 :Bool;
-    # Whether the argument is a path below the object it is given to.
+    # Whether the argument is a path below the object that receives the call.
     fields @3 :Bool;
     # Whether the argument is itself an object of named fields.
   }
 }
 
 struct Failure {
-  # An error as data, for journals and results. On a live call it travels as an exception instead.
+  # An error as data, for journals and results. On a live call it is an exception with the same
+  # parts.
 
   code @0 :Code;
   message @1 :Text;
+  # In words: what failed, why, and what to do. At most 16 KiB, as `detail`.
   detail @2 :Text;
-  # What `code` asks for: the caveat that refused (denied), the path of the argument
-  # (invalid-argument), the stack (failed, of a script), what changed (interface-changed); else
-  # empty.
+  # By `code`: the caveat that refused (denied), the path of the argument (invalid-argument), the
+  # stack (failed, of a script), the changes (interface-changed), `retry-after-ms=` and a number
+  # (limit, if waiting helps); else empty.
 
   enum Code {
+    # A closed set: a caller may match on all of it.
     denied @0;
+    # A caveat or a missing facet refused the call.
     revoked @1;
+    # The grant or the attempt was revoked. Nothing obtained through it works any more.
     notFound @2;
+    # The subject of the request does not exist.
     invalidArgument @3;
+    # The arguments are wrong.
     failed @4;
+    # The tool tried and did not succeed.
     unavailable @5;
+    # The serving node is disconnected. Trying later may help.
     timedOut @6;
+    # No answer came in time. The call may still take effect.
     cancelled @7;
+    # The caller, or a holder of authority over it, cancelled the call.
     unknown @8;
-    # It may or may not have happened.
+    # The call may or may not have happened.
     limit @9;
+    # A bound was reached.
     objectLost @10;
+    # The object is gone and cannot be obtained again.
     interfaceChanged @11;
-    # The tool is no longer the one that the grant was made for, and nobody accepted the change.
+    # The tool no longer has the interface that the grant was made for, and the change is not
+    # accepted.
   }
 }
 

@@ -1,5 +1,5 @@
 @0x82432422aedcdaa4;
-# A running agent to its task's owner. This is the only thing a worker process can reach.
+# A running agent to its task's owner. This is the only interface that a worker process can reach.
 
 using Object = import "object.capnp".Object;
 using Value = import "object.capnp".Value;
@@ -11,51 +11,61 @@ using Peer = import "peer.capnp".Peer;
 
 interface TaskContext extends(Peer) {
   # One attempt's view of its task: the bootstrap object of the attempt's connection. When another
-  # attempt starts, or the task ends, everything obtained through it answers `revoked`.
-  # Operations (calls, sleeps, inputs) share one numbering, from 1, given by the agent; a replay
-  # repeats the numbers and gets the recorded outcomes, in the order in which they were recorded.
+  # attempt starts, or the task ends, everything obtained through it fails with `revoked`.
+  # Operations (calls, sleeps, inputs) share one numbering, from 1, assigned by the agent. A replay
+  # repeats the numbers and gets the recorded outcomes in the recorded order. An operation that
+  # differs from the recorded one of its number ends the task: the script is not deterministic.
 
   begin @0 () -> (script :Script);
-  # What to run. Idempotent.
+  # The program and its inputs. Idempotent.
 
   sleep @1 (operation :UInt64, durationMs :UInt64) -> (recorded :Recorded);
-  # Answers when the timer has fired. The timer is durable and starts at the first request.
+  # Answers when the timer has fired. The timer is durable and starts at the first request; at most
+  # ten years. Idempotent.
 
   input @2 (operation :UInt64) -> (value :Value, recorded :Recorded);
-  # Answers with the next accepted input, oldest first; waits while there is none.
+  # The next accepted input, oldest first, steers before others. Waits while there is none.
+  # Idempotent.
 
   log @3 (line :UInt64, level :Level, text :Text) -> ();
-  # Records one line of output. A line already recorded is not recorded again.
+  # Records one line of output, of at most 16 KiB. A line number already recorded is ignored.
 
   finish @4 (outcome :Outcome) -> ();
-  # Ends the task with what the agent returned or threw. Durable when answered.
+  # Ends the task with the value that the agent returned, or the failure that it threw. Durable when
+  # answered.
 
   cancelled @5 () -> (reason :Text);
-  # Answers when the attempt is to stop. Never answers otherwise.
+  # Answers when the attempt must stop, and only then.
 
   steers @6 (operation :UInt64, wait :Bool) -> (values :List(Value), recorded :Recorded);
-  # Answers with all steers that have come since the last look; `wait`: when there is at least one.
+  # All steers accepted since the last call. `wait`: waits until there is at least one. Idempotent.
 
   request @7 (operation :UInt64, tool :Text, reason :Text) -> (object :Object, recorded :Recorded);
-  # Asks a person for a capability of this tool. Answers when one was given, and fails with `denied`
-  # when it was refused.
+  # Asks a person for a capability of this kind of tool. Answers when one was given; `denied` if it
+  # was refused or not decided within a week. Idempotent.
 
   body @8 (operation :UInt64) -> (value :Value);
-  # The value of a call that was answered with `kept`, through the owner: for one who cannot get it
-  # over a direct connection, and for a replay. Idempotent.
+  # The value of a call that was answered with `kept`, through the owner: for an agent without a
+  # direct connection, and for a replay. Idempotent.
 }
 
 struct Script {
-  # What an agent runs, and all that it is given.
+  # The program of an agent, and everything that it is given.
 
   source @0 :List(SourceFile);
+  # Its files.
   entry @1 :Text;
+  # The path, among `source`, of the file that is run.
   input @2 :Value;
+  # The argument of the program.
   seed @3 :Data;
+  # 32 bytes, the source of its random numbers.
   timeMs @4 :UInt64;
-  # The clock of the first line of the script.
+  # The clock at the first line of the script, in milliseconds since 1970.
   grants @5 :List(HeldGrant);
+  # The capabilities of the task.
   name @6 :Text;
+  # The name of the task.
   export @7 :Text;
   # The exported function that is run; empty: the default one.
 }
@@ -64,8 +74,9 @@ struct HeldGrant {
   # A capability under the name by which the script sees it.
 
   name @0 :Text;
+  # The name of the grant.
   object @1 :Object;
-  # A membrane: it dies with the attempt.
+  # A membrane: it ends with the attempt.
   tool @2 :Text;
   # The tool at its root.
 }

@@ -13,24 +13,31 @@ interface ToolNodePort extends(Peer, Credentials) {
   # The bootstrap object of a tool node's connection.
 
   register @0 (offer :ToolOffer, host :ToolHost) -> (registration :ToolRegistration);
-  # Offers tools. The node's identity is that of the connection; registering again replaces the
-  # earlier registration of the same process, whose calls in flight go on.
+  # Offers tools. The identity of the node is that of the connection. Registering again replaces the
+  # earlier registration of the same process, whose calls in flight continue. `denied` while another
+  # process is connected under this identity, `limit` or `invalid-argument` for an offer outside the
+  # bounds. A tool whose manifest is not accepted is registered, and its calls fail with
+  # `interface-changed`.
 }
 
 struct ToolOffer {
-  # What a node serves.
+  # The tools of a node and its properties.
 
   tools @0 :List(Tool);
+  # At most 64, with manifests of at most 1 MiB in all; each name and version once.
   labels @1 :List(Text);
+  # At most 32 of 64 bytes.
   address @2 :Text;
-  # Where agent nodes that were introduced may dial it, host:port; empty: nowhere.
+  # The address at which introduced agent nodes may dial it, host:port; empty: none.
   instance @3 :Data;
   # Random bytes of this process, at most 64. While one process is connected, another of the same
   # identity is refused.
 
   struct Tool {
+    # A tool in one version.
     manifest @0 :Manifest;
     root @1 :Object;
+    # Its root object, which all grants of the tool are made from.
   }
 }
 
@@ -38,79 +45,85 @@ interface ToolRegistration {
   # A lease: dropping it, or losing the connection, takes the node off the list.
 
   report @0 (inFlight :UInt32) -> ();
-  # How many calls run now. Also tells the orchestrator that the node is well.
+  # The number of calls in flight. Also shows the orchestrator that the node is alive. Idempotent.
 
   emit @1 (key :Data, text :Text) -> ();
-  # A piece of output of a call in flight, for whoever follows the task. Not kept: the outcome
-  # carries the whole.
+  # A piece of output of the call in flight with this key, of at most 64 KiB, for followers of the
+  # task. It is not recorded: the outcome contains the whole. Ignored if no such call is in flight
+  # here.
 
   drain @2 (timeoutMs :UInt64) -> ();
-  # The node is about to go: no more calls are sent to it, they wait for its return. Answers when
-  # its calls in flight have ended, or after the time.
+  # Announces that the node ends: no more calls are sent to it, they wait for its return. Answers
+  # when its calls in flight have ended, or after the time, of at most an hour.
 }
 
 interface ToolHost {
-  # What the orchestrator may ask of a tool node.
+  # The methods that a tool node implements for the orchestrator.
 
   settle @0 (key :Data, ageMs :UInt64) -> (state :CallState);
-  # What became of the call with this key. Waits while the call runs. Idempotent. `ageMs`: how long
-  # ago it was sent, so that a ledger whose records do not go back that far can say so.
+  # The state of the call with this key, by the ledger. Waits while the call runs. `ageMs`: how long
+  # ago it was sent, so that a ledger whose records do not reach back that far can say so.
+  # Idempotent.
 
   reopen @1 (key :Data) -> ();
-  # The owner has decided that the call with this key is to be sent again though it began: the ledger
-  # forgets that it did, durably. One that has completed, or runs, stays. Idempotent.
+  # Allows the call with this key to be sent again although it began: the ledger forgets the
+  # beginning, durably. A call that has completed, or runs, is unchanged. Idempotent.
 
   introduce @2 (spec :IntroductionSpec) -> (introduction :Introduction, object :Object);
-  # An agent node is about to dial. `object` is the grant's root: a call on it, or on what it returns,
-  # that says `direct` is checked here against the grant's caveats, and its value stays here if it is
-  # large and the agent node is connected; the answer then says where it is kept.
+  # Announces an agent node that will dial. `object` is the root of the grant: a call on it, or on
+  # an object that it returns, that sets `direct` is checked here against the caveats of the grant.
+  # A large value then stays here if the agent node is connected, and the answer says where. Not
+  # idempotent.
 }
 
 struct IntroductionSpec {
-  # Who may come, and for what.
+  # The agent node that may dial, and the grant for which it does.
 
   ticketHash @0 :Data;
-  # SHA-256 of the ticket: 32 random bytes that the agent node shows first, usable once, for a minute.
+  # SHA-256 of the ticket: 32 random bytes that the agent node sends first, usable once, for a
+  # minute.
   agent @1 :Text;
   # The identity of the agent node.
   tool @2 :Text;
+  # The tool at the grant's root.
   version @3 :Text;
-  # Of the tool at the grant's root.
+  # The version of that tool.
   path @4 :Text;
   # The grant's path below the tool's root.
   links @5 :List(Link);
-  # The grant, then each that it was narrowed from.
+  # The grant, then each grant that it was narrowed from; at most 64.
 
   struct Link {
+    # One grant of the chain.
     caveats @0 :List(Caveat);
     way @1 :Text;
-    # From the root of that grant to the root of the first.
+    # The path from the root of that grant to the root of the first.
   }
 }
 
 interface Introduction {
-  # A lease: dropping it voids the ticket, or cuts the connection that came with it, and everything
-  # that was kept for it.
+  # A lease: dropping it voids the ticket, or cuts the connection that was made with it, and
+  # discards every value that waits for the agent node.
 }
 
 struct CallState {
-  # What became of a call, as the ledger knows it.
+  # The state of a call, as the ledger knows it.
 
   union {
     neverStarted @0 :Void;
-    # The effect did not happen, and a call with this key may be sent.
+    # The call had no effect, and a call with this key may be sent.
     started @1 :Void;
     # It began and its end was not recorded: it may or may not have happened.
     value @2 :Value;
-    # It completed so. Objects inside it are gone.
+    # It completed with this value. Objects in the value are gone; null stands in their places.
     failure @3 :Failure;
     # It completed with this failure.
     forgotten @6 :Void;
-    # Nothing is recorded, and the records do not go back to when it was sent: it may or may not have
-    # happened.
+    # There is no record, and the records do not reach back to the time when it was sent: it may or
+    # may not have happened.
   }
   object @4 :Bool;
-  # Whether it returned an object as well, now gone. With a value only.
+  # Whether it also returned an object, now gone. With a value only.
   cost @5 :UInt64;
-  # What the call cost, as on `Object.call`. With a value or a failure.
+  # The cost of the call, as in `Object.call`. With a value or a failure.
 }

@@ -7,10 +7,10 @@
 use std::time::{Duration, Instant};
 
 use remit_client::{Client, GrantSpec, Role, TaskSpec, Value};
+use remit_identity::membership::Member;
 use remit_schema::peer_capnp::peer;
 use remit_tests::figures::{commit, is_quick, ratio, report, resident, shown, time_of};
 use remit_tests::mesh::{Mesh, now_ms};
-use remit_vat::membership::Member;
 use remit_vat::vat::Vat;
 
 fn main() {

@@ -11,11 +11,11 @@ use remit_client::{Followed, TaskHandle};
 use remit_core::event::{Event, Fact, TaskCreated, TimeLimits};
 use remit_core::status::Status;
 use remit_core::{EventNumber, InputId, TaskId, Value};
-use remit_orchestrator::journal::recovery::{recover, take_snapshot};
-use remit_orchestrator::journal::{Journal, SledJournal, TaskHead};
+use remit_journal::recovery::{recover, take_snapshot};
+use remit_journal::{Journal, SledJournal, TaskHead};
+use remit_store::Disk;
 use remit_tests::figures::is_quick;
 use remit_tests::mesh::{Mesh, now_ms};
-use remit_vat::disk::Disk;
 
 const TENANT: &str = "default";
 

@@ -15,9 +15,9 @@ use std::time::Duration;
 use futures::future::LocalBoxFuture;
 use remit_client::Client;
 use remit_core::Role;
+use remit_identity::membership::Member;
 use remit_schema::mesh_capnp::{mesh, task};
 use remit_vat::connection::{Connection, within};
-use remit_vat::membership::Member;
 use tokio::sync::oneshot;
 
 /// How long one call of an attacker's may take.

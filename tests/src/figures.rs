@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use remit_client::Value;
-use remit_vat::disk::Disk;
+use remit_store::Disk;
 
 /// How long something took, time after time.
 #[derive(Debug, Clone, Copy)]

@@ -6,12 +6,15 @@ use std::path::{Path, PathBuf};
 use remit_orchestrator::limits::{BEGINS, NODE_CALLS, UNWRITTEN_EVENTS, bound};
 use remit_orchestrator::quota::account::Resource;
 use remit_orchestrator::quota::shares::Bounds;
-use remit_vat::disk::Size;
+use remit_store::Size;
 use remit_vat::limits::ConnectionLimits;
 
 /// The crates whose bounds are listed, with what they bound.
-const CRATES: [(&str, &str); 4] = [
-    ("vat", "Connections, handshakes and disks, in every node"),
+const CRATES: [(&str, &str); 7] = [
+    ("vat", "Connections, in every node"),
+    ("identity", "Handshakes and membership, in every node"),
+    ("store", "Disks"),
+    ("journal", "The journal"),
     ("orchestrator", "The orchestrator"),
     ("tool-node", "Tool nodes"),
     ("agent-node", "Agent nodes"),
@@ -81,7 +84,7 @@ fn shares() -> String {
     for (what, Bounds { task, identity, all }) in shares {
         let _written = writeln!(table, "| {what} | {task} | {identity} | {all} | waits |");
     }
-    let (lane, queue) = (remit_vat::limits::DISK_LANE, remit_vat::limits::DISK_QUEUE);
+    let (lane, queue) = (remit_store::limits::DISK_LANE, remit_store::limits::DISK_QUEUE);
     let size = |size: Size| format!("{}, {}", size.jobs, amount(&size.bytes.to_string(), true));
     let _written = writeln!(
         table,

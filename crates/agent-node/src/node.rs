@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use remit_core::{Code, Failure};
-use remit_vat::membership::Member;
+use remit_identity::membership::Member;
 use tokio::net::UnixStream;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::sync::CancellationToken;

@@ -4,9 +4,9 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use remit_vat::credential::Credential;
-use remit_vat::limits::HANDSHAKE;
-use remit_vat::tls::{self, Dialled, Refused};
+use remit_identity::credential::Credential;
+use remit_identity::limits::HANDSHAKE;
+use remit_identity::tls::{self, Dialled, Refused};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::UnixStream;
 
@@ -105,9 +105,9 @@ impl AsyncWrite for Counted {
 mod tests {
     use std::time::Duration;
 
+    use remit_authority::Authority;
     use remit_core::{Identity, Role};
-    use remit_vat::authority::Authority;
-    use remit_vat::tls::Acceptor;
+    use remit_identity::tls::Acceptor;
     use tokio::net::TcpListener;
 
     use super::*;

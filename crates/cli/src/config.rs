@@ -3,7 +3,7 @@
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
-use remit_vat::crash;
+use remit_faults::crash;
 use tracing_subscriber::EnvFilter;
 
 use crate::fault::Fault;

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use remit_client::{Client, Credential, Facets, Role};
+use remit_identity::join::Invite;
+use remit_identity::membership::Member;
 use remit_orchestrator::config::Config;
 use remit_orchestrator::node::invite_at_rest;
 use remit_orchestrator::services::membership::NewInvite;
-use remit_vat::join::Invite;
-use remit_vat::membership::Member;
 
 use self::node::Node;
 use crate::fault::{Fault, doing};

@@ -5,9 +5,9 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use remit_orchestrator::journal::SledJournal;
-use remit_orchestrator::journal::backup::Kept;
-use remit_vat::disk::{Disk, OnDamage, Settings};
+use remit_journal::SledJournal;
+use remit_journal::backup::Kept;
+use remit_store::{Disk, OnDamage, Settings};
 
 use crate::fault::{Fault, doing};
 use crate::limits;

@@ -9,8 +9,8 @@ use std::time::SystemTime;
 
 use remit_core::grant::text::moment;
 use remit_core::{Role, TaskId};
-use remit_vat::credential::{Credential, check_writable};
-use remit_vat::join::{self, Invite};
+use remit_identity::credential::{Credential, check_writable};
+use remit_identity::join::{self, Invite};
 use remit_vat::vat::Vat;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
@@ -122,7 +122,7 @@ impl Client {
     /// [`Error::Refused`] if the line is no invite, was used before or is too old;
     /// [`Error::Invalid`] if the credential cannot be kept.
     pub async fn join(line: &str, folder: &Path) -> Result<String, Error> {
-        let refused = |refused: remit_vat::tls::Refused| Error::Refused(refused.to_string());
+        let refused = |refused: remit_identity::tls::Refused| Error::Refused(refused.to_string());
         let invite: Invite = line.trim().parse().map_err(refused)?;
         // First, so that the line is not spent for nothing.
         check_writable(folder).map_err(|error| {
@@ -266,8 +266,8 @@ fn load(folder: &Path) -> Result<Credential, Error> {
 mod tests {
     use std::time::Duration;
 
+    use remit_authority::Authority;
     use remit_core::Identity;
-    use remit_vat::authority::Authority;
 
     use super::*;
 

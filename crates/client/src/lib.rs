@@ -79,7 +79,7 @@ pub use remit_core::{
     CallNumber, Caveat, Code, Event, EventNumber, Facet, Facets, Fact, Failure, GrantId, InputId,
     Manifest, Role, TaskId, Value, manifest,
 };
-pub use remit_vat::credential::Credential;
+pub use remit_identity::credential::Credential;
 pub use spec::{GrantRoot, GrantSpec, NewProgram, TaskSpec, Upgrade};
 pub use task::{Input, TaskHandle};
 pub use trigger::{Does, Missed, PostProof, Trigger, TriggerInfo, Webhook, When};

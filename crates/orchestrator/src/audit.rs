@@ -1,270 +1,237 @@
-//! The audit: a record of every exercise of authority.
-//!
-//! What happens in a task is in its journal, and its records are a projection of that. What happens
-//! outside of any task is in the mesh's own stream, which is kept here: one for each tenant, each
-//! record naming the hash of the one before.
+//! Reading the audit: the mesh's own stream, then the projection of each task's journal, in pages.
 
-pub mod query;
-#[cfg(test)]
-mod tests;
+use remit_core::audit::{Decision, Projection, Record};
+use remit_core::{Code, EventNumber, Failure, TaskId};
+use remit_journal::audit::Audit;
+use remit_journal::{Journal, JournalError};
 
-use std::cell::RefCell;
-use std::collections::HashMap;
-use std::future::Future;
-use std::rc::Rc;
-
-use futures::FutureExt as _;
-use futures::future::LocalBoxFuture;
-use remit_core::audit::Record;
-use remit_core::{Code, Failure};
-use remit_vat::disk::{Disk, DiskError, View, Write};
-use remit_vat::wire;
-use sha2::{Digest as _, Sha256};
-
-use crate::journal::record as sealed;
 use crate::limits;
 
-/// Keys of records in the store begin so, with the length of the tenant's name, the name and the
-/// record's number.
-pub(crate) const RECORDS: &[u8] = b"audit/r";
-
-/// Keys of the last number and hash of each stream.
-const HEADS: &[u8] = b"audit/h";
-
-/// The mesh's own stream of audit records.
-pub struct Audit {
-    kept: Kept,
-    now_ms: Box<dyn Fn() -> u64>,
+/// Which records are wanted. What is empty or `None` wants all.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Of this task only.
+    pub task: Option<TaskId>,
+    /// Whose: a whole identity, or its last part.
+    pub who: String,
+    /// Of this tool.
+    pub tool: String,
+    /// With this decision.
+    pub decision: Option<Decision>,
+    /// Not before this moment, in milliseconds since 1970.
+    pub since_ms: u64,
 }
 
-enum Kept {
-    Disk(Disk),
-    /// For tests: it is gone with the process.
-    Memory(RefCell<HashMap<String, Vec<Record>>>),
+/// Some records, and where to go on. An empty cursor says that there are no more.
+pub type Page = (Vec<Record>, String);
+
+/// How far a check of the chains has come.
+#[derive(Debug, Default)]
+pub struct Checked {
+    /// Records and events that are what was written.
+    pub count: u64,
+    /// Where a chain is broken, in words for a person.
+    pub broken: Vec<String>,
+    /// Where to go on; empty: it is done.
+    pub cursor: String,
 }
 
-/// The end of a stream.
+/// Where a page begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Head {
-    number: u64,
-    hash: [u8; 32],
+enum At {
+    /// After this record of the mesh's own stream.
+    Mesh(u64),
+    /// After this event of a task.
+    Task(TaskId, u64),
+    /// After all of this task.
+    Past(TaskId),
 }
 
-impl Audit {
-    /// The streams that are kept in `disk`. `now_ms` is the wall clock, in milliseconds since 1970.
-    pub fn new(disk: Disk, now_ms: Box<dyn Fn() -> u64>) -> Rc<Self> {
-        Rc::new(Self { kept: Kept::Disk(disk), now_ms })
-    }
+/// All that can be read of the audit of one tenant.
+pub struct Reader<'a> {
+    /// What happened outside of tasks.
+    pub audit: &'a Audit,
+    /// What happened in them.
+    pub journal: &'a dyn Journal,
+    /// Whose.
+    pub tenant: &'a str,
+}
 
-    /// Streams that are kept nowhere, for a mesh that is all in memory.
-    pub fn in_memory(now_ms: Box<dyn Fn() -> u64>) -> Rc<Self> {
-        Rc::new(Self { kept: Kept::Memory(RefCell::default()), now_ms })
+impl Filter {
+    fn wants(&self, record: &Record) -> bool {
+        let is = |name: &str, wanted: &str| {
+            wanted.is_empty() || name == wanted || name.rsplit('/').next() == Some(wanted)
+        };
+        (self.task.is_none() || record.task == self.task)
+            && is(&record.who, &self.who)
+            && (self.tool.is_empty() || record.tool == self.tool)
+            && self.decision.is_none_or(|decision| decision == record.decision)
+            && record.time_ms >= self.since_ms
     }
+}
 
-    /// Appends a record to the stream of `tenant`; number, time and hash are given here. It is
-    /// queued at once, in the order of the calls, and durable when the future answers: whoever
-    /// tells of what it records waits for that.
-    pub fn record(
-        &self,
-        tenant: &str,
-        mut record: Record,
-    ) -> impl Future<Output = Result<(), Failure>> + use<> {
-        record.time_ms = (self.now_ms)();
-        self.append(tenant, record).map(|appended| {
-            appended.map_err(|error| {
-                let why = format!("the audit log cannot be written, so nothing was done: {error}");
-                Failure::new(Code::Unavailable, why)
-            })
-        })
-    }
-
-    fn append(
-        &self,
-        tenant: &str,
-        mut record: Record,
-    ) -> LocalBoxFuture<'static, Result<(), DiskError>> {
-        match &self.kept {
-            Kept::Memory(streams) => {
-                let mut streams = streams.borrow_mut();
-                let stream = streams.entry(tenant.to_owned()).or_default();
-                let before = stream.last().map_or_else(|| beginning(tenant), |last| last.hash);
-                record.number = stream.len() as u64 + 1;
-                record.hash = sealed::seal(&before, &wire::audit::encode(&record)).1;
-                stream.push(record);
-                std::future::ready(Ok(())).boxed_local()
-            }
-            Kept::Disk(disk) => {
-                let tenant = tenant.to_owned();
-                // About what it takes: the texts of a record are short.
-                let bytes = 512 + record.reason.len() + record.subject.len();
-                let append = move |view: &View<'_>| follow(view, &tenant, record);
-                let done = disk.transact(bytes, append);
-                async move {
-                    let Ok(()) = done.await?;
-                    Ok(())
+impl Reader<'_> {
+    /// The next page of records that `filter` wants, in the order of each stream.
+    pub fn page(&self, filter: &Filter, cursor: &str, limit: usize) -> Result<Page, Failure> {
+        let limit = limit.clamp(1, limits::AUDIT_RECORDS_PER_PAGE);
+        let mut at = match (parse(cursor)?, filter.task) {
+            (None, Some(task)) => At::Task(task, 0),
+            (None, None) => At::Mesh(0),
+            (Some(at), _) => at,
+        };
+        let mut found = Vec::new();
+        let mut looked = 0;
+        while found.len() < limit && looked < limits::AUDIT_EVENTS_PER_PAGE {
+            let wanted = limit - found.len();
+            let next = match at {
+                At::Mesh(after) => {
+                    let read = self.audit.read(self.tenant, after, wanted)?;
+                    looked += read.len();
+                    let next = read.last().map(|last| At::Mesh(last.number));
+                    found.extend(read.into_iter().filter(|record| filter.wants(record)));
+                    if next.is_some() { next } else { self.next_task(None)? }
                 }
-                .boxed_local()
+                At::Task(task, after) => {
+                    let (read, seen, next) = self.of_task(task, after, filter, wanted)?;
+                    looked += seen + 1;
+                    found.extend(read);
+                    Some(next)
+                }
+                At::Past(_) if filter.task.is_some() => None,
+                At::Past(task) => self.next_task(Some(task))?,
+            };
+            match next {
+                Some(next) => at = next,
+                None => return Ok((found, String::new())),
             }
         }
+        Ok((found, written(at)))
     }
 
-    /// Up to `limit` records of the tenant's stream after number `after`, each checked against the
-    /// one before.
-    pub fn read(&self, tenant: &str, after: u64, limit: usize) -> Result<Vec<Record>, Broken> {
-        match &self.kept {
-            Kept::Memory(streams) => {
-                let streams = streams.borrow();
-                let stream = streams.get(tenant).map(Vec::as_slice).unwrap_or_default();
-                let from = usize::try_from(after).unwrap_or(usize::MAX).min(stream.len());
-                Ok(stream[from..].iter().take(limit).cloned().collect())
-            }
-            Kept::Disk(disk) => read(disk, tenant, after, limit),
-        }
-    }
-
-    /// The number of the last record of the tenant's stream; 0: there is none.
-    pub fn last(&self, tenant: &str) -> Result<u64, Broken> {
-        match &self.kept {
-            Kept::Memory(streams) => {
-                Ok(streams.borrow().get(tenant).map_or(0, |stream| stream.len() as u64))
-            }
-            Kept::Disk(disk) => Ok(stored_head(disk, tenant)?.map_or(0, |head| head.number)),
-        }
-    }
-}
-
-/// Checks the streams of all tenants that are kept in `disk`, and says where one is broken.
-pub(crate) fn check(disk: &Disk) -> Result<Vec<String>, DiskError> {
-    let mut broken = Vec::new();
-    let mut from = HEADS.to_vec();
-    loop {
-        let page = disk.scan(HEADS, &from, limits::EVENTS_PER_BATCH)?;
-        let Some((last, _)) = page.last() else { return Ok(broken) };
-        from = [&last[..], &[0]].concat();
-        for (key, _) in &page {
-            let tenant = String::from_utf8_lossy(&key[HEADS.len()..]);
-            let mut after = 0;
-            loop {
-                match read(disk, &tenant, after, limits::EVENTS_PER_BATCH) {
-                    Ok(records) if records.is_empty() => break,
-                    Ok(records) => after += records.len() as u64,
-                    Err(at) => {
-                        broken.push(at.to_string());
-                        break;
+    /// Checks the hash chains of all streams, some of them at a time.
+    pub fn verify(&self, cursor: &str) -> Result<Checked, Failure> {
+        let mut checked = Checked::default();
+        let mut at = parse(cursor)?.unwrap_or(At::Mesh(0));
+        while checked.count < limits::AUDIT_EVENTS_PER_PAGE as u64 {
+            let (read, next) = match at {
+                At::Mesh(after) => {
+                    match self.audit.read(self.tenant, after, limits::EVENTS_PER_BATCH) {
+                        Ok(read) => (read.len(), read.last().map(|record| At::Mesh(record.number))),
+                        Err(broken) => {
+                            checked.broken.push(broken.to_string());
+                            (0, None)
+                        }
                     }
                 }
+                At::Task(task, after) => self.check(task, after, &mut checked.broken),
+                At::Past(_) => (0, None),
+            };
+            checked.count += read as u64;
+            at = match (next, at) {
+                (Some(next), _) => next,
+                (None, At::Mesh(_)) => match self.next_task(None)? {
+                    Some(next) => next,
+                    None => return Ok(checked),
+                },
+                (None, At::Task(task, _) | At::Past(task)) => match self.next_task(Some(task))? {
+                    Some(next) => next,
+                    None => return Ok(checked),
+                },
+            };
+        }
+        checked.cursor = written(at);
+        Ok(checked)
+    }
+
+    /// Up to `limit` records of the events after `after`, how many events were looked at, and where
+    /// to go on. Events before are gone through for the grants that they made; of those that were
+    /// pruned, the snapshot that stands for them says so.
+    fn of_task(
+        &self,
+        task: TaskId,
+        after: u64,
+        filter: &Filter,
+        limit: usize,
+    ) -> Result<(Vec<Record>, usize, At), Failure> {
+        let mut projection = Projection::new(task);
+        let mut number = EventNumber(0);
+        let mut found = Vec::new();
+        let mut looked = 0;
+        loop {
+            let read = self.journal.read(self.tenant, task, number, limits::EVENTS_PER_BATCH);
+            let events = match read {
+                Err(JournalError::Pruned { .. }) if number.0 == 0 => {
+                    let snapshot = self.journal.snapshot(self.tenant, task);
+                    let snapshot = snapshot.map_err(JournalError::into_failure)?;
+                    let Some(state) = snapshot.and_then(|snapshot| snapshot.task().ok()) else {
+                        return Ok((found, looked, At::Past(task)));
+                    };
+                    number = state.head().number;
+                    projection = Projection::after(task, &state);
+                    continue;
+                }
+                read => read.map_err(JournalError::into_failure)?,
+            };
+            if events.is_empty() {
+                return Ok((found, looked, At::Past(task)));
+            }
+            for event in &events {
+                number = event.number;
+                let record = projection.next(event).filter(|_| number.0 > after);
+                looked += usize::from(number.0 > after);
+                if let Some(record) = record.filter(|record| filter.wants(record)) {
+                    let hash = self.journal.hash(self.tenant, task, number);
+                    let hash = hash.map_err(JournalError::into_failure)?;
+                    found.push(Record { hash: hash.unwrap_or_default(), ..record });
+                }
+                if found.len() >= limit || looked >= limits::AUDIT_EVENTS_PER_PAGE {
+                    return Ok((found, looked, At::Task(task, number.0)));
+                }
             }
         }
     }
-}
 
-/// Where a stream is not what was written.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("record {number} of the mesh's audit log is damaged: {why}")]
-pub struct Broken {
-    /// The first record that cannot be trusted; 0: the end of the stream itself.
-    pub number: u64,
-    /// What is wrong.
-    pub why: String,
-}
+    fn check(&self, task: TaskId, after: u64, broken: &mut Vec<String>) -> (usize, Option<At>) {
+        let batch = limits::EVENTS_PER_BATCH;
+        match self.journal.read(self.tenant, task, EventNumber(after), batch) {
+            Ok(read) => {
+                let next = read.last().map(|event| At::Task(task, event.number.0));
+                (read.len(), next)
+            }
+            Err(JournalError::Pruned { first, .. }) if after == 0 => {
+                (0, Some(At::Task(task, first.0.saturating_sub(1))))
+            }
+            Err(error) => {
+                broken.push(error.to_string());
+                (0, None)
+            }
+        }
+    }
 
-impl From<DiskError> for Broken {
-    fn from(error: DiskError) -> Self {
-        Self { number: 0, why: error.to_string() }
+    fn next_task(&self, after: Option<TaskId>) -> Result<Option<At>, Failure> {
+        let listed = self.journal.list(self.tenant, None, after, 1);
+        let listed = listed.map_err(JournalError::into_failure)?;
+        Ok(listed.first().map(|(task, _)| At::Task(*task, 0)))
     }
 }
 
-impl From<Broken> for Failure {
-    fn from(broken: Broken) -> Self {
-        Self::new(Code::Failed, broken.to_string())
-    }
-}
-
-/// Runs on the commit thread, after every record that was queued before this one.
-fn follow(
-    view: &View<'_>,
-    tenant: &str,
-    mut record: Record,
-) -> Result<Result<Vec<Write>, std::convert::Infallible>, DiskError> {
-    let head = match view.get(&head_key(tenant))? {
-        None => Head { number: 0, hash: beginning(tenant) },
-        Some(bytes) => read_head(&bytes).ok_or_else(|| {
-            DiskError("the end of the audit log is damaged: restore it from a backup".into())
-        })?,
+fn parse(cursor: &str) -> Result<Option<At>, Failure> {
+    let read = || match cursor.split_once(':')? {
+        ("mesh", number) => Some(At::Mesh(number.parse().ok()?)),
+        (task, "past") => Some(At::Past(task.parse().ok()?)),
+        (task, number) => Some(At::Task(task.parse().ok()?, number.parse().ok()?)),
     };
-    record.number = head.number + 1;
-    let (bytes, hash) = sealed::seal(&head.hash, &wire::audit::encode(&record));
-    let end = [&record.number.to_be_bytes()[..], &hash].concat();
-    Ok(Ok(vec![(record_key(tenant, record.number), Some(bytes)), (head_key(tenant), Some(end))]))
-}
-
-fn read(disk: &Disk, tenant: &str, after: u64, limit: usize) -> Result<Vec<Record>, Broken> {
-    // The head first: what it promises must then be there.
-    let Some(head) = stored_head(disk, tenant)? else { return Ok(Vec::new()) };
-    if limit == 0 || after >= head.number {
-        return Ok(Vec::new());
+    if cursor.is_empty() {
+        return Ok(None);
     }
-    let broken = |number: u64, why: String| Broken { number, why };
-    let mut before = match after {
-        0 => beginning(tenant),
-        after => {
-            let stored = disk.get(&record_key(tenant, after))?;
-            let bytes = stored.ok_or_else(|| broken(after, "it is missing".into()))?;
-            sealed::check(&bytes, None).map_err(|why| broken(after, why))?
-        }
-    };
-    let stored = disk.scan(&records(tenant), &record_key(tenant, after + 1), limit)?;
-    let mut found = Vec::with_capacity(stored.len());
-    let mut number = after;
-    for (key, bytes) in stored {
-        number += 1;
-        if key != record_key(tenant, number) {
-            return Err(broken(number, "it is missing".into()));
-        }
-        let hash = sealed::check(&bytes, Some(&before)).map_err(|why| broken(number, why))?;
-        let record = wire::audit::decode(sealed::payload(&bytes), hash)
-            .map_err(|malformed| broken(number, malformed.to_string()))?;
-        if record.number != number {
-            return Err(broken(number, format!("it says it is record {}", record.number)));
-        }
-        if number == head.number && hash != head.hash {
-            return Err(broken(number, "it is not the one that the log ended with".into()));
-        }
-        before = hash;
-        found.push(record);
+    let why = || Failure::new(Code::InvalidArgument, "that is no cursor that was given out here");
+    read().map(Some).ok_or_else(why)
+}
+
+fn written(at: At) -> String {
+    match at {
+        At::Mesh(number) => format!("mesh:{number}"),
+        At::Task(task, number) => format!("{task}:{number}"),
+        At::Past(task) => format!("{task}:past"),
     }
-    if found.len() < limit && number < head.number {
-        return Err(broken(number + 1, "it is missing".into()));
-    }
-    Ok(found)
-}
-
-fn stored_head(disk: &Disk, tenant: &str) -> Result<Option<Head>, Broken> {
-    let Some(bytes) = disk.get(&head_key(tenant))? else { return Ok(None) };
-    let damaged = || Broken { number: 0, why: "the note of where it ends is damaged".into() };
-    read_head(&bytes).map(Some).ok_or_else(damaged)
-}
-
-fn read_head(bytes: &[u8]) -> Option<Head> {
-    let (number, hash) = bytes.split_first_chunk::<8>()?;
-    Some(Head { number: u64::from_be_bytes(*number), hash: hash.try_into().ok()? })
-}
-
-/// What the first record of a tenant follows.
-fn beginning(tenant: &str) -> [u8; 32] {
-    Sha256::digest([RECORDS, tenant.as_bytes()].concat()).into()
-}
-
-fn head_key(tenant: &str) -> Vec<u8> {
-    [HEADS, tenant.as_bytes()].concat()
-}
-
-/// The tenant goes with its length, so that none is the beginning of another.
-fn records(tenant: &str) -> Vec<u8> {
-    let size = u32::try_from(tenant.len()).unwrap_or(u32::MAX).to_be_bytes();
-    [RECORDS, &size, tenant.as_bytes()].concat()
-}
-
-fn record_key(tenant: &str, number: u64) -> Vec<u8> {
-    [&records(tenant)[..], &number.to_be_bytes()].concat()
 }

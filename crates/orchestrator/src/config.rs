@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use remit_journal::Retention;
 use serde::Deserialize;
 
-use crate::journal::Retention;
 use crate::runtime::services::Timing;
 use crate::services::notify::{self, SinkConfig};
 

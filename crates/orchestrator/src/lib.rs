@@ -7,7 +7,6 @@ pub mod admission;
 pub mod audit;
 pub mod clock;
 pub mod config;
-pub mod journal;
 pub mod limits;
 pub mod node;
 #[cfg(test)]

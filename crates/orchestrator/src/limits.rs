@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use remit_vat::handshakes::Bounds;
+use remit_identity::handshakes::Bounds;
 
 use crate::quota::account::{Bound, Resource};
 use crate::quota::shares;
@@ -92,39 +92,8 @@ pub const JOURNAL_RETRY_FIRST: Duration = Duration::from_millis(500);
 /// The longest such wait.
 pub const JOURNAL_RETRY_MOST: Duration = Duration::from_secs(2);
 
-/// Events read at once when a task is taken up.
-pub const EVENTS_PER_PAGE: usize = 1_000;
-
-/// Bytes of a text or data from which on it is kept apart from its event, once for all events that
-/// hold it.
-pub const BODY_BYTES: usize = 64 << 10;
-
-/// Bytes of events that are read from the journal at once, so that a page of large ones does not
-/// fill the memory.
-pub const READ_BYTES: usize = 16 << 20;
-
-/// Events after which a snapshot is worth its while: folding so many takes some milliseconds.
-pub const SNAPSHOT_EVENTS: u64 = 1_000;
-
-/// A snapshot is taken when this part of the events that are in the last one, a quarter, has come
-/// on top: all snapshots of a task together then write some five times as much as the last of them.
-pub const SNAPSHOT_GROWTH: u64 = 4;
-
-/// Bytes of a snapshot: a task with a larger state is folded from its events, since writing it
-/// down would hold up everyone's commits for seconds.
-pub const SNAPSHOT_BYTES: usize = 64 << 20;
-
-/// Events that are removed in one commit, so that others do not wait long for theirs.
-pub const REMOVED_AT_ONCE: u64 = 1_000;
-
 /// Events of a task that another one may begin from: they are copied in one write.
 pub const FORK_EVENTS: usize = 100_000;
-
-/// Bytes of a backup that are sent, or written, at once.
-pub const BACKUP_PIECE_BYTES: usize = 1 << 20;
-
-/// Bytes of one record of a backup: a head or an event with its large bodies cut out is far smaller.
-pub const RECORD_BYTES: usize = 64 << 20;
 
 /// Pieces of a backup that wait to be sent.
 pub const BACKUP_PIECES: usize = 2;
@@ -135,19 +104,9 @@ pub const SWEEP: Duration = Duration::from_secs(600);
 /// Tasks that are looked up at once to be removed.
 pub const SWEPT_AT_ONCE: usize = 1_000;
 
-/// Small records that a restore writes at once.
-pub const RESTORED_AT_ONCE: usize = 4_096;
-
-/// Bytes of cache of a store that is only restored, or only checked.
-pub const RESTORE_CACHE_BYTES: u64 = 32 << 20;
-
 /// Lines about damage in an answer to `health`: enough to see that there is some, and
 /// `remit verify` has all of them.
 pub const DAMAGE_SHOWN: usize = 20;
-
-/// What a check of a journal says is damaged. What is beyond that is counted: a person needs a
-/// backup then, and no longer list.
-pub const FINDINGS: usize = 1_000;
 
 /// Events sent to a follower at once.
 pub const EVENTS_PER_BATCH: usize = 64;
@@ -314,9 +273,6 @@ pub const SINKS: usize = 16;
 
 /// Bytes of the name of one.
 pub const SINK_NAME: usize = 64;
-
-/// Notifications that wait for one sink. Of more, the oldest are given up: nobody acts on them.
-pub const NOTICES: u64 = 10_000;
 
 /// How long a sink may take to be told.
 pub const NOTICE_TIME: Duration = Duration::from_secs(30);

@@ -7,12 +7,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use remit_authority::Authority;
 use remit_core::{Facets, Failure, Identity, Role};
-use remit_vat::authority::Authority;
-use remit_vat::credential::Credential;
-use remit_vat::disk::{Disk, DiskError};
-use remit_vat::join::Invite;
-use remit_vat::tls::{Acceptor, Refused};
+use remit_identity::credential::Credential;
+use remit_identity::join::Invite;
+use remit_identity::tls::{Acceptor, Refused};
+use remit_journal::audit::Audit;
+use remit_journal::{Journal, JournalError, SledJournal, loss};
+use remit_store::{Disk, DiskError};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -21,9 +23,7 @@ use crate::admission::listener::Listener;
 use crate::admission::members::Members;
 use crate::admission::pins::Pins;
 use crate::admission::tickets::Tickets;
-use crate::audit::Audit;
 use crate::config::Config;
-use crate::journal::{Journal, JournalError, SledJournal, loss};
 use crate::limits;
 use crate::scheduler::registry::Registry;
 use crate::services::context::Site;
@@ -48,7 +48,7 @@ const FIRST_INVITE: &str = "client.invite";
 const FIRST_CLIENT: &str = "local";
 
 /// The tenant of everyone, while there is one.
-pub(crate) const TENANT: &str = "default";
+pub const TENANT: &str = "default";
 
 /// Why an orchestrator does not run.
 #[derive(Debug, thiserror::Error)]
@@ -92,7 +92,7 @@ impl Started {
     /// where `config` says, if there is no administrator yet.
     pub async fn at(config: &Config, tcp: TcpListener) -> Result<Self, CannotServe> {
         let (site, own) = build(config, reached_at(config, &tcp)?)?;
-        loss::tell(&site.disk, &site.audit, &own.identity().to_string()).await?;
+        loss::tell(&site.disk, &site.audit, TENANT, &own.identity().to_string()).await?;
         let acceptor = Acceptor::new(&own, &ROLES)?;
         if let Some(dir) = &config.bootstrap_dir {
             first_invite(&site, dir).await?;
@@ -300,7 +300,7 @@ async fn first_invite(site: &Site, dir: &Path) -> Result<(), CannotServe> {
         ttl: limits::FIRST_INVITE,
     };
     let line = site.invite(&own, wanted).await.map_err(CannotServe::NotInvited)?;
-    Ok(remit_vat::credential::write_private(&file, line.as_bytes())?)
+    Ok(remit_identity::credential::write_private(&file, line.as_bytes())?)
 }
 
 /// Removes the file of the first invite as soon as somebody joined by it. Never ends.

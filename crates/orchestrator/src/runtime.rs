@@ -35,7 +35,7 @@ use std::rc::Rc;
 use remit_core::event::Event;
 use remit_core::task::{Command, Decision, Refusal};
 use remit_core::{CallNumber, Code, EventNumber, Failure, GrantId, Task, TaskId};
-use remit_vat::crash::{self, Step};
+use remit_faults::crash::{self, Step};
 use remit_vat::gate::Gate;
 use remit_vat::watched::Watched;
 use tokio::sync::{Notify, mpsc};

@@ -11,10 +11,10 @@ use std::rc::Rc;
 
 use futures::FutureExt as _;
 use remit_core::{Code, Failure, Outcome, TaskId, Value};
+use remit_faults::crash::{self, Step};
+use remit_store::DiskError;
+use remit_store::fair;
 use remit_vat::backoff::Backoff;
-use remit_vat::crash::{self, Step};
-use remit_vat::disk::DiskError;
-use remit_vat::fair;
 use remit_vat::turn;
 use remit_vat::unsettled::{NoReply, Unsettled};
 use tokio::sync::watch;

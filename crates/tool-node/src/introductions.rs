@@ -9,9 +9,9 @@ use remit_core::grant::Links;
 use remit_core::grant::links::At;
 use remit_core::grant::resolved_call::ResolvedCall;
 use remit_core::{Code, Failure, Value};
+use remit_identity::ticket;
+use remit_identity::tls::Hint;
 use remit_vat::connection::Connection;
-use remit_vat::ticket;
-use remit_vat::tls::Hint;
 use tokio::time::Instant;
 
 use crate::calls::Request;

@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
 use remit_core::Outcome;
-use remit_vat::disk::{Disk, DiskError, OnDamage, Pair, Settings, Write};
+use remit_store::{Disk, DiskError, OnDamage, Pair, Settings, Write};
 use remit_vat::vat::offload;
 
 pub use self::damage::Checked;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use remit_vat::handshakes::Bounds;
+use remit_identity::handshakes::Bounds;
 
 /// Bytes of a call's result. The owner of a task records no more, and nobody should do work whose
 /// result is thrown away.

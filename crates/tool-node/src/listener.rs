@@ -4,11 +4,11 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::SystemTime;
 
-use remit_vat::accept::accept;
-use remit_vat::handshakes::{Handshakes, Place};
-use remit_vat::limits::HANDSHAKE;
-use remit_vat::membership::Member;
-use remit_vat::tls::{Acceptor, Refused};
+use remit_identity::accept::accept;
+use remit_identity::handshakes::{Handshakes, Place};
+use remit_identity::limits::HANDSHAKE;
+use remit_identity::membership::Member;
+use remit_identity::tls::{Acceptor, Refused};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::rc::Rc;
 
 use remit_core::{Failure, Identity};
+use remit_identity::membership::Member;
+use remit_identity::tls::{Hint, Refused};
 use remit_schema::tool_node_capnp::tool_node_port;
+use remit_store::DiskError;
 use remit_vat::connection::{Connection, Ended};
-use remit_vat::disk::DiskError;
-use remit_vat::membership::Member;
-use remit_vat::tls::{Hint, Refused};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc};

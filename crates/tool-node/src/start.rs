@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use std::rc::Rc;
 
 use remit_core::Role;
-use remit_vat::join::Invite;
-use remit_vat::membership::Member;
+use remit_identity::join::Invite;
+use remit_identity::membership::Member;
 use remit_vat::vat::Vat;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use crate::disk::Size;
-
 /// The bounds of one connection.
 #[derive(Debug, Clone, Copy)]
 pub struct ConnectionLimits {
@@ -114,123 +112,9 @@ pub const DOOR_QUEUE: usize = 1024;
 /// How long offloaded work may go on after its vat has ended: a write to a disk that still moves.
 pub const LAST_OFFLOADED: Duration = Duration::from_secs(5);
 
-/// How long a listener waits after it could not accept: connections that end free what it needs.
-pub const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
-
-/// How long a peer may take for the TLS handshake: a round trip or two, and a busy machine.
-pub const HANDSHAKE: Duration = Duration::from_secs(5);
-
-/// How long a connection keeps its place before it may be dropped for a newcomer, from the moment its
-/// first bytes are looked for: some round trips, so that a flood drops no honest peer.
-pub const HANDSHAKE_LEAST: Duration = Duration::from_millis(100);
-
-/// Handshakes that show the same hint and count as known at once: a client's parallel commands.
-/// Whoever saw a hint on the wire and shows it gains no more.
-pub const HANDSHAKES_PER_HINT: usize = 8;
-
-/// Refused connections that are logged one by one within [`REFUSALS_LOGGED_EVERY`]; of the others
-/// only their number is.
-pub const REFUSALS_LOGGED: u32 = 20;
-
-/// How often refused connections are logged anew.
-pub const REFUSALS_LOGGED_EVERY: Duration = Duration::from_secs(1);
-
 /// How long one connection's work may keep all others on its vat waiting before that is counted and
 /// logged: a peer notices no less.
 pub const LONGEST_TURN: Duration = Duration::from_millis(10);
-
-/// Bytes of a join message: a signing request is under one kibibyte.
-pub const JOIN_MESSAGE_BYTES: usize = 16 << 10;
-
-/// TCP: how long the kernel waits for acknowledgement of bytes it sent.
-pub const TCP_UNACKNOWLEDGED: Duration = Duration::from_secs(10);
-
-/// TCP: how long a connection is idle before the kernel asks whether the peer is there.
-pub const TCP_KEEPALIVE: Duration = Duration::from_secs(3);
-
-/// Writes that wait for the disk: some seconds' worth of a busy node's. More would only wait
-/// longer, so they are refused.
-pub const DISK_QUEUE: Size = Size { jobs: 65_536, bytes: 256 << 20 };
-
-/// Those of them that one task may have: it is refused before others are.
-pub const DISK_LANE: Size = Size { jobs: 16_384, bytes: 128 << 20 };
-
-/// Writes that belong to no task, such as those of the audit, that are taken for one of each task.
-pub const DISK_SHARED_WEIGHT: u32 = 8;
-
-/// Writes that are made durable together. One flush for thousands costs each almost nothing; more
-/// would make the first of them wait for the last.
-pub const DISK_BATCH: Size = Size { jobs: 4096, bytes: 8 << 20 };
-
-/// Bytes of commits in memory at which a checkpoint begins: some thousands, which a crash leaves to be
-/// read again in a fraction of a second.
-pub const DISK_MEMORY_BYTES: usize = 4 << 20;
-
-/// Bytes of a checkpoint that are written between two batches: the batch behind waits for one flush.
-pub const DISK_PIECE_BYTES: usize = 256 << 10;
-
-/// Commits of which is noted what they were about: more than the log has commits that are nowhere else,
-/// in two MiB.
-pub const DISK_NOTES: u64 = 4096;
-
-/// Bytes of the log that are kept, though a checkpoint has them: from a log that goes back to the
-/// first commit a damaged state is made anew.
-pub const DISK_LOG_BYTES: u64 = 64 << 20;
-
-/// Files of the log that are kept, though they are short.
-pub const DISK_LOG_SEGMENTS: usize = 1024;
-
-/// Bytes of the state from which on it is compacted by itself: less is not worth the copy.
-pub const DISK_COMPACT_FROM: u64 = 64 << 20;
-
-/// How many times as large as its records the state must be to be compacted by itself. The storage
-/// engine needs about 1.7 times as much.
-pub const DISK_COMPACT_RATIO: u64 = 4;
-
-/// Bytes that a compaction copies at once.
-pub const DISK_COPY_BYTES: usize = 4 << 20;
-
-/// How often the commit thread looks whether a compaction has ended.
-pub const DISK_COPY_LOOK: Duration = Duration::from_millis(20);
-
-/// Bytes of a store's file system that are left free, so that a full disk is met before the
-/// storage engine meets it, which takes it badly.
-pub const DISK_RESERVE_BYTES: u64 = 64 << 20;
-
-/// The first wait before a store whose disk failed tries whether it is mended.
-pub const DISK_MEND_FIRST: Duration = Duration::from_millis(100);
-
-/// The longest such wait: work goes on within seconds of the cause going away.
-pub const DISK_MEND_MOST: Duration = Duration::from_secs(5);
-
-/// Bytes from which on a value may get a file of its own in the storage engine: well below an
-/// eighth of its segments of 512 KiB, at a quarter of which it does.
-pub const DISK_LARGE_VALUE: usize = 32 << 10;
-
-/// How long the storage engine may take to end. One that does not was left in the middle of
-/// something, and only the end of the process ends it.
-pub const DISK_ENGINE_END: Duration = Duration::from_secs(10);
-
-/// How often to look whether it has.
-pub const DISK_ENGINE_LOOK: Duration = Duration::from_millis(5);
-
-/// How long the answer to a renewal may take.
-pub const RENEWAL: Duration = Duration::from_secs(10);
-
-/// How long a connection that was replaced still serves new calls: longer than its successor takes
-/// to register.
-pub const HANDOVER: Duration = Duration::from_secs(5);
-
-/// The first wait before dialling again.
-pub const RECONNECT_FIRST: Duration = Duration::from_millis(100);
-
-/// The longest wait before dialling again: a node is back within two seconds of its orchestrator,
-/// and a dial that nobody answers costs next to nothing.
-pub const RECONNECT_MOST: Duration = Duration::from_secs(2);
-
-/// How long a connection must have lasted for the waits to begin anew. One that is lost sooner, as
-/// by a peer that lets nobody in, must not be dialled again at once.
-pub const SETTLED: Duration = Duration::from_millis(500);
 
 /// How long the end of a connection may take to be told: to calls of ours at once, to a peer that
 /// takes no more bytes never.

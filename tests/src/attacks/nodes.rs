@@ -6,13 +6,13 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
 use remit_client::{Client, GrantSpec, Role, TaskSpec, Value};
+use remit_identity::membership::Member;
 use remit_schema::agent_node_capnp::{agent_host, agent_node_port, agent_registration};
 use remit_schema::object_capnp::object;
 use remit_tool_node::kit::{CallContext, Failure, Interface, Method, NoArgs, Tool};
 use remit_tool_node::run;
 use remit_tool_node::start::Arguments;
 use remit_vat::connection::{Connection, within};
-use remit_vat::membership::Member;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 

@@ -8,10 +8,10 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use remit_faults::crash;
 use remit_tests::mesh::CHANGED;
 use remit_tool_node::kit::{CallContext, Failure, Interface, Method, NoArgs, Tool, Value, fail};
 use remit_tool_node::{offload, run, start};
-use remit_vat::crash;
 use remit_vat::vat::Vat;
 use schemars::JsonSchema;
 use serde::Deserialize;

@@ -7,21 +7,21 @@ use std::time::{Duration, SystemTime};
 
 use capnp::capability::FromClientHook;
 use remit_agent_node::worker::{Options, attend};
+use remit_authority::Authority;
 use remit_core::{Event, EventNumber, Fact, Identity, Role, TaskId};
+use remit_identity::tls::Acceptor;
+use remit_journal::audit::Audit;
+use remit_journal::{Journal as _, MemoryJournal, TaskHead};
 use remit_orchestrator::admission::listener::Listener;
-use remit_orchestrator::audit::Audit;
 use remit_orchestrator::config::Config;
-use remit_orchestrator::journal::{Journal as _, MemoryJournal, TaskHead};
 use remit_orchestrator::node::{Ground, build_on, now_ms};
 use remit_schema::agent_node_capnp::{agent_host, agent_node_port, run};
 use remit_schema::mesh_capnp::mesh;
 use remit_schema::tool_node_capnp::tool_node_port;
+use remit_store::Disk;
 use remit_tool_node::Node;
-use remit_vat::authority::Authority;
 use remit_vat::connection::{Connection, ConnectionOptions, within};
-use remit_vat::disk::Disk;
 use remit_vat::limits::ConnectionLimits;
-use remit_vat::tls::Acceptor;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::oneshot;
 

@@ -14,10 +14,10 @@ use remit_client::{
     Client, Code, Error, Event, Fact, GrantSpec, TaskFilter, TaskHandle, TaskSpec, Value,
 };
 use remit_core::Outcome;
+use remit_faults::crash::Step;
 use remit_tests::following::whole;
 use remit_tests::looking::look_for;
 use remit_tests::mesh::{Mesh, now_ms};
-use remit_vat::crash::Step;
 
 /// Takes four inputs with an effect after each, sleeps, has one more effect, and after a fifth input
 /// tries what has been taken from it.

@@ -8,10 +8,10 @@ use remit_client::{
     Asks, Client, Code, Does, Error, Fact, GrantSpec, Input, Missed, Question, RefSpec, Settlement,
     TaskFilter, TaskHandle, TaskSpec, Trigger, Value, When,
 };
+use remit_faults::crash::Step;
 use remit_tests::following::{until, whole};
 use remit_tests::looking::look_for;
 use remit_tests::mesh::{Mesh, now_ms};
-use remit_vat::crash::Step;
 
 use crate::{Row, Who, create, row};
 

@@ -3,11 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that unwraps says clearly enough what it expected")]
 
 use remit_client::{Fact, GrantSpec, RefSpec, TaskFilter, TaskHandle, TaskSpec, Value};
+use remit_store::Disk;
 use remit_tests::following::{result, until};
 use remit_tests::looking::{look_for, look_until};
 use remit_tests::mesh::{Mesh, now_ms};
 use remit_tests::typed::Typed;
-use remit_vat::disk::Disk;
 use serde_json::{Value as Json, json};
 
 /// Uses all that it holds, and again when it is told to, with what came of it.

@@ -6,12 +6,12 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use remit_client::{Fact, TaskFilter, Value};
+use remit_store::Disk;
 use remit_tests::binary;
 use remit_tests::following::until;
 use remit_tests::looking::look_for;
 use remit_tests::mesh::Mesh;
 use remit_tests::outage::{bulky, goes_on};
-use remit_vat::disk::Disk;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_takes_no_more_refuses_work_and_goes_on_when_it_does() {

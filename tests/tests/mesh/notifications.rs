@@ -72,7 +72,7 @@ async fn webhook_is_told_of_questions_and_ends_without_what_the_task_holds() {
     let receiver = Receiver::start(200);
     let dir = tempfile::tempdir().unwrap();
     let secret = dir.path().join("secret");
-    remit_vat::credential::write_private(&secret, b"the secret of this sink").unwrap();
+    remit_identity::credential::write_private(&secret, b"the secret of this sink").unwrap();
     let config = format!(
         "[[notify]]\nname = \"pager\"\nurl = \"http://{}/told\"\nsecret_file = '{}'",
         receiver.address,

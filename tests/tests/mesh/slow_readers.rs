@@ -4,10 +4,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that unwraps says clearly enough what it expected")]
 
 use remit_client::{Code, Error, Event, EventNumber, Events, Fact, Followed, TaskSpec};
-use remit_orchestrator::journal::{Journal as _, SledJournal};
+use remit_journal::{Journal as _, SledJournal};
+use remit_store::Disk;
 use remit_tests::following::{AT_MOST, result};
 use remit_tests::mesh::Mesh;
-use remit_vat::disk::Disk;
 
 /// Many: if what one of them does not read were kept for it, that of all would be seen.
 const READERS: usize = 40;

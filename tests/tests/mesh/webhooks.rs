@@ -72,7 +72,7 @@ async fn signed_post_creates_a_task_and_one_that_is_not_creates_none() {
     let refused = typed.fail(&put).await;
     assert!(refused.contains(secrets.path().join("build").to_str().unwrap()), "{refused}");
     let secret = secrets.path().join("build");
-    remit_vat::credential::write_private(&secret, format!("{SECRET}\n").as_bytes()).unwrap();
+    remit_identity::credential::write_private(&secret, format!("{SECRET}\n").as_bytes()).unwrap();
     let (told, note) = typed.run(&put).await;
     assert!(told.is_empty() && note.contains("X-Hub-Signature-256"), "{told} {note}");
 

@@ -10,11 +10,9 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use remit_core::status::Status;
 use remit_core::{Event, EventNumber, Fact, TaskId};
-use remit_orchestrator::journal::{
-    Journal, JournalError, MemoryJournal, Retention, Snapshot, TaskHead,
-};
+use remit_journal::{Journal, JournalError, MemoryJournal, Retention, Snapshot, TaskHead};
+use remit_store::{DiskError, Pair, Write};
 use remit_tool_node::ledger::Store;
-use remit_vat::disk::{DiskError, Pair, Write};
 use tokio::sync::oneshot;
 
 use crate::past::{Happened, Past};

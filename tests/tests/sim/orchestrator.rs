@@ -5,15 +5,15 @@ use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
+use remit_authority::Authority;
 use remit_core::Role;
+use remit_identity::tls::Acceptor;
+use remit_journal::audit::Audit;
 use remit_orchestrator::admission::listener::Listener;
 use remit_orchestrator::admission::pins::Pins;
-use remit_orchestrator::audit::Audit;
 use remit_orchestrator::config::Config;
 use remit_orchestrator::node::{Ground, build_on};
-use remit_vat::authority::Authority;
-use remit_vat::disk::Disk;
-use remit_vat::tls::Acceptor;
+use remit_store::Disk;
 use turmoil::net::{TcpListener, TcpStream};
 
 use crate::disk::SimJournal;

@@ -4,43 +4,80 @@ use std::collections::BTreeMap;
 
 use super::source::{File, check, check_words, files, rust_files};
 
-/// Who may depend on whom. A new edge is a change of the design and is argued as one.
-const EDGES: [(&str, &[&str]); 11] = [
+/// Who may depend on whom, for building or testing. A new edge is a change of the design and is argued
+/// as one.
+const EDGES: [(&str, &[&str]); 16] = [
     ("remit-schema", &[]),
     ("remit-core", &[]),
     ("remit-confine", &[]),
+    ("remit-faults", &[]),
+    ("remit-store", &["remit-faults"]),
     ("remit-vat", &["remit-schema", "remit-core"]),
-    ("remit-orchestrator", &["remit-schema", "remit-core", "remit-vat"]),
-    ("remit-agent-node", &["remit-schema", "remit-core", "remit-vat"]),
-    ("remit-tool-node", &["remit-schema", "remit-core", "remit-vat", "remit-confine"]),
-    ("remit-client", &["remit-schema", "remit-core", "remit-vat"]),
+    ("remit-identity", &["remit-schema", "remit-core", "remit-vat"]),
+    ("remit-authority", &["remit-schema", "remit-core", "remit-vat", "remit-identity"]),
+    ("remit-journal", &["remit-core", "remit-vat", "remit-store"]),
     (
-        "remit-cli",
-        &[
-            "remit-core",
-            "remit-vat",
-            "remit-confine",
-            "remit-orchestrator",
-            "remit-agent-node",
-            "remit-tool-node",
-            "remit-client",
-        ],
-    ),
-    (
-        "remit-tests",
+        "remit-orchestrator",
         &[
             "remit-schema",
             "remit-core",
+            "remit-faults",
+            "remit-store",
             "remit-vat",
-            "remit-confine",
-            "remit-orchestrator",
-            "remit-agent-node",
-            "remit-tool-node",
-            "remit-client",
-            "remit-cli",
+            "remit-identity",
+            "remit-authority",
+            "remit-journal",
         ],
     ),
+    (
+        "remit-agent-node",
+        &[
+            "remit-schema",
+            "remit-core",
+            "remit-faults",
+            "remit-vat",
+            "remit-identity",
+            "remit-authority",
+        ],
+    ),
+    (
+        "remit-tool-node",
+        &[
+            "remit-schema",
+            "remit-core",
+            "remit-confine",
+            "remit-faults",
+            "remit-store",
+            "remit-vat",
+            "remit-identity",
+            "remit-authority",
+        ],
+    ),
+    (
+        "remit-client",
+        &["remit-schema", "remit-core", "remit-vat", "remit-identity", "remit-authority"],
+    ),
+    ("remit-cli", &OURS),
+    ("remit-tests", &OURS),
     ("tool-node-weather", &["remit-tool-node"]),
+];
+
+/// What the program and the tests across crates may use: all that is ours.
+const OURS: [&str; 14] = [
+    "remit-schema",
+    "remit-core",
+    "remit-confine",
+    "remit-faults",
+    "remit-store",
+    "remit-vat",
+    "remit-identity",
+    "remit-authority",
+    "remit-journal",
+    "remit-orchestrator",
+    "remit-agent-node",
+    "remit-tool-node",
+    "remit-client",
+    "remit-cli",
 ];
 
 /// What the pure core may use beside the standard library.
@@ -76,6 +113,11 @@ const ORCHESTRATOR_RIM: [&str; 7] = [
 
 /// Each of our packages with everything it depends on, for building, running or testing.
 fn dependencies() -> BTreeMap<String, Vec<String>> {
+    listed(&["dependencies", "dev-dependencies", "build-dependencies"])
+}
+
+/// Each of our packages with what stands in these tables of its manifest.
+fn listed(kinds: &[&str]) -> BTreeMap<String, Vec<String>> {
     let mut all = BTreeMap::new();
     for file in files().iter().filter(|f| f.name() == "Cargo.toml" && f.path != "Cargo.toml") {
         let manifest: toml::Table = file.text.parse().unwrap();
@@ -84,8 +126,8 @@ fn dependencies() -> BTreeMap<String, Vec<String>> {
         let targets = manifest.get("target").and_then(|t| t.as_table());
         let platforms = targets.into_iter().flat_map(|t| t.values()).filter_map(|t| t.as_table());
         for table in std::iter::once(&manifest).chain(platforms) {
-            for kind in ["dependencies", "dev-dependencies", "build-dependencies"] {
-                let listed = table.get(kind).and_then(|list| list.as_table());
+            for kind in kinds {
+                let listed = table.get(*kind).and_then(|list| list.as_table());
                 uses.extend(listed.into_iter().flat_map(|list| list.keys().cloned()));
             }
         }
@@ -113,6 +155,32 @@ fn crates_depend_only_downwards() {
         "Crates depend only downwards, siblings never on each other: move what both need into \
          remit-core or remit-vat, or argue a new edge in ARCHITECTURE.md and add it to EDGES.",
     );
+}
+
+#[test]
+fn a_client_is_built_without_a_store_and_an_authority() {
+    let uses = listed(&["dependencies"]);
+    let mut reached = vec!["remit-client".to_owned()];
+    let mut next = 0;
+    while let Some(package) = reached.get(next) {
+        for used in uses.get(package).into_iter().flatten().cloned().collect::<Vec<_>>() {
+            if !reached.contains(&used) {
+                reached.push(used);
+            }
+        }
+        next += 1;
+    }
+    assert!(reached.contains(&"remit-identity".to_owned()), "{reached:?}");
+    for heavy in ["sled", "rcgen", "remit-store", "remit-authority"] {
+        assert!(!reached.contains(&heavy.to_owned()), "remit-client depends on {heavy}");
+    }
+}
+
+#[test]
+fn only_the_store_depends_on_sled() {
+    let uses = dependencies();
+    let users = uses.iter().filter(|(_, uses)| uses.contains(&"sled".to_owned()));
+    assert_eq!(users.map(|(package, _)| package.as_str()).collect::<Vec<_>>(), ["remit-store"]);
 }
 
 #[test]
@@ -173,6 +241,7 @@ fn capnp_stops_at_the_rim() {
     let inside = |file: &&File| {
         file.path.starts_with("schema/")
             || file.path.starts_with("crates/vat/")
+            || file.path.starts_with("crates/identity/")
             || file.path.contains("/src/serve/")
             || file.name() == "serve.rs"
             || ORCHESTRATOR_RIM.iter().any(|rim| file.path.strip_prefix(ORCHESTRATOR) == Some(rim))
@@ -181,8 +250,8 @@ fn capnp_stops_at_the_rim() {
     check_words(
         rust_files().iter().filter(|file| !inside(file)),
         &["capnp::", "capnp_rpc::", "use capnp", "use capnp_rpc"],
-        "capnp and capnp_rpc appear only in schema/, crates/vat, files below serve/ and the \
-         rim of the orchestrator's runtime: let remit_vat wrap it, or move the code there.",
+        "capnp and capnp_rpc appear only in schema/, crates/vat, crates/identity, files below \
+         serve/ and the rim of the orchestrator's runtime: let remit_vat wrap it, or move the code there.",
     );
 }
 

@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
+use remit_faults::crash::{self, Step};
 use remit_schema::agent_node_capnp::{agent_host, run};
-use remit_vat::crash::{self, Step};
 use remit_vat::exception::to_exception;
 use remit_vat::wire;
 

@@ -7,8 +7,8 @@ use clap::Args;
 use remit_agent_node::config::Config;
 use remit_agent_node::node;
 use remit_client::Role;
-use remit_vat::join::Invite;
-use remit_vat::membership::Member;
+use remit_identity::join::Invite;
+use remit_identity::membership::Member;
 use remit_vat::vat::Vat;
 use tokio_util::sync::CancellationToken;
 

@@ -5,9 +5,9 @@ use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use remit_orchestrator::journal::SledJournal;
-use remit_orchestrator::journal::backup::{Kept, write_backup};
-use remit_vat::disk::OnDamage;
+use remit_journal::SledJournal;
+use remit_journal::backup::{Kept, write_backup};
+use remit_store::OnDamage;
 use tokio::sync::mpsc;
 
 use crate::fault::{Fault, doing};
@@ -87,7 +87,7 @@ fn stopped(journal: &SledJournal, file: &mut BufWriter<File>) -> Result<Kept, Fa
     let written = write_backup(journal, |piece| {
         file.write_all(&piece).map_err(|error| {
             failed = Some(error);
-            remit_orchestrator::journal::backup::NoBackup::Unwanted
+            remit_journal::backup::NoBackup::Unwanted
         })
     });
     match failed {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use remit_vat::disk::OnDamage;
+use remit_store::OnDamage;
 
 use crate::fault::{Fault, doing};
 use crate::mesh::{Mesh, Place};

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use remit_authority::Authority;
 use remit_client::{Caveat, Facets, Role};
 use remit_core::MemberGrant;
 use remit_orchestrator::config::Config;
 use remit_orchestrator::node::invite_at_rest;
 use remit_orchestrator::services::membership::NewInvite;
-use remit_vat::authority::Authority;
 
 use super::members::caveat;
 use crate::clock;

@@ -5,7 +5,7 @@ use std::io::BufReader;
 use std::path::PathBuf;
 
 use clap::Args;
-use remit_orchestrator::journal::backup::restore_backup;
+use remit_journal::backup::restore_backup;
 
 use crate::fault::{Fault, doing};
 use crate::mesh::{Mesh, Place};

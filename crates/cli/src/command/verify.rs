@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use remit_orchestrator::journal::loss;
-use remit_orchestrator::journal::verify::{Report, verify};
+use remit_journal::audit::Audit;
+use remit_journal::loss;
+use remit_journal::verify::{Report, verify};
+use remit_orchestrator::node::{TENANT, now_ms};
+use remit_store::OnDamage;
 use remit_tool_node::ledger::Ledger;
-use remit_vat::disk::OnDamage;
 
 use crate::fault::{Fault, doing};
 use crate::mesh::{Mesh, Place};
@@ -76,8 +78,9 @@ impl Verify {
         let damage = seen.disk().damage().map(ToString::to_string);
         drop(seen);
         let journal = store::open(data, place, OnDamage::Accept)?;
-        let (accepted, corrected) = loss::accept(&journal, &store::person(), damage)
-            .map_err(doing("the loss was not accepted"))?;
+        let audit = Audit::new(journal.disk().clone(), Box::new(now_ms));
+        let accepted = loss::accept(&journal, &audit, TENANT, &store::person(), damage);
+        let (accepted, corrected) = accepted.map_err(doing("the loss was not accepted"))?;
         for what in &accepted {
             out::note(&format!("remit: accepted: {}", harmless(what)));
         }

@@ -7,14 +7,14 @@ use std::time::SystemTime;
 use capnp::capability::FromClientHook as _;
 use futures::future::LocalBoxFuture;
 use remit_core::Failure;
+use remit_identity::credential::Credential;
+use remit_identity::join::Renewal;
+use remit_identity::tls::{self, Purpose};
 use remit_schema::join_capnp::credentials;
 use remit_schema::mesh_capnp::mesh;
 use remit_vat::connection::{Connection, ConnectionOptions, within};
-use remit_vat::credential::Credential;
 use remit_vat::exception::to_failure;
-use remit_vat::join::Renewal;
 use remit_vat::limits::ConnectionLimits;
-use remit_vat::tls::{self, Purpose};
 
 use super::session::{Dial, Link};
 use crate::client::expired;

@@ -7,8 +7,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use remit_core::{Code, Failure, Identity, MemberGrant, Role};
-use remit_vat::disk::{Disk, DiskError, Pair, Write};
-use remit_vat::join::Invite;
+use remit_identity::join::Invite;
+use remit_store::{Disk, DiskError, Pair, Write};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;

@@ -13,8 +13,8 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use remit_core::{Code, Facet, Facets, Failure, Identity, MemberGrant, Role};
-use remit_vat::authority::MembershipId;
-use remit_vat::disk::{Disk, DiskError, Write};
+use remit_identity::credential::MembershipId;
+use remit_store::{Disk, DiskError, Write};
 use tokio::sync::watch;
 
 pub use self::kept::{Expulsion, Member};

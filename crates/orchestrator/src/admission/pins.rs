@@ -12,11 +12,11 @@ use std::sync::Arc;
 
 use remit_core::audit::{Decision, Record, hex};
 use remit_core::{Code, Failure, Identity, Manifest};
-use remit_vat::disk::{Disk, DiskError};
+use remit_journal::audit::Audit;
+use remit_store::{Disk, DiskError};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
-use crate::audit::Audit;
 use crate::limits;
 
 /// Keys of accepted interfaces in the store begin so.
@@ -136,11 +136,7 @@ impl Pins {
     }
 
     /// The write by which `node` holds the name of a tool that no node of its tenant holds.
-    fn claim(
-        &self,
-        node: &Identity,
-        tool: &str,
-    ) -> Result<Option<remit_vat::disk::Write>, DiskError> {
+    fn claim(&self, node: &Identity, tool: &str) -> Result<Option<remit_store::Write>, DiskError> {
         let key = name_key(node.tenant(), tool, "");
         let is_held = self.disk.get(&key)?.is_some();
         Ok((!is_held).then(|| (key, Some(node.to_string().into_bytes()))))
@@ -194,11 +190,7 @@ impl Pins {
     }
 
     /// The removals that make room for one more version of a tool.
-    fn crowded_out(
-        &self,
-        node: &str,
-        tool: &str,
-    ) -> Result<Vec<remit_vat::disk::Write>, DiskError> {
+    fn crowded_out(&self, node: &str, tool: &str) -> Result<Vec<remit_store::Write>, DiskError> {
         let prefix = key(node, tool, "");
         let kept = self.disk.scan(&prefix, &prefix, limits::VERSIONS_ACCEPTED)?;
         let over = (kept.len() + 1).saturating_sub(limits::VERSIONS_ACCEPTED);

@@ -5,9 +5,9 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use remit_identity::tls::Hint;
 use remit_schema::task_capnp::task_context;
 use remit_vat::connection::Connection;
-use remit_vat::tls::Hint;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::oneshot;
 use tokio::time::Instant;

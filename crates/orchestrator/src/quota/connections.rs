@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use remit_core::Identity;
-use remit_vat::tls::Refused;
+use remit_identity::tls::Refused;
 
 /// The places for connections of one purpose.
 pub(crate) struct Places {

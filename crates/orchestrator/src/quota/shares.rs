@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 
 use remit_core::TaskId;
-use remit_vat::fair::{Turn, Turns};
+use remit_store::fair::{Turn, Turns};
 
 /// How many turns there are at once.
 #[derive(Debug, Clone, Copy)]

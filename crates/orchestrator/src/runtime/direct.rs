@@ -9,9 +9,9 @@ use std::rc::Rc;
 use remit_core::event::{CallRequested, Introduced, Kept};
 use remit_core::task::Command;
 use remit_core::{Attempt, CallNumber, Code, Failure, GrantId, ObjectId, Outcome, Value};
+use remit_identity::ticket;
 use remit_schema::agent_node_capnp::run;
 use remit_schema::tool_node_capnp::introduction;
-use remit_vat::ticket;
 use remit_vat::turn;
 
 use super::Owner;

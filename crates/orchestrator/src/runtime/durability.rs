@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use remit_core::event::Event;
 use remit_core::{Code, EventNumber, Failure};
-use remit_vat::crash::{self, Step};
+use remit_faults::crash::{self, Step};
 use remit_vat::turn;
 use remit_vat::watched::Watcher;
 

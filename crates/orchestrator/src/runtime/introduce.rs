@@ -1,12 +1,13 @@
 //! The two ends of an introduction, as the orchestrator asks them.
 
 use remit_core::{Caveat, Failure, Manifest};
+use remit_identity::ticket;
 use remit_schema::agent_node_capnp::run;
 use remit_schema::object_capnp::object;
 use remit_schema::tool_node_capnp::{introduction, tool_host};
 use remit_vat::connection::within;
 use remit_vat::exception::to_failure;
-use remit_vat::{ticket, wire};
+use remit_vat::wire;
 
 use crate::limits;
 

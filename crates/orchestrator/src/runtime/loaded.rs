@@ -4,10 +4,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use remit_core::{Code, Failure, Task};
+use remit_journal::recovery::recover;
 use remit_vat::vat::offload;
 
 use super::{Owner, TaskKey, footprint};
-use crate::journal::recovery::recover;
 use crate::limits;
 
 /// Keeps a task's program and inputs in memory until it is dropped.

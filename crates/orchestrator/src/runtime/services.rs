@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use remit_core::Failure;
+use remit_journal::Journal;
+use remit_journal::audit::Audit;
 use tokio::sync::Semaphore;
 
 use super::TaskKey;
 use crate::admission::tickets::Tickets;
-use crate::audit::Audit;
-use crate::journal::Journal;
 use crate::quota::account::Accounts;
 use crate::quota::feeds::Feeds;
 use crate::quota::jobs::Jobs;

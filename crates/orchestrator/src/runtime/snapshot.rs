@@ -5,11 +5,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use remit_core::{EventNumber, Failure};
+use remit_journal::recovery::{snapshot_is_due, take_snapshot};
 use remit_vat::turn;
 use remit_vat::vat::offload;
 
 use super::{Owner, TaskKey};
-use crate::journal::recovery::{snapshot_is_due, take_snapshot};
 
 /// The last snapshot of a task.
 #[derive(Debug, Default)]

@@ -3,9 +3,9 @@
 use remit_core::status::Status;
 use remit_core::task::Ending;
 use remit_core::{Task, TaskId};
+use remit_journal::TaskHead;
 
 use super::Owner;
-use crate::journal::TaskHead;
 
 impl Owner {
     /// What stands in a list of tasks.

@@ -5,11 +5,11 @@ use std::rc::{Rc, Weak};
 use remit_core::event::Level;
 use remit_core::task::{Command, Operation, Power, PowerCommand};
 use remit_core::{Attempt, CallNumber, Code, Failure, ObjectId, Outcome};
+use remit_faults::crash::{self, Step};
 use remit_schema::event_capnp::log_emitted;
 use remit_schema::object_capnp::recorded;
 use remit_schema::peer_capnp::peer;
 use remit_schema::task_capnp::{script, task_context};
-use remit_vat::crash::{self, Step};
 use remit_vat::exception::to_exception;
 use remit_vat::wire;
 

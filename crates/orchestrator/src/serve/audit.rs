@@ -10,7 +10,7 @@ use remit_vat::wire::{self, text};
 use super::authority::read_task;
 use super::caller::Caller;
 use super::good;
-use crate::audit::query::{Filter, Reader};
+use crate::audit::{Filter, Reader};
 
 /// The audit of a client's tenant.
 struct AuditServer(Rc<Caller>);

@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use remit_core::Facet;
+use remit_faults::crash::{self, Step};
 use remit_schema::mesh_capnp::creation;
-use remit_vat::crash::{self, Step};
 use remit_vat::lasting::lasting;
 
 use super::caller::Caller;

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use capnp::capability::FromClientHook;
 use remit_core::manifest::Interface;
 use remit_core::{Identity, Manifest, Role};
+use remit_identity::tls::Acceptor;
 use remit_schema::agent_node_capnp::agent_host;
 use remit_schema::audit_capnp::audit;
 use remit_schema::member_capnp::members;
@@ -17,7 +18,6 @@ use remit_schema::task_capnp::task_context;
 use remit_schema::tool_node_capnp::tool_host;
 use remit_vat::connection::{Connection, ConnectionOptions};
 use remit_vat::limits::ConnectionLimits;
-use remit_vat::tls::Acceptor;
 
 use crate::admission::listener::Listener;
 use crate::config::Config;

@@ -3,15 +3,15 @@
 use std::rc::Rc;
 
 use remit_core::{Code, Failure, Identity};
+use remit_journal::backup::{Kept, NoBackup, write_backup};
+use remit_journal::verify::verify;
+use remit_journal::{JournalError, SledJournal};
 use remit_schema::keeper_capnp::{backup_sink, keeper, kept};
 use remit_vat::connection::within;
 use remit_vat::exception::to_exception;
 use tokio::sync::mpsc;
 
 use super::caller::Caller;
-use crate::journal::backup::{Kept, NoBackup, write_backup};
-use crate::journal::verify::verify;
-use crate::journal::{JournalError, SledJournal};
 use crate::limits;
 use crate::quota::jobs::Jobs;
 

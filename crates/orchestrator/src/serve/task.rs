@@ -16,8 +16,9 @@ use remit_core::task::{Command, Sent};
 use remit_core::{
     CallNumber, Code, EventNumber, Facet, Failure, GrantId, Identity, Task as CoreTask,
 };
+use remit_faults::crash::{self, Step};
+use remit_journal::JournalError;
 use remit_schema::mesh_capnp::task;
-use remit_vat::crash::{self, Step};
 use remit_vat::lasting::lasting;
 use remit_vat::turn;
 use remit_vat::wire::{self, Malformed, text};
@@ -28,7 +29,6 @@ use super::caller::Caller;
 use super::hold::{self, Hold};
 use super::{good, grant_info, keys, questions, reason, refs, task_info, task_spec};
 use crate::admission::members::uses::{self, TaskTraits};
-use crate::journal::JournalError;
 use crate::limits;
 use crate::quota::account::Resource;
 use crate::runtime::{Owner, TaskKey};

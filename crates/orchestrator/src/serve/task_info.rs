@@ -1,9 +1,9 @@
 //! What is told of a task in a list.
 
+use remit_journal::TaskHead;
 use remit_schema::mesh_capnp::task_info;
 
 use super::keys;
-use crate::journal::TaskHead;
 use crate::runtime::TaskKey;
 
 /// Writes a task as a list shows it.

@@ -16,6 +16,7 @@ use std::time::{Duration, SystemTime};
 
 use capnp::capability::{Client, FromClientHook as _};
 use remit_core::{Code, Facets, Failure, Identity, Role};
+use remit_identity::join;
 use remit_schema::agent_node_capnp::{agent_node_port, agent_registration};
 use remit_schema::join_capnp::credentials;
 use remit_schema::mesh_capnp::mesh;
@@ -24,7 +25,7 @@ use remit_schema::task_capnp::task_context;
 use remit_schema::tool_node_capnp::{tool_node_port, tool_registration};
 use remit_vat::connection::{Connection, within};
 use remit_vat::exception::to_failure;
-use remit_vat::{join, wire};
+use remit_vat::wire;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;

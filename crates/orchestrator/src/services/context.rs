@@ -4,16 +4,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use remit_authority::Authority;
 use remit_core::{Code, Failure, Identity, Role};
-use remit_vat::authority::{Authority, MembershipId};
-use remit_vat::disk::Disk;
+use remit_identity::credential::MembershipId;
+use remit_journal::Journal;
+use remit_journal::audit::Audit;
+use remit_store::Disk;
 
 use crate::admission::invites::Invites;
 use crate::admission::members::{Members, NotAMember};
 use crate::admission::pins::Pins;
 use crate::admission::tickets::Tickets;
-use crate::audit::Audit;
-use crate::journal::Journal;
 use crate::scheduler::registry::Registry;
 use crate::services::damage::Damage;
 use crate::services::triggers::Triggers;

@@ -4,7 +4,7 @@
 use remit_core::Failure;
 use tokio::sync::watch;
 
-use crate::journal::{Journal, JournalError};
+use remit_journal::{Journal, JournalError};
 
 /// What is known to be damaged.
 #[derive(Debug)]

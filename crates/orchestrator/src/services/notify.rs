@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use futures::future::join_all;
+use remit_journal::{Journal as _, JournalError, Notice, SledJournal};
 use remit_vat::backoff::Backoff;
 use serde::Deserialize;
 use serde_json::json;
 
 use self::sink::Sink;
-use crate::journal::{Journal as _, JournalError, Notice, SledJournal};
 use crate::limits;
 
 /// Whom to tell of what.

@@ -17,14 +17,14 @@ use remit_core::audit::{Decision, Record};
 use remit_core::reference::{self, Home};
 use remit_core::task::Command;
 use remit_core::{Code, Failure, GrantId, Identity, RefId, Reference};
-use remit_vat::disk::Disk;
+use remit_journal::audit::Audit;
+use remit_store::Disk;
 use tokio::sync::watch;
 
 use self::kept::Counted;
 pub use self::kept::{Saved, State};
 pub use self::restore::{Live, Restored};
 pub use self::standing::Standing;
-use crate::audit::Audit;
 use crate::limits;
 use crate::runtime::TaskKey;
 use crate::tasks::Tasks;

@@ -1,15 +1,18 @@
 //! What is done to the journal now and then: what is kept no longer is removed, all is checked.
 
+#[cfg(test)]
+mod tests;
+
 use std::rc::Rc;
 use std::sync::Arc;
 
 use remit_core::Failure;
+use remit_journal::backup::Kept;
+use remit_journal::recovery::prune_history;
+use remit_journal::verify::verify;
+use remit_journal::{Journal, JournalError, Retention};
 use remit_vat::vat::offload;
 
-use crate::journal::backup::Kept;
-use crate::journal::recovery::prune_history;
-use crate::journal::verify::verify;
-use crate::journal::{Journal, JournalError, Retention};
 use crate::limits;
 use crate::runtime::TaskKey;
 use crate::services::damage::Damage;

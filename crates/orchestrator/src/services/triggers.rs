@@ -11,8 +11,8 @@ use std::rc::Rc;
 
 use remit_core::task::{Command, Sent};
 use remit_core::{Code, Facet, Failure, Identity, MemberGrant, TaskId, Value};
-use remit_vat::crash::{self, Step};
-use remit_vat::disk::{Disk, DiskError, View};
+use remit_faults::crash::{self, Step};
+use remit_store::{Disk, DiskError, View};
 use remit_vat::lasting::lasting;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;

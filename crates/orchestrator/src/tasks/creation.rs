@@ -6,14 +6,14 @@ use remit_core::event::{Event, Fact, TaskCreated};
 use remit_core::identity::NotAnIdentity;
 use remit_core::task::{Command, Decision, Refusal};
 use remit_core::{Code, Failure, GrantId, Identity, Task, TaskId};
+use remit_faults::crash::{self, Step};
+use remit_journal::{Family, TaskHead};
 use remit_schema::object_capnp::object;
 use remit_vat::chance;
-use remit_vat::crash::{self, Step};
 use remit_vat::lasting::lasting;
 
 use super::spec::check;
 use super::{TaskSpec, Tasks, spec, unreadable};
-use crate::journal::{Family, TaskHead};
 use crate::limits;
 use crate::quota::account::Resource;
 use crate::runtime::{Owner, TaskKey, footprint};

@@ -5,10 +5,10 @@ use std::rc::Rc;
 use remit_core::event::{Grant, OnUnknown, Origin};
 use remit_core::task::{CallState, Command, Operation, PassOn};
 use remit_core::{Caveat, Code, Failure, GrantId, Outcome, TaskId, Value};
+use remit_journal::Family;
 use remit_schema::object_capnp::object;
 
 use super::{GrantRoot, GrantSpec, Tasks, unreadable};
-use crate::journal::Family;
 use crate::limits;
 use crate::runtime::membrane::Membrane;
 use crate::runtime::{Owner, TaskKey};

@@ -9,6 +9,7 @@ use remit_core::task::{Command, Decision, Ending, Refusal, Upgrade};
 use remit_core::{
     CallNumber, Code, EventNumber, Failure, GrantId, Identity, Outcome, Task, TaskId,
 };
+use remit_journal::limits::EVENTS_PER_PAGE;
 
 use super::spec::check_program;
 use super::{Tasks, unreadable};
@@ -164,7 +165,7 @@ impl Tasks {
         let mut events: Vec<Event> = Vec::new();
         loop {
             let after = events.last().map(|event| event.number).unwrap_or_default();
-            let page = limits::EVENTS_PER_PAGE;
+            let page = EVENTS_PER_PAGE;
             let read = self.services.journal.read(&of.tenant, of.task, after, page);
             let read = read.map_err(unreadable)?;
             // A page of large events is short, and not the last one.

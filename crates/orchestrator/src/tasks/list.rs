@@ -2,11 +2,11 @@
 
 use remit_core::status::Status;
 use remit_core::{Failure, TaskId};
+use remit_journal::TaskHead;
 
 use super::{Tasks, unreadable};
 use crate::admission::members::sight::Sight;
 use crate::admission::members::uses::TaskTraits;
-use crate::journal::TaskHead;
 use crate::limits;
 use crate::runtime::{Owner, TaskKey};
 

@@ -9,13 +9,13 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use remit_core::{Code, Failure, TaskId};
+use remit_journal::recovery::{Recovered, recover};
+use remit_journal::{Journal, loss};
 use remit_vat::backoff::Backoff;
 use remit_vat::turn;
 use remit_vat::vat::offload;
 
 use super::{Tasks, unreadable};
-use crate::journal::recovery::{Recovered, recover};
-use crate::journal::{Journal, loss};
 use crate::limits;
 use crate::node::TENANT;
 use crate::runtime::{Owner, TaskKey};

@@ -9,11 +9,11 @@ use remit_core::event::{Event, SourceFile, TimeLimits};
 use remit_core::status::Status;
 use remit_core::task::Sent;
 use remit_core::{Attempt, CallNumber, EventNumber, Role, Value};
-use remit_vat::disk::{Disk, Faults, Settings, Step};
+use remit_journal::{MemoryJournal, Retention, SledJournal, TaskHead};
+use remit_store::{Disk, Faults, Settings, Step};
 use tokio::task::LocalSet;
 
 use super::*;
-use crate::journal::{MemoryJournal, Retention, SledJournal, TaskHead};
 use crate::limits;
 use crate::serve::fakes::who;
 use crate::services::membership::AndItsTasks;

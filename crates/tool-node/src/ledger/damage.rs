@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use remit_vat::disk::{Disk, DiskError, OnDamage, Write};
+use remit_store::{Disk, DiskError, OnDamage, Write};
 use remit_vat::vat::offload;
 
 use super::{Entry, FLOOR, Ledger, PLACE, now_ms, record_key, settings};

@@ -3,12 +3,13 @@
 use std::rc::Rc;
 
 use remit_core::{Identity, Role};
+use remit_identity::limits::HANDSHAKE;
+use remit_identity::tls::{DIRECT_ACCEPTED, Refused};
 use remit_schema::direct_capnp::direct_port;
 use remit_schema::peer_capnp::peer;
 use remit_vat::connection::{Connection, ConnectionOptions};
 use remit_vat::exception::to_exception;
-use remit_vat::limits::{ConnectionLimits, HANDSHAKE};
-use remit_vat::tls::{DIRECT_ACCEPTED, Refused};
+use remit_vat::limits::ConnectionLimits;
 use remit_vat::wire;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 

@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use remit_core::Failure;
+use remit_faults::crash::{self, Step};
 use remit_schema::object_capnp::object;
-use remit_vat::crash::{self, Step};
 use remit_vat::exception::to_exception;
 use remit_vat::unsettled::NoReply;
 use remit_vat::wire::{self, Malformed};

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use remit_core::grant::text::{caveat_text, parse_caveat};
 use remit_core::{Caveat, Facets, Identity, MemberGrant};
-use remit_vat::authority::MembershipId;
-use remit_vat::disk::{Disk, DiskError, Write};
+use remit_identity::credential::MembershipId;
+use remit_store::{Disk, DiskError, Write};
 use serde::{Deserialize, Serialize};
 
 use crate::limits;

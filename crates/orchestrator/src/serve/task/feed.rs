@@ -4,12 +4,12 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use remit_core::{Event, EventNumber, Failure};
+use remit_journal::JournalError;
 use remit_schema::mesh_capnp::{event_sink, subscription};
 use remit_vat::connection::within;
 use remit_vat::exception::to_failure;
 use remit_vat::wire;
 
-use crate::journal::JournalError;
 use crate::limits;
 use crate::quota::account::Charge;
 use crate::quota::feeds::Share;

@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use remit_core::{Code, Failure, Reference};
+use remit_faults::crash::{self, Step};
 use remit_schema::mesh_capnp::task;
-use remit_vat::crash::{self, Step};
 use remit_vat::lasting::lasting;
 
 use super::TaskServer;

@@ -6,10 +6,10 @@ use remit_core::event::TimeLimits;
 use remit_core::status::Status;
 use remit_core::task::{Command, Ending};
 use remit_core::{CallNumber, Code, EventNumber, Failure, GrantId, ObjectId, Value};
+use remit_journal::Journal as _;
 use tokio::task::LocalSet;
 
 use super::lab::{Lab, Transport, call, create, create_within, over_both, said};
-use crate::journal::Journal as _;
 use crate::runtime::Owner;
 use crate::runtime::membrane::Membrane;
 

@@ -15,16 +15,16 @@ use std::sync::Arc;
 use remit_core::event::{SourceFile, TimeLimits};
 use remit_core::grant::text::GrantText;
 use remit_core::{Role, Value};
+use remit_identity::tls::Purpose;
+use remit_journal::{Journal, MemoryJournal};
 use remit_schema::agent_node_capnp::{agent_host, run};
 use remit_schema::object_capnp::object;
 use remit_schema::task_capnp::task_context;
 use remit_vat::connection::Connection;
-use remit_vat::tls::Purpose;
 use tokio::task::LocalSet;
 
 use super::super::fakes::{options, who};
 use crate::admission::tickets::Tickets;
-use crate::journal::{Journal, MemoryJournal};
 use crate::runtime::Owner;
 use crate::runtime::services::Timing;
 use crate::scheduler::registry::{AgentOffer, Registry, ToolOffer};
@@ -196,7 +196,7 @@ impl Lab {
         let journal: Arc<dyn Journal> = Arc::<MemoryJournal>::clone(&self.journal);
         let ahead_ms = Rc::clone(&self.ahead_ms);
         let clock = Box::new(move || crate::node::now_ms() + ahead_ms.get());
-        let audit = crate::audit::Audit::in_memory(Box::new(|| 7));
+        let audit = remit_journal::audit::Audit::in_memory(Box::new(|| 7));
         let opened =
             Tasks::open(journal, audit, registry, Rc::clone(&redeem), Timing::default(), clock);
         Site { tasks: opened.unwrap(), tickets, redeem, leases: (Some(tools), agents.unwrap()) }

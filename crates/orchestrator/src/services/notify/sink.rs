@@ -2,10 +2,10 @@
 
 use std::process::Stdio;
 
+use remit_journal::What;
 use tokio::io::AsyncWriteExt as _;
 
 use super::{On, SinkConfig};
-use crate::journal::What;
 use crate::limits;
 use crate::services::secrets;
 

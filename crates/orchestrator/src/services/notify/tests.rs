@@ -5,10 +5,10 @@ use std::cell::Cell;
 use remit_core::event::Fact;
 use remit_core::status::Status;
 use remit_core::{Event, EventNumber, TaskId, Value};
-use remit_vat::disk::Disk;
+use remit_journal::TaskHead;
+use remit_store::Disk;
 
 use super::*;
-use crate::journal::TaskHead;
 
 fn sink(name: &str) -> SinkConfig {
     SinkConfig::post(name, "http://127.0.0.1:1/".into())
@@ -94,7 +94,7 @@ fn message_names_the_task_and_says_nothing_of_what_it_holds() {
         task: TaskId::from_bytes([7; 16]),
         event: EventNumber(9),
         time_ms: 11,
-        what: crate::journal::What::Approval,
+        what: remit_journal::What::Approval,
     };
     let said: serde_json::Value = serde_json::from_str(&message(3, &notice, "nightly")).unwrap();
     let wanted = json!({

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use remit_core::reference::HostKey;
 use remit_core::{Code, Failure, GrantId, Identity, RefId, TaskId};
-use remit_vat::disk::{DiskError, Write};
+use remit_store::{DiskError, Write};
 use serde::{Deserialize, Serialize};
 
 use super::Refs;
@@ -321,8 +321,8 @@ fn unwritable(error: DiskError) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::Audit;
-    use remit_vat::disk::Disk;
+    use remit_journal::audit::Audit;
+    use remit_store::Disk;
 
     fn saved(number: usize, parent: Option<&Saved>) -> Saved {
         let mut hash = [7; 32];

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use remit_core::event::{Grant, SourceFile};
 use remit_core::grant::{Budgets, Caveat, Need};
 use remit_core::{Code, Failure, GrantId, Manifest, Role, Value};
+use remit_journal::audit::Audit;
+use remit_journal::{Journal, MemoryJournal};
 use tokio::task::LocalSet;
 
 use super::*;
 use crate::admission::tickets::Tickets;
-use crate::audit::Audit;
-use crate::journal::{Journal, MemoryJournal};
 use crate::runtime::services::Timing;
 use crate::scheduler::registry::Registry;
 use crate::serve::fakes::who;

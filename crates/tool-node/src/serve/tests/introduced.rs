@@ -14,18 +14,19 @@ mod token_twice;
 use std::rc::Rc;
 use std::time::Duration;
 
+use remit_authority::Authority;
 use remit_core::grant::text::GrantText;
 use remit_core::{Failure, Identity, Role, Value};
+use remit_identity::membership::Member;
+use remit_identity::ticket;
+use remit_identity::tls::{self, Acceptor, DIRECT_ACCEPTED};
 use remit_schema::direct_capnp::direct_port;
 use remit_schema::object_capnp::object;
 use remit_schema::tool_node_capnp::introduction;
-use remit_vat::authority::Authority;
 use remit_vat::connection::{Connection, ConnectionOptions, within};
 use remit_vat::exception::to_failure;
 use remit_vat::limits::ConnectionLimits;
-use remit_vat::membership::Member;
-use remit_vat::tls::{self, Acceptor, DIRECT_ACCEPTED};
-use remit_vat::{ticket, wire};
+use remit_vat::wire;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 

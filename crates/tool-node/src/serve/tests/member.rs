@@ -3,10 +3,10 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use remit_authority::Authority;
 use remit_core::{Identity, Role, Value};
-use remit_vat::authority::Authority;
-use remit_vat::membership::Member;
-use remit_vat::tls::Acceptor;
+use remit_identity::membership::Member;
+use remit_identity::tls::Acceptor;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 

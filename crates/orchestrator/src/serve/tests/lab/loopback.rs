@@ -3,13 +3,13 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use remit_authority::Authority;
 use remit_core::{Identity, Role};
+use remit_identity::credential::Credential;
+use remit_identity::tls::{Acceptor, Purpose, dial};
 use remit_schema::object_capnp::object;
-use remit_vat::authority::Authority;
 use remit_vat::connection::{Connection, ConnectionOptions};
-use remit_vat::credential::Credential;
 use remit_vat::limits::ConnectionLimits;
-use remit_vat::tls::{Acceptor, Purpose, dial};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 

@@ -1,8 +1,8 @@
 //! An invite gives no name that is held, and no authority that its maker lacks.
 
 use remit_core::{Code, Facet, Facets, Failure, Identity, Role};
-use remit_vat::authority::MembershipId;
-use remit_vat::join::{Invite, Renewal, Request};
+use remit_identity::credential::MembershipId;
+use remit_identity::join::{Invite, Renewal, Request};
 
 use super::super::{SOON, here};
 use super::{admin, client};

@@ -1,13 +1,13 @@
 //! What an ordinary client holds does not reach what is another's: tried by every way it has.
 
 use remit_core::{Code, EventNumber, Facets, Fact, Role, TaskId};
+use remit_journal::TaskHead;
 use remit_schema::mesh_capnp::mesh;
 use remit_vat::connection::within;
 
 use super::super::{SOON, create_task, here};
 use super::invited::{again, join, wanted};
 use super::{admin, client, given, task};
-use crate::journal::TaskHead;
 use crate::limits;
 use crate::serve::fakes::{Granted as _, who};
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use remit_core::audit::Decision;
 use remit_core::{Facets, Role};
-use remit_vat::join::{Invite, Renewal, Request};
+use remit_identity::join::{Invite, Renewal, Request};
 
 use super::super::lab::manifest;
 use super::client::Spec;

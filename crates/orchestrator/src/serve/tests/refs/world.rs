@@ -6,19 +6,19 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use remit_authority::Authority;
 use remit_core::audit::{Decision, Record};
 use remit_core::reference::{Home, HostKey};
 use remit_core::{Event, EventNumber, Identity, Reference, Role, TaskId};
+use remit_identity::tls::Purpose;
+use remit_journal::audit::Audit;
+use remit_journal::{Journal as _, MemoryJournal};
 use remit_schema::mesh_capnp::mesh;
-use remit_vat::authority::Authority;
+use remit_store::Disk;
 use remit_vat::connection::Connection;
-use remit_vat::disk::Disk;
-use remit_vat::tls::Purpose;
 use tokio::task::LocalSet;
 
 use super::client::Mesh;
-use crate::audit::Audit;
-use crate::journal::{Journal as _, MemoryJournal};
 use crate::node::{Ground, build_on};
 use crate::scheduler::registry::{Lease, ToolOffer};
 use crate::serve::bootstrap::serve_role;

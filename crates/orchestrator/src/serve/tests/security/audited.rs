@@ -7,7 +7,9 @@ use remit_core::audit::{Decision, Record};
 use remit_core::event::{Approval, ApprovalDecided};
 use remit_core::task::Command;
 use remit_core::{Code, Fact, GrantId, TaskId};
-use remit_vat::disk::Disk;
+use remit_journal::audit::Audit;
+use remit_journal::{Journal as _, SledJournal, record};
+use remit_store::Disk;
 use remit_vat::wire;
 
 use super::super::lab::{
@@ -15,9 +17,7 @@ use super::super::lab::{
 };
 use super::super::questions::{approve, asked, decide, decision, questions};
 use super::manifest_changed::{become_another, other};
-use crate::audit::Audit;
-use crate::audit::query::{Filter, Reader};
-use crate::journal::{Journal as _, SledJournal, record};
+use crate::audit::{Filter, Reader};
 use crate::runtime::Owner;
 
 over_both_transports!(

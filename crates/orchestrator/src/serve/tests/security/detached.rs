@@ -1,11 +1,11 @@
 //! Tasks that would outlive the one that spawns them, without a grant that says so.
 
 use remit_core::{Code, Fact, GrantId, Value};
+use remit_journal::Journal as _;
 
 use super::super::lab::{
     Lab, attenuate, create_with, events, over_both_transports, said, spawn, with,
 };
-use crate::journal::Journal as _;
 
 over_both_transports!(
     detached_task_is_refused_to_a_grant_that_does_not_say_so,

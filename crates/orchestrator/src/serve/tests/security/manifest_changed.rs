@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use remit_core::manifest::Method;
 use remit_core::{Code, Event, EventNumber, Fact, GrantId, Manifest, Role, Task};
+use remit_journal::Journal as _;
 use remit_vat::wire;
 
 use super::super::lab::{Lab, Site, Tool, call, manifest, over_both_transports, said};
-use crate::journal::Journal as _;
 use crate::runtime::Owner;
 use crate::scheduler::registry::{Lease, ToolOffer};
 use crate::serve::fakes::who;

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
+use remit_authority::Authority;
 use remit_core::{Identity, Role};
-use remit_vat::authority::Authority;
-use remit_vat::tls::{Acceptor, Purpose, Refused, dial, dial_introduced};
+use remit_identity::tls::{Acceptor, Purpose, Refused, dial, dial_introduced};
 use tokio::net::TcpListener;
 
 use super::super::desk::vat;

@@ -1,7 +1,7 @@
 //! What was never issued is no ticket.
 
 use remit_core::Role;
-use remit_vat::ticket;
+use remit_identity::ticket;
 
 use super::{Site, over_both_transports, who};
 

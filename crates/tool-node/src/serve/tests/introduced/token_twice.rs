@@ -28,7 +28,7 @@ async fn two_that_use_a_token_at_once_get_one_value(site: Site) {
 async fn token_that_was_never_given_gives_nothing(site: Site) {
     let (introduced, direct) = site.met("one").await;
     let token = kept(&introduced.object, b"k").await;
-    for forged in [&[][..], &token[..31], &[0; 32], &remit_vat::ticket::hash(&token), b"k"] {
+    for forged in [&[][..], &token[..31], &[0; 32], &remit_identity::ticket::hash(&token), b"k"] {
         assert_eq!(direct.body(forged).await.unwrap_err().code, Code::NotFound);
     }
     direct.body(&token).await.expect("it is there still");

@@ -1,0 +1,57 @@
+//! Files that nobody but their owner may read.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+
+/// Makes `dir` and what is above it, with mode 0700.
+pub fn make_private_dir(dir: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}
+
+/// Writes a file with mode 0600, in place of the old one at once and durably. A folder that
+/// is not there is made, with mode 0700.
+pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if let Some(dir) = path.parent() {
+        make_private_dir(dir)?;
+    }
+    let fresh = path.with_extension("new");
+    match fs::remove_file(&fresh) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&fresh, path)?;
+    match path.parent() {
+        Some(dir) => File::open(dir)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+/// Makes sure that files can be written to `dir`, which is made with mode 0700: before something is
+/// spent for what is to be kept there.
+pub fn check_writable(dir: &Path) -> io::Result<()> {
+    let trial = dir.join("trial");
+    let named = |error: io::Error| {
+        io::Error::new(error.kind(), format!("{} cannot be written: {error}", dir.display()))
+    };
+    write_private(&trial, b"").and_then(|()| fs::remove_file(&trial)).map_err(named)
+}
+
+/// Refuses a key that others than its owner can read.
+pub fn check_private(path: &Path) -> io::Result<()> {
+    let mode = fs::metadata(path)?.permissions().mode() & 0o777;
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    Err(io::Error::new(
+        io::ErrorKind::PermissionDenied,
+        format!(
+            "{0} has mode {mode:03o}, so others can read the key: chmod 600 {0}",
+            path.display()
+        ),
+    ))
+}

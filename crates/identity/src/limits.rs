@@ -1,0 +1,51 @@
+//! Every bound of this crate, each with its reason.
+
+use std::time::Duration;
+
+/// How long a listener waits after it could not accept: connections that end free what it needs.
+pub const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
+/// How long a peer may take for the TLS handshake: a round trip or two, and a busy machine.
+pub const HANDSHAKE: Duration = Duration::from_secs(5);
+
+/// How long a connection keeps its place before it may be dropped for a newcomer, from the moment its
+/// first bytes are looked for: some round trips, so that a flood drops no honest peer.
+pub const HANDSHAKE_LEAST: Duration = Duration::from_millis(100);
+
+/// Handshakes that show the same hint and count as known at once: a client's parallel commands.
+/// Whoever saw a hint on the wire and shows it gains no more.
+pub const HANDSHAKES_PER_HINT: usize = 8;
+
+/// Refused connections that are logged one by one within [`REFUSALS_LOGGED_EVERY`]; of the others
+/// only their number is.
+pub const REFUSALS_LOGGED: u32 = 20;
+
+/// How often refused connections are logged anew.
+pub const REFUSALS_LOGGED_EVERY: Duration = Duration::from_secs(1);
+
+/// Bytes of a join message: a signing request is under one kibibyte.
+pub const JOIN_MESSAGE_BYTES: usize = 16 << 10;
+
+/// TCP: how long the kernel waits for acknowledgement of bytes it sent.
+pub const TCP_UNACKNOWLEDGED: Duration = Duration::from_secs(10);
+
+/// TCP: how long a connection is idle before the kernel asks whether the peer is there.
+pub const TCP_KEEPALIVE: Duration = Duration::from_secs(3);
+
+/// How long the answer to a renewal may take.
+pub const RENEWAL: Duration = Duration::from_secs(10);
+
+/// How long a connection that was replaced still serves new calls: longer than its successor takes
+/// to register.
+pub const HANDOVER: Duration = Duration::from_secs(5);
+
+/// The first wait before dialling again.
+pub const RECONNECT_FIRST: Duration = Duration::from_millis(100);
+
+/// The longest wait before dialling again: a node is back within two seconds of its orchestrator,
+/// and a dial that nobody answers costs next to nothing.
+pub const RECONNECT_MOST: Duration = Duration::from_secs(2);
+
+/// How long a connection must have lasted for the waits to begin anew. One that is lost sooner, as
+/// by a peer that lets nobody in, must not be dialled again at once.
+pub const SETTLED: Duration = Duration::from_millis(500);

@@ -5,9 +5,8 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use remit_journal::SledJournal;
 use remit_journal::backup::Kept;
-use remit_store::{Disk, OnDamage, Settings};
+use remit_journal::{OnDamage, SledJournal};
 
 use crate::fault::{Fault, doing};
 use crate::limits;
@@ -34,9 +33,8 @@ pub(crate) fn open(
     if !journal.is_dir() {
         return Err(Fault::Failed(format!("there is no journal in {}", journal.display())));
     }
-    let settings = SledJournal::settings(limits::STORE_CACHE_BYTES);
-    let disk = Disk::open_with(&journal, Settings { on_damage, ..settings });
-    Ok(SledJournal::new(disk.map_err(doing("the journal cannot be opened"))?))
+    let opened = SledJournal::open_at_rest(&journal, limits::STORE_CACHE_BYTES, on_damage);
+    opened.map_err(doing("the journal cannot be opened"))
 }
 
 /// A file that only its owner can read: what tasks do and are told is nobody else's business.

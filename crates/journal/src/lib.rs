@@ -14,6 +14,7 @@ mod keys;
 pub mod limits;
 pub mod loss;
 mod memory;
+pub mod meta;
 mod rebuild;
 pub mod record;
 pub mod recovery;
@@ -28,12 +29,11 @@ mod tests;
 use futures::future::BoxFuture;
 use remit_core::status::Status;
 use remit_core::{Code, Event, EventNumber, Failure, TaskId};
-use remit_store::DiskError;
 
 pub use head::{Family, TaskHead};
 pub use memory::MemoryJournal;
 pub use retention::Retention;
-pub use sled::{Notice, SledJournal, Untold, What};
+pub use sled::{Compacted, Notice, OnDamage, SledJournal, Untold, What};
 pub use snapshot::Snapshot;
 
 /// Where events are written, task by task. Calls made in order take effect in order, from whatever
@@ -218,9 +218,9 @@ pub enum JournalError {
     /// Nothing may be removed or replaced while a backup or a check reads the journal. Try later.
     #[error("a backup or a check of the journal is under way: try again when it is done")]
     Busy,
-    /// The disk did not take it, or not give it.
-    #[error(transparent)]
-    Disk(#[from] DiskError),
+    /// The medium did not take it, or not give it. Trying later may help.
+    #[error("{0}")]
+    Unavailable(String),
 }
 
 impl JournalError {
@@ -228,7 +228,7 @@ impl JournalError {
     pub fn into_failure(self) -> Failure {
         let code = match &self {
             Self::Pruned { .. } => Code::NotFound,
-            Self::Busy | Self::Disk(_) => Code::Unavailable,
+            Self::Busy | Self::Unavailable(_) => Code::Unavailable,
             Self::Conflict { .. } | Self::KeyTaken { .. } | Self::Corrupt { .. } => Code::Failed,
         };
         Failure::new(code, self.to_string())

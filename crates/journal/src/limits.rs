@@ -43,3 +43,7 @@ pub const FINDINGS: usize = 1_000;
 
 /// Notifications that wait for one sink. Of more, the oldest are given up: nobody acts on them.
 pub const NOTICES: u64 = 10_000;
+
+/// How often a small record is read and written anew because another writer was first: writers of one
+/// record are few, so this many losses in a row are a defect.
+pub const UPDATE_TRIES: usize = 16;

@@ -104,7 +104,13 @@ pub fn mend_lists(journal: &SledJournal) -> Result<(), JournalError> {
 }
 
 /// Writes records of losses that the stream of `tenant` does not tell of yet, in the name of `who`.
-pub async fn tell(disk: &Disk, audit: &Audit, tenant: &str, who: &str) -> Result<(), Failure> {
+pub async fn tell(
+    journal: &SledJournal,
+    audit: &Audit,
+    tenant: &str,
+    who: &str,
+) -> Result<(), Failure> {
+    let disk = journal.disk();
     let unreadable = |error: DiskError| JournalError::from(error).into_failure();
     for (key, lost) in read(disk).map_err(unreadable)? {
         if lost.is_told {
@@ -137,7 +143,7 @@ pub fn accept(
     for (what, tasks) in &accepted {
         let record = Record::new(who, Decision::LossAccepted).because(what.as_str()).about(tasks);
         let recorded = block_on(audit.record(tenant, record));
-        recorded.map_err(|failure| DiskError(failure.message))?;
+        recorded.map_err(|failure| JournalError::Unavailable(failure.message))?;
     }
     let gone = known.into_iter().map(|(key, _)| (key, None)).collect();
     block_on(journal.disk().commit(gone))?;

@@ -8,7 +8,6 @@ use futures::FutureExt as _;
 use futures::future::{BoxFuture, ready};
 use remit_core::status::Status;
 use remit_core::{Event, EventNumber, TaskId};
-use remit_store::DiskError;
 
 use super::head::status_byte;
 use super::{Journal, JournalError, Retention, Snapshot, TaskHead, check_order, follows};
@@ -53,7 +52,7 @@ impl MemoryJournal {
 
 impl State {
     fn check(&self) -> Result<(), JournalError> {
-        self.refuses.as_ref().map_or(Ok(()), |why| Err(DiskError(why.clone()).into()))
+        self.refuses.as_ref().map_or(Ok(()), |why| Err(JournalError::Unavailable(why.clone())))
     }
 
     fn append(

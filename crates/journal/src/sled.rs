@@ -2,10 +2,13 @@
 
 mod append;
 mod list;
+mod meta;
 mod notices;
 mod remove;
 mod snapshots;
 
+use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -13,7 +16,8 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use remit_core::status::Status;
 use remit_core::{Event, EventNumber, TaskId};
-use remit_store::{Confine, Disk, Settings, View};
+pub use remit_store::{Compacted, OnDamage};
+use remit_store::{Confine, Disk, DiskError, Settings, View};
 
 use self::append::Append;
 use self::notices::Told;
@@ -22,7 +26,9 @@ use super::body::Body;
 use super::loss::{self, Lost};
 use super::record::{self, Hash};
 use super::{Journal, JournalError, Retention, Snapshot, TaskHead, keys};
+use crate::audit::Audit;
 use crate::limits;
+use crate::meta::Meta;
 
 /// The journal in a store, beside whatever else is there under other first bytes of keys.
 #[derive(Debug, Clone)]
@@ -53,7 +59,50 @@ impl Drop for Hold {
     }
 }
 
+impl From<DiskError> for JournalError {
+    fn from(error: DiskError) -> Self {
+        Self::Unavailable(error.0)
+    }
+}
+
 impl SledJournal {
+    /// Opens the journal in the folder `dir` for an orchestrator that serves, making it at first:
+    /// commits that are missing stop the tasks that they were about, and no others. A second open of
+    /// the folder, by any process, is refused.
+    pub fn open(dir: &Path, cache_bytes: u64) -> Result<Self, JournalError> {
+        Ok(Self::new(Disk::open_with(dir, Self::confining(cache_bytes))?))
+    }
+
+    /// The same for a person's command, while no orchestrator serves.
+    pub fn open_at_rest(
+        dir: &Path,
+        cache_bytes: u64,
+        on_damage: OnDamage,
+    ) -> Result<Self, JournalError> {
+        let settings = Settings { on_damage, ..Self::settings(cache_bytes) };
+        Ok(Self::new(Disk::open_with(dir, settings)?))
+    }
+
+    /// The small records beside the events.
+    pub fn meta(&self) -> Arc<dyn Meta> {
+        Arc::new(meta::SledMeta(self.disk.clone()))
+    }
+
+    /// The mesh's own audit log. `now_ms` is the wall clock, in milliseconds since 1970.
+    pub fn audit(&self, now_ms: Box<dyn Fn() -> u64>) -> Rc<Audit> {
+        Audit::new(self.disk.clone(), now_ms)
+    }
+
+    /// Gives the space of what was removed back to the file system; the journal works on meanwhile.
+    pub async fn compact(&self) -> Result<Compacted, JournalError> {
+        Ok(self.disk.compact().await?)
+    }
+
+    /// Why nothing can be written: less is there than was acknowledged.
+    pub fn damage(&self) -> Option<String> {
+        self.disk.damage().map(ToString::to_string)
+    }
+
     /// The journal in `disk`.
     pub fn new(disk: Disk) -> Self {
         Self { disk, holds: Holds::default(), told: Told::default() }

@@ -23,6 +23,7 @@ mod kept;
 mod kill;
 mod loss;
 mod many;
+mod meta;
 mod whole;
 
 use remit_core::event::TaskCreated;

@@ -13,8 +13,8 @@ use remit_identity::credential::Credential;
 use remit_identity::join::Invite;
 use remit_identity::tls::{Acceptor, Refused};
 use remit_journal::audit::Audit;
+use remit_journal::meta::{Meta, MetaError};
 use remit_journal::{Journal, JournalError, SledJournal, loss};
-use remit_store::{Disk, DiskError};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -58,7 +58,10 @@ pub enum CannotServe {
     Io(#[from] io::Error),
     /// The journal cannot be opened.
     #[error("the journal cannot be opened: {0}")]
-    Journal(#[from] DiskError),
+    Journal(#[from] JournalError),
+    /// What is kept beside the journal cannot be read.
+    #[error("the records beside the journal: {0}")]
+    Records(#[from] MetaError),
     /// The journal cannot be read.
     #[error("the journal cannot be read: {0}")]
     Tasks(#[from] Failure),
@@ -91,8 +94,10 @@ impl Started {
     /// Opens all that the orchestrator keeps, and leaves the invite for the first administrator
     /// where `config` says, if there is no administrator yet.
     pub async fn at(config: &Config, tcp: TcpListener) -> Result<Self, CannotServe> {
-        let (site, own) = build(config, reached_at(config, &tcp)?)?;
-        loss::tell(&site.disk, &site.audit, TENANT, &own.identity().to_string()).await?;
+        let (site, own) = build(config, reached_at(config, &tcp)?).await?;
+        if let Some(journal) = site.journal.on_disk() {
+            loss::tell(&journal, &site.audit, TENANT, &own.identity().to_string()).await?;
+        }
         let acceptor = Acceptor::new(&own, &ROLES)?;
         if let Some(dir) = &config.bootstrap_dir {
             first_invite(&site, dir).await?;
@@ -128,10 +133,10 @@ impl Started {
 /// Makes an invite in the name of the orchestrator itself, on its folder and while it does not run:
 /// the way back for an administrator whose credential is lost. Call it inside a vat.
 pub async fn invite_at_rest(config: &Config, wanted: NewInvite) -> Result<Invite, CannotServe> {
-    let Ground { disk, authority, audit, .. } = ground(config, now_ms)?;
+    let Ground { meta, authority, audit, .. } = ground(config, now_ms)?;
     let address = if config.advertise.is_empty() { &config.listen } else { &config.advertise };
-    let members = Members::open(disk.clone(), Box::new(now_ms))?;
-    let invites = Invites::new(disk, address.clone(), authority.hash(), Box::new(now_ms));
+    let members = Members::open(Arc::clone(&meta), Box::new(now_ms)).await?;
+    let invites = Invites::new(meta, address.clone(), authority.hash(), Box::new(now_ms));
     let desk = Desk { members: &members, invites: &invites, audit: &audit };
     let own = own_identity(&authority)?;
     desk.invite(&own, wanted).await.map_err(CannotServe::NotInvited)
@@ -172,8 +177,8 @@ fn reached_at(config: &Config, tcp: &TcpListener) -> io::Result<String> {
 
 /// What an orchestrator is built on. A simulation puts its own in the place of disk and clock.
 pub struct Ground {
-    /// Where invites are kept.
-    pub disk: Disk,
+    /// Where members, invites, references, triggers and accepted interfaces are kept.
+    pub meta: Arc<dyn Meta>,
     /// Who may be a member.
     pub authority: Authority,
     /// The journal.
@@ -186,33 +191,35 @@ pub struct Ground {
 
 /// All that an orchestrator consists of, from the folder in `config`; `address` stands in its
 /// invites. Owners of tasks begin to work at once.
-pub fn build(config: &Config, address: String) -> Result<(Rc<Site>, Credential), CannotServe> {
-    build_on(ground(config, now_ms)?, config, address)
+pub async fn build(
+    config: &Config,
+    address: String,
+) -> Result<(Rc<Site>, Credential), CannotServe> {
+    build_on(ground(config, now_ms)?, config, address).await
 }
 
 /// The folder in `config`, and this wall clock.
 pub(crate) fn ground(config: &Config, now_ms: fn() -> u64) -> Result<Ground, CannotServe> {
     // The journal first: its lock keeps a second orchestrator from touching anything else.
-    let settings = SledJournal::confining(config.cache_bytes);
-    let disk = Disk::open_with(&config.data.join("journal"), settings)?;
+    let journal = SledJournal::open(&config.data.join("journal"), config.cache_bytes)?;
     let authority = Authority::load_or_create(&config.data.join("authority"), &config.mesh)?;
-    let journal = Arc::new(SledJournal::new(disk.clone()));
     loss::mend_lists(&journal).map_err(JournalError::into_failure)?;
-    let audit = Audit::new(disk.clone(), Box::new(now_ms));
-    Ok(Ground { disk, authority, journal, audit, now_ms })
+    let (meta, audit) = (journal.meta(), journal.audit(Box::new(now_ms)));
+    Ok(Ground { meta, authority, journal: Arc::new(journal), audit, now_ms })
 }
 
 /// As [`build`], on what there is already.
-pub fn build_on(
+pub async fn build_on(
     ground: Ground,
     config: &Config,
     address: String,
 ) -> Result<(Rc<Site>, Credential), CannotServe> {
-    let Ground { disk, authority, journal, audit, now_ms } = ground;
+    let Ground { meta, authority, journal, audit, now_ms } = ground;
     let own = authority.issue(&own_identity(&authority)?, config.certificate_life())?;
     let registry = Registry::new(Box::new(now_ms));
     let tickets = Tickets::new();
-    let invites = Invites::new(disk.clone(), address.clone(), authority.hash(), Box::new(now_ms));
+    let invites =
+        Invites::new(Arc::clone(&meta), address.clone(), authority.hash(), Box::new(now_ms));
     let tasks = Tasks::open(
         Arc::clone(&journal),
         Rc::clone(&audit),
@@ -221,22 +228,22 @@ pub fn build_on(
         config.timing(),
         Box::new(now_ms),
     )?;
-    let members = Members::open(disk.clone(), Box::new(now_ms))?;
+    let members = Members::open(Arc::clone(&meta), Box::new(now_ms)).await?;
     let triggers =
-        Triggers::new(disk.clone(), Rc::clone(&tasks), Rc::clone(&members), tasks.clock());
+        Triggers::new(Arc::clone(&meta), Rc::clone(&tasks), Rc::clone(&members), tasks.clock());
     if let Some(dir) = &config.webhook_secrets {
         triggers.keep_secrets_in(dir.clone());
     }
-    tasks.save_in(Refs::new(disk.clone(), Rc::clone(&audit), address, Box::new(now_ms)));
+    tasks.save_in(Refs::new(Arc::clone(&meta), Rc::clone(&audit), address, Box::new(now_ms)));
     let site = Site {
         authority,
         certificate_life: config.certificate_life(),
         client_certificate_life: config.client_certificate_life(),
         now_ms,
         own_until: Cell::new(own.not_after()),
-        disk: disk.clone(),
+        meta: Arc::clone(&meta),
         journal,
-        pins: Pins::new(disk, Rc::clone(&audit)),
+        pins: Pins::new(meta, Rc::clone(&audit)),
         audit,
         registry,
         tickets,

@@ -11,6 +11,7 @@ use remit_authority::Authority;
 use remit_core::{Event, EventNumber, Fact, Identity, Role, TaskId};
 use remit_identity::tls::Acceptor;
 use remit_journal::audit::Audit;
+use remit_journal::meta::MemoryMeta;
 use remit_journal::{Journal as _, MemoryJournal, TaskHead};
 use remit_orchestrator::admission::listener::Listener;
 use remit_orchestrator::config::Config;
@@ -18,7 +19,6 @@ use remit_orchestrator::node::{Ground, build_on, now_ms};
 use remit_schema::agent_node_capnp::{agent_host, agent_node_port, run};
 use remit_schema::mesh_capnp::mesh;
 use remit_schema::tool_node_capnp::tool_node_port;
-use remit_store::Disk;
 use remit_tool_node::Node;
 use remit_vat::connection::{Connection, ConnectionOptions, within};
 use remit_vat::limits::ConnectionLimits;
@@ -43,7 +43,7 @@ pub(crate) async fn run(
     let Fact::TaskCreated(created) = &beginning[0].fact else { panic!("{beginning:?}") };
     let head = TaskHead { name: created.name.clone(), ..TaskHead::default() };
     journal.append("default", task, beginning, head).await.unwrap();
-    let listener = orchestrator(own.path(), Arc::clone(&journal));
+    let listener = orchestrator(own.path(), Arc::clone(&journal)).await;
     let (port, connection) = connect::<tool_node_port::Client>(&listener, Role::ToolNode, "work");
     tools(place, &own.path().join("ledger"), port, connection).await;
     let (port, _agents) = connect::<agent_node_port::Client>(&listener, Role::AgentNode, "agents");
@@ -62,15 +62,15 @@ pub(crate) async fn run(
     all.into_iter().map(|(task, head)| (head.name, read(task))).collect()
 }
 
-fn orchestrator(own: &std::path::Path, journal: Arc<MemoryJournal>) -> Rc<Listener> {
+async fn orchestrator(own: &std::path::Path, journal: Arc<MemoryJournal>) -> Rc<Listener> {
     let ground = Ground {
-        disk: Disk::open(&own.join("disk"), 1 << 20).unwrap(),
+        meta: Arc::new(MemoryMeta::new()),
         authority: Authority::load_or_create(&own.join("authority"), "home").unwrap(),
         journal,
         audit: Audit::in_memory(Box::new(now_ms)),
         now_ms,
     };
-    let (site, own) = build_on(ground, &Config::default(), "nowhere:1".into()).unwrap();
+    let (site, own) = build_on(ground, &Config::default(), "nowhere:1".into()).await.unwrap();
     Listener::new(site, Acceptor::new(&own, &[]).unwrap())
 }
 

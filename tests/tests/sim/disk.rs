@@ -120,7 +120,7 @@ impl SimJournal {
         let memory = Arc::clone(&self.memory);
         let done = self.flush.submit(move || write(&memory).now_or_never().unwrap());
         async move {
-            done.await.unwrap_or_else(|_| Err(DiskError("the host is gone".into()).into()))
+            done.await.unwrap_or_else(|_| Err(JournalError::Unavailable("the host is gone".into())))
         }
         .boxed()
     }

@@ -9,11 +9,11 @@ use remit_authority::Authority;
 use remit_core::Role;
 use remit_identity::tls::Acceptor;
 use remit_journal::audit::Audit;
+use remit_journal::meta::MemoryMeta;
 use remit_orchestrator::admission::listener::Listener;
 use remit_orchestrator::admission::pins::Pins;
 use remit_orchestrator::config::Config;
 use remit_orchestrator::node::{Ground, build_on};
-use remit_store::Disk;
 use turmoil::net::{TcpListener, TcpStream};
 
 use crate::disk::SimJournal;
@@ -28,22 +28,21 @@ const CERTIFIED: Duration = Duration::from_secs(86_400);
 pub(crate) const BEGINNING_MS: u64 = 1_800_000_000_000;
 
 /// What an orchestrator needs and these worlds do not look at: where invites are kept, the keys of
-/// the authority, and the accepted interface of the tool. One for all worlds, in which none writes:
-/// a real disk takes real time, and no second world would be as the first.
-fn unused() -> &'static (tempfile::TempDir, Disk) {
-    static UNUSED: OnceLock<(tempfile::TempDir, Disk)> = OnceLock::new();
+/// the authority, and the accepted interface of the tool. One for all worlds, in which none writes.
+fn unused() -> &'static (tempfile::TempDir, Arc<MemoryMeta>) {
+    static UNUSED: OnceLock<(tempfile::TempDir, Arc<MemoryMeta>)> = OnceLock::new();
     UNUSED.get_or_init(|| {
         let dir = tempfile::tempdir().unwrap();
-        let disk = Disk::open(&dir.path().join("journal"), 1 << 20).unwrap();
+        let meta = Arc::new(MemoryMeta::new());
         Authority::load_or_create(&dir.path().join("authority"), "home").unwrap();
-        let accepting = disk.clone();
+        let accepting = Arc::clone(&meta);
         std::thread::spawn(move || accept(accepting)).join().unwrap();
-        (dir, disk)
+        (dir, meta)
     })
 }
 
-fn accept(disk: Disk) {
-    let pins = Pins::new(disk, Audit::in_memory(Box::new(|| BEGINNING_MS)));
+fn accept(meta: Arc<MemoryMeta>) {
+    let pins = Pins::new(meta, Audit::in_memory(Box::new(|| BEGINNING_MS)));
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let (node, offered) = (identity(Role::ToolNode, TOOLS), tool::manifest());
     assert_eq!(runtime.block_on(pins.judge(&node, &offered)), Ok(None));
@@ -59,9 +58,9 @@ fn now_ms() -> u64 {
 
 /// One life of the host.
 pub(crate) async fn run(journal: Arc<SimJournal>) -> turmoil::Result {
-    let (dir, disk) = unused();
+    let (dir, meta) = unused();
     let ground = Ground {
-        disk: disk.clone(),
+        meta: Arc::<MemoryMeta>::clone(meta),
         authority: authority(dir.path()),
         journal,
         audit: Audit::in_memory(Box::new(now_ms)),
@@ -73,7 +72,7 @@ pub(crate) async fn run(journal: Arc<SimJournal>) -> turmoil::Result {
         idle_grace_ms: 2_000,
         ..Config::default()
     };
-    let (site, own) = build_on(ground, &config, "orchestrator:7474".into())?;
+    let (site, own) = build_on(ground, &config, "orchestrator:7474".into()).await?;
     let listener = Listener::new(site, Acceptor::new(&own, &[])?);
     let tcp = TcpListener::bind(("0.0.0.0", PORT)).await?;
     loop {

@@ -184,6 +184,21 @@ fn only_the_store_depends_on_sled() {
 }
 
 #[test]
+fn what_is_kept_is_kept_behind_ports() {
+    let above: Vec<_> = rust_files()
+        .into_iter()
+        .filter(|f| f.path.starts_with(ORCHESTRATOR) || f.path.starts_with("crates/cli/src/"))
+        .filter(|f| !f.is_test())
+        .collect();
+    check_words(
+        above.iter(),
+        &["remit_store::Disk", "remit_store::{", "DiskError", "remit_store::View"],
+        "Records are kept behind remit_journal's ports (Journal, meta::Meta): use those, so that \
+         another store can take the place of this one.",
+    );
+}
+
+#[test]
 fn the_core_is_pure() {
     let uses = &dependencies()["remit-core"];
     let foreign: Vec<_> = uses

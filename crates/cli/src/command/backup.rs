@@ -5,9 +5,8 @@ use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use remit_journal::SledJournal;
 use remit_journal::backup::{Kept, write_backup};
-use remit_store::OnDamage;
+use remit_journal::{OnDamage, SledJournal};
 use tokio::sync::mpsc;
 
 use crate::fault::{Fault, doing};

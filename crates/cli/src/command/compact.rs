@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use remit_store::OnDamage;
+use remit_journal::OnDamage;
 
 use crate::fault::{Fault, doing};
 use crate::mesh::{Mesh, Place};
@@ -31,7 +31,7 @@ impl Compact {
             }
             None => {
                 let journal = store::open(self.data.as_deref(), place, OnDamage::Refuse)?;
-                let compacted = journal.disk().compact().await;
+                let compacted = journal.compact().await;
                 let compacted = compacted.map_err(doing("the journal was not compacted"))?;
                 (compacted.before, compacted.after)
             }

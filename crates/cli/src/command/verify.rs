@@ -3,11 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use remit_journal::audit::Audit;
+use remit_journal::OnDamage;
 use remit_journal::loss;
 use remit_journal::verify::{Report, verify};
 use remit_orchestrator::node::{TENANT, now_ms};
-use remit_store::OnDamage;
 use remit_tool_node::ledger::Ledger;
 
 use crate::fault::{Fault, doing};
@@ -75,10 +74,10 @@ impl Verify {
     fn accept(&self, place: &Place) -> Result<(), Fault> {
         let data = self.data.as_deref();
         let seen = store::open(data, place, OnDamage::ReadOnly)?;
-        let damage = seen.disk().damage().map(ToString::to_string);
+        let damage = seen.damage();
         drop(seen);
         let journal = store::open(data, place, OnDamage::Accept)?;
-        let audit = Audit::new(journal.disk().clone(), Box::new(now_ms));
+        let audit = journal.audit(Box::new(now_ms));
         let accepted = loss::accept(&journal, &audit, TENANT, &store::person(), damage);
         let (accepted, corrected) = accepted.map_err(doing("the loss was not accepted"))?;
         for what in &accepted {

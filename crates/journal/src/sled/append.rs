@@ -69,7 +69,7 @@ impl Append {
         view: &View<'_>,
     ) -> Result<Result<Vec<Write>, JournalError>, DiskError> {
         match self.writes(view) {
-            Err(JournalError::Disk(error)) => Err(error),
+            Err(JournalError::Unavailable(why)) => Err(DiskError(why)),
             decided => Ok(decided),
         }
     }

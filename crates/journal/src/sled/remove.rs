@@ -59,7 +59,7 @@ fn settled(
     step: Result<Vec<Write>, JournalError>,
 ) -> Result<Result<Vec<Write>, Step>, remit_store::DiskError> {
     match step {
-        Err(JournalError::Disk(error)) => Err(error),
+        Err(JournalError::Unavailable(why)) => Err(remit_store::DiskError(why)),
         Err(error) => Ok(Err(Step::Failed(error))),
         Ok(writes) if writes.is_empty() => Ok(Err(Step::Done)),
         Ok(writes) => Ok(Ok(writes)),

@@ -92,7 +92,7 @@ fn decide(
     snapshot: &Snapshot,
 ) -> Result<Result<Vec<Write>, JournalError>, DiskError> {
     match writes(view, holds, tenant, task, snapshot) {
-        Err(JournalError::Disk(error)) => Err(error),
+        Err(JournalError::Unavailable(why)) => Err(DiskError(why)),
         decided => Ok(decided),
     }
 }

@@ -65,7 +65,7 @@ fn a_loss_and_its_acceptance_are_in_the_audit() {
     let journal = open(dir.path(), SledJournal::confining(CACHE));
     let audit = Audit::new(journal.disk().clone(), Box::new(|| 7));
     for _ in 0..2 {
-        wait(loss::tell(journal.disk(), &audit, TENANT, "the orchestrator")).unwrap();
+        wait(loss::tell(&journal, &audit, TENANT, "the orchestrator")).unwrap();
     }
     let (accepted, _) = loss::accept(&journal, &audit, TENANT, "a person", None).unwrap();
     assert_eq!((accepted.len(), journal.lost().unwrap().len()), (1, 0));

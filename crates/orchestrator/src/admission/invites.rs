@@ -4,11 +4,12 @@
 //! has one invite at most: a fresh one takes the place of one that still waits.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use remit_core::{Code, Failure, Identity, MemberGrant, Role};
 use remit_identity::join::Invite;
-use remit_store::{Disk, DiskError, Pair, Write};
+use remit_journal::meta::{self, Batch, Change, Meta, MetaError};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
@@ -22,7 +23,7 @@ const PREFIX: &[u8] = b"invite/";
 
 /// The invites that wait to be used.
 pub struct Invites {
-    disk: Disk,
+    meta: Arc<dyn Meta>,
     address: String,
     authority_hash: [u8; 32],
     now_ms: Box<dyn Fn() -> u64>,
@@ -62,6 +63,7 @@ pub struct Waiting {
     /// What it offers.
     pub offer: Offer,
     key: Vec<u8>,
+    record: Vec<u8>,
 }
 
 /// Why an invite does not work, for the joiner.
@@ -77,18 +79,18 @@ pub enum NotGood {
     Expired,
     /// It cannot be looked up or used up now.
     #[error("the invite cannot be used now, try again: {0}")]
-    Disk(#[from] DiskError),
+    Unavailable(#[from] MetaError),
 }
 
 impl Invites {
-    /// Invites kept on `disk`, to the orchestrator at `address` whose authority has this hash.
+    /// Invites kept in `meta`, to the orchestrator at `address` whose authority has this hash.
     pub fn new(
-        disk: Disk,
+        meta: Arc<dyn Meta>,
         address: String,
         authority_hash: [u8; 32],
         now_ms: Box<dyn Fn() -> u64>,
     ) -> Rc<Self> {
-        Rc::new(Self { disk, address, authority_hash, now_ms, making: Mutex::new(()) })
+        Rc::new(Self { meta, address, authority_hash, now_ms, making: Mutex::new(()) })
     }
 
     /// A fresh invite that is good once within `ttl`, in place of an earlier one for the same
@@ -104,46 +106,43 @@ impl Invites {
             return refuse(Code::InvalidArgument, why);
         }
         let _alone = self.making.lock().await;
-        let (mut writes, held) = self.outdated(&offer).map_err(unwritable)?;
+        let (mut writes, held) = self.outdated(&offer).await?;
         let (by, tenant) = (offer.by.to_string(), offer.identity.tenant().to_owned());
         held.check(Resource::Invites, &by, &tenant, 1)?;
         let secret: [u8; 32] = rand::random();
         let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
         let until_ms = (self.now_ms)().saturating_add(ttl_ms);
-        writes.push((key(&secret), Some(write(&Offer { until_ms, ..offer }).map_err(unwritable)?)));
-        self.disk.commit(writes).await.map_err(unwritable)?;
+        writes.push((key(&secret), Some(write(&Offer { until_ms, ..offer })?)));
+        self.meta.commit(Batch::of(writes)).await?;
         Ok(Invite { address: self.address.clone(), authority_hash: self.authority_hash, secret })
     }
 
     /// Looks up the invite with this secret. It is not used yet.
-    pub fn find(&self, secret: &[u8]) -> Result<Waiting, NotGood> {
+    pub async fn find(&self, secret: &[u8]) -> Result<Waiting, NotGood> {
         let key = key(secret);
-        let record = self.disk.get(&key)?.ok_or(NotGood::Unknown)?;
+        let record = self.meta.get(&key).await?.ok_or(NotGood::Unknown)?;
         let offer = parse(&record).ok_or(NotGood::Unknown)?;
         if (self.now_ms)() >= offer.until_ms {
             return Err(NotGood::Expired);
         }
-        Ok(Waiting { offer, key })
+        Ok(Waiting { offer, key, record })
     }
 
     /// Uses it up and writes `entry`, both or neither. Durable when it answers; of two who do so at
     /// once, one is refused.
-    pub async fn use_up(&self, waiting: Waiting, entry: Write) -> Result<(), NotGood> {
-        let key = waiting.key;
-        let bytes = key.len() + entry.0.len() + entry.1.as_ref().map_or(0, Vec::len);
-        let taken = self.disk.transact(bytes, move |view| {
-            Ok(match view.get(&key)? {
-                Some(_) => Ok(vec![(key, None), entry]),
-                None => Err(NotGood::Unknown),
-            })
-        });
-        taken.await?
+    pub async fn use_up(&self, waiting: Waiting, entry: Change) -> Result<(), NotGood> {
+        let Waiting { key, record, .. } = waiting;
+        let batch = Batch::of(vec![(key.clone(), None), entry]).if_still(key, Some(record));
+        match self.meta.commit(batch).await {
+            Err(MetaError::Conflict) => Err(NotGood::Unknown),
+            taken => Ok(taken?),
+        }
     }
 
     /// The invites of a tenant that can still be used, the first to expire first.
-    pub fn list(&self, tenant: &str) -> Result<Vec<Offer>, Failure> {
+    pub async fn list(&self, tenant: &str) -> Result<Vec<Offer>, Failure> {
         let now_ms = (self.now_ms)();
-        let kept = self.kept().map_err(unwritable)?;
+        let kept = self.kept().await?;
         let good = |offer: &Offer| offer.identity.tenant() == tenant && offer.until_ms > now_ms;
         let offers = kept.into_iter().filter_map(|(_, record)| parse(&record));
         let mut offers: Vec<Offer> = offers.filter(good).collect();
@@ -153,22 +152,22 @@ impl Invites {
 
     /// Withdraws every invite that is `meant`, and gives them. Durable when it answers.
     pub async fn withdraw(&self, meant: impl Fn(&Offer) -> bool) -> Result<Vec<Offer>, Failure> {
-        let kept = self.kept().map_err(unwritable)?;
+        let kept = self.kept().await?;
         let found = kept.into_iter().filter_map(|(key, record)| Some((key, parse(&record)?)));
         let (keys, offers): (Vec<_>, Vec<_>) = found.filter(|(_, offer)| meant(offer)).unzip();
-        let writes: Vec<Write> = keys.into_iter().map(|key| (key, None)).collect();
+        let writes: Vec<Change> = keys.into_iter().map(|key| (key, None)).collect();
         if !writes.is_empty() {
-            self.disk.commit(writes).await.map_err(unwritable)?;
+            self.meta.commit(Batch::of(writes)).await?;
         }
         Ok(offers)
     }
 
     /// Removals of invites that have expired or are for whom `fresh` is, and how many others wait.
-    fn outdated(&self, fresh: &Offer) -> Result<(Vec<Write>, Held), DiskError> {
+    async fn outdated(&self, fresh: &Offer) -> Result<(Vec<Change>, Held), MetaError> {
         let now_ms = (self.now_ms)();
         let mut outdated = Vec::new();
         let mut held = Held { identity: 0, tenant: 0, process: 0 };
-        for (key, record) in self.kept()? {
+        for (key, record) in self.kept().await? {
             let waits = |offer: &Offer| offer.until_ms > now_ms && offer.identity != fresh.identity;
             let Some(offer) = parse(&record).filter(waits) else {
                 outdated.push((key, None));
@@ -181,8 +180,8 @@ impl Invites {
         Ok((outdated, held))
     }
 
-    fn kept(&self) -> Result<Vec<Pair>, DiskError> {
-        self.disk.scan(PREFIX, PREFIX, limits::INVITES * 2)
+    async fn kept(&self) -> Result<Vec<meta::Record>, MetaError> {
+        self.meta.scan(PREFIX, limits::INVITES * 2).await
     }
 }
 
@@ -190,7 +189,7 @@ fn key(secret: &[u8]) -> Vec<u8> {
     [PREFIX, &Sha256::digest(secret)].concat()
 }
 
-fn write(offer: &Offer) -> Result<Vec<u8>, DiskError> {
+fn write(offer: &Offer) -> Result<Vec<u8>, MetaError> {
     let kept = Kept {
         identity: offer.identity.to_string(),
         may: offer.grant.may().to_string(),
@@ -200,7 +199,7 @@ fn write(offer: &Offer) -> Result<Vec<u8>, DiskError> {
         until_ms: offer.until_ms,
     };
     rmp_serde::to_vec_named(&kept)
-        .map_err(|error| DiskError(format!("an invite cannot be kept: {error}")))
+        .map_err(|error| MetaError::Damaged(format!("an invite cannot be kept: {error}")))
 }
 
 fn parse(record: &[u8]) -> Option<Offer> {
@@ -214,13 +213,11 @@ fn parse(record: &[u8]) -> Option<Offer> {
     })
 }
 
-fn unwritable(error: DiskError) -> Failure {
-    Failure::new(Code::Unavailable, error.to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+
+    use remit_journal::SledJournal;
 
     use super::*;
 
@@ -247,19 +244,24 @@ mod tests {
         }
 
         fn open(&self) -> Rc<Invites> {
-            let disk = Disk::open(&self.dir.path().join("journal"), 4 << 20).unwrap();
+            let journal = SledJournal::open(&self.dir.path().join("journal"), 4 << 20).unwrap();
             let clock = Rc::clone(&self.clock);
-            Invites::new(disk, "localhost:1".into(), [1; 32], Box::new(move || clock.get()))
+            Invites::new(
+                journal.meta(),
+                "localhost:1".into(),
+                [1; 32],
+                Box::new(move || clock.get()),
+            )
         }
     }
 
     /// What goes to the disk with the use of an invite.
-    fn entry() -> Write {
+    fn entry() -> Change {
         (b"entry".to_vec(), Some(b"joined".to_vec()))
     }
 
     async fn redeem(invites: &Invites, secret: &[u8]) -> Result<Identity, NotGood> {
-        let waiting = invites.find(secret)?;
+        let waiting = invites.find(secret).await?;
         let identity = waiting.offer.identity.clone();
         invites.use_up(waiting, entry()).await.map(|()| identity)
     }
@@ -284,7 +286,7 @@ mod tests {
         let store = Store::new();
         let invites = store.open();
         let invite = invites.create(offer(&who(Role::Client, "me")), MINUTE).await.unwrap();
-        let (one, two) = (invites.find(&invite.secret), invites.find(&invite.secret));
+        let (one, two) = tokio::join!(invites.find(&invite.secret), invites.find(&invite.secret));
         let (one, two) = tokio::join!(
             invites.use_up(one.unwrap(), entry()),
             invites.use_up(two.unwrap(), entry())
@@ -319,7 +321,7 @@ mod tests {
         let store = Store::new();
         let invites = store.open();
         let invite = invites.create(offer(&who(Role::Client, "me")), MINUTE).await.unwrap();
-        let kept = invites.disk.scan(b"", b"", 10).unwrap();
+        let kept = invites.meta.scan(b"", 10).await.unwrap();
         assert_eq!(kept.len(), 1);
         for (key, value) in kept {
             let holds = |bytes: &[u8]| bytes.windows(32).any(|part| part == invite.secret);
@@ -347,13 +349,13 @@ mod tests {
         let (me, you) = (who(Role::Client, "me"), who(Role::Client, "you"));
         let mine = invites.create(offer(&me), MINUTE).await.unwrap();
         let yours = invites.create(offer(&you), MINUTE).await.unwrap();
-        assert_eq!(invites.list("default").unwrap().len(), 2);
+        assert_eq!(invites.list("default").await.unwrap().len(), 2);
         let withdrawn = invites.withdraw(|offer| offer.identity == me).await.unwrap();
         assert_eq!(withdrawn.len(), 1);
         assert_eq!(redeem(&invites, &mine.secret).await, Err(NotGood::Unknown));
         assert_eq!(redeem(&invites, &yours.secret).await, Ok(you));
-        assert_eq!(invites.list("default").unwrap(), []);
-        assert_eq!(invites.disk.get(b"entry").unwrap().unwrap(), b"joined");
+        assert_eq!(invites.list("default").await.unwrap(), []);
+        assert_eq!(invites.meta.get(b"entry").await.unwrap().unwrap(), b"joined");
     }
 
     #[tokio::test]

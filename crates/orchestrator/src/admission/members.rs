@@ -10,11 +10,12 @@ pub mod uses;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use remit_core::{Code, Facet, Facets, Failure, Identity, MemberGrant, Role};
 use remit_identity::credential::MembershipId;
-use remit_store::{Disk, DiskError, Write};
+use remit_journal::meta::{Batch, Change, Meta, MetaError};
 use tokio::sync::watch;
 
 pub use self::kept::{Expulsion, Member};
@@ -22,7 +23,7 @@ use crate::limits;
 
 /// The members of a mesh.
 pub struct Members {
-    disk: Disk,
+    meta: Arc<dyn Meta>,
     now_ms: Box<dyn Fn() -> u64>,
     known: RefCell<BTreeMap<Identity, Member>>,
     /// Counts changes that take something from a member, to wake whoever serves it.
@@ -54,10 +55,13 @@ pub struct Footing {
 }
 
 impl Members {
-    /// The members kept on `disk`.
-    pub fn open(disk: Disk, now_ms: Box<dyn Fn() -> u64>) -> Result<Rc<Self>, DiskError> {
-        let known = RefCell::new(kept::all(&disk)?);
-        Ok(Rc::new(Self { disk, now_ms, known, changed: watch::Sender::new(0) }))
+    /// The members kept in `meta`.
+    pub async fn open(
+        meta: Arc<dyn Meta>,
+        now_ms: Box<dyn Fn() -> u64>,
+    ) -> Result<Rc<Self>, MetaError> {
+        let known = RefCell::new(kept::all(&*meta).await?);
+        Ok(Rc::new(Self { meta, now_ms, known, changed: watch::Sender::new(0) }))
     }
 
     /// Looks up a peer that shows a certificate of this membership, good until then, and notes that
@@ -101,7 +105,7 @@ impl Members {
         member.seen_ms = now_ms;
         if stale {
             // Nobody waits for it: the next connection says it again.
-            drop(self.disk.commit(vec![kept::write(member)]));
+            drop(self.meta.commit(Batch::of(vec![kept::write(member)])));
         }
         let grant = Rc::new(member.granted());
         Ok(Footing {
@@ -197,7 +201,7 @@ impl Members {
     }
 
     /// The write by which `member` is kept, to go with others in one commit.
-    pub fn entry(member: &Member) -> Write {
+    pub fn entry(member: &Member) -> Change {
         kept::write(member)
     }
 
@@ -241,7 +245,7 @@ impl Members {
             let mut known = self.known.borrow_mut();
             let member = known.get_mut(identity).ok_or_else(|| not_found(identity))?;
             change(member);
-            self.disk.commit(vec![kept::write(member)])
+            self.meta.commit(Batch::of(vec![kept::write(member)]))
         };
         self.changed.send_modify(|count| *count += 1);
         written.await.map_err(|error| {

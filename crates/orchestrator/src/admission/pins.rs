@@ -13,7 +13,7 @@ use std::sync::Arc;
 use remit_core::audit::{Decision, Record, hex};
 use remit_core::{Code, Failure, Identity, Manifest};
 use remit_journal::audit::Audit;
-use remit_store::{Disk, DiskError};
+use remit_journal::meta::{Batch, Change, Meta, MetaError};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
@@ -24,7 +24,7 @@ const PREFIX: &[u8] = b"accept/";
 
 /// The interfaces that were accepted.
 pub struct Pins {
-    disk: Disk,
+    meta: Arc<dyn Meta>,
     audit: Rc<Audit>,
     /// Held while one offer is judged: of two nodes that offer a new name at once, one is the first.
     judging: Mutex<()>,
@@ -39,9 +39,9 @@ struct Accepted {
 }
 
 impl Pins {
-    /// The interfaces that are kept in `disk`; what happens to them goes to `audit`.
-    pub fn new(disk: Disk, audit: Rc<Audit>) -> Rc<Self> {
-        Rc::new(Self { disk, audit, judging: Mutex::new(()) })
+    /// The interfaces that are kept in `meta`; what happens to them goes to `audit`.
+    pub fn new(meta: Arc<dyn Meta>, audit: Rc<Audit>) -> Rc<Self> {
+        Rc::new(Self { meta, audit, judging: Mutex::new(()) })
     }
 
     /// What was accepted of this tool of `node`, if it is not what the node offers now. `None`: it
@@ -53,7 +53,7 @@ impl Pins {
     ) -> Result<Option<Arc<Manifest>>, Failure> {
         let _alone = self.judging.lock().await;
         let name = node.to_string();
-        let known = self.known(&name, &offered.tool).map_err(unusable)?;
+        let known = self.known(&name, &offered.tool).await?;
         if let Some(same) = known.iter().find(|kept| kept.manifest.version == offered.version) {
             if same.manifest == *offered {
                 self.claim_if_free(node, &offered.tool).await?;
@@ -67,7 +67,7 @@ impl Pins {
             return Ok(None);
         }
         match known.into_iter().next_back() {
-            None => match self.holder(node, &offered.tool).map_err(unusable)? {
+            None => match self.holder(node, &offered.tool).await? {
                 Some((holder, kept)) => {
                     self.note_claim(node, &holder, offered).await?;
                     Ok(Some(Arc::new(kept.manifest)))
@@ -104,14 +104,22 @@ impl Pins {
         why: &str,
     ) -> Result<(), Failure> {
         let name = node.to_string();
-        let mut writes = self.crowded_out(&name, &manifest.tool).map_err(unusable)?;
+        let mut writes = self.crowded_out(&name, &manifest.tool).await?;
         let kept = Accepted { manifest: manifest.clone(), refused: None };
         writes.push((key(&name, &manifest.tool, &manifest.version), Some(encode(&kept)?)));
-        writes.extend(self.claim(node, &manifest.tool).map_err(unusable)?);
+        let claim = self.claim(node, &manifest.tool).await?;
+        let claimed = claim.as_ref().map(|(key, _)| key.clone());
+        writes.extend(claim);
         // The record first: what is in force is on record.
         let record = Record::new(by, Decision::Accepted).because(why);
         self.audit.record(node.tenant(), of_tool(record, &name, manifest)).await?;
-        self.disk.commit(writes).await.map_err(unusable)
+        let batch = Batch::of(writes);
+        // A name has one holder, whichever orchestrator heard of it first.
+        let batch = match claimed {
+            Some(name) => batch.if_still(name, None),
+            None => batch,
+        };
+        Ok(self.meta.commit(batch).await?)
     }
 
     /// Records once that a node offers something else than what was accepted.
@@ -132,31 +140,34 @@ impl Pins {
         self.audit.record(node.tenant(), of_tool(record, &name, offered)).await?;
         let noted = Accepted { manifest: before.manifest.clone(), refused: Some(hash) };
         let key = key(&name, &noted.manifest.tool, &noted.manifest.version);
-        self.disk.commit(vec![(key, Some(encode(&noted)?))]).await.map_err(unusable)
+        Ok(self.meta.commit(Batch::of(vec![(key, Some(encode(&noted)?))])).await?)
     }
 
     /// The write by which `node` holds the name of a tool that no node of its tenant holds.
-    fn claim(&self, node: &Identity, tool: &str) -> Result<Option<remit_store::Write>, DiskError> {
+    async fn claim(&self, node: &Identity, tool: &str) -> Result<Option<Change>, MetaError> {
         let key = name_key(node.tenant(), tool, "");
-        let is_held = self.disk.get(&key)?.is_some();
+        let is_held = self.meta.get(&key).await?.is_some();
         Ok((!is_held).then(|| (key, Some(node.to_string().into_bytes()))))
     }
 
     async fn claim_if_free(&self, node: &Identity, tool: &str) -> Result<(), Failure> {
-        match self.claim(node, tool).map_err(unusable)? {
-            Some(claim) => self.disk.commit(vec![claim]).await.map_err(unusable),
-            None => Ok(()),
-        }
+        let Some((name, holder)) = self.claim(node, tool).await? else { return Ok(()) };
+        let batch = Batch::of(vec![(name.clone(), holder)]).if_still(name, None);
+        Ok(self.meta.commit(batch).await?)
     }
 
     /// The other node that holds the name of a tool, and what was accepted of it.
-    fn holder(&self, node: &Identity, tool: &str) -> Result<Option<(String, Accepted)>, DiskError> {
-        let held = self.disk.get(&name_key(node.tenant(), tool, ""))?;
+    async fn holder(
+        &self,
+        node: &Identity,
+        tool: &str,
+    ) -> Result<Option<(String, Accepted)>, MetaError> {
+        let held = self.meta.get(&name_key(node.tenant(), tool, "")).await?;
         let holder = held.and_then(|bytes| String::from_utf8(bytes).ok());
         let Some(holder) = holder.filter(|holder| *holder != node.to_string()) else {
             return Ok(None);
         };
-        let kept = self.known(&holder, tool)?.into_iter().next_back();
+        let kept = self.known(&holder, tool).await?.into_iter().next_back();
         Ok(kept.map(|kept| (holder, kept)))
     }
 
@@ -169,7 +180,7 @@ impl Pins {
     ) -> Result<(), Failure> {
         let (name, hash) = (node.to_string(), offered.hash());
         let noted = name_key(node.tenant(), &offered.tool, &name);
-        if self.disk.get(&noted).map_err(unusable)?.is_some_and(|before| before == hash) {
+        if self.meta.get(&noted).await?.is_some_and(|before| before == hash) {
             return Ok(());
         }
         let why = format!(
@@ -179,20 +190,20 @@ impl Pins {
         tracing::warn!(node = name, tool = offered.tool, holder, "the tool's name is held");
         let record = Record::new(name.clone(), Decision::Changed).because(why);
         self.audit.record(node.tenant(), of_tool(record, &name, offered)).await?;
-        self.disk.commit(vec![(noted, Some(hash.to_vec()))]).await.map_err(unusable)
+        Ok(self.meta.commit(Batch::of(vec![(noted, Some(hash.to_vec()))])).await?)
     }
 
     /// What was accepted of a node's tool, in the order of its versions as text.
-    fn known(&self, node: &str, tool: &str) -> Result<Vec<Accepted>, DiskError> {
+    async fn known(&self, node: &str, tool: &str) -> Result<Vec<Accepted>, MetaError> {
         let prefix = key(node, tool, "");
-        let kept = self.disk.scan(&prefix, &prefix, limits::VERSIONS_ACCEPTED)?;
+        let kept = self.meta.scan(&prefix, limits::VERSIONS_ACCEPTED).await?;
         kept.iter().map(|(_, bytes)| decode(bytes)).collect()
     }
 
     /// The removals that make room for one more version of a tool.
-    fn crowded_out(&self, node: &str, tool: &str) -> Result<Vec<remit_store::Write>, DiskError> {
+    async fn crowded_out(&self, node: &str, tool: &str) -> Result<Vec<Change>, MetaError> {
         let prefix = key(node, tool, "");
-        let kept = self.disk.scan(&prefix, &prefix, limits::VERSIONS_ACCEPTED)?;
+        let kept = self.meta.scan(&prefix, limits::VERSIONS_ACCEPTED).await?;
         let over = (kept.len() + 1).saturating_sub(limits::VERSIONS_ACCEPTED);
         Ok(kept.into_iter().take(over).map(|(key, _)| (key, None)).collect())
     }
@@ -208,14 +219,11 @@ fn encode(kept: &Accepted) -> Result<Vec<u8>, Failure> {
     rmp_serde::to_vec_named(kept).map_err(|error| Failure::new(Code::Failed, error.to_string()))
 }
 
-fn decode(bytes: &[u8]) -> Result<Accepted, DiskError> {
+fn decode(bytes: &[u8]) -> Result<Accepted, MetaError> {
     rmp_serde::from_slice(bytes).map_err(|error| {
-        DiskError(format!("an accepted interface is damaged ({error}): restore from a backup"))
+        let why = format!("an accepted interface is damaged ({error}): restore from a backup");
+        MetaError::Damaged(why)
     })
-}
-
-fn unusable(error: DiskError) -> Failure {
-    Failure::new(Code::Unavailable, error.to_string())
 }
 
 /// Names go with their lengths, so that none is the beginning of another.

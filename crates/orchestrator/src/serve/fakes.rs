@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use capnp::capability::FromClientHook;
+use futures::executor::block_on;
 use remit_core::manifest::Interface;
 use remit_core::{Identity, Manifest, Role};
 use remit_identity::tls::Acceptor;
@@ -111,7 +112,7 @@ impl Here {
         let dir = tempfile::tempdir().unwrap();
         let config = config(dir.path().join("data"));
         let ground = node::ground(&config, now_ms).unwrap();
-        let (site, own) = node::build_on(ground, &config, "localhost:1".into()).unwrap();
+        let (site, own) = block_on(node::build_on(ground, &config, "localhost:1".into())).unwrap();
         let acceptor = Acceptor::new(&own, &[]).unwrap();
         let listener = Listener::new(Rc::clone(&site), acceptor);
         Self { site, listener, _dir: dir }

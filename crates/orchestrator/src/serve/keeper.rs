@@ -99,8 +99,8 @@ impl keeper::Server for KeeperServer {
     ) -> Result<(), capnp::Error> {
         let turn = self.jobs.begin(&self.who).await;
         let _turn = turn.map_err(|failure| to_exception(&failure))?;
-        let compacted = self.journal.disk().compact().await;
-        let failed = |error| to_exception(&JournalError::Disk(error).into_failure());
+        let compacted = self.journal.compact().await;
+        let failed = |error: JournalError| to_exception(&error.into_failure());
         let compacted = compacted.map_err(failed)?;
         results.get().set_before(compacted.before);
         results.get().set_after(compacted.after);

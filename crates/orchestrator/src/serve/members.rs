@@ -85,7 +85,7 @@ impl members::Server for MembersServer {
         _: members::InvitesParams,
         mut results: members::InvitesResults,
     ) -> Result<(), capnp::Error> {
-        let waiting = good(self.0.site.invites.list(self.0.who.tenant()))?;
+        let waiting = good(self.0.site.invites.list(self.0.who.tenant()).await)?;
         let mut list = results.get().init_invites(len(&waiting));
         for (at, offer) in (0..list.len()).zip(&waiting) {
             write_offer(list.reborrow().get(at), offer);
@@ -99,7 +99,7 @@ impl members::Server for MembersServer {
         mut results: members::InvitedResults,
     ) -> Result<(), capnp::Error> {
         let identity = good(read_identity(&text(params.get()?.get_identity())?))?;
-        good(self.0.site.check_invited(&self.0.who, &identity))?;
+        good(self.0.site.check_invited(&self.0.who, &identity).await)?;
         let caller = Rc::clone(&self.0);
         results.get().set_invite(capnp_rpc::new_client(InviteServer { caller, identity }));
         Ok(())

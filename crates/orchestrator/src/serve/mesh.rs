@@ -124,7 +124,7 @@ impl mesh::Server for MeshServer {
             Ok(()) => health.set_journal("ok"),
             Err(error) => health.set_journal(error.to_string()),
         }
-        health.set_flush_us(self.site.disk.last_commit_us());
+        health.set_flush_us(self.site.journal.last_commit_us());
         health.set_tasks(self.site.tasks.owned() as u64);
         health.set_webhooks(self.site.triggers.webhooks());
         let turns = turn::counted();
@@ -167,7 +167,7 @@ impl mesh::Server for MeshServer {
         mut results: mesh::RefsResults,
     ) -> Result<(), capnp::Error> {
         let refs = good(self.site.tasks.refs())?;
-        let mut saved = good(refs.list(self.who.tenant()))?;
+        let mut saved = good(refs.list(self.who.tenant()).await)?;
         saved.retain(|(saved, _)| self.caller.sees_ref(saved));
         let count = u32::try_from(saved.len()).unwrap_or(u32::MAX);
         let mut list = results.get().init_refs(count);
@@ -184,7 +184,7 @@ impl mesh::Server for MeshServer {
     ) -> Result<(), capnp::Error> {
         let id: Result<RefId, NotAReference> = text(params.get()?.get_id())?.parse();
         let id = id.map_err(|not| invalid(&not))?;
-        results.get().set_ref(good(refs::saved(&self.caller, id))?);
+        results.get().set_ref(good(refs::saved(&self.caller, id).await)?);
         Ok(())
     }
 }

@@ -21,9 +21,9 @@ struct SavedRefServer {
 }
 
 /// The saved reference of this id, for this client.
-pub(super) fn saved(caller: &Rc<Caller>, id: RefId) -> Result<saved_ref::Client, Failure> {
+pub(super) async fn saved(caller: &Rc<Caller>, id: RefId) -> Result<saved_ref::Client, Failure> {
     let refs = caller.site.tasks.refs()?;
-    let found = refs.get(caller.who.tenant(), id)?;
+    let found = refs.get(caller.who.tenant(), id).await?;
     if !found.is_some_and(|saved| caller.may_revoke(&saved)) {
         let why =
             format!("there is no reference {id} that you may revoke: `remit refs` lists yours");

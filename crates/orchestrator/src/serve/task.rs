@@ -78,13 +78,13 @@ impl TaskServer {
         task::Client { client: hold::task(dispatch, task::Client::TYPE_ID, hold) }
     }
 
-    fn owner(&self) -> Result<Rc<Owner>, capnp::Error> {
-        good(self.stands())?;
+    async fn owner(&self) -> Result<Rc<Owner>, capnp::Error> {
+        good(self.stands().await)?;
         good(self.tasks.get(&self.key))
     }
 
     async fn command(&self, command: &Command) -> Result<Rc<Owner>, capnp::Error> {
-        let owner = self.owner()?;
+        let owner = self.owner().await?;
         crash::point(Step::Received, "command");
         good(owner.record_durably(command).await)?;
         crash::point_after_turn(Step::Replied, "command");
@@ -98,7 +98,7 @@ impl task::Server for TaskServer {
         _: task::InfoParams,
         mut results: task::InfoResults,
     ) -> Result<(), capnp::Error> {
-        let owner = self.owner()?;
+        let owner = self.owner().await?;
         let head = good(self.tasks.head(&owner))?;
         task_info::write(results.get().init_info(), &self.key, &head);
         Ok(())
@@ -112,7 +112,7 @@ impl task::Server for TaskServer {
         let params = params.get()?;
         let cursor = EventNumber(params.get_after());
         let sink = params.get_sink()?;
-        self.owner()?;
+        self.owner().await?;
         let services = self.tasks.services();
         let charge = good(services.accounts.charge(&self.holder, Resource::Followers, 1))?;
         // A cursor before all that is still held is refused here, where its holder hears it.
@@ -146,7 +146,7 @@ impl task::Server for TaskServer {
         let value = value.try_map(&mut |_| {
             Err(Malformed(format!("{} objects in an input: grant them instead", table.len())))
         })?;
-        good(self.owner()?.check_account(value.weight()))?;
+        good(self.owner().await?.check_account(value.weight()))?;
         let sender = self.holder.to_string();
         let steer = params.get_steer();
         let sent = Sent { value, sender, key: key.clone(), steer };
@@ -163,7 +163,7 @@ impl task::Server for TaskServer {
     ) -> Result<(), capnp::Error> {
         let reason = format!("{} ({})", reason(params.get()?.get_reason())?, self.holder);
         let why = Failure::new(Code::Cancelled, reason);
-        good(self.owner()?.cancel(why, &self.holder.to_string()).await)
+        good(self.owner().await?.cancel(why, &self.holder.to_string()).await)
     }
 
     async fn pause(
@@ -266,7 +266,7 @@ impl task::Server for TaskServer {
         _: task::GrantsParams,
         mut results: task::GrantsResults,
     ) -> Result<(), capnp::Error> {
-        let owner = self.owner()?;
+        let owner = self.owner().await?;
         let held: Vec<_> = owner.with(|task| task.grants().map(|held| held.grant.grant).collect());
         let count = u32::try_from(held.len()).unwrap_or(u32::MAX);
         let mut list = results.get().init_grants(count);
@@ -282,7 +282,7 @@ impl task::Server for TaskServer {
         mut results: task::GrantResults,
     ) -> Result<(), capnp::Error> {
         let spec = task_spec::read_grant(params.get()?.get_spec()?)?;
-        let owner = self.owner()?;
+        let owner = self.owner().await?;
         good(self.check_hands(Facet::Steer, &owner, std::slice::from_ref(&spec)))?;
         let granted = good(self.tasks.grant(&owner, spec, &self.holder).await)?;
         results.get().set_grant(granted.0);
@@ -294,7 +294,7 @@ impl task::Server for TaskServer {
         _: task::QuestionsParams,
         mut results: task::QuestionsResults,
     ) -> Result<(), capnp::Error> {
-        let items = self.tasks.questions(&self.owner()?);
+        let items = self.tasks.questions(&self.owner().await?);
         let count = u32::try_from(items.len()).unwrap_or(u32::MAX);
         let mut list = results.get().init_items(count);
         for (at, item) in (0..count).zip(&items) {
@@ -321,7 +321,7 @@ impl task::Server for TaskServer {
         let params = params.get()?;
         let operation = CallNumber(params.get_operation());
         let spec = task_spec::read_grant(params.get_spec()?)?;
-        let owner = self.owner()?;
+        let owner = self.owner().await?;
         good(self.check_hands(Facet::Decide, &owner, std::slice::from_ref(&spec)))?;
         let given = good(self.tasks.give(&owner, operation, spec, &self.holder).await)?;
         results.get().set_grant(given.0);
@@ -353,7 +353,7 @@ impl task::Server for TaskServer {
             who: self.holder.to_string(),
         };
         let question = EventNumber(params.get_event());
-        good(self.owner()?.decide_settlement(decided, question).await)
+        good(self.owner().await?.decide_settlement(decided, question).await)
     }
 
     async fn held(
@@ -362,7 +362,7 @@ impl task::Server for TaskServer {
         mut results: task::HeldResults,
     ) -> Result<(), capnp::Error> {
         let grant = GrantId(params.get()?.get_grant());
-        results.get().set_grant(good(grant::client(&self, grant))?);
+        results.get().set_grant(good(grant::client(&self, grant).await)?);
         Ok(())
     }
 
@@ -383,7 +383,7 @@ impl task::Server for TaskServer {
         _: task::RemoveParams,
         _: task::RemoveResults,
     ) -> Result<(), capnp::Error> {
-        good(self.stands())?;
+        good(self.stands().await)?;
         good(lasting(async move { self.tasks.remove(&self.key, &self.holder).await }).await)
     }
 }

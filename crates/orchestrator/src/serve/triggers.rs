@@ -22,10 +22,10 @@ pub(super) struct TriggersServer(pub(super) Rc<Caller>);
 
 impl TriggersServer {
     /// Refuses to replace or remove the trigger of another client, without `steer`.
-    fn check_own(&self, name: &str) -> Result<(), Failure> {
+    async fn check_own(&self, name: &str) -> Result<(), Failure> {
         let caller = &self.0;
         let tenant = caller.who.tenant();
-        let Some(record) = caller.site.triggers.get(tenant, name)? else { return Ok(()) };
+        let Some(record) = caller.site.triggers.get(tenant, name).await? else { return Ok(()) };
         let kept = decode(&record)?;
         if kept.creator == caller.who.to_string() {
             return Ok(());
@@ -86,7 +86,7 @@ impl triggers::Server for TriggersServer {
     ) -> Result<(), capnp::Error> {
         let reader = params.get()?.get_trigger()?;
         let name = wire::text(reader.get_name())?;
-        good(self.check_own(&name))?;
+        good(self.check_own(&name).await)?;
         good(self.check_target(reader))?;
         let is_hook = matches!(reader.get_when().which(), Ok(trigger::when::Webhook(())));
         let hook = read_hook(reader)?;
@@ -116,7 +116,7 @@ impl triggers::Server for TriggersServer {
         _: triggers::ListParams,
         mut results: triggers::ListResults,
     ) -> Result<(), capnp::Error> {
-        let mut listed = good(self.0.site.triggers.list(self.0.who.tenant()))?;
+        let mut listed = good(self.0.site.triggers.list(self.0.who.tenant()).await)?;
         listed.retain(|record| decode(record).is_ok_and(|kept| self.sees(&kept)));
         let count = u32::try_from(listed.len()).unwrap_or(u32::MAX);
         let mut list = results.get().init_triggers(count);
@@ -145,7 +145,7 @@ impl triggers::Server for TriggersServer {
         _: triggers::RemoveResults,
     ) -> Result<(), capnp::Error> {
         let name = wire::text(params.get()?.get_name())?;
-        good(self.check_own(&name))?;
+        good(self.check_own(&name).await)?;
         let removed = self.0.site.triggers.remove(self.0.who.tenant(), &name).await;
         removed.map_err(|failure| to_exception(&failure))
     }

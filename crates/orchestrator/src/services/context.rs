@@ -9,7 +9,7 @@ use remit_core::{Code, Failure, Identity, Role};
 use remit_identity::credential::MembershipId;
 use remit_journal::Journal;
 use remit_journal::audit::Audit;
-use remit_store::Disk;
+use remit_journal::meta::Meta;
 
 use crate::admission::invites::Invites;
 use crate::admission::members::{Members, NotAMember};
@@ -32,8 +32,8 @@ pub struct Site {
     pub own_until: std::cell::Cell<SystemTime>,
     /// The wall clock, in milliseconds since 1970.
     pub now_ms: fn() -> u64,
-    /// The store under the journal.
-    pub disk: Disk,
+    /// Small records beside the journal.
+    pub meta: Arc<dyn Meta>,
     /// The journal.
     pub journal: Arc<dyn Journal>,
     /// What happens outside of any task.

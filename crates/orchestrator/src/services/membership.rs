@@ -57,7 +57,7 @@ impl Site {
         self: &Rc<Self>,
         request: &join::Request,
     ) -> Result<(Identity, Vec<u8>, Vec<u8>), String> {
-        let invite = self.invites.find(&request.secret).map_err(|error| error.to_string())?;
+        let invite = self.invites.find(&request.secret).await.map_err(|error| error.to_string())?;
         let Offer { identity, grant, by, again, .. } = invite.offer.clone();
         let (wanted, offered) = (&request.role, identity.role());
         if *wanted != offered.as_str() {
@@ -209,9 +209,10 @@ impl Site {
     }
 
     /// Refuses to reach an invite that does not wait.
-    pub fn check_invited(&self, by: &Identity, identity: &Identity) -> Result<(), Failure> {
+    pub async fn check_invited(&self, by: &Identity, identity: &Identity) -> Result<(), Failure> {
         self.check_tenant(by, identity)?;
-        match self.invites.list(by.tenant())?.iter().any(|offer| offer.identity == *identity) {
+        match self.invites.list(by.tenant()).await?.iter().any(|offer| offer.identity == *identity)
+        {
             true => Ok(()),
             false => none_waits(identity),
         }
@@ -240,7 +241,7 @@ impl Desk<'_> {
         let identity = Identity::new(by.mesh(), by.tenant(), role, &name).map_err(invalid)?;
         let grant = check_offer(self.members, by, &identity, &grant, again)?;
         // It takes the place of one that waits, and with it of the authority that this one offers.
-        let waiting = self.invites.list(by.tenant())?;
+        let waiting = self.invites.list(by.tenant()).await?;
         if let Some(other) = waiting.iter().find(|other| other.identity == identity) {
             check_covers(self.members, by, &identity, &needed(role, &other.grant))?;
         }

@@ -11,6 +11,7 @@ mod standing;
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use remit_core::audit::{Decision, Record};
@@ -18,8 +19,8 @@ use remit_core::reference::{self, Home};
 use remit_core::task::Command;
 use remit_core::{Code, Failure, GrantId, Identity, RefId, Reference};
 use remit_journal::audit::Audit;
-use remit_store::Disk;
-use tokio::sync::watch;
+use remit_journal::meta::Meta;
+use tokio::sync::{Mutex, watch};
 
 use self::kept::Counted;
 pub use self::kept::{Saved, State};
@@ -31,14 +32,14 @@ use crate::tasks::Tasks;
 
 /// The sturdy references of this orchestrator.
 pub struct Refs {
-    disk: Disk,
+    meta: Arc<dyn Meta>,
     audit: Rc<Audit>,
     address: String,
     now_ms: Box<dyn Fn() -> u64>,
     /// Those that are revoked and whose revocation is on its way to the disk.
     revoking: RefCell<HashSet<RefId>>,
     /// How many each tenant has; a tenant that nobody saved in yet is not there.
-    counted: RefCell<HashMap<String, Counted>>,
+    counted: Mutex<HashMap<String, Counted>>,
     /// Counts revocations, to wake whatever was obtained with what is revoked.
     revoked: watch::Sender<u64>,
 }
@@ -68,20 +69,20 @@ pub enum Target {
 }
 
 impl Refs {
-    /// References kept on `disk`, to an orchestrator that is reached at `address`.
+    /// References kept in `meta`, to an orchestrator that is reached at `address`.
     pub fn new(
-        disk: Disk,
+        meta: Arc<dyn Meta>,
         audit: Rc<Audit>,
         address: String,
         now_ms: Box<dyn Fn() -> u64>,
     ) -> Rc<Self> {
         Rc::new(Self {
-            disk,
+            meta,
             audit,
             address,
             now_ms,
             revoking: RefCell::default(),
-            counted: RefCell::default(),
+            counted: Mutex::default(),
             revoked: watch::Sender::new(0),
         })
     }
@@ -99,7 +100,7 @@ impl Refs {
         let owner = spec.owner.clone().unwrap_or_else(|| by.clone());
         self.check(tasks, (key, target), &spec, &owner)?;
         through.map_or(Ok(()), |through| Self::check_audience(through, &owner))?;
-        let outdated = self.make_room(&key.tenant, by)?;
+        let outdated = self.make_room(&key.tenant, by).await?;
         let home = Home {
             mesh: by.mesh().to_owned(),
             tenant: key.tenant.clone(),
@@ -134,7 +135,7 @@ impl Refs {
         self.put(&key.tenant, &saved, outdated).await?;
         // What it was saved through may have been revoked meanwhile.
         if let Some(through) = through {
-            self.check_standing(&key.tenant, through)?;
+            self.check_standing(&key.tenant, through).await?;
         }
         Ok(made)
     }
@@ -174,16 +175,15 @@ impl Refs {
     }
 
     /// What was saved in this tenant, oldest first, and how each stands.
-    pub fn list(&self, tenant: &str) -> Result<Vec<(Saved, State)>, Failure> {
-        let mut saved = self.all(tenant).map_err(kept::unreadable)?;
+    pub async fn list(&self, tenant: &str) -> Result<Vec<(Saved, State)>, Failure> {
+        let mut saved = self.all(tenant).await?;
         saved.sort_by_key(|saved| saved.created_ms);
-        Ok(saved
-            .into_iter()
-            .map(|saved| {
-                let state = self.state(tenant, &saved);
-                (saved, state)
-            })
-            .collect())
+        let mut listed = Vec::with_capacity(saved.len());
+        for saved in saved {
+            let state = self.state(tenant, &saved).await;
+            listed.push((saved, state));
+        }
+        Ok(listed)
     }
 
     /// Revokes a reference, all that were saved through it, and the grants that were obtained with
@@ -196,11 +196,11 @@ impl Refs {
         by: &Identity,
     ) -> Result<(), Failure> {
         let tenant = by.tenant();
-        let Some(saved) = self.find(tenant, id).map_err(kept::unreadable)? else {
+        let Some(saved) = self.find(tenant, id).await? else {
             let why = format!("there is no reference {id}: `remit refs` lists them");
             return Err(Failure::new(Code::NotFound, why));
         };
-        let family = self.family(tenant, saved)?;
+        let family = self.family(tenant, saved).await?;
         self.revoking.borrow_mut().extend(family.iter().map(Saved::id));
         self.revoked.send_modify(|count| *count += 1);
         let mut ended = Ok(());
@@ -215,8 +215,8 @@ impl Refs {
     }
 
     /// What is kept of the reference of this id.
-    pub fn get(&self, tenant: &str, id: RefId) -> Result<Option<Saved>, Failure> {
-        self.find(tenant, id).map_err(kept::unreadable)
+    pub async fn get(&self, tenant: &str, id: RefId) -> Result<Option<Saved>, Failure> {
+        Ok(self.find(tenant, id).await?)
     }
 
     /// Revokes every reference of the tenant of `by` that is `meant`, as [`Self::revoke`] does;
@@ -228,7 +228,7 @@ impl Refs {
         reason: &str,
         by: &Identity,
     ) -> Result<usize, Failure> {
-        let all = self.all(by.tenant()).map_err(kept::unreadable)?;
+        let all = self.all(by.tenant()).await?;
         let mut revoked = 0;
         for saved in all.into_iter().filter(|saved| saved.revoked_ms.is_none() && meant(saved)) {
             self.revoke(tasks, saved.id(), reason, by).await?;
@@ -263,8 +263,8 @@ impl Refs {
     }
 
     /// The reference and all that were saved through it, directly or not.
-    fn family(&self, tenant: &str, saved: Saved) -> Result<Vec<Saved>, Failure> {
-        let all = self.all(tenant).map_err(kept::unreadable)?;
+    async fn family(&self, tenant: &str, saved: Saved) -> Result<Vec<Saved>, Failure> {
+        let all = self.all(tenant).await?;
         let mut family = vec![saved];
         let mut at = 0;
         while let Some(parent) = family.get(at).map(|saved| *saved.id().as_bytes()) {

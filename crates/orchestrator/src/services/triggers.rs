@@ -8,11 +8,12 @@ use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use remit_core::task::{Command, Sent};
 use remit_core::{Code, Facet, Failure, Identity, MemberGrant, TaskId, Value};
 use remit_faults::crash::{self, Step};
-use remit_store::{Disk, DiskError, View};
+use remit_journal::meta::{self, Batch, Meta, MetaError};
 use remit_vat::lasting::lasting;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
@@ -35,7 +36,7 @@ const PREFIX: &str = "trigger/";
 
 /// What creates tasks or sends input by itself.
 pub struct Triggers {
-    disk: Disk,
+    meta: Arc<dyn Meta>,
     tasks: Rc<Tasks>,
     members: Rc<Members>,
     now_ms: Box<dyn Fn() -> u64>,
@@ -142,14 +143,14 @@ impl Triggers {
     /// The triggers kept on `disk`, for these tasks, by a clock that never goes back.
     /// `members` say what the creator of each may do when it is set off.
     pub fn new(
-        disk: Disk,
+        meta: Arc<dyn Meta>,
         tasks: Rc<Tasks>,
         members: Rc<Members>,
         now_ms: Box<dyn Fn() -> u64>,
     ) -> Rc<Self> {
         let (changed, begun_ms) = (Rc::default(), now_ms());
         Rc::new(Self {
-            disk,
+            meta,
             tasks,
             members,
             now_ms,
@@ -175,8 +176,8 @@ impl Triggers {
     }
 
     /// The trigger of this name, as it is kept.
-    pub fn get(&self, tenant: &str, name: &str) -> Result<Option<Vec<u8>>, Failure> {
-        self.disk.get(&key(tenant, name)).map_err(unwritable)
+    pub async fn get(&self, tenant: &str, name: &str) -> Result<Option<Vec<u8>>, Failure> {
+        self.meta.get(&key(tenant, name)).await.map_err(unwritable)
     }
 
     /// Notes where posts to webhooks are taken. Only the first call counts.
@@ -218,8 +219,8 @@ impl Triggers {
         crash::point(Step::Received, "trigger");
         check_name(name)?;
         let key = key(who.tenant(), name);
-        let fresh = self.disk.get(&key).map_err(unwritable)?.is_none();
-        if fresh && self.list(who.tenant())?.len() >= limits::TRIGGERS {
+        let fresh = self.meta.get(&key).await.map_err(unwritable)?.is_none();
+        if fresh && self.list(who.tenant()).await?.len() >= limits::TRIGGERS {
             let why = format!("there are {} triggers: remove some first", limits::TRIGGERS);
             return Err(Failure::new(Code::Limit, why));
         }
@@ -238,16 +239,16 @@ impl Triggers {
     }
 
     /// A tenant's triggers by name, as they are kept.
-    pub fn list(&self, tenant: &str) -> Result<Vec<Vec<u8>>, Failure> {
+    pub async fn list(&self, tenant: &str) -> Result<Vec<Vec<u8>>, Failure> {
         let prefix = key(tenant, "");
-        let kept = self.disk.scan(&prefix, &prefix, limits::TRIGGERS + 1).map_err(unwritable)?;
+        let kept = self.meta.scan(&prefix, limits::TRIGGERS + 1).await.map_err(unwritable)?;
         Ok(kept.into_iter().map(|(_, record)| record).collect())
     }
 
     /// Removes a trigger. Durable when it answers.
     pub async fn remove(&self, tenant: &str, name: &str) -> Result<(), Failure> {
         let key = key(tenant, name);
-        if self.disk.get(&key).map_err(unwritable)?.is_none() {
+        if self.meta.get(&key).await.map_err(unwritable)?.is_none() {
             let why = format!("there is no trigger `{name}`; `remit trigger list` lists them");
             return Err(Failure::new(Code::NotFound, why));
         }
@@ -260,7 +261,7 @@ impl Triggers {
     pub async fn remove_of(&self, creator: &Identity) -> Result<usize, Failure> {
         let (tenant, who) = (creator.tenant(), creator.to_string());
         let mut removed = 0;
-        for record in self.list(tenant)? {
+        for record in self.list(tenant).await? {
             let Ok(kept) = stored::decode(&record) else { continue };
             if kept.creator == who {
                 self.remove(tenant, &kept.name).await?;
@@ -273,9 +274,9 @@ impl Triggers {
     /// Writes a trigger, or that there is none any more, and has the clock look anew, though whoever
     /// asked may have gone meanwhile.
     async fn change(&self, key: Vec<u8>, record: Option<Vec<u8>>) -> Result<(), Failure> {
-        let (disk, changed) = (self.disk.clone(), Rc::clone(&self.changed));
+        let (meta, changed) = (Arc::clone(&self.meta), Rc::clone(&self.changed));
         lasting(async move {
-            disk.commit(vec![(key, record)]).await.map_err(unwritable)?;
+            meta.commit(Batch::of(vec![(key, record)])).await.map_err(unwritable)?;
             crash::point(Step::Flushed, "trigger");
             changed.notify_one();
             Ok(())
@@ -292,20 +293,11 @@ impl Triggers {
         at_ms: Option<u64>,
         failure: &str,
     ) -> Result<(), Failure> {
-        let key = key(tenant, name);
-        let Some(seen) = self.disk.get(&key).map_err(unwritable)? else { return Ok(()) };
-        let failure = failure.to_owned();
-        // On what is queued, not on what was seen: a change that is on its way to the disk stays.
-        let note = move |view: &View<'_>| {
-            let Some(record) = view.get(&key)? else { return Ok(Ok(Vec::new())) };
-            let note = || {
-                let is_same = stored::decode(&record)?.created_ms == created_ms;
-                let noted = is_same.then(|| stored::noted(&record, at_ms, &failure)).transpose()?;
-                Ok(noted.map(|record| (key, Some(record))).into_iter().collect())
-            };
-            Ok(note())
+        let noted = |record: &[u8]| {
+            let is_same = stored::decode(record)?.created_ms == created_ms;
+            is_same.then(|| stored::noted(record, at_ms, failure)).transpose()
         };
-        self.disk.transact(seen.len(), note).await.map_err(unwritable)?
+        meta::update(&*self.meta, &key(tenant, name), noted).await
     }
 
     /// What a trigger does, once for each `occasion`.
@@ -371,7 +363,7 @@ impl Triggers {
         if check_name(name).is_err() {
             return Ok(None);
         }
-        let record = self.disk.get(&key(tenant, name)).map_err(unwritable)?;
+        let record = self.meta.get(&key(tenant, name)).await.map_err(unwritable)?;
         let kept = record.as_deref().map(stored::decode).transpose()?;
         let hook = match kept.as_ref().map(|kept| &kept.when) {
             Some(When::Webhook(hook)) => Some(hook),
@@ -432,6 +424,8 @@ fn not_there(failure: Failure) -> Failure {
     }
 }
 
-fn unwritable(error: DiskError) -> Failure {
-    Failure::new(Code::Unavailable, format!("triggers cannot be read or written: {error}"))
+fn unwritable(error: MetaError) -> Failure {
+    let failure = Failure::from(error);
+    let message = format!("triggers cannot be read or written: {}", failure.message);
+    Failure { message, ..failure }
 }

@@ -61,7 +61,15 @@ impl Tasks {
     /// The tasks that may have grants in force: those that have not ended, whether or not they are
     /// at work now; those that passed on or saved
     /// what they hold; and the one that is asked for.
-    fn with_grants(&self, tenant: &str, which: &Selection) -> Result<BTreeSet<TaskId>, Failure> {
+    async fn with_grants(
+        &self,
+        tenant: &str,
+        which: &Selection,
+    ) -> Result<BTreeSet<TaskId>, Failure> {
+        let saved = match self.refs() {
+            Ok(refs) => refs.list(tenant).await?,
+            Err(_) => Vec::new(),
+        };
         let unsettled = self.services.journal.unsettled().map_err(unreadable)?;
         let mut found: BTreeSet<TaskId> =
             unsettled.into_iter().filter_map(|(of, task)| (of == tenant).then_some(task)).collect();
@@ -73,9 +81,7 @@ impl Tasks {
         };
         found.extend(at_work().flat_map(|(_, owner)| origins(owner)));
         // What was restored from a reference outlives the task's end, too.
-        if let Ok(refs) = self.refs() {
-            found.extend(refs.list(tenant)?.into_iter().map(|(saved, _)| saved.task));
-        }
+        found.extend(saved.into_iter().map(|(saved, _)| saved.task));
         found.extend(which.task);
         Ok(found)
     }
@@ -108,7 +114,7 @@ impl Tasks {
     ) -> Result<(Vec<(TaskKey, GrantId)>, Option<(TaskId, Failure)>), Failure> {
         self.recovered().await;
         let (mut found, mut unread) = (Vec::new(), None);
-        for task in self.with_grants(tenant, which)? {
+        for task in self.with_grants(tenant, which).await? {
             let key = TaskKey { tenant: tenant.to_owned(), task };
             if which.task.is_some_and(|wanted| wanted != task)
                 || !self.may_be_within(&key, which)?

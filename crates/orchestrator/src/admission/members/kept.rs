@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use remit_core::grant::text::{caveat_text, parse_caveat};
 use remit_core::{Caveat, Facets, Identity, MemberGrant};
 use remit_identity::credential::MembershipId;
-use remit_store::{Disk, DiskError, Write};
+use remit_journal::meta::{Change, Meta, MetaError};
 use serde::{Deserialize, Serialize};
 
 use crate::limits;
@@ -124,19 +124,20 @@ pub(crate) fn parse(may: &str, caveats: &[String]) -> MemberGrant {
     MemberGrant::new(Facets::known(may.split(',')), caveats.iter().map(read).collect())
 }
 
-pub(super) fn write(member: &Member) -> Write {
+pub(super) fn write(member: &Member) -> Change {
     let key = [MEMBERS, member.identity.as_bytes()].concat();
     // Plain texts and numbers always encode; nothing at all would refuse the member, not admit it.
     (key, Some(rmp_serde::to_vec_named(member).unwrap_or_default()))
 }
 
 /// All that are kept. One that cannot be read stops the orchestrator: it might have been expelled.
-pub(super) fn all(disk: &Disk) -> Result<BTreeMap<Identity, Member>, DiskError> {
-    let stored = disk.scan(MEMBERS, MEMBERS, limits::MEMBERS * 2)?;
+pub(super) async fn all(meta: &dyn Meta) -> Result<BTreeMap<Identity, Member>, MetaError> {
+    let stored = meta.scan(MEMBERS, limits::MEMBERS * 2).await?;
     let read = |(key, bytes): (Vec<u8>, Vec<u8>)| {
         let name = String::from_utf8_lossy(&key).into_owned();
-        let damaged =
-            |why: String| DiskError(format!("{name} cannot be read ({why}): restore a backup"));
+        let damaged = |why: String| {
+            MetaError::Damaged(format!("{name} cannot be read ({why}): restore a backup"))
+        };
         let member: Member =
             rmp_serde::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
         let identity = member.identity.parse::<Identity>();

@@ -1,6 +1,7 @@
 //! What is accepted by itself, and what waits for a person.
 
 use remit_core::Role;
+use remit_journal::SledJournal;
 
 use super::*;
 use crate::serve::fakes::{manifest, who};
@@ -11,9 +12,9 @@ struct Kept {
 
 impl Kept {
     fn open(&self) -> (Rc<Pins>, Rc<Audit>) {
-        let disk = Disk::open(&self.dir.path().join("journal"), 4 << 20).unwrap();
-        let audit = Audit::new(disk.clone(), Box::new(|| 7));
-        (Pins::new(disk, Rc::clone(&audit)), audit)
+        let journal = SledJournal::open(&self.dir.path().join("journal"), 4 << 20).unwrap();
+        let audit = journal.audit(Box::new(|| 7));
+        (Pins::new(journal.meta(), Rc::clone(&audit)), audit)
     }
 }
 
@@ -95,7 +96,7 @@ async fn so_many_versions_are_kept_and_no_more() {
         let offered = described(&version.to_string(), "reads files");
         assert_eq!(pins.judge(&one, &offered).await.unwrap(), None);
     }
-    assert_eq!(pins.known(&one.to_string(), "fs").unwrap().len(), limits::VERSIONS_ACCEPTED);
+    assert_eq!(pins.known(&one.to_string(), "fs").await.unwrap().len(), limits::VERSIONS_ACCEPTED);
 }
 
 #[tokio::test]

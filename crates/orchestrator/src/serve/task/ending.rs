@@ -29,7 +29,7 @@ impl TaskServer {
 
     async fn ended(&self) -> Result<Rc<Owner>, capnp::Error> {
         loop {
-            let owner = self.owner()?;
+            let owner = self.owner().await?;
             tokio::select! {
                 biased;
                 // What comes next says why.

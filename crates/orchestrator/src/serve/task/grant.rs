@@ -17,8 +17,11 @@ struct TaskGrantServer {
 }
 
 /// The grant of this number, of a task as it is held.
-pub(super) fn client(task: &Rc<TaskServer>, grant: GrantId) -> Result<task_grant::Client, Failure> {
-    task.stands()?;
+pub(super) async fn client(
+    task: &Rc<TaskServer>,
+    grant: GrantId,
+) -> Result<task_grant::Client, Failure> {
+    task.stands().await?;
     let known = task.tasks.get(&task.key)?.with(|state| state.grant(grant).is_some());
     if !known {
         let why = format!("the task has no grant {grant}: `remit grants` lists them");

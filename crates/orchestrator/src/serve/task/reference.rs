@@ -27,12 +27,12 @@ pub(in crate::serve) fn standing(
 
 impl TaskServer {
     /// Whether its holder may still use it.
-    pub(super) fn stands(&self) -> Result<(), Failure> {
+    pub(super) async fn stands(&self) -> Result<(), Failure> {
         match &self.through {
             Some(through) => {
                 let refs = self.tasks.refs()?;
-                refs.check_standing(&self.key.tenant, through)?;
-                refs.note_use(&self.key.tenant, through);
+                refs.check_standing(&self.key.tenant, through).await?;
+                refs.note_use(&self.key.tenant, through).await;
                 Ok(())
             }
             None => Ok(()),
@@ -54,7 +54,7 @@ impl TaskServer {
         target: Target,
         mut spec: RefSpec,
     ) -> Result<Reference, capnp::Error> {
-        let traits = self.owner()?.with(TaskTraits::of);
+        let traits = self.owner().await?.with(TaskTraits::of);
         if self.through.is_none() {
             let ends = [spec.until_ms, self.caller.steers_until(&traits)];
             spec.until_ms = ends.into_iter().flatten().min();

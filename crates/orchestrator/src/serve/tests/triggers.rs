@@ -3,6 +3,7 @@
 mod due;
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use remit_core::Role;
 use remit_schema::mesh_capnp::mesh;
@@ -157,10 +158,10 @@ async fn a_time_is_kept_once_whatever_dies_in_between() {
         // Each look is by an orchestrator that has just been started, on the same disk.
         let look = |later_ms: u64| {
             let clock = Box::new(move || start_ms + later_ms);
-            let (disk, tasks) = (here.site.disk.clone(), Rc::clone(&here.site.tasks));
+            let (meta, tasks) = (Arc::clone(&here.site.meta), Rc::clone(&here.site.tasks));
             let members = Rc::clone(&here.site.members);
             async move {
-                let triggers = Triggers::new(disk, tasks, members, clock);
+                let triggers = Triggers::new(meta, tasks, members, clock);
                 triggers.set_off_due("default").await.unwrap()
             }
         };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use remit_core::reference::HostKey;
 use remit_core::{Code, Failure, GrantId, Identity, RefId, TaskId};
-use remit_store::{DiskError, Write};
+use remit_journal::meta::{self, Batch, Change, MetaError};
 use serde::{Deserialize, Serialize};
 
 use super::Refs;
@@ -107,14 +107,14 @@ impl Saved {
 
 impl Refs {
     /// How a reference stands now. One that was saved through another dies with it.
-    pub(super) fn state(&self, tenant: &str, saved: &Saved) -> State {
+    pub(super) async fn state(&self, tenant: &str, saved: &Saved) -> State {
         let mut state = self.own_state(saved);
         let mut parent = saved.parent;
         // One above the other, as many as a tenant may have: this does not recurse.
         while state == State::Good
             && let Some(id) = parent
         {
-            let Ok(Some(above)) = self.find(tenant, RefId::from_bytes(id)) else {
+            let Ok(Some(above)) = self.find(tenant, RefId::from_bytes(id)).await else {
                 return State::Revoked;
             };
             state = match self.own_state(&above) {
@@ -145,51 +145,53 @@ impl Refs {
 
     /// The key of this host, made when it is first needed.
     pub(super) async fn key(&self) -> Result<HostKey, Failure> {
-        if let Some(key) = self.known_key()? {
+        if let Some(key) = self.known_key().await? {
             return Ok(key);
         }
         let fresh: [u8; 32] = rand::random();
-        let made = self.disk.transact(HOST_KEY.len() + 32, move |view| {
+        let made = Batch::of(vec![(HOST_KEY.to_vec(), Some(fresh.to_vec()))]);
+        match self.meta.commit(made.if_still(HOST_KEY.to_vec(), None)).await {
             // Of two who make one at once, the first has made it.
-            Ok(Ok::<_, std::convert::Infallible>(match view.get(HOST_KEY)? {
-                Some(_) => Vec::new(),
-                None => vec![(HOST_KEY.to_vec(), Some(fresh.to_vec()))],
-            }))
-        });
-        let Ok(()) = made.await.map_err(unwritable)?;
+            Ok(()) | Err(MetaError::Conflict) => {}
+            Err(error) => return Err(error.into()),
+        }
         let lost = || Failure::new(Code::Failed, "the key of the references is gone");
-        self.known_key()?.ok_or_else(lost)
+        self.known_key().await?.ok_or_else(lost)
     }
 
     /// The key, if there is one.
-    pub(super) fn known_key(&self) -> Result<Option<HostKey>, Failure> {
+    pub(super) async fn known_key(&self) -> Result<Option<HostKey>, Failure> {
         let damaged = |_| {
             let why = "the key of the references is damaged: restore the store from a backup";
             Failure::new(Code::Failed, why)
         };
-        let stored = self.disk.get(HOST_KEY).map_err(unreadable)?;
+        let stored = self.meta.get(HOST_KEY).await?;
         stored.map(|key| key.try_into().map(HostKey::new).map_err(damaged)).transpose()
     }
 
-    pub(super) fn find(&self, tenant: &str, id: RefId) -> Result<Option<Saved>, DiskError> {
-        let stored = self.disk.get(&key(tenant, id))?;
+    pub(super) async fn find(&self, tenant: &str, id: RefId) -> Result<Option<Saved>, MetaError> {
+        let stored = self.meta.get(&key(tenant, id)).await?;
         stored.map(|bytes| read(&bytes)).transpose()
     }
 
-    pub(super) fn all(&self, tenant: &str) -> Result<Vec<Saved>, DiskError> {
+    pub(super) async fn all(&self, tenant: &str) -> Result<Vec<Saved>, MetaError> {
         let prefix = prefix(tenant);
         // Twice the bound, should two have been saved at once.
-        let stored = self.disk.scan(&prefix, &prefix, limits::REFS * 2)?;
+        let stored = self.meta.scan(&prefix, limits::REFS * 2).await?;
         stored.iter().map(|(_, bytes)| read(bytes)).collect()
     }
 
     /// Counts one more that `by` saves in a tenant, and gives the removals of those that ended long
     /// ago, or if there are too many of all that ended. They are looked for now and then, since all
     /// are read for it.
-    pub(super) fn make_room(&self, tenant: &str, by: &Identity) -> Result<Vec<Write>, Failure> {
+    pub(super) async fn make_room(
+        &self,
+        tenant: &str,
+        by: &Identity,
+    ) -> Result<Vec<Change>, Failure> {
         let (by, now_ms) = (by.to_string(), (self.now_ms)());
         let look_ms = millis(limits::REFS_LOOK);
-        let mut tenants = self.counted.borrow_mut();
+        let mut tenants = self.counted.lock().await;
         let held = tenants.get(tenant).map(|counted| (counted.held(&by), counted.looked_ms));
         let may = |held: Held| held.check(Resource::References, &by, tenant, 1);
         let is_due = held.is_none_or(|(_, looked)| now_ms.saturating_sub(looked) >= look_ms);
@@ -197,7 +199,7 @@ impl Refs {
         if is_due {
             let is_full = held.is_some_and(|(held, _)| may(held).is_err());
             let remembered_ms = if is_full { 0 } else { millis(limits::REF_REMEMBERED) };
-            let (removed, left) = self.outdated(tenant, remembered_ms).map_err(unreadable)?;
+            let (removed, left) = self.outdated(tenant, remembered_ms).await?;
             tenants.insert(tenant.to_owned(), Counted::of(&left, now_ms));
             outdated = removed;
         }
@@ -209,13 +211,13 @@ impl Refs {
     }
 
     /// Removals of those that ended so long ago, and the others.
-    fn outdated(
+    async fn outdated(
         &self,
         tenant: &str,
         remembered: u64,
-    ) -> Result<(Vec<Write>, Vec<Saved>), DiskError> {
+    ) -> Result<(Vec<Change>, Vec<Saved>), MetaError> {
         let now_ms = (self.now_ms)();
-        let all = self.all(tenant)?;
+        let all = self.all(tenant).await?;
         let parents: HashSet<_> = all.iter().filter_map(|saved| saved.parent).collect();
         let is_old = |saved: &Saved| {
             let ended = saved.ended_ms();
@@ -231,15 +233,15 @@ impl Refs {
         &self,
         tenant: &str,
         saved: &Saved,
-        mut with: Vec<Write>,
+        mut with: Vec<Change>,
     ) -> Result<(), Failure> {
-        with.push((key(tenant, saved.id()), Some(write(saved).map_err(unwritable)?)));
-        let put = self.disk.commit(with).await;
+        with.push((key(tenant, saved.id()), Some(write(saved)?)));
+        let put = self.meta.commit(Batch::of(with)).await;
         if put.is_err() {
             // What was counted is not there: all are counted anew.
-            self.counted.borrow_mut().remove(tenant);
+            self.counted.lock().await.remove(tenant);
         }
-        put.map_err(unwritable)
+        Ok(put?)
     }
 
     /// Changes what is kept of a reference, if it is still kept.
@@ -247,18 +249,14 @@ impl Refs {
         &self,
         tenant: &str,
         id: RefId,
-        change: impl FnOnce(&mut Saved) + Send + 'static,
+        change: impl Fn(&mut Saved),
     ) -> Result<(), Failure> {
-        let key = key(tenant, id);
-        let updated = self.disk.transact(1_024, move |view| {
-            let Some(bytes) = view.get(&key)? else { return Ok(Ok(Vec::new())) };
-            let mut saved = read(&bytes)?;
+        let changed = |bytes: &[u8]| {
+            let mut saved = read(bytes)?;
             change(&mut saved);
-            let bytes = write(&saved)?;
-            Ok(Ok::<_, std::convert::Infallible>(vec![(key, Some(bytes))]))
-        });
-        let Ok(()) = updated.await.map_err(unwritable)?;
-        Ok(())
+            write(&saved).map(Some)
+        };
+        Ok(meta::update(&*self.meta, &key(tenant, id), changed).await?)
     }
 }
 
@@ -300,29 +298,25 @@ fn key(tenant: &str, id: RefId) -> Vec<u8> {
     [&prefix(tenant)[..], id.as_bytes()].concat()
 }
 
-fn read(bytes: &[u8]) -> Result<Saved, DiskError> {
+fn read(bytes: &[u8]) -> Result<Saved, MetaError> {
     rmp_serde::from_slice(bytes)
-        .map_err(|error| DiskError(format!("a saved reference cannot be read: {error}")))
+        .map_err(|error| MetaError::Damaged(format!("a saved reference cannot be read: {error}")))
 }
 
-fn write(saved: &Saved) -> Result<Vec<u8>, DiskError> {
+fn write(saved: &Saved) -> Result<Vec<u8>, MetaError> {
     rmp_serde::to_vec_named(saved)
-        .map_err(|error| DiskError(format!("a reference cannot be saved: {error}")))
-}
-
-pub(super) fn unreadable(error: DiskError) -> Failure {
-    Failure::new(Code::Unavailable, error.to_string())
-}
-
-fn unwritable(error: DiskError) -> Failure {
-    Failure::new(Code::Unavailable, error.to_string())
+        .map_err(|error| MetaError::Damaged(format!("a reference cannot be saved: {error}")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use remit_journal::audit::Audit;
-    use remit_store::Disk;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures::future::BoxFuture;
+    use remit_journal::meta::{MemoryMeta, Meta, Record};
 
     fn saved(number: usize, parent: Option<&Saved>) -> Saved {
         let mut hash = [7; 32];
@@ -347,10 +341,9 @@ mod tests {
 
     #[tokio::test]
     async fn as_many_references_as_there_may_be_stand_one_on_the_other() {
-        let dir = tempfile::tempdir().unwrap();
-        let disk = Disk::open(&dir.path().join("disk"), 4 << 20).unwrap();
+        let meta = Arc::new(MemoryMeta::new());
         let audit = Audit::in_memory(Box::new(|| 7));
-        let refs = Refs::new(disk, audit, "nowhere:1".into(), Box::new(|| 7));
+        let refs = Refs::new(meta, audit, "nowhere:1".into(), Box::new(|| 7));
         let mut chain: Vec<Saved> = Vec::new();
         for number in 0..limits::REFS {
             chain.push(saved(number, chain.last()));
@@ -358,11 +351,37 @@ mod tests {
         let last = chain.last().unwrap().clone();
         let write = |saved: &Saved| (key("t", saved.id()), Some(write(saved).unwrap()));
         refs.put("t", &last, chain.iter().map(write).collect()).await.unwrap();
-        assert_eq!(refs.state("t", &last), State::Good);
+        assert_eq!(refs.state("t", &last).await, State::Good);
         let mut first = chain.remove(0);
         first.revoked_ms = Some(3);
         refs.put("t", &first, Vec::new()).await.unwrap();
-        assert_eq!(refs.state("t", &last), State::Revoked);
+        assert_eq!(refs.state("t", &last).await, State::Revoked);
+    }
+
+    /// Records that count how often many are read.
+    #[derive(Default)]
+    struct Counting {
+        kept: MemoryMeta,
+        scans: AtomicUsize,
+    }
+
+    impl Meta for Counting {
+        fn get(&self, key: &[u8]) -> BoxFuture<'static, Result<Option<Vec<u8>>, MetaError>> {
+            self.kept.get(key)
+        }
+
+        fn scan(
+            &self,
+            prefix: &[u8],
+            limit: usize,
+        ) -> BoxFuture<'static, Result<Vec<Record>, MetaError>> {
+            self.scans.fetch_add(1, Ordering::Relaxed);
+            self.kept.scan(prefix, limit)
+        }
+
+        fn commit(&self, batch: Batch) -> BoxFuture<'static, Result<(), MetaError>> {
+            self.kept.commit(batch)
+        }
     }
 
     #[tokio::test]
@@ -370,32 +389,36 @@ mod tests {
         use std::cell::Cell;
         use std::rc::Rc;
 
-        let dir = tempfile::tempdir().unwrap();
-        let disk = Disk::open(&dir.path().join("disk"), 4 << 20).unwrap();
+        let meta = Arc::new(Counting::default());
         let audit = Audit::in_memory(Box::new(|| 7));
         let clock = Rc::new(Cell::new(1_000_000));
         let now = Rc::clone(&clock);
-        let refs = Refs::new(disk, audit, "nowhere:1".into(), Box::new(move || now.get()));
+        let refs = Refs::new(
+            Arc::<Counting>::clone(&meta),
+            audit,
+            "nowhere:1".into(),
+            Box::new(move || now.get()),
+        );
         let who = |name| Identity::new("home", "t", remit_core::Role::Client, name).unwrap();
         let (me, you) = (who("me"), who("you"));
         let most = limits::bound(Resource::References).identity;
         let by = |number, by: &Identity| Saved { by: by.to_string(), ..saved(number, None) };
         let mut kept = Vec::new();
         for number in 0..usize::try_from(most).unwrap() {
-            let outdated = refs.make_room("t", &me).unwrap();
+            let outdated = refs.make_room("t", &me).await.unwrap();
             kept.push(by(number, &me));
             refs.put("t", &kept[number], outdated).await.unwrap();
         }
-        let read = refs.disk.records_read();
-        let refused = refs.make_room("t", &me).unwrap_err();
+        let read = meta.scans.load(Ordering::Relaxed);
+        let refused = refs.make_room("t", &me).await.unwrap_err();
         assert_eq!(refused.code, Code::Limit);
         assert!(refused.message.contains(&most.to_string()), "{refused}");
-        refs.make_room("t", &you).unwrap();
-        assert_eq!(refs.disk.records_read(), read, "none was read for that");
+        refs.make_room("t", &you).await.unwrap();
+        assert_eq!(meta.scans.load(Ordering::Relaxed), read, "none was read for that");
         let ended = Saved { revoked_ms: Some(1_000_000), ..kept[0].clone() };
         refs.put("t", &ended, Vec::new()).await.unwrap();
-        assert!(refs.make_room("t", &me).is_err(), "it is looked for now and then");
+        assert!(refs.make_room("t", &me).await.is_err(), "it is looked for now and then");
         clock.set(1_000_000 + millis(limits::REFS_LOOK));
-        assert_eq!(refs.make_room("t", &me).unwrap().len(), 1, "what has ended makes room");
+        assert_eq!(refs.make_room("t", &me).await.unwrap().len(), 1, "what has ended makes room");
     }
 }

@@ -9,7 +9,7 @@ use remit_core::{Caveat, Code, Failure, GrantId, Identity, ObjectId, RefId, Refe
 use remit_schema::object_capnp::object;
 use subtle::ConstantTimeEq as _;
 
-use super::{Refs, Saved, Standing, State, kept};
+use super::{Refs, Saved, Standing, State};
 use crate::runtime::membrane::Membrane;
 use crate::runtime::{Owner, TaskKey};
 use crate::tasks::Tasks;
@@ -69,15 +69,15 @@ impl Refs {
         who: &Identity,
         known: &mut Option<Saved>,
     ) -> Result<Restored, Failure> {
-        let saved = self.owned(reference, who, known)?;
-        let links = match self.known_key()? {
+        let saved = self.owned(reference, who, known).await?;
+        let links = match self.known_key().await? {
             Some(key) => reference.verify(&key).map_err(|not| denied(&not.to_string()))?,
             None => return Err(not_yours()),
         };
         check_known(&links)?;
         let key = TaskKey { tenant: who.tenant().to_owned(), task: saved.task };
         let task = tasks.get(&key)?;
-        match self.state(who.tenant(), &saved) {
+        match self.state(who.tenant(), &saved).await {
             State::Unused if self.is_in_use(&task, &saved) => {}
             state => state.check()?,
         }
@@ -115,7 +115,7 @@ impl Refs {
 
     /// What is kept of the reference, if `who` is its owner. Nobody else learns whether there is
     /// such a reference.
-    fn owned(
+    async fn owned(
         &self,
         reference: &Reference,
         who: &Identity,
@@ -125,7 +125,7 @@ impl Refs {
         if home.mesh != who.mesh() || home.tenant != who.tenant() {
             return Err(not_yours());
         }
-        let found = self.find(who.tenant(), reference.id()).map_err(kept::unreadable)?;
+        let found = self.find(who.tenant(), reference.id()).await?;
         let saved = found.ok_or_else(not_yours)?;
         if !bool::from(saved.hash.ct_eq(&reference.hash())) {
             return Err(not_yours());
@@ -244,8 +244,11 @@ impl Refs {
         saved: &Saved,
         who: &Identity,
     ) -> Result<(), Failure> {
-        let now = self.find(who.tenant(), saved.id()).map_err(kept::unreadable)?;
-        let state = now.map_or(State::Revoked, |now| self.state(who.tenant(), &now));
+        let now = self.find(who.tenant(), saved.id()).await?;
+        let state = match now {
+            Some(now) => self.state(who.tenant(), &now).await,
+            None => State::Revoked,
+        };
         if state == State::Revoked && saved.grant.is_some() {
             let owner = tasks.working(key)?;
             if let Some(grant) = owner.with(|task| task.derived_under(&base_key(saved.id()))) {

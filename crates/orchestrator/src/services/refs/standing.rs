@@ -6,7 +6,7 @@ use std::time::Duration;
 use remit_core::{Code, Failure, Identity, RefId};
 use remit_vat::turn;
 
-use super::{Refs, State, kept};
+use super::{Refs, State};
 
 /// By what reference somebody holds a task.
 #[derive(Debug, Clone)]
@@ -36,14 +36,14 @@ impl Refs {
     }
 
     /// Whether whoever holds a task by this reference still may.
-    pub fn check_standing(&self, tenant: &str, standing: &Standing) -> Result<(), Failure> {
+    pub async fn check_standing(&self, tenant: &str, standing: &Standing) -> Result<(), Failure> {
         if standing.until_ms.is_some_and(|until_ms| (self.now_ms)() >= until_ms) {
             return State::Expired.check();
         }
-        let Some(saved) = self.find(tenant, standing.id).map_err(kept::unreadable)? else {
+        let Some(saved) = self.find(tenant, standing.id).await? else {
             return State::Revoked.check();
         };
-        match self.state(tenant, &saved) {
+        match self.state(tenant, &saved).await {
             // It is in use, which is on its way to the disk.
             State::Unused => Ok(()),
             state => state.check(),
@@ -53,8 +53,8 @@ impl Refs {
     /// Waits until whoever holds a task by this reference no longer may.
     pub async fn over(self: &Rc<Self>, tenant: &str, standing: &Standing) {
         let mut revoked = self.revoked.subscribe();
-        while self.check_standing(tenant, standing).is_ok() {
-            self.note_use(tenant, standing);
+        while self.check_standing(tenant, standing).await.is_ok() {
+            self.note_use(tenant, standing).await;
             let left = standing.until_ms.map(|until_ms| until_ms.saturating_sub((self.now_ms)()));
             let expired = async {
                 match left {
@@ -80,11 +80,11 @@ impl Refs {
     }
 
     /// Notes that what was restored is in use, as often as it takes for the reference not to lapse.
-    pub fn note_use(self: &Rc<Self>, tenant: &str, standing: &Standing) {
+    pub async fn note_use(self: &Rc<Self>, tenant: &str, standing: &Standing) {
         let Some(unused_ms) = standing.unused_ms else { return };
         let now_ms = (self.now_ms)();
         let fresh = |used_ms: u64| now_ms < used_ms.saturating_add(unused_ms / 4);
-        match self.find(tenant, standing.id) {
+        match self.find(tenant, standing.id).await {
             Ok(Some(saved)) if !fresh(saved.used_ms) => {}
             _ => return,
         }

@@ -50,7 +50,7 @@ impl Triggers {
     /// holds no other trigger up.
     pub(crate) async fn set_off_due(&self, tenant: &str) -> Result<Option<u64>, Failure> {
         let mut next_ms: Option<u64> = None;
-        for record in self.list(tenant)? {
+        for record in self.list(tenant).await? {
             let kept = match stored::decode(&record) {
                 Ok(kept) => kept,
                 Err(failure) => {

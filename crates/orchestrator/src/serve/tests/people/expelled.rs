@@ -1,5 +1,6 @@
 //! Who was expelled is gone: from its connections, its certificates and what it held.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use remit_core::audit::Decision;
@@ -92,7 +93,7 @@ async fn what_an_expelled_client_saved_or_may_restore_is_revoked() {
         save(&me, "me").await;
         let expelled = expel(&here, "me", Role::Client, "bob").await.unwrap();
         assert_eq!(expelled.references, 2);
-        let refs = here.site.tasks.refs().unwrap().list("default").unwrap();
+        let refs = here.site.tasks.refs().unwrap().list("default").await.unwrap();
         let good = refs.iter().filter(|(_, state)| state.check().is_ok()).count();
         assert_eq!((refs.len(), good), (3, 1));
     })
@@ -172,8 +173,9 @@ async fn what_is_done_to_members_is_in_the_audit_and_outlives_a_restart() {
         let records = here.site.audit.read("default", 0, 100).unwrap();
         let decisions: Vec<Decision> = records.iter().map(|record| record.decision).collect();
         assert_eq!(decisions, OF_PEOPLE);
-        let disk = here.site.disk.clone();
-        let reopened = crate::admission::members::Members::open(disk, Box::new(|| 7)).unwrap();
+        let meta = Arc::clone(&here.site.meta);
+        let reopened =
+            crate::admission::members::Members::open(meta, Box::new(|| 7)).await.unwrap();
         assert!(reopened.is_expelled(&bob));
         assert_eq!(reopened.get(&bob).unwrap().expelled.unwrap().reason, "a lost laptop");
         assert_eq!(reopened.get(&bob).unwrap().given(), Facets::of(&[Facet::View]).into());

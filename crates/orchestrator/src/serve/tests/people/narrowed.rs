@@ -1,5 +1,7 @@
 //! Caveats narrow what a member was granted, in all that it does and hands on.
 
+use std::sync::Arc;
+
 use remit_core::grant::text::parse_caveat;
 use remit_core::{Code, Facet, Facets, Failure, MemberGrant, Role};
 use remit_schema::mesh_capnp::{mesh, task::Client as Task};
@@ -208,14 +210,15 @@ async fn narrowing_a_member_ends_its_connections_and_revokes_what_it_saved() {
         spec.set_label("for a friend");
         spec.set_owner(who(Role::Client, "ann").to_string());
         within(SOON, request.send()).await.unwrap();
-        let state = || here.site.tasks.refs().unwrap().list("default").unwrap()[0].1.check();
-        assert!(state().is_ok());
+        let refs = here.site.tasks.refs().unwrap();
+        let state = async || refs.list("default").await.unwrap()[0].1.check();
+        assert!(state().await.is_ok());
         let (by, of) = (who(Role::Client, "me"), who(Role::Client, "bob"));
         here.site.authorize(&by, &of, grant("steer", &["label=same"])).await.unwrap();
-        assert!(state().is_ok() && !connection.is_closed(), "nothing was taken away");
+        assert!(state().await.is_ok() && !connection.is_closed(), "nothing was taken away");
         here.site.authorize(&by, &of, grant("steer", &["arg.name=glob:x*"])).await.unwrap();
         connection.ended().await;
-        assert!(state().is_err());
+        assert!(state().await.is_err());
     })
     .await;
 }
@@ -232,7 +235,7 @@ async fn reference_lasts_no_longer_than_its_maker_may_steer_the_task() {
             spec.set_label("for later");
             spec.set_until_ms(until_ms);
             within(SOON, request.send()).await.unwrap();
-            let saved = here.site.tasks.refs().unwrap().list("default").unwrap();
+            let saved = here.site.tasks.refs().unwrap().list("default").await.unwrap();
             saved.last().unwrap().0.until_ms.unwrap()
         };
         let hour = now_ms() + 3_600_000;
@@ -249,8 +252,9 @@ async fn caveats_outlive_a_restart() {
     here(async |here| {
         let _admin = admin(&here);
         let _bob = narrowed(&here, "bob", "view", &["view.arg.name=glob:a*"]).await;
-        let disk = here.site.disk.clone();
-        let reopened = crate::admission::members::Members::open(disk, Box::new(now_ms)).unwrap();
+        let meta = Arc::clone(&here.site.meta);
+        let reopened =
+            crate::admission::members::Members::open(meta, Box::new(now_ms)).await.unwrap();
         let bob = who(Role::Client, "bob");
         assert_eq!(reopened.granted(&bob), grant("view", &["view.arg.name=glob:a*"]));
     })

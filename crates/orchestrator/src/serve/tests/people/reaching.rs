@@ -2,6 +2,7 @@
 
 use remit_core::{Code, EventNumber, Facets, Fact, Role, TaskId};
 use remit_journal::TaskHead;
+use remit_journal::meta::Batch;
 use remit_schema::mesh_capnp::mesh;
 use remit_vat::connection::within;
 
@@ -161,7 +162,7 @@ async fn triggers_of_an_expelled_client_are_removed_and_its_tasks_are_paused() {
         let then = crate::services::membership::AndItsTasks::ArePaused;
         let went = here.site.expel(&by, &of, "gone", then).await.unwrap();
         assert_eq!((went.triggers, went.tasks), (1, 1));
-        assert!(here.site.triggers.list("default").unwrap().is_empty());
+        assert!(here.site.triggers.list("default").await.unwrap().is_empty());
         let key = crate::runtime::TaskKey { tenant: "default".into(), task: id };
         let paused = here.site.tasks.get(&key).unwrap().with(|task| task.paused().is_some());
         assert!(paused);
@@ -191,7 +192,7 @@ async fn task_that_is_created_while_its_creator_is_expelled_does_not_run() {
             // What its creation left under way comes to its end.
             for _ in 0..50 {
                 tokio::task::yield_now().await;
-                here.site.disk.commit(Vec::new()).await.unwrap();
+                here.site.meta.commit(Batch::default()).await.unwrap();
             }
             let (listed, _) = here.site.tasks.list("default", None, None, 100, None).unwrap();
             for (id, head) in listed.into_iter().filter(|(_, head)| head.creator == of.to_string())

@@ -60,7 +60,7 @@ async fn bits_cannot_be_found_in_the_store(world: &World) {
     let secrets = secrets(&references.each_ref());
     assert!(holds(&references[0].to_bytes(), &secrets), "they would be found");
     assert!(holds(references[1].to_line().as_bytes(), &secrets), "in text as well");
-    let stored = world.stored();
+    let stored = world.stored().await;
     assert!(stored.len() > 4);
     for (key, value) in stored {
         let what = String::from_utf8_lossy(&key).into_owned();

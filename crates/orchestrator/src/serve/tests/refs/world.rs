@@ -11,10 +11,9 @@ use remit_core::audit::{Decision, Record};
 use remit_core::reference::{Home, HostKey};
 use remit_core::{Event, EventNumber, Identity, Reference, Role, TaskId};
 use remit_identity::tls::Purpose;
-use remit_journal::audit::Audit;
+use remit_journal::SledJournal;
 use remit_journal::{Journal as _, MemoryJournal};
 use remit_schema::mesh_capnp::mesh;
-use remit_store::Disk;
 use remit_vat::connection::Connection;
 use tokio::task::LocalSet;
 
@@ -40,7 +39,7 @@ type Pair = (Vec<u8>, Vec<u8>);
 
 pub(super) struct World {
     dir: tempfile::TempDir,
-    disk: Disk,
+    kept: SledJournal,
     journal: Arc<MemoryJournal>,
     transport: Transport,
     seen: Rc<RefCell<Vec<String>>>,
@@ -60,7 +59,7 @@ pub(super) async fn over(transport: Transport, body: impl AsyncFn(&World)) {
     let run = async {
         let dir = tempfile::tempdir().unwrap();
         let world = World {
-            disk: Disk::open(&dir.path().join("disk"), 4 << 20).unwrap(),
+            kept: SledJournal::open(&dir.path().join("disk"), 4 << 20).unwrap(),
             dir,
             journal: Arc::new(MemoryJournal::new()),
             transport,
@@ -84,21 +83,21 @@ impl World {
         if let Some((site, _)) = site {
             site.tasks.shutdown().await;
         }
-        *self.site.borrow_mut() = Some(self.start());
+        let started = self.start().await;
+        *self.site.borrow_mut() = Some(started);
     }
 
-    fn start(&self) -> (Rc<Site>, Lease) {
-        let disk = self.disk.clone();
+    async fn start(&self) -> (Rc<Site>, Lease) {
         let authority = Authority::load_or_create(&self.dir.path().join("ca"), "home").unwrap();
         let ground = Ground {
-            audit: Audit::new(disk.clone(), Box::new(test_clock)),
-            disk,
+            audit: self.kept.audit(Box::new(test_clock)),
+            meta: self.kept.meta(),
             authority,
             journal: Arc::<MemoryJournal>::clone(&self.journal),
             now_ms: test_clock,
         };
         let config = config(self.dir.path().to_owned());
-        let (site, _) = build_on(ground, &config, "localhost:1".into()).unwrap();
+        let (site, _) = build_on(ground, &config, "localhost:1".into()).await.unwrap();
         let (path, seen) = (String::new(), Rc::clone(&self.seen));
         let tool = Tool { path, keys: Rc::default(), seen, kept: Rc::default() };
         let host = Host { seen: Rc::clone(&self.seen), ..Host::default() };
@@ -158,8 +157,8 @@ impl World {
         assert!(!self.audited().contains(&Decision::Restored), "{:?}", self.audited());
     }
 
-    pub(super) fn stored(&self) -> Vec<Pair> {
-        self.site().disk.scan(b"", b"", 10_000).unwrap()
+    pub(super) async fn stored(&self) -> Vec<Pair> {
+        self.site().meta.scan(b"", 10_000).await.unwrap()
     }
 
     /// The mesh as the client of this name sees it.

@@ -2,9 +2,11 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use remit_core::Role;
+use remit_journal::meta::Batch;
 use remit_schema::tool_node_capnp::tool_node_port;
 use remit_schema::trigger_capnp::{trigger, triggers};
 use tokio::task::LocalSet;
@@ -28,9 +30,9 @@ impl Looker {
         let begun_ms = crate::node::now_ms();
         let now_ms = Rc::new(Cell::new(begun_ms));
         let clock = Rc::clone(&now_ms);
-        let (disk, tasks) = (here.site.disk.clone(), Rc::clone(&here.site.tasks));
+        let (meta, tasks) = (Arc::clone(&here.site.meta), Rc::clone(&here.site.tasks));
         let triggers = Triggers::new(
-            disk,
+            meta,
             tasks,
             Rc::clone(&here.site.members),
             Box::new(move || clock.get()),
@@ -106,7 +108,7 @@ async fn a_trigger_that_waits_or_cannot_be_read_holds_no_other_up() {
         put(&triggers, every("a-bad-one", MINUTE_MS, "fs")).await.unwrap();
         put(&triggers, every("c-good-one", MINUTE_MS, "")).await.unwrap();
         let broken = (b"trigger/default/b-broken".to_vec(), Some(b"no trigger".to_vec()));
-        here.site.disk.commit(vec![broken]).await.unwrap();
+        here.site.meta.commit(Batch::of(vec![broken])).await.unwrap();
         let looker = Looker::new(&here);
         for round in 1..=3 {
             looker.at(round * MINUTE_MS + 1).await;
@@ -199,8 +201,8 @@ async fn a_clock_that_jumped_ahead_and_back_silences_no_trigger() {
         assert_eq!(tasks(&here), 2, "within twice its interval it is set off again");
 
         // A process that is started now goes by the wall clock alone, which is behind what was kept.
-        let (disk, all) = (here.site.disk.clone(), Rc::clone(&here.site.tasks));
-        let fresh = Triggers::new(disk, all, Rc::clone(&here.site.members), Box::new(wall_ms));
+        let (meta, all) = (Arc::clone(&here.site.meta), Rc::clone(&here.site.tasks));
+        let fresh = Triggers::new(meta, all, Rc::clone(&here.site.members), Box::new(wall_ms));
         fresh.set_off_due("default").await.unwrap();
         assert_eq!(tasks(&here), 2);
         pass(10).await;

@@ -27,7 +27,7 @@ struct NotIntroduced {
   # In words for a person.
 }
 
-struct BodyKept {
+struct ResultOffloaded {
   # The value of the call whose completion follows is stored at the tool node, not in the journal.
 
   call @0 :UInt64;

@@ -11,7 +11,7 @@ using Caveat = import "caveat.capnp".Caveat;
 using Budgets = import "caveat.capnp".Budgets;
 using Introduced = import "event-direct.capnp".Introduced;
 using NotIntroduced = import "event-direct.capnp".NotIntroduced;
-using BodyKept = import "event-direct.capnp".BodyKept;
+using ResultOffloaded = import "event-direct.capnp".ResultOffloaded;
 using SettlementRequested = import "event-settle.capnp".SettlementRequested;
 using SettlementWithdrawn = import "event-settle.capnp".SettlementWithdrawn;
 using SettlementDecided = import "event-settle.capnp".SettlementDecided;
@@ -60,12 +60,12 @@ struct Event {
     callRecalled @29 :CallRecalled;
     approvalRequested @30 :ApprovalRequested;
     approvalDecided @31 :ApprovalDecided;
-    powerRequested @32 :PowerRequested;
-    powerDecided @33 :PowerDecided;
+    capabilityRequested @32 :CapabilityRequested;
+    capabilityDecided @33 :CapabilityDecided;
     settlementRequested @34 :SettlementRequested;
     settlementDecided @35 :SettlementDecided;
     introduced @36 :Introduced;
-    bodyKept @37 :BodyKept;
+    resultOffloaded @37 :ResultOffloaded;
     settlementWithdrawn @38 :SettlementWithdrawn;
     notIntroduced @39 :NotIntroduced;
   }
@@ -107,7 +107,7 @@ struct TaskCreated {
   # The longest of one attempt, waits included; 0: no limit.
   callTimeoutMs @15 :UInt32;
   # The longest of one call, unless its method states less; 0: the owner's default.
-  keptMs @16 :UInt64;
+  retentionMs @16 :UInt64;
   # How long the task is kept after its end; 0: as the orchestrator is configured, 2^64-1: without
   # limit.
 }
@@ -515,7 +515,7 @@ struct ApprovalDecided {
   }
 }
 
-struct PowerRequested {
+struct CapabilityRequested {
   # The agent asks for a capability that it does not hold.
 
   operation @0 :UInt64;
@@ -528,7 +528,7 @@ struct PowerRequested {
   # When the request is refused without a decision, in milliseconds since 1970.
 }
 
-struct PowerDecided {
+struct CapabilityDecided {
   # A person gave the requested capability or refused it, or the time ran out.
 
   operation @0 :UInt64;

@@ -21,7 +21,7 @@ using OnUnknown = import "event.capnp".OnUnknown;
 using RefSpec = import "reference.capnp".RefSpec;
 using RefInfo = import "reference.capnp".RefInfo;
 using SavedRef = import "reference.capnp".SavedRef;
-using Keeper = import "keeper.capnp".Keeper;
+using Admin = import "admin.capnp".Admin;
 
 interface Mesh extends(Peer, Credentials) {
   # The bootstrap object of a client's connection: the methods that every member may call, and the
@@ -29,10 +29,10 @@ interface Mesh extends(Peer, Credentials) {
   # connection. A connection ends when part of its client's grant is taken back.
 
   facets @0 () -> (may :List(Text), caveats :List(Caveat), creation :Creation, tasks :Tasks,
-      nodes :Nodes, members :Members, audit :Audit, keeper :Keeper);
+      nodes :Nodes, members :Members, audit :Audit, admin :Admin);
   # The grant that the client had when it connected: the names of its facets, the caveats on them,
   # and one object per part; null: not granted. `creation` stands for the facet `create`, `tasks`
-  # for any of `own`, `view`, `steer` and `decide`, `keeper` for `backup`, and each other object for
+  # for any of `own`, `view`, `steer` and `decide`, `admin` for `backup`, and each other object for
   # the facet of its name. Idempotent.
 
   tools @1 () -> (tools :List(ToolInfo));
@@ -155,7 +155,7 @@ struct InboxItem {
       destructive @10 :Bool;
       # Whether the manifest annotates the method so.
     }
-    power :group {
+    capabilityRequest :group {
       # A request for a capability. Answered by `Task.give` or `Task.refuse`.
       tool @11 :Text;
       # The requested kind of tool.
@@ -212,7 +212,7 @@ struct TaskSpec {
   # The longest that one attempt may take, waits included; 0: no limit.
   callTimeoutMs @12 :UInt32;
   # The longest that one call may take; 0: the orchestrator's default.
-  keptMs @13 :UInt64;
+  retentionMs @13 :UInt64;
   # How long the task is kept after its end; 0: as the orchestrator is configured, 2^64-1: without
   # limit.
 }

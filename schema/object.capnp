@@ -71,7 +71,7 @@ struct ObjectId {
       index @3 :UInt32;
       # Counted from 0, in the order of a depth-first walk of the value.
     }
-    guest :group {
+    callerCapability :group {
       # A capability in the arguments of a call made by the holder of a grant that was passed on. It
       # is the holder's own and goes to the tool; the task itself does not hold it.
       call @4 :UInt64;

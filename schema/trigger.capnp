@@ -88,7 +88,7 @@ struct TriggerInfo {
   # Why it failed the last time; empty: it did not.
 }
 
-struct KeptTrigger {
+struct StoredTrigger {
   # A trigger in the orchestrator's store. The fields are those of `TriggerInfo`.
 
   trigger @0 :Trigger;

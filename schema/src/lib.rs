@@ -22,7 +22,7 @@ generated!(
     event_direct_capnp,
     event_settle_capnp,
     join_capnp,
-    keeper_capnp,
+    admin_capnp,
     member_capnp,
     mesh_capnp,
     node_capnp,

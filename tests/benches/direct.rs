@@ -145,7 +145,7 @@ async fn warmed(client: &Client, body: Body, route: Route) -> Warm {
     let spec = spec.grant(GrantSpec::parse("probe", text, now_ms()).unwrap());
     let task = client.create_task(spec).await.unwrap();
     let first = |fact: &Fact| match route {
-        Route::Direct => matches!(fact, Fact::BodyKept(_)),
+        Route::Direct => matches!(fact, Fact::ResultOffloaded(_)),
         Route::Mediated => matches!(fact, Fact::CallCompleted { .. }),
     };
     until(&task, first).await;
@@ -167,7 +167,9 @@ async fn check(warm: &Warm, body: Body, route: Route) {
     let mut kept = 0;
     while let Some(followed) = events.next().await {
         match followed.unwrap() {
-            Followed::Event(event) => kept += u64::from(matches!(event.fact, Fact::BodyKept(_))),
+            Followed::Event(event) => {
+                kept += u64::from(matches!(event.fact, Fact::ResultOffloaded(_)));
+            }
             Followed::CaughtUp(_) => break,
             _ => {}
         }

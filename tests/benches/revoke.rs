@@ -75,7 +75,7 @@ const fn is_logged(fact: &Fact) -> bool {
 }
 
 const fn is_kept(fact: &Fact) -> bool {
-    matches!(fact, Fact::BodyKept(_))
+    matches!(fact, Fact::ResultOffloaded(_))
 }
 
 /// How long a script's look at the clock takes. Each round takes one after its refusal, and it is

@@ -25,7 +25,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 /// Where an attack is made, and from what.
 #[derive(Clone)]
-pub struct Ground {
+pub struct Backends {
     /// Where the orchestrator listens.
     pub address: String,
     /// The folder of the mesh, in which hostile nodes keep theirs.
@@ -45,7 +45,7 @@ pub struct Told {
 }
 
 /// What an attack is made with.
-pub type Attack = fn(Ground, Stage) -> LocalBoxFuture<'static, ()>;
+pub type Attack = fn(Backends, Stage) -> LocalBoxFuture<'static, ()>;
 
 /// An attack with its bounds.
 pub struct Row {
@@ -91,7 +91,7 @@ pub(crate) fn told(done: usize, refused: &[String]) -> String {
     }
 }
 
-impl Ground {
+impl Backends {
     pub(crate) async fn client(&self) -> Client {
         Client::connect(&self.address, self.attacker.clone()).await.unwrap()
     }

@@ -5,7 +5,7 @@
 //! keeping, or any credential that a running agent could reach: kill a node at any time.
 
 pub mod config;
-mod door;
+mod direct_channel;
 pub mod limits;
 pub mod node;
 pub mod process;

@@ -15,7 +15,7 @@ use tracing::Instrument as _;
 
 use crate::config::Config;
 use crate::limits;
-use crate::process::{Bounds, Door, End, Program, Worker};
+use crate::process::{Bounds, DirectChannel, End, Program, Worker};
 use crate::sandbox;
 use crate::serve::registration;
 use crate::splice::{dial, splice, splice_direct};
@@ -60,7 +60,7 @@ pub(crate) struct Start {
 pub(crate) struct Attempt {
     /// How it ended, once it has.
     pub(crate) end: watch::Receiver<Option<End>>,
-    door: Rc<Door>,
+    direct_channel: Rc<DirectChannel>,
     _lease: oneshot::Sender<()>,
 }
 
@@ -163,7 +163,7 @@ impl Node {
             Failure::new(Code::Failed, format!("a worker could not be started: {error}"))
         })?;
         self.count(1);
-        let door = worker.door();
+        let direct_channel = worker.direct_channel();
         let (ended, end) = watch::channel(None);
         let (lease, dropped) = oneshot::channel();
         let node = Rc::clone(self);
@@ -176,7 +176,7 @@ impl Node {
             let _unheard = ended.send(Some(end));
         };
         self.tracker.spawn_local(attended.instrument(span));
-        Ok(Attempt { end, door, _lease: lease })
+        Ok(Attempt { end, direct_channel, _lease: lease })
     }
 
     /// Dials a tool node, `(address, identity)`, for an attempt, and hands the connection to its
@@ -195,7 +195,7 @@ impl Node {
         let handed_in = || {
             let (ours, theirs) = Socket::pair()?;
             ours.set_nonblocking(true)?;
-            attempt.door.hand_in(path, &theirs.into())?;
+            attempt.direct_channel.hand_in(path, &theirs.into())?;
             UnixStream::from_std(ours)
         };
         let ours = handed_in().map_err(|error| unavailable(error.to_string()))?;

@@ -15,7 +15,7 @@ use tokio::net::UnixStream;
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::time::Instant;
 
-pub use crate::door::Door;
+pub use crate::direct_channel::DirectChannel;
 use crate::limits;
 
 /// What bounds a worker.
@@ -44,7 +44,7 @@ pub struct Worker {
     stderr: Option<ChildStderr>,
     said: Vec<u8>,
     bounds: Bounds,
-    door: Rc<Door>,
+    direct_channel: Rc<DirectChannel>,
 }
 
 /// How a worker ended.
@@ -79,7 +79,7 @@ impl Worker {
     /// Starts a worker, and gives this end of its socket.
     pub fn start(program: &Program, bounds: Bounds) -> io::Result<(Self, UnixStream)> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
-        let (door, doorway) = Door::pair()?;
+        let (direct_channel, child_end) = DirectChannel::pair()?;
         ours.set_nonblocking(true)?;
         let mut child = Command::new(&program.path)
             .args(&program.args)
@@ -92,20 +92,20 @@ impl Worker {
             .env("TZ", "UTC")
             .current_dir("/")
             .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::from(doorway))
+            .stdout(Stdio::from(child_end))
             .stderr(Stdio::piped())
             .process_group(0)
             .kill_on_drop(true)
             .spawn()?;
         let stderr = child.stderr.take();
-        let door = Rc::new(door);
-        let worker = Self { child, stderr, said: Vec::new(), bounds, door };
+        let direct_channel = Rc::new(direct_channel);
+        let worker = Self { child, stderr, said: Vec::new(), bounds, direct_channel };
         Ok((worker, UnixStream::from_std(ours)?))
     }
 
     /// Through which it is handed further sockets.
-    pub fn door(&self) -> Rc<Door> {
-        Rc::clone(&self.door)
+    pub fn direct_channel(&self) -> Rc<DirectChannel> {
+        Rc::clone(&self.direct_channel)
     }
 
     /// Waits for its end. Kills it when it computes past its deadline without a word: `words` grows

@@ -64,14 +64,15 @@ fn run(options: Options) -> Result<(), String> {
         .as_fd()
         .try_clone_to_owned()
         .map_err(|error| format!("there is no socket on standard input: {error}"))?;
-    let door = std::io::stdout().as_fd().try_clone_to_owned().ok();
-    let worked = Vat::run(work(stdin, door, options)).map_err(|error| error.to_string())?;
+    let direct_channel = std::io::stdout().as_fd().try_clone_to_owned().ok();
+    let worked =
+        Vat::run(work(stdin, direct_channel, options)).map_err(|error| error.to_string())?;
     worked.map_err(|failure| failure.to_string())
 }
 
 async fn work(
     socket: OwnedFd,
-    door: Option<OwnedFd>,
+    direct_channel: Option<OwnedFd>,
     options: Options,
 ) -> Result<(), remit_core::Failure> {
     let internal = |error: std::io::Error| {
@@ -84,7 +85,7 @@ async fn work(
     };
     let socket = wired(socket).map_err(internal)?;
     // Without one there are no direct connections, and nothing is lost.
-    let door = door.and_then(|door| wired(door).ok());
+    let direct_channel = direct_channel.and_then(|direct_channel| wired(direct_channel).ok());
     let missing = sandbox::apply(&SandboxLimits { memory_bytes: options.memory_bytes });
     for missing in &missing {
         eprintln!("sandbox: {missing}");
@@ -94,8 +95,8 @@ async fn work(
         return Err(remit_core::Failure::new(remit_core::Code::Failed, why));
     }
     let paths = Paths::default();
-    if let Some(door) = door {
-        tokio::task::spawn_local(paths.clone().take_in(door));
+    if let Some(direct_channel) = direct_channel {
+        tokio::task::spawn_local(paths.clone().take_in(direct_channel));
     }
     attend_with(socket, paths, options).await
 }

@@ -152,7 +152,7 @@ impl Questions {
 const fn asks(fact: &Fact) -> bool {
     matches!(
         fact,
-        Fact::ApprovalRequested(_) | Fact::PowerRequested(_) | Fact::SettlementRequested(_)
+        Fact::ApprovalRequested(_) | Fact::CapabilityRequested(_) | Fact::SettlementRequested(_)
     )
 }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use remit_journal::backup::Kept;
+use remit_journal::backup::JournalTotals;
 use remit_journal::{OnDamage, SledJournal};
 
 use crate::fault::{Fault, doing};
@@ -48,13 +48,13 @@ pub(crate) fn person() -> String {
 }
 
 /// What the mesh said it read.
-pub(crate) const fn kept(kept: remit_client::Kept) -> Kept {
-    let remit_client::Kept { tasks, events, bodies, snapshots } = kept;
-    Kept { tasks, events, bodies, snapshots }
+pub(crate) const fn kept(kept: remit_client::JournalTotals) -> JournalTotals {
+    let remit_client::JournalTotals { tasks, events, bodies, snapshots } = kept;
+    JournalTotals { tasks, events, bodies, snapshots }
 }
 
 /// How much was read, for people.
-pub(crate) fn shown(kept: &Kept) -> String {
-    let Kept { tasks, events, bodies, snapshots } = kept;
+pub(crate) fn shown(kept: &JournalTotals) -> String {
+    let JournalTotals { tasks, events, bodies, snapshots } = kept;
     format!("{tasks} tasks, {events} events, {bodies} large contents, {snapshots} snapshots")
 }

@@ -155,7 +155,7 @@ impl Client {
         let vat = Vat::spawn("remit-client")
             .map_err(|error| Error::Invalid(format!("no thread for the client: {error}")))?;
         let (visits, waiting) = mpsc::channel(limits::VISITS);
-        vat.door()
+        vat.handle()
             .enter(move || session::open(dial(), runtime, waiting))
             .await
             .map_err(|_| Error::Closed)??;

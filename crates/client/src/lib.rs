@@ -36,13 +36,13 @@
 
 #![warn(clippy::missing_errors_doc)]
 
+mod admin;
 mod authority;
 mod client;
 mod error;
 mod events;
 mod info;
 mod json;
-mod keeper;
 mod kept;
 mod limits;
 mod members;
@@ -56,6 +56,7 @@ mod spec;
 mod task;
 mod trigger;
 
+pub use admin::{Compacted, JournalTotals};
 pub use client::{Client, Proof};
 pub use error::Error;
 pub use events::{Events, Followed};
@@ -64,7 +65,6 @@ pub use info::{
     NodeInfo, Selection, TaskFilter, TaskInfo, ToolInfo, Trial,
 };
 pub use json::{value_from_json, value_from_json_text, value_to_json};
-pub use keeper::{Compacted, Kept};
 pub use members::{Expelled, Invite, InviteInfo, ItsTasks, MemberInfo};
 pub use object::ObjectHandle;
 pub use own::{Callback, OwnObject};

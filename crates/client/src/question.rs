@@ -50,7 +50,7 @@ pub enum Asks {
     },
     /// Whether and which capability the agent gets: [`TaskHandle::give`](crate::TaskHandle::give)
     /// or [`refuse`](crate::TaskHandle::refuse).
-    Power {
+    CapabilityRequest {
         /// Of which tool.
         tool: String,
         /// What for, in the agent's words.

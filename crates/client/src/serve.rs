@@ -1,6 +1,7 @@
 //! What lives inside the client's vat: the connection, the calls on it, and the objects that the
 //! mesh calls back. Nothing of this is seen from outside the crate.
 
+pub(crate) mod admin;
 pub(crate) mod authority;
 pub(crate) mod callback;
 pub(crate) mod dial;
@@ -8,7 +9,6 @@ pub(crate) mod facets;
 #[cfg(test)]
 mod fake;
 pub(crate) mod follow;
-pub(crate) mod keeper;
 pub(crate) mod members;
 pub(crate) mod mesh;
 pub(crate) mod nodes;

@@ -16,11 +16,11 @@ pub use self::control::{CancelRequested, TaskForked, TaskUpgraded, TimeLimits};
 mod direct;
 mod person;
 
-pub use self::direct::{Introduced, Kept};
+pub use self::direct::{Introduced, OffloadedResult};
 
 pub use self::person::{
-    Approval, ApprovalDecided, ApprovalRequested, Ledger, OnUnknown, PowerDecided, PowerRequested,
-    Remember, Settlement, SettlementDecided, SettlementRequested,
+    Approval, ApprovalDecided, ApprovalRequested, CapabilityDecided, CapabilityRequested, Ledger,
+    OnUnknown, Remember, Settlement, SettlementDecided, SettlementRequested,
 };
 
 /// One fact in the life of a task.
@@ -61,7 +61,7 @@ pub enum Fact {
     CallCompleted { call: CallNumber, outcome: Outcome, cost: u64, refused: bool },
     /// The value of the call that the next event completes is not in the journal: the tool node
     /// keeps it.
-    BodyKept(Box<Kept>),
+    ResultOffloaded(Box<OffloadedResult>),
     /// An agent node was given a ticket for a tool node, so that large results go straight to it.
     Introduced(Box<Introduced>),
     /// No direct path came to stand: large results of calls on the grant go through the owner.
@@ -77,9 +77,9 @@ pub enum Fact {
     /// A person decided on it, or its time ran out. The next event says what follows.
     ApprovalDecided(Box<ApprovalDecided>),
     /// The agent asks for a capability that it does not hold.
-    PowerRequested(Box<PowerRequested>),
+    CapabilityRequested(Box<CapabilityRequested>),
     /// A person gave one, by the event before this one, or refused.
-    PowerDecided(Box<PowerDecided>),
+    CapabilityDecided(Box<CapabilityDecided>),
     /// A person is asked what became of a call.
     SettlementRequested(Box<SettlementRequested>),
     /// A person decided on it.
@@ -348,7 +348,7 @@ impl Fact {
             Self::GrantEnded { .. } => "grant-ended",
             Self::CallRequested(_) => "call-requested",
             Self::CallCompleted { .. } => "call-completed",
-            Self::BodyKept(_) => "body-kept",
+            Self::ResultOffloaded(_) => "result-offloaded",
             Self::Introduced(_) => "introduced",
             Self::NotIntroduced { .. } => "not-introduced",
             Self::CallDenied(_) => "call-denied",
@@ -356,8 +356,8 @@ impl Fact {
             Self::CallRecalled { .. } => "call-recalled",
             Self::ApprovalRequested(_) => "approval-requested",
             Self::ApprovalDecided(_) => "approval-decided",
-            Self::PowerRequested(_) => "power-requested",
-            Self::PowerDecided(_) => "power-decided",
+            Self::CapabilityRequested(_) => "capability-requested",
+            Self::CapabilityDecided(_) => "capability-decided",
             Self::SettlementRequested(_) => "settlement-requested",
             Self::SettlementDecided(_) => "settlement-decided",
             Self::SettlementWithdrawn { .. } => "settlement-withdrawn",

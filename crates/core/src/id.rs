@@ -106,7 +106,7 @@ pub enum ObjectId {
     /// A capability in the arguments of a call that the holder of a grant passed on makes: the
     /// holder's own, not the task's, which hands it to the tool and can do nothing with it itself.
     /// Counted from 0, among all objects in the arguments.
-    Guest(CallNumber, u32),
+    CallerCapability(CallNumber, u32),
 }
 
 impl fmt::Display for ObjectId {
@@ -115,7 +115,9 @@ impl fmt::Display for ObjectId {
             Self::Grant(grant) => write!(f, "grant {grant}"),
             Self::Result(call) => write!(f, "result of call {call}"),
             Self::Part(call, index) => write!(f, "object {index} of call {call}"),
-            Self::Guest(call, index) => write!(f, "object {index} of whoever made call {call}"),
+            Self::CallerCapability(call, index) => {
+                write!(f, "object {index} of whoever made call {call}")
+            }
         }
     }
 }

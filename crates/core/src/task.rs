@@ -6,21 +6,21 @@
 mod allow;
 mod apply;
 mod approval;
-mod asked;
 mod call;
+mod capability_request;
 mod charge;
 mod command;
 mod control;
 mod decide;
 mod derive;
 mod input;
-mod kept;
 mod memo;
 mod narrow;
+mod offloaded;
 mod operation;
 mod payload;
+mod pending;
 mod pin;
-mod power;
 mod refusal;
 mod room;
 mod settle;
@@ -30,21 +30,21 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 pub use apply::Rejected;
-pub use asked::{Hold, Question, Unsettled};
 pub use call::CallCommand;
+pub use capability_request::{CapabilityCommand, CapabilityRequest};
 pub use command::{Command, Decision};
 pub use control::{Paused, Rewind, Upgrade};
-pub use derive::{ATTENUATE, PassOn, SPLIT};
+pub use derive::{ATTENUATE, Delegation, SPLIT};
 pub use input::Sent;
 pub use operation::{CallState, Operation};
+pub use pending::{Hold, Question, Unsettled};
 pub use pin::Pin;
-pub use power::{Power, PowerCommand};
 pub use refusal::{Divergence, Refusal};
 pub use settle::WhenUnknown;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{CallRequested, Grant, Kept, TaskCreated};
+use crate::event::{CallRequested, Grant, OffloadedResult, TaskCreated};
 use crate::failure::Failure;
 use crate::grant::{Checker, Usage};
 use crate::id::{Attempt, CallNumber, EventNumber, GrantId, InputId, ObjectId};
@@ -93,10 +93,10 @@ pub struct Task {
     control: control::Control,
     /// What waits for people, and what they decided.
     #[serde(default)]
-    asked: asked::Asked,
+    pending: pending::PendingDecisions,
     /// Values of calls that are with the tool node.
     #[serde(default)]
-    kept: BTreeMap<CallNumber, Kept>,
+    kept: BTreeMap<CallNumber, OffloadedResult>,
     /// Bytes of the values that it keeps in memory.
     #[serde(default)]
     held_bytes: u64,
@@ -250,7 +250,7 @@ impl Task {
             || !self.asking_steers.is_empty()
             || !self.sleeping.is_empty()
             || self.count_questions() > 0;
-        asks && self.open.iter().all(|call| self.asked.unsettled.contains_key(call))
+        asks && self.open.iter().all(|call| self.pending.unsettled.contains_key(call))
     }
 
     /// How many calls the task made, refused ones included.
@@ -267,13 +267,13 @@ impl Task {
                     Operation::Call { request, .. } => Some(request.grant),
                     Operation::Denied { denied, .. } => Some(denied.grant),
                     Operation::Derived { grant, .. } => Some(*grant),
-                    Operation::Power { .. } => self.granted_to(call),
+                    Operation::CapabilityRequest { .. } => self.granted_to(call),
                     Operation::Sleep { .. }
                     | Operation::Input { .. }
                     | Operation::Steers { .. } => None,
                 }
             }
-            ObjectId::Guest(..) => None,
+            ObjectId::CallerCapability(..) => None,
         }
     }
 
@@ -297,7 +297,7 @@ impl Task {
                 Some(grant) => return self.interface_of(ObjectId::Grant(grant)),
                 None => &self.request(call)?.returns,
             },
-            ObjectId::Part(..) | ObjectId::Guest(..) => return None,
+            ObjectId::Part(..) | ObjectId::CallerCapability(..) => return None,
         };
         (!name.is_empty()).then_some(name)
     }
@@ -312,7 +312,7 @@ impl Task {
                 Some(grant) => self.path_of(ObjectId::Grant(grant)),
                 None => Some(&self.request(call)?.path),
             },
-            ObjectId::Part(..) | ObjectId::Guest(..) => None,
+            ObjectId::Part(..) | ObjectId::CallerCapability(..) => None,
         }
     }
 

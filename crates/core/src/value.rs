@@ -153,7 +153,7 @@ pub(crate) fn digest_object(object: ObjectId, hash: &mut Sha256) {
         ObjectId::Grant(grant) => (9, u64::from(grant.0), 0),
         ObjectId::Result(call) => (10, call.0, 0),
         ObjectId::Part(call, index) => (11, call.0, index),
-        ObjectId::Guest(call, index) => (12, call.0, index),
+        ObjectId::CallerCapability(call, index) => (12, call.0, index),
     };
     hash.update([tag]);
     hash.update(number.to_be_bytes());

@@ -32,11 +32,11 @@ const HEADS: &[u8] = b"audit/h";
 
 /// The mesh's own stream of audit records.
 pub struct Audit {
-    kept: Kept,
+    kept: Backend,
     now_ms: Box<dyn Fn() -> u64>,
 }
 
-enum Kept {
+enum Backend {
     Disk(Disk),
     /// For tests: it is gone with the process.
     Memory(RefCell<HashMap<String, Vec<Record>>>),
@@ -52,12 +52,12 @@ struct Head {
 impl Audit {
     /// The streams that are kept in `disk`. `now_ms` is the wall clock, in milliseconds since 1970.
     pub fn new(disk: Disk, now_ms: Box<dyn Fn() -> u64>) -> Rc<Self> {
-        Rc::new(Self { kept: Kept::Disk(disk), now_ms })
+        Rc::new(Self { kept: Backend::Disk(disk), now_ms })
     }
 
     /// Streams that are kept nowhere, for a mesh that is all in memory.
     pub fn in_memory(now_ms: Box<dyn Fn() -> u64>) -> Rc<Self> {
-        Rc::new(Self { kept: Kept::Memory(RefCell::default()), now_ms })
+        Rc::new(Self { kept: Backend::Memory(RefCell::default()), now_ms })
     }
 
     /// Appends a record to the stream of `tenant`; number, time and hash are given here. It is
@@ -83,7 +83,7 @@ impl Audit {
         mut record: Record,
     ) -> LocalBoxFuture<'static, Result<(), DiskError>> {
         match &self.kept {
-            Kept::Memory(streams) => {
+            Backend::Memory(streams) => {
                 let mut streams = streams.borrow_mut();
                 let stream = streams.entry(tenant.to_owned()).or_default();
                 let before = stream.last().map_or_else(|| beginning(tenant), |last| last.hash);
@@ -92,7 +92,7 @@ impl Audit {
                 stream.push(record);
                 std::future::ready(Ok(())).boxed_local()
             }
-            Kept::Disk(disk) => {
+            Backend::Disk(disk) => {
                 let tenant = tenant.to_owned();
                 // About what it takes: the texts of a record are short.
                 let bytes = 512 + record.reason.len() + record.subject.len();
@@ -111,23 +111,23 @@ impl Audit {
     /// one before.
     pub fn read(&self, tenant: &str, after: u64, limit: usize) -> Result<Vec<Record>, Broken> {
         match &self.kept {
-            Kept::Memory(streams) => {
+            Backend::Memory(streams) => {
                 let streams = streams.borrow();
                 let stream = streams.get(tenant).map(Vec::as_slice).unwrap_or_default();
                 let from = usize::try_from(after).unwrap_or(usize::MAX).min(stream.len());
                 Ok(stream[from..].iter().take(limit).cloned().collect())
             }
-            Kept::Disk(disk) => read(disk, tenant, after, limit),
+            Backend::Disk(disk) => read(disk, tenant, after, limit),
         }
     }
 
     /// The number of the last record of the tenant's stream; 0: there is none.
     pub fn last(&self, tenant: &str) -> Result<u64, Broken> {
         match &self.kept {
-            Kept::Memory(streams) => {
+            Backend::Memory(streams) => {
                 Ok(streams.borrow().get(tenant).map_or(0, |stream| stream.len() as u64))
             }
-            Kept::Disk(disk) => Ok(stored_head(disk, tenant)?.map_or(0, |head| head.number)),
+            Backend::Disk(disk) => Ok(stored_head(disk, tenant)?.map_or(0, |head| head.number)),
         }
     }
 }

@@ -25,7 +25,7 @@ const END: u32 = u32::MAX;
 
 /// How much was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Kept {
+pub struct JournalTotals {
     /// Tasks.
     pub tasks: u64,
     /// Events.
@@ -66,10 +66,10 @@ pub enum NotRestored {
 pub fn write_backup(
     journal: &SledJournal,
     take: impl FnMut(Vec<u8>) -> Result<(), NoBackup>,
-) -> Result<Kept, NoBackup> {
+) -> Result<JournalTotals, NoBackup> {
     let cut = Cut::take(journal)?;
     let mut out = Out { take, piece: MAGIC.to_vec(), hash: Sha256::new(), records: 0 };
-    let mut kept = Kept::default();
+    let mut kept = JournalTotals::default();
     let mut seen = HashSet::new();
     for task in cut.tasks() {
         kept.tasks += 1;
@@ -92,7 +92,7 @@ fn events<T: FnMut(Vec<u8>) -> Result<(), NoBackup>>(
     cut: &Cut,
     task: &CutTask,
     seen: &mut HashSet<(String, Body)>,
-    kept: &mut Kept,
+    kept: &mut JournalTotals,
     out: &mut Out<T>,
 ) -> Result<(), NoBackup> {
     let CutTask { tenant, task, head: Ok(head) } = task else { return Ok(()) };
@@ -168,7 +168,7 @@ impl<T: FnMut(Vec<u8>) -> Result<(), NoBackup>> Out<T> {
 
 /// Makes the store in `dir`, which must not exist yet, from a backup. Blocks. An error leaves
 /// nothing there.
-pub fn restore_backup(from: &mut dyn Read, dir: &Path) -> Result<Kept, NotRestored> {
+pub fn restore_backup(from: &mut dyn Read, dir: &Path) -> Result<JournalTotals, NotRestored> {
     if dir.exists() {
         let why = format!("there is a journal in {} already: move it away first", dir.display());
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, why).into());
@@ -190,7 +190,7 @@ pub fn restore_backup(from: &mut dyn Read, dir: &Path) -> Result<Kept, NotRestor
     whole
 }
 
-fn restore_into(from: &mut dyn Read, dir: &Path) -> Result<Kept, NotRestored> {
+fn restore_into(from: &mut dyn Read, dir: &Path) -> Result<JournalTotals, NotRestored> {
     let settings = SledJournal::settings(limits::RESTORE_CACHE_BYTES);
     let disk = Disk::open_with(dir, settings).map_err(JournalError::from)?;
     let commit = |writes: Vec<Write>| block_on(disk.commit(writes)).map_err(JournalError::from);

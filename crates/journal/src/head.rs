@@ -37,7 +37,7 @@ pub struct TaskHead {
     /// When its next timer fires, in milliseconds since 1970; 0: none runs.
     pub wake_ms: u64,
     /// How long it is kept after its end, in milliseconds; 0: as is configured, `u64::MAX`: for ever.
-    pub kept_ms: u64,
+    pub retention_ms: u64,
     /// When its last event was recorded, in milliseconds since 1970. The journal sets it.
     pub last_ms: u64,
     /// About how many bytes it takes on disk; 0 in a head from before it was kept.
@@ -76,8 +76,9 @@ const NO_TASK: TaskId = TaskId::from_bytes([0; 16]);
 impl TaskHead {
     /// From when on it is kept no longer, because it says so itself, in milliseconds since 1970.
     pub(super) fn due_ms(&self) -> Option<u64> {
-        let says = self.status.has_ended() && self.kept_ms != 0 && self.kept_ms != u64::MAX;
-        says.then(|| self.last_ms.saturating_add(self.kept_ms))
+        let says =
+            self.status.has_ended() && self.retention_ms != 0 && self.retention_ms != u64::MAX;
+        says.then(|| self.last_ms.saturating_add(self.retention_ms))
     }
 
     /// The stored form: format, fixed fields, texts with their lengths, CRC-32.
@@ -90,7 +91,7 @@ impl TaskHead {
         bytes.extend(self.pruned_hash);
         bytes.extend(self.attempt.0.to_be_bytes());
         bytes.extend(self.questions.to_be_bytes());
-        bytes.extend(self.kept_ms.to_be_bytes());
+        bytes.extend(self.retention_ms.to_be_bytes());
         bytes.extend(self.hash);
         for text in [&self.name, &self.detail, &self.node, &self.key, &self.creator] {
             bytes.extend((text.len() as u64).to_be_bytes());
@@ -129,7 +130,8 @@ impl TaskHead {
         let attempt = Attempt(u32::from_be_bytes(*take(&mut bytes)?));
         let questions =
             if format == NO_QUESTIONS { 0 } else { u32::from_be_bytes(*take(&mut bytes)?) };
-        let kept_ms = if format >= NO_CREATOR { u64::from_be_bytes(*take(&mut bytes)?) } else { 0 };
+        let retention_ms =
+            if format >= NO_CREATOR { u64::from_be_bytes(*take(&mut bytes)?) } else { 0 };
         let hash = *take(&mut bytes)?;
         let mut text = || {
             let size = usize::try_from(u64::from_be_bytes(*take(&mut bytes)?)).ok()?;
@@ -168,7 +170,7 @@ impl TaskHead {
             family,
             key,
             wake_ms,
-            kept_ms,
+            retention_ms,
             last_ms,
             bytes: stored,
             pruned,
@@ -220,7 +222,7 @@ mod tests {
             family: Some(Family { root: TaskId::from_bytes([9; 16]), depth: 2 }),
             key: "k".into(),
             wake_ms: 11,
-            kept_ms: 13,
+            retention_ms: 13,
             last_ms: 12,
             bytes: 14,
             pruned: EventNumber(6),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use remit_store::{DiskError, Write};
 
-use super::backup::Kept;
+use super::backup::JournalTotals;
 use super::cut::Cut;
 use super::record::{self, Hash};
 use super::{JournalError, TaskHead, keys};
@@ -13,7 +13,7 @@ use super::{JournalError, TaskHead, keys};
 #[derive(Default)]
 pub(super) struct Rebuild {
     counts: HashMap<(String, Hash), u64>,
-    pub(super) kept: Kept,
+    pub(super) kept: JournalTotals,
 }
 
 impl Rebuild {

@@ -45,7 +45,7 @@ impl Retention {
 
     /// Whether a task with this head is kept no longer.
     pub(super) fn is_over(&self, head: &TaskHead, now_ms: u64) -> bool {
-        if head.kept_ms != 0 {
+        if head.retention_ms != 0 {
             return head.due_ms().is_some_and(|due_ms| due_ms <= now_ms);
         }
         self.limit_ms(head.status, now_ms).is_some_and(|limit_ms| head.last_ms <= limit_ms)
@@ -103,7 +103,7 @@ mod tests {
         assert!(!keep.is_over(&head(Status::Failed), 0), "a clock that is behind removes nothing");
         assert!(!keep.is_over(&head(Status::Completed), u64::MAX));
         assert!(!keep.is_over(&head(Status::Running), u64::MAX));
-        let kept = |status, kept_ms| TaskHead { kept_ms, ..head(status) };
+        let kept = |status, retention_ms| TaskHead { retention_ms, ..head(status) };
         assert!(!keep.is_over(&kept(Status::Failed, 2_000), 6_999));
         assert!(keep.is_over(&kept(Status::Failed, 2_000), 7_000));
         assert!(keep.is_over(&kept(Status::Completed, 2_000), 7_000));

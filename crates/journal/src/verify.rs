@@ -7,7 +7,7 @@ use std::fmt::Display;
 use futures::executor::block_on;
 use remit_core::{EventNumber, Task, TaskId};
 
-use super::backup::Kept;
+use super::backup::JournalTotals;
 use super::body::{self, Body};
 use super::cut::{Cut, CutTask, PAGE};
 use super::rebuild::Rebuild;
@@ -19,7 +19,7 @@ use crate::limits;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Report {
     /// How much was read.
-    pub kept: Kept,
+    pub kept: JournalTotals,
     /// What is damaged, in words for a person; empty: nothing is.
     pub damaged: Vec<String>,
 }

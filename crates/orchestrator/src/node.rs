@@ -28,7 +28,7 @@ use crate::limits;
 use crate::scheduler::registry::Registry;
 use crate::services::context::Site;
 use crate::services::damage;
-use crate::services::membership::{Desk, NewInvite};
+use crate::services::membership::{InviteIssuer, NewInvite};
 use crate::services::notify::keep_telling;
 use crate::services::refs::Refs;
 use crate::services::retention::{keep_checking, keep_sweeping};
@@ -133,13 +133,13 @@ impl Started {
 /// Makes an invite in the name of the orchestrator itself, on its folder and while it does not run:
 /// the way back for an administrator whose credential is lost. Call it inside a vat.
 pub async fn invite_at_rest(config: &Config, wanted: NewInvite) -> Result<Invite, CannotServe> {
-    let Ground { meta, authority, audit, .. } = ground(config, now_ms)?;
+    let Backends { meta, authority, audit, .. } = backends(config, now_ms)?;
     let address = if config.advertise.is_empty() { &config.listen } else { &config.advertise };
     let members = Members::open(Arc::clone(&meta), Box::new(now_ms)).await?;
     let invites = Invites::new(meta, address.clone(), authority.hash(), Box::new(now_ms));
-    let desk = Desk { members: &members, invites: &invites, audit: &audit };
+    let issuer = InviteIssuer { members: &members, invites: &invites, audit: &audit };
     let own = own_identity(&authority)?;
-    desk.invite(&own, wanted).await.map_err(CannotServe::NotInvited)
+    issuer.invite(&own, wanted).await.map_err(CannotServe::NotInvited)
 }
 
 /// Serves webhooks, if there is to be an address for them.
@@ -176,7 +176,7 @@ fn reached_at(config: &Config, tcp: &TcpListener) -> io::Result<String> {
 }
 
 /// What an orchestrator is built on. A simulation puts its own in the place of disk and clock.
-pub struct Ground {
+pub struct Backends {
     /// Where members, invites, references, triggers and accepted interfaces are kept.
     pub meta: Arc<dyn Meta>,
     /// Who may be a member.
@@ -195,26 +195,26 @@ pub async fn build(
     config: &Config,
     address: String,
 ) -> Result<(Rc<Site>, Credential), CannotServe> {
-    build_on(ground(config, now_ms)?, config, address).await
+    build_on(backends(config, now_ms)?, config, address).await
 }
 
 /// The folder in `config`, and this wall clock.
-pub(crate) fn ground(config: &Config, now_ms: fn() -> u64) -> Result<Ground, CannotServe> {
+pub(crate) fn backends(config: &Config, now_ms: fn() -> u64) -> Result<Backends, CannotServe> {
     // The journal first: its lock keeps a second orchestrator from touching anything else.
     let journal = SledJournal::open(&config.data.join("journal"), config.cache_bytes)?;
     let authority = Authority::load_or_create(&config.data.join("authority"), &config.mesh)?;
     loss::mend_lists(&journal).map_err(JournalError::into_failure)?;
     let (meta, audit) = (journal.meta(), journal.audit(Box::new(now_ms)));
-    Ok(Ground { meta, authority, journal: Arc::new(journal), audit, now_ms })
+    Ok(Backends { meta, authority, journal: Arc::new(journal), audit, now_ms })
 }
 
 /// As [`build`], on what there is already.
 pub async fn build_on(
-    ground: Ground,
+    backends: Backends,
     config: &Config,
     address: String,
 ) -> Result<(Rc<Site>, Credential), CannotServe> {
-    let Ground { meta, authority, journal, audit, now_ms } = ground;
+    let Backends { meta, authority, journal, audit, now_ms } = backends;
     let own = authority.issue(&own_identity(&authority)?, config.certificate_life())?;
     let registry = Registry::new(Box::new(now_ms));
     let tickets = Tickets::new();

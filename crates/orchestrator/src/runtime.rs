@@ -41,7 +41,7 @@ use remit_vat::watched::Watched;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::AbortHandle;
 
-use self::delivery::Delivery;
+use self::delivery::ReplayCursor;
 use self::objects::Objects;
 use self::output::Output;
 use self::services::Services;
@@ -64,12 +64,12 @@ pub struct Owner {
     task: RefCell<Task>,
     /// Up to which event the journal has answered for; an error when it has failed.
     durable: Watched<Result<EventNumber, Failure>>,
-    delivery: RefCell<Delivery>,
+    delivery: RefCell<ReplayCursor>,
     objects: RefCell<Objects>,
     gates: RefCell<HashMap<GrantId, Rc<Gate>>>,
     forwards: RefCell<BTreeMap<CallNumber, AbortHandle>>,
     /// Something changed that the attempt's keeper should look at.
-    stirred: Notify,
+    woken: Notify,
     /// Why no attempt runs, in words for a person.
     detail: RefCell<String>,
     outputs: RefCell<Vec<mpsc::Sender<Output>>>,
@@ -123,11 +123,11 @@ impl Owner {
             services,
             task: RefCell::new(task),
             durable: Watched::new(Ok(head)),
-            delivery: RefCell::new(Delivery::default()),
+            delivery: RefCell::new(ReplayCursor::default()),
             objects: RefCell::new(Objects::default()),
             gates: RefCell::new(HashMap::new()),
             forwards: RefCell::default(),
-            stirred: Notify::new(),
+            woken: Notify::new(),
             detail: RefCell::new(String::new()),
             outputs: RefCell::new(Vec::new()),
             membranes: crate::runtime::membrane::Membranes::default(),
@@ -257,8 +257,8 @@ impl Owner {
         self.abort_forwards(|_| true);
         self.forget_paths();
         self.delivery.borrow_mut().dismiss();
-        self.stirred.notify_waiters();
-        self.stirred.notify_one();
+        self.woken.notify_waiters();
+        self.woken.notify_one();
     }
 
     /// Whether it stopped or was told to.
@@ -280,7 +280,7 @@ impl Owner {
                 Fact::GrantAdded(grant) => {
                     self.introduce_soon(grant.grant);
                     if let Some(tasks) = self.services.tasks.upgrade() {
-                        tasks.end_needy(self);
+                        tasks.revoke_dependents(self);
                     }
                 }
                 Fact::TimerSet { operation, due_ms } => self.arm(*operation, *due_ms),
@@ -291,15 +291,15 @@ impl Owner {
                 }
                 Fact::CancelRequested(_) => self.wind_down(),
                 Fact::TaskUpgraded(upgraded) => self.forget_dropped(&upgraded.dropped),
-                Fact::TaskCompleted(_) | Fact::TaskFailed(_) => self.stirred.notify_one(),
+                Fact::TaskCompleted(_) | Fact::TaskFailed(_) => self.woken.notify_one(),
                 Fact::TaskCancelled(reason) => {
                     self.abort_forwards(|_| true);
                     self.complete_aborted(Code::Cancelled, reason);
-                    self.stirred.notify_one();
+                    self.woken.notify_one();
                 }
-                Fact::AttemptEnded { .. } | Fact::TimerFired { .. } => self.stirred.notify_one(),
+                Fact::AttemptEnded { .. } | Fact::TimerFired { .. } => self.woken.notify_one(),
                 Fact::InputDelivered { .. } | Fact::SteersDelivered { .. } => {
-                    self.stirred.notify_one();
+                    self.woken.notify_one();
                 }
                 fact => self.after_question(fact),
             }

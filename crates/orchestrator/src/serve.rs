@@ -1,5 +1,6 @@
 //! What the orchestrator serves to its peers, one file per interface.
 
+mod admin;
 mod agent_node_port;
 mod audit;
 mod authority;
@@ -11,7 +12,6 @@ mod credentials;
 pub(crate) mod fakes;
 mod grant_info;
 pub mod hold;
-mod keeper;
 pub mod keys;
 mod members;
 mod mesh;

@@ -32,7 +32,7 @@ use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 
 pub use self::family::BUILT_IN;
-pub use self::fork::{Anew, Forked, May};
+pub use self::fork::{ForkOptions, Forked, May};
 use self::loading::{Recovering, Stopped};
 pub use self::spec::{GrantRoot, GrantSpec, TaskSpec};
 pub use self::upgrade::{Program, Then, Upgraded};
@@ -45,7 +45,7 @@ use crate::quota::jobs::Jobs;
 use crate::quota::shares::{Nodes, Shares};
 use crate::runtime::services::{Services, Timing};
 use crate::runtime::{Owner, TaskKey};
-use crate::scheduler::placement::Placer;
+use crate::scheduler::placement::Scheduler;
 use crate::scheduler::registry::Registry;
 use crate::services::refs::Refs;
 
@@ -71,7 +71,7 @@ impl Tasks {
         timing: Timing,
         now_ms: Box<dyn Fn() -> u64>,
     ) -> Result<Rc<Self>, Failure> {
-        let placer = Placer::new(Rc::clone(&registry));
+        let scheduler = Scheduler::new(Rc::clone(&registry));
         let accounts = Accounts::new();
         let tasks = Rc::new_cyclic(|tasks: &Weak<Self>| {
             let again = tasks.clone();
@@ -86,7 +86,7 @@ impl Tasks {
                     journal,
                     audit,
                     registry,
-                    placer: Rc::clone(&placer),
+                    scheduler: Rc::clone(&scheduler),
                     tickets,
                     now_ms: clock::steady(now_ms),
                     tasks: tasks.clone(),
@@ -106,7 +106,7 @@ impl Tasks {
                 refs: OnceCell::new(),
             }
         });
-        let placing = turn::spawn("the placer", async move { placer.run().await });
+        let placing = turn::spawn("the placer", async move { scheduler.run().await });
         *tasks.placing.borrow_mut() = Some(placing.abort_handle());
         let weak = Rc::downgrade(&tasks);
         tasks.services.registry.on_output(Rc::new(move |node: &str, key: &[u8], text: String| {
@@ -114,7 +114,7 @@ impl Tasks {
                 tasks.feed(node, key, &text);
             }
         }));
-        tasks.take_up_all()?;
+        tasks.activate_all()?;
         for (tenant, creator, bytes) in tasks.services.journal.stored().map_err(unreadable)? {
             tasks.services.accounts.grow(&creator, &tenant, Resource::DiskBytes, bytes);
         }
@@ -152,7 +152,7 @@ impl Tasks {
     /// The owner of a task, read from the journal if it is not in memory.
     pub fn get(&self, key: &TaskKey) -> Result<Rc<Owner>, Failure> {
         if self.recovering.contains(key) {
-            self.take_up(key.clone());
+            self.activate(key.clone());
         }
         if let Some(owner) = self.owners.borrow().get(key) {
             return Ok(Rc::clone(owner));
@@ -316,7 +316,7 @@ impl Tasks {
     /// Puts an owner to work, and lets go of it when its task has ended.
     fn begin(&self, owner: Rc<Owner>) {
         self.owners.borrow_mut().insert(owner.key().clone(), Rc::clone(&owner));
-        self.end_needy(&owner);
+        self.revoke_dependents(&owner);
         let tasks = self.me.clone();
         // Not below the connection over which it was made: it goes on without that.
         let span = tracing::info_span!(parent: None, "task", task = %owner.key().task);
@@ -329,7 +329,7 @@ impl Tasks {
                 let head = owner.head();
                 let (task, status) = (owner.key().task, head.status.as_str());
                 tracing::info!(%task, status, detail = head.detail, "task ended");
-                tasks.end_all_needy();
+                tasks.revoke_all_dependents();
                 tasks.part(&owner).await;
                 if !Self::has_holders(&owner) {
                     tasks.let_go(&owner);

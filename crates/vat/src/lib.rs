@@ -4,7 +4,7 @@
 //! failures in exceptions ([`exception`]), calls that have no outcome yet ([`unsettled`]), conversions
 //! between the wire and the types of `remit_core` ([`wire`]), what makes a simulation repeat itself
 //! ([`chance`], [`watched`]), what contains a panic ([`contain`]), and work that is done to its end
-//! ([`lasting`]). Not for: who is at the other end, and what any node does with all this.
+//! ([`run_detached`]). Not for: who is at the other end, and what any node does with all this.
 
 pub mod backoff;
 pub mod chance;
@@ -12,8 +12,8 @@ pub mod connection;
 pub mod contain;
 pub mod exception;
 pub mod gate;
-pub mod lasting;
 pub mod limits;
+pub mod run_detached;
 pub mod shorten;
 pub mod turn;
 pub mod unsettled;

@@ -15,7 +15,7 @@ type Visit = Box<dyn FnOnce() -> LocalBoxFuture<'static, ()> + Send>;
 /// A running vat: a thread with a `LocalSet`, on which capabilities live.
 #[derive(Debug)]
 pub struct Vat {
-    door: Door,
+    handle: VatHandle,
     closing: oneshot::Sender<()>,
     ended: oneshot::Receiver<()>,
 }
@@ -33,7 +33,7 @@ impl Vat {
             // Nobody may be waiting for the end.
             let _unheard = over.send(());
         })?;
-        Ok(Self { door: Door { visits: sender }, closing, ended })
+        Ok(Self { handle: VatHandle { visits: sender }, closing, ended })
     }
 
     /// Makes the calling thread a vat until `work` is done. For `main`.
@@ -45,15 +45,15 @@ impl Vat {
     }
 
     /// The way in.
-    pub const fn door(&self) -> &Door {
-        &self.door
+    pub const fn handle(&self) -> &VatHandle {
+        &self.handle
     }
 
     /// Lets in nobody new, whoever still holds a door, waits for what is inside, and ends the
     /// thread.
     pub async fn close(self) {
         let _ended_already = self.closing.send(());
-        drop(self.door);
+        drop(self.handle);
         // An error means that the thread has ended already.
         let _ended = self.ended.await;
     }
@@ -62,11 +62,11 @@ impl Vat {
 /// The way into a vat for code on any thread: a bounded queue of closures. The vat ends when its
 /// last door is dropped.
 #[derive(Debug, Clone)]
-pub struct Door {
+pub struct VatHandle {
     visits: mpsc::Sender<Visit>,
 }
 
-impl Door {
+impl VatHandle {
     /// Runs `visit` inside the vat and brings out what its future gives. Waits while the door is
     /// crowded. Dropping the returned future ends the visit.
     pub async fn enter<V, F, R>(&self, visit: V) -> Result<R, VatClosed>
@@ -159,7 +159,7 @@ mod tests {
     #[tokio::test]
     async fn a_visit_brings_out_plain_data() {
         let vat = Vat::spawn("test").unwrap();
-        let length = vat.door().enter(|| async { Rc::new(String::from("inside")).len() }).await;
+        let length = vat.handle().enter(|| async { Rc::new(String::from("inside")).len() }).await;
         assert_eq!(length, Ok(6));
         vat.close().await;
     }
@@ -167,27 +167,27 @@ mod tests {
     #[tokio::test]
     async fn a_visit_that_panics_ends_only_itself() {
         let vat = Vat::spawn("test").unwrap();
-        let panicked = vat.door().enter(|| async { panic!("on purpose") }).await;
+        let panicked = vat.handle().enter(|| async { panic!("on purpose") }).await;
         assert_eq!(panicked, Err::<(), _>(VatClosed));
-        assert_eq!(vat.door().enter(|| async { 1 }).await, Ok(1));
+        assert_eq!(vat.handle().enter(|| async { 1 }).await, Ok(1));
     }
 
     #[tokio::test]
     async fn a_closed_vat_lets_nobody_in_through_any_door() {
         let vat = Vat::spawn("test").unwrap();
-        let door = vat.door().clone();
-        assert_eq!(door.enter(|| async { 1 }).await, Ok(1));
+        let handle = vat.handle().clone();
+        assert_eq!(handle.enter(|| async { 1 }).await, Ok(1));
         vat.close().await;
-        assert_eq!(door.enter(|| async { 2 }).await, Err(VatClosed));
+        assert_eq!(handle.enter(|| async { 2 }).await, Err(VatClosed));
     }
 
     #[tokio::test]
     async fn a_vat_ends_with_its_last_door() {
         let vat = Vat::spawn("test").unwrap();
-        let Vat { door, closing, ended } = vat;
+        let Vat { handle, closing, ended } = vat;
         drop(closing);
-        assert_eq!(door.enter(|| async { 1 }).await, Ok(1));
-        drop(door);
+        assert_eq!(handle.enter(|| async { 1 }).await, Ok(1));
+        drop(handle);
         assert_eq!(ended.await, Ok(()));
     }
 
@@ -195,7 +195,7 @@ mod tests {
     async fn a_visit_nobody_waits_for_ends() {
         let vat = Vat::spawn("test").unwrap();
         let (sender, dropped) = oneshot::channel::<()>();
-        let forever = vat.door().enter(move || async move {
+        let forever = vat.handle().enter(move || async move {
             let _held = sender;
             std::future::pending::<()>().await;
         });

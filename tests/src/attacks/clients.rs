@@ -15,7 +15,7 @@ use remit_vat::connection::within;
 use remit_vat::exception::to_failure;
 
 use super::nodes::{Nothing, serve_tools, talker, tool};
-use super::{Ground, SOON, Stage, scaled, task, told};
+use super::{Backends, SOON, Stage, scaled, task, told};
 use crate::mesh::now_ms;
 
 /// A task that only waits.
@@ -25,12 +25,12 @@ const WAITS: &str = "export default (remit) => remit.input()";
 const IDLE_BYTES: usize = 4_000_000;
 
 /// Asks for a check of the whole journal, thousands of times at once.
-pub fn verify(ground: Ground, stage: Stage) -> LocalBoxFuture<'static, ()> {
+pub fn verify(backends: Backends, stage: Stage) -> LocalBoxFuture<'static, ()> {
     async move {
-        let (mesh, _connection) = ground.connect().await;
+        let (mesh, _connection) = backends.connect().await;
         let facets = within(SOON, mesh.facets_request().send()).await.unwrap();
-        let keeper = facets.get().unwrap().get_keeper().unwrap();
-        let burst: Vec<_> = (0..4_000).map(|_| keeper.verify_request().send().promise).collect();
+        let admin = facets.get().unwrap().get_admin().unwrap();
+        let burst: Vec<_> = (0..4_000).map(|_| admin.verify_request().send().promise).collect();
         let answers = join_all(burst).await;
         let refused: Vec<String> =
             answers.into_iter().filter_map(|a| a.err().map(|e| to_failure(&e).message)).collect();
@@ -41,11 +41,11 @@ pub fn verify(ground: Ground, stage: Stage) -> LocalBoxFuture<'static, ()> {
 }
 
 /// Creates a task with 1,000 grants of a tool whose manifest has 900 KB, and ten with fewer.
-pub fn grants(ground: Ground, stage: Stage) -> LocalBoxFuture<'static, ()> {
+pub fn grants(backends: Backends, stage: Stage) -> LocalBoxFuture<'static, ()> {
     async move {
-        let client = ground.client().await;
+        let client = backends.client().await;
         let wide = tool("wide", "1.0.0", &"x".repeat(900_000));
-        let node = serve_tools(&ground, &client, "wide", vec![wide]).await;
+        let node = serve_tools(&backends, &client, "wide", vec![wide]).await;
         let with = |count: usize| {
             let grants = (0..count).map(|n| {
                 remit_client::GrantSpec::parse(&format!("wide{n}"), "wide", now_ms()).unwrap()
@@ -72,9 +72,9 @@ pub fn grants(ground: Ground, stage: Stage) -> LocalBoxFuture<'static, ()> {
 }
 
 /// Leaves tasks idle that hold megabytes each.
-pub fn idle(ground: Ground, stage: Stage) -> LocalBoxFuture<'static, ()> {
+pub fn idle(backends: Backends, stage: Stage) -> LocalBoxFuture<'static, ()> {
     async move {
-        let client = ground.client().await;
+        let client = backends.client().await;
         let count = scaled(150);
         let (mut refused, mut tasks) = (Vec::new(), Vec::new());
         for _ in 0..count {
@@ -132,15 +132,15 @@ async fn subscribe(task: &task_schema::Client, times: usize) -> (Vec<Box<dyn Any
 }
 
 /// Follows a task with 31 MiB of inputs 300 times, and reads nothing.
-pub fn followers(ground: Ground, stage: Stage) -> LocalBoxFuture<'static, ()> {
+pub fn followers(backends: Backends, stage: Stage) -> LocalBoxFuture<'static, ()> {
     async move {
-        let client = ground.client().await;
+        let client = backends.client().await;
         let spec = TaskSpec::script("followed", "export default (remit) => remit.sleep(1e9)");
         let followed = client.create_task(spec).await.unwrap();
         for _ in 0..10 {
             followed.send(Value::Text("x".repeat(3_100_000))).await.unwrap();
         }
-        let (mesh, _connection) = ground.connect().await;
+        let (mesh, _connection) = backends.connect().await;
         let one = task(&mesh, &followed.id().to_string()).await;
         let (held, refused) = subscribe(&one, 300).await;
         stage.hold(told(held.len(), &refused), true).await;
@@ -150,14 +150,14 @@ pub fn followers(ground: Ground, stage: Stage) -> LocalBoxFuture<'static, ()> {
 }
 
 /// Follows a task with much output 200 times, and reads nothing.
-pub fn output(ground: Ground, stage: Stage) -> LocalBoxFuture<'static, ()> {
+pub fn output(backends: Backends, stage: Stage) -> LocalBoxFuture<'static, ()> {
     async move {
-        let client = ground.client().await;
-        let node = serve_tools(&ground, &client, "talker", vec![talker()]).await;
+        let client = backends.client().await;
+        let node = serve_tools(&backends, &client, "talker", vec![talker()]).await;
         let script = "export default (remit) => remit.talker.talk()";
         let grant = remit_client::GrantSpec::parse("talker", "talker", now_ms()).unwrap();
         let loud = client.create_task(TaskSpec::script("loud", script).grant(grant)).await.unwrap();
-        let (mesh, _connection) = ground.connect().await;
+        let (mesh, _connection) = backends.connect().await;
         let one = task(&mesh, &loud.id().to_string()).await;
         let (held, refused) = subscribe(&one, 200).await;
         stage.hold(told(held.len(), &refused), true).await;
@@ -168,19 +168,19 @@ pub fn output(ground: Ground, stage: Stage) -> LocalBoxFuture<'static, ()> {
 }
 
 /// Sends arguments that nobody asked for, in calls that never answer, over many connections.
-pub fn unknown_data(ground: Ground, stage: Stage) -> LocalBoxFuture<'static, ()> {
+pub fn unknown_data(backends: Backends, stage: Stage) -> LocalBoxFuture<'static, ()> {
     /// A method that answers when the task has ended: `result`, the fifth of the interface.
     const RESULT: u16 = 4;
     const CONNECTIONS: usize = 30;
     const CALLS: usize = 8;
     async move {
-        let client = ground.client().await;
+        let client = backends.client().await;
         let spec = TaskSpec::script("endless", "export default (remit) => remit.sleep(1e9)");
         let endless = client.create_task(spec).await.unwrap();
         let bytes = scaled(8 << 20);
         let mut held: Vec<Box<dyn Any>> = Vec::new();
         for _ in 0..CONNECTIONS {
-            let (mesh, connection) = ground.connect().await;
+            let (mesh, connection) = backends.connect().await;
             let one = task(&mesh, &endless.id().to_string()).await;
             for _ in 0..CALLS {
                 let mut request = one.client.new_call::<value::Owned, value::Owned>(
@@ -207,9 +207,9 @@ pub fn unknown_data(ground: Ground, stage: Stage) -> LocalBoxFuture<'static, ()>
 }
 
 /// Saves one task again and again.
-pub fn save(ground: Ground, stage: Stage) -> LocalBoxFuture<'static, ()> {
+pub fn save(backends: Backends, stage: Stage) -> LocalBoxFuture<'static, ()> {
     async move {
-        let client = ground.client().await;
+        let client = backends.client().await;
         let saved = client.create_task(TaskSpec::script("saved", WAITS)).await.unwrap();
         let (mut refused, mut done) = (Vec::new(), 0);
         for _ in 0..scaled(4_200) / 50 {
@@ -229,10 +229,10 @@ pub fn save(ground: Ground, stage: Stage) -> LocalBoxFuture<'static, ()> {
 }
 
 /// Makes invites until it is refused; then another administrator must still be able to make one.
-pub fn invites(ground: Ground, stage: Stage) -> LocalBoxFuture<'static, ()> {
+pub fn invites(backends: Backends, stage: Stage) -> LocalBoxFuture<'static, ()> {
     const MINUTE: Duration = Duration::from_secs(60);
     async move {
-        let client = ground.client().await;
+        let client = backends.client().await;
         let (mut refused, mut done) = (Vec::new(), 0);
         let names: Vec<String> = (0..1_000).map(|at| format!("guest{at}")).collect();
         for some in names.chunks(100) {
@@ -245,7 +245,9 @@ pub fn invites(ground: Ground, stage: Stage) -> LocalBoxFuture<'static, ()> {
             }
         }
         let neighbour =
-            remit_client::Client::connect(&ground.address, ground.neighbour.clone()).await.unwrap();
+            remit_client::Client::connect(&backends.address, backends.neighbour.clone())
+                .await
+                .unwrap();
         let other = neighbour.invite(Role::Client, "friend", MINUTE).await;
         let met = !refused.is_empty() && other.is_ok();
         stage.hold(told(done, &refused), met).await;
@@ -254,10 +256,10 @@ pub fn invites(ground: Ground, stage: Stage) -> LocalBoxFuture<'static, ()> {
 }
 
 /// Has thousands of tasks wait for a node that is not there, while a node flips its load.
-pub fn waiting(ground: Ground, stage: Stage) -> LocalBoxFuture<'static, ()> {
+pub fn waiting(backends: Backends, stage: Stage) -> LocalBoxFuture<'static, ()> {
     const AT_ONCE: usize = 100;
     async move {
-        let client = ground.client().await;
+        let client = backends.client().await;
         let (mut refused, mut tasks) = (Vec::new(), Vec::new());
         for _ in 0..scaled(10_000) / AT_ONCE {
             let one = || {
@@ -271,7 +273,7 @@ pub fn waiting(ground: Ground, stage: Stage) -> LocalBoxFuture<'static, ()> {
                 }
             }
         }
-        let flips = super::nodes::flip_load(&ground, &client).await;
+        let flips = super::nodes::flip_load(&backends, &client).await;
         stage.hold(format!("{} wait; {flips} reports", tasks.len()), refused.is_empty()).await;
         for some in tasks.chunks(AT_ONCE) {
             join_all(some.iter().map(|task| task.cancel("the attack is over"))).await;
@@ -281,9 +283,9 @@ pub fn waiting(ground: Ground, stage: Stage) -> LocalBoxFuture<'static, ()> {
 }
 
 /// Gives more objects in one message than a message may have, and reads why the connection ended.
-pub fn aborted(ground: Ground, stage: Stage) -> LocalBoxFuture<'static, ()> {
+pub fn aborted(backends: Backends, stage: Stage) -> LocalBoxFuture<'static, ()> {
     async move {
-        let (mesh, connection) = ground.connect().await;
+        let (mesh, connection) = backends.connect().await;
         let most = u32::try_from(remit_vat::limits::OBJECTS_PER_MESSAGE).unwrap();
         let table: Vec<_> = (0..=most).map(|_| Nothing::object()).collect();
         let list = remit_core::Value::List((0..=most).map(remit_core::Value::Object).collect());

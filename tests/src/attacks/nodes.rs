@@ -16,7 +16,7 @@ use remit_vat::connection::{Connection, within};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::{Ground, SOON, Stage, scaled};
+use super::{Backends, SOON, Stage, scaled};
 use crate::looking::look_until;
 use crate::mesh::now_ms;
 
@@ -93,13 +93,13 @@ impl ToolNode {
 
 /// Serves `tools` from this thread, and waits until they are listed.
 pub(super) async fn serve_tools(
-    ground: &Ground,
+    backends: &Backends,
     client: &Client,
     name: &str,
     tools: Vec<Tool>,
 ) -> ToolNode {
     let join = Some(client.invite(Role::ToolNode, name, MINUTE).await.unwrap());
-    let (dir, address) = (ground.dir.join(name), Some(ground.address.clone()));
+    let (dir, address) = (backends.dir.join(name), Some(backends.address.clone()));
     let arguments = Arguments { join, dir, address, ..Arguments::default() };
     let member = arguments.member().await.unwrap();
     let node = Rc::new(arguments.node(tools).await.unwrap());
@@ -120,11 +120,11 @@ pub(super) async fn serve_tools(
 }
 
 /// Serves the name of another node's tool, in a newer version.
-pub fn newer_version(ground: Ground, stage: Stage) -> LocalBoxFuture<'static, ()> {
+pub fn newer_version(backends: Backends, stage: Stage) -> LocalBoxFuture<'static, ()> {
     async move {
-        let client = ground.client().await;
+        let client = backends.client().await;
         let newer = tool("probe", "99.0.0", "The newest.");
-        let node = serve_tools(&ground, &client, "impostor", vec![newer]).await;
+        let node = serve_tools(&backends, &client, "impostor", vec![newer]).await;
         let run = async || {
             let grant = GrantSpec::parse("probe", "probe", now_ms()).unwrap();
             let script = "export default (remit) => remit.probe.look()";
@@ -168,11 +168,12 @@ struct HostileAgent {
     _connection: Connection,
 }
 
-async fn register(ground: &Ground, client: &Client, name: &str, kind: &str) -> HostileAgent {
+async fn register(backends: &Backends, client: &Client, name: &str, kind: &str) -> HostileAgent {
     let line = client.invite(Role::AgentNode, name, MINUTE).await.unwrap();
     let invite = line.parse().unwrap();
-    let dir = ground.dir.join(name);
-    let member = Member::open(&dir, &ground.address, Some(&invite), Role::AgentNode).await.unwrap();
+    let dir = backends.dir.join(name);
+    let member =
+        Member::open(&dir, &backends.address, Some(&invite), Role::AgentNode).await.unwrap();
     let (port, connection): (agent_node_port::Client, _) = member.connect().await.unwrap();
     let mut request = port.register_request();
     request.get().set_host(capnp_rpc::new_client(Refuser));
@@ -187,10 +188,10 @@ async fn register(ground: &Ground, client: &Client, name: &str, kind: &str) -> H
 }
 
 /// Offers a thousand places, and starts nothing.
-pub fn failing_agent(ground: Ground, stage: Stage) -> LocalBoxFuture<'static, ()> {
+pub fn failing_agent(backends: Backends, stage: Stage) -> LocalBoxFuture<'static, ()> {
     async move {
-        let client = ground.client().await;
-        let _hostile = register(&ground, &client, "refuser", "script").await;
+        let client = backends.client().await;
+        let _hostile = register(&backends, &client, "refuser", "script").await;
         let mut done = 0;
         for _ in 0..8 {
             let spec = TaskSpec::script("small", "export default () => 1");
@@ -203,8 +204,8 @@ pub fn failing_agent(ground: Ground, stage: Stage) -> LocalBoxFuture<'static, ()
 }
 
 /// Reports another load each time, so that whoever waits is looked at. Gives how often.
-pub(super) async fn flip_load(ground: &Ground, client: &Client) -> usize {
-    let hostile = register(ground, client, "flipper", "other").await;
+pub(super) async fn flip_load(backends: &Backends, client: &Client) -> usize {
+    let hostile = register(backends, client, "flipper", "other").await;
     let flips = scaled(2_000);
     for at in 0..flips {
         let mut request = hostile.registration.report_request();

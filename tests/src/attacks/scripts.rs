@@ -5,7 +5,7 @@ use futures::future::{LocalBoxFuture, join_all};
 use remit_client::{GrantSpec, TaskFilter, TaskSpec};
 
 use super::nodes::{serve_tools, tool};
-use super::{Ground, Stage};
+use super::{Backends, Stage};
 use crate::looking::look_until;
 use crate::mesh::now_ms;
 
@@ -13,14 +13,14 @@ use crate::mesh::now_ms;
 const SCRIPTS: usize = 64;
 
 /// Calls a tool that is away, again and again, from as many scripts as there are places.
-pub fn dead_tool(ground: Ground, stage: Stage) -> LocalBoxFuture<'static, ()> {
+pub fn dead_tool(backends: Backends, stage: Stage) -> LocalBoxFuture<'static, ()> {
     const RETRIES: &str = "export default async (remit) => {
         for (;;) { try { await remit.dead.look(); } catch {} }
     }";
     async move {
-        let client = ground.client().await;
+        let client = backends.client().await;
         let node =
-            serve_tools(&ground, &client, "dead", vec![tool("dead", "1.0.0", "Dies.")]).await;
+            serve_tools(&backends, &client, "dead", vec![tool("dead", "1.0.0", "Dies.")]).await;
         node.leave().await;
         let grant = GrantSpec::parse("dead", "dead", now_ms()).unwrap();
         let spec = || TaskSpec::script("retries", RETRIES).grant(grant.clone());
@@ -38,13 +38,13 @@ pub fn dead_tool(ground: Ground, stage: Stage) -> LocalBoxFuture<'static, ()> {
 }
 
 /// Makes 20,000 reads at once.
-pub fn reads(ground: Ground, stage: Stage) -> LocalBoxFuture<'static, ()> {
+pub fn reads(backends: Backends, stage: Stage) -> LocalBoxFuture<'static, ()> {
     const READS: &str = "export default async (remit) => {
         const all = Array.from({ length: 20000 }, () => remit.probe.look());
         return (await Promise.all(all)).length;
     }";
     async move {
-        let client = ground.client().await;
+        let client = backends.client().await;
         let grant = GrantSpec::parse("probe", "probe", now_ms()).unwrap();
         let spec = TaskSpec::script("reads", READS).grant(grant);
         let task = client.create_task(spec).await.unwrap();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use remit_client::{Client, Facets, GrantSpec, Invite, Role, TaskSpec, Value};
 use tokio::sync::oneshot;
 
-use super::{Ground, Row, Stage, Told};
+use super::{Backends, Row, Stage, Told};
 use crate::figures::resident;
 use crate::mesh::{Mesh, now_ms};
 
@@ -59,8 +59,8 @@ impl Site {
         Self { mesh, neighbour, folder }
     }
 
-    fn ground(&self) -> Ground {
-        Ground {
+    fn backends(&self) -> Backends {
+        Backends {
             address: self.mesh.address().to_owned(),
             dir: self.mesh.dir().to_owned(),
             attacker: self.mesh.dir().join("client"),
@@ -95,7 +95,7 @@ impl Site {
         let began = Instant::now();
         let (tell, mut told) = oneshot::channel();
         let (enough, wait) = oneshot::channel();
-        let ended = spawn(row, self.ground(), Stage { told: tell, enough: wait });
+        let ended = spawn(row, self.backends(), Stage { told: tell, enough: wait });
         let mut peak = before;
         let mut watching = tokio::time::interval(LOOK);
         let mut runs: Vec<Result<Duration, String>> = Vec::new();
@@ -135,12 +135,12 @@ impl Site {
 }
 
 /// Runs the attack on a thread of its own. Answers when the thread has ended.
-fn spawn(row: &Row, ground: Ground, stage: Stage) -> oneshot::Receiver<()> {
+fn spawn(row: &Row, backends: Backends, stage: Stage) -> oneshot::Receiver<()> {
     let (over, ended) = oneshot::channel();
     let attack = row.attack;
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        tokio::task::LocalSet::new().block_on(&runtime, attack(ground, stage));
+        tokio::task::LocalSet::new().block_on(&runtime, attack(backends, stage));
         drop(over);
     });
     ended

@@ -7,7 +7,7 @@ use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
 use tokio::net::TcpStream;
 
-use super::{Ground, Stage};
+use super::{Backends, Stage};
 
 /// Connections that are held.
 const HELD: usize = 300;
@@ -16,13 +16,13 @@ const HELD: usize = 300;
 const FRESH: usize = 30;
 
 /// Opens connections and is silent. What is dropped is dialled again.
-pub fn silent(ground: Ground, stage: Stage) -> LocalBoxFuture<'static, ()> {
+pub fn silent(backends: Backends, stage: Stage) -> LocalBoxFuture<'static, ()> {
     async move {
         let flood = tokio::task::spawn_local(async move {
             let mut held = VecDeque::new();
             loop {
                 for _ in 0..FRESH {
-                    held.extend(TcpStream::connect(&ground.address).await);
+                    held.extend(TcpStream::connect(&backends.address).await);
                 }
                 held.drain(..held.len().saturating_sub(HELD));
                 tokio::time::sleep(Duration::from_millis(20)).await;

@@ -6,13 +6,13 @@ use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
 use remit_client::{TaskSpec, Value};
 
-use super::{Ground, Stage};
+use super::{Backends, Stage};
 use crate::binary;
 
 /// Gives the least number there is.
-pub fn least_number(ground: Ground, stage: Stage) -> LocalBoxFuture<'static, ()> {
+pub fn least_number(backends: Backends, stage: Stage) -> LocalBoxFuture<'static, ()> {
     async move {
-        let client = ground.client().await;
+        let client = backends.client().await;
         let spec = TaskSpec::script("least", "export default (remit, input) => input")
             .input(Value::Integer(i64::MIN));
         let given = client.create_task(spec).await.unwrap().result().await;
@@ -23,9 +23,9 @@ pub fn least_number(ground: Ground, stage: Stage) -> LocalBoxFuture<'static, ()>
 }
 
 /// Runs programs that nest deeper than any parser goes.
-pub fn nesting(ground: Ground, stage: Stage) -> LocalBoxFuture<'static, ()> {
+pub fn nesting(backends: Backends, stage: Stage) -> LocalBoxFuture<'static, ()> {
     async move {
-        let client = ground.client().await;
+        let client = backends.client().await;
         let programs = ["(".repeat(300_000), "if (1) {".repeat(10_000) + &"}".repeat(10_000)];
         let mut said = Vec::new();
         for program in programs {
@@ -41,23 +41,23 @@ pub fn nesting(ground: Ground, stage: Stage) -> LocalBoxFuture<'static, ()> {
 }
 
 /// Logs characters that steer a terminal or turn text around.
-pub fn log(ground: Ground, stage: Stage) -> LocalBoxFuture<'static, ()> {
+pub fn log(backends: Backends, stage: Stage) -> LocalBoxFuture<'static, ()> {
     const LOGS: &str = "export default () => { console.log('a\\u009b31mb\\u202ec'); return 1; }";
     async move {
-        let client = ground.client().await;
+        let client = backends.client().await;
         let task = client.create_task(TaskSpec::script("logs", LOGS)).await.unwrap();
         task.result().await.unwrap();
-        let home = ground.dir.join("log-home");
-        let joined = home.join("joined").join(ground.address.replace(':', "_"));
+        let home = backends.dir.join("log-home");
+        let joined = home.join("joined").join(backends.address.replace(':', "_"));
         std::fs::create_dir_all(&joined).unwrap();
-        for file in std::fs::read_dir(&ground.attacker).unwrap() {
+        for file in std::fs::read_dir(&backends.attacker).unwrap() {
             let file = file.unwrap();
             std::fs::copy(file.path(), joined.join(file.file_name())).unwrap();
         }
         let mut met = true;
         for form in [&[][..], &["--json"]] {
             let shown = Command::new(binary::remit())
-                .args(["--home", home.to_str().unwrap(), "--mesh", &ground.address, "log"])
+                .args(["--home", home.to_str().unwrap(), "--mesh", &backends.address, "log"])
                 .arg(task.id().to_string())
                 .args(form)
                 .stdin(Stdio::null())

@@ -15,7 +15,7 @@ use remit_journal::meta::MemoryMeta;
 use remit_journal::{Journal as _, MemoryJournal, TaskHead};
 use remit_orchestrator::admission::listener::Listener;
 use remit_orchestrator::config::Config;
-use remit_orchestrator::node::{Ground, build_on, now_ms};
+use remit_orchestrator::node::{Backends, build_on, now_ms};
 use remit_schema::agent_node_capnp::{agent_host, agent_node_port, run};
 use remit_schema::mesh_capnp::mesh;
 use remit_schema::tool_node_capnp::tool_node_port;
@@ -63,14 +63,14 @@ pub(crate) async fn run(
 }
 
 async fn orchestrator(own: &std::path::Path, journal: Arc<MemoryJournal>) -> Rc<Listener> {
-    let ground = Ground {
+    let backends = Backends {
         meta: Arc::new(MemoryMeta::new()),
         authority: Authority::load_or_create(&own.join("authority"), "home").unwrap(),
         journal,
         audit: Audit::in_memory(Box::new(now_ms)),
         now_ms,
     };
-    let (site, own) = build_on(ground, &Config::default(), "nowhere:1".into()).await.unwrap();
+    let (site, own) = build_on(backends, &Config::default(), "nowhere:1".into()).await.unwrap();
     Listener::new(site, Acceptor::new(&own, &[]).unwrap())
 }
 

@@ -119,7 +119,7 @@ impl Watched<'_> {
     async fn answer(&mut self, fact: &Fact) {
         let (number, digest) = match fact {
             Fact::ApprovalRequested(asked) => (asked.request.call, asked.request.digest),
-            Fact::PowerRequested(asked) => (asked.operation, [0; 32]),
+            Fact::CapabilityRequested(asked) => (asked.operation, [0; 32]),
             _ => return,
         };
         let answer = self.answers.pop_front();

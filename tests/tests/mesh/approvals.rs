@@ -31,8 +31,8 @@ const fn is_held(fact: &Fact) -> bool {
     matches!(fact, Fact::ApprovalRequested(_))
 }
 
-const fn power_is_asked(fact: &Fact) -> bool {
-    matches!(fact, Fact::PowerRequested(_))
+const fn capability_is_requested(fact: &Fact) -> bool {
+    matches!(fact, Fact::CapabilityRequested(_))
 }
 
 const fn settlement_is_asked(fact: &Fact) -> bool {
@@ -208,7 +208,7 @@ async fn a_capability_is_asked_for_picked_and_used_within_what_was_given() {
     let spec = remit_client::TaskSpec::script("asks", script);
     let task = mesh.client.create_task(spec).await.unwrap();
     let id = task.id().to_string();
-    until(&task, power_is_asked).await;
+    until(&task, capability_is_requested).await;
     mesh.orchestrator.kill();
     mesh.agents[0].kill();
     mesh.restart_orchestrator();
@@ -246,7 +246,7 @@ async fn a_refused_request_is_an_error_that_the_script_can_read() {
     let spec = remit_client::TaskSpec::script("asks", script);
     let task = mesh.client.create_task(spec).await.unwrap();
     let id = task.id().to_string();
-    until(&task, power_is_asked).await;
+    until(&task, capability_is_requested).await;
     typed.run(&["deny", &id, "1", "--reason", "no need"]).await;
     let said = result(&task).await;
     assert_eq!(said[0], json!("denied"));

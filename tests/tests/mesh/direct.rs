@@ -22,7 +22,7 @@ const READS: &str = "export default async (remit) => {
 }";
 
 const fn is_kept(fact: &Fact) -> bool {
-    matches!(fact, Fact::BodyKept(_))
+    matches!(fact, Fact::ResultOffloaded(_))
 }
 
 fn lines(events: &[Event]) -> Vec<String> {

@@ -13,7 +13,7 @@ use remit_journal::meta::MemoryMeta;
 use remit_orchestrator::admission::listener::Listener;
 use remit_orchestrator::admission::pins::Pins;
 use remit_orchestrator::config::Config;
-use remit_orchestrator::node::{Ground, build_on};
+use remit_orchestrator::node::{Backends, build_on};
 use turmoil::net::{TcpListener, TcpStream};
 
 use crate::disk::SimJournal;
@@ -59,7 +59,7 @@ fn now_ms() -> u64 {
 /// One life of the host.
 pub(crate) async fn run(journal: Arc<SimJournal>) -> turmoil::Result {
     let (dir, meta) = unused();
-    let ground = Ground {
+    let backends = Backends {
         meta: Arc::<MemoryMeta>::clone(meta),
         authority: authority(dir.path()),
         journal,
@@ -72,7 +72,7 @@ pub(crate) async fn run(journal: Arc<SimJournal>) -> turmoil::Result {
         idle_grace_ms: 2_000,
         ..Config::default()
     };
-    let (site, own) = build_on(ground, &config, "orchestrator:7474".into()).await?;
+    let (site, own) = build_on(backends, &config, "orchestrator:7474".into()).await?;
     let listener = Listener::new(site, Acceptor::new(&own, &[])?);
     let tcp = TcpListener::bind(("0.0.0.0", PORT)).await?;
     loop {

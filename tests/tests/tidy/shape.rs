@@ -38,7 +38,10 @@ fn files_are_short() {
     let mut violations = Vec::new();
     let kinds = [".rs", ".ts", ".js", ".capnp", ".sh"];
     for file in files().iter().filter(|file| kinds.iter().any(|kind| file.path.ends_with(kind))) {
-        let lines = file.text.lines().count();
+        // A schema is its comments as much as its declarations: only these count.
+        let comment = if file.path.ends_with(".capnp") { "#" } else { "\0" };
+        let counts = |line: &&str| !line.trim_start().starts_with(comment);
+        let lines = file.text.lines().filter(counts).count();
         if lines > TOO_LONG_FILE {
             violations.push(format!("{}: {lines} lines", file.path));
         } else if lines > LONG_FILE {

@@ -100,3 +100,52 @@ fn no_file_knows_the_machine_it_was_written_on() {
     }
     check(&violations, "Paths of one machine and hosts of registries stay out of the project.");
 }
+
+/// Names that were invented where the field has a word, and the word.
+const STRUCK_OFF: [(&str, &str); 26] = [
+    ("Understood", "ResolvedCall"),
+    ("Kept", "OffloadedResult, or a name that says what is stored"),
+    ("BodyKept", "ResultOffloaded"),
+    ("Power", "CapabilityRequest"),
+    ("PowerRequest", "CapabilityRequest"),
+    ("Standing", "RememberedApproval, RefValidity"),
+    ("Guest", "CallerCapability"),
+    ("Climb", "RemainingBudget"),
+    ("Left", "RemainingBudget"),
+    ("Wider", "NotAttenuated"),
+    ("PassOn", "Delegation"),
+    ("Delivery", "ReplayCursor"),
+    ("Keeper", "Admin"),
+    ("Ground", "Backends"),
+    ("Desk", "InviteIssuer"),
+    ("Footing", "ConnectionBasis"),
+    ("Wish", "Requirements"),
+    ("Door", "VatHandle, DirectChannel"),
+    ("check_meant", "validate_against_manifest"),
+    ("come_back", "match_returned_caps"),
+    ("lasting", "run_detached"),
+    ("take_up", "activate"),
+    ("stirred", "woken"),
+    ("placer", "scheduler"),
+    ("RULES", "FOLD_VERSION"),
+    ("end_needy", "revoke_dependents"),
+];
+
+#[test]
+fn struck_off_names_stay_out_of_code() {
+    let mut violations = Vec::new();
+    let is_ours = |file: &&File| file.path.contains("/src/") && !file.is_test();
+    for file in rust_files().iter().filter(is_ours) {
+        for (number, line) in file.code() {
+            // Words of a text are no names.
+            let code: String = line.split('"').step_by(2).collect();
+            let found = STRUCK_OFF.iter().find(|(name, _)| {
+                has_word(&code, name) && !has_word(&code, &format!("Side::{name}"))
+            });
+            if let Some((name, term)) = found {
+                violations.push(format!("{}:{number}: `{name}`: say {term}", file.path));
+            }
+        }
+    }
+    check(&violations, "A reader of the field looks for the field's word.");
+}

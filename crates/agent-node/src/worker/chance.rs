@@ -1,11 +1,11 @@
 //! Chance that a replay repeats: xoshiro256++, seeded from the task's journal. Not for secrets.
 
 /// A stream of random numbers.
-pub(super) struct Chance {
+pub(super) struct SeededRng {
     state: [u64; 4],
 }
 
-impl Chance {
+impl SeededRng {
     /// The stream of a seed of 32 bytes; missing bytes count as zero.
     pub(super) fn new(seed: &[u8]) -> Self {
         let mut state = [0; 4];
@@ -45,7 +45,7 @@ mod tests {
     #[test]
     fn one_seed_gives_one_stream_within_bounds() {
         let stream = |seed: &[u8]| {
-            let mut chance = Chance::new(seed);
+            let mut chance = SeededRng::new(seed);
             (0..100).map(|_| chance.next_float()).collect::<Vec<_>>()
         };
         assert_eq!(stream(&[7; 32]), stream(&[7; 32]));

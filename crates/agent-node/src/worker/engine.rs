@@ -16,7 +16,7 @@ use rquickjs::{
     CatchResultExt as _, CaughtError, Context, Ctx, Module, Object, Persistent, Runtime,
 };
 
-use super::chance::Chance;
+use super::chance::SeededRng;
 use super::modules::Modules;
 use super::{host, source, values};
 
@@ -52,7 +52,7 @@ pub(super) enum Ask {
     /// A look for steers; `wait`: until there is one.
     Steers { operation: u64, wait: bool },
     /// A request for a capability of a tool, which will stand for `result`.
-    Power { operation: u64, tool: String, reason: String, result: usize },
+    CapabilityRequest { operation: u64, tool: String, reason: String, result: usize },
     /// A line of output.
     Log { line: u64, level: Level, text: String },
 }
@@ -98,7 +98,7 @@ pub(super) struct Shared {
     pub(super) depths: RefCell<HashMap<usize, u32>>,
     pub(super) lines: Cell<u64>,
     pub(super) now_ms: Cell<u64>,
-    pub(super) chance: RefCell<Chance>,
+    pub(super) chance: RefCell<SeededRng>,
     pub(super) outcome: RefCell<Option<Outcome<u32>>>,
     pub(super) unhandled: RefCell<Option<Failure>>,
     pub(super) prelude: RefCell<Option<Persistent<Object<'static>>>>,
@@ -144,7 +144,7 @@ impl Engine {
             depths: RefCell::default(),
             lines: Cell::new(0),
             now_ms: Cell::new(script.time_ms),
-            chance: RefCell::new(Chance::new(&script.seed)),
+            chance: RefCell::new(SeededRng::new(&script.seed)),
             outcome: RefCell::new(None),
             unhandled: RefCell::new(None),
             prelude: RefCell::new(None),

@@ -67,7 +67,7 @@ fn natives<'js>(ctx: &Ctx<'js>, shared: &Rc<Shared>) -> rquickjs::Result<Object<
     let request = move |Text(tool): Text, Text(reason): Text| {
         let (operation, result) = own.next_result();
         own.depths.borrow_mut().insert(result, 1);
-        own.asks.borrow_mut().push(Ask::Power { operation, tool, reason, result });
+        own.asks.borrow_mut().push(Ask::CapabilityRequest { operation, tool, reason, result });
         number(operation)
     };
     host.set("request", Function::new(ctx.clone(), request)?)?;

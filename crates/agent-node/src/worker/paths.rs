@@ -16,7 +16,7 @@ use remit_vat::wire::{self, Malformed};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 
-use crate::door;
+use crate::direct_channel;
 
 /// How long a value may take that comes directly, four MiB at most; after that the owner is asked.
 const BODY: Duration = Duration::from_secs(20);
@@ -28,7 +28,7 @@ pub struct Paths {
 }
 
 /// Where a value is that did not come with its reply.
-pub(super) struct Kept {
+pub(super) struct OffloadedResult {
     digest: [u8; 32],
     /// What the tool said that it has, and what was charged.
     bytes: u64,
@@ -38,9 +38,9 @@ pub(super) struct Kept {
 
 impl Paths {
     /// Takes in what the agent node hands in, until it is gone.
-    pub(super) async fn take_in(self, door: UnixStream) {
+    pub(super) async fn take_in(self, direct_channel: UnixStream) {
         loop {
-            match door::next(&door).await {
+            match direct_channel::next(&direct_channel).await {
                 Ok(Some((number, stream))) => self.add(number, stream),
                 Ok(None) => return,
                 Err(error) => {
@@ -67,7 +67,7 @@ impl Paths {
         self,
         context: task_context::Client,
         operation: u64,
-        kept: Kept,
+        kept: OffloadedResult,
     ) -> Result<Value<u32>, Failure> {
         let port = self.ports.borrow().get(&kept.path).cloned();
         if let Some(port) = port.filter(|_| !kept.token.is_empty()) {
@@ -88,7 +88,10 @@ impl Paths {
     }
 }
 
-async fn directly(port: &direct_port::Client, kept: &Kept) -> Result<Value<u32>, Failure> {
+async fn directly(
+    port: &direct_port::Client,
+    kept: &OffloadedResult,
+) -> Result<Value<u32>, Failure> {
     let mut request = port.body_request();
     request.get().set_token(&kept.token);
     let response = within(BODY, request.send()).await?;
@@ -99,7 +102,7 @@ async fn directly(port: &direct_port::Client, kept: &Kept) -> Result<Value<u32>,
 /// The value, if it is what the owner recorded.
 fn checked(
     value: remit_schema::object_capnp::value::Reader<'_>,
-    kept: &Kept,
+    kept: &OffloadedResult,
 ) -> Result<Value<u32>, Failure> {
     let value = wire::value::read(value)?.0;
     if value.digest() != Some(kept.digest) {
@@ -115,7 +118,9 @@ fn checked(
 }
 
 /// Reads where a value is, if it did not come with the reply.
-pub(super) fn read(results: &object::call_results::Reader<'_>) -> Result<Option<Kept>, Failure> {
+pub(super) fn read(
+    results: &object::call_results::Reader<'_>,
+) -> Result<Option<OffloadedResult>, Failure> {
     if !results.has_kept() {
         return Ok(None);
     }
@@ -124,7 +129,7 @@ pub(super) fn read(results: &object::call_results::Reader<'_>) -> Result<Option<
         let wrong = |_| Malformed("a digest has 32 bytes".into());
         let digest = kept.get_digest()?.try_into().map_err(wrong)?;
         let (bytes, token, path) = (kept.get_bytes(), kept.get_token()?.to_vec(), kept.get_path());
-        Ok::<_, Malformed>(Kept { digest, bytes, token, path })
+        Ok::<_, Malformed>(OffloadedResult { digest, bytes, token, path })
     };
     Ok(Some(read()?))
 }

@@ -223,7 +223,7 @@ impl Held {
                     })
                 });
             }
-            Ask::Power { operation, tool, reason, result } => {
+            Ask::CapabilityRequest { operation, tool, reason, result } => {
                 self.request(operation, (&tool, &reason), result);
             }
             Ask::Log { line, level, text } => self.log(line, level, &text),

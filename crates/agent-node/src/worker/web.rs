@@ -9,7 +9,7 @@ use rquickjs::context::EvalOptions;
 use rquickjs::{Array, Ctx, Exception, Function, Object, TypedArray};
 use url::{Url, form_urlencoded, quirks};
 
-use super::chance::Chance;
+use super::chance::SeededRng;
 use super::engine::{Shared, WEB};
 use super::text::Text;
 use super::values;
@@ -42,7 +42,7 @@ fn bytes<'js>(ctx: &Ctx<'js>, bytes: Vec<u8>) -> rquickjs::Result<rquickjs::Valu
     values::write(ctx, &Value::Data(bytes), &mut |_| Ok(rquickjs::Value::new_null(ctx.clone())))
 }
 
-fn random_bytes(chance: &mut Chance, count: usize) -> Vec<u8> {
+fn random_bytes(chance: &mut SeededRng, count: usize) -> Vec<u8> {
     let words = std::iter::repeat_with(|| chance.next_word());
     words.flat_map(u64::to_le_bytes).take(count).collect()
 }

@@ -11,7 +11,7 @@ use remit_client::{
 use remit_core::audit::hex;
 use remit_core::event::ApprovalDecided;
 
-use super::asked::{Asked, find, nothing, otherwise};
+use super::asked::{QuestionRef, find, nothing, otherwise};
 use super::task::{Among, choose};
 use crate::clock::{self, now_ms};
 use crate::complete;
@@ -91,16 +91,16 @@ impl Approve {
         let call = CallNumber(self.call);
         let approval = self.with.clone().map_or(Approval::Approve, Approval::Change);
         let (digest, remember) = match find(&task, call).await? {
-            Asked::Waits(Question { asks: Asks::Approval { digest, .. }, .. }) => {
+            QuestionRef::Waits(Question { asks: Asks::Approval { digest, .. }, .. }) => {
                 (digest, remember)
             }
-            Asked::Waits(question) => return Err(otherwise(&question)),
-            Asked::Held(asked, decided) => {
+            QuestionRef::Waits(question) => return Err(otherwise(&question)),
+            QuestionRef::Held(asked, decided) => {
                 let same = decided.and_then(|decided| same(&decided, &approval, remember));
                 (asked.request.digest, same.unwrap_or(remember))
             }
-            Asked::Power => return Err(nothing(task.id(), call, &[])),
-            Asked::Nothing(waiting) => return Err(nothing(task.id(), call, &waiting)),
+            QuestionRef::CapabilityRequest => return Err(nothing(task.id(), call, &[])),
+            QuestionRef::Nothing(waiting) => return Err(nothing(task.id(), call, &waiting)),
         };
         self.check_digest(&digest)?;
         let reason = String::new();
@@ -152,14 +152,14 @@ impl Deny {
         let task = choose(&mesh.client, Some(&self.task), Among::Every).await?;
         let (call, id) = (CallNumber(self.call), task.id());
         let digest = match find(&task, call).await? {
-            Asked::Waits(question) => match question.asks {
+            QuestionRef::Waits(question) => match question.asks {
                 Asks::Approval { digest, .. } => Some(digest),
-                Asks::Power { .. } => None,
+                Asks::CapabilityRequest { .. } => None,
                 Asks::Settlement { .. } => return Err(otherwise(&question)),
             },
-            Asked::Held(asked, _) => Some(asked.request.digest),
-            Asked::Power => None,
-            Asked::Nothing(waiting) => return Err(nothing(id, call, &waiting)),
+            QuestionRef::Held(asked, _) => Some(asked.request.digest),
+            QuestionRef::CapabilityRequest => None,
+            QuestionRef::Nothing(waiting) => return Err(nothing(id, call, &waiting)),
         };
         match digest {
             Some(digest) => {

@@ -6,25 +6,25 @@ use remit_core::event::{ApprovalDecided, ApprovalRequested};
 use crate::fault::Fault;
 
 /// What a number stands for.
-pub(super) enum Asked {
+pub(super) enum QuestionRef {
     /// It waits.
     Waits(Question),
     /// A held call that was decided on, or is over.
     Held(Box<ApprovalRequested>, Option<Box<ApprovalDecided>>),
     /// A request for a capability that was answered, or is over.
-    Power,
+    CapabilityRequest,
     /// Nothing of it waits or waited for approval.
     Nothing(Vec<Question>),
 }
 
 /// The question of this number in a task; if none waits, the last one that did.
-pub(super) async fn find(task: &TaskHandle, number: CallNumber) -> Result<Asked, Fault> {
+pub(super) async fn find(task: &TaskHandle, number: CallNumber) -> Result<QuestionRef, Fault> {
     let mut waiting = task.questions().await?;
     if let Some(at) = waiting.iter().position(|question| question.operation == number) {
-        return Ok(Asked::Waits(waiting.swap_remove(at)));
+        return Ok(QuestionRef::Waits(waiting.swap_remove(at)));
     }
     let mut events = task.events(EventNumber(0)).await?;
-    let mut found = Asked::Nothing(waiting);
+    let mut found = QuestionRef::Nothing(waiting);
     while let Some(followed) = events.next().await {
         let event = match followed? {
             Followed::Event(event) => event,
@@ -33,14 +33,16 @@ pub(super) async fn find(task: &TaskHandle, number: CallNumber) -> Result<Asked,
         };
         match event.fact {
             Fact::ApprovalRequested(asked) if asked.request.call == number => {
-                found = Asked::Held(asked, None);
+                found = QuestionRef::Held(asked, None);
             }
             Fact::ApprovalDecided(decided) if decided.call == number => {
-                if let Asked::Held(_, answer) = &mut found {
+                if let QuestionRef::Held(_, answer) = &mut found {
                     *answer = Some(decided);
                 }
             }
-            Fact::PowerRequested(asked) if asked.operation == number => found = Asked::Power,
+            Fact::CapabilityRequested(asked) if asked.operation == number => {
+                found = QuestionRef::CapabilityRequest;
+            }
             _ => {}
         }
     }
@@ -68,7 +70,9 @@ pub(super) fn otherwise(question: &Question) -> Fault {
         Asks::Approval { .. } => {
             ("a call that waits for approval", format!("remit approve {task} {number}"))
         }
-        Asks::Power { .. } => ("a request for a capability", format!("remit give {task} {number}")),
+        Asks::CapabilityRequest { .. } => {
+            ("a request for a capability", format!("remit give {task} {number}"))
+        }
         Asks::Settlement { .. } => (
             "a call of unknown outcome",
             format!("remit settle {task} {number} retry|abandon|outcome=JSON"),

@@ -5,7 +5,7 @@ use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use remit_journal::backup::{Kept, write_backup};
+use remit_journal::backup::{JournalTotals, write_backup};
 use remit_journal::{OnDamage, SledJournal};
 use tokio::sync::mpsc;
 
@@ -48,7 +48,7 @@ impl Backup {
         out::line(&format!("{}: {}", self.file.display(), shown(&kept)))
     }
 
-    async fn write(&self, place: &Place, part: &Path) -> Result<Kept, Fault> {
+    async fn write(&self, place: &Place, part: &Path) -> Result<JournalTotals, Fault> {
         let cannot = format!("{} cannot be written", part.display());
         let file = store::create_private(part).map_err(doing(&cannot))?;
         let mut file = BufWriter::new(file);
@@ -67,7 +67,7 @@ impl Backup {
 }
 
 /// From a mesh that runs.
-async fn live(mesh: &Mesh, file: &mut BufWriter<File>) -> Result<Kept, Fault> {
+async fn live(mesh: &Mesh, file: &mut BufWriter<File>) -> Result<JournalTotals, Fault> {
     let (sender, mut pieces) = mpsc::channel::<Vec<u8>>(limits::BACKUP_PIECES);
     let writing = async {
         while let Some(piece) = pieces.recv().await {
@@ -81,7 +81,7 @@ async fn live(mesh: &Mesh, file: &mut BufWriter<File>) -> Result<Kept, Fault> {
 }
 
 /// From a folder that no orchestrator has open.
-fn stopped(journal: &SledJournal, file: &mut BufWriter<File>) -> Result<Kept, Fault> {
+fn stopped(journal: &SledJournal, file: &mut BufWriter<File>) -> Result<JournalTotals, Fault> {
     let mut failed = None;
     let written = write_backup(journal, |piece| {
         file.write_all(&piece).map_err(|error| {

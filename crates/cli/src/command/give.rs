@@ -6,7 +6,7 @@ use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
 use remit_client::{Asks, CallNumber, GrantSpec, Offer, Question, TaskHandle};
 
-use super::asked::{Asked, find, nothing, otherwise};
+use super::asked::{QuestionRef, find, nothing, otherwise};
 use super::task::{Among, choose};
 use crate::clock::now_ms;
 use crate::complete;
@@ -49,17 +49,21 @@ impl Give {
         let task = choose(&mesh.client, Some(&self.task), Among::Every).await?;
         let request = CallNumber(self.call);
         let text = match (&self.grant, find(&task, request).await?) {
-            (_, Asked::Waits(question)) if !matches!(question.asks, Asks::Power { .. }) => {
+            (_, QuestionRef::Waits(question))
+                if !matches!(question.asks, Asks::CapabilityRequest { .. }) =>
+            {
                 return Err(otherwise(&question));
             }
             // Given again, the same changes nothing.
-            (Some(text), Asked::Waits(_) | Asked::Power) => text.clone(),
-            (None, Asked::Waits(question)) => match pick(&question, place)? {
+            (Some(text), QuestionRef::Waits(_) | QuestionRef::CapabilityRequest) => text.clone(),
+            (None, QuestionRef::Waits(question)) => match pick(&question, place)? {
                 Some(text) => text,
                 None => return refuse(&task, request).await,
             },
-            (_, Asked::Nothing(waiting)) => return Err(nothing(task.id(), request, &waiting)),
-            (_, Asked::Power | Asked::Held(..)) => {
+            (_, QuestionRef::Nothing(waiting)) => {
+                return Err(nothing(task.id(), request, &waiting));
+            }
+            (_, QuestionRef::CapabilityRequest | QuestionRef::Held(..)) => {
                 return Err(nothing(task.id(), request, &[]));
             }
         };
@@ -77,7 +81,7 @@ async fn refuse(task: &TaskHandle, request: CallNumber) -> Result<String, Fault>
 
 /// What the person at the terminal picks; `None`: they refuse.
 fn pick(question: &Question, place: &Place) -> Result<Option<String>, Fault> {
-    let Asks::Power { tool, offers, .. } = &question.asks else { return Ok(None) };
+    let Asks::CapabilityRequest { tool, offers, .. } = &question.asks else { return Ok(None) };
     out::note(&format!("remit: {}", harmless(&question.summary)));
     if offers.is_empty() {
         out::note(&format!("remit: no node offers {} now, and nobody holds it", harmless(tool)));

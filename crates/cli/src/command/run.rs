@@ -114,7 +114,7 @@ impl Limits {
             task_ms: ms(self.time_limit),
             attempt_ms: ms(self.attempt_limit),
             call_ms: u32::try_from(ms(self.call_timeout)).unwrap_or(u32::MAX),
-            kept_ms: self.keep.unwrap_or_default(),
+            retention_ms: self.keep.unwrap_or_default(),
         }
     }
 }

@@ -81,7 +81,7 @@ impl Lines {
                 self.out.remove(call);
                 format!("{} {label}: as before", paint.ink(Ink::Good, "✓"))
             }
-            Fact::BodyKept(_) | Fact::Introduced(_) | Fact::NotIntroduced { .. } => {
+            Fact::ResultOffloaded(_) | Fact::Introduced(_) | Fact::NotIntroduced { .. } => {
                 self.direct(fact)
             }
             Fact::CallUnknown { call, reason } => {
@@ -109,8 +109,8 @@ impl Lines {
             }
             Fact::ApprovalRequested(_)
             | Fact::ApprovalDecided(_)
-            | Fact::PowerRequested(_)
-            | Fact::PowerDecided(_)
+            | Fact::CapabilityRequested(_)
+            | Fact::CapabilityDecided(_)
             | Fact::SettlementRequested(_)
             | Fact::SettlementDecided(_)
             | Fact::SettlementWithdrawn { .. } => self.person(fact),
@@ -125,7 +125,7 @@ impl Lines {
     /// About a direct path.
     fn direct(&self, fact: &Fact) -> String {
         match fact {
-            Fact::BodyKept(kept) => {
+            Fact::ResultOffloaded(kept) => {
                 format!("{}: {} bytes go straight to the agent", self.label(kept.call), kept.bytes)
             }
             Fact::NotIntroduced { grant, reason, .. } => format!(
@@ -262,7 +262,7 @@ impl Lines {
             ObjectId::Grant(grant) => self.name(grant),
             ObjectId::Result(call) => self.label(call),
             ObjectId::Part(call, at) => format!("{}[{at}]", self.label(call)),
-            ObjectId::Guest(..) => object.to_string(),
+            ObjectId::CallerCapability(..) => object.to_string(),
         }
     }
 }

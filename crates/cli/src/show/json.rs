@@ -40,7 +40,7 @@ fn fact(fact: &Fact) -> Json {
         }
         Fact::CallDenied(denied) => refused(denied),
         Fact::CallRecalled { call, from } => json!({ "call": call.0, "from": from.0 }),
-        Fact::BodyKept(_) | Fact::Introduced(_) | Fact::NotIntroduced { .. } => direct(fact),
+        Fact::ResultOffloaded(_) | Fact::Introduced(_) | Fact::NotIntroduced { .. } => direct(fact),
         Fact::CallUnknown { call, reason } => json!({ "call": call.0, "reason": reason }),
         Fact::LogEmitted { line, level, text } => {
             json!({ "line": line, "level": level_name(*level), "text": text })
@@ -70,8 +70,8 @@ fn fact(fact: &Fact) -> Json {
         Fact::TaskCancelled(reason) => json!({ "reason": reason }),
         Fact::ApprovalRequested(_)
         | Fact::ApprovalDecided(_)
-        | Fact::PowerRequested(_)
-        | Fact::PowerDecided(_)
+        | Fact::CapabilityRequested(_)
+        | Fact::CapabilityDecided(_)
         | Fact::SettlementRequested(_)
         | Fact::SettlementDecided(_)
         | Fact::SettlementWithdrawn { .. } => person::fact(fact),
@@ -105,7 +105,7 @@ fn attempt(fact: &Fact) -> Json {
 /// About a direct path.
 fn direct(fact: &Fact) -> Json {
     match fact {
-        Fact::BodyKept(kept) => json!({
+        Fact::ResultOffloaded(kept) => json!({
             "call": kept.call.0, "key": hex(&kept.key), "digest": hex(&kept.digest),
             "bytes": kept.bytes,
         }),
@@ -126,7 +126,7 @@ fn created(made: &TaskCreated) -> Json {
         "input": value_to_json(&made.input), "labels": made.labels, "creator": made.creator,
         "deadlineMs": made.deadline_ms, "memoryBytes": made.memory_bytes,
         "timeLimitMs": made.limits.task_ms, "attemptLimitMs": made.limits.attempt_ms,
-        "callTimeoutMs": made.limits.call_ms, "keptMs": made.limits.kept_ms,
+        "callTimeoutMs": made.limits.call_ms, "keptMs": made.limits.retention_ms,
     })
 }
 

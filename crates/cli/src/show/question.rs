@@ -17,7 +17,7 @@ pub(crate) fn lines(question: &Question, remit: &str, paint: Paint) -> Vec<Strin
     let (task, number) = (question.task, question.operation);
     let what = match &question.asks {
         Asks::Approval { .. } => format!("call {number} waits for approval"),
-        Asks::Power { .. } => format!("request {number} waits for a capability"),
+        Asks::CapabilityRequest { .. } => format!("request {number} waits for a capability"),
         Asks::Settlement { .. } => format!("call {number}: nobody knows whether it happened"),
     };
     let until = question.until_ms.map(|at_ms| format!(", until {}", moment(at_ms)));
@@ -63,7 +63,7 @@ pub(crate) fn answers(question: &Question, remit: &str) -> Vec<String> {
         Asks::Approval { .. } => {
             vec![format!("{remit} approve {at}"), format!("{remit} deny {at}")]
         }
-        Asks::Power { offers, .. } => {
+        Asks::CapabilityRequest { offers, .. } => {
             let give = |offer: &Offer| {
                 let give = format!("{remit} give {at} {}", quoted(&harmless(&offer.grant)));
                 format!("{give}{}", left_to_agent(offer))
@@ -98,7 +98,7 @@ pub(crate) fn json(question: &Question) -> Json {
             "asks": "approval", "digest": hex(digest), "args": value_to_json(args),
             "caveat": caveat, "destructive": destructive,
         }),
-        Asks::Power { tool, reason, offers } => json!({
+        Asks::CapabilityRequest { tool, reason, offers } => json!({
             "asks": "power", "tool": tool, "reason": reason,
             "offers": offers.iter().map(|offer| json!({
                 "grant": offer.grant, "unbounded": offer.unbounded,
@@ -156,7 +156,7 @@ mod tests {
             unbounded: unbounded.iter().map(|name| (*name).into()).collect(),
         };
         let offers = vec![offer("git:a?calls=1", &[]), offer("git", &["push\u{1b}", "commit"])];
-        let power = Asks::Power { tool, reason, offers };
+        let power = Asks::CapabilityRequest { tool, reason, offers };
         let settlement = Asks::Settlement { reason: "gone".into(), ledger: Ledger::Away };
         for (asks, words) in [
             (approval, ["remit approve", "remit deny", "yyyy"]),

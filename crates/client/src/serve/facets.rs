@@ -5,8 +5,8 @@ use std::cell::OnceCell;
 
 use capnp::capability::FromClientHook;
 use remit_core::{Code, Failure};
+use remit_schema::admin_capnp::admin;
 use remit_schema::audit_capnp::audit;
-use remit_schema::keeper_capnp::keeper;
 use remit_schema::member_capnp::members;
 use remit_schema::mesh_capnp::{creation, mesh, tasks};
 use remit_schema::node_capnp::nodes;
@@ -29,7 +29,7 @@ struct Granted {
     nodes: Option<nodes::Client>,
     members: Option<members::Client>,
     audit: Option<audit::Client>,
-    keeper: Option<keeper::Client>,
+    admin: Option<admin::Client>,
 }
 
 impl Facets {
@@ -50,7 +50,7 @@ impl Facets {
                 nodes: given.has_nodes().then(|| given.get_nodes()).transpose()?,
                 members: given.has_members().then(|| given.get_members()).transpose()?,
                 audit: given.has_audit().then(|| given.get_audit()).transpose()?,
-                keeper: given.has_keeper().then(|| given.get_keeper()).transpose()?,
+                admin: given.has_admin().then(|| given.get_admin()).transpose()?,
             })
         };
         let granted = read().map_err(|error: capnp::Error| to_failure(&error))?;
@@ -113,8 +113,8 @@ impl From<Link> for audit::Client {
     }
 }
 
-impl From<Link> for keeper::Client {
+impl From<Link> for admin::Client {
     fn from(link: Link) -> Self {
-        link.facets.get("backup", |granted| &granted.keeper)
+        link.facets.get("backup", |granted| &granted.admin)
     }
 }

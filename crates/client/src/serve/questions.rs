@@ -137,7 +137,7 @@ fn question(item: inbox_item::Reader<'_>) -> Result<Question, Malformed> {
                     destructive: asked.get_destructive(),
                 }
             }
-            inbox_item::Power(asked) => Asks::Power {
+            inbox_item::CapabilityRequest(asked) => Asks::CapabilityRequest {
                 tool: wire::text(asked.get_tool())?,
                 reason: wire::text(asked.get_reason())?,
                 offers: read_offers(asked.get_offers()?)?,

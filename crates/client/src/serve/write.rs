@@ -30,7 +30,7 @@ pub(crate) fn spec(
     builder.set_time_limit_ms(spec.limits.task_ms);
     builder.set_attempt_limit_ms(spec.limits.attempt_ms);
     builder.set_call_timeout_ms(spec.limits.call_ms);
-    builder.set_kept_ms(spec.limits.kept_ms);
+    builder.set_retention_ms(spec.limits.retention_ms);
     source(builder.reborrow().init_source(len(spec.source.len())), &spec.source);
     let mut labels = builder.reborrow().init_labels(len(spec.labels.len()));
     for (at, label) in (0..).zip(&spec.labels) {

@@ -88,13 +88,13 @@ impl Projection {
             }
             Fact::ApprovalRequested(_)
             | Fact::ApprovalDecided(_)
-            | Fact::PowerRequested(_)
-            | Fact::PowerDecided(_)
-            | Fact::SettlementDecided(_) => self.asked(&event.fact),
+            | Fact::CapabilityRequested(_)
+            | Fact::CapabilityDecided(_)
+            | Fact::SettlementDecided(_) => self.pending(&event.fact),
             Fact::AttemptStarted { .. }
             | Fact::AttemptEnded { .. }
             | Fact::CallUnknown { .. }
-            | Fact::BodyKept(_)
+            | Fact::ResultOffloaded(_)
             | Fact::CallRecalled { .. }
             | Fact::SettlementRequested(_)
             | Fact::SettlementWithdrawn { .. }
@@ -156,8 +156,8 @@ impl Projection {
         if lends(&request.args) {
             self.lending.insert(request.call, request.grant);
         }
-        let asked = (request.grant, request.method.clone(), request.object, request.digest);
-        self.open.insert(request.call, asked);
+        let pending = (request.grant, request.method.clone(), request.object, request.digest);
+        self.open.insert(request.call, pending);
     }
 
     fn denied(&self, denied: &CallDenied) -> Record {

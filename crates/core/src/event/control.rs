@@ -18,7 +18,7 @@ pub struct TimeLimits {
     /// How long the task is kept after its end; 0: as the orchestrator is configured, `u64::MAX`:
     /// for ever.
     #[serde(default)]
-    pub kept_ms: u64,
+    pub retention_ms: u64,
 }
 
 /// The task is to end.

@@ -20,7 +20,7 @@ pub struct Introduced {
 /// Where the value of a call is that is not in the journal: with the tool node that serves the
 /// call's grant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Kept {
+pub struct OffloadedResult {
     /// The call.
     pub call: CallNumber,
     /// The key under which the tool node's ledger has the outcome.

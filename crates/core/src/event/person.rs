@@ -67,7 +67,7 @@ pub struct ApprovalDecided {
 
 /// The agent asks for a capability that it does not hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PowerRequested {
+pub struct CapabilityRequested {
     /// The operation by which it asks.
     pub operation: CallNumber,
     /// Of which tool.
@@ -80,7 +80,7 @@ pub struct PowerRequested {
 
 /// A person gave a capability that was asked for, or refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PowerDecided {
+pub struct CapabilityDecided {
     /// The operation that asked.
     pub operation: CallNumber,
     /// What was given; `None`: it was refused.

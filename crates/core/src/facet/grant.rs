@@ -434,14 +434,14 @@ mod tests {
     #[test]
     fn what_is_handed_on_has_the_caveats_of_both_and_no_more_than_the_giver() {
         let giver = grant("create,own,view", "view.arg.name=prefix:a&until=10s&label=x").unwrap();
-        let asked = grant("create,view", "create.arg.name=prefix:b&until=10s").unwrap();
-        let given = giver.hand_on(&asked).unwrap();
+        let pending = grant("create,view", "create.arg.name=prefix:b&until=10s").unwrap();
+        let given = giver.hand_on(&pending).unwrap();
         assert_eq!(
             given.to_string(),
             "create,view?create.arg.name=prefix:b&until=1970-01-01T00:00:10.000Z&view.arg.name=prefix:a"
         );
         assert_eq!(giver.lacks(&given), None);
-        assert!(giver.lacks(&asked).is_some());
+        assert!(giver.lacks(&pending).is_some());
         let only = giver.hand_on(&grant("create", "").unwrap()).unwrap();
         assert_eq!(only.caveats().count(), 1, "a caveat on a facet that is not given says nothing");
     }

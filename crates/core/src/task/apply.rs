@@ -72,7 +72,7 @@ impl Task {
             memo: BTreeMap::new(),
             ending: None,
             control: super::control::Control::default(),
-            asked: super::asked::Asked::default(),
+            pending: super::pending::PendingDecisions::default(),
             kept: BTreeMap::new(),
             held_bytes: 0,
             logged_bytes: 0,
@@ -111,15 +111,15 @@ impl Task {
             Fact::CallCompleted { call, outcome, cost, .. } => {
                 self.complete(*call, outcome, *cost, at)
             }
-            Fact::BodyKept(kept) => self.apply_kept(kept),
+            Fact::ResultOffloaded(kept) => self.apply_offloaded(kept),
             Fact::Introduced(introduced) => self.apply_introduction(introduced.grant),
             Fact::NotIntroduced { grant, .. } => self.apply_introduction(*grant),
             Fact::CallDenied(denied) => self.deny(denied, at),
-            Fact::ApprovalRequested(asked) => self.apply_hold(asked, at),
+            Fact::ApprovalRequested(pending) => self.apply_hold(pending, at),
             Fact::ApprovalDecided(decided) => self.apply_approval(decided, at),
-            Fact::PowerRequested(asked) => self.apply_power_request(asked, at),
-            Fact::PowerDecided(decided) => self.apply_power(decided, at),
-            Fact::SettlementRequested(asked) => self.apply_question(asked, at),
+            Fact::CapabilityRequested(pending) => self.apply_capability_request(pending, at),
+            Fact::CapabilityDecided(decided) => self.apply_capability_decision(decided, at),
+            Fact::SettlementRequested(pending) => self.apply_question(pending, at),
             Fact::SettlementDecided(decided) => self.apply_settlement(decided),
             Fact::SettlementWithdrawn { call, .. } => self.apply_withdrawal(*call),
             Fact::CallRecalled { call, from } => self.recall(*call, *from, at),
@@ -136,8 +136,8 @@ impl Task {
                 self.accept(*input, value, key, *steer)
             }
             Fact::SteersRequested { operation, wait } => {
-                let asked = Operation::Steers { wait: *wait, delivered: None };
-                self.add_operation(*operation, asked)?;
+                let pending = Operation::Steers { wait: *wait, delivered: None };
+                self.add_operation(*operation, pending)?;
                 self.asking_steers.push_back(*operation);
                 Ok(())
             }
@@ -215,7 +215,7 @@ impl Task {
             if let Some(held) = self.operations.remove(&call) {
                 self.let_go(&held);
             }
-            self.asked.held.remove(&call);
+            self.pending.held.remove(&call);
         }
     }
 
@@ -245,7 +245,7 @@ impl Task {
         self.hold_value(&request.args);
         self.note_delegate(request.delegate.as_ref(), request.call);
         self.open.insert(request.call);
-        self.asked.sent.insert(request.call, at.time_ms);
+        self.pending.sent.insert(request.call, at.time_ms);
         self.calls += 1;
         self.charge_request(request, at.time_ms);
         Ok(())
@@ -278,8 +278,8 @@ impl Task {
                     self.costs.insert(call, cost);
                 }
                 self.open.remove(&call);
-                self.asked.unsettled.remove(&call);
-                self.asked.sent.remove(&call);
+                self.pending.unsettled.remove(&call);
+                self.pending.sent.remove(&call);
                 self.told_in_order(call);
                 self.memorise(call);
                 Ok(())
@@ -336,7 +336,7 @@ impl Task {
 fn may_follow_the_end(fact: &Fact) -> bool {
     match fact {
         Fact::CallCompleted { .. }
-        | Fact::BodyKept(_)
+        | Fact::ResultOffloaded(_)
         | Fact::CallRecalled { .. }
         | Fact::CallUnknown { .. }
         | Fact::GrantRevoked { .. }
@@ -345,9 +345,9 @@ fn may_follow_the_end(fact: &Fact) -> bool {
         Fact::CallRequested(request) => request.delegate.is_some(),
         Fact::CallDenied(denied) => denied.delegate.is_some(),
         Fact::GrantAdded(grant) => grant.derived.is_some(),
-        Fact::ApprovalRequested(asked) => asked.request.delegate.is_some(),
+        Fact::ApprovalRequested(pending) => pending.request.delegate.is_some(),
         Fact::ApprovalDecided(decided) => decided.call >= CallNumber::FIRST_LENT,
-        Fact::SettlementRequested(asked) => asked.call >= CallNumber::FIRST_LENT,
+        Fact::SettlementRequested(pending) => pending.call >= CallNumber::FIRST_LENT,
         Fact::SettlementDecided(decided) => decided.call >= CallNumber::FIRST_LENT,
         Fact::SettlementWithdrawn { call, .. } => *call >= CallNumber::FIRST_LENT,
         _ => false,

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::asked::Hold;
 use super::call::CallCommand;
 use super::command::Decision;
+use super::pending::Hold;
 use super::refusal::Refusal;
 use super::{CallState, Operation, Stamp, Task};
 use crate::event::{
@@ -22,7 +22,7 @@ use crate::value::{Value, digest_object};
 
 /// A decision that counts for later calls too.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Standing {
+pub(super) struct RememberedApproval {
     /// The call on which it was made.
     call: CallNumber,
     grant: GrantId,
@@ -65,17 +65,18 @@ impl Task {
     /// The earlier call whose decision counts for this one too.
     fn standing_for(&self, request: &CallRequested, user: &str, now_ms: u64) -> Option<CallNumber> {
         let interface = self.interface_of(request.object).unwrap_or_default();
-        let mut fitting = self.asked.standing.iter().filter(|standing| {
-            standing.until_ms > now_ms
-                && standing.grant == request.grant
-                && standing.user == user
-                && standing.interface == interface
-                && standing.method == request.method
+        let mut fitting = self.pending.remembered.iter().filter(|remembered| {
+            remembered.until_ms > now_ms
+                && remembered.grant == request.grant
+                && remembered.user == user
+                && remembered.interface == interface
+                && remembered.method == request.method
         });
         // To hash the arguments is worth it only if there is a decision on some.
-        let same =
-            |standing: &Standing| standing.same.is_none_or(|same| same == self.sameness(request));
-        fitting.find(|standing| same(standing)).map(|standing| standing.call)
+        let same = |remembered: &RememberedApproval| {
+            remembered.same.is_none_or(|same| same == self.sameness(request))
+        };
+        fitting.find(|remembered| same(remembered)).map(|remembered| remembered.call)
     }
 
     /// SHA-256 over the object, by the way it was opened if that says which it is, and the
@@ -118,10 +119,12 @@ impl Task {
 
     /// What a person approved of for later calls on a grant too, in words.
     pub fn standing_on(&self, grant: GrantId, now_ms: u64) -> Vec<String> {
-        let on_it = |standing: &&Standing| standing.grant == grant && standing.until_ms > now_ms;
-        let words = |standing: &Standing| {
-            let Standing { method, call, until_ms, .. } = standing;
-            let args = match standing.same {
+        let on_it = |remembered: &&RememberedApproval| {
+            remembered.grant == grant && remembered.until_ms > now_ms
+        };
+        let words = |remembered: &RememberedApproval| {
+            let RememberedApproval { method, call, until_ms, .. } = remembered;
+            let args = match remembered.same {
                 Some(_) => "with the arguments of",
                 None => "with whatever arguments, as",
             };
@@ -131,7 +134,7 @@ impl Task {
             };
             format!("{method} {args} call {call}{until}")
         };
-        self.asked.standing.iter().filter(on_it).map(words).collect()
+        self.pending.remembered.iter().filter(on_it).map(words).collect()
     }
 
     /// What a person's decision on a held call leads to.
@@ -142,10 +145,10 @@ impl Task {
     ) -> Result<Decision, Refusal> {
         let call = decided.call;
         let refuse = |code, why: String| Err(Failure::new(code, why).into());
-        if let Some(before) = self.asked.approvals.get(&call) {
+        if let Some(before) = self.pending.approvals.get(&call) {
             return repeated(before, decided);
         }
-        let held = self.asked.held.get(&call).filter(|_| self.has_asker(call));
+        let held = self.pending.held.get(&call).filter(|_| self.has_asker(call));
         let (Some(hold), Some(request)) = (held, self.request(call)) else {
             let why = format!("call {call} waits for no approval: `remit inbox` lists what does");
             return refuse(Code::NotFound, why);
@@ -224,7 +227,7 @@ impl Task {
 
     /// What becomes of a held call whose time ran out, or that leads nowhere any more.
     pub(super) fn review_hold(&self, call: CallNumber, now_ms: u64) -> Decision {
-        let held = self.asked.held.get(&call).filter(|_| self.has_asker(call));
+        let held = self.pending.held.get(&call).filter(|_| self.has_asker(call));
         let (Some(hold), Some(request)) = (held, self.request(call)) else {
             return Decision::Recorded;
         };
@@ -248,45 +251,45 @@ impl Task {
         Decision::Record(vec![expired, denied(request, failure)])
     }
 
-    pub(super) fn apply_hold(&mut self, asked: &ApprovalRequested, at: Stamp) -> Applied {
-        let call = asked.request.call;
-        if !self.grants.contains_key(&asked.request.grant) {
+    pub(super) fn apply_hold(&mut self, pending: &ApprovalRequested, at: Stamp) -> Applied {
+        let call = pending.request.call;
+        if !self.grants.contains_key(&pending.request.grant) {
             return Err("its grant is not there");
         }
-        let request = Arc::new(asked.request.clone());
+        let request = Arc::new(pending.request.clone());
         self.add_operation(call, Operation::Call { request, state: CallState::Held })?;
-        self.hold_value(&asked.request.args);
-        self.note_delegate(asked.request.delegate.as_ref(), call);
+        self.hold_value(&pending.request.args);
+        self.note_delegate(pending.request.delegate.as_ref(), call);
         let hold = Hold {
-            caveat: asked.caveat.clone(),
-            summary: asked.summary.clone(),
-            destructive: asked.destructive,
-            user: asked.user.clone(),
-            until_ms: asked.until_ms,
+            caveat: pending.caveat.clone(),
+            summary: pending.summary.clone(),
+            destructive: pending.destructive,
+            user: pending.user.clone(),
+            until_ms: pending.until_ms,
             at,
         };
-        self.asked.held.insert(call, Arc::new(hold));
+        self.pending.held.insert(call, Arc::new(hold));
         Ok(())
     }
 
     pub(super) fn apply_approval(&mut self, decided: &ApprovalDecided, at: Stamp) -> Applied {
         let (Some(hold), Some(request)) =
-            (self.asked.held.get(&decided.call), self.request(decided.call))
+            (self.pending.held.get(&decided.call), self.request(decided.call))
         else {
             return Err("that call is not held");
         };
-        if self.asked.approvals.contains_key(&decided.call) {
+        if self.pending.approvals.contains_key(&decided.call) {
             return Err("that call was decided on already");
         }
         if request.digest != decided.digest {
             return Err("it decides on another call");
         }
-        let standing = match decided.remember {
+        let remembered = match decided.remember {
             Remember::Nothing => None,
             Remember::Arguments(until_ms) => Some((Some(self.sameness(request)), until_ms)),
             Remember::Method(until_ms) => Some((None, until_ms)),
         };
-        let standing = standing.map(|(same, until_ms)| Standing {
+        let remembered = remembered.map(|(same, until_ms)| RememberedApproval {
             call: decided.call,
             grant: request.grant,
             user: hold.user.clone(),
@@ -295,14 +298,14 @@ impl Task {
             same,
             until_ms,
         });
-        if let Some(standing) = standing {
-            self.asked.standing.retain(|standing| standing.until_ms > at.time_ms);
-            if self.asked.standing.len() >= limits::MAX_STANDING {
-                self.asked.standing.remove(0);
+        if let Some(remembered) = remembered {
+            self.pending.remembered.retain(|remembered| remembered.until_ms > at.time_ms);
+            if self.pending.remembered.len() >= limits::MAX_STANDING {
+                self.pending.remembered.remove(0);
             }
-            self.asked.standing.push(standing);
+            self.pending.remembered.push(remembered);
         }
-        self.asked.approvals.insert(decided.call, Arc::new(decided.clone()));
+        self.pending.approvals.insert(decided.call, Arc::new(decided.clone()));
         Ok(())
     }
 }

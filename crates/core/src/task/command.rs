@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{CallCommand, PassOn, PowerCommand, Sent, Upgrade};
+use super::{CallCommand, CapabilityCommand, Delegation, Sent, Upgrade};
 use crate::event::{
-    ApprovalDecided, Fact, Grant, Introduced, Kept, Level, SettlementDecided, SettlementRequested,
+    ApprovalDecided, Fact, Grant, Introduced, Level, OffloadedResult, SettlementDecided,
+    SettlementRequested,
 };
 use crate::failure::Failure;
 use crate::id::{Attempt, CallNumber, EventNumber, GrantId};
@@ -21,7 +22,7 @@ pub enum Command {
     /// Someone with authority over the task hands it a capability. Its number is given here.
     AddGrant(Box<Grant>),
     /// A reference is passed on to another task or person.
-    PassOn(Box<PassOn>),
+    Delegation(Box<Delegation>),
     /// Someone takes one back.
     RevokeGrant { grant: GrantId, reason: String, by: String },
     /// Someone needs one no more, and what its purse still holds goes back.
@@ -35,7 +36,7 @@ pub enum Command {
     /// A forwarded call ended, and cost so many units as the tool counts them. `refused`: by the mesh.
     CompleteCall { call: CallNumber, outcome: Outcome, cost: u64, refused: bool },
     /// A forwarded call ended, and its value is with the tool node.
-    KeepBody { kept: Box<Kept>, cost: u64 },
+    KeepBody { kept: Box<OffloadedResult>, cost: u64 },
     /// An agent node is about to be given a ticket for a tool node.
     Introduce(Box<Introduced>),
     /// That came to nothing, for this reason.
@@ -45,11 +46,11 @@ pub enum Command {
     /// Someone decides on a held call.
     DecideApproval(Box<ApprovalDecided>),
     /// The agent asks for a capability that it does not hold.
-    RequestPower(Box<PowerCommand>),
+    RequestCapability(Box<CapabilityCommand>),
     /// Someone gives it one. The grant's number is given here.
-    GivePower { operation: CallNumber, grant: Box<Grant>, who: String },
+    GiveCapability { operation: CallNumber, grant: Box<Grant>, who: String },
     /// Someone refuses it.
-    RefusePower { operation: CallNumber, reason: String, who: String },
+    RefuseCapability { operation: CallNumber, reason: String, who: String },
     /// A person is to be asked what became of a call of unknown outcome.
     AskSettlement(Box<SettlementRequested>),
     /// Someone decides on it. `question`: the event that asked; 0: whichever did.

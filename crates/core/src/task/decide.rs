@@ -19,27 +19,27 @@ impl Task {
                 Ok(self.decide_attempt_end(*attempt, reason, *fruitless))
             }
             Command::AddGrant(grant) => self.decide_addition(grant),
-            Command::PassOn(pass) => self.decide_pass_on(pass),
+            Command::Delegation(pass) => self.decide_delegation(pass),
             Command::Repin { grant, accepted } => self.decide_repin(*grant, accepted),
             Command::RevokeGrant { grant, reason, by } => self.decide_revoke(*grant, reason, by),
             Command::EndGrant { grant, reason } => Ok(self.decide_end(*grant, reason)),
             Command::CompleteCall { call, outcome, cost, refused } => {
                 Ok(self.decide_completion(*call, outcome, (*cost, *refused)))
             }
-            Command::KeepBody { kept, cost } => Ok(self.decide_kept(kept, *cost)),
+            Command::KeepBody { kept, cost } => Ok(self.decide_offloaded(kept, *cost)),
             Command::Introduce(introduced) => Ok(self.decide_introduction(introduced)),
             Command::ForgoIntroduction { grant, attempt, reason } => {
                 Ok(self.decide_no_introduction(*grant, *attempt, reason))
             }
             Command::DecideApproval(decided) => self.decide_approval(decided, now_ms),
-            Command::RequestPower(asked) => self.decide_power_request(asked, now_ms),
-            Command::GivePower { operation, grant, who } => {
+            Command::RequestCapability(pending) => self.decide_capability_request(pending, now_ms),
+            Command::GiveCapability { operation, grant, who } => {
                 self.decide_gift(*operation, grant, who, now_ms)
             }
-            Command::RefusePower { operation, reason, who } => {
+            Command::RefuseCapability { operation, reason, who } => {
                 self.decide_refusal(*operation, reason, who, now_ms)
             }
-            Command::AskSettlement(asked) => Ok(self.decide_question(asked)),
+            Command::AskSettlement(pending) => Ok(self.decide_question(pending)),
             Command::WithdrawSettlement { call, question, reason } => {
                 Ok(self.decide_withdrawal(*call, *question, reason))
             }
@@ -78,7 +78,7 @@ impl Task {
 
     fn decide_review(&self, operation: CallNumber, now_ms: u64) -> Decision {
         match self.review_hold(operation, now_ms) {
-            Decision::Recorded => self.review_power(operation, now_ms),
+            Decision::Recorded => self.review_capability(operation, now_ms),
             reviewed @ Decision::Record(_) => reviewed,
         }
     }

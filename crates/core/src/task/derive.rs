@@ -20,7 +20,7 @@ pub const SPLIT: &str = "split";
 
 /// A reference on its way to somebody else.
 #[derive(Debug, Clone, PartialEq)]
-pub struct PassOn {
+pub struct Delegation {
     /// The object that is passed on.
     pub object: ObjectId,
     /// To whom: a SPIFFE name, or `task:` and an id.
@@ -116,7 +116,7 @@ impl Task {
         }
     }
 
-    pub(super) fn decide_pass_on(&self, pass: &PassOn) -> Result<Decision, Refusal> {
+    pub(super) fn decide_delegation(&self, pass: &Delegation) -> Result<Decision, Refusal> {
         if self.derived_by.contains_key(&pass.key) {
             return Ok(Decision::Recorded);
         }
@@ -202,7 +202,7 @@ impl Task {
     pub(super) fn derived_operation(&self, call: CallNumber) -> Option<GrantId> {
         match self.operations.get(&call)? {
             Operation::Derived { grant, .. } => Some(*grant),
-            Operation::Power { .. } => self.granted_to(call),
+            Operation::CapabilityRequest { .. } => self.granted_to(call),
             _ => None,
         }
     }

@@ -88,8 +88,8 @@ impl Task {
             }
             _ => None,
         };
-        let asked = Fact::InputRequested { operation };
-        Ok(Decision::Record([asked].into_iter().chain(delivered).collect()))
+        let pending = Fact::InputRequested { operation };
+        Ok(Decision::Record([pending].into_iter().chain(delivered).collect()))
     }
 
     pub(super) fn decide_ask_steers(
@@ -111,8 +111,8 @@ impl Task {
         let inputs: Vec<InputId> = self.steers.iter().copied().collect();
         let now = !wait || !inputs.is_empty();
         let delivered = now.then_some(Fact::SteersDelivered { operation, inputs });
-        let asked = Fact::SteersRequested { operation, wait };
-        Ok(Decision::Record([asked].into_iter().chain(delivered).collect()))
+        let pending = Fact::SteersRequested { operation, wait };
+        Ok(Decision::Record([pending].into_iter().chain(delivered).collect()))
     }
 
     pub(super) fn accept(

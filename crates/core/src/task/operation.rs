@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ATTENUATE, Power, Stamp};
+use super::{ATTENUATE, CapabilityRequest, Stamp};
 use crate::event::{CallDenied, CallRequested};
 use crate::id::{GrantId, InputId};
 use crate::value::Outcome;
@@ -55,13 +55,13 @@ pub enum Operation {
         delivered: Option<(Vec<InputId>, Stamp)>,
     },
     /// A request for a capability.
-    Power {
+    CapabilityRequest {
         /// Of which tool.
         tool: String,
         /// What for.
         reason: String,
         /// What became of it, and the event that says so.
-        answer: Option<(Power, Stamp)>,
+        answer: Option<(CapabilityRequest, Stamp)>,
     },
 }
 
@@ -88,11 +88,11 @@ impl Operation {
             Self::Sleep { fired, .. } => *fired,
             Self::Input { delivered: Some((_, at)) }
             | Self::Steers { delivered: Some((_, at)), .. }
-            | Self::Power { answer: Some((_, at)), .. } => Some(*at),
+            | Self::CapabilityRequest { answer: Some((_, at)), .. } => Some(*at),
             Self::Call { .. }
             | Self::Input { delivered: None }
             | Self::Steers { delivered: None, .. }
-            | Self::Power { answer: None, .. } => None,
+            | Self::CapabilityRequest { answer: None, .. } => None,
         }
     }
 
@@ -102,9 +102,10 @@ impl Operation {
             Self::Call { request, .. } => Some(&request.digest),
             Self::Denied { denied, .. } => Some(&denied.digest),
             Self::Derived { digest, .. } => Some(digest),
-            Self::Sleep { .. } | Self::Input { .. } | Self::Steers { .. } | Self::Power { .. } => {
-                None
-            }
+            Self::Sleep { .. }
+            | Self::Input { .. }
+            | Self::Steers { .. }
+            | Self::CapabilityRequest { .. } => None,
         }
     }
 
@@ -117,7 +118,9 @@ impl Operation {
             Self::Sleep { .. } => "a sleep".into(),
             Self::Input { .. } => "a wait for input".into(),
             Self::Steers { .. } => "a look for steers".into(),
-            Self::Power { tool, reason, .. } => format!("a request for {tool} ({reason})"),
+            Self::CapabilityRequest { tool, reason, .. } => {
+                format!("a request for {tool} ({reason})")
+            }
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::asked::Unsettled;
 use super::command::Decision;
 use super::decide::bounded;
+use super::pending::Unsettled;
 use super::refusal::Refusal;
 use super::{CallState, Operation, Stamp, Task};
 use crate::event::{Fact, Ledger, OnUnknown, Settlement, SettlementDecided, SettlementRequested};
@@ -41,12 +41,12 @@ impl Task {
         }
     }
 
-    pub(super) fn decide_question(&self, asked: &SettlementRequested) -> Decision {
-        match self.operations.get(&asked.call) {
+    pub(super) fn decide_question(&self, pending: &SettlementRequested) -> Decision {
+        match self.operations.get(&pending.call) {
             Some(Operation::Call { state: CallState::Unknown, .. })
-                if !self.is_unsettled(asked.call) =>
+                if !self.is_unsettled(pending.call) =>
             {
-                Decision::Record(vec![Fact::SettlementRequested(Box::new(asked.clone()))])
+                Decision::Record(vec![Fact::SettlementRequested(Box::new(pending.clone()))])
             }
             _ => Decision::Recorded,
         }
@@ -59,8 +59,8 @@ impl Task {
         question: EventNumber,
         reason: &str,
     ) -> Decision {
-        match self.asked.unsettled.get(&call) {
-            Some(asked) if asked.ledger == Ledger::Away && asked.at.number == question => {
+        match self.pending.unsettled.get(&call) {
+            Some(pending) if pending.ledger == Ledger::Away && pending.at.number == question => {
                 let reason = reason.to_owned();
                 Decision::Record(vec![Fact::SettlementWithdrawn { call, reason }])
             }
@@ -76,15 +76,15 @@ impl Task {
         question: EventNumber,
     ) -> Result<Decision, Refusal> {
         let call = decided.call;
-        let asked = self.asked.unsettled.get(&call);
+        let pending = self.pending.unsettled.get(&call);
         let same_question =
             |unsettled: &Unsettled| question == EventNumber(0) || unsettled.at.number == question;
-        match (self.operations.get(&call), asked) {
+        match (self.operations.get(&call), pending) {
             (_, Some(unsettled)) if same_question(unsettled) => {}
             (Some(Operation::Call { state: CallState::Unknown, .. }), None)
                 if decided.settlement != Settlement::Retry
-                    && !self.asked.settlements.contains_key(&call) => {}
-            (Some(Operation::Call { .. }), _) if self.asked.settlements.contains_key(&call) => {
+                    && !self.pending.settlements.contains_key(&call) => {}
+            (Some(Operation::Call { .. }), _) if self.pending.settlements.contains_key(&call) => {
                 return self.repeated_settlement(decided);
             }
             (Some(Operation::Call { state, .. }), _) => {
@@ -116,7 +116,7 @@ impl Task {
     }
 
     fn repeated_settlement(&self, decided: &SettlementDecided) -> Result<Decision, Refusal> {
-        let before = self.asked.settlements.get(&decided.call);
+        let before = self.pending.settlements.get(&decided.call);
         match before {
             Some(before) if before.settlement == decided.settlement => Ok(Decision::Recorded),
             _ => {
@@ -134,22 +134,22 @@ impl Task {
         }
     }
 
-    pub(super) fn apply_question(&mut self, asked: &SettlementRequested, at: Stamp) -> Applied {
-        match self.operations.get(&asked.call) {
+    pub(super) fn apply_question(&mut self, pending: &SettlementRequested, at: Stamp) -> Applied {
+        match self.operations.get(&pending.call) {
             Some(Operation::Call { state: CallState::Unknown, .. }) => {}
             _ => return Err("there is no such call of unknown outcome"),
         }
-        if self.is_unsettled(asked.call) {
+        if self.is_unsettled(pending.call) {
             return Err("a person is asked about that call already");
         }
-        let (reason, ledger) = (asked.reason.clone(), asked.ledger);
-        self.asked.unsettled.insert(asked.call, Unsettled { reason, ledger, at });
+        let (reason, ledger) = (pending.reason.clone(), pending.ledger);
+        self.pending.unsettled.insert(pending.call, Unsettled { reason, ledger, at });
         Ok(())
     }
 
     pub(super) fn apply_withdrawal(&mut self, call: CallNumber) -> Applied {
-        match self.asked.unsettled.remove(&call) {
-            Some(asked) if asked.ledger == Ledger::Away => Ok(()),
+        match self.pending.unsettled.remove(&call) {
+            Some(pending) if pending.ledger == Ledger::Away => Ok(()),
             _ => Err("there is no question about that call because of a node that is away"),
         }
     }
@@ -163,8 +163,8 @@ impl Task {
             }
             _ => return Err("there is no such call of unknown outcome"),
         }
-        self.asked.unsettled.remove(&decided.call);
-        self.asked.settlements.insert(decided.call, Arc::new(decided.clone()));
+        self.pending.unsettled.remove(&decided.call);
+        self.pending.settlements.insert(decided.call, Arc::new(decided.clone()));
         Ok(())
     }
 }

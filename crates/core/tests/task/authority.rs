@@ -198,7 +198,7 @@ impl Places {
                 None => walk(&[], &grants[&grant].path),
             },
             ObjectId::Result(call) => self.0.get(&call).cloned(),
-            ObjectId::Part(..) | ObjectId::Guest(..) => None,
+            ObjectId::Part(..) | ObjectId::CallerCapability(..) => None,
         }
     }
 

@@ -206,7 +206,7 @@ fn agent_calls(task: &Task) -> Vec<CallNumber> {
         Operation::Sleep { .. }
         | Operation::Input { .. }
         | Operation::Steers { .. }
-        | Operation::Power { .. } => false,
+        | Operation::CapabilityRequest { .. } => false,
     };
     task.operations().filter(|(_, o)| settled(o)).map(|(number, _)| number).collect()
 }

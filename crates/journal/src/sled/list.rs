@@ -141,7 +141,7 @@ impl SledJournal {
                 let bytes = self.disk.get(&keys::head(&tenant, task))?;
                 let head = bytes.and_then(|bytes| TaskHead::from_bytes(&bytes).ok());
                 // Those that say so themselves were found above.
-                if head.is_some_and(|head| head.kept_ms == 0 && keep.is_over(&head, now_ms)) {
+                if head.is_some_and(|head| head.retention_ms == 0 && keep.is_over(&head, now_ms)) {
                     found.push((tenant, task));
                 }
             }

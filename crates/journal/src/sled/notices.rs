@@ -54,7 +54,7 @@ impl What {
     const fn of(fact: &Fact) -> Option<Self> {
         match fact {
             Fact::ApprovalRequested(_) => Some(Self::Approval),
-            Fact::PowerRequested(_) => Some(Self::Capability),
+            Fact::CapabilityRequested(_) => Some(Self::Capability),
             Fact::SettlementRequested(_) => Some(Self::Settlement),
             Fact::TaskCompleted(_) => Some(Self::Completed),
             Fact::TaskFailed(_) => Some(Self::Failed),

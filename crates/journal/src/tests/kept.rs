@@ -237,8 +237,8 @@ fn what_is_over_is_found(journal: &dyn Journal) {
 }
 
 fn a_task_is_kept_for_as_long_as_it_says_itself(journal: &dyn Journal) {
-    let ended = |n: u64, kept_ms| {
-        let head = TaskHead { kept_ms, ..head(Status::Completed) };
+    let ended = |n: u64, retention_ms| {
+        let head = TaskHead { retention_ms, ..head(Status::Completed) };
         let event = Event { time_ms: 10_000, ..event(1) };
         wait(journal.append(TENANT, task(n), vec![event], head)).unwrap();
     };
@@ -257,7 +257,7 @@ fn a_task_is_kept_for_as_long_as_it_says_itself(journal: &dyn Journal) {
     assert_eq!(over(&Retention::default(), u64::MAX - 1), [task(1)]);
     // What follows the end counts from then on.
     let late = Event { time_ms: 11_000, ..event(2) };
-    let head = TaskHead { kept_ms: 3_000, ..head(Status::Completed) };
+    let head = TaskHead { retention_ms: 3_000, ..head(Status::Completed) };
     wait(journal.append(TENANT, task(1), vec![late], head)).unwrap();
     assert_eq!(over(&Retention::default(), 13_999), []);
     assert_eq!(over(&Retention::default(), 14_000), [task(1)]);

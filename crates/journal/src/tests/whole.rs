@@ -3,7 +3,7 @@
 use super::bodies::{large, output};
 use super::kept::{keep, life, write};
 use super::*;
-use crate::backup::{Kept, NoBackup, NotRestored, restore_backup, write_backup};
+use crate::backup::{JournalTotals, NoBackup, NotRestored, restore_backup, write_backup};
 use crate::keys;
 use crate::verify::{rebuild, verify};
 
@@ -26,7 +26,7 @@ fn filled(dir: &TempDir) -> (Disk, SledJournal) {
     (disk, journal)
 }
 
-fn backup(journal: &SledJournal) -> (Vec<u8>, Kept) {
+fn backup(journal: &SledJournal) -> (Vec<u8>, JournalTotals) {
     let mut bytes = Vec::new();
     let kept = write_backup(journal, |piece| {
         bytes.extend(piece);
@@ -50,11 +50,14 @@ fn what_is_restored_is_what_was_backed_up() {
     let report = verify(&journal).unwrap();
     assert_eq!(report.damaged, Vec::<String>::new());
     let (bytes, kept) = backup(&journal);
-    assert_eq!(kept, Kept { tasks: 5, events: 60 + 35 + 60 + 3 + 2, bodies: 2, snapshots: 3 });
+    assert_eq!(
+        kept,
+        JournalTotals { tasks: 5, events: 60 + 35 + 60 + 3 + 2, bodies: 2, snapshots: 3 }
+    );
     assert_eq!(report.kept, kept);
     let there = other.path().join("journal");
     let restored = restore_backup(&mut &bytes[..], &there).unwrap();
-    assert_eq!(Kept { bodies: 2, ..restored }, kept);
+    assert_eq!(JournalTotals { bodies: 2, ..restored }, kept);
     let again = Disk::open(&there, CACHE).unwrap();
     assert!(all(&again) == all(&disk), "record by record");
     assert_eq!(damaged(&SledJournal::new(again)), Vec::<String>::new());
@@ -199,7 +202,7 @@ fn whatever_is_damaged_is_found_and_named() {
 fn what_follows_from_other_records_is_made_anew() {
     let dir = TempDir::new().unwrap();
     let (disk, journal) = filled(&dir);
-    let asks = TaskHead { questions: 2, kept_ms: 9, ..head(Status::Completed) };
+    let asks = TaskHead { questions: 2, retention_ms: 9, ..head(Status::Completed) };
     wait(journal.append(TENANT, task(6), vec![event(1)], asks)).unwrap();
     let before = all(&disk);
     assert_eq!(rebuild(&journal).unwrap(), 0, "nothing is wrong");

@@ -48,7 +48,7 @@ pub struct Offer {
 
 /// The same as it is kept.
 #[derive(Serialize, Deserialize)]
-struct Kept {
+struct StoredInvite {
     identity: String,
     may: String,
     #[serde(default)]
@@ -190,7 +190,7 @@ fn key(secret: &[u8]) -> Vec<u8> {
 }
 
 fn write(offer: &Offer) -> Result<Vec<u8>, MetaError> {
-    let kept = Kept {
+    let kept = StoredInvite {
         identity: offer.identity.to_string(),
         may: offer.grant.may().to_string(),
         caveats: kept::texts(&offer.grant),
@@ -203,7 +203,7 @@ fn write(offer: &Offer) -> Result<Vec<u8>, MetaError> {
 }
 
 fn parse(record: &[u8]) -> Option<Offer> {
-    let kept: Kept = rmp_serde::from_slice(record).ok()?;
+    let kept: StoredInvite = rmp_serde::from_slice(record).ok()?;
     Some(Offer {
         identity: kept.identity.parse().ok()?,
         grant: kept::parse(&kept.may, &kept.caveats),

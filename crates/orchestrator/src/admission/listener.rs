@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::admission::members::{Footing, NotAMember};
+use crate::admission::members::{ConnectionBasis, NotAMember};
 use crate::limits;
 use crate::quota::connections::{Place, Places};
 use crate::serve::bootstrap;
@@ -176,17 +176,17 @@ impl Listener {
         if identity.role() == Role::Orchestrator {
             return Err(not_served());
         }
-        let footing = match self.site.members.greet(identity, membership, until) {
-            Ok(footing) => footing,
+        let basis = match self.site.members.greet(identity, membership, until) {
+            Ok(basis) => basis,
             Err(not) => {
                 self.dismiss(bootstrap::serve_refusal(stream, identity, &not), place);
                 return Err(Refused(format!("{identity} was refused: {not}")));
             }
         };
-        let connection = bootstrap::serve_role(stream, &self.site, identity, footing.grant());
+        let connection = bootstrap::serve_role(stream, &self.site, identity, basis.grant());
         let connection = connection.ok_or_else(not_served)?;
         tracing::info!(%identity, "connected");
-        self.keep(connection.clone(), footing, place, until);
+        self.keep(connection.clone(), basis, place, until);
         Ok(connection)
     }
 
@@ -238,7 +238,7 @@ impl Listener {
         if let Err(unwanted) = redeemed.connected.send(connection.clone()) {
             unwanted.abort("the attempt is over");
         }
-        self.keep(connection, self.site.members.footing(identity), place, until);
+        self.keep(connection, self.site.members.basis(identity), place, until);
         Ok(())
     }
 
@@ -276,10 +276,16 @@ impl Listener {
     /// Ends the connection when the peer's certificate ends, or the orchestrator does. A peer that
     /// has come again meanwhile, with a newer certificate, keeps its older connections as long as
     /// that one lasts: an attempt may take longer than a certificate.
-    fn keep(&self, connection: Connection, footing: Footing, place: Place, until: SystemTime) {
-        let name = footing.identity().to_string();
+    fn keep(
+        &self,
+        connection: Connection,
+        basis: ConnectionBasis,
+        place: Place,
+        until: SystemTime,
+    ) {
+        let name = basis.identity().to_string();
         let members = Rc::clone(&self.site.members);
-        let connected = members.connected(footing.identity());
+        let connected = members.connected(basis.identity());
         self.prove(&name, until);
         let proved = Rc::clone(&self.proved);
         let closing = self.closing.clone();
@@ -299,7 +305,7 @@ impl Listener {
                 biased;
                 _ = connection.ended() => {}
                 () = closing.cancelled() => connection.abort("the orchestrator is ending"),
-                () = members.lost(&footing) => {
+                () = members.lost(&basis) => {
                     connection.abort("what the peer may do was taken away");
                 }
                 () = expired => connection.abort("the peer's certificate expired"),

@@ -46,7 +46,7 @@ pub enum NotAMember {
 
 /// What a connection of a member rests on: when any of it is taken away, the connection ends.
 #[derive(Debug, Clone)]
-pub struct Footing {
+pub struct ConnectionBasis {
     identity: Identity,
     membership: Option<MembershipId>,
     grant: Rc<MemberGrant>,
@@ -73,7 +73,7 @@ impl Members {
         identity: &Identity,
         membership: Option<MembershipId>,
         until: SystemTime,
-    ) -> Result<Footing, NotAMember> {
+    ) -> Result<ConnectionBasis, NotAMember> {
         let now_ms = (self.now_ms)();
         let mut known = self.known.borrow_mut();
         if !known.contains_key(identity) {
@@ -108,7 +108,7 @@ impl Members {
             drop(self.meta.commit(Batch::of(vec![kept::write(member)])));
         }
         let grant = Rc::new(member.granted());
-        Ok(Footing {
+        Ok(ConnectionBasis {
             identity: identity.clone(),
             membership: member.membership(),
             usable: grant.at(now_ms),
@@ -257,12 +257,16 @@ impl Members {
     }
 
     /// Whether a certificate of this membership is still good for `identity`.
-    pub fn check_current(&self, identity: &Identity, footing: &Footing) -> Result<(), NotAMember> {
+    pub fn check_current(
+        &self,
+        identity: &Identity,
+        basis: &ConnectionBasis,
+    ) -> Result<(), NotAMember> {
         match self.get(identity) {
             Some(member) if member.expelled.is_some() => {
                 Err(NotAMember::Expelled(identity.clone()))
             }
-            Some(member) if member.membership() != footing.membership => {
+            Some(member) if member.membership() != basis.membership => {
                 Err(NotAMember::Replaced(identity.clone()))
             }
             _ => Ok(()),
@@ -270,10 +274,10 @@ impl Members {
     }
 
     /// What a connection of this member would rest on now, if it is one.
-    pub fn footing(&self, identity: &Identity) -> Footing {
+    pub fn basis(&self, identity: &Identity) -> ConnectionBasis {
         let member = self.get(identity);
         let grant = Rc::new(self.granted(identity));
-        Footing {
+        ConnectionBasis {
             identity: identity.clone(),
             membership: member.as_ref().and_then(Member::membership),
             usable: grant.at(self.now_ms()),
@@ -282,10 +286,10 @@ impl Members {
     }
 
     /// Waits until something of what a connection rests on was taken away.
-    pub async fn lost(&self, footing: &Footing) {
+    pub async fn lost(&self, basis: &ConnectionBasis) {
         let mut changed = self.changed.subscribe();
-        while self.stands(footing) {
-            let ends = footing.grant.changes_after(self.now_ms());
+        while self.stands(basis) {
+            let ends = basis.grant.changes_after(self.now_ms());
             let left = ends.map(|at| Duration::from_millis(at.saturating_sub(self.now_ms())));
             tokio::select! {
                 biased;
@@ -297,10 +301,10 @@ impl Members {
         }
     }
 
-    fn stands(&self, footing: &Footing) -> bool {
-        self.check_current(&footing.identity, footing).is_ok()
-            && footing.grant.at(self.now_ms()) == footing.usable
-            && self.granted(&footing.identity).lacks(&footing.grant).is_none()
+    fn stands(&self, basis: &ConnectionBasis) -> bool {
+        self.check_current(&basis.identity, basis).is_ok()
+            && basis.grant.at(self.now_ms()) == basis.usable
+            && self.granted(&basis.identity).lacks(&basis.grant).is_none()
     }
 }
 
@@ -320,7 +324,7 @@ impl Drop for Connected {
     }
 }
 
-impl Footing {
+impl ConnectionBasis {
     /// Whose it is.
     pub const fn identity(&self) -> &Identity {
         &self.identity

@@ -34,7 +34,7 @@ pub struct Share {
 
 /// Bytes that are under way, until it is dropped.
 #[derive(Debug)]
-pub struct UnderWay {
+pub struct InFlightBytes {
     _own: Option<OwnedSemaphorePermit>,
     _all: Option<OwnedSemaphorePermit>,
 }
@@ -69,12 +69,12 @@ impl Share {
     }
 
     /// Waits until so many bytes more may be under way.
-    pub async fn reserve(&self, bytes: usize) -> UnderWay {
+    pub async fn reserve(&self, bytes: usize) -> InFlightBytes {
         let most = limits::FEED_BYTES_PER_IDENTITY / UNIT_BYTES;
         let units = u32::try_from(bytes.div_ceil(UNIT_BYTES).clamp(1, most)).unwrap_or(u32::MAX);
         let own = Arc::clone(&self.own).acquire_many_owned(units).await.ok();
         let all = Arc::clone(&self.all).acquire_many_owned(units).await.ok();
-        UnderWay { _own: own, _all: all }
+        InFlightBytes { _own: own, _all: all }
     }
 }
 

@@ -82,7 +82,7 @@ impl Owner {
                 End::Over => return,
                 End::Asleep => {
                     backoff.reset();
-                    self.sleep_until_stirred().await;
+                    self.sleep_until_woken().await;
                 }
                 End::Fenced | End::Moved | End::Yielded => backoff.reset(),
                 End::Limit(reason) => self.fail(Failure::new(Code::TimedOut, reason)),
@@ -171,7 +171,7 @@ impl Owner {
             let created = task.created();
             (created.creator.clone(), created.agent.clone(), created.labels.clone())
         });
-        let place = self.services().placer.place(&who, (&kind, &labels), avoid, |why| {
+        let place = self.services().scheduler.place(&who, (&kind, &labels), avoid, |why| {
             self.explain(why);
             self.unload_if_idle();
         });
@@ -316,11 +316,11 @@ impl Owner {
     /// of an identity that has fewer.
     async fn yields(&self, node: &str) {
         tokio::time::sleep(limits::PLACE_LEAST).await;
-        let placer = &self.services().placer;
+        let scheduler = &self.services().scheduler;
         let creator = self.with(|task| task.created().creator.clone());
         loop {
-            placer.asked().await;
-            if self.waits_for_others() && placer.gives_up(&creator, node) {
+            scheduler.asked().await;
+            if self.waits_for_others() && scheduler.gives_up(&creator, node) {
                 return;
             }
         }
@@ -355,18 +355,18 @@ impl Owner {
         }
     }
 
-    async fn sleep_until_stirred(self: &Rc<Self>) {
+    async fn sleep_until_woken(self: &Rc<Self>) {
         // Whatever wakes it is an event; a notice alone might go to another who waits.
         let mut progress = self.progress();
         loop {
-            let stirred = self.stirred.notified();
+            let woken = self.woken.notified();
             // The attempt that slept had been told everything; what was settled since wakes it.
             if self.is_over() || !self.told_all() || !self.with(|task| task.waits()) {
                 return;
             }
             tokio::select! {
                 biased;
-                () = stirred => {}
+                () = woken => {}
                 changed = progress.changed() => {
                     if changed.is_err() {
                         return;
@@ -393,7 +393,7 @@ impl Owner {
         while !self.is_over() && !there() {
             tokio::select! {
                 biased;
-                () = self.stirred.notified() => {}
+                () = self.woken.notified() => {}
                 changed = progress.changed() => {
                     if changed.is_err() {
                         return;

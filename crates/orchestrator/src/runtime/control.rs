@@ -232,11 +232,11 @@ impl Owner {
         }
         self.objects.borrow_mut().forget(|object| match object {
             ObjectId::Result(call) | ObjectId::Part(call, _) => dropped.contains(&call),
-            ObjectId::Grant(_) | ObjectId::Guest(..) => false,
+            ObjectId::Grant(_) | ObjectId::CallerCapability(..) => false,
         });
         // Whoever comes next is told everything from the start.
         self.begin_delivery(Attempt(0));
-        self.stirred.notify_one();
+        self.woken.notify_one();
     }
 
     /// The last two steps of an end: all authority is taken back, and the task is over.

@@ -14,17 +14,17 @@ use super::Owner;
 
 /// What the running attempt has asked for and been told.
 #[derive(Default)]
-pub struct Delivery {
+pub struct ReplayCursor {
     attempt: Attempt,
     /// How many of the settled operations, in recorded order, the attempt has been told of.
     told: usize,
     /// Whether one is being told right now.
     telling: bool,
     asked: HashSet<CallNumber>,
-    waiting: BTreeMap<CallNumber, oneshot::Sender<Turn>>,
+    waiting: BTreeMap<CallNumber, oneshot::Sender<ReplyPermit>>,
 }
 
-impl Delivery {
+impl ReplayCursor {
     /// The operations that it asked for.
     pub(super) fn asked(&self) -> impl Iterator<Item = CallNumber> + '_ {
         self.asked.iter().copied()
@@ -37,14 +37,14 @@ impl Delivery {
 }
 
 /// The right to reply now. Dropping it gives the next reply its turn.
-pub struct Turn {
+pub struct ReplyPermit {
     owner: Rc<Owner>,
     attempt: Attempt,
     /// The event that settled the operation.
     pub stamp: Stamp,
 }
 
-impl Drop for Turn {
+impl Drop for ReplyPermit {
     fn drop(&mut self) {
         {
             let mut delivery = self.owner.delivery.borrow_mut();
@@ -64,7 +64,7 @@ impl Drop for Turn {
 impl Owner {
     /// Begins to deliver to a new attempt.
     pub(super) fn begin_delivery(&self, attempt: Attempt) {
-        *self.delivery.borrow_mut() = Delivery { attempt, ..Delivery::default() };
+        *self.delivery.borrow_mut() = ReplayCursor { attempt, ..ReplayCursor::default() };
     }
 
     /// Notes that `attempt` asks for the operation, before anything is decided about it.
@@ -87,7 +87,7 @@ impl Owner {
     }
 
     /// Waits until the operation is settled, durable, and next to be told to the agent.
-    pub async fn turn(self: &Rc<Self>, operation: CallNumber) -> Result<Turn, Failure> {
+    pub async fn turn(self: &Rc<Self>, operation: CallNumber) -> Result<ReplyPermit, Failure> {
         let (sender, receiver) = oneshot::channel();
         self.delivery.borrow_mut().waiting.insert(operation, sender);
         self.deliver();
@@ -140,7 +140,7 @@ impl Owner {
                 }
                 let Some(waiting) = delivery.waiting.remove(&operation) else { return };
                 delivery.telling = true;
-                (waiting, Turn { owner: Rc::clone(self), attempt: delivery.attempt, stamp })
+                (waiting, ReplyPermit { owner: Rc::clone(self), attempt: delivery.attempt, stamp })
             };
             // A caller that went away drops its turn, which comes back here for the next one.
             if next.0.send(next.1).is_ok() {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use remit_core::event::{CallRequested, Introduced, Kept};
+use remit_core::event::{CallRequested, Introduced, OffloadedResult};
 use remit_core::task::Command;
 use remit_core::{Attempt, CallNumber, Code, Failure, GrantId, ObjectId, Outcome, Value};
 use remit_identity::ticket;
@@ -24,14 +24,14 @@ use crate::runtime::outgoing::{self, Answer, NoAnswer, Settled};
 pub(super) struct Paths {
     last: u32,
     /// Who is to be introduced, while an attempt runs.
-    agent: Option<Rc<AtWork>>,
+    agent: Option<Rc<RunningAgent>>,
     standing: BTreeMap<GrantId, Path>,
     /// Tokens for values that the attempt was not told of yet.
-    fresh: BTreeMap<CallNumber, Fresh>,
+    fresh: BTreeMap<CallNumber, DirectAccess>,
 }
 
 /// The agent node of the running attempt.
-struct AtWork {
+struct RunningAgent {
     attempt: Attempt,
     agent: String,
     run: run::Client,
@@ -45,7 +45,7 @@ struct Path {
 
 /// How the agent gets a value by itself.
 #[derive(Debug, Clone)]
-pub(crate) struct Fresh {
+pub(crate) struct DirectAccess {
     /// Over which of its direct connections.
     pub(crate) path: u32,
     /// For what.
@@ -56,7 +56,7 @@ impl Owner {
     /// Introduces the attempt's agent node to the tool node of each grant that says so. Until the two
     /// have met, and if they cannot, everything goes through here.
     pub(super) fn introduce_all(self: &Rc<Self>, attempt: Attempt, agent: &str, run: &run::Client) {
-        let at_work = AtWork { attempt, agent: agent.to_owned(), run: run.clone() };
+        let at_work = RunningAgent { attempt, agent: agent.to_owned(), run: run.clone() };
         self.direct.borrow_mut().agent = Some(Rc::new(at_work));
         let grants: Vec<GrantId> =
             self.with(|task| task.grants().map(|held| held.grant.grant).collect());
@@ -86,8 +86,12 @@ impl Owner {
         });
     }
 
-    async fn introduce(self: &Rc<Self>, grant: GrantId, at_work: &AtWork) -> Result<(), Failure> {
-        let AtWork { attempt, agent, run } = at_work;
+    async fn introduce(
+        self: &Rc<Self>,
+        grant: GrantId,
+        at_work: &RunningAgent,
+    ) -> Result<(), Failure> {
+        let RunningAgent { attempt, agent, run } = at_work;
         let attempt = *attempt;
         let found = self.with(|task| {
             let held = task.grant(grant).map(|held| Rc::new(held.grant.clone()));
@@ -155,22 +159,22 @@ impl Owner {
     pub(super) fn complete_kept(
         self: &Rc<Self>,
         asked: &CallRequested,
-        kept: outgoing::Kept,
+        kept: outgoing::OffloadedResult,
         cost: u64,
     ) {
         let call = asked.call;
         if let Some(path) = self.path_for(asked) {
-            self.direct.borrow_mut().fresh.insert(call, Fresh { path, token: kept.token });
+            self.direct.borrow_mut().fresh.insert(call, DirectAccess { path, token: kept.token });
         }
         let key = self.tool_key(call);
-        let kept = Box::new(Kept { call, key, digest: kept.digest, bytes: kept.bytes });
+        let kept = Box::new(OffloadedResult { call, key, digest: kept.digest, bytes: kept.bytes });
         if let Err(error) = self.record(&Command::KeepBody { kept, cost }) {
             tracing::warn!(task = %self.key().task, %call, %error, "an outcome could not be recorded");
         }
     }
 
     /// How the agent gets the value of a call by itself, once.
-    pub(crate) fn fresh(&self, call: CallNumber) -> Option<Fresh> {
+    pub(crate) fn fresh(&self, call: CallNumber) -> Option<DirectAccess> {
         self.direct.borrow_mut().fresh.remove(&call)
     }
 
@@ -229,7 +233,12 @@ impl Owner {
 
     /// Pauses the task, whose tool failed when it was asked for a lost value once more. A person can
     /// look, and let the task ask again.
-    fn pause_without(self: &Rc<Self>, kept: &Kept, method: &str, failure: Failure) -> Failure {
+    fn pause_without(
+        self: &Rc<Self>,
+        kept: &OffloadedResult,
+        method: &str,
+        failure: Failure,
+    ) -> Failure {
         let (call, bytes) = (kept.call, kept.bytes);
         let reason = format!(
             "the result of call {call} ({method}, {bytes} bytes) went straight to the agent, its tool node has it no more, and reading it again failed: {failure}. Resume the task to have it read once more"
@@ -243,7 +252,7 @@ impl Owner {
 
     async fn ask_ledger(
         self: &Rc<Self>,
-        kept: &Kept,
+        kept: &OffloadedResult,
         request: &CallRequested,
     ) -> Result<Found, Failure> {
         let gone = || Failure::new(Code::ObjectLost, "the grant is gone");
@@ -262,7 +271,7 @@ impl Owner {
     }
 
     /// Asks the tool once more. What it says now is of use only if it is what it said then.
-    async fn read_again(self: &Rc<Self>, kept: &Kept) -> Result<Found, Failure> {
+    async fn read_again(self: &Rc<Self>, kept: &OffloadedResult) -> Result<Found, Failure> {
         let (promise, link) = match self.repeat(kept.call).await {
             Ok(sent) => sent,
             Err(NoObject::Away(failure)) => return Err(failure),
@@ -289,7 +298,7 @@ enum Found {
     Failed(Failure),
 }
 
-fn compare(answer: Answer, kept: &Kept) -> Found {
+fn compare(answer: Answer, kept: &OffloadedResult) -> Found {
     match answer.outcome {
         Outcome::Value { value, .. } if value.digest() == Some(kept.digest) => {
             match value.weight() as u64 {

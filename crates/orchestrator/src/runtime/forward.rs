@@ -70,7 +70,7 @@ impl Owner {
         // It waits for a person, for the task to be resumed, or for its maker to ask again; a trial
         // sends nothing.
         let waits = self.with(|task| task.is_unsettled(call) || task.paused().is_some());
-        if waits || self.trial.is_some() || self.lacks_guests(&asked) {
+        if waits || self.trial.is_some() || self.lacks_caller_capabilities(&asked) {
             return;
         }
         if self.forwards.borrow().contains_key(&call) || self.is_closing() {
@@ -126,7 +126,7 @@ impl Owner {
         };
         // Without an answer a person is asked, or the task is paused: the call stays open.
         if let Some(answer) = answer {
-            let back = self.come_back(asked.call, &answer);
+            let back = self.match_returned_caps(asked.call, &answer);
             match answer.kept {
                 Some(kept) => self.complete_kept(asked, kept, answer.cost),
                 None => self.complete(asked.call, answer, &back),
@@ -151,7 +151,7 @@ impl Owner {
 
     /// Which of the objects in an answer are those that were lent or given for the call: they are
     /// themselves again, not objects of the tool's.
-    fn come_back(&self, call: CallNumber, answer: &Answer) -> Vec<Option<ObjectId>> {
+    fn match_returned_caps(&self, call: CallNumber, answer: &Answer) -> Vec<Option<ObjectId>> {
         // A promise of the tool's that has not resolved is none of them, and is not waited for.
         let known = |client: &object::Client| {
             let own = self.membranes().lent(client.clone(), call).now_or_never().flatten();
@@ -278,7 +278,7 @@ impl Owner {
         let mut table = Vec::new();
         let lent = asked.args.clone().try_map(&mut |object| {
             table.push(match object {
-                ObjectId::Guest(of, index) => self.guest(of, index),
+                ObjectId::CallerCapability(of, index) => self.guest(of, index),
                 object => self.membranes().wrap(Membrane::lent(self, asked.attempt, object, call)),
             });
             Ok::<_, std::convert::Infallible>(u32::try_from(table.len() - 1).unwrap_or(u32::MAX))

@@ -16,7 +16,7 @@ use remit_vat::exception::to_exception;
 use remit_vat::unsettled::Unsettled;
 use remit_vat::wire;
 
-use self::caller_capabilities::{Given, Guests};
+use self::caller_capabilities::{CallerCapabilities, Given};
 use crate::limits;
 use crate::quota::shares::Share;
 use crate::runtime::Owner;
@@ -44,7 +44,7 @@ enum Via {
 #[derive(Default)]
 pub struct Membranes {
     set: RefCell<CapabilityServerSet<Membrane, object::Client>>,
-    guests: RefCell<Guests>,
+    caller_capabilities: RefCell<CallerCapabilities>,
 }
 
 impl Membranes {
@@ -168,10 +168,12 @@ impl Membrane {
             }),
         };
         if ids.contains(&None) {
-            owner.membranes().guests.borrow_mut().set(call, &given);
+            owner.membranes().caller_capabilities.borrow_mut().set(call, &given);
         }
-        let ids: Vec<_> =
-            (0..).zip(ids).map(|(at, id)| id.unwrap_or(ObjectId::Guest(call, at))).collect();
+        let ids: Vec<_> = (0..)
+            .zip(ids)
+            .map(|(at, id)| id.unwrap_or(ObjectId::CallerCapability(call, at)))
+            .collect();
         let args = args.try_map(&mut |index| {
             ids.get(index as usize).copied().ok_or_else(|| {
                 Failure::new(Code::InvalidArgument, "an object that is not in the message")
@@ -204,7 +206,7 @@ impl Membrane {
             let own = owner.membranes().known(client.clone(), self).await;
             let may_come = match delegate {
                 Some(delegate) if own.is_none() => {
-                    owner.is_guest(client, delegate.grant, &delegate.key).await
+                    owner.is_caller_capability(client, delegate.grant, &delegate.key).await
                 }
                 _ => own.is_some(),
             };
@@ -326,7 +328,7 @@ impl Membrane {
         let mut table = Vec::new();
         let Ok(live) = value.clone().try_map(&mut |object| {
             table.push(match object {
-                ObjectId::Guest(call, index) => owner.guest(call, index),
+                ObjectId::CallerCapability(call, index) => owner.guest(call, index),
                 object => self.sibling(owner, object),
             });
             Ok::<_, std::convert::Infallible>(u32::try_from(table.len() - 1).unwrap_or(u32::MAX))

@@ -124,7 +124,7 @@ impl Owner {
                 Reached { client, link }
             }
             ObjectId::Part(call, index) => self.part_again(call, index).await?,
-            ObjectId::Guest(call, index) => {
+            ObjectId::CallerCapability(call, index) => {
                 return Ok(Reached { client: self.guest(call, index), link: Link::Here });
             }
         };
@@ -216,7 +216,7 @@ impl Owner {
     fn derived(&self, call: CallNumber) -> Option<GrantId> {
         self.with(|task| match task.operation(call)? {
             Operation::Derived { grant, .. } => Some(*grant),
-            Operation::Power { .. } => task.granted_to(call),
+            Operation::CapabilityRequest { .. } => task.granted_to(call),
             _ => None,
         })
     }

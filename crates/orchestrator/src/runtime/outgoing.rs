@@ -69,13 +69,13 @@ pub struct Answer {
     /// What it cost, as the tool says.
     pub cost: u64,
     /// Where its value is, if it is not in the outcome.
-    pub kept: Option<Kept>,
+    pub kept: Option<OffloadedResult>,
     /// Whether it is the mesh that refused, and not the tool that failed.
     pub refused: bool,
 }
 
 /// Where a value is that did not come with its answer.
-pub struct Kept {
+pub struct OffloadedResult {
     /// SHA-256 over it.
     pub digest: [u8; 32],
     /// What it is charged for.
@@ -153,14 +153,14 @@ pub async fn answer(limit: Duration, promise: Promise, link: &Link) -> Result<An
     Ok(Answer { outcome, table, cost: results.get_cost(), kept, refused: false })
 }
 
-fn read_kept(results: &object::call_results::Reader<'_>) -> Result<Kept, Failure> {
+fn read_kept(results: &object::call_results::Reader<'_>) -> Result<OffloadedResult, Failure> {
     let read = || {
         let kept = results.get_kept()?;
         let (digest, token) = (kept.get_digest()?, kept.get_token()?);
         let wrong = || wire::Malformed("a digest and a token of 32 bytes each".into());
         let digest = digest.try_into().map_err(|_| wrong())?;
         let token = <[u8; 32]>::try_from(token).map_err(|_| wrong())?.to_vec();
-        Ok::<_, wire::Malformed>(Kept { digest, bytes: kept.get_bytes(), token })
+        Ok::<_, wire::Malformed>(OffloadedResult { digest, bytes: kept.get_bytes(), token })
     };
     read().map_err(|malformed| {
         Failure::new(Code::Failed, format!("the tool's answer is {malformed}"))

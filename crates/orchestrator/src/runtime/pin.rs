@@ -30,7 +30,7 @@ impl Owner {
     ) -> Result<(), Failure> {
         match self.pin(grant, live)? {
             Pinned::AsBefore => Ok(()),
-            Pinned::Anew => Err(Failure::new(
+            Pinned::ForkOptions => Err(Failure::new(
                 Code::InterfaceChanged,
                 "the tool's interface changed, and was accepted, while the call waited for it: make the call again",
             )),
@@ -44,7 +44,7 @@ impl Owner {
             Some((_, hash)) if hash == live.hash => Ok(Pinned::AsBefore),
             Some(_) if live.is_accepted => {
                 let accepted = Arc::clone(&live.manifest);
-                self.record(&Command::Repin { grant, accepted }).map(|_| Pinned::Anew)
+                self.record(&Command::Repin { grant, accepted }).map(|_| Pinned::ForkOptions)
             }
             Some((made_for, _)) => {
                 let node = self.with(|task| task.grant(grant).map(|held| held.grant.node.clone()));
@@ -66,5 +66,5 @@ enum Pinned {
     /// What it was.
     AsBefore,
     /// Another, from now on.
-    Anew,
+    ForkOptions,
 }

@@ -44,7 +44,7 @@ impl Owner {
                 }
             }
             Fact::SettlementWithdrawn { call, .. } => self.ensure_forwarded(*call, number),
-            Fact::PowerDecided(_) => self.stirred.notify_one(),
+            Fact::CapabilityDecided(_) => self.woken.notify_one(),
             _ => {}
         }
     }

@@ -15,7 +15,7 @@ use crate::quota::account::Accounts;
 use crate::quota::feeds::Feeds;
 use crate::quota::jobs::Jobs;
 use crate::quota::shares::{Nodes, Shares};
-use crate::scheduler::placement::Placer;
+use crate::scheduler::placement::Scheduler;
 use crate::scheduler::registry::Registry;
 use crate::tasks::Tasks;
 
@@ -31,7 +31,7 @@ pub struct Services {
     /// Which nodes there are.
     pub registry: Rc<Registry>,
     /// Who gets which agent node.
-    pub placer: Rc<Placer>,
+    pub scheduler: Rc<Scheduler>,
     /// Tickets for the connections of attempts.
     pub tickets: Rc<Tickets>,
     /// The wall clock, in milliseconds since 1970.

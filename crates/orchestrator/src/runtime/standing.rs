@@ -33,7 +33,7 @@ impl Owner {
             node: task.node().to_owned(),
             creator: task.created().creator.clone(),
             parent: task.created().parent,
-            kept_ms: task.created().limits.kept_ms,
+            retention_ms: task.created().limits.retention_ms,
             bytes: task.stored_bytes(),
             wake_ms: task.timers().map(|(_, due_ms)| due_ms).min().unwrap_or_default(),
             ..TaskHead::default()

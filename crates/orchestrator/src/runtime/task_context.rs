@@ -3,7 +3,7 @@
 use std::rc::{Rc, Weak};
 
 use remit_core::event::Level;
-use remit_core::task::{Command, Operation, Power, PowerCommand};
+use remit_core::task::{CapabilityCommand, CapabilityRequest, Command, Operation};
 use remit_core::{Attempt, CallNumber, Code, Failure, ObjectId, Outcome};
 use remit_faults::crash::{self, Step};
 use remit_schema::event_capnp::log_emitted;
@@ -14,7 +14,7 @@ use remit_vat::exception::to_exception;
 use remit_vat::wire;
 
 use crate::runtime::Owner;
-use crate::runtime::delivery::Turn;
+use crate::runtime::delivery::ReplyPermit;
 use crate::runtime::membrane::Membrane;
 
 /// One attempt's view of its task.
@@ -41,7 +41,7 @@ impl Context {
         owner: &Rc<Owner>,
         operation: CallNumber,
         command: &Command,
-    ) -> Result<Turn, Failure> {
+    ) -> Result<ReplyPermit, Failure> {
         owner.ask(self.attempt, operation)?;
         owner.record(command)?;
         owner.turn(operation).await
@@ -173,7 +173,7 @@ impl task_context::Server for Context {
         let owner = self.owner()?;
         let params = params.get()?;
         let operation = CallNumber(params.get_operation());
-        let command = Command::RequestPower(Box::new(PowerCommand {
+        let command = Command::RequestCapability(Box::new(CapabilityCommand {
             attempt: self.attempt,
             operation,
             tool: params.get_tool()?.to_str().map_err(wire::Malformed::from)?.to_owned(),
@@ -182,9 +182,10 @@ impl task_context::Server for Context {
         let turn = self.operate(&owner, operation, &command).await;
         let turn = turn.map_err(|failure| to_exception(&failure))?;
         let refused = owner.with(|task| match task.operation(operation) {
-            Some(Operation::Power { answer: Some((Power::Refused(failure), _)), .. }) => {
-                Some(failure.clone())
-            }
+            Some(Operation::CapabilityRequest {
+                answer: Some((CapabilityRequest::Refused(failure), _)),
+                ..
+            }) => Some(failure.clone()),
             _ => None,
         });
         if let Some(failure) = refused {
@@ -283,7 +284,7 @@ impl peer::Server for Context {
     }
 }
 
-fn write_recorded(mut builder: recorded::Builder<'_>, turn: &Turn) {
+fn write_recorded(mut builder: recorded::Builder<'_>, turn: &ReplyPermit) {
     builder.set_number(turn.stamp.number.0);
     builder.set_time_ms(turn.stamp.time_ms);
 }

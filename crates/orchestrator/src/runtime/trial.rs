@@ -22,7 +22,7 @@ pub(super) struct Trial {
 }
 
 /// What a trial showed.
-pub struct Tried {
+pub struct TrialOutcome {
     /// How many recorded operations were asked for again, the same as they were.
     pub repeated: u64,
     /// Where the program would not go on from where the other one stands.
@@ -91,7 +91,7 @@ impl Owner {
     }
 
     /// Runs the program of this trial until it is where the other one stands, or elsewhere.
-    pub async fn run_trial(self: &Rc<Self>) -> Result<Tried, Failure> {
+    pub async fn run_trial(self: &Rc<Self>) -> Result<TrialOutcome, Failure> {
         let Some(trial) = &self.trial else {
             return Err(Failure::new(Code::Failed, "this owner does not try"));
         };
@@ -109,7 +109,7 @@ impl Owner {
             Failure::new(Code::TimedOut, why)
         };
         let difference = tried.map_err(late)??;
-        Ok(Tried { repeated: self.repeated(), difference })
+        Ok(TrialOutcome { repeated: self.repeated(), difference })
     }
 
     async fn try_program(self: &Rc<Self>, trial: &Trial) -> Result<Option<Divergence>, Failure> {
@@ -118,7 +118,7 @@ impl Owner {
             (created.creator.clone(), created.agent.clone(), created.labels.clone())
         });
         let wanted = (kind.as_str(), labels.as_slice());
-        let place = self.services().placer.place(&who, wanted, "", |why| self.explain(why));
+        let place = self.services().scheduler.place(&who, wanted, "", |why| self.explain(why));
         let mut running = self.launch(place.await).await?;
         let connected = running.connected();
         let mut connection = None;

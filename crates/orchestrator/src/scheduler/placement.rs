@@ -18,9 +18,9 @@ use crate::limits;
 use crate::scheduler::registry::{NoPlace, Placement, Registry};
 
 /// Gives out places on agent nodes.
-pub struct Placer {
+pub struct Scheduler {
     registry: Rc<Registry>,
-    waiting: RefCell<BTreeMap<Wish, Lanes>>,
+    waiting: RefCell<BTreeMap<Requirements, Lanes>>,
     /// How many came to wait, by which they are ordered.
     order: Cell<u64>,
     taken: Rc<Taken>,
@@ -32,7 +32,7 @@ pub struct Placer {
 
 /// What an attempt needs of a node.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Wish {
+struct Requirements {
     kind: String,
     labels: Vec<String>,
 }
@@ -48,7 +48,7 @@ struct Waiting {
 
 /// An identity that waits while every fitting place is taken.
 struct Short {
-    wish: Wish,
+    requirements: Requirements,
     who: String,
 }
 
@@ -86,8 +86,8 @@ impl Drop for Share {
     }
 }
 
-impl Placer {
-    /// A placer for the nodes of `registry`. Its [`Placer::run`] must be running for it to work.
+impl Scheduler {
+    /// A placer for the nodes of `registry`. Its [`Scheduler::run`] must be running for it to work.
     pub fn new(registry: Rc<Registry>) -> Rc<Self> {
         Rc::new(Self {
             registry,
@@ -109,8 +109,8 @@ impl Placer {
         avoid: &str,
         explain: impl FnOnce(String),
     ) -> Placement {
-        let wish = Wish { kind: kind.to_owned(), labels: labels.to_vec() };
-        if self.waiting.borrow().contains_key(&wish) {
+        let requirements = Requirements { kind: kind.to_owned(), labels: labels.to_vec() };
+        if self.waiting.borrow().contains_key(&requirements) {
             explain("waits for its turn".into());
         } else {
             match self.registry.place(kind, labels, avoid) {
@@ -122,7 +122,7 @@ impl Placer {
         self.order.set(order);
         let (reply, receiver) = oneshot::channel();
         let waiting = Waiting { order, avoid: avoid.to_owned(), reply };
-        self.wait(wish, who, waiting);
+        self.wait(requirements, who, waiting);
         match receiver.await {
             Ok(placement) => placement,
             // The placer is gone with the orchestrator; so is this task, in a moment.
@@ -130,17 +130,17 @@ impl Placer {
         }
     }
 
-    fn wait(&self, wish: Wish, who: &str, waiting: Waiting) {
+    fn wait(&self, requirements: Requirements, who: &str, waiting: Waiting) {
         let mut all = self.waiting.borrow_mut();
-        let lane = all.entry(wish.clone()).or_default().entry(who.to_owned()).or_default();
+        let lane = all.entry(requirements.clone()).or_default().entry(who.to_owned()).or_default();
         if lane.is_empty() {
-            self.short.borrow_mut().push(Short { wish, who: who.to_owned() });
+            self.short.borrow_mut().push(Short { requirements, who: who.to_owned() });
             self.came.notify_one();
         }
         lane.push_back(waiting);
     }
 
-    /// Answers when identities wait for places that others have; see [`Placer::gives_up`].
+    /// Answers when identities wait for places that others have; see [`Scheduler::gives_up`].
     pub async fn asked(&self) {
         self.asked.notified().await;
     }
@@ -151,7 +151,7 @@ impl Placer {
         let mut short = self.short.borrow_mut();
         let has = self.taken.of(who);
         let found = short.iter().position(|short| {
-            let Wish { kind, labels } = &short.wish;
+            let Requirements { kind, labels } = &short.requirements;
             has > self.taken.of(&short.who) + 1 && self.registry.fits(node, kind, labels)
         });
         found.map(|at| short.swap_remove(at)).is_some()
@@ -182,17 +182,17 @@ impl Placer {
     async fn serve(&self) {
         self.short.borrow_mut().clear();
         let mut next = BinaryHeap::new();
-        self.waiting.borrow_mut().retain(|wish, lanes| {
+        self.waiting.borrow_mut().retain(|requirements, lanes| {
             for lane in lanes.values_mut() {
                 lane.retain(|waiting| !waiting.reply.is_closed());
             }
             lanes.retain(|_, lane| !lane.is_empty());
-            next.extend(self.first(lanes).map(|(rank, _)| Reverse((rank, wish.clone()))));
+            next.extend(self.first(lanes).map(|(rank, _)| Reverse((rank, requirements.clone()))));
             !lanes.is_empty()
         });
         let mut looked = 0;
-        while let Some(Reverse((_, wish))) = next.pop() {
-            next.extend(self.meet(&wish).map(|rank| Reverse((rank, wish))));
+        while let Some(Reverse((_, requirements))) = next.pop() {
+            next.extend(self.meet(&requirements).map(|rank| Reverse((rank, requirements))));
             looked += 1;
             if looked % limits::WISHES_AT_ONCE == 0 {
                 tokio::task::yield_now().await;
@@ -211,20 +211,20 @@ impl Placer {
 
     /// Gives one place to whose turn it is. Answers with the rank of the next one of this wish, if it
     /// may be met too.
-    fn meet(&self, wish: &Wish) -> Option<(usize, u64)> {
+    fn meet(&self, requirements: &Requirements) -> Option<(usize, u64)> {
         let mut waiting = self.waiting.borrow_mut();
-        let lanes = waiting.get_mut(wish)?;
+        let lanes = waiting.get_mut(requirements)?;
         let who = self.first(lanes)?.1.to_owned();
         let lane = lanes.get_mut(&who)?;
         let avoid = &lane.front()?.avoid;
-        match self.registry.place(&wish.kind, &wish.labels, avoid) {
+        match self.registry.place(&requirements.kind, &requirements.labels, avoid) {
             Ok(placement) => {
                 let first = lane.pop_front()?;
                 // One who no longer waits drops the place again.
                 let _unwanted = first.reply.send(placement.for_share(self.taken.take(&who)));
             }
             Err(NoPlace::Full) => {
-                self.short.borrow_mut().push(Short { wish: wish.clone(), who });
+                self.short.borrow_mut().push(Short { requirements: requirements.clone(), who });
                 return None;
             }
             Err(_) => return None,
@@ -234,7 +234,7 @@ impl Placer {
         }
         let rank = self.first(lanes).map(|(rank, _)| rank);
         if rank.is_none() {
-            waiting.remove(wish);
+            waiting.remove(requirements);
         }
         rank
     }

@@ -25,8 +25,8 @@ use tokio::time::Instant;
 
 use self::agents::AgentNode;
 pub use self::agents::{AgentOffer, NoPlace, Placement};
+use self::drain::Admission;
 pub use self::drain::Drained;
-use self::drain::Intake;
 pub use self::link::Link;
 use self::tools::ToolNode;
 pub use self::tools::ToolOffer;
@@ -57,7 +57,7 @@ struct Node {
     labels: Vec<String>,
     last_contact_ms: u64,
     load: u32,
-    intake: Intake,
+    intake: Admission,
     kind: Kind,
 }
 
@@ -186,7 +186,7 @@ impl Registry {
                     Kind::Agent(agent) => agent.version().to_owned(),
                 },
                 connected: node.lease.is_some(),
-                draining: node.intake != Intake::Open,
+                draining: node.intake != Admission::Open,
                 labels: node.labels.clone(),
                 load: match &node.kind {
                     Kind::Tool(_) => node.load,
@@ -215,7 +215,7 @@ impl Registry {
         // One that only renews its connection stays drained; one that was away was started again.
         let intake = match &before {
             Some(node) if node.lease.is_some() => node.intake,
-            _ => Intake::Open,
+            _ => Admission::Open,
         };
         let before = before.map(|node| node.kind);
         make_room(&mut nodes)?;
@@ -247,7 +247,7 @@ impl Lease {
             let was = std::mem::replace(&mut node.load, load);
             node.last_contact_ms = (registry.now_ms)();
             // Only who drains it waits for that: all who wait for anything would be woken.
-            let is_awaited = node.intake != Intake::Open;
+            let is_awaited = node.intake != Admission::Open;
             drop(nodes);
             if was != load && load == 0 && is_awaited {
                 registry.changed.notify_waiters();

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use remit_core::id::NotATaskId;
 use remit_core::{Code, Facet, FacetUse, Facets, Failure, Identity, MemberGrant, TaskId};
 
-use super::hold::{Hold, Whose};
-use crate::admission::members::sight::Sight;
+use super::hold::{Hold, TaskOwnership};
+use crate::admission::members::sight::Visibility;
 use crate::admission::members::uses::{self, TaskTraits};
 use crate::runtime::TaskKey;
 use crate::services::context::Site;
@@ -96,7 +96,7 @@ impl Caller {
     /// Whether it may steer a task by what it is granted now, which may have changed since it connected.
     pub(super) fn still_steers(&self, traits: &TaskTraits) -> bool {
         let grant = Rc::new(self.site.members.granted(&self.who));
-        let steers = Sight::new(&grant, &self.who, &[Facet::Steer], self.now_ms());
+        let steers = Visibility::new(&grant, &self.who, &[Facet::Steer], self.now_ms());
         steers.has(&traits.name, &traits.creator)
     }
 
@@ -104,7 +104,7 @@ impl Caller {
     pub(super) fn hold(&self, key: &TaskKey) -> Result<Hold, Failure> {
         let owner = self.site.tasks.get(key)?;
         let traits = owner.with(TaskTraits::of);
-        let whose = Whose::of(&traits, &self.who);
+        let whose = TaskOwnership::of(&traits, &self.who);
         Hold::by_name(&self.grant, whose, &traits.seen(), self.now_ms()).ok_or_else(|| {
             let why = "you may not see this task, which another client created: ask for a reference to it (`remit save`)";
             Failure::new(Code::Denied, why)
@@ -112,8 +112,8 @@ impl Caller {
     }
 
     /// The tasks that it sees.
-    pub(super) fn sees(&self) -> Sight {
-        Sight::new(
+    pub(super) fn sees(&self) -> Visibility {
+        Visibility::new(
             &self.grant,
             &self.who,
             &[Facet::View, Facet::Steer, Facet::Decide],
@@ -122,8 +122,8 @@ impl Caller {
     }
 
     /// The tasks that it may steer.
-    pub(super) fn steers(&self) -> Sight {
-        Sight::new(&self.grant, &self.who, &[Facet::Steer], self.now_ms())
+    pub(super) fn steers(&self) -> Visibility {
+        Visibility::new(&self.grant, &self.who, &[Facet::Steer], self.now_ms())
     }
 
     /// Whether it may revoke a reference that was saved.

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use remit_core::Facet;
 use remit_faults::crash::{self, Step};
 use remit_schema::mesh_capnp::creation;
-use remit_vat::lasting::lasting;
+use remit_vat::run_detached::run_detached;
 
 use super::caller::Caller;
 use super::hold::Hold;
@@ -32,7 +32,7 @@ impl creation::Server for CreationServer {
         good(caller.check_creates(&spec))?;
         crash::point(Step::Received, "task");
         let creator = Rc::clone(caller);
-        let created = lasting(async move {
+        let created = run_detached(async move {
             let owner = creator.site.tasks.create(spec, &creator.who).await?;
             creator.check_still_member(owner.key()).await?;
             Ok(owner)

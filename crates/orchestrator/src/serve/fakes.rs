@@ -111,8 +111,9 @@ impl Here {
     pub(crate) fn by(now_ms: fn() -> u64) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let config = config(dir.path().join("data"));
-        let ground = node::ground(&config, now_ms).unwrap();
-        let (site, own) = block_on(node::build_on(ground, &config, "localhost:1".into())).unwrap();
+        let backends = node::backends(&config, now_ms).unwrap();
+        let (site, own) =
+            block_on(node::build_on(backends, &config, "localhost:1".into())).unwrap();
         let acceptor = Acceptor::new(&own, &[]).unwrap();
         let listener = Listener::new(Rc::clone(&site), acceptor);
         Self { site, listener, _dir: dir }

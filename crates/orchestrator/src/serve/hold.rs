@@ -64,12 +64,12 @@ impl Hold {
     /// The hold of a member on a task that it names; `None`: it may not see it.
     pub fn by_name(
         grant: &MemberGrant,
-        whose: Whose,
+        whose: TaskOwnership,
         usage: &FacetUse<'_>,
         now_ms: u64,
     ) -> Option<Self> {
         let allows = |facet| grant.check(facet, usage, now_ms).is_ok();
-        let own = whose == Whose::Own && allows(Facet::Own);
+        let own = whose == TaskOwnership::Own && allows(Facet::Own);
         let hold = Self {
             steers: own || allows(Facet::Steer),
             decides: own || allows(Facet::Decide),
@@ -117,14 +117,14 @@ impl Hold {
 
 /// Whose a task is, seen from a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Whose {
+pub enum TaskOwnership {
     /// It created it.
     Own,
     /// Another one did.
     Anothers,
 }
 
-impl Whose {
+impl TaskOwnership {
     /// Whose the task with these traits is, seen from `who`.
     pub fn of(traits: &TaskTraits, who: &Identity) -> Self {
         if traits.creator == who.to_string() { Self::Own } else { Self::Anothers }

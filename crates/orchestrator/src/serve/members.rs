@@ -10,7 +10,7 @@ use remit_schema::member_capnp::{
     ItsTasks, expelled, invite, invite_info, member, member_info, members,
 };
 use remit_vat::exception::to_exception;
-use remit_vat::lasting::lasting;
+use remit_vat::run_detached::run_detached;
 use remit_vat::wire::{self, text};
 
 use super::caller::Caller;
@@ -114,7 +114,7 @@ impl member::Server for MemberServer {
     ) -> Result<(), capnp::Error> {
         let params = params.get()?;
         let wanted = good(read_grant(params.get_may()?, params.get_caveats()?))?;
-        let changed = lasting(async move {
+        let changed = run_detached(async move {
             self.caller.site.authorize(&self.caller.who, &self.identity, wanted).await
         });
         good(changed.await)
@@ -132,7 +132,7 @@ impl member::Server for MemberServer {
             ItsTasks::Cancel => AndItsTasks::AreCancelled,
             ItsTasks::GoOn => AndItsTasks::GoOn,
         };
-        let expelled = lasting(async move {
+        let expelled = run_detached(async move {
             self.caller.site.expel(&self.caller.who, &self.identity, &reason, then).await
         });
         write_expelled(results.get().init_expelled(), good(expelled.await)?);
@@ -146,10 +146,9 @@ impl invite::Server for InviteServer {
         _: invite::WithdrawParams,
         _: invite::WithdrawResults,
     ) -> Result<(), capnp::Error> {
-        let withdrawn =
-            lasting(
-                async move { self.caller.site.withdraw(&self.caller.who, &self.identity).await },
-            );
+        let withdrawn = run_detached(async move {
+            self.caller.site.withdraw(&self.caller.who, &self.identity).await
+        });
         good(withdrawn.await)
     }
 }

@@ -13,7 +13,7 @@ use remit_vat::wire::{self, text};
 
 use super::caller::Caller;
 use super::credentials::member;
-use super::{audit, creation, good, keeper, members, node_info, nodes, refs, task, tasks};
+use super::{admin, audit, creation, good, members, node_info, nodes, refs, task, tasks};
 use crate::scheduler::registry::ToolInfo;
 use crate::services::context::Site;
 use crate::services::refs::{Live, State};
@@ -67,7 +67,7 @@ impl mesh::Server for MeshServer {
             given.set_audit(audit::client(caller));
         }
         if usable.has(Facet::Backup) {
-            given.set_keeper(keeper::of(caller));
+            given.set_admin(admin::of(caller));
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use remit_core::{Code, Facet, FacetUse, Failure, Identity};
 use remit_schema::node_capnp::{node, nodes};
-use remit_vat::lasting::lasting;
+use remit_vat::run_detached::run_detached;
 use remit_vat::wire::text;
 
 use super::caller::Caller;
@@ -84,7 +84,7 @@ impl node::Server for NodeServer {
         _: node::AcceptResults,
     ) -> Result<(), capnp::Error> {
         let hash = params.get()?.get_manifest()?.to_vec();
-        let accepted = lasting(async move {
+        let accepted = run_detached(async move {
             self.caller.site.accept(&self.caller.who, &self.identity, &hash).await
         });
         good(accepted.await)

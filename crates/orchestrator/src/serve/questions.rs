@@ -24,8 +24,8 @@ pub(super) fn write(mut b: inbox_item::Builder<'_>, item: &Item) {
             b.set_destructive(*destructive);
             wire::value::write(b.init_args(), &wire::outcome::without_objects(args), &[]);
         }
-        Asks::Power { tool, reason, offers } => {
-            let mut b = b.init_power();
+        Asks::CapabilityRequest { tool, reason, offers } => {
+            let mut b = b.init_capability_request();
             b.set_tool(tool);
             b.set_reason(reason);
             let mut list = b.init_offers(u32::try_from(offers.len()).unwrap_or(u32::MAX));

@@ -7,7 +7,7 @@ use remit_core::identity::NotAnIdentity;
 use remit_core::{Code, Failure, RefId};
 use remit_schema::reference_capnp::{ref_info, ref_spec, saved_ref};
 use remit_vat::exception::to_exception;
-use remit_vat::lasting::lasting;
+use remit_vat::run_detached::run_detached;
 use remit_vat::wire::text;
 
 use super::caller::Caller;
@@ -39,7 +39,7 @@ impl saved_ref::Server for SavedRefServer {
         _: saved_ref::RevokeResults,
     ) -> Result<(), capnp::Error> {
         let reason = reason(params.get()?.get_reason())?;
-        let revoked = lasting(async move {
+        let revoked = run_detached(async move {
             let tasks = &self.caller.site.tasks;
             tasks.refs()?.revoke(tasks, self.id, &reason, &self.caller.who).await
         });

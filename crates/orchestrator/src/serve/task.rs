@@ -19,7 +19,7 @@ use remit_core::{
 use remit_faults::crash::{self, Step};
 use remit_journal::JournalError;
 use remit_schema::mesh_capnp::task;
-use remit_vat::lasting::lasting;
+use remit_vat::run_detached::run_detached;
 use remit_vat::turn;
 use remit_vat::wire::{self, Malformed, text};
 
@@ -32,8 +32,8 @@ use crate::admission::members::uses::{self, TaskTraits};
 use crate::limits;
 use crate::quota::account::Resource;
 use crate::runtime::{Owner, TaskKey};
-use crate::services::refs::{Standing, Target};
-use crate::tasks::{Anew, GrantSpec, Program, Tasks, Then};
+use crate::services::refs::{RefValidity, Target};
+use crate::tasks::{ForkOptions, GrantSpec, Program, Tasks, Then};
 
 /// One client's hold on a task.
 pub struct TaskServer {
@@ -42,7 +42,7 @@ pub struct TaskServer {
     key: TaskKey,
     holder: Identity,
     /// The sturdy reference that it was restored from, if it was.
-    through: Option<Standing>,
+    through: Option<RefValidity>,
 }
 
 /// The task `key` for a client that holds it like this.
@@ -51,7 +51,7 @@ pub(super) fn client(caller: &Rc<Caller>, key: TaskKey, hold: Hold) -> task::Cli
 }
 
 impl TaskServer {
-    fn new(caller: &Rc<Caller>, key: TaskKey, through: Option<Standing>) -> Self {
+    fn new(caller: &Rc<Caller>, key: TaskKey, through: Option<RefValidity>) -> Self {
         let (tasks, holder) = (Rc::clone(&caller.site.tasks), caller.who.clone());
         Self { caller: Rc::clone(caller), tasks, key, holder, through }
     }
@@ -188,10 +188,10 @@ impl task::Server for TaskServer {
         let program = params.has_program().then(|| params.get_program()).transpose()?;
         let program = program.map(task_spec::read_program).transpose()?;
         let held = Rc::clone(&self);
-        let forked = lasting(async move {
+        let forked = run_detached(async move {
             let may = |copy: &CoreTask| held.check_copy(copy);
-            let anew = Anew { key: &key, program, may: Some(&may) };
-            let forked = held.tasks.fork(&held.key, at, anew, &held.holder).await?;
+            let options = ForkOptions { key: &key, program, may: Some(&may) };
+            let forked = held.tasks.fork(&held.key, at, options, &held.holder).await?;
             held.caller.check_still_member(forked.owner.key()).await?;
             Ok(forked)
         });
@@ -211,10 +211,10 @@ impl task::Server for TaskServer {
         let program = params.has_program().then(|| params.get_program()).transpose()?;
         let program = program.map(task_spec::read_program).transpose()?;
         let held = Rc::clone(&self);
-        let forked = lasting(async move {
+        let forked = run_detached(async move {
             let may = |copy: &CoreTask| held.check_copy(copy);
-            let anew = Anew { key: &key, program, may: Some(&may) };
-            let forked = held.tasks.retry(&held.key, &again, anew, &held.holder).await?;
+            let options = ForkOptions { key: &key, program, may: Some(&may) };
+            let forked = held.tasks.retry(&held.key, &again, options, &held.holder).await?;
             held.caller.check_still_member(forked.owner.key()).await?;
             Ok(forked)
         });
@@ -337,7 +337,7 @@ impl task::Server for TaskServer {
         let operation = CallNumber(params.get_operation());
         let reason = text(params.get_reason())?;
         let who = self.holder.to_string();
-        self.command(&Command::RefusePower { operation, reason, who }).await?;
+        self.command(&Command::RefuseCapability { operation, reason, who }).await?;
         Ok(())
     }
 
@@ -384,6 +384,6 @@ impl task::Server for TaskServer {
         _: task::RemoveResults,
     ) -> Result<(), capnp::Error> {
         good(self.stands().await)?;
-        good(lasting(async move { self.tasks.remove(&self.key, &self.holder).await }).await)
+        good(run_detached(async move { self.tasks.remove(&self.key, &self.holder).await }).await)
     }
 }

@@ -39,7 +39,7 @@ pub(super) fn read(reader: task_spec::Reader<'_>) -> Result<TaskSpec, Malformed>
             task_ms: reader.get_time_limit_ms(),
             attempt_ms: reader.get_attempt_limit_ms(),
             call_ms: reader.get_call_timeout_ms(),
-            kept_ms: reader.get_kept_ms(),
+            retention_ms: reader.get_retention_ms(),
         },
         ..TaskSpec::default()
     })

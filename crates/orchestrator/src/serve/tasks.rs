@@ -6,7 +6,7 @@ use remit_core::status::Status;
 use remit_core::{Code, Facet, Failure};
 use remit_schema::mesh_capnp::tasks;
 use remit_vat::exception::to_exception;
-use remit_vat::lasting::lasting;
+use remit_vat::run_detached::run_detached;
 use remit_vat::wire::text;
 
 use super::caller::Caller;
@@ -131,7 +131,9 @@ impl tasks::Server for TasksServer {
         let reason = reason(params.get_reason())?;
         let asked = Rc::clone(caller);
         let revoked =
-            lasting(async move { asked.site.tasks.revoke_all(&which, &reason, &asked.who).await });
+            run_detached(
+                async move { asked.site.tasks.revoke_all(&which, &reason, &asked.who).await },
+            );
         let revoked = good(revoked.await)?;
         let count = u32::try_from(revoked.len()).unwrap_or(u32::MAX);
         authority::write_holdings(&caller.site, results.get().init_revoked(count), &revoked);

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use remit_core::{Code, Facet, Failure, Value};
-use remit_schema::trigger_capnp::{kept_trigger, trigger, triggers};
+use remit_schema::trigger_capnp::{stored_trigger, trigger, triggers};
 use remit_vat::exception::to_exception;
 use remit_vat::wire::{self, Malformed};
 
@@ -14,7 +14,7 @@ use crate::limits;
 use crate::runtime::TaskKey;
 use crate::services::triggers::hooks::check_headers;
 use crate::services::triggers::schedule::{Missed, NotASchedule, Schedule};
-use crate::services::triggers::{Does, Hook, Kept, Proof, When};
+use crate::services::triggers::{Does, Hook, Proof, StoredTrigger, When};
 use crate::tasks::GrantRoot;
 
 /// The triggers of one tenant, for one of its clients.
@@ -33,7 +33,7 @@ impl TriggersServer {
         if caller.usable().has(Facet::Steer) {
             // Under a caveat on the facet, what it creates or sends to must be in reach.
             return match caller.grant.looks_at_use(Facet::Steer) {
-                true => caller.check(Facet::Steer, &sight_of(caller, &kept)?.seen()),
+                true => caller.check(Facet::Steer, &traits_of(caller, &kept)?.seen()),
                 false => Ok(()),
             };
         }
@@ -42,10 +42,10 @@ impl TriggersServer {
     }
 
     /// Whether the client sees a trigger: its own, and those that act on tasks that it sees.
-    fn sees(&self, kept: &Kept) -> bool {
+    fn sees(&self, kept: &StoredTrigger) -> bool {
         let caller = &self.0;
         kept.creator == caller.who.to_string()
-            || sight_of(caller, kept)
+            || traits_of(caller, kept)
                 .is_ok_and(|traits| caller.sees().has(&traits.name, &traits.creator))
     }
 
@@ -66,7 +66,7 @@ impl TriggersServer {
 }
 
 /// The task that a trigger creates, or sends to, as caveats see it.
-fn sight_of(caller: &Caller, kept: &Kept) -> Result<TaskTraits, Failure> {
+fn traits_of(caller: &Caller, kept: &StoredTrigger) -> Result<TaskTraits, Failure> {
     match &kept.does {
         Does::Task(spec) => {
             Ok(TaskTraits { name: spec.name.clone(), creator: kept.creator.clone() })
@@ -100,7 +100,7 @@ impl triggers::Server for TriggersServer {
         let creator = self.0.who.to_string();
         let put = self.0.site.triggers.put(&self.0.who, &name, told, |now_ms, hash| {
             let mut message = capnp::message::Builder::new_default();
-            let mut kept: kept_trigger::Builder<'_> = message.init_root();
+            let mut kept: stored_trigger::Builder<'_> = message.init_root();
             kept.set_trigger(reader).map_err(|error| Failure::from(Malformed::from(error)))?;
             kept.set_creator(&creator);
             kept.set_created_ms(now_ms);
@@ -132,7 +132,7 @@ impl triggers::Server for TriggersServer {
                 info.set_next_ms(schedule.next(since).unwrap_or_default());
             }
             let message = open(record)?;
-            let kept: kept_trigger::Reader<'_> = message.get_root()?;
+            let kept: stored_trigger::Reader<'_> = message.get_root()?;
             // Without the program: a list must fit a message.
             brief(info.init_trigger(), kept.get_trigger()?)?;
         }
@@ -199,7 +199,7 @@ fn open(
 }
 
 /// Reads a trigger as it is kept, or says what is wrong with it.
-pub fn decode(record: &[u8]) -> Result<Kept, Failure> {
+pub fn decode(record: &[u8]) -> Result<StoredTrigger, Failure> {
     let message = open(record).map_err(|error| Failure::from(Malformed::from(error)))?;
     let read = || read(message.get_root()?);
     let (kept, when) = read().map_err(Failure::from)?;
@@ -214,7 +214,7 @@ pub fn decode(record: &[u8]) -> Result<Kept, Failure> {
         );
         return Err(Failure::new(Code::InvalidArgument, why).with_detail("grants"));
     }
-    Ok(Kept { when, ..kept })
+    Ok(StoredTrigger { when, ..kept })
 }
 
 /// What a webhook takes.
@@ -226,9 +226,9 @@ fn read_hook(trigger: trigger::Reader<'_>) -> Result<Hook, Malformed> {
     Ok(Hook { proof, headers: super::texts(trigger.get_headers()?)? })
 }
 
-type Read = (Kept, Result<When, NotASchedule>);
+type Read = (StoredTrigger, Result<When, NotASchedule>);
 
-fn read(reader: kept_trigger::Reader<'_>) -> Result<Read, Malformed> {
+fn read(reader: stored_trigger::Reader<'_>) -> Result<Read, Malformed> {
     let trigger = reader.get_trigger()?;
     let created_ms = reader.get_created_ms();
     let when = match trigger.get_when().which()? {
@@ -258,7 +258,7 @@ fn read(reader: kept_trigger::Reader<'_>) -> Result<Read, Malformed> {
             Does::Send { task, value, steer: send.get_steer() }
         }
     };
-    let kept = Kept {
+    let kept = StoredTrigger {
         name: wire::text(trigger.get_name())?,
         when: When::Webhook(Hook { proof: Proof::Secret, headers: Vec::new() }),
         missed,
@@ -277,8 +277,8 @@ pub fn noted(record: &[u8], at_ms: Option<u64>, failure: &str) -> Result<Vec<u8>
     let note = || {
         let message = open(record)?;
         let mut noted = capnp::message::Builder::new_default();
-        noted.set_root(message.get_root::<kept_trigger::Reader<'_>>()?)?;
-        let mut kept: kept_trigger::Builder<'_> = noted.get_root()?;
+        noted.set_root(message.get_root::<stored_trigger::Reader<'_>>()?)?;
+        let mut kept: stored_trigger::Builder<'_> = noted.get_root()?;
         if let Some(at_ms) = at_ms {
             kept.set_last_ms(at_ms);
         }

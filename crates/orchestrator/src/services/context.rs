@@ -72,11 +72,11 @@ impl Site {
         signing_request: &[u8],
         identity: &Identity,
     ) -> Result<(Vec<u8>, Vec<u8>), Failure> {
-        let footing = self.members.footing(identity);
+        let basis = self.members.basis(identity);
         let refused = |not: NotAMember| Failure::new(Code::Denied, not.to_string());
-        self.members.check_current(identity, &footing).map_err(refused)?;
+        self.members.check_current(identity, &basis).map_err(refused)?;
         let invalid = |why| Failure::new(Code::InvalidArgument, why);
-        self.certify(signing_request, identity, footing.membership()).map_err(invalid)
+        self.certify(signing_request, identity, basis.membership()).map_err(invalid)
     }
 
     pub(crate) fn certify(

@@ -9,11 +9,11 @@ use remit_core::{Code, Facet, FacetUse, Facets, Failure, Identity, MemberGrant, 
 use remit_identity::credential::MembershipId;
 use remit_identity::join::{self, Invite};
 use remit_journal::audit::Audit;
-use remit_vat::lasting::lasting;
+use remit_vat::run_detached::run_detached;
 
 use super::context::Site;
 use crate::admission::invites::{Invites, Offer};
-use crate::admission::members::sight::Sight;
+use crate::admission::members::sight::Visibility;
 use crate::admission::members::uses::TaskTraits;
 use crate::admission::members::{Member, Members};
 use crate::runtime::TaskKey;
@@ -77,7 +77,7 @@ impl Site {
         let member =
             Member::joined(&identity, &grant, &by.to_string(), membership, (now_ms, until_ms));
         let (site, joined) = (Rc::clone(self), identity.clone());
-        let entered = lasting(async move {
+        let entered = run_detached(async move {
             let used = site.invites.use_up(invite, Members::entry(&member)).await;
             used.map_err(|error| Failure::new(Code::Denied, error.to_string()))?;
             site.members.entered(joined.clone(), member);
@@ -91,8 +91,9 @@ impl Site {
 
     /// An invite for a new member of the tenant of `by`, which gives no more than `by` may do.
     pub async fn invite(&self, by: &Identity, wanted: NewInvite) -> Result<String, Failure> {
-        let desk = Desk { members: &self.members, invites: &self.invites, audit: &self.audit };
-        desk.invite(by, wanted).await.map(|invite| invite.to_string())
+        let issuer =
+            InviteIssuer { members: &self.members, invites: &self.invites, audit: &self.audit };
+        issuer.invite(by, wanted).await.map(|invite| invite.to_string())
     }
 
     /// Withdraws the invite for this identity. Durable when it answers.
@@ -150,7 +151,8 @@ impl Site {
         identity: &Identity,
         grant: MemberGrant,
     ) -> Result<(), Failure> {
-        let steers = Sight::new(&Rc::new(grant), identity, &[Facet::Steer], self.members.now_ms());
+        let steers =
+            Visibility::new(&Rc::new(grant), identity, &[Facet::Steer], self.members.now_ms());
         let (who, tasks) = (identity.to_string(), &self.tasks);
         let lost = |saved: &Saved| {
             let key = TaskKey { tenant: by.tenant().to_owned(), task: saved.task };
@@ -228,13 +230,13 @@ impl Site {
 }
 
 /// What it takes to invite: more of an orchestrator need not run.
-pub(crate) struct Desk<'a> {
+pub(crate) struct InviteIssuer<'a> {
     pub(crate) members: &'a Members,
     pub(crate) invites: &'a Invites,
     pub(crate) audit: &'a Audit,
 }
 
-impl Desk<'_> {
+impl InviteIssuer<'_> {
     pub(crate) async fn invite(&self, by: &Identity, wanted: NewInvite) -> Result<Invite, Failure> {
         let invalid = |error: NotAnIdentity| Failure::new(Code::InvalidArgument, error.to_string());
         let NewInvite { role, name, grant, again, ttl } = wanted;

@@ -25,7 +25,7 @@ use tokio::sync::{Mutex, watch};
 use self::kept::Counted;
 pub use self::kept::{Saved, State};
 pub use self::restore::{Live, Restored};
-pub use self::standing::Standing;
+pub use self::standing::RefValidity;
 use crate::limits;
 use crate::runtime::TaskKey;
 use crate::tasks::Tasks;
@@ -95,7 +95,7 @@ impl Refs {
         (key, target): (&TaskKey, Target),
         spec: RefSpec,
         by: &Identity,
-        through: Option<&Standing>,
+        through: Option<&RefValidity>,
     ) -> Result<Reference, Failure> {
         let owner = spec.owner.clone().unwrap_or_else(|| by.clone());
         self.check(tasks, (key, target), &spec, &owner)?;
@@ -135,7 +135,7 @@ impl Refs {
         self.put(&key.tenant, &saved, outdated).await?;
         // What it was saved through may have been revoked meanwhile.
         if let Some(through) = through {
-            self.check_standing(&key.tenant, through).await?;
+            self.check_validity(&key.tenant, through).await?;
         }
         Ok(made)
     }

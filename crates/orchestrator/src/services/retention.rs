@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use remit_core::Failure;
-use remit_journal::backup::Kept;
+use remit_journal::backup::JournalTotals;
 use remit_journal::recovery::prune_history;
 use remit_journal::verify::verify;
 use remit_journal::{Journal, JournalError, Retention};
@@ -35,7 +35,7 @@ pub async fn keep_checking(tasks: &Rc<Tasks>, damage: &Damage) {
     while let Some(journal) = tasks.services().journal.on_disk() {
         match read(move || verify(&journal)).await {
             Ok(report) => {
-                let Kept { tasks, events, bodies, snapshots } = report.kept;
+                let JournalTotals { tasks, events, bodies, snapshots } = report.kept;
                 tracing::info!(tasks, events, bodies, snapshots, "the journal was checked");
                 for damaged in &report.damaged {
                     tracing::error!(damaged, "the journal is damaged: restore it from a backup");

@@ -14,7 +14,7 @@ use remit_core::task::{Command, Sent};
 use remit_core::{Code, Facet, Failure, Identity, MemberGrant, TaskId, Value};
 use remit_faults::crash::{self, Step};
 use remit_journal::meta::{self, Batch, Meta, MetaError};
-use remit_vat::lasting::lasting;
+use remit_vat::run_detached::run_detached;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use tokio::sync::Notify;
@@ -25,7 +25,7 @@ use crate::admission::members::Members;
 use crate::admission::members::uses::{self, TaskTraits};
 use crate::limits;
 use crate::runtime::TaskKey;
-use crate::serve::hold::{Hold, TaskNeed, Whose};
+use crate::serve::hold::{Hold, TaskNeed, TaskOwnership};
 use crate::serve::keys::TRIGGER;
 use crate::serve::triggers as stored;
 use crate::services::secrets;
@@ -52,7 +52,7 @@ pub struct Triggers {
 }
 
 /// A trigger as it is kept.
-pub struct Kept {
+pub struct StoredTrigger {
     /// Its name.
     pub name: String,
     /// What sets it off.
@@ -171,7 +171,8 @@ impl Triggers {
     ) -> Result<(), Failure> {
         let owner = self.tasks.get(&TaskKey { tenant: who.tenant().to_owned(), task })?;
         let traits = owner.with(TaskTraits::of);
-        let hold = Hold::by_name(grant, Whose::of(&traits, who), &traits.seen(), (self.now_ms)());
+        let hold =
+            Hold::by_name(grant, TaskOwnership::of(&traits, who), &traits.seen(), (self.now_ms)());
         hold.unwrap_or(Hold::viewer()).check(TaskNeed::Steer)
     }
 
@@ -275,7 +276,7 @@ impl Triggers {
     /// asked may have gone meanwhile.
     async fn change(&self, key: Vec<u8>, record: Option<Vec<u8>>) -> Result<(), Failure> {
         let (meta, changed) = (Arc::clone(&self.meta), Rc::clone(&self.changed));
-        lasting(async move {
+        run_detached(async move {
             meta.commit(Batch::of(vec![(key, record)])).await.map_err(unwritable)?;
             crash::point(Step::Flushed, "trigger");
             changed.notify_one();

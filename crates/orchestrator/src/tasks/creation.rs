@@ -10,7 +10,7 @@ use remit_faults::crash::{self, Step};
 use remit_journal::{Family, TaskHead};
 use remit_schema::object_capnp::object;
 use remit_vat::chance;
-use remit_vat::lasting::lasting;
+use remit_vat::run_detached::run_detached;
 
 use super::spec::check;
 use super::{TaskSpec, Tasks, spec, unreadable};
@@ -79,7 +79,7 @@ impl Tasks {
         (creation_key, family): (&str, Option<Family>),
     ) -> Result<Rc<Owner>, Failure> {
         let (tasks, key) = (self.me.clone(), creation_key.to_owned());
-        lasting(async move {
+        run_detached(async move {
             let away = || Failure::new(Code::Unavailable, "the orchestrator is going away");
             let tasks = tasks.upgrade().ok_or_else(away)?;
             tasks.write_and_begin(owner, events, (&key, family)).await

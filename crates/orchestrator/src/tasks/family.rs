@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use remit_core::event::{Grant, OnUnknown, Origin};
-use remit_core::task::{CallState, Command, Operation, PassOn};
+use remit_core::task::{CallState, Command, Delegation, Operation};
 use remit_core::{Caveat, Code, Failure, GrantId, Outcome, TaskId, Value};
 use remit_journal::Family;
 use remit_schema::object_capnp::object;
@@ -34,11 +34,11 @@ impl Tasks {
     pub async fn pass_on(
         &self,
         owner: &Rc<Owner>,
-        pass: PassOn,
+        pass: Delegation,
         name: &str,
     ) -> Result<GrantSpec, Failure> {
         let key = pass.key.clone();
-        owner.record_durably(&Command::PassOn(Box::new(pass))).await?;
+        owner.record_durably(&Command::Delegation(Box::new(pass))).await?;
         let passed = owner.with(|task| {
             let grant = task.derived_under(&key)?;
             // All that it may do is checked here, but how often it is narrowed over there is not.
@@ -81,7 +81,7 @@ impl Tasks {
             let why = format!("the owner of task {} is away: {}", key.task, failure.message);
             Failure::new(Code::Unavailable, why)
         };
-        self.take_up(key.clone());
+        self.activate(key.clone());
         if let Some(owner) = held() {
             return Ok(owner);
         }

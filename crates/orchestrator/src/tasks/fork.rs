@@ -22,7 +22,7 @@ pub type May<'a> = &'a dyn Fn(&Task) -> Result<(), Failure>;
 
 /// How a task begins from another one's past.
 #[derive(Default)]
-pub struct Anew<'a> {
+pub struct ForkOptions<'a> {
     /// The idempotency key; empty: none.
     pub key: &'a str,
     /// The program that it runs, and the file of it that is run; `None`: the other one's.
@@ -50,10 +50,10 @@ impl Tasks {
         &self,
         of: &TaskKey,
         at: EventNumber,
-        anew: Anew<'_>,
+        options: ForkOptions<'_>,
         who: &Identity,
     ) -> Result<Forked, Failure> {
-        let key = anew.key;
+        let key = options.key;
         if let Some(made) = self.forked_before(&of.tenant, key, who).await? {
             return Ok(made);
         }
@@ -67,7 +67,7 @@ impl Tasks {
                 format!("event {at} of task {} is no point to go on from: {what} {end}", of.task);
             return Err(Failure::new(Code::InvalidArgument, why));
         }
-        self.begin_from(of, &events, at, anew, who).await
+        self.begin_from(of, &events, at, options, who).await
     }
 
     /// Makes a task from the last good point of one that failed or was cancelled: before the call
@@ -77,10 +77,10 @@ impl Tasks {
         &self,
         of: &TaskKey,
         again: &BTreeSet<CallNumber>,
-        anew: Anew<'_>,
+        options: ForkOptions<'_>,
         who: &Identity,
     ) -> Result<Forked, Failure> {
-        if let Some(made) = self.forked_before(&of.tenant, anew.key, who).await? {
+        if let Some(made) = self.forked_before(&of.tenant, options.key, who).await? {
             return Ok(made);
         }
         let task = self.get(of)?.with(Clone::clone);
@@ -98,14 +98,14 @@ impl Tasks {
             _ => None,
         };
         let Some((call, at, unsure)) = failed else {
-            return self.begin_from(of, &events, end, anew, who).await;
+            return self.begin_from(of, &events, end, options, who).await;
         };
         let mut named = again.clone();
         if !unsure {
             named.insert(call);
         }
         check_repeats(&task, &events, at, &named)?;
-        self.begin_from(of, &events, at, anew, who).await
+        self.begin_from(of, &events, at, options, who).await
     }
 
     async fn forked_before(
@@ -132,15 +132,15 @@ impl Tasks {
         of: &TaskKey,
         events: &[Event],
         at: EventNumber,
-        anew: Anew<'_>,
+        options: ForkOptions<'_>,
         who: &Identity,
     ) -> Result<Forked, Failure> {
         let now_ms = (self.services.now_ms)();
         let (mut events, mut task, dropped) = copy(of.task, events, at, now_ms, who)?;
-        if let Some(may) = anew.may {
+        if let Some(may) = options.may {
             may(&task)?;
         }
-        if let Some((source, entry)) = anew.program {
+        if let Some((source, entry)) = options.program {
             check_program(&source, &entry)?;
             let who = who.to_string();
             let upgrade = Command::Upgrade(Box::new(Upgrade { source, entry, who, rewind: None }));
@@ -157,7 +157,7 @@ impl Tasks {
         accounts.check(&creator, &of.tenant, Resource::DiskBytes, task.stored_bytes())?;
         let owner_key = TaskKey { tenant: of.tenant.clone(), task: id };
         let owner = Owner::new(owner_key, task, Rc::clone(&self.services));
-        let owner = self.admit(owner, events, (anew.key, None)).await?;
+        let owner = self.admit(owner, events, (options.key, None)).await?;
         Ok(Forked { owner, at, dropped })
     }
 

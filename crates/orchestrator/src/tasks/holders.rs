@@ -10,7 +10,7 @@ use remit_core::task::{Command, Held};
 use remit_core::{Code, Failure, GrantId, Identity, TaskId};
 
 use super::{Tasks, unreadable};
-use crate::admission::members::sight::Sight;
+use crate::admission::members::sight::Visibility;
 use crate::runtime::{Owner, TaskKey};
 use crate::services::membership::AndItsTasks;
 
@@ -26,7 +26,7 @@ pub struct Selection {
     /// Of a tool with this manifest.
     pub manifest: Option<[u8; 32]>,
     /// Of these tasks; `None`: of all. It bounds what the rest means.
-    pub within: Option<Sight>,
+    pub within: Option<Visibility>,
 }
 
 impl Selection {

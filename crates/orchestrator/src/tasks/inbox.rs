@@ -9,7 +9,7 @@ use remit_core::task::{Command, Question, Stamp, Task};
 use remit_core::{CallNumber, Caveat, Code, Failure, GrantId, Identity, Manifest, TaskId, Value};
 
 use super::{GrantSpec, Tasks};
-use crate::admission::members::sight::Sight;
+use crate::admission::members::sight::Visibility;
 use crate::limits;
 use crate::runtime::{Owner, TaskKey};
 
@@ -47,7 +47,7 @@ pub enum Asks {
         destructive: bool,
     },
     /// Whether and which capability the agent gets.
-    Power {
+    CapabilityRequest {
         /// Of which tool.
         tool: String,
         /// What for.
@@ -85,7 +85,7 @@ impl Tasks {
         tenant: &str,
         after: Option<TaskId>,
         limit: usize,
-        sight: Option<&Sight>,
+        sight: Option<&Visibility>,
     ) -> Result<Page, Failure> {
         let limit = limit.clamp(1, limits::QUESTIONS_PER_PAGE);
         let mut items = Vec::new();
@@ -108,7 +108,7 @@ impl Tasks {
     }
 
     /// What waits for a person in a task, if it is seen.
-    fn asks(&self, key: TaskKey, sight: Option<&Sight>) -> Result<Vec<Item>, Failure> {
+    fn asks(&self, key: TaskKey, sight: Option<&Visibility>) -> Result<Vec<Item>, Failure> {
         if let Some(sight) = sight.filter(|sight| !sight.is_everything()) {
             let head = self.services().journal.head(&key.tenant, key.task);
             let head = head.map_err(super::unreadable)?.unwrap_or_default();
@@ -126,7 +126,7 @@ impl Tasks {
             task.questions().iter().map(|question| item(task_id, task, question)).collect()
         });
         for item in &mut items {
-            if let Asks::Power { tool, offers, .. } = &mut item.asks {
+            if let Asks::CapabilityRequest { tool, offers, .. } = &mut item.asks {
                 *offers = self.offers(tool, owner);
             }
         }
@@ -144,7 +144,8 @@ impl Tasks {
         self.expect_tools([&spec]).await;
         let (grant, own) = self.resolve(spec, by)?;
         let grant = Grant { by: by.to_string(), ..grant };
-        let command = Command::GivePower { operation, grant: Box::new(grant), who: by.to_string() };
+        let command =
+            Command::GiveCapability { operation, grant: Box::new(grant), who: by.to_string() };
         let recorded = owner.record(&command)?;
         let Some(grant) = owner.with(|task| task.granted_to(operation)) else {
             return Err(Failure::new(Code::Failed, "what was given was not recorded"));
@@ -226,10 +227,10 @@ fn item(task_id: TaskId, task: &Task, question: &Question<'_>) -> Item {
             };
             (hold.summary.clone(), asks)
         }
-        Question::Power(request, _) => {
+        Question::CapabilityRequest(request, _) => {
             let (tool, reason) = (request.tool.clone(), request.reason.clone());
             let summary = format!("the task's agent asks for {tool}: {reason}");
-            (summary, Asks::Power { tool, reason, offers: Vec::new() })
+            (summary, Asks::CapabilityRequest { tool, reason, offers: Vec::new() })
         }
         Question::Settlement(request, unsettled) => {
             let summary = format!(

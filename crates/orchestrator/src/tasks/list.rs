@@ -5,7 +5,7 @@ use remit_core::{Failure, TaskId};
 use remit_journal::TaskHead;
 
 use super::{Tasks, unreadable};
-use crate::admission::members::sight::Sight;
+use crate::admission::members::sight::Visibility;
 use crate::admission::members::uses::TaskTraits;
 use crate::limits;
 use crate::runtime::{Owner, TaskKey};
@@ -23,7 +23,7 @@ impl Tasks {
         status: Option<Status>,
         after: Option<TaskId>,
         limit: usize,
-        sight: Option<&Sight>,
+        sight: Option<&Visibility>,
     ) -> Result<Listed, Failure> {
         let limit = limit.clamp(1, limits::TASKS_PER_PAGE);
         if status == Some(Status::Halted) {
@@ -65,7 +65,7 @@ impl Tasks {
         tenant: &str,
         task: TaskId,
         head: &TaskHead,
-        sight: Option<&Sight>,
+        sight: Option<&Visibility>,
     ) -> bool {
         let Some(sight) = sight.filter(|sight| !sight.is_everything()) else { return true };
         if !head.creator.is_empty() {
@@ -87,7 +87,7 @@ impl Tasks {
         tenant: &str,
         after: Option<TaskId>,
         limit: usize,
-        sight: Option<&Sight>,
+        sight: Option<&Visibility>,
     ) -> Listed {
         let stopped = self.stopped.list(tenant, after, limit);
         let more = stopped.last().map(|(task, _)| *task).filter(|_| stopped.len() == limit);

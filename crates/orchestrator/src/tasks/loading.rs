@@ -97,7 +97,7 @@ impl Recovering {
 
 impl Tasks {
     /// Sees to it that every task that has not ended and has no owner is taken up.
-    pub(super) fn take_up_all(&self) -> Result<(), Failure> {
+    pub(super) fn activate_all(&self) -> Result<(), Failure> {
         let journal = &self.services.journal;
         *self.stopped.lost.borrow_mut() = loss::stopped(&journal.lost().map_err(unreadable)?);
         let unsettled = self.services.journal.unsettled().map_err(unreadable)?;
@@ -120,21 +120,21 @@ impl Tasks {
     /// Answers when every task that had not ended at the start was taken up. The caller does its part.
     pub async fn recovered(&self) {
         while let Some(key) = self.recovering.next() {
-            self.take_up(key);
+            self.activate(key);
             tokio::task::yield_now().await;
         }
     }
 
     /// Puts an owner to work on a task that has not ended, if it has none.
-    pub(super) fn take_up(&self, key: TaskKey) {
+    pub(super) fn activate(&self, key: TaskKey) {
         self.recovering.remove(&key);
-        if self.may_take_up(&key) {
+        if self.may_activate(&key) {
             let read = self.load(&key);
-            self.take_up_as(key, read);
+            self.activate_as(key, read);
         }
     }
 
-    fn may_take_up(&self, key: &TaskKey) -> bool {
+    fn may_activate(&self, key: &TaskKey) -> bool {
         let is_owned = self.owners.borrow().contains_key(key);
         if let Some(why) = self.stopped.lost.borrow().get(&key.task) {
             self.stopped.add(key, why);
@@ -145,7 +145,7 @@ impl Tasks {
     }
 
     /// Puts an owner to work on a task that was read just now.
-    fn take_up_as(&self, key: TaskKey, read: Result<Recovered, Failure>) {
+    fn activate_as(&self, key: TaskKey, read: Result<Recovered, Failure>) {
         self.stopped.remove(&key);
         match read {
             Ok(recovered) if recovered.task.ending().is_some() => {}
@@ -190,7 +190,7 @@ impl Tasks {
                     continue;
                 }
                 // All of them, since one whose creation was refused may be on disk all the same.
-                match tasks.take_up_all() {
+                match tasks.activate_all() {
                     Ok(()) => tracing::info!("the journal can be written: tasks go on"),
                     Err(failure) => tracing::warn!(%failure, "tasks cannot go on yet"),
                 }
@@ -205,7 +205,7 @@ impl Tasks {
     /// The owner of a task that was stopped: a working one, if that is possible now, or one that
     /// can be looked at and says why it takes nothing.
     pub(super) fn stopped_owner(&self, key: &TaskKey, why: Failure) -> Result<Rc<Owner>, Failure> {
-        self.take_up(key.clone());
+        self.activate(key.clone());
         if let Some(owner) = self.owners.borrow().get(key) {
             return Ok(Rc::clone(owner));
         }
@@ -259,9 +259,9 @@ async fn recover_rest(tasks: Weak<Tasks>) {
         let found = offload(move || read(&*journal, &wanted)).await;
         let Some(tasks) = tasks.upgrade() else { return };
         // It may have been asked for meanwhile, or all of them be given up.
-        if tasks.recovering.remove(&key) && tasks.may_take_up(&key) {
+        if tasks.recovering.remove(&key) && tasks.may_activate(&key) {
             let failed = |error: std::io::Error| Failure::new(Code::Failed, error.to_string());
-            tasks.take_up_as(key, found.map_err(failed).and_then(|read| read));
+            tasks.activate_as(key, found.map_err(failed).and_then(|read| read));
         }
         tokio::task::yield_now().await;
     }

@@ -13,7 +13,7 @@ use crate::runtime::{Owner, TaskKey};
 
 impl Tasks {
     /// Ends the grants of a task that require another one which has ended, or never was.
-    pub fn end_needy(&self, owner: &Rc<Owner>) {
+    pub fn revoke_dependents(&self, owner: &Rc<Owner>) {
         let over = owner.with(|task| {
             let needs = task.task_needs();
             needs.filter(|(_, needed)| !self.goes_on(owner.key(), *needed)).collect::<Vec<_>>()
@@ -28,9 +28,12 @@ impl Tasks {
 
     /// Ends the grants of all other tasks that require one which has just ended. Tasks that are not
     /// in memory follow when they are taken up.
-    pub(super) fn end_all_needy(&self) {
+    pub(super) fn revoke_all_dependents(&self) {
         let owners: Vec<Rc<Owner>> = self.owners.borrow().values().cloned().collect();
-        owners.iter().filter(|owner| !owner.is_closing()).for_each(|owner| self.end_needy(owner));
+        owners
+            .iter()
+            .filter(|owner| !owner.is_closing())
+            .for_each(|owner| self.revoke_dependents(owner));
     }
 
     fn goes_on(&self, asker: &TaskKey, needed: TaskId) -> bool {

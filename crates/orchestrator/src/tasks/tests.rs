@@ -130,7 +130,7 @@ async fn what_is_over_is_swept_away_once_nobody_works_with_it() {
         let clock = Box::new(move || clock.get());
         let tasks = Tasks::open(kept, audit, registry, tickets, timing, clock).unwrap();
         let me = who(Role::Client, "me");
-        let brief = TimeLimits { kept_ms: 500, ..TimeLimits::default() };
+        let brief = TimeLimits { retention_ms: 500, ..TimeLimits::default() };
         let ends = tasks.create(TaskSpec { limits: brief, ..spec() }, &me).await.unwrap();
         let stays = tasks.create(spec(), &me).await.unwrap();
         let lives = tasks.create(TaskSpec { limits: brief, ..spec() }, &me).await.unwrap();

@@ -41,7 +41,12 @@ impl Served {
 
     /// Leaves the value of a direct call here if it is large and the agent node can get it. The
     /// outcome is on disk before anyone hears of it: a replay asks for it again.
-    async fn keep(&self, guard: &Guard, request: (&str, &[u8]), reply: &Reply) -> Option<Kept> {
+    async fn keep(
+        &self,
+        guard: &Guard,
+        request: (&str, &[u8]),
+        reply: &Reply,
+    ) -> Option<OffloadedResult> {
         let (method, key) = request;
         let introduction = guard.introduction();
         let weight = reply.value.weight();
@@ -57,12 +62,12 @@ impl Served {
             return None;
         }
         let token = introduction.keep(Rc::new(reply.value.clone()))?;
-        Some(Kept { digest, bytes: weight as u64, token })
+        Some(OffloadedResult { digest, bytes: weight as u64, token })
     }
 }
 
 /// Where a value is, in place of the value.
-struct Kept {
+struct OffloadedResult {
     digest: [u8; 32],
     bytes: u64,
     token: [u8; 32],
@@ -110,7 +115,7 @@ impl object::Server for Served {
         let mut builder = results.get();
         builder.set_cost(reply.cost);
         match kept {
-            Some(Kept { digest, bytes, token }) => {
+            Some(OffloadedResult { digest, bytes, token }) => {
                 let mut builder = builder.reborrow().init_kept();
                 builder.set_digest(&digest);
                 builder.set_bytes(bytes);

@@ -141,21 +141,21 @@ struct Answered {
 }
 
 /// What is asked of a server.
-struct Asked {
+struct OutgoingRequest {
     url: String,
     headers: BTreeMap<String, String>,
     body: Option<Content>,
     encoding: Encoding,
 }
 
-impl From<GetArgs> for Asked {
+impl From<GetArgs> for OutgoingRequest {
     fn from(args: GetArgs) -> Self {
         let GetArgs { url, headers, encoding } = args;
         Self { url, headers, body: None, encoding }
     }
 }
 
-impl From<RequestArgs> for Asked {
+impl From<RequestArgs> for OutgoingRequest {
     fn from(args: RequestArgs) -> Self {
         let RequestArgs { url, headers, body, encoding, .. } = args;
         Self { url, headers, body, encoding }
@@ -237,7 +237,12 @@ impl Web {
         })
     }
 
-    async fn run(&self, verb: Verb, asked: Asked, call: &CallContext) -> Result<Answered, Failure> {
+    async fn run(
+        &self,
+        verb: Verb,
+        asked: OutgoingRequest,
+        call: &CallContext,
+    ) -> Result<Answered, Failure> {
         let exchange = Exchange::new(self, verb, asked)?;
         tokio::select! {
             biased;

@@ -53,7 +53,9 @@ pub fn read_id(reader: object_id::Reader<'_>) -> Result<ObjectId, Malformed> {
         object_id::Grant(grant) => ObjectId::Grant(GrantId(grant)),
         object_id::Result(call) => ObjectId::Result(CallNumber(call)),
         object_id::Part(part) => ObjectId::Part(CallNumber(part.get_call()), part.get_index()),
-        object_id::Guest(guest) => ObjectId::Guest(CallNumber(guest.get_call()), guest.get_index()),
+        object_id::CallerCapability(guest) => {
+            ObjectId::CallerCapability(CallNumber(guest.get_call()), guest.get_index())
+        }
     })
 }
 
@@ -67,8 +69,8 @@ pub fn write_id(mut builder: object_id::Builder<'_>, id: ObjectId) {
             part.set_call(call.0);
             part.set_index(index);
         }
-        ObjectId::Guest(call, index) => {
-            let mut guest = builder.init_guest();
+        ObjectId::CallerCapability(call, index) => {
+            let mut guest = builder.init_caller_capability();
             guest.set_call(call.0);
             guest.set_index(index);
         }

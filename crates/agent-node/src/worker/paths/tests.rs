@@ -55,7 +55,8 @@ async fn fetched(
     owner: Option<Value<u32>>,
 ) -> Result<Value<u32>, Failure> {
     let (value, bytes) = recorded;
-    let kept = Kept { digest: value.digest().unwrap(), bytes, token: vec![7; 32], path: 3 };
+    let kept =
+        OffloadedResult { digest: value.digest().unwrap(), bytes, token: vec![7; 32], path: 3 };
     let fetch = async {
         let (ours, theirs) = tokio::io::duplex(64 << 10);
         let port: direct_port::Client = capnp_rpc::new_client(Gives { value: tool_node });

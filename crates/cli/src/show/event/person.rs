@@ -1,7 +1,7 @@
 //! Lines for questions to people and their answers.
 
 use remit_core::event::{
-    Approval, ApprovalDecided, ApprovalRequested, PowerDecided, Remember, Settlement,
+    Approval, ApprovalDecided, ApprovalRequested, CapabilityDecided, Remember, Settlement,
     SettlementDecided, SettlementRequested,
 };
 use remit_core::grant::text::moment;
@@ -14,12 +14,12 @@ impl Lines {
         match fact {
             Fact::ApprovalRequested(asked) => self.held(asked),
             Fact::ApprovalDecided(decided) => self.decided(decided),
-            Fact::PowerRequested(asked) => {
+            Fact::CapabilityRequested(asked) => {
                 let (tool, reason) = (harmless(&asked.tool), short(&asked.reason, 200));
                 let what = format!("? asks for {tool}: {reason}; waits for a person");
                 self.paint.ink(Ink::Odd, &what)
             }
-            Fact::PowerDecided(decided) => self.answered(decided),
+            Fact::CapabilityDecided(decided) => self.answered(decided),
             Fact::SettlementRequested(asked) => self.unsettled(asked),
             Fact::SettlementDecided(decided) => self.settled(decided),
             Fact::SettlementWithdrawn { call, reason } => {
@@ -74,7 +74,7 @@ impl Lines {
         format!("{}{remembered}", self.paint.ink(ink, &what))
     }
 
-    fn answered(&self, decided: &PowerDecided) -> String {
+    fn answered(&self, decided: &CapabilityDecided) -> String {
         let who = who(&decided.who);
         match decided.grant {
             Some(grant) => format!("{} gave {}", who, self.name(grant)),

@@ -11,11 +11,11 @@ pub(super) fn fact(fact: &Fact) -> Json {
     match fact {
         Fact::ApprovalRequested(asked) => requested(asked),
         Fact::ApprovalDecided(decided) => approval(decided),
-        Fact::PowerRequested(asked) => json!({
+        Fact::CapabilityRequested(asked) => json!({
             "operation": asked.operation.0, "tool": asked.tool, "reason": asked.reason,
             "untilMs": asked.until_ms,
         }),
-        Fact::PowerDecided(decided) => json!({
+        Fact::CapabilityDecided(decided) => json!({
             "operation": decided.operation.0, "grant": decided.grant.map(|grant| grant.0),
             "reason": decided.reason, "who": decided.who,
         }),

@@ -2,25 +2,25 @@
 
 use super::{Decision, Projection, Record};
 use crate::event::{
-    Approval, ApprovalDecided, ApprovalRequested, Fact, PowerDecided, PowerRequested, Settlement,
-    SettlementDecided,
+    Approval, ApprovalDecided, ApprovalRequested, CapabilityDecided, CapabilityRequested, Fact,
+    Settlement, SettlementDecided,
 };
 
 impl Projection {
     /// The record of a fact about a question to a person.
-    pub(super) fn asked(&mut self, fact: &Fact) -> Option<Record> {
+    pub(super) fn pending(&mut self, fact: &Fact) -> Option<Record> {
         match fact {
-            Fact::ApprovalRequested(asked) => Some(self.held(asked)),
+            Fact::ApprovalRequested(pending) => Some(self.held(pending)),
             Fact::ApprovalDecided(decided) => Some(self.decided(decided)),
-            Fact::PowerRequested(asked) => Some(self.wanted(asked)),
-            Fact::PowerDecided(decided) => Some(self.gift(decided)),
+            Fact::CapabilityRequested(pending) => Some(self.wanted(pending)),
+            Fact::CapabilityDecided(decided) => Some(self.gift(decided)),
             Fact::SettlementDecided(decided) => Some(self.settled(decided)),
             _ => None,
         }
     }
 
-    fn held(&mut self, asked: &ApprovalRequested) -> Record {
-        let request = &asked.request;
+    fn held(&mut self, pending: &ApprovalRequested) -> Record {
+        let request = &pending.request;
         // What is decided on it names the call alone.
         self.note_request(request);
         let who = self.caller(request.through, request.delegate.as_ref());
@@ -30,7 +30,7 @@ impl Projection {
         record.operation = Some(request.call);
         record.digest = Some(request.digest);
         record.subject.clone_from(&request.path);
-        record.caveat.clone_from(&asked.caveat);
+        record.caveat.clone_from(&pending.caveat);
         self.with_grant(record, request.grant)
     }
 
@@ -52,14 +52,14 @@ impl Projection {
         }
     }
 
-    fn wanted(&self, asked: &PowerRequested) -> Record {
-        let mut record = Record::new(self.agent(), Decision::Asked).because(&asked.reason);
-        record.operation = Some(asked.operation);
-        record.tool.clone_from(&asked.tool);
+    fn wanted(&self, pending: &CapabilityRequested) -> Record {
+        let mut record = Record::new(self.agent(), Decision::Asked).because(&pending.reason);
+        record.operation = Some(pending.operation);
+        record.tool.clone_from(&pending.tool);
         record
     }
 
-    fn gift(&self, decided: &PowerDecided) -> Record {
+    fn gift(&self, decided: &CapabilityDecided) -> Record {
         let said = if decided.grant.is_some() { Decision::Approved } else { Decision::Denied };
         let mut record = Record::new(self.person(&decided.who), said).because(&decided.reason);
         record.operation = Some(decided.operation);

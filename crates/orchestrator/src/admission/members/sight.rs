@@ -7,7 +7,7 @@ use remit_core::{Facet, FacetUse, Identity, MemberGrant};
 
 /// Some tasks of a tenant, as a member's facets reach them.
 #[derive(Debug, Clone)]
-pub struct Sight {
+pub struct Visibility {
     grant: Rc<MemberGrant>,
     who: String,
     /// Facets that reach the tasks of others.
@@ -18,7 +18,7 @@ pub struct Sight {
     now_ms: u64,
 }
 
-impl Sight {
+impl Visibility {
     /// The tasks that `who` reaches by `own`, and by any of `others`.
     pub fn new(grant: &Rc<MemberGrant>, who: &Identity, others: &[Facet], now_ms: u64) -> Self {
         let usable = grant.at(now_ms);

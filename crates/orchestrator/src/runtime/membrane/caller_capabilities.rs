@@ -20,9 +20,9 @@ pub(super) type Given = Rc<Vec<object::Client>>;
 
 /// The guests of all calls that are waited for.
 #[derive(Default)]
-pub(super) struct Guests(BTreeMap<CallNumber, Weak<Vec<object::Client>>>);
+pub(super) struct CallerCapabilities(BTreeMap<CallNumber, Weak<Vec<object::Client>>>);
 
-impl Guests {
+impl CallerCapabilities {
     /// Keeps what was given for a call, for as long as somebody else keeps it too.
     pub(super) fn set(&mut self, call: CallNumber, given: &Given) {
         self.0.retain(|_, given| given.strong_count() > 0);
@@ -37,7 +37,12 @@ impl Guests {
 impl Owner {
     /// Whether a reference in the arguments of a call on `grant` is one that the task that holds it
     /// lends for that very call, from what it holds itself. Nothing else may come in.
-    pub async fn is_guest(&self, client: &object::Client, grant: GrantId, key: &[u8]) -> bool {
+    pub async fn is_caller_capability(
+        &self,
+        client: &object::Client,
+        grant: GrantId,
+        key: &[u8],
+    ) -> bool {
         let Some((holder, call)) = self.holder(grant, key) else { return false };
         if holder.membranes().lent(client.clone(), call).await.is_some() {
             return true;
@@ -45,7 +50,7 @@ impl Owner {
         // It may have come through several hands.
         match holder.delegate_of(call) {
             Some(delegate) => {
-                Box::pin(holder.is_guest(client, delegate.grant, &delegate.key)).await
+                Box::pin(holder.is_caller_capability(client, delegate.grant, &delegate.key)).await
             }
             None => false,
         }
@@ -80,7 +85,7 @@ impl Owner {
 
     /// A guest, if its call is still waited for.
     pub fn guest(&self, call: CallNumber, index: u32) -> object::Client {
-        let given = self.membranes().guests.borrow().get(call);
+        let given = self.membranes().caller_capabilities.borrow().get(call);
         let client = given.and_then(|given| given.get(index as usize).cloned());
         client.unwrap_or_else(|| {
             let why = "whoever gave the object for this call no longer waits for its answer";
@@ -90,10 +95,12 @@ impl Owner {
     }
 
     /// Whether a call can go out only when its maker asks again and brings its objects along.
-    pub fn lacks_guests(&self, asked: &CallRequested) -> bool {
-        let guests = self.membranes().guests.borrow();
+    pub fn lacks_caller_capabilities(&self, asked: &CallRequested) -> bool {
+        let caller_capabilities = self.membranes().caller_capabilities.borrow();
         let lacks = |object: ObjectId| match object {
-            ObjectId::Guest(call, _) if guests.get(call).is_none() => Err(()),
+            ObjectId::CallerCapability(call, _) if caller_capabilities.get(call).is_none() => {
+                Err(())
+            }
             _ => Ok(()),
         };
         asked.args.clone().try_map(&mut { lacks }).is_err()
@@ -101,13 +108,13 @@ impl Owner {
 
     /// Which guest of the call a reference is that its tool gives back.
     pub fn guest_again(&self, call: CallNumber, client: &object::Client) -> Option<ObjectId> {
-        let given = self.membranes().guests.borrow().get(call)?;
+        let given = self.membranes().caller_capabilities.borrow().get(call)?;
         let seen = |client: &object::Client| {
             let resolved = capnp::capability::get_resolved_cap(client.clone()).now_or_never()?;
             Some(resolved.as_client_hook().get_ptr())
         };
         let came = seen(client)?;
         let at = given.iter().position(|given| seen(given) == Some(came))?;
-        Some(ObjectId::Guest(call, u32::try_from(at).ok()?))
+        Some(ObjectId::CallerCapability(call, u32::try_from(at).ok()?))
     }
 }

@@ -12,7 +12,7 @@ use crate::serve::fakes::scripts;
 const SCRIPT: (&str, &[String]) = ("script", &[]);
 
 struct Here {
-    placer: Rc<Placer>,
+    scheduler: Rc<Scheduler>,
     registry: Rc<Registry>,
     _lease: Lease,
 }
@@ -21,10 +21,10 @@ struct Here {
 fn here(places: u32) -> Here {
     let registry = Registry::new(Box::new(|| 1_000));
     let lease = registry.register_agents("one", scripts(places, &[])).unwrap();
-    let placer = Placer::new(Rc::clone(&registry));
-    let running = Rc::clone(&placer);
+    let scheduler = Scheduler::new(Rc::clone(&registry));
+    let running = Rc::clone(&scheduler);
     tokio::task::spawn_local(async move { running.run().await });
-    Here { placer, registry, _lease: lease }
+    Here { scheduler, registry, _lease: lease }
 }
 
 async fn turns() {
@@ -36,14 +36,14 @@ async fn turns() {
 #[tokio::test(start_paused = true)]
 async fn a_free_place_goes_to_the_identity_with_the_fewest() {
     let test = async {
-        let Here { placer, .. } = &here(4);
+        let Here { scheduler, .. } = &here(4);
         let mut held: Vec<_> = (0..4)
-            .map(|_| placer.place("greedy", SCRIPT, "", |_| {}).now_or_never().unwrap())
+            .map(|_| scheduler.place("greedy", SCRIPT, "", |_| {}).now_or_never().unwrap())
             .collect();
         let mut more: Vec<_> =
-            (0..8).map(|_| Box::pin(placer.place("greedy", SCRIPT, "", |_| {}))).collect();
+            (0..8).map(|_| Box::pin(scheduler.place("greedy", SCRIPT, "", |_| {}))).collect();
         assert!(more.iter_mut().all(|place| place.as_mut().now_or_never().is_none()));
-        let mut late = Box::pin(placer.place("modest", SCRIPT, "", |_| {}));
+        let mut late = Box::pin(scheduler.place("modest", SCRIPT, "", |_| {}));
         assert!(late.as_mut().now_or_never().is_none());
         held.pop();
         turns().await;
@@ -61,18 +61,18 @@ async fn a_free_place_goes_to_the_identity_with_the_fewest() {
 #[tokio::test(start_paused = true)]
 async fn an_identity_with_many_places_gives_one_to_each_that_waits_with_fewer() {
     let test = async {
-        let Here { placer, .. } = &here(4);
+        let Here { scheduler, .. } = &here(4);
         let held: Vec<_> = (0..4)
-            .map(|_| placer.place("greedy", SCRIPT, "", |_| {}).now_or_never().unwrap())
+            .map(|_| scheduler.place("greedy", SCRIPT, "", |_| {}).now_or_never().unwrap())
             .collect();
-        assert!(!placer.gives_up("greedy", "one"), "nobody waits");
-        let mut late = Box::pin(placer.place("modest", SCRIPT, "", |_| {}));
+        assert!(!scheduler.gives_up("greedy", "one"), "nobody waits");
+        let mut late = Box::pin(scheduler.place("modest", SCRIPT, "", |_| {}));
         assert!(late.as_mut().now_or_never().is_none());
-        tokio::time::timeout(Duration::from_secs(9), placer.asked()).await.unwrap();
-        assert!(!placer.gives_up("modest", "one"));
-        assert!(!placer.gives_up("greedy", "another node"), "its place would be of no use");
-        assert!(placer.gives_up("greedy", "one"));
-        assert!(!placer.gives_up("greedy", "one"), "one for each that waits");
+        tokio::time::timeout(Duration::from_secs(9), scheduler.asked()).await.unwrap();
+        assert!(!scheduler.gives_up("modest", "one"));
+        assert!(!scheduler.gives_up("greedy", "another node"), "its place would be of no use");
+        assert!(scheduler.gives_up("greedy", "one"));
+        assert!(!scheduler.gives_up("greedy", "one"), "one for each that waits");
         drop(held);
         turns().await;
         assert!(late.now_or_never().is_some());
@@ -83,13 +83,13 @@ async fn an_identity_with_many_places_gives_one_to_each_that_waits_with_fewer() 
 #[tokio::test(start_paused = true)]
 async fn an_identity_with_as_many_places_keeps_them() {
     let test = async {
-        let Here { placer, .. } = &here(2);
-        let one = placer.place("one", SCRIPT, "", |_| {}).now_or_never().unwrap();
-        let two = placer.place("two", SCRIPT, "", |_| {}).now_or_never().unwrap();
-        let mut more = Box::pin(placer.place("two", SCRIPT, "", |_| {}));
+        let Here { scheduler, .. } = &here(2);
+        let one = scheduler.place("one", SCRIPT, "", |_| {}).now_or_never().unwrap();
+        let two = scheduler.place("two", SCRIPT, "", |_| {}).now_or_never().unwrap();
+        let mut more = Box::pin(scheduler.place("two", SCRIPT, "", |_| {}));
         assert!(more.as_mut().now_or_never().is_none());
-        placer.asked().await;
-        assert!(!placer.gives_up("one", "one") && !placer.gives_up("two", "one"));
+        scheduler.asked().await;
+        assert!(!scheduler.gives_up("one", "one") && !scheduler.gives_up("two", "one"));
         drop((one, two));
     };
     LocalSet::new().run_until(test).await;
@@ -98,11 +98,11 @@ async fn an_identity_with_as_many_places_keeps_them() {
 #[tokio::test(start_paused = true)]
 async fn an_unplaceable_request_blocks_only_requests_with_the_same_labels() {
     let test = async {
-        let Here { placer, registry, .. } = &here(1);
+        let Here { scheduler, registry, .. } = &here(1);
         let labels = ["gpu".to_owned()];
-        let mut stuck = Box::pin(placer.place("me", ("script", &labels), "", |_| {}));
+        let mut stuck = Box::pin(scheduler.place("me", ("script", &labels), "", |_| {}));
         assert!(stuck.as_mut().now_or_never().is_none());
-        assert!(placer.place("me", SCRIPT, "", |_| {}).now_or_never().is_some());
+        assert!(scheduler.place("me", SCRIPT, "", |_| {}).now_or_never().is_some());
         let _gpu = registry.register_agents("two", scripts(1, &["gpu"])).unwrap();
         turns().await;
         assert_eq!(stuck.now_or_never().unwrap().node, "two");
@@ -113,15 +113,15 @@ async fn an_unplaceable_request_blocks_only_requests_with_the_same_labels() {
 #[tokio::test(start_paused = true)]
 async fn one_that_no_longer_waits_takes_no_place() {
     let test = async {
-        let Here { placer, .. } = &here(1);
-        let held = placer.place("me", SCRIPT, "", |_| {}).now_or_never().unwrap();
-        let mut gone = Box::pin(placer.place("me", SCRIPT, "", |_| {}));
+        let Here { scheduler, .. } = &here(1);
+        let held = scheduler.place("me", SCRIPT, "", |_| {}).now_or_never().unwrap();
+        let mut gone = Box::pin(scheduler.place("me", SCRIPT, "", |_| {}));
         assert!(gone.as_mut().now_or_never().is_none());
         drop(gone);
         drop(held);
         turns().await;
-        assert!(placer.waiting.borrow().is_empty());
-        assert!(placer.place("me", SCRIPT, "", |_| {}).now_or_never().is_some());
+        assert!(scheduler.waiting.borrow().is_empty());
+        assert!(scheduler.place("me", SCRIPT, "", |_| {}).now_or_never().is_some());
     };
     LocalSet::new().run_until(test).await;
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use remit_core::Failure;
 use remit_schema::agent_node_capnp::agent_host;
 
-use super::{Intake, Kind, Lease, Registry, check_name, check_names};
+use super::{Admission, Kind, Lease, Registry, check_name, check_names};
 use crate::limits;
 use crate::scheduler::placement::Share;
 
@@ -152,7 +152,7 @@ impl Registry {
         let nodes = self.nodes.borrow();
         let connected: Vec<_> = nodes
             .iter()
-            .filter(|(_, node)| node.intake == Intake::Open)
+            .filter(|(_, node)| node.intake == Admission::Open)
             .filter_map(|(identity, node)| match &node.kind {
                 Kind::Agent(agent) => {
                     agent.host.as_ref().map(|host| (identity, &node.labels, agent, host))

@@ -9,7 +9,7 @@ use crate::limits;
 
 /// Whether a node is given work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Intake {
+pub(super) enum Admission {
     /// It is.
     #[default]
     Open,
@@ -19,7 +19,7 @@ pub(super) enum Intake {
     Evicting,
 }
 
-impl Intake {
+impl Admission {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Open => "open",
@@ -43,7 +43,7 @@ impl Registry {
     /// or when the time is over and its attempts were moved.
     pub async fn drain(&self, name: &str, time: Duration) -> Result<Drained, Failure> {
         let node = self.find(name)?;
-        self.set_intake(&node, Intake::Draining);
+        self.set_intake(&node, Admission::Draining);
         if !self.is_agent(&node) {
             // What it does is what it last said that it does.
             tokio::time::sleep(limits::LOAD_LAG).await;
@@ -55,7 +55,7 @@ impl Registry {
         if !self.is_agent(&node) {
             return Ok(Drained { moved: 0, left: busy });
         }
-        self.set_intake(&node, Intake::Evicting);
+        self.set_intake(&node, Admission::Evicting);
         self.idle_within(&node, limits::EVICTION).await;
         Ok(Drained { moved: busy, left: 0 })
     }
@@ -63,20 +63,21 @@ impl Registry {
     /// Gives a node work again.
     pub fn undrain(&self, name: &str) -> Result<(), Failure> {
         let node = self.find(name)?;
-        self.set_intake(&node, Intake::Open);
+        self.set_intake(&node, Admission::Open);
         Ok(())
     }
 
     /// Whether a node is drained, or is being so.
     pub fn is_draining(&self, node: &str) -> bool {
-        self.nodes.borrow().get(node).is_some_and(|node| node.intake != Intake::Open)
+        self.nodes.borrow().get(node).is_some_and(|node| node.intake != Admission::Open)
     }
 
     /// Answers when the attempts on a node are to go elsewhere.
     pub async fn evicted(&self, node: &str) {
         loop {
             let changed = self.changed();
-            if self.nodes.borrow().get(node).is_some_and(|node| node.intake == Intake::Evicting) {
+            if self.nodes.borrow().get(node).is_some_and(|node| node.intake == Admission::Evicting)
+            {
                 return;
             }
             changed.await;
@@ -117,7 +118,7 @@ impl Registry {
         }
     }
 
-    fn set_intake(&self, node: &str, intake: Intake) {
+    fn set_intake(&self, node: &str, intake: Admission) {
         if let Some(node) = self.nodes.borrow_mut().get_mut(node) {
             node.intake = intake;
         }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use remit_core::{Code, Failure, Reference};
 use remit_faults::crash::{self, Step};
 use remit_schema::mesh_capnp::task;
-use remit_vat::lasting::lasting;
+use remit_vat::run_detached::run_detached;
 
 use super::TaskServer;
 use crate::admission::members::uses::TaskTraits;
@@ -13,13 +13,13 @@ use crate::runtime::TaskKey;
 use crate::serve::caller::Caller;
 use crate::serve::good;
 use crate::serve::hold::Hold;
-use crate::services::refs::{RefSpec, Standing, Target};
+use crate::services::refs::{RefSpec, RefValidity, Target};
 
 /// A reference to the task `key` for as long as the sturdy one stands from which it is restored.
 pub(in crate::serve) fn standing(
     caller: &Rc<Caller>,
     key: TaskKey,
-    through: Standing,
+    through: RefValidity,
 ) -> task::Client {
     let hold = if through.viewer { Hold::viewer() } else { Hold::whole(caller.grant.may()) };
     TaskServer::new(caller, key, Some(through)).held(hold)
@@ -31,7 +31,7 @@ impl TaskServer {
         match &self.through {
             Some(through) => {
                 let refs = self.tasks.refs()?;
-                refs.check_standing(&self.key.tenant, through).await?;
+                refs.check_validity(&self.key.tenant, through).await?;
                 refs.note_use(&self.key.tenant, through).await;
                 Ok(())
             }
@@ -61,7 +61,7 @@ impl TaskServer {
         }
         crash::point(Step::Received, "reference");
         let held = Rc::clone(self);
-        let saving = lasting(async move {
+        let saving = run_detached(async move {
             let (refs, what) = (held.tasks.refs()?, (&held.key, target));
             let through = held.through.as_ref();
             let made = refs.save(&held.tasks, what, spec, &held.holder, through).await?;

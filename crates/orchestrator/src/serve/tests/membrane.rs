@@ -1,8 +1,8 @@
 //! The membrane and the owner behind it, as an agent and a tool see them. One body, two transports:
 //! in the same process, and over a stream.
 
+mod caller_capabilities;
 mod family;
-mod guests;
 
 use std::rc::Rc;
 

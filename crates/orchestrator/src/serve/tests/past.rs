@@ -14,7 +14,7 @@ use super::control::told;
 use super::lab::{Lab, Site, call, create, over_both, revoke, said};
 use crate::runtime::Owner;
 use crate::serve::fakes::who;
-use crate::tasks::{Anew, Forked, Program, Then, Upgraded};
+use crate::tasks::{ForkOptions, Forked, Program, Then, Upgraded};
 
 fn me() -> Identity {
     who(Role::Client, "me")
@@ -36,7 +36,7 @@ fn settled(owner: &Owner, call: u64) -> u64 {
 }
 
 async fn fork(site: &Site, of: &Owner, at: u64) -> Result<Forked, Failure> {
-    site.tasks.fork(of.key(), EventNumber(at), Anew::default(), &me()).await
+    site.tasks.fork(of.key(), EventNumber(at), ForkOptions::default(), &me()).await
 }
 
 /// Begins an upgrade; gives its answer to be awaited, and the program under trial as it is seen.
@@ -122,14 +122,24 @@ async fn a_fork_of_a_cancelled_task_holds_what_that_one_held() {
         assert!(fork(&site, &owner, end).await.is_err(), "an end is no point to go on from");
         let forked = site
             .tasks
-            .fork(owner.key(), EventNumber(0), Anew { key: "k", ..Anew::default() }, &me())
+            .fork(
+                owner.key(),
+                EventNumber(0),
+                ForkOptions { key: "k", ..ForkOptions::default() },
+                &me(),
+            )
             .await
             .unwrap();
         assert!(!forked.owner.with(|task| task.is_revoked(GrantId(1))));
         assert!(forked.owner.with(|task| task.ending().is_none()));
         let again = site
             .tasks
-            .fork(owner.key(), EventNumber(0), Anew { key: "k", ..Anew::default() }, &me())
+            .fork(
+                owner.key(),
+                EventNumber(0),
+                ForkOptions { key: "k", ..ForkOptions::default() },
+                &me(),
+            )
             .await
             .unwrap();
         assert_eq!(again.owner.key(), forked.owner.key(), "the key was used before");
@@ -154,14 +164,19 @@ async fn a_retry_makes_the_failed_call_again_and_no_other() {
         said(call(&granted, 2, "fail")).await.unwrap_err();
         fail(&context).await;
         owner.over().await;
-        let retried =
-            site.tasks.retry(owner.key(), &BTreeSet::new(), Anew::default(), &me()).await.unwrap();
+        let retried = site
+            .tasks
+            .retry(owner.key(), &BTreeSet::new(), ForkOptions::default(), &me())
+            .await
+            .unwrap();
         let (_again, granted) = lab.attempt(&site).await;
         said(call(&granted, 1, "put")).await.unwrap();
         said(call(&granted, 2, "fail")).await.unwrap_err();
         assert_eq!(*lab.seen.borrow(), ["put", "fail", "fail"]);
-        let running =
-            site.tasks.retry(retried.owner.key(), &BTreeSet::new(), Anew::default(), &me()).await;
+        let running = site
+            .tasks
+            .retry(retried.owner.key(), &BTreeSet::new(), ForkOptions::default(), &me())
+            .await;
         assert!(running.err().unwrap().message.contains("has not ended"));
     })
     .await;
@@ -183,7 +198,7 @@ async fn a_retry_asks_again_a_tool_whose_own_time_was_up() {
         let _retried = run
             .site
             .tasks
-            .retry(run.owner.key(), &BTreeSet::new(), Anew::default(), &me())
+            .retry(run.owner.key(), &BTreeSet::new(), ForkOptions::default(), &me())
             .await
             .unwrap();
         let (_again, granted) = lab.attempt(&run.site).await;
@@ -201,13 +216,20 @@ async fn a_retry_does_not_repeat_an_effect_that_nobody_named() {
         said(call(&run.granted, 2, "put")).await.unwrap();
         fail(&run.context).await;
         run.owner.over().await;
-        let refused =
-            run.site.tasks.retry(run.owner.key(), &BTreeSet::new(), Anew::default(), &me()).await;
+        let refused = run
+            .site
+            .tasks
+            .retry(run.owner.key(), &BTreeSet::new(), ForkOptions::default(), &me())
+            .await;
         let refused = refused.err().unwrap();
         assert!(refused.message.contains("call 2 (put"), "{refused}");
         let named = [CallNumber(2)].into();
         assert!(
-            run.site.tasks.retry(run.owner.key(), &named, Anew::default(), &me()).await.is_ok()
+            run.site
+                .tasks
+                .retry(run.owner.key(), &named, ForkOptions::default(), &me())
+                .await
+                .is_ok()
         );
     })
     .await;

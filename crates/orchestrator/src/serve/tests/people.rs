@@ -88,7 +88,7 @@ async fn given(mesh: &mesh::Client) -> Vec<&'static str> {
         ("nodes", given.has_nodes()),
         ("members", given.has_members()),
         ("audit", given.has_audit()),
-        ("keeper", given.has_keeper()),
+        ("keeper", given.has_admin()),
     ];
     named.into_iter().filter_map(|(name, has)| has.then_some(name)).collect()
 }

@@ -4,12 +4,12 @@ use std::rc::Rc;
 
 use remit_core::audit::{Decision, Record};
 use remit_core::reference::Link;
-use remit_core::task::{Command, PassOn};
+use remit_core::task::{Command, Delegation};
 use remit_core::{Caveat, Code, Failure, GrantId, Identity, ObjectId, RefId, Reference};
 use remit_schema::object_capnp::object;
 use subtle::ConstantTimeEq as _;
 
-use super::{Refs, Saved, Standing, State};
+use super::{RefValidity, Refs, Saved, State};
 use crate::runtime::membrane::Membrane;
 use crate::runtime::{Owner, TaskKey};
 use crate::tasks::Tasks;
@@ -30,7 +30,7 @@ pub struct Restored {
 /// What a restored reference gives.
 pub enum Live {
     /// The task, or a viewer of it, for as long as the reference stands.
-    Task(Standing),
+    Task(RefValidity),
     /// An object, behind its task's membrane.
     Object(object::Client),
 }
@@ -138,9 +138,14 @@ impl Refs {
     }
 
     /// How a holder may hold a task, with all that was appended.
-    fn narrowed(&self, saved: &Saved, links: &[Link], who: &Identity) -> Result<Standing, Failure> {
+    fn narrowed(
+        &self,
+        saved: &Saved,
+        links: &[Link],
+        who: &Identity,
+    ) -> Result<RefValidity, Failure> {
         let now_ms = (self.now_ms)();
-        let mut standing = Standing {
+        let mut standing = RefValidity {
             id: saved.id(),
             until_ms: saved.until_ms,
             unused_ms: saved.unused_ms,
@@ -209,13 +214,13 @@ impl Refs {
         let mut held = grant;
         let mut written = None;
         for (key, caveats) in steps {
-            let pass = PassOn {
+            let pass = Delegation {
                 object: ObjectId::Grant(held),
                 holder: who.to_string(),
                 caveats: caveats.clone(),
                 key: key.clone(),
             };
-            written = Some(owner.record(&Command::PassOn(Box::new(pass)))?.number);
+            written = Some(owner.record(&Command::Delegation(Box::new(pass)))?.number);
             held = owner
                 .with(|task| {
                     let derived = task.derived_under(&key)?;

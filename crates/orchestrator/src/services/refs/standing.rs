@@ -10,7 +10,7 @@ use super::{Refs, State};
 
 /// By what reference somebody holds a task.
 #[derive(Debug, Clone)]
-pub struct Standing {
+pub struct RefValidity {
     /// The reference.
     pub id: RefId,
     /// Until when it is good with all that its holders appended, in milliseconds since 1970.
@@ -25,7 +25,7 @@ pub struct Standing {
 
 impl Refs {
     /// Refuses to save for `owner` what is held by a reference that is for somebody else.
-    pub(super) fn check_audience(standing: &Standing, owner: &Identity) -> Result<(), Failure> {
+    pub(super) fn check_audience(standing: &RefValidity, owner: &Identity) -> Result<(), Failure> {
         match &standing.audience {
             Some(only) if *only != owner.to_string() => {
                 let why = format!("the reference by which you hold the task is for {only} alone");
@@ -36,7 +36,11 @@ impl Refs {
     }
 
     /// Whether whoever holds a task by this reference still may.
-    pub async fn check_standing(&self, tenant: &str, standing: &Standing) -> Result<(), Failure> {
+    pub async fn check_validity(
+        &self,
+        tenant: &str,
+        standing: &RefValidity,
+    ) -> Result<(), Failure> {
         if standing.until_ms.is_some_and(|until_ms| (self.now_ms)() >= until_ms) {
             return State::Expired.check();
         }
@@ -51,9 +55,9 @@ impl Refs {
     }
 
     /// Waits until whoever holds a task by this reference no longer may.
-    pub async fn over(self: &Rc<Self>, tenant: &str, standing: &Standing) {
+    pub async fn over(self: &Rc<Self>, tenant: &str, standing: &RefValidity) {
         let mut revoked = self.revoked.subscribe();
-        while self.check_standing(tenant, standing).await.is_ok() {
+        while self.check_validity(tenant, standing).await.is_ok() {
             self.note_use(tenant, standing).await;
             let left = standing.until_ms.map(|until_ms| until_ms.saturating_sub((self.now_ms)()));
             let expired = async {
@@ -80,7 +84,7 @@ impl Refs {
     }
 
     /// Notes that what was restored is in use, as often as it takes for the reference not to lapse.
-    pub async fn note_use(self: &Rc<Self>, tenant: &str, standing: &Standing) {
+    pub async fn note_use(self: &Rc<Self>, tenant: &str, standing: &RefValidity) {
         let Some(unused_ms) = standing.unused_ms else { return };
         let now_ms = (self.now_ms)();
         let fresh = |used_ms: u64| now_ms < used_ms.saturating_add(unused_ms / 4);

@@ -7,7 +7,7 @@ use remit_core::{Code, Failure};
 use remit_vat::backoff::Backoff;
 
 use super::schedule::{Missed, Schedule};
-use super::{Kept, Triggers, When};
+use super::{StoredTrigger, Triggers, When};
 use crate::limits;
 use crate::serve::triggers as stored;
 
@@ -73,7 +73,7 @@ impl Triggers {
     }
 
     /// Until when a trigger waits before it is tried again; `None`: it does not wait.
-    fn rests(&self, kept: &Kept, now_ms: u64) -> Option<u64> {
+    fn rests(&self, kept: &StoredTrigger, now_ms: u64) -> Option<u64> {
         let waiting = self.waiting.borrow();
         let waits = waiting.get(&kept.name)?;
         (waits.created_ms == kept.created_ms && waits.next_ms > now_ms).then_some(waits.next_ms)
@@ -84,7 +84,7 @@ impl Triggers {
         &self,
         tenant: &str,
         record: &[u8],
-        (kept, schedule): (&Kept, &Schedule),
+        (kept, schedule): (&StoredTrigger, &Schedule),
         now_ms: u64,
     ) -> Result<(), Failure> {
         if kept.last_ms > now_ms {
@@ -124,7 +124,7 @@ impl Triggers {
     }
 
     /// Has a trigger wait, and says why in its state.
-    async fn wait(&self, tenant: &str, kept: &Kept, failure: Failure) {
+    async fn wait(&self, tenant: &str, kept: &StoredTrigger, failure: Failure) {
         let why = failure.to_string();
         let said = format!("waits: {why}");
         {
@@ -158,7 +158,7 @@ const fn may_pass(failure: &Failure) -> bool {
 }
 
 impl Waiting {
-    const fn of(kept: &Kept) -> Self {
+    const fn of(kept: &StoredTrigger) -> Self {
         let backoff = Backoff::new(limits::TRIGGER_RETRY_FIRST, limits::TRIGGER_RETRY_MOST);
         Self { created_ms: kept.created_ms, next_ms: 0, backoff, why: String::new() }
     }

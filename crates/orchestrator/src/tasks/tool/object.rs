@@ -3,7 +3,7 @@
 use std::rc::{Rc, Weak};
 
 use remit_core::event::{SourceFile, TimeLimits};
-use remit_core::task::{Command, Ending, PassOn, Sent};
+use remit_core::task::{Command, Delegation, Ending, Sent};
 use remit_core::{CallNumber, Caveat, Code, Failure, Outcome, TaskId, Value};
 use remit_schema::object_capnp::object;
 use remit_vat::exception::to_exception;
@@ -35,7 +35,7 @@ pub(crate) fn root(holder: &Rc<Owner>) -> object::Client {
 }
 
 /// A call on one of the two: the method, its fields, and the objects in them.
-struct Asked {
+struct IncomingCall {
     owner: Rc<Owner>,
     tasks: Rc<Tasks>,
     method: String,
@@ -45,7 +45,7 @@ struct Asked {
     call: CallNumber,
 }
 
-impl Asked {
+impl IncomingCall {
     fn read(holder: &Weak<Owner>, params: &object::CallParams) -> Result<Self, Failure> {
         let owner = holder.upgrade().ok_or_else(away)?;
         let tasks = owner.services().tasks.upgrade().ok_or_else(away)?;
@@ -117,7 +117,7 @@ impl Asked {
         let lent = self.owner.membranes().lent(object, self.call).await;
         let object = lent.ok_or_else(|| wrong(name, "is none of the task's own objects"))?;
         self.owner.decided(object).await?;
-        let pass = PassOn {
+        let pass = Delegation {
             object,
             holder: holder(to),
             caveats: Vec::<Caveat>::new(),
@@ -136,7 +136,7 @@ fn wrong(field: &str, why: &str) -> Failure {
 }
 
 impl Root {
-    async fn spawn(&self, mut asked: Asked) -> Result<Rc<Owner>, Failure> {
+    async fn spawn(&self, mut asked: IncomingCall) -> Result<Rc<Owner>, Failure> {
         let grants = match asked.take("grants") {
             None | Some(Value::Null) => Vec::new(),
             Some(Value::Fields(grants)) => grants,
@@ -179,7 +179,7 @@ impl Root {
         Ok(child)
     }
 
-    fn spec(&self, asked: &mut Asked) -> Result<TaskSpec, Failure> {
+    fn spec(&self, asked: &mut IncomingCall) -> Result<TaskSpec, Failure> {
         let parent = asked.owner.with(|task| std::sync::Arc::clone(task.created()));
         let export = asked.text("export")?.unwrap_or_default();
         let (source, entry) = match asked.text("source")? {
@@ -226,7 +226,7 @@ impl Root {
                 attempt_ms: asked.number("attemptLimitMs")?,
                 call_ms: u32::try_from(asked.number("callTimeoutMs")?).unwrap_or(u32::MAX),
                 // No agent says how soon what it did is forgotten.
-                kept_ms: asked.owner.with(|task| task.created().limits.kept_ms),
+                retention_ms: asked.owner.with(|task| task.created().limits.retention_ms),
             },
         })
     }
@@ -238,7 +238,7 @@ impl object::Server for Root {
         params: object::CallParams,
         mut results: object::CallResults,
     ) -> Result<(), capnp::Error> {
-        let asked = match Asked::read(&self.holder, &params) {
+        let asked = match IncomingCall::read(&self.holder, &params) {
             Ok(asked) => asked,
             Err(failure) => return own_word(failure, &mut results),
         };
@@ -273,14 +273,14 @@ impl object::Server for Root {
 
 impl Spawned {
     /// Does what was asked. A failure that is not the owner's own word is in the outcome.
-    async fn act(&self, asked: Asked) -> Result<Outcome<u32>, Failure> {
+    async fn act(&self, asked: IncomingCall) -> Result<Outcome<u32>, Failure> {
         match asked.method.as_str() {
             "result" => self.result(&asked).await,
             _ => self.steer(asked).await.map(Outcome::value),
         }
     }
 
-    async fn steer(&self, mut asked: Asked) -> Result<Value<u32>, Failure> {
+    async fn steer(&self, mut asked: IncomingCall) -> Result<Value<u32>, Failure> {
         match asked.method.as_str() {
             "info" => {
                 let head = asked.tasks.working(&self.key)?.head();
@@ -350,7 +350,7 @@ impl Spawned {
     }
 
     /// How the task ended. Its failure is its own, whatever its code says.
-    async fn result(&self, asked: &Asked) -> Result<Outcome<u32>, Failure> {
+    async fn result(&self, asked: &IncomingCall) -> Result<Outcome<u32>, Failure> {
         let child = asked.tasks.working(&self.key)?;
         child.over().await;
         let head = child.with(|task| task.head().number);
@@ -375,7 +375,7 @@ impl object::Server for Spawned {
         params: object::CallParams,
         mut results: object::CallResults,
     ) -> Result<(), capnp::Error> {
-        let asked = match Asked::read(&self.holder, &params) {
+        let asked = match IncomingCall::read(&self.holder, &params) {
             Ok(asked) => asked,
             Err(failure) => return own_word(failure, &mut results),
         };

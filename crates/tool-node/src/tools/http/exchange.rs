@@ -12,7 +12,7 @@ use url::Url;
 
 use super::address::{self, Private};
 use super::charset;
-use super::{Answered, Asked, Web};
+use super::{Answered, OutgoingRequest, Web};
 use crate::kit::{Content, Encoding, Failure, Text, fail};
 use crate::limits;
 use crate::tools::web;
@@ -62,8 +62,8 @@ pub(super) struct Exchange<'w> {
 }
 
 impl<'w> Exchange<'w> {
-    pub(super) fn new(web: &'w Web, verb: Verb, asked: Asked) -> Result<Self, Failure> {
-        let Asked { url, headers, body, encoding } = asked;
+    pub(super) fn new(web: &'w Web, verb: Verb, asked: OutgoingRequest) -> Result<Self, Failure> {
+        let OutgoingRequest { url, headers, body, encoding } = asked;
         let url = web::parse(&url).map_err(|why| fail::invalid("url", why))?;
         check(web, &url, "the address")?;
         let headers = own_headers(web, &headers)?;

@@ -30,15 +30,15 @@ pub(super) fn read(reader: event::Reader<'_>) -> Result<Fact, Malformed> {
         event::CallRequested(r) => Fact::CallRequested(Box::new(call::read_requested(r?)?)),
         event::CallCompleted(r) => call::read_completed(r?)?,
         event::CallDenied(r) => Fact::CallDenied(Box::new(call::read_denied(r?)?)),
-        event::BodyKept(r) => direct::read_kept(r?)?,
+        event::ResultOffloaded(r) => direct::read_kept(r?)?,
         event::Introduced(r) => direct::read_introduced(r?)?,
         event::NotIntroduced(r) => direct::read_not_introduced(r?)?,
         event::CallRecalled(r) => call::read_recalled(r?),
         event::CallUnknown(r) => call::read_unknown(r?)?,
         event::ApprovalRequested(r) => person::read_approval_requested(r?)?,
         event::ApprovalDecided(r) => person::read_approval_decided(r?)?,
-        event::PowerRequested(r) => person::read_power_requested(r?)?,
-        event::PowerDecided(r) => person::read_power_decided(r?)?,
+        event::CapabilityRequested(r) => person::read_capability_requested(r?)?,
+        event::CapabilityDecided(r) => person::read_capability_decided(r?)?,
         event::SettlementRequested(r) => person::read_settlement_requested(r?)?,
         event::SettlementDecided(r) => person::read_settlement_decided(r?)?,
         event::SettlementWithdrawn(r) => person::read_settlement_withdrawn(r?)?,
@@ -96,13 +96,13 @@ pub(super) fn write(mut builder: event::Builder<'_>, fact: &Fact) {
         | Fact::CallDenied(_)
         | Fact::CallRecalled { .. }
         | Fact::CallUnknown { .. } => call::write(builder, fact),
-        Fact::BodyKept(_) | Fact::Introduced(_) | Fact::NotIntroduced { .. } => {
+        Fact::ResultOffloaded(_) | Fact::Introduced(_) | Fact::NotIntroduced { .. } => {
             direct::write(builder, fact);
         }
         Fact::ApprovalRequested(_)
         | Fact::ApprovalDecided(_)
-        | Fact::PowerRequested(_)
-        | Fact::PowerDecided(_)
+        | Fact::CapabilityRequested(_)
+        | Fact::CapabilityDecided(_)
         | Fact::SettlementRequested(_)
         | Fact::SettlementDecided(_)
         | Fact::SettlementWithdrawn { .. } => person::write(builder, fact),

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use remit_core::event::{
-    CallDenied, CallRequested, CancelRequested, Delegate, Derivation, Grant, Introduced, Kept,
-    Level, Origin, SourceFile, TaskCreated, TaskForked, TaskUpgraded, TimeLimits,
+    CallDenied, CallRequested, CancelRequested, Delegate, Derivation, Grant, Introduced, Level,
+    OffloadedResult, Origin, SourceFile, TaskCreated, TaskForked, TaskUpgraded, TimeLimits,
 };
 use remit_core::manifest::{Interface, Method, Param};
 use remit_core::{
@@ -64,7 +64,7 @@ fn fact() -> impl Strategy<Value = Fact> {
         denied().prop_map(|denied| Fact::CallDenied(Box::new(denied))),
         (call(), word()).prop_map(|(call, reason)| Fact::CallUnknown { call, reason }),
         (call(), vec(any::<u8>(), 0..24), any::<[u8; 32]>(), any::<u64>()).prop_map(
-            |(call, key, digest, bytes)| Fact::BodyKept(Box::new(Kept {
+            |(call, key, digest, bytes)| Fact::ResultOffloaded(Box::new(OffloadedResult {
                 call,
                 key,
                 digest,
@@ -164,7 +164,8 @@ fn object() -> impl Strategy<Value = ObjectId> {
         grant_id().prop_map(ObjectId::Grant),
         any::<u64>().prop_map(|call| ObjectId::Result(CallNumber(call))),
         (any::<u64>(), any::<u32>()).prop_map(|(call, at)| ObjectId::Part(CallNumber(call), at)),
-        (any::<u64>(), any::<u32>()).prop_map(|(call, at)| ObjectId::Guest(CallNumber(call), at)),
+        (any::<u64>(), any::<u32>())
+            .prop_map(|(call, at)| ObjectId::CallerCapability(CallNumber(call), at)),
     ]
 }
 
@@ -226,7 +227,7 @@ fn created() -> impl Strategy<Value = TaskCreated> {
                     task_ms: numbers.2,
                     attempt_ms: numbers.3,
                     call_ms: numbers.4,
-                    kept_ms: numbers.1.rotate_left(7),
+                    retention_ms: numbers.1.rotate_left(7),
                 },
             }
         },

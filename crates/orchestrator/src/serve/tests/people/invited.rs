@@ -128,7 +128,7 @@ async fn certificate_from_before_another_joined_under_the_name_is_void() {
         let bob = join(&here, &first.unwrap(), Role::Client).await.unwrap();
         let until = std::time::SystemTime::now() + SOON;
         let members = &here.site.members;
-        let stolen = members.footing(&bob).membership();
+        let stolen = members.basis(&bob).membership();
         assert!(stolen.is_some() && members.greet(&bob, stolen, until).is_ok());
         for forged in [None, Some(MembershipId([0; 8]))] {
             let refused = members.greet(&bob, forged, until).unwrap_err();
@@ -138,7 +138,7 @@ async fn certificate_from_before_another_joined_under_the_name_is_void() {
         join(&here, &second, Role::Client).await.unwrap();
         let refused = members.greet(&bob, stolen, until).unwrap_err();
         assert_eq!(refused, NotAMember::Replaced(bob.clone()));
-        assert!(members.greet(&bob, members.footing(&bob).membership(), until).is_ok());
+        assert!(members.greet(&bob, members.basis(&bob).membership(), until).is_ok());
     })
     .await;
 }

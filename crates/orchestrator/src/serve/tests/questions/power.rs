@@ -81,7 +81,7 @@ async fn an_offer_names_the_effects_that_nothing_bounds_and_another_asks_a_perso
         let _asked = request(&run.context, 1, "lab");
         questions(&run.owner, 1).await;
         let (items, _) = run.site.tasks.inbox("default", None, 9, None).unwrap();
-        let Asks::Power { offers, .. } = &items[0].asks else { panic!("{items:?}") };
+        let Asks::CapabilityRequest { offers, .. } = &items[0].asks else { panic!("{items:?}") };
         let asking = offers.iter().position(|offer| offer.unbounded.is_empty()).unwrap();
         let whole = &offers[asking + 1];
         assert!(whole.unbounded.contains(&"put".into()), "{offers:?}");
@@ -101,7 +101,7 @@ async fn a_refusal_is_told_and_stands() {
         let run = lab.begin().await;
         let asked = request(&run.context, 1, "lab");
         questions(&run.owner, 1).await;
-        let refuse = Command::RefusePower {
+        let refuse = Command::RefuseCapability {
             operation: CallNumber(1),
             reason: "no need".into(),
             who: "me".into(),

@@ -18,7 +18,7 @@ use remit_vat::connection::Connection;
 use tokio::task::LocalSet;
 
 use super::client::Mesh;
-use crate::node::{Ground, build_on};
+use crate::node::{Backends, build_on};
 use crate::scheduler::registry::{Lease, ToolOffer};
 use crate::serve::bootstrap::serve_role;
 use crate::serve::fakes::{config, options, who};
@@ -89,7 +89,7 @@ impl World {
 
     async fn start(&self) -> (Rc<Site>, Lease) {
         let authority = Authority::load_or_create(&self.dir.path().join("ca"), "home").unwrap();
-        let ground = Ground {
+        let backends = Backends {
             audit: self.kept.audit(Box::new(test_clock)),
             meta: self.kept.meta(),
             authority,
@@ -97,7 +97,7 @@ impl World {
             now_ms: test_clock,
         };
         let config = config(self.dir.path().to_owned());
-        let (site, _) = build_on(ground, &config, "localhost:1".into()).await.unwrap();
+        let (site, _) = build_on(backends, &config, "localhost:1".into()).await.unwrap();
         let (path, seen) = (String::new(), Rc::clone(&self.seen));
         let tool = Tool { path, keys: Rc::default(), seen, kept: Rc::default() };
         let host = Host { seen: Rc::clone(&self.seen), ..Host::default() };

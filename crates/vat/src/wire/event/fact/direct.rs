@@ -1,15 +1,15 @@
 //! Introductions, and values that a tool node keeps.
 
-use remit_core::event::{Introduced, Kept};
+use remit_core::event::{Introduced, OffloadedResult};
 use remit_core::{Attempt, CallNumber, Fact, GrantId};
 use remit_schema::event_capnp::event;
-use remit_schema::event_direct_capnp::{body_kept, introduced, not_introduced};
+use remit_schema::event_direct_capnp::{introduced, not_introduced, result_offloaded};
 
 use super::call::digest;
 use crate::wire::{Malformed, text};
 
-pub(super) fn read_kept(r: body_kept::Reader<'_>) -> Result<Fact, Malformed> {
-    Ok(Fact::BodyKept(Box::new(Kept {
+pub(super) fn read_kept(r: result_offloaded::Reader<'_>) -> Result<Fact, Malformed> {
+    Ok(Fact::ResultOffloaded(Box::new(OffloadedResult {
         call: CallNumber(r.get_call()),
         key: r.get_key()?.to_vec(),
         digest: digest(r.get_digest()?)?,
@@ -37,8 +37,8 @@ pub(super) fn read_not_introduced(r: not_introduced::Reader<'_>) -> Result<Fact,
 /// Writes what happened, if it is about a direct path.
 pub(super) fn write(builder: event::Builder<'_>, fact: &Fact) {
     match fact {
-        Fact::BodyKept(kept) => {
-            let mut b = builder.init_body_kept();
+        Fact::ResultOffloaded(kept) => {
+            let mut b = builder.init_result_offloaded();
             b.set_call(kept.call.0);
             b.set_key(&kept.key);
             b.set_digest(&kept.digest);

@@ -1,12 +1,12 @@
 //! Questions to people, and their answers.
 
 use remit_core::event::{
-    Approval, ApprovalDecided, ApprovalRequested, Fact, Ledger, OnUnknown, PowerDecided,
-    PowerRequested, Remember, Settlement, SettlementDecided, SettlementRequested,
+    Approval, ApprovalDecided, ApprovalRequested, CapabilityDecided, CapabilityRequested, Fact,
+    Ledger, OnUnknown, Remember, Settlement, SettlementDecided, SettlementRequested,
 };
 use remit_core::{CallNumber, GrantId};
 use remit_schema::event_capnp::{
-    self, approval_decided, approval_requested, event, power_decided, power_requested,
+    self, approval_decided, approval_requested, capability_decided, capability_requested, event,
 };
 use remit_schema::event_settle_capnp::{
     settlement_decided, settlement_requested, settlement_withdrawn,
@@ -48,8 +48,10 @@ pub(super) fn read_approval_decided(r: approval_decided::Reader<'_>) -> Result<F
     })))
 }
 
-pub(super) fn read_power_requested(r: power_requested::Reader<'_>) -> Result<Fact, Malformed> {
-    Ok(Fact::PowerRequested(Box::new(PowerRequested {
+pub(super) fn read_capability_requested(
+    r: capability_requested::Reader<'_>,
+) -> Result<Fact, Malformed> {
+    Ok(Fact::CapabilityRequested(Box::new(CapabilityRequested {
         operation: CallNumber(r.get_operation()),
         tool: text(r.get_tool())?,
         reason: text(r.get_reason())?,
@@ -57,9 +59,11 @@ pub(super) fn read_power_requested(r: power_requested::Reader<'_>) -> Result<Fac
     })))
 }
 
-pub(super) fn read_power_decided(r: power_decided::Reader<'_>) -> Result<Fact, Malformed> {
+pub(super) fn read_capability_decided(
+    r: capability_decided::Reader<'_>,
+) -> Result<Fact, Malformed> {
     let grant = r.get_grant();
-    Ok(Fact::PowerDecided(Box::new(PowerDecided {
+    Ok(Fact::CapabilityDecided(Box::new(CapabilityDecided {
         operation: CallNumber(r.get_operation()),
         grant: (grant != 0).then_some(GrantId(grant)),
         reason: text(r.get_reason())?,
@@ -118,15 +122,15 @@ pub(super) fn write(builder: event::Builder<'_>, fact: &Fact) {
         Fact::ApprovalDecided(decided) => {
             write_approval_decided(builder.init_approval_decided(), decided);
         }
-        Fact::PowerRequested(asked) => {
-            let mut b = builder.init_power_requested();
+        Fact::CapabilityRequested(asked) => {
+            let mut b = builder.init_capability_requested();
             b.set_operation(asked.operation.0);
             b.set_tool(&asked.tool);
             b.set_reason(&asked.reason);
             b.set_until_ms(asked.until_ms);
         }
-        Fact::PowerDecided(decided) => {
-            let mut b = builder.init_power_decided();
+        Fact::CapabilityDecided(decided) => {
+            let mut b = builder.init_capability_decided();
             b.set_operation(decided.operation.0);
             b.set_grant(decided.grant.unwrap_or_default().0);
             b.set_reason(&decided.reason);

@@ -40,7 +40,7 @@ pub(super) fn read_created(r: task_created::Reader<'_>) -> Result<TaskCreated, M
             task_ms: r.get_time_limit_ms(),
             attempt_ms: r.get_attempt_limit_ms(),
             call_ms: r.get_call_timeout_ms(),
-            kept_ms: r.get_kept_ms(),
+            retention_ms: r.get_retention_ms(),
         },
     })
 }
@@ -83,7 +83,7 @@ pub(super) fn write_created(mut b: task_created::Builder<'_>, created: &TaskCrea
     b.set_time_limit_ms(created.limits.task_ms);
     b.set_attempt_limit_ms(created.limits.attempt_ms);
     b.set_call_timeout_ms(created.limits.call_ms);
-    b.set_kept_ms(created.limits.kept_ms);
+    b.set_retention_ms(created.limits.retention_ms);
 }
 
 pub(super) fn read_grant(r: grant_added::Reader<'_>) -> Result<Grant, Malformed> {

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use remit_core::event::{
-    Approval, ApprovalDecided, ApprovalRequested, Ledger, OnUnknown, PowerDecided, PowerRequested,
-    Remember, Settlement, SettlementDecided, SettlementRequested,
+    Approval, ApprovalDecided, ApprovalRequested, CapabilityDecided, CapabilityRequested, Ledger,
+    OnUnknown, Remember, Settlement, SettlementDecided, SettlementRequested,
 };
 use remit_core::{CallNumber, Fact, GrantId};
 
@@ -14,11 +14,21 @@ pub(super) fn fact() -> impl Strategy<Value = Fact> {
         approval_requested().prop_map(|asked| Fact::ApprovalRequested(Box::new(asked))),
         approval_decided().prop_map(|decided| Fact::ApprovalDecided(Box::new(decided))),
         (call(), word(), word(), any::<u64>()).prop_map(|(operation, tool, reason, until_ms)| {
-            Fact::PowerRequested(Box::new(PowerRequested { operation, tool, reason, until_ms }))
+            Fact::CapabilityRequested(Box::new(CapabilityRequested {
+                operation,
+                tool,
+                reason,
+                until_ms,
+            }))
         }),
         (call(), proptest::option::of((1..u32::MAX).prop_map(GrantId)), word(), word()).prop_map(
             |(operation, grant, reason, who)| {
-                Fact::PowerDecided(Box::new(PowerDecided { operation, grant, reason, who }))
+                Fact::CapabilityDecided(Box::new(CapabilityDecided {
+                    operation,
+                    grant,
+                    reason,
+                    who,
+                }))
             }
         ),
         (call(), word(), proptest::sample::select(&Ledger::ALL[..])).prop_map(

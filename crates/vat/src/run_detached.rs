@@ -10,7 +10,7 @@ use crate::contain::contain;
 
 /// Does the work in a task of its own and answers with what it gives. Dropping the future leaves the
 /// work alone. `failed`: it panicked, or the vat ends.
-pub async fn lasting<R: 'static>(
+pub async fn run_detached<R: 'static>(
     work: impl Future<Output = Result<R, Failure>> + 'static,
 ) -> Result<R, Failure> {
     let broken =
@@ -46,7 +46,7 @@ mod tests {
                     Ok(())
                 }
             };
-            let mut asked = Box::pin(lasting(work));
+            let mut asked = Box::pin(run_detached(work));
             assert!(asked.as_mut().now_or_never().is_none());
             drop(asked);
             go.notify_one();
@@ -59,8 +59,8 @@ mod tests {
     #[tokio::test]
     async fn it_answers_with_what_the_work_gives_or_why_it_broke() {
         let test = async {
-            assert_eq!(lasting(async { Ok(1) }).await, Ok(1));
-            let broken = lasting(async { panic!("on purpose") }).await;
+            assert_eq!(run_detached(async { Ok(1) }).await, Ok(1));
+            let broken = run_detached(async { panic!("on purpose") }).await;
             let broken: Failure = broken.map(|(): ()| ()).unwrap_err();
             assert!(broken.message.contains("on purpose"), "{broken}");
         };

@@ -17,12 +17,12 @@ use tokio::net::UnixStream;
 use crate::limits;
 
 /// The parent's side.
-pub struct Door {
+pub struct DirectChannel {
     socket: Socket,
     handed_in: Cell<usize>,
 }
 
-impl Door {
+impl DirectChannel {
     /// A door, and the worker's side of it.
     pub(crate) fn pair() -> io::Result<(Self, OwnedFd)> {
         let (ours, theirs) = Socket::pair()?;
@@ -50,13 +50,13 @@ impl Door {
 }
 
 /// The worker's side: the next socket and its number. `None`: the parent is gone.
-pub(crate) async fn next(door: &UnixStream) -> io::Result<Option<(u32, UnixStream)>> {
-    let received = door.async_io(Interest::READABLE, || {
+pub(crate) async fn next(direct_channel: &UnixStream) -> io::Result<Option<(u32, UnixStream)>> {
+    let received = direct_channel.async_io(Interest::READABLE, || {
         let mut number = [0; 4];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let into = &mut [IoSliceMut::new(&mut number)];
-        let read = recvmsg(door, into, &mut control, RecvFlags::CMSG_CLOEXEC)?.bytes;
+        let read = recvmsg(direct_channel, into, &mut control, RecvFlags::CMSG_CLOEXEC)?.bytes;
         let handed = control.drain().find_map(|message| match message {
             RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
             _ => None,

@@ -4,12 +4,12 @@ use tokio::sync::mpsc;
 
 use crate::client::Client;
 use crate::error::Error;
-use crate::serve::keeper;
+use crate::serve::admin;
 use crate::serve::session::Repeat;
 
 /// How much of a journal was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Kept {
+pub struct JournalTotals {
     /// Tasks.
     pub tasks: u64,
     /// Events.
@@ -56,9 +56,9 @@ impl Client {
     /// # Errors
     /// [`Error::Failed`] with `denied` if this client does not keep the mesh, `unavailable` if the
     /// journal cannot be read; [`Error::Unknown`] if the connection was lost: begin anew.
-    pub async fn backup(&self, pieces: mpsc::Sender<Vec<u8>>) -> Result<Kept, Error> {
+    pub async fn backup(&self, pieces: mpsc::Sender<Vec<u8>>) -> Result<JournalTotals, Error> {
         self.visit(async move |session| {
-            session.ask_patiently(Repeat::Harmful, |m| keeper::backup(m, pieces.clone())).await
+            session.ask_patiently(Repeat::Harmful, |m| admin::backup(m, pieces.clone())).await
         })
         .await
     }
@@ -69,9 +69,9 @@ impl Client {
     ///
     /// # Errors
     /// As for [`Client::backup`].
-    pub async fn verify(&self) -> Result<(Kept, Vec<String>), Error> {
+    pub async fn verify(&self) -> Result<(JournalTotals, Vec<String>), Error> {
         self.visit(async move |session| {
-            session.ask_patiently(Repeat::Harmless, keeper::verify).await
+            session.ask_patiently(Repeat::Harmless, admin::verify).await
         })
         .await
     }
@@ -83,7 +83,7 @@ impl Client {
     /// As for [`Client::backup`]; `unavailable` if there is no room for the copy, too.
     pub async fn compact(&self) -> Result<Compacted, Error> {
         self.visit(async move |session| {
-            session.ask_patiently(Repeat::Harmless, keeper::compact).await
+            session.ask_patiently(Repeat::Harmless, admin::compact).await
         })
         .await
     }

@@ -3,7 +3,7 @@
 use super::apply::Applied;
 use super::command::Decision;
 use super::{CallState, Operation, Task, charge};
-use crate::event::{CallRequested, Fact, Introduced, Kept};
+use crate::event::{CallRequested, Fact, Introduced, OffloadedResult};
 use crate::failure::{Code, Failure};
 use crate::grant::{Budgets, Caveat};
 use crate::id::{Attempt, CallNumber, GrantId};
@@ -12,7 +12,7 @@ use crate::value::{Outcome, Value};
 
 impl Task {
     /// Where the value of a call is, if it is not in its outcome.
-    pub fn kept(&self, call: CallNumber) -> Option<&Kept> {
+    pub fn kept(&self, call: CallNumber) -> Option<&OffloadedResult> {
         self.kept.get(&call)
     }
 
@@ -59,7 +59,7 @@ impl Task {
         Decision::Record(vec![Fact::Introduced(Box::new(introduced.clone()))])
     }
 
-    pub(super) fn decide_kept(&self, kept: &Kept, cost: u64) -> Decision {
+    pub(super) fn decide_offloaded(&self, kept: &OffloadedResult, cost: u64) -> Decision {
         let call = kept.call;
         let Some(Operation::Call { state: CallState::Requested | CallState::Unknown, request }) =
             self.operations.get(&call)
@@ -73,7 +73,7 @@ impl Task {
                 Decision::Record(vec![ended])
             }
             None => Decision::Record(vec![
-                Fact::BodyKept(Box::new(kept.clone())),
+                Fact::ResultOffloaded(Box::new(kept.clone())),
                 Fact::CallCompleted {
                     call,
                     outcome: Outcome::value(Value::Null),
@@ -94,7 +94,7 @@ impl Task {
         })
     }
 
-    pub(super) fn apply_kept(&mut self, kept: &Kept) -> Applied {
+    pub(super) fn apply_offloaded(&mut self, kept: &OffloadedResult) -> Applied {
         match self.operations.get(&kept.call) {
             Some(Operation::Call { state: CallState::Requested | CallState::Unknown, .. }) => {
                 self.kept.insert(kept.call, kept.clone());

@@ -1,7 +1,7 @@
 @0xc4d2a86e1f703b95;
 # The store of an orchestrator, for clients that back it up or verify it.
 
-interface Keeper @0xf97a69ea95b26130 {
+interface Admin @0xf97a69ea95b26130 {
   # The facet `backup`: the journals of all tenants, and all other records of the orchestrator.
   # Dropping this changes nothing. Each method is a heavy job: `limit` while too many of them wait.
 

@@ -5,24 +5,26 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::approval::Standing;
+use super::approval::RememberedApproval;
 use super::{CallState, Operation, Stamp, Task};
-use crate::event::{ApprovalDecided, CallRequested, Ledger, PowerRequested, SettlementDecided};
+use crate::event::{
+    ApprovalDecided, CallRequested, CapabilityRequested, Ledger, SettlementDecided,
+};
 use crate::failure::{Code, Failure};
 use crate::id::{CallNumber, GrantId};
 use crate::limits;
 
 /// Questions to people and their answers.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub(super) struct Asked {
+pub(super) struct PendingDecisions {
     /// Calls that are held.
     pub(super) held: BTreeMap<CallNumber, Arc<Hold>>,
     /// Decisions on calls that were held.
     pub(super) approvals: BTreeMap<CallNumber, Arc<ApprovalDecided>>,
     /// Decisions that count for later calls too.
-    pub(super) standing: Vec<Standing>,
+    pub(super) remembered: Vec<RememberedApproval>,
     /// Requests for power that nobody answered.
-    pub(super) powers: BTreeMap<CallNumber, (Arc<PowerRequested>, Stamp)>,
+    pub(super) capability_requests: BTreeMap<CallNumber, (Arc<CapabilityRequested>, Stamp)>,
     /// Grants that were given to such requests.
     pub(super) gifts: BTreeSet<GrantId>,
     /// When calls that have not ended were recorded, in milliseconds since 1970.
@@ -67,7 +69,7 @@ pub enum Question<'a> {
     /// Whether a call may be made.
     Approval(&'a Arc<CallRequested>, &'a Hold),
     /// Whether and which capability the agent gets.
-    Power(&'a PowerRequested, Stamp),
+    CapabilityRequest(&'a CapabilityRequested, Stamp),
     /// What became of a call, or what is to be done.
     Settlement(&'a Arc<CallRequested>, &'a Unsettled),
 }
@@ -77,7 +79,7 @@ impl Question<'_> {
     pub fn operation(&self) -> CallNumber {
         match self {
             Self::Approval(request, _) | Self::Settlement(request, _) => request.call,
-            Self::Power(request, _) => request.operation,
+            Self::CapabilityRequest(request, _) => request.operation,
         }
     }
 
@@ -85,7 +87,7 @@ impl Question<'_> {
     pub const fn at(&self) -> Stamp {
         match self {
             Self::Approval(_, hold) => hold.at,
-            Self::Power(_, at) => *at,
+            Self::CapabilityRequest(_, at) => *at,
             Self::Settlement(_, unsettled) => unsettled.at,
         }
     }
@@ -94,7 +96,7 @@ impl Question<'_> {
     pub const fn until_ms(&self) -> Option<u64> {
         match self {
             Self::Approval(_, hold) => Some(hold.until_ms),
-            Self::Power(request, _) => Some(request.until_ms),
+            Self::CapabilityRequest(request, _) => Some(request.until_ms),
             Self::Settlement(..) => None,
         }
     }
@@ -103,16 +105,19 @@ impl Question<'_> {
 impl Task {
     /// What waits for a person, oldest first.
     pub fn questions(&self) -> Vec<Question<'_>> {
-        let asked = &self.asked;
-        let held = asked
+        let pending = &self.pending;
+        let held = pending
             .held
             .iter()
             .filter_map(|(call, hold)| Some(Question::Approval(self.request(*call)?, hold)));
-        let unsettled = asked.unsettled.iter().filter_map(|(call, unsettled)| {
+        let unsettled = pending.unsettled.iter().filter_map(|(call, unsettled)| {
             Some(Question::Settlement(self.request(*call)?, unsettled))
         });
-        let powers = asked.powers.values().map(|(request, at)| Question::Power(request, *at));
-        let mut all: Vec<_> = held.chain(unsettled).chain(powers).collect();
+        let capability_requests = pending
+            .capability_requests
+            .values()
+            .map(|(request, at)| Question::CapabilityRequest(request, *at));
+        let mut all: Vec<_> = held.chain(unsettled).chain(capability_requests).collect();
         // What was asked for the agent of a task that has ended waits for nobody any more.
         all.retain(|question| self.has_asker(question.operation()));
         all.sort_by_key(|question| question.at().number);
@@ -123,7 +128,9 @@ impl Task {
     pub fn count_questions(&self) -> usize {
         match self.ending {
             None if self.cancelling().is_none() => {
-                self.asked.held.len() + self.asked.powers.len() + self.asked.unsettled.len()
+                self.pending.held.len()
+                    + self.pending.capability_requests.len()
+                    + self.pending.unsettled.len()
             }
             _ => self.questions().len(),
         }
@@ -132,22 +139,23 @@ impl Task {
     /// Whether nothing may be decided about an object yet: the operation that will return it waits
     /// for a person.
     pub fn is_undecided(&self, operation: CallNumber) -> bool {
-        self.asked.held.contains_key(&operation) || self.asked.powers.contains_key(&operation)
+        self.pending.held.contains_key(&operation)
+            || self.pending.capability_requests.contains_key(&operation)
     }
 
     /// Whether a person is asked about a call of unknown outcome.
     pub fn is_unsettled(&self, call: CallNumber) -> bool {
-        self.asked.unsettled.contains_key(&call)
+        self.pending.unsettled.contains_key(&call)
     }
 
     /// When a call that has not ended was recorded, in milliseconds since 1970.
     pub fn sent_ms(&self, call: CallNumber) -> Option<u64> {
-        self.asked.sent.get(&call).copied()
+        self.pending.sent.get(&call).copied()
     }
 
     /// What a person decided last on a call of unknown outcome.
     pub fn settlement(&self, call: CallNumber) -> Option<&SettlementDecided> {
-        self.asked.settlements.get(&call).map(|decided| &**decided)
+        self.pending.settlements.get(&call).map(|decided| &**decided)
     }
 
     /// Whether anyone still waits for what becomes of a held call: the agent of a task that has
@@ -184,15 +192,17 @@ impl Task {
 
     /// Held calls and requests whose time has come, or that lead nowhere any more.
     pub fn overdue(&self, now_ms: u64) -> Vec<CallNumber> {
-        let held = self.asked.held.iter().filter(|(call, hold)| {
+        let held = self.pending.held.iter().filter(|(call, hold)| {
             self.has_asker(**call) && (hold.until_ms <= now_ms || self.why_void(**call).is_some())
         });
-        let powers = self
-            .asked
-            .powers
+        let capability_requests = self
+            .pending
+            .capability_requests
             .iter()
             .filter(|(_, (request, _))| self.ending.is_none() && request.until_ms <= now_ms);
-        held.map(|(call, _)| *call).chain(powers.map(|(operation, _)| *operation)).collect()
+        held.map(|(call, _)| *call)
+            .chain(capability_requests.map(|(operation, _)| *operation))
+            .collect()
     }
 
     /// When the next question is decided by itself, in milliseconds since 1970.
@@ -220,11 +230,11 @@ impl Task {
 
     /// Forgets what was asked and decided about an operation that is dropped.
     pub(super) fn forget_question(&mut self, operation: CallNumber) {
-        self.asked.held.remove(&operation);
-        self.asked.powers.remove(&operation);
-        self.asked.unsettled.remove(&operation);
-        self.asked.sent.remove(&operation);
-        self.asked.approvals.remove(&operation);
-        self.asked.settlements.remove(&operation);
+        self.pending.held.remove(&operation);
+        self.pending.capability_requests.remove(&operation);
+        self.pending.unsettled.remove(&operation);
+        self.pending.sent.remove(&operation);
+        self.pending.approvals.remove(&operation);
+        self.pending.settlements.remove(&operation);
     }
 }

@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 use super::command::Decision;
 use super::refusal::Refusal;
 use super::{Operation, Stamp, Task};
-use crate::event::{Fact, Grant, PowerDecided, PowerRequested};
+use crate::event::{CapabilityDecided, CapabilityRequested, Fact, Grant};
 use crate::failure::{Code, Failure};
 use crate::id::{Attempt, CallNumber, GrantId};
 use crate::limits;
 
 /// A request for a capability, as it arrives.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PowerCommand {
+pub struct CapabilityCommand {
     /// The attempt that asks.
     pub attempt: Attempt,
     /// Its number.
@@ -27,7 +27,7 @@ pub struct PowerCommand {
 
 /// What became of a request for a capability.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Power {
+pub enum CapabilityRequest {
     /// It was given this.
     Granted(GrantId),
     /// It was refused.
@@ -37,26 +37,26 @@ pub enum Power {
 type Applied = Result<(), &'static str>;
 
 impl Task {
-    pub(super) fn decide_power_request(
+    pub(super) fn decide_capability_request(
         &self,
-        asked: &PowerCommand,
+        pending: &CapabilityCommand,
         now_ms: u64,
     ) -> Result<Decision, Refusal> {
-        self.check_attempt(asked.attempt)?;
-        let now = format!("a request for {} ({})", asked.tool, asked.reason);
-        match self.operations.get(&asked.operation) {
-            Some(Operation::Power { tool, reason, .. })
-                if (tool, reason) == (&asked.tool, &asked.reason) =>
+        self.check_attempt(pending.attempt)?;
+        let now = format!("a request for {} ({})", pending.tool, pending.reason);
+        match self.operations.get(&pending.operation) {
+            Some(Operation::CapabilityRequest { tool, reason, .. })
+                if (tool, reason) == (&pending.tool, &pending.reason) =>
             {
                 return Ok(Decision::Recorded);
             }
             Some(other) => {
-                return Err(Refusal::diverged(asked.operation, &other.describe(), &now));
+                return Err(Refusal::diverged(pending.operation, &other.describe(), &now));
             }
-            None => self.check_number(asked.operation)?,
+            None => self.check_number(pending.operation)?,
         }
         let names = 1..=limits::MAX_NAME_BYTES;
-        if !names.contains(&asked.tool.len()) || asked.reason.len() > limits::MAX_REASON_BYTES {
+        if !names.contains(&pending.tool.len()) || pending.reason.len() > limits::MAX_REASON_BYTES {
             let why = format!(
                 "a request names a tool, and its reason has at most {} bytes",
                 limits::MAX_REASON_BYTES
@@ -64,10 +64,10 @@ impl Task {
             return Err(Failure::new(Code::InvalidArgument, why).into());
         }
         self.check_questions()?;
-        Ok(Decision::Record(vec![Fact::PowerRequested(Box::new(PowerRequested {
-            operation: asked.operation,
-            tool: asked.tool.clone(),
-            reason: asked.reason.clone(),
+        Ok(Decision::Record(vec![Fact::CapabilityRequested(Box::new(CapabilityRequested {
+            operation: pending.operation,
+            tool: pending.tool.clone(),
+            reason: pending.reason.clone(),
             until_ms: now_ms.saturating_add(limits::QUESTION_LIFE_MS),
         }))]))
     }
@@ -81,14 +81,14 @@ impl Task {
         who: &str,
         now_ms: u64,
     ) -> Result<Decision, Refusal> {
-        if let Some(given) = self.power(operation)? {
+        if let Some(given) = self.capability_request(operation)? {
             let same = match given {
-                Power::Granted(given) => self.grants.get(given).is_some_and(|held| {
+                CapabilityRequest::Granted(given) => self.grants.get(given).is_some_and(|held| {
                     let given = &held.grant;
                     (&given.tool, &given.version, &given.node, &given.path, &given.caveats)
                         == (&grant.tool, &grant.version, &grant.node, &grant.path, &grant.caveats)
                 }),
-                Power::Refused(_) => false,
+                CapabilityRequest::Refused(_) => false,
             };
             return if same { Ok(Decision::Recorded) } else { Err(answered(operation, given)) };
         }
@@ -106,7 +106,7 @@ impl Task {
         }
         let added = self.decide_grant(&grant)?;
         let Fact::GrantAdded(given) = &added else { return Ok(Decision::Recorded) };
-        let decided = Fact::PowerDecided(Box::new(PowerDecided {
+        let decided = Fact::CapabilityDecided(Box::new(CapabilityDecided {
             operation,
             grant: Some(given.grant),
             reason: String::new(),
@@ -122,25 +122,25 @@ impl Task {
         who: &str,
         now_ms: u64,
     ) -> Result<Decision, Refusal> {
-        match self.power(operation)? {
-            Some(Power::Refused(_)) => return Ok(Decision::Recorded),
+        match self.capability_request(operation)? {
+            Some(CapabilityRequest::Refused(_)) => return Ok(Decision::Recorded),
             Some(given) => return Err(answered(operation, given)),
             None => self.check_asked(operation, now_ms)?,
         };
-        let refused = PowerDecided {
+        let refused = CapabilityDecided {
             operation,
             grant: None,
             reason: reason.chars().take(limits::MAX_REASON_BYTES).collect(),
             who: who.to_owned(),
         };
-        Ok(Decision::Record(vec![Fact::PowerDecided(Box::new(refused))]))
+        Ok(Decision::Record(vec![Fact::CapabilityDecided(Box::new(refused))]))
     }
 
     /// What becomes of a request whose time ran out.
-    pub(super) fn review_power(&self, operation: CallNumber, now_ms: u64) -> Decision {
-        match self.asked.powers.get(&operation) {
+    pub(super) fn review_capability(&self, operation: CallNumber, now_ms: u64) -> Decision {
+        match self.pending.capability_requests.get(&operation) {
             Some((request, _)) if now_ms >= request.until_ms && self.ending.is_none() => {
-                Decision::Record(vec![Fact::PowerDecided(Box::new(PowerDecided {
+                Decision::Record(vec![Fact::CapabilityDecided(Box::new(CapabilityDecided {
                     operation,
                     grant: None,
                     reason: "nobody decided in time".into(),
@@ -154,20 +154,28 @@ impl Task {
     /// The grant that a request was given, if one was.
     pub fn granted_to(&self, operation: CallNumber) -> Option<GrantId> {
         match self.operations.get(&operation)? {
-            Operation::Power { answer: Some((Power::Granted(grant), _)), .. } => Some(*grant),
+            Operation::CapabilityRequest {
+                answer: Some((CapabilityRequest::Granted(grant), _)),
+                ..
+            } => Some(*grant),
             _ => None,
         }
     }
 
     /// Whether a grant was given to a request: the agent has it from there, under no name.
     pub fn is_gift(&self, grant: GrantId) -> bool {
-        self.asked.gifts.contains(&grant)
+        self.pending.gifts.contains(&grant)
     }
 
     /// What became of a request; an error if there is none.
-    fn power(&self, operation: CallNumber) -> Result<Option<&Power>, Refusal> {
+    fn capability_request(
+        &self,
+        operation: CallNumber,
+    ) -> Result<Option<&CapabilityRequest>, Refusal> {
         match self.operations.get(&operation) {
-            Some(Operation::Power { answer, .. }) => Ok(answer.as_ref().map(|(power, _)| power)),
+            Some(Operation::CapabilityRequest { answer, .. }) => {
+                Ok(answer.as_ref().map(|(capability_request, _)| capability_request))
+            }
             _ => {
                 let why = format!(
                     "operation {operation} is no request for a capability: `remit inbox` lists those that wait"
@@ -177,9 +185,13 @@ impl Task {
         }
     }
 
-    fn check_asked(&self, operation: CallNumber, now_ms: u64) -> Result<&PowerRequested, Refusal> {
+    fn check_asked(
+        &self,
+        operation: CallNumber,
+        now_ms: u64,
+    ) -> Result<&CapabilityRequested, Refusal> {
         self.check_open()?;
-        match self.asked.powers.get(&operation) {
+        match self.pending.capability_requests.get(&operation) {
             Some((request, _)) if now_ms < request.until_ms => Ok(request),
             _ => {
                 let why = format!("request {operation} waits no more: its time ran out");
@@ -188,29 +200,40 @@ impl Task {
         }
     }
 
-    pub(super) fn apply_power_request(&mut self, asked: &PowerRequested, at: Stamp) -> Applied {
-        let (tool, reason) = (asked.tool.clone(), asked.reason.clone());
-        self.add_operation(asked.operation, Operation::Power { tool, reason, answer: None })?;
-        self.asked.powers.insert(asked.operation, (Arc::new(asked.clone()), at));
+    pub(super) fn apply_capability_request(
+        &mut self,
+        pending: &CapabilityRequested,
+        at: Stamp,
+    ) -> Applied {
+        let (tool, reason) = (pending.tool.clone(), pending.reason.clone());
+        self.add_operation(
+            pending.operation,
+            Operation::CapabilityRequest { tool, reason, answer: None },
+        )?;
+        self.pending.capability_requests.insert(pending.operation, (Arc::new(pending.clone()), at));
         Ok(())
     }
 
-    pub(super) fn apply_power(&mut self, decided: &PowerDecided, at: Stamp) -> Applied {
-        let power = match decided.grant {
+    pub(super) fn apply_capability_decision(
+        &mut self,
+        decided: &CapabilityDecided,
+        at: Stamp,
+    ) -> Applied {
+        let capability_request = match decided.grant {
             Some(grant) if !self.grants.contains_key(&grant) => {
                 return Err("its grant is not there");
             }
-            Some(grant) => Power::Granted(grant),
-            None => Power::Refused(refusal(&decided.reason)),
+            Some(grant) => CapabilityRequest::Granted(grant),
+            None => CapabilityRequest::Refused(refusal(&decided.reason)),
         };
         match self.operations.get_mut(&decided.operation) {
-            Some(Operation::Power { answer, .. }) if answer.is_none() => {
-                *answer = Some((power, at));
+            Some(Operation::CapabilityRequest { answer, .. }) if answer.is_none() => {
+                *answer = Some((capability_request, at));
             }
             _ => return Err("no such request waits"),
         }
-        self.asked.gifts.extend(decided.grant);
-        self.asked.powers.remove(&decided.operation);
+        self.pending.gifts.extend(decided.grant);
+        self.pending.capability_requests.remove(&decided.operation);
         self.told_in_order(decided.operation);
         Ok(())
     }
@@ -224,10 +247,10 @@ fn refusal(reason: &str) -> Failure {
     Failure::new(Code::Denied, why)
 }
 
-fn answered(operation: CallNumber, given: &Power) -> Refusal {
+fn answered(operation: CallNumber, given: &CapabilityRequest) -> Refusal {
     let how = match given {
-        Power::Granted(grant) => format!("was given grant {grant}"),
-        Power::Refused(_) => "was refused".to_owned(),
+        CapabilityRequest::Granted(grant) => format!("was given grant {grant}"),
+        CapabilityRequest::Refused(_) => "was refused".to_owned(),
     };
     Failure::new(Code::Failed, format!("request {operation} {how} already: that stands")).into()
 }

@@ -3,10 +3,10 @@
 use std::rc::Rc;
 
 use remit_core::{Code, Failure, Identity};
-use remit_journal::backup::{Kept, NoBackup, write_backup};
+use remit_journal::backup::{JournalTotals, NoBackup, write_backup};
 use remit_journal::verify::verify;
 use remit_journal::{JournalError, SledJournal};
-use remit_schema::keeper_capnp::{backup_sink, keeper, kept};
+use remit_schema::admin_capnp::{admin, backup_sink, kept};
 use remit_vat::connection::within;
 use remit_vat::exception::to_exception;
 use tokio::sync::mpsc;
@@ -16,40 +16,40 @@ use crate::limits;
 use crate::quota::jobs::Jobs;
 
 /// The hold on a journal.
-pub(super) struct KeeperServer {
+pub(super) struct AdminServer {
     journal: SledJournal,
     jobs: Rc<Jobs>,
     who: Identity,
 }
 
 /// The hold on the journal for this client; if it can have none, each call says why.
-pub(super) fn of(caller: &Rc<Caller>) -> keeper::Client {
+pub(super) fn of(caller: &Rc<Caller>) -> admin::Client {
     let site = &caller.site;
     let refuse =
         |code, why: String| capnp_rpc::new_broken_cap(to_exception(&Failure::new(code, why)));
     // It holds the tasks of all tenants.
     if caller.who.tenant() != crate::node::TENANT {
         let why = format!("only clients of the tenant `{}` keep the mesh", crate::node::TENANT);
-        return keeper::Client { client: refuse(Code::Denied, why) };
+        return admin::Client { client: refuse(Code::Denied, why) };
     }
     match site.journal.on_disk() {
-        Some(journal) => capnp_rpc::new_client(KeeperServer {
+        Some(journal) => capnp_rpc::new_client(AdminServer {
             journal,
             jobs: Rc::clone(&site.tasks.services().jobs),
             who: caller.who.clone(),
         }),
         None => {
             let why = "this journal is not on a disk, and cannot be backed up or checked";
-            keeper::Client { client: refuse(Code::Unavailable, why.to_owned()) }
+            admin::Client { client: refuse(Code::Unavailable, why.to_owned()) }
         }
     }
 }
 
-impl keeper::Server for KeeperServer {
+impl admin::Server for AdminServer {
     async fn backup(
         self: Rc<Self>,
-        params: keeper::BackupParams,
-        mut results: keeper::BackupResults,
+        params: admin::BackupParams,
+        mut results: admin::BackupResults,
     ) -> Result<(), capnp::Error> {
         let sink = params.get()?.get_sink()?;
         let (pieces, mut taken) = mpsc::channel(limits::BACKUP_PIECES);
@@ -69,21 +69,21 @@ impl keeper::Server for KeeperServer {
         let (read, ()) = tokio::try_join!(reading, sending)
             .map_err(|failure: Failure| to_exception(&failure))?;
         let kept = read.map_err(|error| to_exception(&no_backup(error)))?;
-        write_kept(results.get().init_kept(), kept);
+        write_totals(results.get().init_kept(), kept);
         Ok(())
     }
 
     async fn verify(
         self: Rc<Self>,
-        _: keeper::VerifyParams,
-        mut results: keeper::VerifyResults,
+        _: admin::VerifyParams,
+        mut results: admin::VerifyResults,
     ) -> Result<(), capnp::Error> {
         let journal = self.journal.clone();
         let checked = self.jobs.offload(&self.who, move || verify(&journal)).await;
         let checked = checked.map_err(|failure| to_exception(&failure))?;
         let report = checked.map_err(|error| to_exception(&error.into_failure()))?;
         let mut results = results.get();
-        write_kept(results.reborrow().init_kept(), report.kept);
+        write_totals(results.reborrow().init_kept(), report.kept);
         let count = u32::try_from(report.damaged.len()).unwrap_or(u32::MAX);
         let mut list = results.init_damaged(count);
         for (at, what) in (0..count).zip(&report.damaged) {
@@ -94,8 +94,8 @@ impl keeper::Server for KeeperServer {
 
     async fn compact(
         self: Rc<Self>,
-        _: keeper::CompactParams,
-        mut results: keeper::CompactResults,
+        _: admin::CompactParams,
+        mut results: admin::CompactResults,
     ) -> Result<(), capnp::Error> {
         let turn = self.jobs.begin(&self.who).await;
         let _turn = turn.map_err(|failure| to_exception(&failure))?;
@@ -114,7 +114,7 @@ async fn send(sink: &backup_sink::Client, piece: Vec<u8>) -> Result<(), Failure>
     within(limits::FOLLOWER, request.send()).await.map(|_| ())
 }
 
-fn write_kept(mut to: kept::Builder<'_>, kept: Kept) {
+fn write_totals(mut to: kept::Builder<'_>, kept: JournalTotals) {
     to.set_tasks(kept.tasks);
     to.set_events(kept.events);
     to.set_bodies(kept.bodies);

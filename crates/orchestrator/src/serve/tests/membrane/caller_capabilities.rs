@@ -133,16 +133,18 @@ async fn what_a_child_lends_goes_through_to_the_tool_and_comes_back_as_itself() 
             assert_eq!(lent, 2, "once by the tool, once by whose it is");
         }
         // In between it is known as what it is, and nothing can be done with it.
-        let guests = parent.owner.with(|task| {
+        let caller_capabilities = parent.owner.with(|task| {
             let objects = task.operations().filter_map(|(_, operation)| match operation {
                 remit_core::task::Operation::Call { request, .. } => request.args.field("what"),
                 _ => None,
             });
             objects.cloned().collect::<Vec<_>>()
         });
-        assert_eq!(guests.len(), 2);
-        for guest in guests {
-            let Value::Object(guest @ ObjectId::Guest(..)) = guest else { panic!("{guest:?}") };
+        assert_eq!(caller_capabilities.len(), 2);
+        for guest in caller_capabilities {
+            let Value::Object(guest @ ObjectId::CallerCapability(..)) = guest else {
+                panic!("{guest:?}")
+            };
             assert_eq!(parent.owner.with(|task| task.grant_of(guest)), None);
         }
     })

@@ -5,7 +5,7 @@ pub(crate) mod node;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use remit_client::{Client, Credential, Facets, Role};
 use remit_identity::join::Invite;
@@ -34,6 +34,8 @@ pub(crate) struct Embedded {
     /// In the order in which they were started.
     nodes: Vec<Node>,
     address: String,
+    /// Others may join for as long as this is held.
+    door: File,
     /// The right to run this folder's mesh.
     _claim: File,
 }
@@ -54,6 +56,7 @@ impl Embedded {
         claim: File,
         parts: Parts,
     ) -> Result<(Self, Client), Fault> {
+        outlast_earlier(home).await?;
         let invite = own_invite(home).await?;
         let (node, address) = orchestrator(home).await?;
         let client = client(home, &address, invite).await?;
@@ -65,7 +68,8 @@ impl Embedded {
             }
         }
         home.see(&Seen { address: address.clone() })?;
-        Ok((Self { nodes, address, _claim: claim }, client))
+        let door = home.open_door()?;
+        Ok((Self { nodes, address, door, _claim: claim }, client))
     }
 
     /// Starts again each node that has ended. Gives their roles.
@@ -86,10 +90,29 @@ impl Embedded {
 
     /// Stops all, the orchestrator last: what is in flight comes to its end first.
     pub(crate) async fn stop(mut self) {
+        // First, so that no other command joins a mesh that ends.
+        drop(self.door);
         while let Some(node) = self.nodes.pop() {
             node.stop(limits::STOP).await;
         }
     }
+}
+
+/// Waits for the nodes of a process that ended before they did.
+async fn outlast_earlier(home: &Home) -> Result<(), Fault> {
+    let began = Instant::now();
+    while home.is_ending() {
+        if began.elapsed() > limits::ENDING {
+            return Err(Fault::Failed(format!(
+                "nodes of an earlier mesh of {0} have not ended within {1} s: see the logs in {0}/log, \
+                 and end the processes `remit --home {0} ...`",
+                home.dir().display(),
+                limits::ENDING.as_secs()
+            )));
+        }
+        tokio::time::sleep(limits::LOOK_AGAIN).await;
+    }
+    Ok(())
 }
 
 async fn orchestrator(home: &Home) -> Result<(Node, String), Fault> {

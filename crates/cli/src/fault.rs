@@ -69,6 +69,12 @@ impl From<Error> for Fault {
             Error::Failed(denied) if denied.code == Code::Denied && !denied.detail.is_empty() => {
                 Self::Failed(format!("{denied}  [{}]", denied.detail))
             }
+            // The message says it all; what a person does about it does not depend on the code.
+            Error::Failed(Failure {
+                code: Code::Failed | Code::InvalidArgument | Code::NotFound,
+                message,
+                ..
+            }) => Self::Failed(message),
             other => Self::Failed(other.to_string()),
         }
     }
@@ -86,4 +92,21 @@ impl From<io::Error> for Fault {
 /// Says what was being done when the operating system refused it.
 pub(crate) fn doing<E: std::fmt::Display>(what: impl std::fmt::Display) -> impl FnOnce(E) -> Fault {
     move |error| Fault::Failed(format!("{what}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_person_reads_why_and_no_code_that_says_nothing_more() {
+        let said = |code| {
+            let fault = Fault::from(Error::Failed(Failure::new(code, "the task has ended")));
+            fault.message().unwrap_or_default()
+        };
+        for code in [Code::Failed, Code::InvalidArgument, Code::NotFound] {
+            assert_eq!(said(code), "the task has ended");
+        }
+        assert_eq!(said(Code::Denied), "denied: the task has ended");
+    }
 }

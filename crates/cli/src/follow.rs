@@ -161,7 +161,14 @@ async fn explain(task: &TaskHandle, screen: &Screen) {
     if let Ok(info) = task.info().await
         && !info.has_ended()
     {
-        screen.print(&format!("remit: the task is {}: {}", info.status, harmless(&info.detail)));
+        let remedy = match info.status.as_str() {
+            "pending" => {
+                ". `remit nodes` lists the nodes; `remit agent-node`, or `remit up` on one machine, starts one"
+            }
+            _ => "",
+        };
+        let why = harmless(&info.detail);
+        screen.print(&format!("remit: the task is {}: {why}{remedy}", info.status));
     }
 }
 

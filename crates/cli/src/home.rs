@@ -149,18 +149,49 @@ impl Home {
     pub(crate) fn claim(&self) -> Result<Option<File>, Fault> {
         let path = self.dir.join("lock");
         let refused = || doing(format!("the lock {} cannot be taken", path.display()));
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(refused())?;
+        let file = lockable(&path).map_err(refused())?;
         match file.try_lock() {
             Ok(()) => Ok(Some(file)),
             Err(fs::TryLockError::WouldBlock) => Ok(None),
             Err(fs::TryLockError::Error(error)) => Err(refused()(error)),
         }
     }
+
+    /// Lets other processes join the mesh of this folder, until the file is dropped or the process
+    /// ends.
+    pub(crate) fn open_door(&self) -> Result<File, Fault> {
+        let path = self.dir.join("open");
+        // Who looks whether it is open holds it for a moment.
+        lockable(&path)
+            .and_then(|file| file.lock().map(|()| file))
+            .map_err(doing(format!("the lock {} cannot be taken", path.display())))
+    }
+
+    /// Whether the process that runs the mesh of this folder lets others join it: one that begins or
+    /// ends does not.
+    pub(crate) fn is_open(&self) -> bool {
+        let file = File::options().write(true).open(self.dir.join("open"));
+        file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
+    }
+
+    /// Whether a process still works on the folders of the nodes, though nothing runs the mesh: they
+    /// are ending.
+    pub(crate) fn is_ending(&self) -> bool {
+        let is_held = |lock: &str| {
+            let file = File::options().write(true).open(self.dir.join(lock));
+            file.is_ok_and(|file| {
+                matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock))
+            })
+        };
+        NODE_LOCKS.iter().any(|lock| is_held(lock))
+    }
+}
+
+/// What the nodes hold for as long as they run.
+const NODE_LOCKS: [&str; 2] = ["orchestrator/journal/lock", "tool-node/ledger/lock"];
+
+fn lockable(path: &Path) -> io::Result<File> {
+    File::options().create(true).truncate(false).write(true).open(path)
 }
 
 /// One name for a whole path, another for each.
@@ -256,6 +287,24 @@ mod tests {
         assert!(home.claim().unwrap().is_none());
         drop(claim);
         assert!(home.claim().unwrap().is_some());
+    }
+
+    #[test]
+    fn only_a_mesh_whose_door_is_open_is_joined() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::new(dir.path());
+        assert!(!home.is_open() && !home.is_ending());
+        let door = home.open_door().unwrap();
+        assert!(home.is_open());
+        drop(door);
+        assert!(!home.is_open());
+        let journal = dir.path().join("orchestrator/journal");
+        fs::create_dir_all(&journal).unwrap();
+        let held = lockable(&journal.join("lock")).unwrap();
+        held.lock().unwrap();
+        assert!(home.is_ending());
+        drop(held);
+        assert!(!home.is_ending());
     }
 
     #[test]

@@ -27,6 +27,10 @@ pub(crate) const OWN_INVITE: Duration = Duration::from_secs(60);
 /// How long a tool may take whose node is away: a rolling upgrade or a restart of its machine.
 pub(crate) const TOOL_AWAY: Duration = Duration::from_secs(120);
 
+/// How long the nodes of a mesh may take to end whose own process has gone: longer than they let what
+/// is in flight come to its end.
+pub(crate) const ENDING: Duration = Duration::from_secs(30);
+
 /// How often something that will be there soon is looked at again.
 pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
@@ -47,6 +51,9 @@ pub(crate) const WHY: usize = 300;
 
 /// How often the processes of an embedded mesh are looked after.
 pub(crate) const TEND: Duration = Duration::from_millis(500);
+
+/// Characters of a name or a reason in a table on a terminal.
+pub(crate) const CELL: usize = 80;
 
 /// How many tasks `remit ps` shows unless told otherwise: a screen.
 pub(crate) const TASKS: u32 = 20;

@@ -149,6 +149,9 @@ fn check_own(home: &Home) -> Result<(), Fault> {
 
 /// The mesh that runs for this folder, if it answers. Fails if it does and refuses this folder's client.
 async fn running(home: &Home) -> Result<Option<Client>, Fault> {
+    if !home.is_open() {
+        return Ok(None);
+    }
     let Some(seen) = home.seen() else { return Ok(None) };
     let knock = async {
         let client = Client::connect(&seen.address, home.client()).await.ok()?;

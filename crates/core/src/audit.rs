@@ -95,11 +95,13 @@ pub enum Decision {
     Lost,
     /// A person had what was left count as all there is.
     LossAccepted,
+    /// An operator was not told of something: it was refused, or failed again and again.
+    Undelivered,
 }
 
 impl Decision {
     /// Every decision.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Allowed,
         Self::Denied,
         Self::Granted,
@@ -121,6 +123,7 @@ impl Decision {
         Self::Removed,
         Self::Lost,
         Self::LossAccepted,
+        Self::Undelivered,
     ];
 
     /// The name that stands in a record, for example `denied`.
@@ -147,6 +150,7 @@ impl Decision {
             Self::Removed => "removed",
             Self::Lost => "lost",
             Self::LossAccepted => "loss-accepted",
+            Self::Undelivered => "undelivered",
         }
     }
 

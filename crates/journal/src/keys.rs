@@ -31,10 +31,10 @@ const COUNT: u8 = b'r';
 const SNAPSHOT: u8 = b'n';
 /// Pieces of snapshots: tenant, task, number of the last event, number of the piece.
 const SNAPSHOT_PIECE: u8 = b'p';
-/// What operators may be told of: no tenant, number.
+/// What sinks are to be told: sink in place of a tenant, topic, creator with its length, number.
 const NOTICE: u8 = b'o';
-/// How far each sink was told: no tenant, name of the sink. The value is the number.
-const NOTICE_CURSOR: u8 = b'c';
+/// How many of these there are: sink in place of a tenant, topic, creator with its length.
+const NOTICE_COUNT: u8 = b'c';
 /// Tasks that are being removed, whose head is gone already: tenant, task.
 const LEAVING: u8 = b'x';
 
@@ -53,9 +53,9 @@ pub(super) const ALL_DUE: &[u8] = &[DUE];
 pub(super) const ALL_LEAVING: &[u8] = &[LEAVING];
 
 /// What the keys of all notices begin with.
-pub(super) const ALL_NOTICES: &[u8] = &[NOTICE, 0, 0, 0, 0];
-/// What the keys of all cursors of sinks begin with.
-pub(super) const ALL_NOTICE_CURSORS: &[u8] = &[NOTICE_CURSOR, 0, 0, 0, 0];
+pub(super) const ALL_NOTICES: &[u8] = &[NOTICE, 0];
+/// What the keys of all counts of notices begin with.
+pub(super) const ALL_NOTICE_COUNTS: &[u8] = &[NOTICE_COUNT, 0];
 /// The number of the last notice.
 pub(super) const NOTICE_END: &[u8] = &[b'm', 0, 0, 0, 0];
 
@@ -81,7 +81,7 @@ pub(super) fn kind(key: &[u8]) -> Kind {
         [EVENT | BODY | SNAPSHOT_PIECE, 0, ..] => Kind::Bulk,
         [PLACED | LIVE | ASKING | CREATED | DUE | FAMILY | COUNT | LEAVING, 0, ..] => Kind::Derived,
         // In a journal that is restored, what was to be told is old, and the numbers begin anew.
-        [NOTICE | NOTICE_CURSOR | b'm', 0, ..] => Kind::Derived,
+        [NOTICE | NOTICE_COUNT | b'm', 0, ..] => Kind::Derived,
         _ => Kind::Other,
     }
 }
@@ -304,14 +304,32 @@ pub(super) fn snapshot_pieces(tenant: &str, task: TaskId, number: EventNumber) -
     key
 }
 
-/// Something that operators may be told of.
-pub(super) fn notice(number: u64) -> Vec<u8> {
-    of(NOTICE, "", &number.to_be_bytes())
+/// What the keys of all that a sink is to be told of a topic begin with.
+pub(super) fn notices(sink: &str, topic: u8) -> Vec<u8> {
+    of(NOTICE, sink, &[topic])
 }
 
-/// How far a sink was told.
-pub(super) fn notice_cursor(sink: &str) -> Vec<u8> {
-    of(NOTICE_CURSOR, "", sink.as_bytes())
+/// What those about tasks of this creator begin with.
+pub(super) fn notices_of(sink: &str, topic: u8, creator: &str) -> Vec<u8> {
+    [notices(sink, topic), sized(creator)].concat()
+}
+
+/// What the keys of the counts of a sink's notices of a topic begin with.
+pub(super) fn notice_counts(sink: &str, topic: u8) -> Vec<u8> {
+    of(NOTICE_COUNT, sink, &[topic])
+}
+
+/// How many notices about tasks of this creator wait for a sink.
+pub(super) fn notice_count(sink: &str, topic: u8, creator: &str) -> Vec<u8> {
+    [notice_counts(sink, topic), sized(creator)].concat()
+}
+
+/// A name after its length, so that none is the beginning of another. Names of members are shorter
+/// than 256 bytes; what is longer shares a place.
+fn sized(name: &str) -> Vec<u8> {
+    let name = name.as_bytes().get(..255).unwrap_or(name.as_bytes());
+    let size = u8::try_from(name.len()).unwrap_or(u8::MAX);
+    [&[size], name].concat()
 }
 
 /// A task that is being removed.

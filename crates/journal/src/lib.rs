@@ -33,7 +33,7 @@ use remit_core::{Code, Event, EventNumber, Failure, TaskId};
 pub use head::{Family, TaskHead};
 pub use memory::MemoryJournal;
 pub use retention::Retention;
-pub use sled::{Compacted, Notice, OnDamage, SledJournal, Untold, What};
+pub use sled::{Compacted, Notice, OnDamage, SledJournal, Topic, UnsentNotices, What};
 pub use snapshot::Snapshot;
 
 /// Where events are written, task by task. Calls made in order take effect in order, from whatever

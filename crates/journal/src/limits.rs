@@ -41,8 +41,9 @@ pub const RESTORE_CACHE_BYTES: u64 = 32 << 20;
 /// backup then, and no longer list.
 pub const FINDINGS: usize = 1_000;
 
-/// Notifications that wait for one sink. Of more, the oldest are given up: nobody acts on them.
-pub const NOTICES: u64 = 10_000;
+/// Notifications of one topic, about tasks of one creator, that wait for one sink. Of more, the oldest
+/// are given up: they are too old to act on.
+pub const NOTICES: usize = 1_000;
 
 /// How often a small record is read and written anew because another writer was first: writers of one
 /// record are few, so this many losses in a row are a defect.

@@ -34,7 +34,10 @@ impl Lost {
     }
 
     fn numbers(&self) -> String {
-        let run = |(first, last): &(u64, u64)| format!("commits {first} to {last}");
+        let run = |(first, last): &(u64, u64)| match first == last {
+            true => format!("commit {first}"),
+            false => format!("commits {first} to {last}"),
+        };
         self.commits.iter().map(run).collect::<Vec<_>>().join(", ")
     }
 
@@ -45,12 +48,12 @@ impl Lost {
             1 => format!("task {}, which stops", self.tasks[0]),
             _ => format!("the tasks {}, which stop", self.tasks.join(", ")),
         };
-        format!("{} are missing; they were about {tasks}", self.numbers())
+        format!("missing: {}; about {tasks}", self.numbers())
     }
 
     fn failure(&self) -> Failure {
         let why = format!(
-            "{} of the journal are lost, and some of them were about this task, so it stops where it was: restore a backup (`remit restore`), or accept the loss (`remit verify --accept-loss`), and it goes on from what is left",
+            "lost of the journal: {}, partly about this task, so it stops where it was: restore a backup (`remit restore`), or accept the loss (`remit verify --accept-loss`), and it goes on from what is left",
             self.numbers()
         );
         Failure::new(Code::Failed, why)

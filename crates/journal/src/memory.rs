@@ -25,6 +25,7 @@ struct State {
     placed: BTreeSet<(String, u8, TaskId)>,
     keys: HashMap<(String, String), TaskId>,
     refuses: Option<String>,
+    damaged: BTreeSet<(String, TaskId)>,
 }
 
 #[derive(Debug, Default)]
@@ -43,6 +44,11 @@ impl MemoryJournal {
     /// From now on appends fail for this reason, as on a full disk; `None`: they are taken again.
     pub fn refuse(&self, why: Option<&str>) {
         self.lock().refuses = why.map(str::to_owned);
+    }
+
+    /// From now on this task cannot be read, as on a damaged disk.
+    pub fn damage(&self, tenant: &str, task: TaskId) {
+        self.lock().damaged.insert((tenant.to_owned(), task));
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -156,7 +162,12 @@ impl Journal for MemoryJournal {
         limit: usize,
     ) -> Result<Vec<Event>, JournalError> {
         let state = self.lock();
-        let Some(stored) = state.tasks.get(&(tenant.to_owned(), task)) else {
+        let at = (tenant.to_owned(), task);
+        if state.damaged.contains(&at) {
+            let why = "a test damaged it".into();
+            return Err(JournalError::Corrupt { task, number: after.next(), why });
+        }
+        let Some(stored) = state.tasks.get(&at) else {
             return Ok(Vec::new());
         };
         if after < stored.head.pruned {

@@ -21,7 +21,7 @@ use remit_store::{Confine, Disk, DiskError, Settings, View};
 
 use self::append::Append;
 use self::notices::Told;
-pub use self::notices::{Notice, Untold, What};
+pub use self::notices::{Notice, Topic, UnsentNotices, What};
 use super::body::Body;
 use super::loss::{self, Lost};
 use super::record::{self, Hash};

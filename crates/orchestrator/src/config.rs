@@ -33,7 +33,7 @@ pub struct Config {
     pub cancel_grace_ms: u64,
     /// Where to listen for posts to webhooks, host:port, in plain HTTP; empty: nowhere.
     pub webhooks: String,
-    /// The folder with the secrets of signed webhooks: a file for each, by the trigger's name.
+    /// The folder with the secrets of signed webhooks: a file `CLIENT/NAME` for each trigger.
     pub webhook_secrets: Option<PathBuf>,
     /// Whom to tell when something waits for a person or a task ends.
     pub notify: Vec<SinkConfig>,

@@ -118,6 +118,10 @@ pub const BATCH_BYTES: u64 = 4 << 20;
 /// How long a follower may take to answer for a batch. Then its feed ends; it has its cursor.
 pub const FOLLOWER: Duration = Duration::from_secs(30);
 
+/// References to a task's objects that are gone and may wait to be swept, beside as many as are in use:
+/// a sweep looks at all of them.
+pub const MEMBRANES_KEPT: usize = 64;
+
 /// How often a sleep looks at the wall clock, so that one that jumps ahead is noticed.
 pub const TIMER_LOOK: Duration = Duration::from_secs(60);
 

@@ -29,7 +29,7 @@ use crate::scheduler::registry::Registry;
 use crate::services::context::Site;
 use crate::services::damage;
 use crate::services::membership::{InviteIssuer, NewInvite};
-use crate::services::notify::keep_telling;
+use crate::services::notify::{Source, keep_telling};
 use crate::services::refs::Refs;
 use crate::services::retention::{keep_checking, keep_sweeping};
 use crate::services::triggers::{Triggers, hooks};
@@ -109,6 +109,9 @@ impl Started {
     /// Serves all who connect, until `stop`.
     pub async fn serve(self, config: &Config, stop: CancellationToken) -> Result<(), CannotServe> {
         let Self { site, listener, own, tcp } = self;
+        let identity = own.identity().clone();
+        let notified =
+            Source { journal: site.journal.on_disk(), audit: &site.audit, own: &identity };
         let renewing = keep_certificate(&site, &listener, own);
         let triggers = Rc::clone(&site.triggers).run(TENANT);
         let hooks = webhooks(config, &site).await?;
@@ -118,7 +121,7 @@ impl Started {
             () = renewing => {}
             () = triggers => {}
             () = hooks => {}
-            () = keep_telling(site.journal.on_disk(), &config.notify) => {}
+            () = keep_telling(notified, &config.notify) => {}
             () = keep_sweeping(&site.tasks, config.retention) => {}
             () = keep_checking(&site.tasks, &site.damage) => {}
             () = remove_when_used(&site, config.bootstrap_dir.as_deref()) => {}

@@ -13,7 +13,7 @@ use toml::Spanned;
 use crate::kit::Tool;
 use crate::limits;
 use crate::tools::confiner::Confiner;
-use crate::tools::{fs, git, http, shell};
+use crate::tools::{Folders, fs, git, http, shell};
 
 /// The configuration of a tool node, as TOML: labels, and a section for each tool.
 ///
@@ -130,14 +130,21 @@ impl Config {
         self.hide_own_files();
         self.lend_hidden();
         let mut opening = Opening { source: self.source, names: HashSet::new(), tools: Vec::new() };
-        opening.open(self.fs, fs::tool)?;
+        let folders = Rc::new(folders(&opening, &self.fs, &self.git, &self.shell));
+        opening.open(self.fs, |config, base| {
+            let hold = folders.of(&base.join(&config.root));
+            Ok(fs::tool(config, base)?.waiting_for(hold))
+        })?;
         let starts_programs = !self.shell.is_empty()
             || self.git.iter().any(|section| section.get_ref().starts_programs());
         let confiner = starts_programs
-            .then(|| Confiner::find(self.strict).map(Rc::new))
+            .then(|| Confiner::find(self.strict).map(|found| Rc::new(found.in_folders(&folders))))
             .transpose()
             .map_err(|why| opening.source.bad(0, why))?;
-        opening.open(self.git, |config, base| git::tool(config, base, confiner.as_ref()))?;
+        opening.open(self.git, |config, base| {
+            let hold = folders.of(&base.join(&config.root));
+            Ok(git::tool(config, base, confiner.as_ref())?.waiting_for(hold))
+        })?;
         let sections: Vec<http::Config> =
             self.http.iter().map(|section| section.get_ref().clone()).collect();
         opening.open(self.http, http::tool)?;
@@ -198,6 +205,26 @@ impl Config {
 #[expect(clippy::disallowed_methods, reason = "what the environment says is configuration")]
 pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
+}
+
+/// The folders in which programs run, and in which other tools work that may change them.
+fn folders(
+    opening: &Opening,
+    fs: &[Spanned<fs::Config>],
+    git: &[Spanned<git::Config>],
+    shell: &[Spanned<shell::Config>],
+) -> Folders {
+    if shell.is_empty() {
+        return Folders::default();
+    }
+    let base = opening.source.path.parent().unwrap_or(Path::new(""));
+    let fs = fs.iter().map(|section| &section.get_ref().root);
+    let git = git.iter().map(|section| &section.get_ref().root);
+    let shell = shell.iter().flat_map(|section| {
+        let section = section.get_ref();
+        section.write.iter().chain([&section.root])
+    });
+    Folders::new(fs.chain(git).chain(shell).map(|place| base.join(place)))
 }
 
 struct Opening {
@@ -336,6 +363,34 @@ mod tests {
         let out = ran["stdout"].as_str().unwrap();
         assert_eq!(out, "a secret of some lengthread made/file\nstays\nstays\nkept\n", "{ran}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+    }
+
+    #[tokio::test]
+    async fn no_tool_of_the_node_changes_a_folder_while_a_run_binds_its_content() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("work")).unwrap();
+        std::fs::write(dir.path().join("work/test"), "looked at").unwrap();
+        let text = "[[fs]]\nroot = '.'\nwritable = true\n\
+                    [[shell]]\nroot = 'work'\nbinds_content = true\n[[shell.program]]\nname = 'sh'\n";
+        let config = Config::parse(&dir.path().join("tools.toml"), text.to_owned()).unwrap();
+        let handles: Vec<_> = config
+            .open()
+            .unwrap()
+            .0
+            .into_iter()
+            .map(|tool| tool.open().unwrap().handle())
+            .collect();
+        let (fs, shell) = (&handles[0], &handles[1]);
+        let content = shell.call("content", &serde_json::json!({})).await.unwrap();
+        let content: serde_json::Value = content.decode().unwrap();
+        let script = "cat test; sleep 0.3; cat test";
+        let run = serde_json::json!({"program": "sh", "args": ["-c", script], "content": content});
+        let write = ("work/test", "another");
+        let (ran, written) = tokio::join!(shell.call("run", &run), fs.call("write", &write));
+        written.unwrap();
+        let ran: serde_json::Value = ran.unwrap().decode().unwrap();
+        assert_eq!(ran["stdout"], "looked atlooked at");
+        assert_eq!(std::fs::read_to_string(dir.path().join("work/test")).unwrap(), "another");
     }
 
     #[tokio::test]

@@ -227,15 +227,19 @@ pub const HANDSHAKES: Bounds = Bounds { per_address: 16, strangers: 32, known: 6
 /// it.
 pub const DIRECT_CONNECTIONS: usize = 1_024;
 
-/// Connections of one program to its proxy at once: package managers open some dozen. More wait.
-pub const PROXY_CONNECTIONS: usize = 64;
+/// Connections of one program to its proxy at once: package managers open about a dozen. More wait.
+pub const PROXY_CONNECTIONS: usize = 16;
 
-/// Bytes of the body of a request that a program sends through its proxy, which holds it whole.
-pub const PROXY_REQUEST_BYTES: usize = 16 << 20;
+/// Bytes that a connection of a program to its proxy reads or writes at once.
+pub const PROXY_BUFFER: usize = 64 << 10;
 
-/// Bytes of an answer that a program gets through its proxy, which holds it whole. Where a secret was
-/// added, `response_bytes` of the section bounds it.
-pub const PROXY_RESPONSE_BYTES: usize = 64 << 20;
+/// Bytes that such a connection holds at most: its own buffers, and those of the HTTP client that asks
+/// the server for it, of some 400 KiB in each direction.
+pub const PROXY_CONNECTION_BYTES: usize = 1 << 20;
+
+/// Bytes that the proxies of all programs of a node hold: eight programs with all their connections.
+/// Further connections wait.
+pub const PROXY_BYTES: usize = 128 << 20;
 
 /// Files of a folder whose content an approval binds: a project without what it installs and builds.
 pub const CONTENT_FILES: usize = 50_000;
@@ -245,6 +249,13 @@ pub const CONTENT_BYTES: u64 = 1 << 30;
 
 /// Folders in folders of such a folder: the walk keeps one open for each.
 pub const CONTENT_DEPTH: usize = 100;
+
+/// How often a folder is read that changes meanwhile, before that is an error.
+pub const CONTENT_TRIES: usize = 5;
+
+/// Longer than the ticks by which a kernel tells the times of files: of two changes within one, the
+/// second may not be seen.
+pub const CONTENT_TICK: Duration = Duration::from_millis(20);
 
 /// Changed files that are named to who approves: what a person reads. The others are counted.
 pub const CONTENT_CHANGED: usize = 100;

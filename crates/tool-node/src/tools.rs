@@ -7,6 +7,7 @@
 pub mod confiner;
 #[cfg(test)]
 mod documented;
+mod folders;
 pub mod fs;
 pub mod git;
 pub mod http;
@@ -15,6 +16,8 @@ pub mod shell;
 mod web;
 
 use std::path::Path;
+
+pub(crate) use folders::{Folders, Hold};
 
 /// `folder`, seen from `root`, if it is below it; if it is a link, what that leads to, too. Neither
 /// needs to exist: what does not exist yet is seen from the nearest folder above it that does.

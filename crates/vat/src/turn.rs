@@ -13,6 +13,9 @@ use tokio::task::JoinHandle;
 
 use crate::limits::LONGEST_TURN;
 
+/// A turn that others notice as a delay.
+const NOTICED: Duration = Duration::from_millis(200);
+
 /// Of the whole process, as a metric is.
 static LONG: AtomicU64 = AtomicU64::new(0);
 static LONGEST_US: AtomicU64 = AtomicU64::new(0);
@@ -75,7 +78,12 @@ impl<F: Future> Future for Timed<F> {
             LONG.fetch_add(1, Ordering::Relaxed);
             // Each longer one than all before is worth a line; the others are only counted.
             if LONGEST_US.fetch_max(micros, Ordering::Relaxed) < micros {
-                tracing::warn!(work = &*self.what, ?took, "a turn of the vat took long");
+                // What a person need not look at, such as the first turn of a start, is no warning.
+                if took > NOTICED {
+                    tracing::warn!(work = &*self.what, ?took, "a turn of the vat took long");
+                } else {
+                    tracing::info!(work = &*self.what, ?took, "a turn of the vat took over 10 ms");
+                }
             }
         }
         polled

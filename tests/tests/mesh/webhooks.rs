@@ -70,8 +70,11 @@ async fn signed_post_creates_a_task_and_one_that_is_not_creates_none() {
     let put = ["trigger", "put", "build", "--webhook", "--signed", file];
     let put = [&put[..], &["--header", "X-GitHub-Event", "--header", "x-missing"]].concat();
     let refused = typed.fail(&put).await;
-    assert!(refused.contains(secrets.path().join("build").to_str().unwrap()), "{refused}");
-    let secret = secrets.path().join("build");
+    // No other client can claim the name: the file is the client's own.
+    let own = secrets.path().join("typist");
+    let secret = own.join("build");
+    assert!(refused.contains(secret.to_str().unwrap()), "{refused}");
+    std::fs::create_dir(&own).unwrap();
     remit_identity::credential::write_private(&secret, format!("{SECRET}\n").as_bytes()).unwrap();
     let (told, note) = typed.run(&put).await;
     assert!(told.is_empty() && note.contains("X-Hub-Signature-256"), "{told} {note}");

@@ -92,11 +92,13 @@ fn pick(question: &Question, place: &Place) -> Result<Option<String>, Fault> {
             out::line(&answer)?;
         }
         return Err(Fault::Usage(
-            "say which capability to give: one of those above, or one that is narrower".into(),
+            "say which capability to give: one of those that standard output lists, or one that is \
+             narrower"
+                .into(),
         ));
     }
     for (number, offer) in (1..).zip(offers) {
-        let left = question::left_to_agent(offer);
+        let left = question::remark(offer);
         out::note(&format!("  {number}  {}{left}", harmless(&offer.grant)));
     }
     out::note("remit: which? A number, a grant of your own words, or nothing to refuse");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use remit_authority::Authority;
-use remit_client::{Caveat, Facets, Role};
+use remit_client::{Caveat, Client, Facets, Role};
 use remit_core::MemberGrant;
 use remit_orchestrator::config::Config;
 use remit_orchestrator::node::invite_at_rest;
@@ -83,13 +83,27 @@ impl Invite {
             ttl: self.ttl,
             ..remit_client::Invite::new(self.role, &self.name)
         };
-        out::line(&mesh.client.invite_as(&invite).await?)
+        let waited = waits(&mesh.client, self.role, &self.name).await;
+        let line = mesh.client.invite_as(&invite).await?;
+        if let Some(identity) = waited {
+            out::note(&format!(
+                "remit: the earlier invite for {identity} is void: this one takes its place"
+            ));
+        }
+        out::line(&line)
     }
 
     fn may(&self) -> Facets {
         let usual = if self.role == Role::Client { Facets::MEMBER } else { Facets::NONE };
         self.may.unwrap_or(usual)
     }
+}
+
+/// The identity that is invited, if an invite for it waits already.
+async fn waits(client: &Client, role: Role, name: &str) -> Option<String> {
+    let invites = client.invites().await.unwrap_or_default();
+    let end = format!("/{role}/{name}");
+    invites.into_iter().map(|invite| invite.identity).find(|identity| identity.ends_with(&end))
 }
 
 /// An invite that is made on the folder `data` of an orchestrator that does not run.

@@ -113,16 +113,24 @@ impl Expel {
             _ => (ItsTasks::Pause, "paused"),
         };
         let went = client.expel(&identity, &self.reason, tasks).await?;
-        out::note(&format!(
-            "remit: {identity} is expelled; {} and {} are revoked, {} withdrawn, {} removed, {} {stopped}",
-            count(went.references as usize, "reference"),
-            count(went.grants as usize, "grant"),
-            count(went.invites as usize, "invite"),
-            count(went.triggers as usize, "trigger"),
-            count(went.tasks as usize, "task")
-        ));
+        let with_it = gone(&[
+            (went.references, "reference", "revoked"),
+            (went.grants, "grant", "revoked"),
+            (went.invites, "invite", "withdrawn"),
+            (went.triggers, "trigger", "removed"),
+            (went.tasks, "task", stopped),
+        ]);
+        out::note(&format!("remit: {identity} is expelled{with_it}"));
         Ok(())
     }
+}
+
+/// What went with a member, of each kind how many; without what there was none of.
+fn gone(kinds: &[(u32, &str, &str)]) -> String {
+    let some = kinds.iter().filter(|(number, ..)| *number > 0);
+    let each = some.map(|(number, what, how)| format!("{} {how}", count(*number as usize, what)));
+    let all: Vec<String> = each.collect();
+    if all.is_empty() { String::new() } else { format!("; {}", all.join(", ")) }
 }
 
 async fn authorize(
@@ -224,6 +232,13 @@ fn as_json(member: &MemberInfo) -> serde_json::Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_there_was_none_of_is_not_told() {
+        let kinds = [(0, "grant", "revoked"), (1, "invite", "withdrawn"), (2, "task", "paused")];
+        assert_eq!(gone(&kinds), "; 1 invite withdrawn, 2 tasks paused");
+        assert_eq!(gone(&kinds[..1]), "");
+    }
 
     #[test]
     fn an_ambiguous_name_is_refused() {

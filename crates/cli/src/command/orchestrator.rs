@@ -32,17 +32,17 @@ pub(super) struct Orchestrator {
     #[arg(long, env = "REMIT_WEBHOOKS", value_name = "ADDRESS")]
     webhooks: Option<String>,
 
-    /// The folder with the secrets of signed webhooks: a file for each, by the trigger's name
-    #[arg(long, value_name = "DIR")]
+    /// The folder with the secrets of signed webhooks: a file CLIENT/NAME for each trigger
+    #[arg(long, env = "REMIT_WEBHOOK_SECRETS", value_name = "DIR")]
     webhook_secrets: Option<PathBuf>,
 
     /// Where to post when something waits for a person or a task ends; beside the [[notify]] sections
     /// of the configuration, which can do more
-    #[arg(long, value_name = "URL")]
+    #[arg(long, env = "REMIT_NOTIFY_URL", value_name = "URL")]
     notify_url: Option<String>,
 
     /// A program to start then, with the message on standard input
-    #[arg(long, value_name = "PROGRAM")]
+    #[arg(long, env = "REMIT_NOTIFY_COMMAND", value_name = "PROGRAM")]
     notify_command: Option<String>,
 
     /// Where others reach it, host:port, if that is not where it listens

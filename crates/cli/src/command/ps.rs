@@ -65,7 +65,10 @@ impl Ps {
             out::note("remit: no tasks; start one with: remit run FILE");
             return Ok(());
         }
-        let rows: Vec<_> = shown.iter().map(|(branch, task)| row(branch, task, now)).collect();
+        // What is read by a program is whole.
+        let most = if look.columns.is_some() { limits::CELL } else { usize::MAX };
+        let rows: Vec<_> =
+            shown.iter().map(|(branch, task)| row(branch, task, now, most)).collect();
         table::lines(&HEADER, &rows, look).iter().try_for_each(|line| out::line(line))
     }
 
@@ -121,15 +124,15 @@ fn tree(tasks: Vec<TaskInfo>) -> Vec<(String, TaskInfo)> {
     lines
 }
 
-fn row(branch: &str, task: &TaskInfo, now_ms: u64) -> Vec<String> {
+fn row(branch: &str, task: &TaskInfo, now_ms: u64, most: usize) -> Vec<String> {
     vec![
         task.id.to_string(),
-        format!("{branch}{}", short(&task.name, 32)),
+        format!("{branch}{}", short(&task.name, most)),
         harmless(&task.status),
         span(now_ms.saturating_sub(task.created_ms)),
         task.calls.to_string(),
         task.events.to_string(),
-        short(&task.detail, 80),
+        short(&task.detail, most),
     ]
 }
 
@@ -171,6 +174,14 @@ mod tests {
             lines.iter().map(|(branch, task)| format!("{branch}{}", task.name)).collect();
         let wanted = ["new", "its parent is gone", "old", "├─ a", "│  └─ c", "└─ b"];
         assert_eq!(shown, wanted);
+    }
+
+    #[test]
+    fn what_a_program_reads_is_whole() {
+        let detail = "why ".repeat(100);
+        let task = TaskInfo { detail: detail.clone(), ..task(1, None, "a") };
+        assert_eq!(row("", &task, 0, usize::MAX)[6], detail);
+        assert!(row("", &task, 0, limits::CELL)[6].contains("--json shows all"));
     }
 
     #[test]

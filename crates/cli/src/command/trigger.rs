@@ -57,7 +57,7 @@ struct Put {
     zone: String,
 
     /// With --webhook: posts are signed as GitHub does it, with the secret that the orchestrator's
-    /// operator keeps under the trigger's name
+    /// operator keeps for this client's trigger of this name
     #[arg(long, requires = "webhook")]
     signed: bool,
 

@@ -8,6 +8,9 @@ use crate::mesh::{Mesh, Place};
 use crate::show::out;
 
 /// Run a mesh on this machine until Ctrl-C: orchestrator, agent node and tool node
+///
+/// REMIT_WEBHOOKS, REMIT_WEBHOOK_SECRETS, REMIT_NOTIFY_URL and REMIT_NOTIFY_COMMAND in its environment
+/// say what the options of `remit orchestrator` of these names do.
 #[derive(Debug, Args)]
 pub(super) struct Up {}
 

@@ -66,7 +66,7 @@ pub(crate) fn answers(question: &Question, remit: &str) -> Vec<String> {
         Asks::CapabilityRequest { offers, .. } => {
             let give = |offer: &Offer| {
                 let give = format!("{remit} give {at} {}", quoted(&harmless(&offer.grant)));
-                format!("{give}{}", left_to_agent(offer))
+                format!("{give}{}", remark(offer))
             };
             let refuse = format!("{remit} deny {at}");
             offers.iter().map(give).chain([refuse]).collect()
@@ -77,9 +77,12 @@ pub(crate) fn answers(question: &Question, remit: &str) -> Vec<String> {
     }
 }
 
-/// The effects of an offered grant whose target the agent would choose, as a shell's comment; empty:
-/// there are none.
-pub(crate) fn left_to_agent(offer: &Offer) -> String {
+/// What tells an offered grant from the others, as a shell's comment: that a person is asked about
+/// each effect, or the effects whose target the agent would choose; empty: neither.
+pub(crate) fn remark(offer: &Offer) -> String {
+    if offer.grant.contains("requiresApproval=") {
+        return "  # you are asked about each of these calls".to_owned();
+    }
     if offer.unbounded.is_empty() {
         return String::new();
     }
@@ -155,6 +158,8 @@ mod tests {
             grant: grant.into(),
             unbounded: unbounded.iter().map(|name| (*name).into()).collect(),
         };
+        let careful = offer("git?requiresApproval=push", &[]);
+        assert!(remark(&careful).contains("asked about each"));
         let offers = vec![offer("git:a?calls=1", &[]), offer("git", &["push\u{1b}", "commit"])];
         let power = Asks::CapabilityRequest { tool, reason, offers };
         let settlement = Asks::Settlement { reason: "gone".into(), ledger: Ledger::Away };

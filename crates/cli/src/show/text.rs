@@ -121,6 +121,15 @@ pub(crate) fn value(value: &Value, most: usize) -> String {
 /// The arguments of a call as they would stand between its parentheses.
 pub(crate) fn args(args: &Value, most: usize) -> String {
     let Value::Fields(fields) = args else { return value(args, most) };
+    // The root of a tool is kept as the empty path; people write it so.
+    let root = Value::Text(".".into());
+    let fields: Vec<(&str, &Value)> = fields
+        .iter()
+        .map(|(name, value)| match value {
+            Value::Text(text) if name == "path" && text.is_empty() => (&**name, &root),
+            value => (&**name, value),
+        })
+        .collect();
     let shown: Vec<String> = match &fields[..] {
         [(_, only)] => vec![value(only, most)],
         many => {

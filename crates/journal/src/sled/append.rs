@@ -10,7 +10,7 @@ use super::super::body::{Counts, Cut};
 use super::super::record::{self, Hash};
 use super::super::{JournalError, TaskHead, check_order, follows, keys};
 use super::head_in;
-use super::notices::{self, Notice, Told};
+use super::notices::{self, Notice, Told, Topic};
 use crate::limits;
 
 /// An append.
@@ -24,6 +24,8 @@ pub(super) struct Append {
     head: TaskHead,
     /// What of it operators are to be told.
     notices: Vec<Notice>,
+    /// Whom of theirs.
+    sinks: Vec<(String, Topic)>,
 }
 
 impl Append {
@@ -35,8 +37,11 @@ impl Append {
         head: TaskHead,
         told: &Told,
     ) -> Self {
-        let notices =
-            if told.is_kept() { notices::notices(tenant, task, events) } else { Vec::new() };
+        let sinks = told.sinks();
+        let notices = match sinks.is_empty() {
+            true => Vec::new(),
+            false => notices::notices(tenant, task, events),
+        };
         let encoded =
             events.iter().map(|event| (event.number, encode_split(event, limits::BODY_BYTES)));
         Self {
@@ -47,6 +52,7 @@ impl Append {
             last_ms: events.last().map_or(head.last_ms, |event| event.time_ms),
             head,
             notices,
+            sinks,
         }
     }
 
@@ -96,7 +102,7 @@ impl Append {
         }
         writes.push((keys::head(&self.tenant, self.task), Some(self.head.to_bytes())));
         if !self.notices.is_empty() {
-            writes.extend(notices::add(view, &self.notices)?);
+            writes.extend(notices::add(view, &self.sinks, &self.head.creator, &self.notices)?);
         }
         Ok(writes)
     }

@@ -1,13 +1,11 @@
-//! What operators may be told of: an entry beside the event that it is about, in the same commit, and
-//! for each sink how far it was told.
+//! What operators are to be told: in the same commit as the event that it is about, an entry for each
+//! sink, in a queue for its topic and for who created the task.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use remit_core::event::Fact;
 use remit_core::{Event, EventNumber, TaskId};
-use remit_store::{View, Write};
+use remit_store::{DiskError, View, Write};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -15,8 +13,30 @@ use super::super::{JournalError, keys};
 use super::SledJournal;
 use crate::limits;
 
-/// Notices that are removed in one commit.
+/// Notices that are looked at, and removed, in one commit.
 const FORGOTTEN_AT_ONCE: usize = 1_000;
+
+/// What a sink may be told of. Each has queues of its own, so that neither waits for the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Topic {
+    /// Something waits for a person.
+    Question,
+    /// A task has ended.
+    Ended,
+}
+
+impl Topic {
+    /// Every topic.
+    pub const ALL: [Self; 2] = [Self::Question, Self::Ended];
+
+    const fn byte(self) -> u8 {
+        match self {
+            Self::Question => b'q',
+            Self::Ended => b'e',
+        }
+    }
+}
 
 /// Something that an operator may be told of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,9 +83,12 @@ impl What {
         }
     }
 
-    /// Whether the task has ended.
-    pub const fn is_end(self) -> bool {
-        matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
+    /// What it is about.
+    pub const fn topic(self) -> Topic {
+        match self {
+            Self::Approval | Self::Capability | Self::Settlement => Topic::Question,
+            Self::Completed | Self::Failed | Self::Cancelled => Topic::Ended,
+        }
     }
 
     /// The name that is told.
@@ -81,26 +104,27 @@ impl What {
     }
 }
 
-/// Whether notices are kept, and word of new ones.
+/// The sinks for which notices are kept, and word of new ones.
 #[derive(Debug, Clone)]
 pub(super) struct Told {
-    kept: Arc<AtomicBool>,
+    sinks: Arc<Mutex<Vec<(String, Topic)>>>,
     added: watch::Sender<()>,
 }
 
 impl Default for Told {
     fn default() -> Self {
-        Self { kept: Arc::default(), added: watch::Sender::new(()) }
+        Self { sinks: Arc::default(), added: watch::Sender::new(()) }
     }
 }
 
 impl Told {
-    pub(super) fn is_kept(&self) -> bool {
-        self.kept.load(Ordering::Relaxed)
+    /// Each sink with each of its topics.
+    pub(super) fn sinks(&self) -> Vec<(String, Topic)> {
+        self.sinks.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn keep(&self, kept: bool) {
-        self.kept.store(kept, Ordering::Relaxed);
+    fn keep_for(&self, sinks: &[(String, Topic)]) {
+        sinks.clone_into(&mut self.sinks.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Some were added, and are durable.
@@ -120,43 +144,94 @@ pub(super) fn notices(tenant: &str, task: TaskId, events: &[Event]) -> Vec<Notic
     events.iter().skip(from).filter_map(notice).collect()
 }
 
-/// The writes by which notices get the next numbers.
-pub(super) fn add(view: &View<'_>, notices: &[Notice]) -> Result<Vec<Write>, JournalError> {
-    let mut number = view.get(keys::NOTICE_END)?.map_or(0, |bytes| number_of(&bytes));
-    let mut writes = Vec::new();
-    for notice in notices {
-        number += 1;
-        let bytes = rmp_serde::to_vec(notice).map_err(|error| unwritable(&error))?;
-        writes.push((keys::notice(number), Some(bytes)));
+/// How many notices of one creator wait for a sink, and how many were given up since it was last told
+/// of that.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+struct Count {
+    waiting: usize,
+    given_up: usize,
+}
+
+impl Count {
+    fn read(view: &View<'_>, key: &[u8]) -> Result<Self, DiskError> {
+        let kept = view.get(key)?.and_then(|bytes| rmp_serde::from_slice(&bytes).ok());
+        Ok(kept.unwrap_or_default())
     }
-    writes.push((keys::NOTICE_END.to_vec(), Some(number.to_be_bytes().to_vec())));
+
+    fn write(self, key: Vec<u8>) -> Result<Write, DiskError> {
+        let is_empty = self.waiting == 0 && self.given_up == 0;
+        Ok((key, if is_empty { None } else { Some(packed(&self)?) }))
+    }
+}
+
+/// The writes by which notices of tasks of this creator get the next numbers, and a place in the queue
+/// of each sink. Those of one creator push out only its own, the oldest first.
+pub(super) fn add(
+    view: &View<'_>,
+    sinks: &[(String, Topic)],
+    creator: &str,
+    notices: &[Notice],
+) -> Result<Vec<Write>, JournalError> {
+    let last = view.get(keys::NOTICE_END)?.map_or(0, |bytes| number_of(&bytes));
+    let end = last + notices.len() as u64;
+    let mut writes = vec![(keys::NOTICE_END.to_vec(), Some(end.to_be_bytes().to_vec()))];
+    for (sink, topic) in sinks {
+        let new = (last + 1..).zip(notices).filter(|(_, notice)| notice.what.topic() == *topic);
+        let new: Vec<(u64, &Notice)> = new.collect();
+        if new.is_empty() {
+            continue;
+        }
+        let queue = keys::notices_of(sink, topic.byte(), creator);
+        let count_key = keys::notice_count(sink, topic.byte(), creator);
+        let mut count = Count::read(view, &count_key)?;
+        count.waiting += new.len();
+        let over = count.waiting.saturating_sub(limits::NOTICES);
+        for (oldest, _) in view.scan(&queue, &queue, over)? {
+            writes.push((oldest, None));
+            count.waiting -= 1;
+            count.given_up += 1;
+        }
+        for (number, notice) in new {
+            let key = [&queue[..], &number.to_be_bytes()].concat();
+            writes.push((key, Some(packed(notice)?)));
+        }
+        writes.push(count.write(count_key)?);
+    }
     Ok(writes)
 }
 
-fn unwritable(error: &dyn std::fmt::Display) -> JournalError {
-    remit_store::DiskError(format!("a notice cannot be written: {error}")).into()
+fn packed(what: &impl Serialize) -> Result<Vec<u8>, DiskError> {
+    rmp_serde::to_vec(what)
+        .map_err(|error| DiskError(format!("a notice cannot be written: {error}")))
 }
 
 fn number_of(bytes: &[u8]) -> u64 {
-    bytes.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+    bytes.last_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }
 
 impl SledJournal {
-    /// Keeps notices for these sinks from now on, and nothing for others. A sink that is new is told
-    /// of what comes after. Durable when it answers.
-    pub async fn keep_notices_for(&self, sinks: &[String]) -> Result<(), JournalError> {
-        let wanted: BTreeSet<Vec<u8>> =
-            sinks.iter().map(|name| keys::notice_cursor(name)).collect();
-        self.told.keep(!wanted.is_empty());
-        let kept = self.disk.scan(keys::ALL_NOTICE_CURSORS, &[], usize::MAX)?;
-        let end = self.disk.get(keys::NOTICE_END)?.unwrap_or_else(|| vec![0; 8]);
-        let over = kept.iter().filter(|(key, _)| !wanted.contains(key));
-        let mut writes: Vec<Write> = over.map(|(key, _)| (key.clone(), None)).collect();
-        let known: BTreeSet<&Vec<u8>> = kept.iter().map(|(key, _)| key).collect();
-        let new = wanted.iter().filter(|key| !known.contains(key));
-        writes.extend(new.map(|key| (key.clone(), Some(end.clone()))));
-        self.disk.commit(writes).await?;
-        self.forget_told().await
+    /// Keeps notices for these sinks and topics from now on, and removes what was kept for others. A
+    /// sink that is new is told of what comes after. Durable when it answers.
+    pub async fn keep_notices_for(&self, sinks: &[(String, Topic)]) -> Result<(), JournalError> {
+        self.told.keep_for(sinks);
+        let wanted: Vec<[Vec<u8>; 2]> = sinks
+            .iter()
+            .map(|(sink, topic)| {
+                [keys::notices(sink, topic.byte()), keys::notice_counts(sink, topic.byte())]
+            })
+            .collect();
+        let is_wanted = |key: &[u8]| wanted.iter().flatten().any(|prefix| key.starts_with(prefix));
+        for all in [keys::ALL_NOTICES, keys::ALL_NOTICE_COUNTS] {
+            let mut from = all.to_vec();
+            loop {
+                let page = self.disk.scan(all, &from, FORGOTTEN_AT_ONCE)?;
+                let Some((last, _)) = page.last() else { break };
+                from = [&last[..], &[0]].concat();
+                let over = page.into_iter().filter(|(key, _)| !is_wanted(key));
+                self.disk.commit(over.map(|(key, _)| (key, None)).collect()).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Changes when notices were added.
@@ -164,54 +239,69 @@ impl SledJournal {
         self.told.added.subscribe()
     }
 
-    /// Up to `limit` notices that this sink was not told of, by their numbers, and how many there are
-    /// in all. More than [`limits::NOTICES`] are not kept: `skipped` of the oldest are passed over.
-    pub fn untold(&self, sink: &str, limit: usize) -> Result<Untold, JournalError> {
-        let told = self.cursor(&keys::notice_cursor(sink))?;
-        let end = self.disk.get(keys::NOTICE_END)?.map_or(0, |bytes| number_of(&bytes));
-        let first = told.max(end.saturating_sub(limits::NOTICES));
-        let from = keys::notice(first + 1);
-        let kept = self.disk.scan(keys::ALL_NOTICES, &from, limit)?;
-        let read = |(key, bytes): (Vec<u8>, Vec<u8>)| {
-            Some((keys::number(&key)?.0, rmp_serde::from_slice(&bytes).ok()))
-        };
-        let next = kept.into_iter().filter_map(read).collect();
-        Ok(Untold { skipped: first - told, next })
-    }
-
-    /// Notes that this sink was told of everything up to this notice. Durable when it answers.
-    pub async fn told(&self, sink: &str, number: u64) -> Result<(), JournalError> {
-        let cursor = (keys::notice_cursor(sink), Some(number.to_be_bytes().to_vec()));
-        self.disk.commit(vec![cursor]).await?;
-        self.forget_told().await
-    }
-
-    /// Removes notices that every sink was told of.
-    async fn forget_told(&self) -> Result<(), JournalError> {
-        let cursors = self.disk.scan(keys::ALL_NOTICE_CURSORS, &[], usize::MAX)?;
-        let least = cursors.iter().map(|(_, number)| number_of(number)).min().unwrap_or(u64::MAX);
-        loop {
-            let page = self.disk.scan(keys::ALL_NOTICES, &[], FORGOTTEN_AT_ONCE)?;
-            let is_over = |key: &[u8]| keys::number(key).is_some_and(|number| number.0 <= least);
-            let over = page.into_iter().filter(|(key, _)| is_over(key));
-            let writes: Vec<Write> = over.map(|(key, _)| (key, None)).collect();
-            if writes.is_empty() {
-                return Ok(());
-            }
-            self.disk.commit(writes).await?;
+    /// What this sink is to be told next of a topic, if anything waits: the oldest notice of the
+    /// creator after the one of `last`, so that creators take turns.
+    pub fn untold(
+        &self,
+        sink: &str,
+        topic: Topic,
+        last: Option<&UnsentNotices>,
+    ) -> Result<Option<UnsentNotices>, JournalError> {
+        let all = keys::notices(sink, topic.byte());
+        let from = last.map_or_else(|| all.clone(), UnsentNotices::after_its_creator);
+        let mut found = self.disk.scan(&all, &from, 1)?;
+        if found.is_empty() {
+            found = self.disk.scan(&all, &all, 1)?;
         }
+        let Some((key, notice)) = found.pop() else { return Ok(None) };
+        let creator = key.get(all.len()..key.len() - 8).unwrap_or_default();
+        let count = [&keys::notice_counts(sink, topic.byte())[..], creator].concat();
+        let given_up = self.disk.get(&count)?.and_then(|bytes| rmp_serde::from_slice(&bytes).ok());
+        Ok(Some(UnsentNotices {
+            number: number_of(&key),
+            creator: String::from_utf8_lossy(creator.get(1..).unwrap_or_default()).into_owned(),
+            notice: rmp_serde::from_slice(&notice).ok(),
+            given_up: given_up.map_or(0, |count: Count| count.given_up),
+            key,
+            count,
+        }))
     }
 
-    fn cursor(&self, key: &[u8]) -> Result<u64, JournalError> {
-        Ok(self.disk.get(key)?.map_or(0, |bytes| number_of(&bytes)))
+    /// Notes that a sink was told of this, and of what was given up. Durable when it answers.
+    pub async fn told(&self, told: &UnsentNotices) -> Result<(), JournalError> {
+        let (key, count_key, given_up) = (told.key.clone(), told.count.clone(), told.given_up);
+        let note = move |view: &View<'_>| {
+            let mut count = Count::read(view, &count_key)?;
+            count.given_up = count.given_up.saturating_sub(given_up);
+            // It may have been pushed out meanwhile.
+            let waited = view.get(&key)?.is_some();
+            count.waiting = count.waiting.saturating_sub(usize::from(waited));
+            Ok(Ok::<_, std::convert::Infallible>(vec![(key, None), count.write(count_key)?]))
+        };
+        self.disk.transact(0, note).await.map(|Ok(())| ()).map_err(JournalError::from)
     }
 }
 
 /// What a sink was not told of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Untold {
-    /// How many were passed over, since too many wait.
-    pub skipped: u64,
-    /// The next ones, with their numbers. `None`: it is damaged.
-    pub next: Vec<(u64, Option<Notice>)>,
+#[derive(Debug, Clone)]
+pub struct UnsentNotices {
+    /// Its number, which rises.
+    pub number: u64,
+    /// Who created the task, as a SPIFFE name; empty: not known.
+    pub creator: String,
+    /// The notice. `None`: it is damaged.
+    pub notice: Option<Notice>,
+    /// How many of its creator's were given up, since too many waited.
+    pub given_up: usize,
+    key: Vec<u8>,
+    /// The key of the count of its creator's.
+    count: Vec<u8>,
+}
+
+impl UnsentNotices {
+    /// Where the notices of the next creator begin.
+    fn after_its_creator(&self) -> Vec<u8> {
+        let queue = self.key.get(..self.key.len() - 8).unwrap_or_default();
+        [queue, &[u8::MAX; 9]].concat()
+    }
 }

@@ -2,7 +2,7 @@
 
 mod caller_capabilities;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
 use capnp::capability::FromClientHook as _;
@@ -27,6 +27,24 @@ pub struct Membrane {
     attempt: Attempt,
     object: ObjectId,
     via: Via,
+    /// Set when it is handed out.
+    live: Option<Live>,
+}
+
+/// Counts a membrane for as long as anything refers to it.
+struct Live(Rc<Cell<usize>>);
+
+impl Live {
+    fn of(count: &Rc<Cell<usize>>) -> Self {
+        count.set(count.get() + 1);
+        Self(Rc::clone(count))
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.0.set(self.0.get().saturating_sub(1));
+    }
 }
 
 /// How the holder came by the object.
@@ -44,14 +62,24 @@ enum Via {
 #[derive(Default)]
 pub struct Membranes {
     set: RefCell<CapabilityServerSet<Membrane, object::Client>>,
+    /// How many of the set something refers to.
+    live: Rc<Cell<usize>>,
+    /// How many are in the set, with those that nothing refers to any more.
+    kept: Cell<usize>,
     caller_capabilities: RefCell<CallerCapabilities>,
 }
 
 impl Membranes {
     /// A reference to a membrane.
-    pub fn wrap(&self, membrane: Membrane) -> object::Client {
+    pub fn wrap(&self, mut membrane: Membrane) -> object::Client {
+        membrane.live = Some(Live::of(&self.live));
         let mut set = self.set.borrow_mut();
-        set.gc();
+        // It looks at all of them: only when half of them are gone, so that each pays for one other.
+        if self.kept.get() >= 2 * self.live.get() + limits::MEMBRANES_KEPT {
+            set.gc();
+            self.kept.set(self.live.get() - 1);
+        }
+        self.kept.set(self.kept.get() + 1);
         set.new_client(membrane)
     }
 
@@ -85,7 +113,7 @@ impl Membranes {
 impl Membrane {
     /// What the agent holds.
     pub fn held(owner: &Rc<Owner>, attempt: Attempt, object: ObjectId) -> Self {
-        Self { owner: Rc::downgrade(owner), attempt, object, via: Via::Agent }
+        Self { owner: Rc::downgrade(owner), attempt, object, via: Via::Agent, live: None }
     }
 
     /// What another task or a person holds, that `grant` was passed on to. Every call on it is
@@ -96,6 +124,7 @@ impl Membrane {
             attempt: Attempt(0),
             object: ObjectId::Grant(grant),
             via: Via::Grant(grant),
+            live: None,
         }
     }
 
@@ -106,7 +135,7 @@ impl Membrane {
         object: ObjectId,
         through: CallNumber,
     ) -> Self {
-        Self { owner: Rc::downgrade(owner), attempt, object, via: Via::Call(through) }
+        Self { owner: Rc::downgrade(owner), attempt, object, via: Via::Call(through), live: None }
     }
 
     fn owner(&self) -> Result<Rc<Owner>, Failure> {
@@ -125,6 +154,7 @@ impl Membrane {
             attempt: self.attempt,
             object,
             via: self.via,
+            live: None,
         })
     }
 
@@ -416,4 +446,33 @@ fn promises_object(owner: &Owner, call: CallNumber) -> bool {
         Some(Operation::Denied { .. } | Operation::Derived { .. }) => true,
         _ => false,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_that_are_gone_are_swept_and_seldom_looked_at() {
+        let membranes = Membranes::default();
+        let object = ObjectId::Grant(GrantId(1));
+        let held = || Membrane {
+            owner: Weak::new(),
+            attempt: Attempt(1),
+            object,
+            via: Via::Agent,
+            live: None,
+        };
+        let kept: Vec<object::Client> = (0..1_000).map(|_| membranes.wrap(held())).collect();
+        let (mut sweeps, mut before) = (0, membranes.kept.get());
+        for _ in 0..20_000 {
+            drop(membranes.wrap(held()));
+            sweeps += usize::from(membranes.kept.get() <= before);
+            before = membranes.kept.get();
+            let most = 2 * (kept.len() + 1) + limits::MEMBRANES_KEPT;
+            assert!(before <= most, "{before}");
+        }
+        assert!((1..=20).contains(&sweeps), "{sweeps}");
+        assert_eq!(membranes.live.get(), kept.len());
+    }
 }

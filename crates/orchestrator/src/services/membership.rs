@@ -62,8 +62,11 @@ impl Site {
         let (wanted, offered) = (&request.role, identity.role());
         if *wanted != offered.as_str() {
             let wanted: String = wanted.chars().take(40).collect();
+            let article = |role: &str| if role.starts_with(['a', 'o']) { "an" } else { "a" };
             return Err(format!(
-                "the invite is for a {offered}, and a {wanted} wants to join with it. It was not used and stays good"
+                "the invite is for {} {offered}, and {} {wanted} wants to join with it. It was not used and stays good",
+                article(offered.as_str()),
+                article(&wanted)
             ));
         }
         let grant = check_offer(&self.members, &by, &identity, &grant, again)
@@ -195,13 +198,13 @@ impl Site {
         let stopped = self.tasks.stop_of(identity, &why, by, then).await;
         let who = identity.to_string();
         let its = |saved: &Saved| saved.owner == who || saved.by == who;
-        let references = self.tasks.refs()?.revoke_each(&self.tasks, its, &why, by).await?;
+        let references = self.tasks.refs()?.revoke_each(&self.tasks, its, &why, by).await;
         let held = Selection { holder: who.clone(), ..Selection::default() };
         let grants = match self.tasks.holders(by.tenant(), &held).await {
             Ok(found) if found.is_empty() => 0,
             _ => self.tasks.revoke_all(&held, &why, by).await?.len(),
         };
-        Ok(Expelled { references, grants, invites, tasks: stopped?, triggers })
+        Ok(Expelled { references: references?, grants, invites, tasks: stopped?, triggers })
     }
 
     /// Refuses to reach a member that is not known to `by`.
@@ -270,7 +273,10 @@ fn check_offer(
 ) -> Result<MemberGrant, Failure> {
     let refuse = |code, why: String| Err(Failure::new(code, why));
     if identity.role() != Role::Client && *wanted != Facets::NONE.into() {
-        let why = format!("a {} is given no facets: its role says what it may do", identity.role());
+        let why = format!(
+            "the role {} is given no facets: it says itself what may be done",
+            identity.role()
+        );
         return refuse(Code::InvalidArgument, why);
     }
     let grant = match identity.role() {
@@ -337,7 +343,7 @@ fn in_words(role: Role, grant: &MemberGrant) -> String {
     match role {
         Role::Client if grant.may().is_empty() => "do nothing".to_owned(),
         Role::Client => grant.to_string(),
-        role => format!("be a {role}"),
+        role => format!("serve as {role}"),
     }
 }
 

@@ -4,16 +4,18 @@
 mod sink;
 
 use std::path::PathBuf;
-use std::rc::Rc;
 
 use futures::future::join_all;
-use remit_journal::{Journal as _, JournalError, Notice, SledJournal};
+use remit_core::Identity;
+use remit_core::audit::{Decision, Record};
+use remit_journal::{Journal as _, JournalError, Notice, SledJournal, Topic, UnsentNotices};
 use remit_vat::backoff::Backoff;
 use serde::Deserialize;
 use serde_json::json;
 
-use self::sink::Sink;
+use self::sink::{NotTaken, Sink};
 use crate::limits;
+use remit_journal::audit::Audit;
 
 /// Whom to tell of what.
 #[derive(Debug, Clone, Deserialize, PartialEq, Eq)]
@@ -30,7 +32,7 @@ pub struct SinkConfig {
     pub secret_file: Option<PathBuf>,
     /// What it is told of; by default all.
     #[serde(default = "everything")]
-    pub on: Vec<On>,
+    pub on: Vec<Topic>,
 }
 
 impl SinkConfig {
@@ -50,18 +52,8 @@ impl SinkConfig {
     }
 }
 
-/// Of what a sink is told.
-#[derive(Debug, Clone, Copy, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "kebab-case")]
-pub enum On {
-    /// Something waits for a person.
-    Question,
-    /// A task has ended.
-    Ended,
-}
-
-fn everything() -> Vec<On> {
-    vec![On::Question, On::Ended]
+fn everything() -> Vec<Topic> {
+    Topic::ALL.to_vec()
 }
 
 /// Refuses sinks that cannot be told, and says why.
@@ -86,31 +78,60 @@ pub fn check(sinks: &[SinkConfig]) -> Result<(), String> {
     Ok(())
 }
 
+/// What notifications are read from, and where it is recorded that one was given up.
+pub(crate) struct Source<'a> {
+    pub(crate) journal: Option<SledJournal>,
+    pub(crate) audit: &'a Audit,
+    /// In whose name that is recorded.
+    pub(crate) own: &'a Identity,
+}
+
 /// Tells these sinks, for ever. Without any, what was kept for others is removed.
-pub async fn keep_telling(journal: Option<SledJournal>, sinks: &[SinkConfig]) {
-    if let Some(journal) = journal {
-        let names: Vec<String> = sinks.iter().map(|sink| sink.name.clone()).collect();
-        while let Err(error) = journal.keep_notices_for(&names).await {
+pub(crate) async fn keep_telling(source: Source<'_>, sinks: &[SinkConfig]) {
+    let Source { journal, audit, own } = source;
+    if let Some(journal) = &journal {
+        let topics = |sink: &SinkConfig| {
+            let named = |topic| (sink.name.clone(), topic);
+            Topic::ALL.into_iter().filter(|topic| sink.on.contains(topic)).map(named).collect()
+        };
+        let kept: Vec<(String, Topic)> =
+            sinks.iter().flat_map(|sink| -> Vec<_> { topics(sink) }).collect();
+        while let Err(error) = journal.keep_notices_for(&kept).await {
             tracing::warn!(%error, "notifications cannot be kept yet");
             tokio::time::sleep(limits::NOTICE_LOOK).await;
         }
-        let journal = Rc::new(journal);
-        join_all(sinks.iter().map(|sink| tell_all(Rc::clone(&journal), Sink::new(sink)))).await;
+        let tellings = kept.iter().filter_map(|(name, topic)| {
+            let sink = Sink::new(sinks.iter().find(|sink| sink.name == *name)?);
+            Some(tell_all(Telling { journal, audit, own, topic: *topic }, sink))
+        });
+        join_all(tellings).await;
     }
     std::future::pending::<()>().await;
 }
 
-/// Tells one sink of everything, for ever.
-async fn tell_all(journal: Rc<SledJournal>, sink: Result<Sink, String>) {
+/// The telling of one topic to one sink.
+struct Telling<'a> {
+    journal: &'a SledJournal,
+    audit: &'a Audit,
+    own: &'a Identity,
+    topic: Topic,
+}
+
+/// Tells one sink of everything of one topic, for ever.
+async fn tell_all(telling: Telling<'_>, sink: Result<Sink, String>) {
     let sink = match sink {
         Ok(sink) => sink,
         Err(why) => return tracing::error!(why, "a sink of notifications cannot be used"),
     };
-    let mut added = journal.notices_added();
+    let mut added = telling.journal.notices_added();
+    let mut last = None;
     loop {
-        match tell_next(&journal, &sink).await {
-            Ok(true) => continue,
-            Ok(false) => {}
+        match telling.tell_next(&sink, last.as_ref()).await {
+            Ok(Some(told)) => {
+                last = Some(told);
+                continue;
+            }
+            Ok(None) => {}
             Err(error) => {
                 tracing::warn!(sink = sink.name(), %error, "notifications cannot be read");
             }
@@ -120,55 +141,80 @@ async fn tell_all(journal: Rc<SledJournal>, sink: Result<Sink, String>) {
     }
 }
 
-/// Tells a sink of the next notice. `false`: there is none.
-async fn tell_next(journal: &SledJournal, sink: &Sink) -> Result<bool, JournalError> {
-    let untold = journal.untold(sink.name(), 1)?;
-    if untold.skipped > 0 {
-        let (sink, skipped) = (sink.name(), untold.skipped);
-        tracing::error!(sink, skipped, "notifications were given up: too many wait");
+impl Telling<'_> {
+    /// Tells a sink of the next notice, and gives it. `None`: there is none.
+    async fn tell_next(
+        &self,
+        sink: &Sink,
+        last: Option<&UnsentNotices>,
+    ) -> Result<Option<UnsentNotices>, JournalError> {
+        let Some(untold) = self.journal.untold(sink.name(), self.topic, last)? else {
+            return Ok(None);
+        };
+        if untold.given_up > 0 {
+            let why = format!("{} were given up: too many wait", untold.given_up);
+            self.given_up(sink, &untold, &why).await;
+        }
+        match &untold.notice {
+            None => self.given_up(sink, &untold, "it is damaged").await,
+            Some(notice) => {
+                let head = self.journal.head(&notice.tenant, notice.task)?;
+                let name = head.map(|head| head.name).unwrap_or_default();
+                let body = message(untold.number, notice, &name);
+                if let Err(why) = try_to_tell(sink.name(), || sink.tell(&body)).await {
+                    self.given_up(sink, &untold, &why).await;
+                }
+            }
+        }
+        self.journal.told(&untold).await?;
+        Ok(Some(untold))
     }
-    let Some((number, notice)) = untold.next.into_iter().next() else { return Ok(false) };
-    if notice.is_none() {
-        tracing::error!(sink = sink.name(), number, "a notification is damaged, and was given up");
-    }
-    if let Some(notice) = notice.filter(|notice| sink.wants(notice.what)) {
-        let head = journal.head(&notice.tenant, notice.task)?;
-        let name = head.map(|head| head.name).unwrap_or_default();
-        let body = message(number, &notice, &name);
-        if let Err(why) = try_to_tell(sink.name(), || sink.tell(&body)).await {
-            let task = notice.task;
-            tracing::error!(sink = sink.name(), %task, number, why, "a notification was given up");
+
+    /// Says in the log and the audit that a notification was not delivered.
+    async fn given_up(&self, sink: &Sink, untold: &UnsentNotices, why: &str) {
+        let (number, creator) = (untold.number, untold.creator.as_str());
+        tracing::error!(sink = sink.name(), number, creator, why, "a notification was given up");
+        let about = format!("notification {number} to {}", sink.name());
+        let mut record =
+            Record::new(self.own.to_string(), Decision::Undelivered).because(why).about(about);
+        record.task = untold.notice.as_ref().map(|notice| notice.task);
+        if let Err(failure) = self.audit.record(self.own.tenant(), record).await {
+            tracing::warn!(sink = sink.name(), number, %failure, "that is not in the audit");
         }
     }
-    journal.told(sink.name(), number).await?;
-    Ok(true)
 }
 
-/// Tells it, again and again if it fails. Fails with the last reason when that was often enough.
-async fn try_to_tell<F: Future<Output = Result<(), String>>>(
+/// Tells it, again and again if it fails. Fails with the last reason when that was often enough, and at
+/// once when the sink refuses it.
+async fn try_to_tell<F: Future<Output = Result<(), NotTaken>>>(
     sink: &str,
     tell: impl Fn() -> F,
 ) -> Result<(), String> {
     let mut backoff = Backoff::new(limits::NOTICE_RETRY.0, limits::NOTICE_RETRY.1);
     let mut tries = 1;
-    while let Err(why) = tell().await {
-        if tries >= limits::NOTICE_TRIES {
-            return Err(why);
-        }
+    loop {
+        let why = match tell().await {
+            Ok(()) => return Ok(()),
+            Err(NotTaken::Refused(why)) => return Err(why),
+            Err(NotTaken::Failed(why)) if tries >= limits::NOTICE_TRIES => return Err(why),
+            Err(NotTaken::Failed(why)) => why,
+        };
         if tries == 1 {
             tracing::warn!(sink, why, "a notification was not taken; it is tried again");
         }
         tries += 1;
         tokio::time::sleep(backoff.next_wait()).await;
     }
-    Ok(())
 }
 
 /// What is told: which task, and what happened. Nothing of what the task holds, asks or says.
 fn message(number: u64, notice: &Notice, name: &str) -> String {
     json!({
         "notification": number,
-        "event": if notice.what.is_end() { "ended" } else { "question" },
+        "event": match notice.what.topic() {
+            Topic::Question => "question",
+            Topic::Ended => "ended",
+        },
         "kind": notice.what.as_str(),
         "task": notice.task.to_string(),
         "name": name,

@@ -220,7 +220,8 @@ impl Refs {
     }
 
     /// Revokes every reference of the tenant of `by` that is `meant`, as [`Self::revoke`] does;
-    /// answers how many.
+    /// answers how many. One that cannot be revoked whole keeps no other from it, and is told of at the
+    /// end.
     pub async fn revoke_each(
         &self,
         tasks: &Tasks,
@@ -229,12 +230,14 @@ impl Refs {
         by: &Identity,
     ) -> Result<usize, Failure> {
         let all = self.all(by.tenant()).await?;
-        let mut revoked = 0;
+        let (mut revoked, mut missed) = (0, None);
         for saved in all.into_iter().filter(|saved| saved.revoked_ms.is_none() && meant(saved)) {
-            self.revoke(tasks, saved.id(), reason, by).await?;
-            revoked += 1;
+            match self.revoke(tasks, saved.id(), reason, by).await {
+                Ok(()) => revoked += 1,
+                Err(failure) => missed = missed.or(Some(failure)),
+            }
         }
-        Ok(revoked)
+        missed.map_or(Ok(revoked), Err)
     }
 
     async fn revoke_one(
@@ -252,8 +255,12 @@ impl Refs {
             self.update(tenant, saved.id(), move |saved| saved.revoked_ms = Some(now_ms)).await?;
         }
         let key = TaskKey { tenant: tenant.to_owned(), task: saved.task };
-        // A task that is gone has taken its grants with it.
-        let Ok(owner) = tasks.get(&key) else { return Ok(()) };
+        let owner = match tasks.get(&key) {
+            Ok(owner) => owner,
+            // A task that is gone has taken its grants with it.
+            Err(failure) if failure.code == Code::NotFound => return Ok(()),
+            Err(failure) => return Err(failure),
+        };
         let derived = restore::base_key(saved.id());
         let Some(grant) = owner.with(|task| task.derived_under(&derived)) else { return Ok(()) };
         let owner = tasks.working(&key)?;

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use remit_core::task::{Command, Sent};
 use remit_core::{Code, Facet, Failure, Identity, MemberGrant, TaskId, Value};
 use remit_faults::crash::{self, Step};
+use remit_journal::limits::UPDATE_TRIES;
 use remit_journal::meta::{self, Batch, Meta, MetaError};
 use remit_vat::run_detached::run_detached;
 use sha2::{Digest as _, Sha256};
@@ -176,11 +177,6 @@ impl Triggers {
         hold.unwrap_or(Hold::viewer()).check(TaskNeed::Steer)
     }
 
-    /// The trigger of this name, as it is kept.
-    pub async fn get(&self, tenant: &str, name: &str) -> Result<Option<Vec<u8>>, Failure> {
-        self.meta.get(&key(tenant, name)).await.map_err(unwritable)
-    }
-
     /// Notes where posts to webhooks are taken. Only the first call counts.
     pub fn listen_at(&self, address: String) {
         let _ = self.webhooks.set(address);
@@ -196,26 +192,29 @@ impl Triggers {
         let _ = self.secrets.set(dir);
     }
 
-    /// Refuses a signed webhook for which the operator keeps no secret that can be used.
-    pub async fn check_signed(&self, name: &str) -> Result<(), Failure> {
+    /// Refuses a signed webhook for which the operator keeps no secret of this creator's that can be
+    /// used.
+    pub async fn check_signed(&self, who: &Identity, name: &str) -> Result<(), Failure> {
         check_name(name)?;
         let refused = |why| Failure::new(Code::InvalidArgument, why).with_detail("signed");
         let Some(dir) = self.secrets.get() else {
             let why = "the orchestrator keeps no secrets of webhooks: start it with --webhook-secrets DIR or `webhook_secrets` in its configuration";
             return Err(refused(why.to_owned()));
         };
-        let kept = secrets::of_file(dir.join(name)).await;
+        let kept = secrets::of_file(dir.join(who.name()).join(name)).await;
         kept.map(drop).map_err(|failure| refused(failure.message))
     }
 
-    /// Adds a trigger, or replaces the one of its name. `encode` writes what is kept, given the
-    /// time and the hash of the secret. Durable when it answers, with a webhook's fresh secret.
+    /// Adds a trigger, or replaces the one of its name if `may_replace` lets it. `encode` writes what is
+    /// kept, given the time and the hash of the secret. Durable when it answers, with a webhook's fresh
+    /// secret.
     pub async fn put(
         &self,
         who: &Identity,
         name: &str,
         webhook: bool,
-        encode: impl FnOnce(u64, &[u8]) -> Result<Vec<u8>, Failure>,
+        may_replace: impl Fn(&StoredTrigger) -> Result<(), Failure>,
+        encode: impl Fn(u64, &[u8]) -> Result<Vec<u8>, Failure>,
     ) -> Result<String, Failure> {
         crash::point(Step::Received, "trigger");
         check_name(name)?;
@@ -227,15 +226,25 @@ impl Triggers {
         }
         let secret = if webhook { secret() } else { String::new() };
         let hash = if webhook { Sha256::digest(&secret).to_vec() } else { Vec::new() };
-        let record = encode((self.now_ms)(), &hash)?;
-        if record.len() > limits::TRIGGER_BYTES {
-            let why =
-                format!("a trigger of {} bytes; at most {}", record.len(), limits::TRIGGER_BYTES);
-            return Err(Failure::new(Code::Limit, why));
-        }
-        // What cannot be read again would never be set off.
-        stored::decode(&record)?;
-        self.change(key, Some(record)).await?;
+        let put = |before: Option<&[u8]>| {
+            if self.members.get(who).is_some_and(|member| member.expelled.is_some()) {
+                return Err(Failure::new(Code::Denied, format!("{who} was expelled")));
+            }
+            let before = before.map(stored::decode).transpose()?;
+            before.as_ref().map_or(Ok(()), &may_replace)?;
+            // Later than the one before, so that each has a time of its own.
+            let created_ms = before.map_or(0, |kept| kept.created_ms + 1).max((self.now_ms)());
+            let record = encode(created_ms, &hash)?;
+            let (bytes, most) = (record.len(), limits::TRIGGER_BYTES);
+            if bytes > most {
+                let why = format!("a trigger of {bytes} bytes; at most {most}");
+                return Err(Failure::new(Code::Limit, why));
+            }
+            // What cannot be read again would never be set off.
+            stored::decode(&record)?;
+            Ok(Some(record))
+        };
+        self.change(&key, put).await?;
         Ok(secret)
     }
 
@@ -246,14 +255,21 @@ impl Triggers {
         Ok(kept.into_iter().map(|(_, record)| record).collect())
     }
 
-    /// Removes a trigger. Durable when it answers.
-    pub async fn remove(&self, tenant: &str, name: &str) -> Result<(), Failure> {
-        let key = key(tenant, name);
-        if self.meta.get(&key).await.map_err(unwritable)?.is_none() {
-            let why = format!("there is no trigger `{name}`; `remit trigger list` lists them");
-            return Err(Failure::new(Code::NotFound, why));
-        }
-        self.change(key, None).await?;
+    /// Removes a trigger, if `may_remove` lets it. Durable when it answers.
+    pub async fn remove(
+        &self,
+        tenant: &str,
+        name: &str,
+        may_remove: impl Fn(&StoredTrigger) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let remove = |before: Option<&[u8]>| match before {
+            Some(record) => may_remove(&stored::decode(record)?).map(|()| None),
+            None => {
+                let why = format!("there is no trigger `{name}`; `remit trigger list` lists them");
+                Err(Failure::new(Code::NotFound, why))
+            }
+        };
+        self.change(&key(tenant, name), remove).await?;
         self.waiting.borrow_mut().remove(name);
         Ok(())
     }
@@ -264,30 +280,52 @@ impl Triggers {
         let mut removed = 0;
         for record in self.list(tenant).await? {
             let Ok(kept) = stored::decode(&record) else { continue };
-            if kept.creator == who {
-                self.remove(tenant, &kept.name).await?;
-                removed += 1;
+            let gone = || Failure::new(Code::NotFound, "it is another one's by now");
+            let is_its =
+                |kept: &StoredTrigger| if kept.creator == who { Ok(()) } else { Err(gone()) };
+            if is_its(&kept).is_err() {
+                continue;
+            }
+            match self.remove(tenant, &kept.name, is_its).await {
+                Ok(()) => removed += 1,
+                Err(failure) if failure.code == Code::NotFound => {}
+                Err(failure) => return Err(failure),
             }
         }
         Ok(removed)
     }
 
-    /// Writes a trigger, or that there is none any more, and has the clock look anew, though whoever
-    /// asked may have gone meanwhile.
-    async fn change(&self, key: Vec<u8>, record: Option<Vec<u8>>) -> Result<(), Failure> {
-        let (meta, changed) = (Arc::clone(&self.meta), Rc::clone(&self.changed));
-        run_detached(async move {
-            meta.commit(Batch::of(vec![(key, record)])).await.map_err(unwritable)?;
-            crash::point(Step::Flushed, "trigger");
-            changed.notify_one();
-            Ok(())
-        })
-        .await
+    /// Writes what `decide` makes of the record of a trigger, or removes it, and has the clock look
+    /// anew, though the caller may have gone meanwhile. When another writer was first, it decides anew.
+    async fn change(
+        &self,
+        key: &[u8],
+        decide: impl Fn(Option<&[u8]>) -> Result<Option<Vec<u8>>, Failure>,
+    ) -> Result<(), Failure> {
+        for _ in 0..UPDATE_TRIES {
+            let seen = self.meta.get(key).await.map_err(unwritable)?;
+            let change = (key.to_vec(), decide(seen.as_deref())?);
+            let written = self.meta.commit(Batch::of(vec![change]).if_still(key.to_vec(), seen));
+            let changed = Rc::clone(&self.changed);
+            let written = run_detached(async move {
+                let written = written.await;
+                if written.is_ok() {
+                    crash::point(Step::Flushed, "trigger");
+                    changed.notify_one();
+                }
+                Ok(written)
+            });
+            match written.await? {
+                Err(MetaError::Conflict) => {}
+                written => return written.map_err(unwritable),
+            }
+        }
+        Err(unwritable(MetaError::Conflict))
     }
 
     /// Notes for which time a trigger was set off last, if it was, and why it does nothing. One that
     /// was replaced meanwhile is left as it is.
-    async fn note(
+    pub(crate) async fn note(
         &self,
         tenant: &str,
         (name, created_ms): (&str, u64),
@@ -364,35 +402,50 @@ impl Triggers {
         if check_name(name).is_err() {
             return Ok(None);
         }
-        let record = self.meta.get(&key(tenant, name)).await.map_err(unwritable)?;
-        let kept = record.as_deref().map(stored::decode).transpose()?;
-        let hook = match kept.as_ref().map(|kept| &kept.when) {
-            Some(When::Webhook(hook)) => Some(hook),
-            _ => None,
-        };
+        let found = self.read(tenant, name).await?;
         // Compared even if there is nothing to compare with, so that both take as long.
         let (proof, same) = match shown {
             Shown::Secret(secret) => {
-                let hash = kept.as_ref().map_or(&[0; 32][..], |kept| &kept.secret_hash);
+                let hash = found.as_ref().map_or(&[0; 32][..], |(kept, _)| &kept.secret_hash);
                 let same: bool = Sha256::digest(secret).as_slice().ct_eq(hash).into();
                 (Proof::Secret, same)
             }
             Shown::Signature(signature, body) => {
-                let secret = self.signing(name).await;
+                let creator = found.as_ref().and_then(|(kept, _)| kept.creator.parse().ok());
+                let secret = self.signing(creator.as_ref(), name).await;
                 let other = secret.is_none();
                 let secret = secret.unwrap_or_else(|| remit_vat::chance::bytes::<32>().to_vec());
                 (Proof::Signature, secrets::is_signed(&secret, body, signature) && !other)
             }
         };
-        let taken =
-            hook.filter(|hook| same && hook.proof == proof).map(|hook| hook.headers.clone());
-        Ok(record.zip(taken).map(|(record, headers)| Taken { record, headers }))
+        let Some((before, _)) = found else { return Ok(None) };
+        // The secret was that of the trigger that was there before it was read.
+        let is_same = |(kept, _): &(StoredTrigger, _)| {
+            (&kept.creator, kept.created_ms) == (&before.creator, before.created_ms)
+        };
+        let found = self.read(tenant, name).await?.filter(is_same);
+        Ok(found.and_then(|(kept, record)| match kept.when {
+            When::Webhook(hook) if same && hook.proof == proof => {
+                Some(Taken { record, headers: hook.headers })
+            }
+            _ => None,
+        }))
     }
 
-    /// The secret by which posts to this webhook are signed.
-    async fn signing(&self, name: &str) -> Option<Vec<u8>> {
-        let secret = secrets::of_file(self.secrets.get()?.join(name)).await;
-        secret
+    async fn read(
+        &self,
+        tenant: &str,
+        name: &str,
+    ) -> Result<Option<(StoredTrigger, Vec<u8>)>, Failure> {
+        let record = self.meta.get(&key(tenant, name)).await.map_err(unwritable)?;
+        record.map(|record| stored::decode(&record).map(|kept| (kept, record))).transpose()
+    }
+
+    /// The secret by which posts to this webhook of this creator are signed.
+    async fn signing(&self, creator: Option<&Identity>, name: &str) -> Option<Vec<u8>> {
+        let file = self.secrets.get()?.join(creator?.name()).join(name);
+        secrets::of_file(file)
+            .await
             .inspect_err(|failure| tracing::warn!(trigger = name, %failure, "a post is refused"))
             .ok()
     }

@@ -84,11 +84,18 @@ impl Tasks {
             return Ok(made);
         }
         let task = self.get(of)?.with(Clone::clone);
-        let refuse = |why: &str| Err(Failure::new(Code::InvalidArgument, why));
+        let id = of.task;
+        let refuse = |why: String| Err(Failure::new(Code::InvalidArgument, why));
         let events = match task.ending() {
-            None => return refuse("the task has not ended: pause it, resume it, or fork it"),
+            None => {
+                return refuse(format!(
+                    "the task {id} has not ended: pause it, resume it, or fork it"
+                ));
+            }
             Some(Ending::Completed(_)) => {
-                return refuse("the task completed: fork it from the point that you name");
+                return refuse(format!(
+                    "the task {id} completed: fork it from the point that you name"
+                ));
             }
             Some(_) => self.all_events(of)?,
         };

@@ -116,12 +116,15 @@ impl Tasks {
         let (mut found, mut unread) = (Vec::new(), None);
         for task in self.with_grants(tenant, which).await? {
             let key = TaskKey { tenant: tenant.to_owned(), task };
-            if which.task.is_some_and(|wanted| wanted != task)
-                || !self.may_be_within(&key, which)?
-            {
+            if which.task.is_some_and(|wanted| wanted != task) {
                 continue;
             }
-            let owner = match self.get(&key) {
+            let owner = match self.may_be_within(&key, which) {
+                Ok(false) => continue,
+                Ok(true) => self.get(&key),
+                Err(failure) => Err(failure),
+            };
+            let owner = match owner {
                 Ok(owner) => owner,
                 Err(failure) if failure.code == Code::NotFound && which.task.is_none() => continue,
                 Err(failure) => {
@@ -241,6 +244,7 @@ impl Tasks {
         let (meant, unread) = self.find_holders(by.tenant(), which).await?;
         let mut written = Vec::new();
         let mut missed: Vec<(TaskId, Failure)> = unread.into_iter().collect();
+        let unread_tasks = missed.len();
         for (key, grant) in &meant {
             let (reason, by) = (reason.to_owned(), by.to_string());
             let command = Command::RevokeGrant { grant: *grant, reason, by };
@@ -255,6 +259,8 @@ impl Tasks {
                 missed.push((owner.key().task, failure));
             }
         }
+        // A task that could not be read is missed as well, and has none of the grants that are meant.
+        let unwritten = missed.len() - unread_tasks;
         let mut record = Record::new(by.to_string(), Decision::Revoked).because(reason);
         record.tool.clone_from(&which.tool);
         let task = which.task.map(|task| format!("task {task}"));
@@ -269,7 +275,7 @@ impl Tasks {
                 let why = format!(
                     "not everything could be taken back, first of task {task}: {}; {} grants of other tasks were: ask again",
                     failure.message,
-                    meant.len().saturating_sub(missed.len())
+                    meant.len().saturating_sub(unwritten)
                 );
                 Err(Failure::new(failure.code, why))
             }

@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 
 use super::remote::Remote;
 use super::{CallContext, Method, decode, encode, fail, schema};
+use crate::tools::Hold;
 
 /// The methods of objects of type `T`. Within one tool, a type has one interface.
 ///
@@ -212,6 +213,22 @@ impl<T: 'static> Interface<T> {
 }
 
 impl Entry {
+    /// Has the method wait for this, if it may change anything.
+    pub(crate) fn wait_for(&mut self, hold: &Hold) {
+        if self.meta.read_only {
+            return;
+        }
+        let (handler, hold) = (Rc::clone(&self.handler), Rc::clone(hold));
+        self.handler = Rc::new(move |object, args, objects, call| {
+            let (running, hold) = (handler(object, args, objects, call), Rc::clone(&hold));
+            async move {
+                let _shared = hold.read().await;
+                running.await
+            }
+            .boxed_local()
+        });
+    }
+
     /// The arguments by name, held to the method's schema whoever calls, without those that are null
     /// and need not be given.
     pub(crate) fn arguments(&self, args: Value<u32>) -> Result<Value<u32>, Failure> {

@@ -9,6 +9,7 @@ use remit_core::{Manifest, manifest};
 use super::instance::Instance;
 use super::interface::{Entry, Untyped};
 use super::{Handle, Interface};
+use crate::tools::Hold;
 
 /// A tool as it is being described. See the [module](super) for an example.
 pub struct Tool {
@@ -80,6 +81,16 @@ impl Tool {
     #[must_use]
     pub fn descend(mut self, method: impl Into<String>) -> Self {
         self.manifest.descend = method.into();
+        self
+    }
+
+    /// Has all methods that may change anything wait while a run binds the content of their folder.
+    #[must_use]
+    pub(crate) fn waiting_for(mut self, hold: Option<Hold>) -> Self {
+        if let Some(hold) = hold {
+            let entries = self.interfaces.iter_mut().flat_map(|interface| &mut interface.methods);
+            entries.for_each(|entry| entry.wait_for(&hold));
+        }
         self
     }
 

@@ -1,14 +1,21 @@
 //! How this node confines the programs that its tools start.
 
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use remit_confine::{Bounds, Launcher, Layer, Layers, Network, Policy};
+use tokio::sync::Semaphore;
+
+use super::Folders;
 
 /// How to start programs, and what this machine holds them with.
 #[derive(Debug, Clone)]
 pub struct Confiner {
     launcher: Launcher,
     layers: Layers,
+    /// For the connections of programs to the node's proxies.
+    proxy_places: Rc<Semaphore>,
+    folders: Rc<Folders>,
 }
 
 /// What a section opens for the programs that it starts. Relative paths are below the folder of the
@@ -53,7 +60,16 @@ impl Confiner {
                 layer.lack()
             );
         }
-        Ok(Self { launcher, layers })
+        Ok(Self { launcher, layers, proxy_places: super::http::places(), folders: Rc::default() })
+    }
+
+    /// The same, for programs that work in these folders.
+    pub(crate) fn in_folders(self, folders: &Rc<Folders>) -> Self {
+        Self { folders: Rc::clone(folders), ..self }
+    }
+
+    pub(crate) fn folders(&self) -> &Folders {
+        &self.folders
     }
 
     pub(crate) const fn launcher(&self) -> &Launcher {
@@ -62,6 +78,10 @@ impl Confiner {
 
     pub(crate) const fn layers(&self) -> &Layers {
         &self.layers
+    }
+
+    pub(crate) const fn proxy_places(&self) -> &Rc<Semaphore> {
+        &self.proxy_places
     }
 
     /// What programs that work in `folder` may reach.

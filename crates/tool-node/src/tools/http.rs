@@ -4,6 +4,7 @@ mod address;
 mod charset;
 mod exchange;
 mod proxy;
+mod relay;
 mod secret;
 
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use exchange::Exchange;
-pub(crate) use proxy::Proxy;
+pub(crate) use proxy::{Proxy, places};
 use reqwest::Method as Verb;
 use schemars::JsonSchema;
 pub use secret::HeaderConfig;

@@ -19,7 +19,9 @@ use content::Bound;
 use remit_confine::{Bounds, Layer, Network, PROXY, Policy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokio::sync::{RwLockReadGuard, RwLockWriteGuard};
 
+use super::Hold;
 use super::confiner::{Confiner, Opened};
 use super::http::{self, Proxy};
 use super::process::{self, Ended, Program};
@@ -151,6 +153,7 @@ pub fn tool(
     let longest = timeout.saturating_add(limits::CANCEL_GRACE);
     let interface = interface(longest, &allowed, config.binds_content);
     let bound = bound(config, &dir, &directory).map_err(of_tool)?;
+    let work = Work::of(config, base, &directory, confiner);
     let shared = Rc::new(Shared {
         allowed,
         env,
@@ -159,6 +162,7 @@ pub fn tool(
         policy,
         proxy,
         bound,
+        work,
         confiner: Rc::clone(confiner),
     });
     Ok(Tool::new(
@@ -226,7 +230,8 @@ fn proxy(
     let section = sections.iter().find(|section| section.name == *name);
     let section =
         section.ok_or_else(|| format!("through: there is no [[http]] section `{name}`"))?;
-    Proxy::new(section, base).map(|proxy| Some(Rc::new(proxy)))
+    let places = Rc::clone(confiner.proxy_places());
+    Proxy::new(section, base, places).map(|proxy| Some(Rc::new(proxy)))
 }
 
 /// Where programs look for a proxy.
@@ -300,8 +305,50 @@ struct Shared {
     policy: Policy,
     proxy: Option<Rc<Proxy>>,
     bound: Bound,
+    work: Work,
     confiner: Rc<Confiner>,
 }
+
+/// Who else works in the folder, and in those that programs may write to.
+struct Work {
+    own: Hold,
+    /// All of them, in an order that is the same for every tool, so that no two wait for each other.
+    all: Vec<Hold>,
+}
+
+/// What is held while a program runs.
+enum Held<'w> {
+    Shared(#[expect(dead_code, reason = "held, not read")] RwLockReadGuard<'w, ()>),
+    Alone(#[expect(dead_code, reason = "held, not read")] RwLockWriteGuard<'w, ()>),
+}
+
+impl Work {
+    fn of(config: &Config, base: &Path, root: &Path, confiner: &Confiner) -> Self {
+        let places = config.write.iter().map(|place| base.join(place));
+        let places: Vec<PathBuf> = places.chain([root.to_owned()]).collect();
+        let own = confiner.folders().of(root);
+        let mut all = confiner.folders().of_all(&places);
+        all.extend(own.is_none().then(Hold::default));
+        let own = own.or_else(|| all.last().cloned()).unwrap_or_default();
+        Self { own, all }
+    }
+
+    /// Begins to work in the folders: with others, but alone in the own one if its content is bound.
+    async fn begin(&self, is_bound: bool) -> Vec<Held<'_>> {
+        let mut held = Vec::new();
+        for hold in &self.all {
+            held.push(match is_bound && Rc::ptr_eq(hold, &self.own) {
+                true => Held::Alone(hold.write().await),
+                false => Held::Shared(hold.read().await),
+            });
+        }
+        held
+    }
+}
+
+/// Why a program was not started whose folder is held.
+const AT_WORK: &str = "the program was not started: for as long as it may run, others were at work in the folder, \
+                       and content that an approval binds is worked on alone. Ask again";
 
 /// What a program must be allowed for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -366,10 +413,16 @@ impl Shell {
             return Err(fail::invalid(format!("args[{bad}]"), "no argument may hold a zero byte"));
         }
         let dir = self.below(&run.dir.unwrap_or_default())?.dir;
-        if needs == Needs::Any || run.content.is_some() {
+        let asked = run.timeout_ms.map_or(*timeout, Duration::from_millis);
+        let is_bound = run.content.is_some();
+        let held = match needs == Needs::Any || is_bound {
+            true => tokio::time::timeout(*timeout, self.shared.work.begin(is_bound)).await,
+            false => Ok(Vec::new()),
+        };
+        let _held = held.map_err(|_| fail::failed(AT_WORK))?;
+        if needs == Needs::Any || is_bound {
             self.shared.bound.check(run.content.as_ref()).await?;
         }
-        let asked = run.timeout_ms.map_or(*timeout, Duration::from_millis);
         let program = Program {
             path: path.to_owned(),
             args: run.args,

@@ -75,7 +75,11 @@ fn own_certificate(place: &Place) -> Finding {
 fn health_of(health: &Health, now_ms: u64) -> Vec<Finding> {
     let tasks = usize::try_from(health.tasks).unwrap_or(usize::MAX);
     let version = harmless(&health.version);
-    let about = format!("version {version}, {} that have not ended", count(tasks, "task"));
+    let unfinished = match tasks {
+        1 => "1 task that has not ended".to_owned(),
+        _ => format!("{tasks} tasks that have not ended"),
+    };
+    let about = format!("version {version}, {unfinished}");
     let skew = health.time_ms.abs_diff(now_ms);
     let apart = format!("{} apart", span(skew));
     let left = health.certificate_ends_ms.saturating_sub(now_ms);
@@ -119,7 +123,8 @@ fn turns(health: &Health) -> Finding {
         ),
     };
     if health.panics > 0 {
-        let found = format!("{found}; {} connections ended in a panic", health.panics);
+        let panics = usize::try_from(health.panics).unwrap_or(usize::MAX);
+        let found = format!("{found}; {} ended in a panic", count(panics, "connection"));
         return Finding::warn(what, found, "report what its log says of them: it is a defect");
     }
     if health.longest_turn_us > LONG_TURN_US {
@@ -133,7 +138,8 @@ fn journal(health: &Health) -> Finding {
     let what = "journal";
     let took = match health.flush_us {
         0 => "nothing was written since its start".to_owned(),
-        us => format!("the last commit took {us} us"),
+        1..1_000 => "the last commit took less than 1 ms".to_owned(),
+        us => format!("the last commit took {} ms", us / 1_000),
     };
     if health.journal != "ok" {
         let mend =

@@ -178,3 +178,80 @@ async fn a_time_is_kept_once_whatever_dies_in_between() {
     })
     .await;
 }
+
+/// A trigger of this name that never comes by itself, as `client` puts it.
+fn hook(name: &'static str) -> impl Fn(trigger::Builder<'_>) {
+    move |mut trigger| {
+        task(&mut trigger, name);
+        trigger.init_when().set_webhook(());
+    }
+}
+
+async fn kept(here: &Here, name: &str) -> crate::services::triggers::StoredTrigger {
+    let all = here.site.triggers.list("default").await.unwrap();
+    let mut all = all.iter().map(|record| crate::serve::triggers::decode(record).unwrap());
+    all.find(|kept| kept.name == name).unwrap()
+}
+
+#[tokio::test]
+async fn note_that_comes_late_changes_nothing_of_a_trigger_that_was_replaced() {
+    here(async |here| {
+        let (triggers, _held) = connected(&here);
+        put(&triggers, hook("build")).await.unwrap();
+        let old = kept(&here, "build").await;
+        // The note sees the old one, and the new one is on its way to the disk before it.
+        let replacing = put(&triggers, hook("build"));
+        let noting = async {
+            tokio::task::yield_now().await;
+            here.site.triggers.note("default", ("build", old.created_ms), Some(5), "late").await
+        };
+        let (replaced, noted) = tokio::join!(replacing, noting);
+        replaced.unwrap();
+        noted.unwrap();
+        let late = ("build", old.created_ms);
+        here.site.triggers.note("default", late, Some(6), "later").await.unwrap();
+        let new = kept(&here, "build").await;
+        assert!(new.created_ms > old.created_ms && new.secret_hash != old.secret_hash);
+        assert_eq!((new.last_ms, new.failure.as_str()), (0, ""));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_two_clients_that_put_one_name_at_once_one_has_it() {
+    here(async |here| {
+        // The first one administers, and may replace what is another's.
+        let (_first, _held) = here.connect::<mesh::Client>(Role::Client, "first");
+        let (mesh, _you) = here.connect::<mesh::Client>(Role::Client, "you");
+        let yours = mesh.creation().triggers_request().send().pipeline.get_triggers();
+        let (mine, _me) = connected(&here);
+        let (one, two) = tokio::join!(put(&mine, hook("build")), put(&yours, hook("build")));
+        let (got, refused) = if one.is_ok() { (one, two) } else { (two, one) };
+        got.unwrap();
+        assert_eq!(refused.unwrap_err().code, remit_core::Code::Denied);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn client_that_is_being_expelled_leaves_no_trigger_behind() {
+    here(async |here| {
+        let operator = crate::serve::fakes::who(Role::Orchestrator, "one");
+        let you = crate::serve::fakes::who(Role::Client, "you");
+        // The first one administers.
+        let (_first, _me) = here.connect::<mesh::Client>(Role::Client, "me");
+        let (mesh, _you) = here.connect::<mesh::Client>(Role::Client, "you");
+        let yours = mesh.creation().triggers_request().send().pipeline.get_triggers();
+        let then = crate::services::membership::AndItsTasks::GoOn;
+        let expelling = here.site.expel(&operator, &you, "a lost laptop", then);
+        let puts = futures::future::join_all((0..20).map(|_| put(&yours, hook("build"))));
+        let (expelled, puts) = tokio::join!(expelling, puts);
+        expelled.unwrap();
+        assert!(puts.iter().any(Result::is_err));
+        assert!(here.site.triggers.list("default").await.unwrap().is_empty());
+        let late =
+            here.site.triggers.put(&you, "build", false, |_| Ok(()), |_, _| Ok(Vec::new())).await;
+        assert_eq!(late.unwrap_err().code, remit_core::Code::Denied);
+    })
+    .await;
+}

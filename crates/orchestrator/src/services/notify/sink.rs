@@ -2,10 +2,9 @@
 
 use std::process::Stdio;
 
-use remit_journal::What;
 use tokio::io::AsyncWriteExt as _;
 
-use super::{On, SinkConfig};
+use super::SinkConfig;
 use crate::limits;
 use crate::services::secrets;
 
@@ -17,6 +16,15 @@ pub(super) struct Sink {
     config: SinkConfig,
     /// For a webhook.
     client: Option<reqwest::Client>,
+}
+
+/// Why a sink did not take a notification.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum NotTaken {
+    /// It will not take it at another time either.
+    Refused(String),
+    /// It may.
+    Failed(String),
 }
 
 /// Says what is wrong with a sink.
@@ -48,35 +56,38 @@ impl Sink {
         &self.config.name
     }
 
-    /// Whether it is told of this.
-    pub(super) fn wants(&self, what: What) -> bool {
-        let on = if what.is_end() { On::Ended } else { On::Question };
-        self.config.on.contains(&on)
-    }
-
     /// Tells it. An error says why it did not take it, without the address, which may be secret.
-    pub(super) async fn tell(&self, body: &str) -> Result<(), String> {
+    pub(super) async fn tell(&self, body: &str) -> Result<(), NotTaken> {
         let telling = async {
             match (&self.client, &self.config.url) {
                 (Some(client), Some(url)) => self.post(client, url, body).await,
-                _ => self.run(body).await,
+                _ => self.run(body).await.map_err(NotTaken::Failed),
             }
         };
         tokio::time::timeout(limits::NOTICE_TIME, telling).await.unwrap_or_else(|_| {
-            Err(format!("no answer within {} s", limits::NOTICE_TIME.as_secs()))
+            Err(NotTaken::Failed(format!("no answer within {} s", limits::NOTICE_TIME.as_secs())))
         })
     }
 
-    async fn post(&self, client: &reqwest::Client, url: &str, body: &str) -> Result<(), String> {
+    async fn post(&self, client: &reqwest::Client, url: &str, body: &str) -> Result<(), NotTaken> {
         let mut request = client.post(url).header("content-type", "application/json");
         if let Some(file) = &self.config.secret_file {
-            let secret = secrets::of_file(file.clone()).await.map_err(|failure| failure.message)?;
+            let secret = secrets::of_file(file.clone()).await;
+            let secret = secret.map_err(|failure| NotTaken::Failed(failure.message))?;
             let signed = secrets::signed(&secret, body.as_bytes()).unwrap_or_default();
             request = request.header(SIGNATURE, signed);
         }
         let answer = request.body(body.to_owned()).send().await;
-        let status = answer.map_err(|error| error.without_url().to_string())?.status();
-        if status.is_success() { Ok(()) } else { Err(format!("it answered {status}")) }
+        let failed = |error: reqwest::Error| NotTaken::Failed(error.without_url().to_string());
+        let status = answer.map_err(failed)?.status();
+        let why = format!("it answered {status}");
+        match status.as_u16() {
+            _ if status.is_success() => Ok(()),
+            // These ask for another try: too slow, too early, too many.
+            408 | 425 | 429 => Err(NotTaken::Failed(why)),
+            400..500 => Err(NotTaken::Refused(why)),
+            _ => Err(NotTaken::Failed(why)),
+        }
     }
 
     /// Starts the command, hands it the message on standard input, and waits for its end.

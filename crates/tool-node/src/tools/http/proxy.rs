@@ -8,38 +8,49 @@ use std::rc::Rc;
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::{Bytes, Incoming};
-use hyper::header::{HeaderMap, HeaderName};
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{CONTENT_LENGTH, HeaderMap, HeaderName};
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method as Verb, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use url::Url;
 
 use super::exchange::{CARRIAGE, check, explain};
+use super::relay::{self, Relayed};
 use super::{Config, Web, address};
 use crate::kit::{Code, Failure, fail};
 use crate::limits;
 use crate::tools::web;
 
-/// The proxy of one section.
-pub(crate) struct Proxy(Web);
+/// The proxy of one section. No message is held whole: what a connection holds is bounded, and so is
+/// the number of connections of all proxies of the node.
+pub(crate) struct Proxy {
+    web: Rc<Web>,
+    places: Rc<Semaphore>,
+}
 
 /// What a proxy answers.
-type Answer = Response<Full<Bytes>>;
+type Answer = Response<Relayed>;
+
+/// Places for the connections of all proxies of a node, of [`limits::PROXY_CONNECTION_BYTES`] each.
+pub(crate) fn places() -> Rc<Semaphore> {
+    Rc::new(Semaphore::new(limits::PROXY_BYTES / limits::PROXY_CONNECTION_BYTES))
+}
 
 /// A tunnel that begins once its connection has been answered.
 type Tunnel = Rc<RefCell<Option<(OnUpgrade, TcpStream)>>>;
 
 impl Proxy {
-    /// The proxy of a section; files of secrets are below `base`.
+    /// The proxy of a section, whose connections take these places; files of secrets are below `base`.
     ///
     /// # Errors
     /// As of [`tool`](super::tool).
-    pub(crate) fn new(config: &Config, base: &Path) -> Result<Self, String> {
-        Web::new(config, base).map(Self)
+    pub(crate) fn new(config: &Config, base: &Path, places: Rc<Semaphore>) -> Result<Self, String> {
+        let web = Rc::new(Web::new(config, base)?);
+        Ok(Self { web, places })
     }
 
     /// Serves what connects to `listener`, for ever. A connection ends when this is dropped.
@@ -60,6 +71,7 @@ impl Proxy {
     }
 
     async fn attend(&self, stream: TcpStream) {
+        let Ok(place) = self.places.acquire().await else { return };
         let tunnel = Tunnel::default();
         let answer = service_fn(|request| {
             let tunnel = Rc::clone(&tunnel);
@@ -67,13 +79,16 @@ impl Proxy {
         });
         let served = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(self.0.timeout)
+            .header_read_timeout(self.web.timeout)
+            .max_buf_size(limits::PROXY_BUFFER)
             .serve_connection(TokioIo::new(stream), answer)
             .with_upgrades()
             .await;
         if let Err(error) = served {
             tracing::debug!(%error, "a connection of a program to its proxy broke off");
         }
+        // A tunnel holds some KiB.
+        drop(place);
         let begun = tunnel.borrow_mut().take();
         if let Some((upgrade, mut there)) = begun
             && let Ok(here) = upgrade.await
@@ -88,18 +103,17 @@ impl Proxy {
             let upgrade = hyper::upgrade::on(&mut request);
             self.connect(&request).await.map(|there| {
                 *tunnel.borrow_mut() = Some((upgrade, there));
-                Response::new(Full::default())
+                Response::new(relay::text(""))
             })
         } else {
-            let within = tokio::time::timeout(self.0.timeout, self.forward(request)).await;
-            within.unwrap_or_else(|_| Err(fail::timed_out("no whole answer came in time")))
+            self.forward(request).await
         };
         answered.unwrap_or_else(|failure| refusal(&failure))
     }
 
     /// A connection to an origin that may be reached whole, of which nothing is seen here.
     async fn connect(&self, request: &Request<Incoming>) -> Result<TcpStream, Failure> {
-        let web = &self.0;
+        let web = &self.web;
         let asked = request.uri().authority().map(ToString::to_string).unwrap_or_default();
         if !web.tunnels {
             let why = format!(
@@ -121,34 +135,37 @@ impl Proxy {
     }
 
     async fn forward(&self, request: Request<Incoming>) -> Result<Answer, Failure> {
-        let web = &self.0;
+        let web = &self.web;
         let verb = web.verb(request.method().as_str())?;
         let url = self.target(request.uri())?;
         let (parts, body) = request.into_parts();
-        let body = Limited::new(body, limits::PROXY_REQUEST_BYTES).collect().await;
-        let body = body.map_err(|error| fail::limit(format!("the request's body: {error}")))?;
         let mut headers = self.passed_on(&parts.headers);
-        let is_secret = web.secrets.add(&url, &mut headers);
-        let sent = web.client.request(verb, url.clone()).headers(headers).body(body.to_bytes());
-        let mut response = sent.send().await.map_err(|error| explain(web, &url, &error))?;
-        // What holds a secret is looked through, which takes all of it.
-        let most = if is_secret { web.response_bytes } else { limits::PROXY_RESPONSE_BYTES };
-        let mut body = Vec::new();
-        while let Some(chunk) =
-            response.chunk().await.map_err(|error| explain(web, &url, &error))?
-        {
-            if body.len() + chunk.len() > most {
-                return Err(fail::limit(format!("the answer has more than {most} bytes")));
+        web.secrets.add(&url, &mut headers);
+        let mut sent = web.client.request(verb, url.clone());
+        let mut read = None;
+        if !body.is_end_stream() {
+            if let Some(bytes) = body.size_hint().exact() {
+                headers.insert(CONTENT_LENGTH, bytes.into());
             }
-            body.extend_from_slice(&chunk);
+            let (body, progress) = relay::watched(body);
+            sent = sent.body(body);
+            read = Some(progress);
         }
-        let mut answer = Response::new(Full::from(web.secrets.hide(body)));
-        *answer.status_mut() = response.status();
-        for (name, value) in &self.passed_on(response.headers()) {
+        let sent = relay::unless_idle(web.timeout, sent.headers(headers).send(), read).await?;
+        let response = sent.map_err(|error| explain(web, &url, &error))?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let is_head = parts.method == Verb::HEAD;
+        let mut answer = Response::new(relay::answer(Rc::clone(web), url, response));
+        *answer.status_mut() = status;
+        for (name, value) in &self.passed_on(&headers) {
             let shown = web.secrets.hide(value.as_bytes().to_vec());
             if let Ok(value) = hyper::header::HeaderValue::from_bytes(&shown) {
                 answer.headers_mut().append(name, value);
             }
+        }
+        // Of what is not sent, only the header tells the length.
+        if let Some(bytes) = headers.get(CONTENT_LENGTH).filter(|_| is_head) {
+            answer.headers_mut().insert(CONTENT_LENGTH, bytes.clone());
         }
         Ok(answer)
     }
@@ -156,13 +173,13 @@ impl Proxy {
     /// What is asked for. An origin that is allowed by https alone is fetched so.
     fn target(&self, asked: &hyper::Uri) -> Result<Url, Failure> {
         let plain = web::parse(&asked.to_string()).map_err(|why| fail::invalid("url", why))?;
-        let refused = match check(&self.0, &plain, "the address") {
+        let refused = match check(&self.web, &plain, "the address") {
             Ok(()) => return Ok(plain),
             Err(refused) => refused,
         };
         let mut safe = plain;
         let is_usual = safe.scheme() == "http" && safe.port().is_none();
-        if is_usual && safe.set_scheme("https").is_ok() && check(&self.0, &safe, "").is_ok() {
+        if is_usual && safe.set_scheme("https").is_ok() && check(&self.web, &safe, "").is_ok() {
             return Ok(safe);
         }
         Err(refused)
@@ -172,7 +189,7 @@ impl Proxy {
     fn passed_on(&self, headers: &HeaderMap) -> HeaderMap {
         let own = HeaderName::from_static("proxy-connection");
         let is_kept = |name: &HeaderName| {
-            !CARRIAGE.contains(name) && *name != own && !self.0.secrets.owns(name)
+            !CARRIAGE.contains(name) && *name != own && !self.web.secrets.owns(name)
         };
         headers
             .iter()
@@ -190,7 +207,7 @@ fn refusal(failure: &Failure) -> Answer {
         Code::TimedOut => StatusCode::GATEWAY_TIMEOUT,
         _ => StatusCode::BAD_GATEWAY,
     };
-    let mut answer = Response::new(Full::from(format!("remit: {}\n", failure.message)));
+    let mut answer = Response::new(relay::text(&format!("remit: {}\n", failure.message)));
     *answer.status_mut() = status;
     answer
 }

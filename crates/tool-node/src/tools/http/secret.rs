@@ -1,8 +1,10 @@
 //! Headers whose values only this node knows.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use regex::bytes::{NoExpand, Regex};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 use url::Url;
@@ -10,6 +12,9 @@ use url::Url;
 use crate::config::variable;
 use crate::limits;
 use crate::tools::web::Prefix;
+
+/// What is shown in the place of a secret.
+const HIDDEN: &[u8] = b"[secret]";
 
 /// One `[[http.header]]` section.
 #[derive(Debug, Clone, Deserialize)]
@@ -29,19 +34,23 @@ pub struct HeaderConfig {
 }
 
 /// The secrets of a section.
-pub(super) struct Secrets(Vec<Secret>);
+pub(super) struct Secrets {
+    all: Vec<Secret>,
+    /// Finds the secrets themselves, as a server could give them back; `None`: there are none.
+    finder: Option<Regex>,
+    /// Bytes of the longest one.
+    longest: usize,
+}
 
 struct Secret {
     header: HeaderName,
     value: HeaderValue,
-    /// The secret alone, as a server could give it back.
-    bare: Vec<u8>,
     to: Prefix,
 }
 
 impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|secret| &secret.header)).finish()
+        f.debug_list().entries(self.all.iter().map(|secret| &secret.header)).finish()
     }
 }
 
@@ -52,13 +61,23 @@ impl Secrets {
         allowed: &[Prefix],
         base: &Path,
     ) -> Result<Self, String> {
-        configs.iter().map(|config| read(config, allowed, base)).collect::<Result<_, _>>().map(Self)
+        let read = configs.iter().map(|config| read(config, allowed, base));
+        let (all, mut bare): (Vec<_>, Vec<_>) =
+            read.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+        // Of two that begin alike the longer one is taken out whole.
+        bare.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        let longest = bare.first().map_or(0, String::len);
+        let either = bare.iter().map(|secret| regex::escape(secret)).collect::<Vec<_>>().join("|");
+        // The error of a pattern shows the pattern.
+        let finder =
+            Regex::new(&either).map_err(|_| "the secrets are too long to be looked for")?;
+        Ok(Self { all, finder: (longest > 0).then_some(finder), longest })
     }
 
     /// Adds those headers that belong to `url`. Whether there were any.
     pub(super) fn add(&self, url: &Url, headers: &mut HeaderMap) -> bool {
         let mut added = false;
-        for secret in self.0.iter().filter(|secret| secret.to.allows(url)) {
+        for secret in self.all.iter().filter(|secret| secret.to.allows(url)) {
             headers.insert(secret.header.clone(), secret.value.clone());
             added = true;
         }
@@ -67,12 +86,36 @@ impl Secrets {
 
     /// Whether only the operator sets the header of this name.
     pub(super) fn owns(&self, name: &HeaderName) -> bool {
-        self.0.iter().any(|secret| secret.header == name)
+        self.all.iter().any(|secret| secret.header == name)
     }
 
     /// `bytes` without the secrets, if a server gave one of them back.
     pub(super) fn hide(&self, bytes: Vec<u8>) -> Vec<u8> {
-        self.0.iter().fold(bytes, |bytes, secret| replace(bytes, &secret.bare))
+        let Some(finder) = &self.finder else { return bytes };
+        match finder.replace_all(&bytes, NoExpand(HIDDEN)) {
+            Cow::Borrowed(_) => bytes,
+            Cow::Owned(hidden) => hidden,
+        }
+    }
+
+    /// What may be shown of a part of a message that begins with `held`, without the secrets. Bytes that
+    /// a secret could begin with stay in `held` until more of the message is there, or its end.
+    pub(super) fn sift(&self, held: &mut Vec<u8>, is_whole: bool) -> Vec<u8> {
+        let Some(finder) = &self.finder else { return std::mem::take(held) };
+        // From here on a secret may be cut off.
+        let whole =
+            if is_whole { held.len() } else { (held.len() + 1).saturating_sub(self.longest) };
+        let mut shown = Vec::with_capacity(held.len());
+        let mut looked_at = 0;
+        for found in finder.find_iter(held).take_while(|found| found.start() < whole) {
+            shown.extend_from_slice(&held[looked_at..found.start()]);
+            shown.extend_from_slice(HIDDEN);
+            looked_at = found.end();
+        }
+        let clean = looked_at.max(whole);
+        shown.extend_from_slice(&held[looked_at..clean]);
+        held.drain(..clean);
+        shown
     }
 
     /// The same for text.
@@ -81,7 +124,12 @@ impl Secrets {
     }
 }
 
-fn read(config: &HeaderConfig, allowed: &[Prefix], base: &Path) -> Result<Secret, String> {
+/// A secret, and its text alone.
+fn read(
+    config: &HeaderConfig,
+    allowed: &[Prefix],
+    base: &Path,
+) -> Result<(Secret, String), String> {
     let name = &config.name;
     let header = HeaderName::from_bytes(name.as_bytes())
         .map_err(|_| format!("`{name}` is no name of a header"))?;
@@ -111,7 +159,7 @@ fn read(config: &HeaderConfig, allowed: &[Prefix], base: &Path) -> Result<Secret
     let mut value = HeaderValue::from_str(&whole)
         .map_err(|_| format!("the secret of {name} has characters that no header may have"))?;
     value.set_sensitive(true);
-    Ok(Secret { header, value, bare: secret.as_bytes().to_vec(), to: target(config, allowed)? })
+    Ok((Secret { header, value, to: target(config, allowed)? }, secret.to_owned()))
 }
 
 fn target(config: &HeaderConfig, allowed: &[Prefix]) -> Result<Prefix, String> {
@@ -131,17 +179,45 @@ fn target(config: &HeaderConfig, allowed: &[Prefix]) -> Result<Prefix, String> {
     }
 }
 
-fn replace(bytes: Vec<u8>, secret: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut rest = &bytes[..];
-    while let Some(at) = rest.windows(secret.len()).position(|part| part == secret) {
-        out.extend_from_slice(&rest[..at]);
-        out.extend_from_slice(b"[secret]");
-        rest = &rest[at + secret.len()..];
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secrets(dir: &Path, values: &[&str]) -> Secrets {
+        let config = |(at, value): (usize, &&str)| {
+            std::fs::write(dir.join(at.to_string()), value).unwrap();
+            let text = format!("name = 'x-{at}'\nfile = '{at}'");
+            toml::from_str(&text).unwrap()
+        };
+        let configs: Vec<HeaderConfig> = values.iter().enumerate().map(config).collect();
+        Secrets::read(&configs, &[Prefix::parse("https://example.com").unwrap()], dir).unwrap()
     }
-    if out.is_empty() && rest.len() == bytes.len() {
-        return bytes;
+
+    #[test]
+    fn a_secret_is_found_wherever_a_message_is_cut() {
+        let dir = tempfile::tempdir().unwrap();
+        let secrets =
+            secrets(dir.path(), &["hunter2-hunter2", "hunter2-hunter2-long", "a.b*c(d+e"]);
+        let message = b"hunter2-hunter2-long hunter2-hunter2a.b*c(d+ea.b*c(d+ hunter2-hunter";
+        let shown = b"[secret] [secret][secret]a.b*c(d+ hunter2-hunter";
+        for size in 1..=message.len() {
+            let (mut held, mut out) = (Vec::new(), Vec::new());
+            for part in message.chunks(size) {
+                held.extend_from_slice(part);
+                out.extend(secrets.sift(&mut held, false));
+                assert!(held.len() < "hunter2-hunter2-long".len(), "{size}");
+            }
+            out.extend(secrets.sift(&mut held, true));
+            assert_eq!(out, shown, "{size}: {}", String::from_utf8_lossy(&out));
+        }
+        assert_eq!(secrets.hide(message.to_vec()), shown);
     }
-    out.extend_from_slice(rest);
-    out
+
+    #[test]
+    fn a_section_without_secrets_holds_nothing_back() {
+        let secrets = secrets(Path::new("/"), &[]);
+        let mut held = b"whole".to_vec();
+        assert_eq!(secrets.sift(&mut held, false), b"whole");
+        assert_eq!(secrets.hide(b"same".to_vec()), b"same");
+    }
 }

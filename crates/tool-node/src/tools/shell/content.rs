@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use cap_fs_ext::{DirExt as _, FollowSymlinks, OpenOptionsFollowExt as _, OpenOptionsSyncExt as _};
 use cap_std::fs::{Dir, MetadataExt as _, OpenOptions};
@@ -102,27 +103,91 @@ impl Bound {
         Content { digest, changed: Some(changed), more }
     }
 
+    /// Reads all files, again if any of them changed meanwhile: the hashes are then of one moment.
     async fn read(&self) -> Result<Files, Failure> {
-        let left_out = self.left_out.clone();
-        let dir = self.dir.try_clone().map_err(|error| failed(Path::new("."), &error))?;
-        let read = offload(move || {
-            let mut walk = Walk { left_out, files: Files::new(), bytes: 0 };
-            walk.folder(&dir, Path::new("")).map(|()| walk.files)
-        });
-        read.await.map_err(|error| fail::failed(format!("the content: {error}")))?
+        for _ in 0..limits::CONTENT_TRIES {
+            let left_out = self.left_out.clone();
+            let dir = self.dir.try_clone().map_err(|error| failed(Path::new("."), &error))?;
+            let read = offload(move || read_at_rest(&dir, &left_out)).await;
+            let read = read.map_err(|error| fail::failed(format!("the content: {error}")))?;
+            if let Some(files) = read? {
+                return Ok(files);
+            }
+            tokio::time::sleep(limits::CONTENT_TICK).await;
+        }
+        Err(fail::failed(
+            "the folder changes while its content is read: ask again when no other program works in it",
+        ))
     }
 }
 
 /// How many changed files an error names.
 const SHOWN: usize = 10;
 
-struct Walk {
-    left_out: Vec<PathBuf>,
+/// Reads all files. `None`: some changed meanwhile, or so shortly before that it cannot be told.
+fn read_at_rest(dir: &Dir, left_out: &[PathBuf]) -> Result<Option<Files>, Failure> {
+    let begun = SystemTime::now();
+    let read = Walk::over(dir, left_out, Depth::Content)?;
+    let after = Walk::over(dir, left_out, Depth::Stamps)?;
+    let is_at_rest =
+        read.stamps == after.stamps && !read.stamps.values().any(|s| s.is_fresh(begun));
+    Ok(is_at_rest.then_some(read.files))
+}
+
+/// What changes when a file is written to or replaced. Only the kernel sets the time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    mode: u32,
+    place: (u64, u64),
+    /// The size and the time of the last change, in nanoseconds since 1970; of a folder neither, since
+    /// its entries are compared.
+    file: Option<(u64, i128)>,
+}
+
+impl Stamp {
+    fn of(metadata: &cap_std::fs::Metadata) -> Self {
+        let changed_ns =
+            i128::from(metadata.ctime()) * 1_000_000_000 + i128::from(metadata.ctime_nsec());
+        Self {
+            mode: metadata.mode(),
+            place: (metadata.dev(), metadata.ino()),
+            file: (!metadata.is_dir()).then_some((metadata.size(), changed_ns)),
+        }
+    }
+
+    /// Whether the file was changed so shortly before `begun` that another change could have the same
+    /// time: the kernel's clock for files goes by ticks.
+    fn is_fresh(&self, begun: SystemTime) -> bool {
+        let since = |time: Duration| i128::try_from(time.as_nanos()).unwrap_or(i128::MAX);
+        let begun_ns = begun.duration_since(SystemTime::UNIX_EPOCH).map_or(0, since);
+        let tick_ns = since(limits::CONTENT_TICK);
+        // A time far ahead is of another clock, and says nothing.
+        self.file.is_some_and(|(_, changed)| (changed - begun_ns).abs() <= tick_ns)
+    }
+}
+
+/// How much of each file is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    Content,
+    Stamps,
+}
+
+struct Walk<'a> {
+    left_out: &'a [PathBuf],
+    depth: Depth,
     files: Files,
+    stamps: BTreeMap<Vec<u8>, Stamp>,
     bytes: u64,
 }
 
-impl Walk {
+impl<'a> Walk<'a> {
+    fn over(dir: &Dir, left_out: &'a [PathBuf], depth: Depth) -> Result<Self, Failure> {
+        let (files, stamps) = (Files::new(), BTreeMap::new());
+        let mut walk = Self { left_out, depth, files, stamps, bytes: 0 };
+        walk.folder(dir, Path::new("")).map(|()| walk)
+    }
+
     fn folder(&mut self, dir: &Dir, at: &Path) -> Result<(), Failure> {
         if at.components().count() > limits::CONTENT_DEPTH {
             let most = limits::CONTENT_DEPTH;
@@ -139,16 +204,20 @@ impl Walk {
                 continue;
             }
             let metadata = dir.symlink_metadata(&name).map_err(|error| failed(&path, &error))?;
-            let mut hash = Sha256::new();
-            hash.update(metadata.mode().to_be_bytes());
-            if metadata.is_symlink() {
-                let target = dir.read_link_contents(&name).map_err(|e| failed(&path, &e))?;
-                hash.update(target.as_os_str().as_bytes());
-            } else if metadata.is_file() {
-                self.file(dir, &name, &path, &mut hash)?;
+            let key = path.as_os_str().as_bytes().to_vec();
+            self.stamps.insert(key.clone(), Stamp::of(&metadata));
+            if self.depth == Depth::Content {
+                let mut hash = Sha256::new();
+                hash.update(metadata.mode().to_be_bytes());
+                if metadata.is_symlink() {
+                    let target = dir.read_link_contents(&name).map_err(|e| failed(&path, &e))?;
+                    hash.update(target.as_os_str().as_bytes());
+                } else if metadata.is_file() {
+                    self.file(dir, &name, &path, &mut hash)?;
+                }
+                self.files.insert(key, hash.finalize().into());
             }
-            self.files.insert(path.as_os_str().as_bytes().to_vec(), hash.finalize().into());
-            if self.files.len() > limits::CONTENT_FILES {
+            if self.stamps.len() > limits::CONTENT_FILES {
                 let most = limits::CONTENT_FILES;
                 return Err(too_much(&format!("more than {most} files")));
             }
@@ -211,4 +280,55 @@ fn too_much(what: &str) -> Failure {
 
 fn failed(path: &Path, error: &io::Error) -> Failure {
     fail::failed(format!("the content of `{}`: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use cap_std::ambient_authority;
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_folder_that_changes_while_it_is_read_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a");
+        std::fs::write(&file, "0").unwrap();
+        let open = Dir::open_ambient_dir(dir.path(), ambient_authority()).unwrap();
+        let bound = Bound::new(open, Vec::new(), false);
+        let stop = Arc::new(AtomicBool::new(false));
+        let (stopped, written) = (Arc::clone(&stop), file.clone());
+        let writer = std::thread::spawn(move || {
+            for n in 1.. {
+                if stopped.load(Ordering::Relaxed) {
+                    return;
+                }
+                std::fs::write(&written, format!("{n}")).unwrap();
+            }
+        });
+        let refused = bound.look().await.unwrap_err();
+        assert!(refused.message.contains("changes"), "{refused}");
+        stop.store(true, Ordering::Relaxed);
+        writer.join().unwrap();
+        bound.look().await.unwrap();
+    }
+
+    #[test]
+    fn a_file_that_was_written_a_moment_ago_is_looked_at_again() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("a"), "a").unwrap();
+        let open = Dir::open_ambient_dir(dir.path(), ambient_authority()).unwrap();
+        let stamp = Stamp::of(&open.symlink_metadata("a").unwrap());
+        let (_, changed_ns) = stamp.file.unwrap();
+        let changed = Duration::from_nanos(u64::try_from(changed_ns).unwrap());
+        let after = |time: Duration| SystemTime::UNIX_EPOCH + changed + time;
+        assert!(stamp.is_fresh(after(Duration::ZERO)));
+        assert!(stamp.is_fresh(after(limits::CONTENT_TICK / 2)));
+        assert!(!stamp.is_fresh(after(limits::CONTENT_TICK * 2)));
+        std::fs::write(dir.path().join("a"), "b").unwrap();
+        let other = Stamp::of(&open.symlink_metadata("a").unwrap());
+        assert!(stamp != other || other.is_fresh(SystemTime::now()));
+    }
 }

@@ -437,3 +437,20 @@ fn an_approved_content_is_the_one_that_runs() {
         assert_eq!(run(&shell, with(&third)).await.unwrap_err().code, Code::Denied, "asked again");
     });
 }
+
+#[test]
+fn of_two_runs_of_one_content_the_second_is_refused_if_the_first_changes_it() {
+    check(|dir| async move {
+        std::fs::write(dir.path().join("test.sh"), "echo once; echo 'echo changed' >> test.sh")
+            .unwrap();
+        let shell = shell(&dir, "binds_content = true");
+        let content: serde_json::Value =
+            shell.call("content", &json!({})).await.unwrap().decode().unwrap();
+        let args = json!({"program": "sh", "args": ["test.sh"], "content": content});
+        let (one, two) = tokio::join!(run(&shell, args.clone()), run(&shell, args));
+        let (ran, refused) = if one.is_ok() { (one, two) } else { (two, one) };
+        assert!(text(&ran.unwrap().stdout).starts_with("once\n"));
+        let refused = refused.unwrap_err();
+        assert_eq!((refused.code, refused.detail.as_str()), (Code::Denied, "content"), "{refused}");
+    });
+}

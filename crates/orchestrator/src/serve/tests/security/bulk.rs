@@ -9,6 +9,7 @@ use crate::tasks::holders::Selection;
 
 over_both_transports!(
     tasks_that_only_the_disk_knows_are_revoked_too,
+    task_that_cannot_be_read_keeps_no_other_from_being_revoked,
     grants_that_an_ended_task_passed_on_are_revoked_too,
     grants_that_a_holder_has_of_an_ended_task_are_revoked_too,
     task_of_another_tenant_is_not_reached,
@@ -42,6 +43,28 @@ async fn tasks_that_only_the_disk_knows_are_revoked_too(lab: Lab) {
         assert_eq!(said(call(&held, 1, "look")).await.unwrap_err().code, Code::Revoked);
     }
     assert!(lab.seen.borrow().is_empty());
+}
+
+async fn task_that_cannot_be_read_keeps_no_other_from_being_revoked(lab: Lab) {
+    let site = lab.start();
+    let mut tasks = Vec::new();
+    for _ in 0..3 {
+        tasks.push(create(&site).await.key().clone());
+    }
+    site.tasks.shutdown().await;
+    drop(site);
+    // The first in the order in which they are looked at.
+    tasks.sort_by_key(|key| key.task);
+    lab.journal.damage(&tasks[0].tenant, tasks[0].task);
+    let site = lab.start();
+    let by = who(Role::Client, "me");
+    let failure = site.tasks.revoke_all(&by_tool(), "bulk", &by).await.unwrap_err();
+    assert!(failure.message.contains(&tasks[0].task.to_string()), "{failure}");
+    assert!(failure.message.contains("2 grants of other tasks were"), "{failure}");
+    for key in &tasks[1..] {
+        let owner = site.tasks.get(key).unwrap();
+        assert!(owner.with(|task| task.is_revoked(GrantId(1))), "{}", key.task);
+    }
 }
 
 /// An ended task that passed its lab on to a detached one, after a restart.

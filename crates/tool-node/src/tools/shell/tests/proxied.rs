@@ -86,6 +86,84 @@ fn a_program_reaches_the_addresses_of_a_section_through_its_proxy_alone() {
 }
 
 #[test]
+fn an_answer_is_passed_on_piece_by_piece_and_a_secret_in_two_pieces_is_hidden() {
+    check(|dir| async move {
+        let confiner = confiner();
+        if !confiner.layers().has(Layer::Network) {
+            eprintln!("SKIPPED an_answer_is_passed_on_piece_by_piece: no network namespace");
+            return;
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        // An answer without an end, of more than any proxy could hold.
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let _request = stream.read(&mut [0; 4096]).await;
+                let _gone = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\nhunter2-").await;
+                let _gone = stream.flush().await;
+                let more = [&b"hunter2"[..], &[b'.'; 1 << 16]].concat();
+                while stream.write_all(&more).await.is_ok() {}
+            }
+        });
+        std::fs::write(dir.path().join("token"), "hunter2-hunter2").unwrap();
+        let section = format!(
+            "name = 'api'\nallow = ['http://127.0.0.1:{port}/']\nprivate_addresses = true\n\
+             header = [{{ name = 'x-key', file = 'token' }}]"
+        );
+        let section: http::Config = toml::from_str(&section).unwrap();
+        let config = format!(
+            "root = {:?}\nnetwork = 'node'\nthrough = 'api'\n[[program]]\nname = 'bash'",
+            dir.path()
+        );
+        let made = tool(&toml::from_str(&config).unwrap(), dir.path(), &confiner, &[section]);
+        let shell = made.unwrap().open().unwrap().handle();
+        let line = format!(
+            "ask 3128 'GET http://127.0.0.1:{port}/ HTTP/1.1' 'host: x' '' | head -c 300000"
+        );
+        let answer = asked(&shell, &line).await;
+        assert_eq!(answer.len(), 300_000);
+        assert!(answer.contains("[secret]") && !answer.contains("hunter2-"), "{}", &answer[..300]);
+    });
+}
+
+#[test]
+fn connections_of_all_programs_to_their_proxies_share_one_budget() {
+    check(|dir| async move {
+        let (port, _seen) = echo().await;
+        let section = format!("allow = ['http://127.0.0.1:{port}/']\nprivate_addresses = true");
+        let section: http::Config = toml::from_str(&section).unwrap();
+        let places = Rc::new(tokio::sync::Semaphore::new(1));
+        let serve = async |places: &Rc<tokio::sync::Semaphore>| {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            (address, Proxy::new(&section, dir.path(), Rc::clone(places)).unwrap(), listener)
+        };
+        let (one, proxy, listener) = serve(&places).await;
+        let (two, other, further) = serve(&places).await;
+        let test = async {
+            let mut first = tokio::net::TcpStream::connect(one).await.unwrap();
+            let get = format!("GET http://127.0.0.1:{port}/ HTTP/1.1\r\nhost: x\r\n\r\n");
+            first.write_all(get.as_bytes()).await.unwrap();
+            assert!(first.read(&mut [0; 64]).await.unwrap() > 0);
+            assert_eq!(places.available_permits(), 0);
+            let mut second = tokio::net::TcpStream::connect(two).await.unwrap();
+            second.write_all(get.as_bytes()).await.unwrap();
+            let mut buffer = [0; 64];
+            let mut answer = std::pin::pin!(second.read(&mut buffer));
+            let early = tokio::time::timeout(Duration::from_millis(100), &mut answer).await;
+            assert!(early.is_err(), "it has a place while the first one has all there are");
+            drop(first);
+            assert!(answer.await.unwrap() > 0);
+        };
+        tokio::select! {
+            () = test => {}
+            never = proxy.serve(listener) => match never {},
+            never = other.serve(further) => match never {},
+        }
+    });
+}
+
+#[test]
 fn a_network_that_names_no_section_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     for (more, why) in [

@@ -21,6 +21,7 @@ pub(crate) mod invite;
 mod invites;
 mod join;
 mod log;
+mod mcp;
 mod members;
 mod nodes;
 mod orchestrator;
@@ -97,6 +98,7 @@ enum Command {
     Retry(fork::Retry),
     Upgrade(upgrade::Upgrade),
     Tools(tools::Tools),
+    Mcp(mcp::Mcp),
     Nodes(nodes::Nodes),
     Drain(drain::Drain),
     Grants(grants::Grants),
@@ -172,6 +174,7 @@ impl Line {
             Command::Retry(command) => wait(command.execute(&place)),
             Command::Upgrade(command) => wait(command.execute(&place)),
             Command::Tools(command) => wait(command.execute(&place, look)),
+            Command::Mcp(command) => command.execute(),
             Command::Nodes(command) => wait(command.execute(&place, look)),
             Command::Drain(command) => wait(command.execute(&place)),
             Command::Grants(command) => wait(command.execute(&place, look)),

@@ -13,7 +13,7 @@ use toml::Spanned;
 use crate::kit::Tool;
 use crate::limits;
 use crate::tools::confiner::Confiner;
-use crate::tools::{Folders, fs, git, http, shell};
+use crate::tools::{Folders, fs, git, http, mcp, shell};
 
 /// The configuration of a tool node, as TOML: labels, and a section for each tool.
 ///
@@ -42,6 +42,10 @@ use crate::tools::{Folders, fs, git, http, shell};
 /// env = { LANG = "C.UTF-8" }
 /// timeout_ms = 60000
 /// program = [{ name = "wc", read_only = true }, { name = "make", args = [["test"]] }]
+///
+/// [[mcp]]
+/// name = "time"
+/// command = ["mcp-server-time"]
 /// ```
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -68,6 +72,14 @@ pub struct Config {
     http: Vec<Spanned<http::Config>>,
     #[serde(default)]
     shell: Vec<Spanned<shell::Config>>,
+    #[serde(default)]
+    mcp: Vec<Spanned<mcp::Config>>,
+    /// Files of other programs with the MCP servers that they use.
+    #[serde(default)]
+    pub mcp_config: Vec<PathBuf>,
+    /// Below which folder programs that live as long as the node have their homes.
+    #[serde(skip)]
+    homes: Option<PathBuf>,
     #[serde(skip)]
     source: Source,
 }
@@ -90,13 +102,7 @@ impl Config {
     /// # Errors
     /// It cannot be read, or as of [`parse`](Self::parse).
     pub fn read(path: &Path) -> Result<Self, BadConfig> {
-        let bad = |e: std::io::Error| {
-            BadConfig(format!("the configuration {} cannot be read: {e}", path.display()))
-        };
-        let mut text = String::new();
-        let file = File::open(path).map_err(bad)?;
-        file.take(limits::CONFIG_BYTES).read_to_string(&mut text).map_err(bad)?;
-        Self::parse(path, text)
+        Self::parse(path, read_bounded(path)?)
     }
 
     /// Reads `text` as if it stood in a file at `path`.
@@ -121,12 +127,41 @@ impl Config {
         self
     }
 
-    /// The tools, as configured, and the labels.
+    /// Keeps the homes of MCP servers below the folder `data` of this node.
+    #[must_use]
+    pub fn keeping(mut self, data: &Path) -> Self {
+        self.homes = Some(data.join("mcp"));
+        self
+    }
+
+    /// Adds an MCP server that was not in the file.
+    #[must_use]
+    pub fn with_server(mut self, server: mcp::Config) -> Self {
+        self.mcp.push(Spanned::new(0..0, server));
+        self
+    }
+
+    /// Adds the servers in the files of other programs.
+    fn import(&mut self) -> Result<(), BadConfig> {
+        let base = self.source.path.parent().unwrap_or(Path::new("")).to_owned();
+        for file in &self.mcp_config {
+            let path = base.join(file);
+            let text = read_bounded(&path)?;
+            let folder = path.parent().unwrap_or(Path::new(""));
+            let servers = mcp::import::others(&text, folder)
+                .map_err(|why| BadConfig(format!("{}: {why}", path.display())))?;
+            self.mcp.extend(servers.into_iter().map(|server| Spanned::new(0..0, server)));
+        }
+        Ok(())
+    }
+
+    /// The tools, as configured, and the labels. With MCP servers it must be called on a `LocalSet`.
     ///
     /// # Errors
     /// A section asks for what cannot be, for example a root that is not there, or two tools have one
     /// name; the message names file and line.
     pub fn open(mut self) -> Result<(Vec<Tool>, Vec<String>), BadConfig> {
+        self.import()?;
         self.hide_own_files();
         self.lend_hidden();
         let mut opening = Opening { source: self.source, names: HashSet::new(), tools: Vec::new() };
@@ -136,6 +171,7 @@ impl Config {
             Ok(fs::tool(config, base)?.waiting_for(hold))
         })?;
         let starts_programs = !self.shell.is_empty()
+            || self.mcp.iter().any(|section| section.get_ref().starts_programs())
             || self.git.iter().any(|section| section.get_ref().starts_programs());
         let confiner = starts_programs
             .then(|| Confiner::find(self.strict).map(|found| Rc::new(found.in_folders(&folders))))
@@ -152,6 +188,9 @@ impl Config {
             opening
                 .open(self.shell, |config, base| shell::tool(config, base, confiner, &sections))?;
         }
+        let homes = self.homes.unwrap_or_else(|| "remit-tool-node/mcp".into());
+        opening
+            .open(self.mcp, |config, base| mcp::tool(config, base, &homes, confiner.as_ref()))?;
         Ok((opening.tools, self.labels))
     }
 }
@@ -168,13 +207,19 @@ impl Config {
         for section in &mut self.shell {
             section.get_mut().hide(place);
         }
+        for section in &mut self.mcp {
+            section.get_mut().hide(place);
+        }
     }
 
     /// Hides this very configuration, which an agent could widen for the next start, and the secrets
     /// that it names.
     fn hide_own_files(&mut self) {
         let base = self.source.path.parent().unwrap_or(Path::new("")).to_owned();
-        let secrets = self.http.iter().flat_map(|section| section.get_ref().secrets());
+        let of_http = self.http.iter().flat_map(|section| section.get_ref().secrets());
+        let of_mcp = self.mcp.iter().flat_map(|section| section.get_ref().secrets());
+        let others = self.mcp_config.iter().map(PathBuf::as_path);
+        let secrets = of_http.chain(of_mcp).chain(others);
         let own: Vec<PathBuf> =
             secrets.map(|file| base.join(file)).chain([self.source.path.clone()]).collect();
         for file in own {
@@ -199,6 +244,17 @@ impl Config {
             }
         }
     }
+}
+
+/// A configuration, as text.
+fn read_bounded(path: &Path) -> Result<String, BadConfig> {
+    let bad = |e: std::io::Error| {
+        BadConfig(format!("the configuration {} cannot be read: {e}", path.display()))
+    };
+    let mut text = String::new();
+    let file = File::open(path).map_err(bad)?;
+    file.take(limits::CONFIG_BYTES).read_to_string(&mut text).map_err(bad)?;
+    Ok(text)
 }
 
 /// The value of an environment variable that a section names.

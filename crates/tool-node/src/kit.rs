@@ -66,4 +66,5 @@ pub use path::RelPath;
 pub use remit_core::{Code, Failure, Manifest, Value};
 pub use remote::{Remote, RemoteAnswer};
 pub use text::Text;
+pub(crate) use tool::Source;
 pub use tool::{BadTool, OpenTool, Tool};

@@ -259,3 +259,80 @@ pub const CONTENT_TICK: Duration = Duration::from_millis(20);
 
 /// Changed files that are named to who approves: what a person reads. The others are counted.
 pub const CONTENT_CHANGED: usize = 100;
+
+/// How long the tools of a node may take to be there before it registers without those that are not:
+/// a server is started in some seconds, and whoever asks for tools waits a little longer.
+pub const FIRST_TOOLS: Duration = Duration::from_secs(4);
+
+/// Bytes of one message of an MCP server. As JSON, what a result may hold takes twice as much at most
+/// where it is text, and a third more where it is bytes.
+pub const MCP_MESSAGE_BYTES: usize = 8 << 20;
+
+/// Messages of one MCP server a second, on average: progress that a person can follow is far slower,
+/// and calls that are answered at once stay below.
+pub const MCP_RATE: f64 = 2_000.0;
+
+/// Messages of one MCP server at once, so that all calls in flight may be answered and show progress.
+pub const MCP_BURST: f64 = 2_000.0;
+
+/// How long nothing is read of a server that says more than that: its pipe fills meanwhile.
+pub const MCP_PAUSE: Duration = Duration::from_millis(10);
+
+/// Requests of an MCP server that it was not answered yet: each is refused at once, so that more means
+/// that it does not read.
+pub const MCP_UNANSWERED: usize = 64;
+
+/// Calls of one MCP server in flight, as many as programs to one proxy. More wait.
+pub const MCP_CALLS: usize = 64;
+
+/// How often a request that may be repeated is sent when the server ends each time.
+pub const MCP_TRIES: u32 = 3;
+
+/// How long an MCP server may take to start and to say what it offers. Some are fetched first.
+pub const MCP_START: Duration = Duration::from_secs(120);
+
+/// How long a call waits for a server that is being started again: longer than the first waits.
+pub const MCP_RESTARTS: Duration = Duration::from_secs(20);
+
+/// The first wait before a server that ended is started again.
+pub const MCP_RETRY_FIRST: Duration = Duration::from_millis(500);
+
+/// The longest such wait: a server that cannot start costs little, and is back soon once it can.
+pub const MCP_RETRY_MOST: Duration = Duration::from_secs(60);
+
+/// How long a server must have lived for the waits to begin anew: one that ends at a call now and then
+/// is well in between.
+pub const MCP_WELL: Duration = Duration::from_secs(10);
+
+/// How long a server that let a call's time pass may take to answer a ping.
+pub const MCP_PING: Duration = Duration::from_secs(10);
+
+/// The least time between two looks at what a server offers.
+pub const MCP_RELIST: Duration = Duration::from_secs(1);
+
+/// Tools of one server, and prompts: what a manifest may hold, with some room.
+pub const MCP_METHODS: usize = 250;
+
+/// Pages of one list.
+pub const MCP_PAGES: usize = 64;
+
+/// Bytes of what a server says of itself, so that several servers fit one registration.
+pub const MCP_MANIFEST_BYTES: usize = 256 << 10;
+
+/// Bytes of the name of a server's tool: those that clients take have at most so many.
+pub const MCP_NAME_BYTES: usize = 128;
+
+/// Bytes of a description, or of the words of a failure: some pages.
+pub const MCP_WORDS_BYTES: usize = 8 << 10;
+
+/// Lines of progress of one call that wait to be shown. More are dropped: the result carries the whole.
+pub const MCP_LINES: usize = 64;
+
+/// Bytes of one of them.
+pub const MCP_LINE_BYTES: usize = 1 << 10;
+
+/// Resources of one server that are watched.
+pub const MCP_WATCHED: usize = 256;
+
+/// Bytes of the end of a server's standard error, for the log.
+pub const MCP_LAST_WORDS: usize = 2 << 10;

@@ -4,6 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::path::Path;
 use std::rc::Rc;
 
+use futures::FutureExt as _;
+use futures::future::{join_all, select_all};
 use remit_core::{Failure, Identity};
 use remit_identity::membership::Member;
 use remit_identity::tls::{Hint, Refused};
@@ -17,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::calls::Calls;
 use crate::introductions::Introductions;
-use crate::kit::{BadTool, OpenTool, Output, Piece, Tool};
+use crate::kit::{BadTool, OpenTool, Output, Piece, Source, Tool};
 use crate::ledger::Ledger;
 use crate::limits;
 use crate::listener;
@@ -27,7 +29,7 @@ use crate::serve::registration::{Offered, Registration};
 /// A tool node without its connection. It outlives connections: calls that run when one is lost run
 /// to their end, and the next one finds their outcomes.
 pub struct Node {
-    tools: Rc<[Rc<OpenTool>]>,
+    tools: Vec<Source>,
     labels: Vec<String>,
     calls: Rc<Calls>,
     introductions: Rc<Introductions>,
@@ -106,7 +108,7 @@ impl Node {
     /// # Errors
     /// A tool is not well described.
     pub fn with(tools: Vec<Tool>, labels: Vec<String>, ledger: Ledger) -> Result<Self, BadTool> {
-        let tools = tools.into_iter().map(Tool::open).collect::<Result<Rc<[_]>, _>>()?;
+        let tools = tools.into_iter().map(Tool::into_source).collect::<Result<_, _>>()?;
         let (output, pieces) = Output::channel();
         let calls = Calls::new(ledger, output);
         Ok(Self {
@@ -170,10 +172,30 @@ impl Node {
         port: &tool_node_port::Client,
         connection: Connection,
     ) -> Result<Ended, Failure> {
-        let registration = Registration::open(port, connection, &self.offered()).await?;
-        let titles: Vec<String> = self.tools.iter().map(|tool| tool.title()).collect();
-        tracing::info!(tools = %titles.join(", "), "registered");
-        self.registered.set(self.registered.get() + 1);
+        let mut sources = self.tools.clone();
+        let all = join_all(sources.iter_mut().map(Source::there));
+        if tokio::time::timeout(limits::FIRST_TOOLS, all).await.is_err() {
+            tracing::warn!("not all tools are there yet: they are registered when they come");
+        }
+        let mut registration = None;
+        loop {
+            let tools = sources.iter_mut().filter_map(Source::now).collect();
+            // The earlier registration is given up when the next one has taken its place.
+            let next = Registration::open(port, connection.clone(), &self.offered(&tools)).await?;
+            let registration = registration.insert(next);
+            let titles: Vec<String> = tools.iter().map(|tool| tool.title()).collect();
+            tracing::info!(tools = %titles.join(", "), "registered");
+            tokio::select! {
+                biased;
+                ended = self.hold(registration) => return Ok(ended),
+                () = any_changed(&mut sources) => {}
+            }
+        }
+    }
+
+    /// Keeps a registration until its connection ends.
+    async fn hold(&self, registration: &Registration) -> Ended {
+        let _counted = Registered::new(&self.registered);
         let farewell = async {
             self.leaving.cancelled().await;
             registration.drain().await;
@@ -185,16 +207,15 @@ impl Node {
             ended = registration.keep(&self.calls, &self.output) => ended,
             ended = farewell => ended,
         };
-        self.registered.set(self.registered.get() - 1);
         if self.leaving.is_cancelled() {
             self.left.cancel();
         }
-        Ok(ended)
+        ended
     }
 
-    fn offered(&self) -> Offered<'_> {
+    fn offered<'a>(&'a self, tools: &'a Rc<[Rc<OpenTool>]>) -> Offered<'a> {
         Offered {
-            tools: &self.tools,
+            tools,
             labels: &self.labels,
             address: &self.address,
             instance: &self.instance,
@@ -217,5 +238,30 @@ impl Node {
         if tokio::time::timeout(limits::DRAIN, self.calls.drained()).await.is_err() {
             tracing::warn!("calls were still running at the end: the ledger has them as started");
         }
+    }
+}
+
+/// One registration that is counted, for as long as it lives.
+struct Registered<'a>(&'a Cell<u32>);
+
+impl<'a> Registered<'a> {
+    fn new(count: &'a Cell<u32>) -> Self {
+        count.set(count.get() + 1);
+        Self(count)
+    }
+}
+
+impl Drop for Registered<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+/// Answers when one of the tools has changed.
+async fn any_changed(sources: &mut [Source]) {
+    let changes = sources.iter_mut().map(|source| source.changed().boxed_local());
+    match changes.collect::<Vec<_>>() {
+        none if none.is_empty() => std::future::pending().await,
+        changes => drop(select_all(changes).await),
     }
 }

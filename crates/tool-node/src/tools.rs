@@ -11,6 +11,7 @@ mod folders;
 pub mod fs;
 pub mod git;
 pub mod http;
+pub mod mcp;
 mod process;
 pub mod shell;
 mod web;

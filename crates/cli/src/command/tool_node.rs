@@ -7,6 +7,7 @@ use clap::Args;
 use remit_tool_node::config::Config;
 use remit_tool_node::run;
 use remit_tool_node::start::Arguments;
+use remit_tool_node::tools::mcp::import;
 use remit_vat::vat::Vat;
 
 use super::serving::{Ending, ready};
@@ -25,12 +26,21 @@ pub(super) struct ToolNode {
     orchestrator: Option<String>,
 
     /// What is served, as TOML
-    #[arg(long, value_name = "FILE", required_unless_present = "here")]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["here", "mcp", "mcp_config"])]
     config: Option<PathBuf>,
 
     /// Serve the current folder: `fs`, and `git` if it is a repository
     #[arg(long, conflicts_with = "config")]
     here: bool,
+
+    /// Serve the tools of an MCP server, NAME=COMMAND or NAME=URL; may be repeated. A command reaches
+    /// the network and the folders that it names; `remit mcp add` writes a section to be narrowed
+    #[arg(long, value_name = "SERVER")]
+    mcp: Vec<String>,
+
+    /// Serve the MCP servers in a file of another program, as `mcpServers`; may be repeated
+    #[arg(long, value_name = "FILE")]
+    mcp_config: Vec<PathBuf>,
 
     /// Where credential and ledger are kept; by default remit-tool-node
     #[arg(long, value_name = "DIR")]
@@ -60,7 +70,7 @@ impl ToolNode {
     async fn serve(self, home: &Home) -> Result<(), Fault> {
         let shutdown = self.ending.comes()?;
         let failed = |error: &dyn std::fmt::Display| Fault::Failed(error.to_string());
-        let mut config = self.tools().map_err(|error| failed(&error))?;
+        let mut config = self.tools()?;
         let dir = self.data.or_else(|| config.data.take());
         let mut arguments = Arguments {
             join: self.join,
@@ -78,6 +88,7 @@ impl ToolNode {
         for keys in [arguments.dir.as_path(), home.dir()].into_iter().chain(home.meshes()) {
             config = config.hiding(keys);
         }
+        config = config.keeping(&arguments.dir);
         let (tools, labels) = config.open().map_err(|error| failed(&error))?;
         arguments.labels.extend(labels.into_iter().chain(self.label));
         let member = arguments.member().await.map_err(|error| failed(&error))?;
@@ -87,17 +98,26 @@ impl ToolNode {
         Ok(())
     }
 
-    fn tools(&self) -> Result<Config, remit_tool_node::config::BadConfig> {
-        match &self.config {
-            Some(file) => Config::read(file),
-            None => Config::parse(Path::new("the current folder"), here(Path::new("."))),
+    fn tools(&self) -> Result<Config, Fault> {
+        let read = match (&self.config, self.here) {
+            (Some(file), _) => Config::read(file),
+            (None, true) => Config::parse(Path::new("the current folder"), here(Path::new("."))),
+            (None, false) => Config::parse(Path::new("the command line"), String::new()),
+        };
+        let mut config = read.map_err(|error| Fault::Failed(error.to_string()))?;
+        let folder = std::path::absolute(".").map_err(doing("the current folder"))?;
+        config.mcp_config.extend(self.mcp_config.iter().map(|file| folder.join(file)));
+        for word in &self.mcp {
+            let server = import::word(word, &folder).map_err(Fault::Usage)?;
+            config = config.with_server(server);
         }
+        Ok(config)
     }
 }
 
 /// What is served of a folder that has no configuration: its files, without the mesh's own, and its
 /// repository. Nothing that runs programs or reaches the network.
-fn here(folder: &Path) -> String {
+pub(super) fn here(folder: &Path) -> String {
     let mut text =
         "[[fs]]\nroot = '.'\nhidden = ['.remit', 'remit.tools.toml']\nwritable = true\n".to_owned();
     if folder.join(".git").exists() {

@@ -157,6 +157,30 @@ impl<T: 'static> Interface<T> {
         })
     }
 
+    /// Adds a method that is described already. Its handler takes the arguments by name, as they
+    /// come.
+    #[must_use]
+    pub(crate) fn described<F>(
+        mut self,
+        (mut meta, marks): (manifest::Method, bool),
+        handler: impl Fn(Rc<T>, Value<u32>, CallContext) -> F + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<Value<u32>, Failure>> + 'static,
+    {
+        let args_schema = serde_json::from_str(&meta.args_schema).unwrap_or_default();
+        meta.params = schema::params(&args_schema);
+        let handler: Handler = Rc::new(move |object, args, _, call| {
+            let started = object
+                .downcast::<T>()
+                .map_err(|_| fail::failed("the object is not of the interface's type"))
+                .map(|object| handler(object, args, call));
+            async move { started?.await.map(Returned::Value) }.boxed_local()
+        });
+        self.untyped.methods.push(Entry { meta, marks, opens: None, handler });
+        self
+    }
+
     /// Says more of the arguments of a method than their type does, in their JSON Schema.
     #[must_use]
     pub(crate) fn refine_args(

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use remit_core::{Manifest, manifest};
+use tokio::sync::watch;
 
 use super::instance::Instance;
 use super::interface::{Entry, Untyped};
@@ -16,7 +17,20 @@ pub struct Tool {
     manifest: Manifest,
     interfaces: Vec<Untyped>,
     root: Option<(TypeId, Rc<dyn Any>)>,
+    changing: Option<Changing>,
 }
+
+/// A tool as a node holds it.
+#[derive(Clone)]
+pub(crate) enum Source {
+    /// It stays as it is.
+    Fixed(Rc<OpenTool>),
+    /// It comes later, and changes.
+    Changing(Changing),
+}
+
+/// What is now of a tool that changes; `None`: it is not there yet.
+pub(crate) type Changing = watch::Receiver<Option<Rc<OpenTool>>>;
 
 /// A tool that can be called.
 pub struct OpenTool {
@@ -53,7 +67,20 @@ impl Tool {
             description: description.into(),
             ..Manifest::default()
         };
-        Self { manifest, interfaces: Vec::new(), root: None }
+        Self { manifest, interfaces: Vec::new(), root: None, changing: None }
+    }
+
+    /// A tool that describes itself later, and may describe itself anew.
+    pub(crate) fn changing(name: &str, changing: Changing) -> Self {
+        Self { changing: Some(changing), ..Self::new(name, "", "") }
+    }
+
+    /// The tool as a node holds it.
+    pub(crate) fn into_source(self) -> Result<Source, BadTool> {
+        match self.changing {
+            Some(changing) => Ok(Source::Changing(changing)),
+            None => self.open().map(Source::Fixed),
+        }
     }
 
     /// What grants call it.
@@ -104,6 +131,9 @@ impl Tool {
     pub fn open(mut self) -> Result<Rc<OpenTool>, BadTool> {
         let tool = self.manifest.tool.clone();
         let bad = |why: String| BadTool { tool: tool.clone(), why };
+        if let Some(changing) = &self.changing {
+            return changing.borrow().clone().ok_or_else(|| bad("it is not there yet".into()));
+        }
         let names = self.names().map_err(bad)?;
         let Some(root) = self.root.take() else { return Err(bad("it has no root object".into())) };
         self.manifest.root = match names.get(&root.0) {
@@ -134,6 +164,37 @@ impl Tool {
             }
         }
         Ok(names)
+    }
+}
+
+impl Source {
+    /// The tool as it is now, if it is there. What it becomes later is a change.
+    pub(crate) fn now(&mut self) -> Option<Rc<OpenTool>> {
+        match self {
+            Self::Fixed(tool) => Some(Rc::clone(tool)),
+            Self::Changing(changing) => changing.borrow_and_update().clone(),
+        }
+    }
+
+    /// Answers when the tool is there.
+    pub(crate) async fn there(&mut self) {
+        if let Self::Changing(changing) = self
+            && changing.wait_for(Option::is_some).await.is_err()
+        {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Answers when the tool is another than [`now`](Self::now) told.
+    pub(crate) async fn changed(&mut self) {
+        match self {
+            Self::Fixed(_) => std::future::pending().await,
+            Self::Changing(changing) => {
+                if changing.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        }
     }
 }
 

@@ -1,11 +1,11 @@
 //! `http`: requests to the origins and paths that the operator allows, with secrets that stay here.
 
-mod address;
+pub(crate) mod address;
 mod charset;
 mod exchange;
 mod proxy;
 mod relay;
-mod secret;
+pub(crate) mod secret;
 
 use std::collections::BTreeMap;
 use std::path::Path;

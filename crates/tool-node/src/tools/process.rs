@@ -112,6 +112,23 @@ struct Running {
     output: Output,
 }
 
+/// Starts a program in the folder that is open as `dir`, wherever that is by now.
+pub(crate) fn start(
+    (program, args): (PathBuf, Vec<String>),
+    policy: Policy,
+    dir: &OwnedFd,
+    env: BTreeMap<String, String>,
+    confiner: &Confiner,
+) -> std::io::Result<Child> {
+    let place = rustix::fs::fstat(dir)?;
+    // The kernel knows where an open folder is now. The launcher checks that it is the same.
+    let at = std::fs::read_link(format!("/proc/self/fd/{}", dir.as_raw_fd()))?;
+    let layers = confiner.layers().clone();
+    let dir_id = (place.st_dev, place.st_ino);
+    let order = Order { policy, layers, program, args, dir: at, dir_id, env };
+    confiner.launcher().start(order)
+}
+
 impl Running {
     fn start(program: Program, confiner: &Confiner) -> Result<Self, Failure> {
         let name = program.path.display().to_string();
@@ -119,19 +136,9 @@ impl Running {
             |error: std::io::Error| fail::failed(format!("`{name}` could not be started: {error}"));
         let (stdin, proxy) = (program.stdin, program.proxy);
         let output = Output::new(program.output_bytes);
-        let place = rustix::fs::fstat(&program.dir).map_err(|errno| failed(errno.into()))?;
-        // The kernel knows where an open folder is now. The launcher checks that it is the same.
-        let dir = std::fs::read_link(format!("/proc/self/fd/{}", program.dir.as_raw_fd()));
-        let order = Order {
-            policy: program.policy,
-            layers: confiner.layers().clone(),
-            program: program.path,
-            args: program.args,
-            dir: dir.map_err(failed)?,
-            dir_id: (place.st_dev, place.st_ino),
-            env: program.env,
-        };
-        let child = confiner.launcher().start(order).map_err(failed)?;
+        let called = (program.path, program.args);
+        let child = start(called, program.policy, &program.dir, program.env, confiner);
+        let child = child.map_err(failed)?;
         Ok(Self { child, proxy, stdin, output })
     }
 

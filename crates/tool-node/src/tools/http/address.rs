@@ -24,7 +24,7 @@ pub(super) struct Private(String);
 /// A client that goes to public addresses alone, unless private ones are allowed.
 /// A connection that does not come to stand within a part of `timeout` is given up: that nothing was
 /// sent is then certain.
-pub(super) fn client(
+pub(crate) fn client(
     private_addresses: bool,
     needs_tls: bool,
     timeout: Duration,

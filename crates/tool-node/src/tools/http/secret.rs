@@ -64,14 +64,9 @@ impl Secrets {
         let read = configs.iter().map(|config| read(config, allowed, base));
         let (all, mut bare): (Vec<_>, Vec<_>) =
             read.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
-        // Of two that begin alike the longer one is taken out whole.
-        bare.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        let longest = bare.first().map_or(0, String::len);
-        let either = bare.iter().map(|secret| regex::escape(secret)).collect::<Vec<_>>().join("|");
-        // The error of a pattern shows the pattern.
-        let finder =
-            Regex::new(&either).map_err(|_| "the secrets are too long to be looked for")?;
-        Ok(Self { all, finder: (longest > 0).then_some(finder), longest })
+        let longest = bare.iter().map(String::len).max().unwrap_or(0);
+        let finder = finder(&mut bare)?;
+        Ok(Self { all, finder, longest })
     }
 
     /// Adds those headers that belong to `url`. Whether there were any.
@@ -91,11 +86,7 @@ impl Secrets {
 
     /// `bytes` without the secrets, if a server gave one of them back.
     pub(super) fn hide(&self, bytes: Vec<u8>) -> Vec<u8> {
-        let Some(finder) = &self.finder else { return bytes };
-        match finder.replace_all(&bytes, NoExpand(HIDDEN)) {
-            Cow::Borrowed(_) => bytes,
-            Cow::Owned(hidden) => hidden,
-        }
+        hide(self.finder.as_ref(), bytes)
     }
 
     /// What may be shown of a part of a message that begins with `held`, without the secrets. Bytes that
@@ -124,6 +115,28 @@ impl Secrets {
     }
 }
 
+/// A pattern that finds each of `secrets`; `None`: there are none.
+pub(crate) fn finder(secrets: &mut [String]) -> Result<Option<Regex>, String> {
+    if secrets.is_empty() {
+        return Ok(None);
+    }
+    // Of two that begin alike the longer one is taken out whole.
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    let either = secrets.iter().map(|secret| regex::escape(secret)).collect::<Vec<_>>().join("|");
+    // The error of a pattern shows the pattern.
+    Regex::new(&either)
+        .map(Some)
+        .map_err(|_| "the secrets are too long to be looked for".to_owned())
+}
+
+/// `bytes` with a mark in the place of each secret that `finder` finds.
+pub(crate) fn hide(finder: Option<&Regex>, bytes: Vec<u8>) -> Vec<u8> {
+    match finder.map(|finder| finder.replace_all(&bytes, NoExpand(HIDDEN))) {
+        None | Some(Cow::Borrowed(_)) => bytes,
+        Some(Cow::Owned(hidden)) => hidden,
+    }
+}
+
 /// A secret, and its text alone.
 fn read(
     config: &HeaderConfig,
@@ -133,7 +146,23 @@ fn read(
     let name = &config.name;
     let header = HeaderName::from_bytes(name.as_bytes())
         .map_err(|_| format!("`{name}` is no name of a header"))?;
-    let secret = match (&config.file, &config.env) {
+    let secret = look_up(name, config.file.as_deref(), config.env.as_deref(), base)?;
+    let whole = format!("{}{secret}", config.prefix);
+    let mut value = HeaderValue::from_str(&whole)
+        .map_err(|_| format!("the secret of {name} has characters that no header may have"))?;
+    value.set_sensitive(true);
+    Ok((Secret { header, value, to: target(config, allowed)? }, secret))
+}
+
+/// The secret of `name`, in a file below `base` or in a variable of the environment. An error never
+/// holds it.
+pub(crate) fn look_up(
+    name: &str,
+    file: Option<&Path>,
+    env: Option<&str>,
+    base: &Path,
+) -> Result<String, String> {
+    let secret = match (file, env) {
         (Some(file), None) => {
             let path = base.join(file);
             std::fs::read_to_string(&path)
@@ -155,11 +184,7 @@ fn read(
             "the secret of {name} is shorter than {least} bytes: it could be guessed"
         ));
     }
-    let whole = format!("{}{secret}", config.prefix);
-    let mut value = HeaderValue::from_str(&whole)
-        .map_err(|_| format!("the secret of {name} has characters that no header may have"))?;
-    value.set_sensitive(true);
-    Ok((Secret { header, value, to: target(config, allowed)? }, secret.to_owned()))
+    Ok(secret.to_owned())
 }
 
 fn target(config: &HeaderConfig, allowed: &[Prefix]) -> Result<Prefix, String> {

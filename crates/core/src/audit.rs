@@ -7,7 +7,7 @@ mod project;
 
 use serde::{Deserialize, Serialize};
 
-pub use project::{Projection, hex};
+pub use project::Projection;
 
 use crate::id::{CallNumber, GrantId, TaskId};
 

@@ -132,9 +132,7 @@ impl Failure {
     #[must_use]
     pub fn bounded(mut self) -> Self {
         for text in [&mut self.message, &mut self.detail] {
-            let most = MAX_FAILURE_BYTES.min(text.len());
-            let at = (0..=most).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-            text.truncate(at);
+            text.truncate(text.floor_char_boundary(MAX_FAILURE_BYTES));
         }
         self
     }

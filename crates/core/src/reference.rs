@@ -136,13 +136,8 @@ impl FromStr for RefId {
                 "`{shown}` is no reference's id: one has 32 digits from 0 to f; `remit refs` lists them"
             ))
         };
-        if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(wrong());
-        }
         let mut id = [0; 16];
-        for (at, byte) in id.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).map_err(|_| wrong())?;
-        }
+        hex::decode_to_slice(text, &mut id).map_err(|_| wrong())?;
         Ok(Self(id))
     }
 }

@@ -48,9 +48,7 @@ fn parse(text: &str) -> Option<Failure> {
 }
 
 fn cut(text: &str) -> &str {
-    let most = MAX_BYTES.min(text.len());
-    let at = (0..=most).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-    &text[..at]
+    &text[..text.floor_char_boundary(MAX_BYTES)]
 }
 
 #[cfg(test)]

@@ -9,7 +9,6 @@ use std::process::Command;
 use remit_client::{
     Approval, Asks, Code, Decision, Error, Fact, Question, Remember, Settlement, TaskHandle,
 };
-use remit_core::audit::hex;
 use remit_tests::binary;
 use remit_tests::following::{result, until};
 use remit_tests::mesh::Mesh;
@@ -67,7 +66,7 @@ async fn a_held_call_is_in_the_inbox_and_runs_once_it_is_approved() {
     let item: serde_json::Value = serde_json::from_str(&shown).unwrap();
     assert_eq!(item["args"], json!({ "text": "one" }));
     assert_eq!((&item["asks"], &item["operation"]), (&json!("approval"), &json!(1)));
-    assert_eq!(item["digest"], json!(hex(&question(&task).await.1)));
+    assert_eq!(item["digest"], json!(hex::encode(question(&task).await.1)));
     let (_, said) = typed.run(&["approve", &id, "1"]).await;
     assert!(said.contains("approved"), "{said}");
     assert_eq!(result(&task).await, json!(["one"]));
@@ -106,13 +105,13 @@ async fn approval_for_other_arguments_is_refused() {
     other[0] ^= 1;
     let Err(Error::Failed(refused)) = task.approve(asked.operation, other).await else { panic!() };
     assert_eq!(refused.code, Code::InvalidArgument);
-    let refused = typed.fail(&["approve", &id, "1", "--digest", &hex(&other)]).await;
+    let refused = typed.fail(&["approve", &id, "1", "--digest", &hex::encode(other)]).await;
     assert!(refused.contains("look at it again"), "{refused}");
     let refused = typed.fail(&["approve", &id, "1", "--with", "{\"text\": \"two\"}"]).await;
     assert!(refused.contains("arg.text"), "a person's arguments are checked too: {refused}");
     assert_eq!(question(&task).await.1, digest, "it waits as before");
     assert!(mesh.appended().is_empty());
-    typed.run(&["approve", &id, "1", "--digest", &hex(&digest)[..12]]).await;
+    typed.run(&["approve", &id, "1", "--digest", &hex::encode(digest)[..12]]).await;
     assert_eq!(result(&task).await, json!(["one"]));
 }
 

@@ -81,10 +81,11 @@ const OURS: [&str; 14] = [
 ];
 
 /// What the pure core may use beside the standard library.
-const CORE_USES: [&str; 13] = [
+const CORE_USES: [&str; 14] = [
     "base64",
     "cel",
     "globset",
+    "hex",
     "hmac",
     "regex",
     "serde",

@@ -8,7 +8,6 @@ use remit_client::{
     Approval, Asks, CallNumber, Decision, Question, Remember, TaskHandle, Value,
     value_from_json_text,
 };
-use remit_core::audit::hex;
 use remit_core::event::ApprovalDecided;
 
 use super::asked::{QuestionRef, find, nothing, otherwise};
@@ -125,7 +124,7 @@ impl Approve {
     }
 
     fn check_digest(&self, found: &[u8; 32]) -> Result<(), Fault> {
-        let found = hex(found);
+        let found = hex::encode(found);
         match &self.digest {
             Some(wanted) if wanted.is_empty() || !found.starts_with(&wanted.to_lowercase()) => {
                 Err(Fault::Failed(format!(

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use clap_complete::engine::ArgValueCandidates;
 use remit_client::{AuditFilter, Client};
-use remit_core::audit::{Record, hex};
+use remit_core::audit::Record;
 use remit_core::grant::text::moment;
 use serde_json::json;
 
@@ -127,8 +127,8 @@ fn as_json(record: &Record) -> serde_json::Value {
         "who": record.who, "decision": record.decision.as_str(), "chain": chain,
         "name": record.name, "tool": record.tool, "node": record.node, "object": record.object,
         "method": record.method, "operation": record.operation.map(|operation| operation.0),
-        "digest": record.digest.map(|digest| hex(&digest)), "caveat": record.caveat,
-        "reason": record.reason, "subject": record.subject, "hash": hex(&record.hash),
+        "digest": record.digest.map(hex::encode), "caveat": record.caveat,
+        "reason": record.reason, "subject": record.subject, "hash": hex::encode(record.hash),
     })
 }
 

@@ -103,13 +103,21 @@ impl Revoke {
 
 /// 32 bytes in hexadecimal.
 fn hash(text: &str) -> Result<[u8; 32], String> {
-    let wrong = || "a manifest's hash is 64 hexadecimal digits: `remit audit` shows it".to_owned();
     let mut bytes = [0; 32];
-    if text.len() != 64 || !text.is_ascii() {
-        return Err(wrong());
-    }
-    for (at, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).map_err(|_| wrong())?;
-    }
+    hex::decode_to_slice(text, &mut bytes)
+        .map_err(|_| "a manifest's hash is 64 hexadecimal digits: `remit audit` shows it")?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hash;
+
+    #[test]
+    fn a_hash_is_read_and_a_sign_is_no_digit() {
+        assert_eq!(hash(&"0f".repeat(32)), Ok([15; 32]));
+        for wrong in ["+f".repeat(32), "0f".repeat(31), "0f".repeat(33), "\u{e9}".repeat(32)] {
+            assert!(hash(&wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -3,7 +3,6 @@
 mod person;
 
 use remit_client::{Event, Fact, Failure, value_to_json};
-use remit_core::audit::hex;
 use remit_core::event::{CallDenied, CallRequested, Grant, Level, SourceFile, TaskCreated};
 use remit_core::grant::text::caveat_text;
 use remit_core::{CallNumber, Outcome};
@@ -29,7 +28,7 @@ fn fact(fact: &Fact) -> Json {
         Fact::GrantEnded { grant, reason } => json!({ "grant": grant.0, "reason": reason }),
         Fact::GrantRepinned { grant, manifest, accepted } => json!({
             "grant": grant.0, "version": manifest.version,
-            "accepted": remit_core::audit::hex(accepted),
+            "accepted": hex::encode(accepted),
         }),
         Fact::GrantRevoked { grant, reason, by } => {
             json!({ "grant": grant.0, "reason": reason, "by": by })
@@ -106,7 +105,7 @@ fn attempt(fact: &Fact) -> Json {
 fn direct(fact: &Fact) -> Json {
     match fact {
         Fact::ResultOffloaded(kept) => json!({
-            "call": kept.call.0, "key": hex(&kept.key), "digest": hex(&kept.digest),
+            "call": kept.call.0, "key": hex::encode(&kept.key), "digest": hex::encode(kept.digest),
             "bytes": kept.bytes,
         }),
         Fact::NotIntroduced { grant, attempt, reason } => json!({

@@ -3,7 +3,6 @@
 use remit_client::{
     GrantInfo, Holding, NodeInfo, PostProof, RefInfo, TaskInfo, ToolInfo, TriggerInfo, When,
 };
-use remit_core::audit::hex;
 use remit_core::grant::text::caveat_text;
 use serde_json::{Map, Value as Json, json};
 
@@ -84,7 +83,7 @@ pub(crate) fn grant(grant: &GrantInfo) -> Json {
         "purse": amounts(grant.purse.named()),
         "left": left.collect::<Map<_, _>>(),
         "revoked": grant.revoked, "holder": grant.holder, "lastUsedMs": grant.last_used_ms,
-        "manifest": hex(&grant.manifest), "approved": grant.standing,
+        "manifest": hex::encode(&grant.manifest), "approved": grant.standing,
     })
 }
 

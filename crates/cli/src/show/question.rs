@@ -1,7 +1,6 @@
 //! What waits for a person: the question, and the commands that answer it.
 
 use remit_client::{Asks, Offer, Question, Value, value_to_json};
-use remit_core::audit::hex;
 use remit_core::grant::text::moment;
 use serde_json::{Value as Json, json};
 
@@ -98,7 +97,7 @@ pub(crate) fn json(question: &Question) -> Json {
     });
     let more = match &question.asks {
         Asks::Approval { digest, args, caveat, destructive } => json!({
-            "asks": "approval", "digest": hex(digest), "args": value_to_json(args),
+            "asks": "approval", "digest": hex::encode(digest), "args": value_to_json(args),
             "caveat": caveat, "destructive": destructive,
         }),
         Asks::CapabilityRequest { tool, reason, offers } => json!({

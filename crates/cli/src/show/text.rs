@@ -1,7 +1,6 @@
 //! Text from scripts and tools, made safe and short enough for a terminal.
 
 use remit_client::{Value, value_to_json};
-use remit_core::audit::hex;
 
 use super::lookalike;
 use super::paint::Paint;
@@ -94,10 +93,10 @@ fn cut(size: &str) -> String {
 pub(crate) fn value(value: &Value, most: usize) -> String {
     match value {
         Value::Null => "null".into(),
-        Value::Data(bytes) if bytes.len() * 2 <= most => format!("0x{}", hex(bytes)),
+        Value::Data(bytes) if bytes.len() * 2 <= most => format!("0x{}", hex::encode(bytes)),
         Value::Data(bytes) => {
             let head = bytes.get(..most / 4).unwrap_or_default();
-            format!("0x{}{}", hex(head), cut(&count(bytes.len(), "byte")))
+            format!("0x{}{}", hex::encode(head), cut(&count(bytes.len(), "byte")))
         }
         Value::Text(text) if text.chars().count() > most => {
             let head: String = text.chars().take(most / 2).collect();

@@ -70,7 +70,8 @@ impl Projection {
                 Some(self.with_grant(record, *grant))
             }
             Fact::GrantRepinned { grant, accepted, .. } => {
-                let record = Record::new(self.agent(), Decision::Repinned).about(hex(accepted));
+                let record =
+                    Record::new(self.agent(), Decision::Repinned).about(hex::encode(accepted));
                 Some(self.with_grant(record, *grant))
             }
             Fact::GrantEnded { grant, reason } => {
@@ -218,11 +219,6 @@ impl Projection {
     fn agent(&self) -> String {
         format!("task:{}", self.task)
     }
-}
-
-/// Bytes as text.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Whether a value holds an object.

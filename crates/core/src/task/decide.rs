@@ -245,8 +245,7 @@ impl Task {
             let why = format!("line {line} cannot follow on line {}", self.lines);
             return Err(Failure::new(Code::InvalidArgument, why).into());
         }
-        let most = limits::MAX_LINE_BYTES.min(text.len());
-        let cut = (0..=most).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        let cut = text.floor_char_boundary(limits::MAX_LINE_BYTES);
         Ok(Decision::Record(vec![Fact::LogEmitted { line, level, text: text[..cut].to_owned() }]))
     }
 

@@ -1,7 +1,6 @@
 //! Calls in words, for the people who are to judge them.
 
 use super::Task;
-use crate::audit::hex;
 use crate::event::CallRequested;
 use crate::grant::resolved_call::ResolvedCall;
 use crate::value::Value;
@@ -89,7 +88,7 @@ fn write(value: &Value, text: &mut String) {
         Value::Text(written) => text.push_str(&format!("{written:?}")),
         Value::Data(bytes) => {
             let head = bytes.get(..SHOWN_BYTES).unwrap_or(bytes);
-            text.push_str(&format!("0x{}", hex(head)));
+            text.push_str(&format!("0x{}", hex::encode(head)));
             if head.len() < bytes.len() {
                 text.push_str(&format!("… ({} bytes)", bytes.len()));
             }

@@ -69,7 +69,7 @@ fn with_a_reserve_reading_goes_on_and_writing_resumes() {
     assert!(acknowledged > 100, "{acknowledged}");
     // The store may give a little back after a refusal: well below the reserve it stays refused.
     let more = small.path().join("more");
-    std::fs::write(&more, vec![1; 2 << 20]).unwrap();
+    std::fs::write(&more, vec![1; 6 << 20]).unwrap();
     assert!(journal.health().is_err());
     assert_eq!(read_all(&journal, 1).unwrap().len() as u64, acknowledged);
 

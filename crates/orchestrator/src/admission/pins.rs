@@ -10,7 +10,7 @@ mod tests;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use remit_core::audit::{Decision, Record, hex};
+use remit_core::audit::{Decision, Record};
 use remit_core::{Code, Failure, Identity, Manifest};
 use remit_journal::audit::Audit;
 use remit_journal::meta::{Batch, Change, Meta, MetaError};
@@ -210,7 +210,7 @@ impl Pins {
 }
 
 fn of_tool(record: Record, node: &str, manifest: &Manifest) -> Record {
-    let hash = hex(&manifest.hash());
+    let hash = hex::encode(manifest.hash());
     let record = record.about(format!("{}@{} {hash}", manifest.tool, manifest.version));
     Record { tool: manifest.tool.clone(), node: node.to_owned(), ..record }
 }

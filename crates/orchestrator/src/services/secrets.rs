@@ -51,22 +51,15 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
 
 /// The signature in a header of GitHub's form, `sha256=` and 64 hexadecimal digits.
 pub fn signature(header: &str) -> Option<[u8; 32]> {
-    let digits = header.trim().strip_prefix("sha256=")?;
-    if digits.len() != 64 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        return None;
-    }
     let mut bytes = [0; 32];
-    for (byte, at) in bytes.iter_mut().zip((0..64).step_by(2)) {
-        *byte = u8::from_str_radix(digits.get(at..at + 2)?, 16).ok()?;
-    }
+    hex::decode_to_slice(header.trim().strip_prefix("sha256=")?, &mut bytes).ok()?;
     Some(bytes)
 }
 
 /// The signature of `body` under `secret`, in the same form.
 pub fn signed(secret: &[u8], body: &[u8]) -> Option<String> {
     let signature = keyed(secret, body)?.finalize().into_bytes();
-    let digits: String = signature.iter().map(|byte| format!("{byte:02x}")).collect();
-    Some(format!("sha256={digits}"))
+    Some(format!("sha256={}", hex::encode(signature)))
 }
 
 /// Whether this is the signature of `body` under `secret`; takes as long wherever they differ.

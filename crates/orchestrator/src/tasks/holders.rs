@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use remit_core::audit::{Decision, Record, hex};
+use remit_core::audit::{Decision, Record};
 use remit_core::event::Origin;
 use remit_core::grant::{BudgetWalk, RemainingBudget};
 use remit_core::task::{Command, Held};
@@ -264,7 +264,7 @@ impl Tasks {
         let mut record = Record::new(by.to_string(), Decision::Revoked).because(reason);
         record.tool.clone_from(&which.tool);
         let task = which.task.map(|task| format!("task {task}"));
-        let manifest = which.manifest.map(|hash| format!("manifest {}", hex(&hash)));
+        let manifest = which.manifest.map(|hash| format!("manifest {}", hex::encode(hash)));
         let holder = (!which.holder.is_empty()).then(|| format!("held by {}", which.holder));
         let about: Vec<String> = [task, holder, manifest].into_iter().flatten().collect();
         let record = record.about(format!("{} grants {}", meant.len(), about.join(", ")));

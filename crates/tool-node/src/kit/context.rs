@@ -137,11 +137,7 @@ impl CallContext {
 
 /// Where to cut a piece off `text`, between two characters.
 fn cut(text: &str) -> usize {
-    let mut at = text.len().min(limits::MAX_OUTPUT_BYTES);
-    while !text.is_char_boundary(at) {
-        at -= 1;
-    }
-    at
+    text.floor_char_boundary(limits::MAX_OUTPUT_BYTES)
 }
 
 #[cfg(test)]

@@ -59,8 +59,8 @@ impl Text {
         let mut given = Self::default();
         for chunk in bytes[at..].utf8_chunks() {
             let valid = chunk.valid();
-            let from = next_character(valid, skip.saturating_sub(at));
-            let to = next_character(valid, end.saturating_sub(at));
+            let from = valid.ceil_char_boundary(skip.saturating_sub(at));
+            let to = valid.ceil_char_boundary(end.saturating_sub(at));
             given.text.push_str(&valid[from..to.max(from)]);
             at += valid.len();
             if at >= end {
@@ -74,15 +74,6 @@ impl Text {
         }
         given
     }
-}
-
-/// Where the first character of `text` begins that begins at byte `at` or after it.
-fn next_character(text: &str, at: usize) -> usize {
-    let mut at = at.min(text.len());
-    while !text.is_char_boundary(at) {
-        at += 1;
-    }
-    at
 }
 
 #[cfg(test)]

@@ -123,7 +123,7 @@ fn faults(disk: &Disk) -> Result<Faults, DiskError> {
                 crc32fast::hash(bytes) == entry.sum && state::from_bytes(bytes).is_ok()
             });
             if !right {
-                let hex: String = entry.key.iter().map(|byte| format!("{byte:02x}")).collect();
+                let hex = hex::encode(&entry.key);
                 let what = format!("the record of the call with key {hex} is damaged or missing");
                 faults.found.push((vec![place, key], what));
             }

@@ -34,7 +34,7 @@ fn requested(asked: &ApprovalRequested) -> Json {
     let mut object = super::requested(&asked.request);
     let more = json!({
         "caveat": asked.caveat, "summary": asked.summary, "destructive": asked.destructive,
-        "user": asked.user, "untilMs": asked.until_ms, "digest": hex(&asked.request.digest),
+        "user": asked.user, "untilMs": asked.until_ms, "digest": hex::encode(asked.request.digest),
     });
     if let (Json::Object(object), Json::Object(more)) = (&mut object, more) {
         object.extend(more);
@@ -54,7 +54,7 @@ fn approval(decided: &ApprovalDecided) -> Json {
         Remember::Method(until_ms) => ("method", Some(until_ms)),
     };
     json!({
-        "call": decided.call.0, "digest": hex(&decided.digest), "decision": approval, "args": args,
+        "call": decided.call.0, "digest": hex::encode(decided.digest), "decision": approval, "args": args,
         "who": decided.who, "reason": decided.reason, "remember": remember, "untilMs": until_ms,
     })
 }
@@ -68,9 +68,4 @@ fn settlement(decided: &SettlementDecided) -> Json {
     json!({
         "call": decided.call.0, "settlement": settlement, "outcome": outcome, "who": decided.who,
     })
-}
-
-/// A digest as people write it.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -216,7 +216,7 @@ impl Root {
             input: asked.data("input")?,
             labels,
             grants: Vec::new(),
-            key: format!("{SPAWN}{}", hex(&asked.key)),
+            key: format!("{SPAWN}{}", hex::encode(&asked.key)),
             deadline_ms: u32::try_from(asked.number("deadlineMs")?).unwrap_or(u32::MAX),
             memory_bytes: asked.number("memoryBytes")?,
             parent: Some(asked.owner.key().task),
@@ -313,7 +313,7 @@ impl Spawned {
             "send" => {
                 let value = asked.data("value")?;
                 let steer = asked.flag("steer")?;
-                let key = format!("{SENT}{}", hex(&asked.key));
+                let key = format!("{SENT}{}", hex::encode(&asked.key));
                 let sender = holder(asked.owner.key().task);
                 let child = asked.tasks.working(&self.key)?;
                 child
@@ -416,8 +416,4 @@ fn away() -> Failure {
 
 fn no_method(name: &str) -> Failure {
     Failure::new(Code::NotFound, format!("tasks has no method `{name}` on this object"))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -330,11 +330,7 @@ fn without_mark(bytes: &[u8]) -> &[u8] {
 }
 
 fn cut(line: &str) -> &str {
-    let mut at = line.len().min(limits::FS_LINE_BYTES);
-    while !line.is_char_boundary(at) {
-        at -= 1;
-    }
-    &line[..at]
+    &line[..line.floor_char_boundary(limits::FS_LINE_BYTES)]
 }
 
 /// The rules of all folders above the one at `path`.

@@ -9,7 +9,6 @@ use std::time::{Duration, SystemTime};
 
 use cap_fs_ext::{DirExt as _, FollowSymlinks, OpenOptionsFollowExt as _, OpenOptionsSyncExt as _};
 use cap_std::fs::{Dir, MetadataExt as _, OpenOptions};
-use remit_core::audit::hex;
 use remit_vat::vat::offload;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -84,7 +83,7 @@ impl Bound {
             hash.update(name);
             hash.update(file);
         }
-        let digest = format!("sha256:{}", hex(&hash.finalize()));
+        let digest = format!("sha256:{}", hex::encode(hash.finalize()));
         let last = self.last.borrow();
         let Some(last) = &*last else { return Content { digest, changed: None, more: 0 } };
         let gone = last.keys().filter(|name| !files.contains_key(*name)).map(|name| ('-', name));

@@ -110,7 +110,7 @@ impl Server {
                 backoff.reset();
             }
             let wait = backoff.next_wait();
-            tracing::warn!(server = %self.name, %why, ?wait, "the MCP server ended; it is started again");
+            tracing::warn!(server = %self.name, %why, wait_s = wait.as_secs_f32(), "the MCP server ended; it is started again");
             tokio::select! {
                 biased;
                 () = tool.closed() => return,

@@ -53,7 +53,7 @@ impl Lost {
 
     fn failure(&self) -> Failure {
         let why = format!(
-            "lost of the journal: {}, partly about this task, so it stops where it was: restore a backup (`remit restore`), or accept the loss (`remit verify --accept-loss`), and it goes on from what is left",
+            "the journal lost {}, in part about this task, so it stops where it was: restore a backup (`remit restore`), or accept the loss (`remit verify --accept-loss`), and it goes on from what is left",
             self.numbers()
         );
         Failure::new(Code::Failed, why)

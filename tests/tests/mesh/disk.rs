@@ -193,7 +193,7 @@ async fn a_lost_commit_stops_the_task_that_it_was_about_and_no_other() {
         mesh.client.tasks(filter).await.ok()?.into_iter().find(|task| task.id == hit.id())
     })
     .await;
-    assert!(halted.detail.contains("are lost"), "{halted:?}");
+    assert!(halted.detail.contains("the journal lost"), "{halted:?}");
     let health = mesh.client.health().await.unwrap();
     assert!(health.damage[0].contains(&hit.id().to_string()), "{:?}", health.damage);
     let refused = hit.send(Value::Text("two".into())).await.unwrap_err().to_string();

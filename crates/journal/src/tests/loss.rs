@@ -52,7 +52,7 @@ fn a_lost_commit_names_its_task_and_the_others_go_on() {
     assert_eq!(tasks, [task(2)]);
     loss::mend_lists(&journal).unwrap();
     let stopped = loss::stopped(&lost);
-    assert!(stopped[&task(2)].message.contains("are lost"), "{stopped:?}");
+    assert!(stopped[&task(2)].message.contains("the journal lost"), "{stopped:?}");
     lives(&journal, 1, 10..11, Status::Running);
     let found = verify(&journal).unwrap().damaged;
     let says = found.len() == 1 && found[0].contains(&task(2).to_string());

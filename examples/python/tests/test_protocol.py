@@ -56,14 +56,14 @@ class Page(unittest.TestCase):
 
     def test_the_bounds_are_those_of_the_nodes(self) -> None:
         for ours, name, crate in [
-            (limits.HANDSHAKE, "HANDSHAKE", "vat"),
+            (limits.HANDSHAKE, "HANDSHAKE", "identity"),
             (limits.JOIN, "JOIN", "orchestrator"),
-            (limits.JOIN_MESSAGE_BYTES, "JOIN_MESSAGE_BYTES", "vat"),
-            (limits.RENEWAL, "RENEWAL", "vat"),
-            (limits.HANDOVER, "HANDOVER", "vat"),
-            (limits.RECONNECT_FIRST, "RECONNECT_FIRST", "vat"),
-            (limits.RECONNECT_MOST, "RECONNECT_MOST", "vat"),
-            (limits.SETTLED, "SETTLED", "vat"),
+            (limits.JOIN_MESSAGE_BYTES, "JOIN_MESSAGE_BYTES", "identity"),
+            (limits.RENEWAL, "RENEWAL", "identity"),
+            (limits.HANDOVER, "HANDOVER", "identity"),
+            (limits.RECONNECT_FIRST, "RECONNECT_FIRST", "identity"),
+            (limits.RECONNECT_MOST, "RECONNECT_MOST", "identity"),
+            (limits.SETTLED, "SETTLED", "identity"),
             (limits.VALUE_OBJECTS, "OBJECTS_PER_VALUE", "orchestrator"),
             (limits.KEY_BYTES, "MAX_KEY_BYTES", "tool-node"),
             (limits.CANCEL_GRACE, "CANCEL_GRACE", "tool-node"),

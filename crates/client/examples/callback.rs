@@ -1,5 +1,5 @@
-//! Grants a task an object of this very process: an approval that a person gives at the keyboard
-//! would be one, a price list kept in memory is another.
+//! Grants a task an object of this very process. Typical uses: an approval that a person gives at
+//! the keyboard, or, as here, a price list in memory.
 //!
 //! With `remit --home mesh up` running in this folder:
 //!

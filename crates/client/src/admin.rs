@@ -1,4 +1,4 @@
-//! All that a mesh keeps, as a whole: backups and checks.
+//! Backup, verification and compaction of everything that a mesh stores.
 
 use tokio::sync::mpsc;
 
@@ -7,32 +7,34 @@ use crate::error::Error;
 use crate::serve::admin;
 use crate::serve::session::Repeat;
 
-/// How much of a journal was read.
+/// How many records a backup or a verification read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct JournalTotals {
-    /// Tasks.
+    /// Number of tasks.
     pub tasks: u64,
-    /// Events.
+    /// Number of events.
     pub events: u64,
-    /// Large contents that are stored once, apart from the events that hold them.
+    /// Number of bodies: large contents that are stored once, apart from the events that refer to
+    /// them.
     pub bodies: u64,
-    /// Snapshots.
+    /// Number of snapshots.
     pub snapshots: u64,
 }
 
-/// What a compaction did.
+/// The effect of a compaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Compacted {
-    /// Bytes of the store's files before.
+    /// Size of the store's files before the compaction, in bytes.
     pub before: u64,
-    /// And after.
+    /// Their size after it, in bytes.
     pub after: u64,
 }
 
 impl Client {
-    /// Sends a backup of everything to `pieces`, up to a mebibyte at a time and as fast as they are
-    /// taken. It is of the moment at which this began, and is whole when this answers; the mesh
-    /// works on meanwhile. Dropping the receiver ends it.
+    /// Streams a backup of the whole store to `pieces`. Each piece has at most one mebibyte; a full
+    /// channel slows the mesh down (backpressure). The backup shows the store at the moment of the
+    /// call, and is complete when this returns. The mesh works on meanwhile. Dropping the receiver
+    /// cancels the backup.
     ///
     /// ```no_run
     /// # async fn example(mesh: remit_client::Client) -> Result<(), Box<dyn std::error::Error>> {
@@ -54,8 +56,9 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Failed`] with `denied` if this client does not keep the mesh, `unavailable` if the
-    /// journal cannot be read; [`Error::Unknown`] if the connection was lost: begin anew.
+    /// [`Error::Failed`] with `denied` if this client lacks the facet `backup`, with `unavailable`
+    /// if the journal cannot be read; [`Error::Unknown`] if the connection was lost: start again
+    /// with a new file.
     pub async fn backup(&self, pieces: mpsc::Sender<Vec<u8>>) -> Result<JournalTotals, Error> {
         self.visit(async move |session| {
             session.ask_patiently(Repeat::Harmful, |m| admin::backup(m, pieces.clone())).await
@@ -63,9 +66,9 @@ impl Client {
         .await
     }
 
-    /// Checks everything that is kept: hash chains, checksums, bodies, counts, snapshots, lists.
-    /// Gives how much was read and what is damaged, in words; none: nothing is. Takes as long as
-    /// reading all of it takes.
+    /// Verifies the whole store: hash chains, checksums, bodies, counts, snapshots and lists.
+    /// Returns how much was read, and one line for each damaged record; no lines: the store is
+    /// intact. It reads everything, so it has no deadline.
     ///
     /// # Errors
     /// As for [`Client::backup`].
@@ -76,11 +79,11 @@ impl Client {
         .await
     }
 
-    /// Gives the space that removed tasks and pruned history took back to the file system. The mesh
-    /// works on meanwhile.
+    /// Compacts the store, which returns the space of removed tasks and pruned history to the file
+    /// system. The mesh works on meanwhile.
     ///
     /// # Errors
-    /// As for [`Client::backup`]; `unavailable` if there is no room for the copy, too.
+    /// As for [`Client::backup`]; also `unavailable` if the disk has no room for the copy.
     pub async fn compact(&self) -> Result<Compacted, Error> {
         self.visit(async move |session| {
             session.ask_patiently(Repeat::Harmless, admin::compact).await

@@ -1,5 +1,4 @@
-//! The authority in a mesh as a client sees it: who holds what, what was done with it, taking it
-//! back.
+//! The authority in a mesh: who holds which grant, the audit of its use, and revocation.
 
 use crate::client::Client;
 use crate::error::Error;
@@ -8,7 +7,8 @@ use crate::serve::authority;
 use crate::serve::session::Repeat;
 
 impl Client {
-    /// A page of audit records; `cursor`: empty at first, then that of the last page.
+    /// Reads a page of audit records. `cursor` is empty for the first page, then the cursor of the
+    /// page before.
     ///
     /// ```no_run
     /// # async fn example(mesh: remit_client::Client) -> Result<(), remit_client::Error> {
@@ -31,7 +31,7 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Failed`] with `invalid-argument` if the filter names no decision.
+    /// [`Error::Failed`] with `invalid-argument` if the filter names an unknown decision.
     pub async fn audit(&self, filter: &AuditFilter, cursor: &str) -> Result<AuditPage, Error> {
         let (filter, cursor) = (filter.clone(), cursor.to_owned());
         self.visit(async move |session| {
@@ -41,10 +41,11 @@ impl Client {
         .await
     }
 
-    /// Checks some of the audit's hash chains; the cursor as in [`audit`](Self::audit).
+    /// Verifies the next part of the audit's hash chains. `cursor` works as in
+    /// [`audit`](Self::audit).
     ///
     /// # Errors
-    /// As for any call: see [`Error`]. A broken chain is none.
+    /// As for any call: see [`Error`]. A broken chain is a result, not an error.
     pub async fn verify_audit(&self, cursor: &str) -> Result<AuditCheck, Error> {
         let cursor = cursor.to_owned();
         self.visit(async move |session| {
@@ -54,7 +55,7 @@ impl Client {
         .await
     }
 
-    /// Every grant in force that is meant, over all tasks.
+    /// Lists every grant in force that matches `which`, over all tasks.
     ///
     /// # Errors
     /// As for any call: see [`Error`].
@@ -67,9 +68,9 @@ impl Client {
         .await
     }
 
-    /// Takes back every grant that is meant, with all that was narrowed from it. When this answers
-    /// it is on disk and no call gets through any more. Gives what was taken back. Of `reason`, 1,000
-    /// characters are kept.
+    /// Revokes every grant that matches `which`, with all grants narrowed from it, and returns
+    /// those that were revoked. On return the revocation is on disk and no further call passes. The
+    /// first 1,000 characters of `reason` are kept.
     ///
     /// ```no_run
     /// # async fn example(mesh: remit_client::Client) -> Result<(), remit_client::Error> {
@@ -84,7 +85,7 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Failed`] with `invalid-argument` if nothing is said of what is meant.
+    /// [`Error::Failed`] with `invalid-argument` if `which` is empty: it would match everything.
     pub async fn revoke_all(&self, which: &Selection, reason: &str) -> Result<Vec<Holding>, Error> {
         let (which, reason) = (which.clone(), reason.to_owned());
         self.visit(async move |session| {

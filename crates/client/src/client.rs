@@ -1,4 +1,4 @@
-//! The client: a connection to a mesh that mends itself, behind a face of plain data.
+//! The client: a connection to a mesh that reconnects by itself, behind plain data types.
 
 use std::fmt;
 use std::future::Future;
@@ -24,8 +24,8 @@ use crate::serve::session::{self, Dial, Repeat, Session, Visit};
 use crate::spec::TaskSpec;
 use crate::task::TaskHandle;
 
-/// A client of a mesh. Clones share one connection, which is made again whenever it is lost and
-/// ends with the last clone.
+/// A client of a mesh. Clones share one connection. The client reconnects whenever the connection
+/// is lost, and closes it when the last clone is dropped.
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
@@ -33,9 +33,9 @@ pub struct Client {
 
 struct Inner {
     visits: mpsc::Sender<Visit>,
-    /// The folder of its credential, if it has one.
+    /// The folder of the credential; `None`: the credential is in memory only.
     home: Option<PathBuf>,
-    /// The thread on which the connection lives. Ends when this is dropped.
+    /// Owns the thread on which the connection lives: dropping it ends the thread.
     _vat: Vat,
 }
 
@@ -45,12 +45,12 @@ impl fmt::Debug for Client {
     }
 }
 
-/// By what a client proves who it is.
+/// The credential with which a client authenticates.
 #[derive(Clone)]
 pub enum Proof {
-    /// The credential in this folder, which is kept up to date there.
+    /// The credential in this folder. Renewed certificates are written back to it.
     Folder(PathBuf),
-    /// This one, which is renewed in memory alone.
+    /// This credential. Renewed certificates are kept in memory only.
     Credential(Box<Credential>),
 }
 
@@ -89,8 +89,8 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Unreachable`] if there is nobody or somebody else; [`Error::Refused`] if there is
-    /// no credential that can be read.
+    /// [`Error::Unreachable`] if no orchestrator answers at the address, or its certificate is not
+    /// of this mesh; [`Error::Refused`] if there is no valid credential, or it cannot be read.
     pub async fn connect(address: &str, proof: impl Into<Proof>) -> Result<Self, Error> {
         let (credential, home) = match proof.into() {
             Proof::Credential(credential) => (*credential, None),
@@ -100,9 +100,9 @@ impl Client {
         Self::open_at(kept, move || Dialer::new(address, credential, home)).await
     }
 
-    /// Joins a mesh by the line that `remit invite` printed, and keeps the credential in `folder`.
-    /// Gives the mesh's address, host:port. The line works once; one for a node, or for a folder
-    /// that cannot be written, is refused and stays good.
+    /// Joins a mesh with the line that `remit invite` printed, and stores the credential in
+    /// `folder`. Returns the mesh's address, host:port. The line works once. A line for a node is
+    /// refused, and so is a folder that cannot be written; neither uses the line up.
     ///
     /// ```no_run
     /// # async fn example(line: &str) -> Result<(), remit_client::Error> {
@@ -119,12 +119,12 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Refused`] if the line is no invite, was used before or is too old;
-    /// [`Error::Invalid`] if the credential cannot be kept.
+    /// [`Error::Refused`] if the line is no invite, was used before or has expired;
+    /// [`Error::Invalid`] if the credential cannot be stored.
     pub async fn join(line: &str, folder: &Path) -> Result<String, Error> {
         let refused = |refused: remit_identity::tls::Refused| Error::Refused(refused.to_string());
         let invite: Invite = line.trim().parse().map_err(refused)?;
-        // First, so that the line is not spent for nothing.
+        // Check first: a folder that cannot be written must not use up the line.
         check_writable(folder).map_err(|error| {
             Error::Invalid(format!("the line was not used and stays good: {error}"))
         })?;
@@ -138,7 +138,7 @@ impl Client {
         Ok(invite.address)
     }
 
-    /// A client that keeps nothing on disk.
+    /// A client that stores nothing on disk.
     #[cfg(test)]
     pub(crate) async fn open<D: Dial>(
         dial: impl FnOnce() -> D + Send + 'static,
@@ -162,13 +162,13 @@ impl Client {
         Ok(Self { inner: Arc::new(Inner { visits, home, _vat: vat }) })
     }
 
-    /// The folder of its credential.
+    /// The folder of the credential.
     pub(crate) fn home(&self) -> Option<&Path> {
         self.inner.home.as_deref()
     }
 
-    /// Creates a task. It is on disk when this answers, and is created once, however often the
-    /// connection is lost meanwhile.
+    /// Creates a task. The task is on disk on return. It is created once, however often the
+    /// connection is lost during the call.
     ///
     /// # Errors
     /// [`Error::Failed`] with `not-found` if a tool is not registered, `invalid-argument` if the
@@ -184,16 +184,16 @@ impl Client {
         Ok(self.task(id))
     }
 
-    /// The task of this id. Whether there is one shows at its first use.
+    /// A handle on the task with this id. No request is sent: a wrong id shows at the first use.
     pub fn task(&self, id: TaskId) -> TaskHandle {
         TaskHandle::new(self.clone(), id)
     }
 
-    /// Tasks, newest first, a page at a time: [`TaskFilter::after`] the last one of a page begins the
-    /// next.
+    /// Lists tasks, newest first, a page at a time. To get the next page, set [`TaskFilter::after`]
+    /// to the last task of the page before.
     ///
     /// # Errors
-    /// [`Error::Failed`] with `invalid-argument` if the filter names no status.
+    /// [`Error::Failed`] with `invalid-argument` if the filter names an unknown status.
     pub async fn tasks(&self, filter: TaskFilter) -> Result<Vec<TaskInfo>, Error> {
         self.visit(async move |session| {
             let filter = &filter;
@@ -202,8 +202,8 @@ impl Client {
         .await
     }
 
-    /// Runs `visit` inside the client's vat and brings out what it gives. Dropping the returned
-    /// future ends the visit.
+    /// Runs `visit` on the client's thread and returns its result. Dropping the returned future
+    /// cancels the visit.
     pub(crate) async fn visit<R, V>(&self, visit: V) -> Result<R, Error>
     where
         R: Send + 'static,
@@ -214,7 +214,7 @@ impl Client {
             tokio::select! {
                 biased;
                 () = answer.closed() => {}
-                // The caller may have gone meanwhile.
+                // An error means that the caller dropped its end after the check above.
                 given = visit(session) => { let _ = answer.send(given); }
             }
         })
@@ -222,7 +222,7 @@ impl Client {
         answered.await.map_err(|_| Error::Closed)?
     }
 
-    /// Lets `visit` into the client's vat and leaves it there.
+    /// Starts `visit` on the client's thread without waiting for it.
     pub(crate) async fn send_in<F>(
         &self,
         visit: impl FnOnce(Rc<Session>) -> F + Send + 'static,
@@ -235,7 +235,8 @@ impl Client {
     }
 }
 
-/// What a client whose certificate is over is told, before anybody is dialled.
+/// The error text for an expired certificate. It is checked before dialling, because the TLS
+/// handshake could not say how to join again.
 pub(crate) fn expired(credential: &Credential) -> String {
     let who = credential.identity();
     let ended = credential.not_after().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

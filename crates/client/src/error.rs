@@ -1,13 +1,13 @@
-//! What can go wrong between a client and a mesh, by what the caller should do about it.
+//! Errors between a client and a mesh, one variant for each action of the caller.
 
 use remit_core::Failure;
 
-/// Why something asked of the mesh was not done.
+/// Why a request to the mesh failed.
 ///
 /// ```
 /// use remit_client::{Code, Error};
 ///
-/// /// Whether the same may be asked again as it is.
+/// /// Whether the same request may succeed later.
 /// fn is_worth_another_try(error: &Error) -> bool {
 ///     match error {
 ///         Error::Unreachable(_) => true,
@@ -21,27 +21,29 @@ use remit_core::Failure;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The mesh could not be reached. Trying later may help; nothing was done that was not asked
-    /// for with a key, and what was asked for with a key may be asked for again.
+    /// The mesh could not be reached. Retrying later may help. Requests without a key were not
+    /// executed; requests with a key may be retried with the same key.
     #[error("{0}")]
     Unreachable(String),
-    /// The mesh does not know this client, or the client does not trust this mesh. Join it again.
+    /// The mesh does not know this client, or the client does not trust this mesh. Join the mesh
+    /// again.
     #[error("{0}")]
     Refused(String),
-    /// The mesh did not answer in time, 30 seconds for most calls. It may still do what was asked.
+    /// The mesh did not answer in time (30 seconds for most calls). It may still execute the
+    /// request.
     #[error("{0}")]
     TimedOut(String),
-    /// The connection was lost while something that must not be repeated was under way. Look what
-    /// became of it before asking again.
+    /// The connection was lost during a call that is not safe to repeat. Check whether it took
+    /// effect before you call again.
     #[error("{0}")]
     Unknown(String),
-    /// What was asked for makes no sense. Correct it.
+    /// The request is malformed. Correct it.
     #[error("{0}")]
     Invalid(String),
-    /// The mesh answered that it cannot be done; the failure's code says what to do.
+    /// The mesh refused the request or failed; the failure's code says what to do.
     #[error(transparent)]
     Failed(#[from] Failure),
-    /// The client was closed, or its thread ended.
+    /// The client was closed, or its thread ended. Connect again.
     #[error("the client is closed: connect again")]
     Closed,
 }

@@ -1,4 +1,4 @@
-//! The stream of what happens to a task.
+//! The stream of a task's events.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,29 +9,30 @@ use tokio::sync::mpsc;
 
 use crate::error::Error;
 
-/// One thing a follower is told.
+/// An item of the stream.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Followed {
-    /// Something happened. Events come in order, each once.
+    /// An event of the task. Events come in order, each exactly once.
     Event(Event),
-    /// Everything up to this event was history; what follows is live. Told once.
+    /// All events up to this number were history; the events after it are live. Comes once.
     CaughtUp(EventNumber),
-    /// A piece of output of a call in flight. It is not kept, and left out when the reader is slow.
+    /// A piece of output of a call in flight. Output is not stored, and is dropped when the reader
+    /// is slow.
     Output {
         /// The call.
         call: CallNumber,
-        /// What it put out.
+        /// The piece of output.
         text: String,
     },
-    /// The connection to the mesh is lost; another one is being made. Events that happen meanwhile
-    /// come after [`Reconnected`](Self::Reconnected), each once.
+    /// The connection to the mesh is lost and the client reconnects. Events of the meantime follow
+    /// after [`Reconnected`](Self::Reconnected), each exactly once.
     Disconnected,
-    /// The connection is there again.
+    /// The connection is up again.
     Reconnected,
 }
 
-/// What happens to a task, from a cursor on. It reconnects by itself and ends when the task has
-/// ended. After an error it ends as well. Dropping it ends the subscription.
+/// A stream of a task's events, from a cursor on. It reconnects by itself. It ends after the task's
+/// last event, or after the first error. Dropping it ends the subscription.
 #[derive(Debug)]
 pub struct Events {
     items: mpsc::Receiver<Result<Followed, Error>>,
@@ -42,7 +43,8 @@ impl Events {
         Self { items }
     }
 
-    /// The next thing, or `None` after the end. Cancelling loses nothing.
+    /// Receives the next item; `None` after the end. Cancel safe: dropping the future loses no
+    /// item.
     pub async fn next(&mut self) -> Option<Result<Followed, Error>> {
         self.items.recv().await
     }

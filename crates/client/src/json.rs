@@ -1,10 +1,10 @@
-//! Values as JSON and back.
+//! Conversion between values and JSON.
 
 use remit_core::{Value, json};
 use serde_json::Value as Json;
 
-/// A value from JSON. Whole numbers are exact; `{"$data": base64}` becomes bytes, and
-/// `{"$float": "NaN"}`, `"Infinity"` or `"-Infinity"` that number.
+/// Converts JSON to a value. Whole numbers are exact. `{"$data": base64}` becomes bytes;
+/// `{"$float": "NaN"}`, `"Infinity"` and `"-Infinity"` become that number.
 ///
 /// ```
 /// use remit_client::{Value, value_from_json};
@@ -17,7 +17,7 @@ pub fn value_from_json(json: Json) -> Value {
     json::to_value(json)
 }
 
-/// A value from a JSON text, in which `serde_json` alone would round a whole number of more than 64
+/// Parses a JSON text to a value. `serde_json` alone would round a whole number of more than 64
 /// bits and refuse half a surrogate pair.
 ///
 /// ```
@@ -28,13 +28,13 @@ pub fn value_from_json(json: Json) -> Value {
 /// ```
 ///
 /// # Errors
-/// The text is no JSON, or has a whole number in it that needs more than 64 bits.
+/// The text is not JSON, or it has a whole number that needs more than 64 bits.
 pub fn value_from_json_text(text: &str) -> Result<Value, json::BadJson> {
     json::parse(text).map(json::to_value)
 }
 
-/// JSON from a value. Bytes become `{"$data": base64}`, objects `{"$object": "grant 1"}`, and
-/// numbers that JSON cannot spell `{"$float": "NaN"}`.
+/// Converts a value to JSON. Bytes become `{"$data": base64}`, objects `{"$object": "grant 1"}`,
+/// and numbers that JSON cannot represent `{"$float": "NaN"}`.
 ///
 /// ```
 /// use remit_client::{Value, value_to_json};

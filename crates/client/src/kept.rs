@@ -1,5 +1,6 @@
-//! References that a client keeps beside its credential, so that another process, tomorrow, goes on
-//! with them. Whoever may read the folder is the client anyway.
+//! Sturdy references stored beside the client's credential, for another process of the same client.
+//! They are files that only their owner may read; a process that can read this folder can use the
+//! credential anyway.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write as _};
@@ -11,16 +12,15 @@ use crate::error::Error;
 use crate::limits;
 use crate::refs::Reference;
 
-/// What the file of a reference ends with.
 const ENDING: &str = ".ref";
 
-/// The folder of them.
+/// The folder of the stored references.
 struct Folder(PathBuf);
 
 impl Client {
-    /// Keeps a reference under a name, in the folder of the client's credential, readable for its
-    /// owner alone. One of the same name is replaced. On disk when this answers. `name`: 1 to 64
-    /// letters, digits, `-`, `_` and `.`, not `.` first.
+    /// Stores a reference under a name, in the folder of the client's credential, readable by its
+    /// owner only. It replaces a reference of the same name, and is on disk on return. `name`: 1 to
+    /// 64 letters, digits, `-`, `_` and `.`, not `.` first.
     ///
     /// ```no_run
     /// # async fn example(mesh: remit_client::Client, task: remit_client::TaskHandle) -> Result<(), remit_client::Error> {
@@ -37,32 +37,33 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Invalid`] if the name is none, the client has no folder or it cannot be written.
+    /// [`Error::Invalid`] if the name is not allowed, or the client has no folder, or the folder
+    /// cannot be written.
     pub fn keep(&self, name: &str, reference: &Reference) -> Result<(), Error> {
         self.folder()?.keep(name, reference)
     }
 
-    /// The reference that is kept under this name; `None`: there is none.
+    /// Reads the reference stored under this name; `None`: there is none.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if the client has no folder or what is kept cannot be read.
+    /// [`Error::Invalid`] if the client has no folder, or the file cannot be read.
     pub fn kept(&self, name: &str) -> Result<Option<Reference>, Error> {
         self.folder()?.get(name)
     }
 
-    /// The names of all that is kept, in order.
+    /// Lists the names of all stored references, in order.
     ///
     /// # Errors
-    /// As of [`kept`](Self::kept).
+    /// As for [`kept`](Self::kept).
     pub fn kept_names(&self) -> Result<Vec<String>, Error> {
         self.folder()?.names()
     }
 
-    /// Keeps the reference of this name no longer. It stays good: [`revoke_ref`](Self::revoke_ref)
-    /// ends it.
+    /// Deletes the stored reference of this name. The reference itself stays valid:
+    /// [`revoke_ref`](Self::revoke_ref) revokes it.
     ///
     /// # Errors
-    /// As of [`keep`](Self::keep).
+    /// As for [`keep`](Self::keep).
     pub fn forget(&self, name: &str) -> Result<(), Error> {
         self.folder()?.forget(name)
     }
@@ -95,6 +96,8 @@ impl Folder {
         let path = self.path(name)?;
         let written = || {
             DirBuilder::new().recursive(true).mode(0o700).create(&self.0)?;
+            // Written under another name and renamed, so that a crash leaves the old file or the
+            // new one.
             let part = path.with_extension("part");
             let mut options = File::options();
             let mut file =

@@ -1,8 +1,8 @@
 //! The Rust client library of Remit: create durable tasks, follow them, and hand them capabilities.
 //!
-//! For: programs that use a mesh. Not for: nodes that serve one. Nothing of Cap'n Proto shows in
-//! its face, and its futures are `Send`: the connection lives on a thread of its own, and mends
-//! itself when it is lost.
+//! For: programs that use a mesh. Not for: nodes that serve one. The public interface has no Cap'n
+//! Proto types, and its futures are `Send`: the connection lives on a thread of its own, and
+//! reconnects when it is lost.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), remit_client::Error> {
@@ -21,18 +21,19 @@
 //! ```
 //!
 //! # Shapes and units
-//! A field that ends in `_ms` is in milliseconds: a moment counts from 1970 in UTC, by the clock of
-//! the orchestrator. Whoever is named is named by a
+//! A field that ends in `_ms` is in milliseconds. A moment counts from 1970 in UTC, by the clock of
+//! the orchestrator. An identity is a
 //! [SPIFFE ID](https://spiffe.io/docs/latest/spiffe-about/spiffe-concepts/#spiffe-id),
-//! `spiffe://MESH/TENANT/ROLE/NAME`, where nothing else is said. Ids of tasks are UUIDs of version 7
-//! ([RFC 9562](https://www.rfc-editor.org/rfc/rfc9562)), so that they sort by age. Hashes are
-//! SHA-256. A [`Value`] has the shapes of JSON and bytes, integers of 64 bits with a sign, and
-//! objects; at most 4 MiB of it go into one call, input or result.
+//! `spiffe://MESH/TENANT/ROLE/NAME`, unless a field says otherwise. Ids of tasks are UUIDs of
+//! version 7 ([RFC 9562](https://www.rfc-editor.org/rfc/rfc9562)), so they sort by age. Hashes are
+//! SHA-256. A [`Value`] is JSON extended by bytes, integers of 64 bits (signed and unsigned), and
+//! objects; one call, input or result carries at most 4 MiB of it.
 //!
 //! # What a call promises
-//! What answers well is on disk. A call that does no harm when it is repeated is made again over
-//! the next connection if one is lost, for 30 seconds in all; one that would do harm fails with
-//! [`Error::Unknown`] instead. [`Error`] says what to do about each failure.
+//! The effect of a call is on disk when the call succeeds. If the connection is lost, a call that is
+//! safe to repeat is sent again over the next connection, for 30 seconds in all; a call that is not
+//! safe to repeat fails with [`Error::Unknown`] instead. [`Error`] says what to do about each
+//! failure.
 
 #![warn(clippy::missing_errors_doc)]
 

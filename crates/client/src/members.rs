@@ -1,4 +1,4 @@
-//! The members of a mesh as an administrator sees them: who may do what, who joins, who is put out.
+//! The members of a mesh as an administrator sees them: permissions, invites, expulsion.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::serve::members;
 use crate::serve::session::Repeat;
 
-/// An invite that is asked for.
+/// The invite to create.
 ///
 /// ```
 /// use std::time::Duration;
@@ -23,24 +23,24 @@ use crate::serve::session::Repeat;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invite {
-    /// As what it lets its holder join: not as an orchestrator.
+    /// The role of the new member. An orchestrator cannot be invited.
     pub role: Role,
-    /// Under which name: at most 63 lower-case letters, digits, `-`, `_` and `.`, a letter or a digit
-    /// first.
+    /// The name of the new member: at most 63 lower-case letters, digits, `-`, `_` and `.`,
+    /// starting with a letter or a digit.
     pub name: String,
-    /// What the member may do; of a node, nothing.
+    /// The permissions of the new member; none for a node.
     pub may: Facets,
-    /// What narrows that: `until`, `notBefore`, `arg.NAME` and `label`, of all facets or, with
-    /// [`Caveat::Only`], of one. Those of the caller are added.
+    /// Conditions on these permissions: `until`, `notBefore`, `arg.NAME` and `label`. They apply to
+    /// all facets or, with [`Caveat::Only`], to one. The caller's own conditions are added.
     pub caveats: Vec<Caveat>,
-    /// How long it can be used: 1 second to 7 days.
+    /// How long the invite is valid: 1 second to 7 days.
     pub ttl: Duration,
-    /// Whether it takes the place of a member of that name, whose certificates are void then.
+    /// Whether the new member replaces a member of that name, whose certificates become void.
     pub again: bool,
 }
 
 impl Invite {
-    /// An invite that is good for 10 minutes: for a client, to create tasks and see its own.
+    /// An invite that is valid for 10 minutes. A client may create tasks and see its own.
     pub fn new(role: Role, name: &str) -> Self {
         let may = if role == Role::Client { Facets::MEMBER } else { Facets::NONE };
         let ttl = Duration::from_secs(600);
@@ -51,55 +51,55 @@ impl Invite {
 /// A member of the mesh.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemberInfo {
-    /// Who it is, as a SPIFFE name.
+    /// The member's identity, as a SPIFFE ID.
     pub identity: String,
-    /// The names of what it may do; of a node, nothing.
+    /// The names of its permissions; none for a node.
     pub may: Vec<String>,
-    /// What narrows that.
+    /// Conditions on these permissions.
     pub caveats: Vec<Caveat>,
-    /// Who invited it; empty: not known.
+    /// The identity that invited it; empty: unknown.
     pub by: String,
     /// When it joined.
     pub since_ms: u64,
-    /// When its newest certificate ends; 0: not known.
+    /// When its newest certificate expires; 0: unknown.
     pub certificate_ends_ms: u64,
     /// When it was last connected; 0: never.
     pub seen_ms: u64,
     /// Whether it is connected now.
     pub connected: bool,
-    /// When it was expelled; 0: it was not.
+    /// When it was expelled; 0: it is a member.
     pub expelled_ms: u64,
-    /// Who expelled it.
+    /// The identity that expelled it.
     pub expelled_by: String,
-    /// Why.
+    /// The reason for the expulsion.
     pub reason: String,
 }
 
-/// An invite that waits to be used.
+/// An invite that is not used yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InviteInfo {
-    /// Who may join by it, as a SPIFFE name.
+    /// The identity for which the invite is, as a SPIFFE ID.
     pub identity: String,
-    /// The names of what it may do then.
+    /// The names of the permissions that it gives.
     pub may: Vec<String>,
-    /// What narrows that.
+    /// Conditions on these permissions.
     pub caveats: Vec<Caveat>,
-    /// Who made it.
+    /// The identity that created it.
     pub by: String,
-    /// Until when it can be used.
+    /// When it expires.
     pub until_ms: u64,
-    /// Whether it takes the place of a member of that name.
+    /// Whether the new member replaces a member of that name.
     pub again: bool,
 }
 
-/// What went with a member that was expelled.
+/// What was revoked together with an expelled member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Expelled {
-    /// References that it could restore or had saved.
+    /// References that the member could restore or had saved.
     pub references: u32,
-    /// Grants that it held.
+    /// Grants that the member held.
     pub grants: u32,
-    /// Invites for it, or by it.
+    /// Invites for the member, or created by it.
     pub invites: u32,
     /// Tasks that were paused or cancelled.
     pub tasks: u32,
@@ -107,34 +107,35 @@ pub struct Expelled {
     pub triggers: u32,
 }
 
-/// What becomes of the tasks that an expelled member created and that have not ended.
+/// The policy for an expelled member's tasks that have not ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ItsTasks {
-    /// They wait until somebody who may steer them resumes or cancels them.
+    /// They pause until a member with the permission to steer them resumes or cancels them.
     #[default]
     Pause,
     /// They are cancelled.
     Cancel,
-    /// They go on.
+    /// They continue.
     GoOn,
 }
 
 impl Client {
-    /// A line by which its holder can join the mesh, once, as a client that may create tasks and see
-    /// its own, or as a node; within `ttl`, which is 1 second to 7 days. See [`Client::join`].
+    /// Creates a line with which its holder can join the mesh once: as a client that may create
+    /// tasks and see its own, or as a node. `ttl` is 1 second to 7 days. See [`Client::join`].
     ///
     /// # Errors
-    /// As of [`invite_as`](Self::invite_as).
+    /// As for [`invite_as`](Self::invite_as).
     pub async fn invite(&self, role: Role, name: &str, ttl: Duration) -> Result<String, Error> {
         self.invite_as(&Invite { ttl, ..Invite::new(role, name) }).await
     }
 
-    /// A line by which its holder can join the mesh, once.
+    /// Creates a line with which its holder can join the mesh once.
     ///
     /// # Errors
-    /// [`Error::Failed`] with `denied` if the caller lacks what it would give, `invalid-argument` if
-    /// the name or the time cannot be, or a member holds or held the name; [`Error::Unknown`] if
-    /// the connection was lost meanwhile: withdraw the invite, or ask for another.
+    /// [`Error::Failed`] with `denied` if the caller lacks a permission that the invite gives, with
+    /// `invalid-argument` if the name or the time is not allowed, or a member has or had the name;
+    /// [`Error::Unknown`] if the connection was lost during the call: withdraw the invite, or
+    /// create another.
     pub async fn invite_as(&self, invite: &Invite) -> Result<String, Error> {
         let invite = invite.clone();
         self.visit(async move |session| {
@@ -144,7 +145,7 @@ impl Client {
         .await
     }
 
-    /// Every member, those that were expelled included, by role and name.
+    /// Lists every member, expelled ones included, by role and name.
     ///
     /// # Errors
     /// As for any call: see [`Error`].
@@ -152,7 +153,7 @@ impl Client {
         self.visit(async move |session| session.ask(Repeat::Harmless, members::members).await).await
     }
 
-    /// Every invite that waits to be used, the first to expire first.
+    /// Lists every unused invite, in order of expiry.
     ///
     /// # Errors
     /// As for any call: see [`Error`].
@@ -160,10 +161,10 @@ impl Client {
         self.visit(async move |session| session.ask(Repeat::Harmless, members::invites).await).await
     }
 
-    /// Withdraws the invite for this identity, a SPIFFE name. On disk when this answers.
+    /// Withdraws the invite for this identity, a SPIFFE ID. The withdrawal is on disk on return.
     ///
     /// # Errors
-    /// [`Error::Failed`] with `not-found` if none waits.
+    /// [`Error::Failed`] with `not-found` if there is no unused invite for it.
     pub async fn withdraw(&self, identity: &str) -> Result<(), Error> {
         let identity = identity.to_owned();
         self.visit(async move |session| {
@@ -172,13 +173,15 @@ impl Client {
         .await
     }
 
-    /// Lets the client of this identity, a SPIFFE name, do this under these caveats and the caller's,
-    /// and nothing else. If it loses something, its connections end and references that it saved of
-    /// tasks which it may steer no more are revoked. On disk when this answers.
+    /// Replaces the permissions of a client, and the conditions on them; the caller's own
+    /// conditions are added. `identity` is a SPIFFE ID. If the client loses a permission, its
+    /// connections end, and references that it saved are revoked if it may no longer steer their
+    /// tasks. The change is on disk on return.
     ///
     /// # Errors
-    /// [`Error::Failed`] with `denied` if the caller lacks some of it, or it is the last member that
-    /// administers others; `invalid-argument` if a caveat is none that facets can have.
+    /// [`Error::Failed`] with `denied` if the caller lacks one of the permissions, or the client is
+    /// the last member that administers others; with `invalid-argument` if a caveat is not allowed
+    /// on facets.
     pub async fn authorize(
         &self,
         identity: &str,
@@ -193,13 +196,13 @@ impl Client {
         .await
     }
 
-    /// Expels the member of this identity, a SPIFFE name: its connections have ended, its
-    /// certificates are void, what it held is revoked, and its triggers are removed. `tasks`: what
-    /// becomes of the tasks that it created. On disk when this answers. May be asked again.
+    /// Expels a member, named by its SPIFFE ID: its connections end, its certificates become void,
+    /// everything that it held is revoked, and its triggers are removed. `tasks` is the policy for
+    /// the tasks that it created. The expulsion is on disk on return. Calling it again is safe.
     ///
     /// # Errors
-    /// [`Error::Failed`] with `denied` if the member may do what the caller may not, or is the last
-    /// that administers others.
+    /// [`Error::Failed`] with `denied` if the member has a permission that the caller lacks, or is
+    /// the last member that administers others.
     pub async fn expel(
         &self,
         identity: &str,

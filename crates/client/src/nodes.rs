@@ -1,4 +1,4 @@
-//! The nodes of a mesh as a client sees them: their tools, who joins, who rests.
+//! The nodes of a mesh as a client sees them: their tools, state and draining.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::serve::session::Repeat;
 use crate::serve::{mesh, nodes};
 
 impl Client {
-    /// Every registered tool, one entry for each version and node.
+    /// Lists every registered tool, one entry for each version and node.
     ///
     /// # Errors
     /// As for any call: see [`Error`].
@@ -17,11 +17,12 @@ impl Client {
         self.visit(async move |session| session.ask(Repeat::Harmless, mesh::tools).await).await
     }
 
-    /// Accepts a tool as it is now, in place of what was accepted before: grants that were made for
-    /// that go on with what is there unchanged. On disk when this answers.
+    /// Accepts the current manifest of a tool in place of the one that was accepted before.
+    /// Existing grants continue with the methods that are unchanged. The acceptance is on disk on
+    /// return.
     ///
     /// # Errors
-    /// [`Error::Failed`] with `not-found` if the tool is no longer the one that is meant.
+    /// [`Error::Failed`] with `not-found` if the node no longer serves this manifest.
     pub async fn accept_tool(&self, tool: &ToolInfo) -> Result<(), Error> {
         let (node, hash) = (tool.node.clone(), tool.manifest.hash());
         self.visit(async move |session| {
@@ -31,7 +32,7 @@ impl Client {
         .await
     }
 
-    /// Every node that has registered, those that are away included.
+    /// Lists every node that has registered, disconnected ones included.
     ///
     /// # Errors
     /// As for any call: see [`Error`].
@@ -39,9 +40,9 @@ impl Client {
         self.visit(async move |session| session.ask(Repeat::Harmless, mesh::nodes).await).await
     }
 
-    /// Gives the node of this name nothing new, until [`undrain`](Self::undrain) or until it
-    /// registers again. Answers when it does nothing any more or the time is over; attempts that
-    /// are then still on it go on elsewhere.
+    /// Drains a node: it gets no new work until [`undrain`](Self::undrain), or until it registers
+    /// again. Returns when the node is idle, or after `timeout`; attempts that still run there then
+    /// continue elsewhere.
     ///
     /// # Errors
     /// [`Error::Failed`] with `not-found` if there is no such node.
@@ -54,7 +55,7 @@ impl Client {
         .await
     }
 
-    /// Gives the node of this name work again.
+    /// Undrains a node: it gets work again.
     ///
     /// # Errors
     /// [`Error::Failed`] with `not-found` if there is no such node.
@@ -66,7 +67,7 @@ impl Client {
         .await
     }
 
-    /// How the orchestrator is.
+    /// Reports the health of the orchestrator.
     ///
     /// # Errors
     /// As for any call: see [`Error`].

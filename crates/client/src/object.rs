@@ -1,5 +1,5 @@
-//! An object that a sturdy reference leads to: calls go through the membrane of the task that holds
-//! the grant, and are in its journal.
+//! An object restored from a sturdy reference. Calls go through the membrane of the task that holds
+//! the grant, and are recorded in its journal.
 
 use std::sync::Arc;
 
@@ -11,22 +11,22 @@ use crate::error::Error;
 use crate::serve::object;
 use crate::serve::session::Repeat;
 
-/// A handle on an object of a grant. The reference is kept and restored again over every connection;
-/// dropping the handle changes nothing.
+/// A handle on an object of a grant. The client restores the reference again over each new
+/// connection. Dropping the handle revokes nothing.
 #[derive(Debug, Clone)]
 pub struct ObjectHandle {
     client: Client,
     by: Arc<Reference>,
-    /// The calls that lead from what the reference gives to this object.
+    /// The calls that lead from the restored object to this one.
     steps: Vec<Step>,
 }
 
-/// A call, as it is made over every connection that it needs.
+/// A call that can be sent again over each new connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Step {
     pub(crate) method: String,
     pub(crate) args: Value,
-    /// The same however often it is made, so that it is done once.
+    /// The idempotency key: the same at each repetition, so the call is executed once.
     pub(crate) key: String,
 }
 
@@ -41,9 +41,9 @@ impl ObjectHandle {
         Self { client, by, steps: Vec::new() }
     }
 
-    /// Calls a method. `args`: a list by position, or fields by name. It is done once, however often
-    /// the connection is lost meanwhile, and may take as long as the method may. Objects in what it
-    /// returns are null: [`open`](Self::open) gives the one that a method returns.
+    /// Calls a method. `args` is a list by position, or fields by name. The call is executed once,
+    /// however often the connection is lost, and has no deadline of its own. Objects in the result
+    /// are null: use [`open`](Self::open) for a method that returns an object.
     ///
     /// ```no_run
     /// # async fn example(mesh: remit_client::Client, line: &str) -> Result<(), Box<dyn std::error::Error>> {
@@ -57,17 +57,17 @@ impl ObjectHandle {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Failed`] as the tool or the membrane answered: `denied` with the caveat that
-    /// refused, `revoked` if the reference or a grant above it was taken back.
+    /// [`Error::Failed`] with the failure of the tool or the membrane: `denied` with the caveat
+    /// that refused, `revoked` if the reference or a grant above it was revoked.
     pub async fn call(&self, method: &str, args: Value) -> Result<Value, Error> {
         self.make(Step::new(method, args)).await
     }
 
-    /// The same under a key of the caller's own, 1 to 256 bytes: called again under the same key,
-    /// even by another process that restored the same reference, it is done once.
+    /// Calls a method under the caller's own idempotency key, 1 to 256 bytes. A call with the same
+    /// key is executed once, even if another process that restored the same reference repeats it.
     ///
     /// # Errors
-    /// As of [`call`](Self::call).
+    /// As for [`call`](Self::call).
     pub async fn call_with_key(
         &self,
         key: &str,
@@ -77,9 +77,10 @@ impl ObjectHandle {
         self.make(Step { key: key.to_owned(), ..Step::new(method, args) }).await
     }
 
-    /// The object that this method returns. Nothing is sent before it is used; then both calls go in
-    /// one round trip. After a restart of the mesh it is had again if the method is read-only; else
-    /// calls on it fail with `object-lost`, and it can be opened anew.
+    /// The object that this method returns. The call is sent at the object's first use, pipelined
+    /// with it in one round trip. After a restart of the mesh, a read-only method is called again;
+    /// for any other method, calls on the object fail with `object-lost`, and it can be opened
+    /// again.
     #[must_use]
     pub fn open(&self, method: &str, args: Value) -> Self {
         let mut opened = self.clone();
@@ -87,11 +88,10 @@ impl ObjectHandle {
         opened
     }
 
-    /// What the object says of itself: the manifest of its tool, and the name of the interface that
-    /// this object has.
+    /// Describes the object: the manifest of its tool, and the name of the object's interface.
     ///
     /// # Errors
-    /// [`Error::Failed`] with `revoked` if it was taken back.
+    /// [`Error::Failed`] with `revoked` if the reference or its grant was revoked.
     pub async fn describe(&self) -> Result<(Manifest, String), Error> {
         let (by, steps) = (Arc::clone(&self.by), self.steps.clone());
         self.client

@@ -1,4 +1,4 @@
-//! Objects of the caller's own process, which can be granted to a task.
+//! Objects of the caller's own process that can be granted to a task.
 
 use std::fmt;
 use std::future::Future;
@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use remit_core::{Failure, Manifest, Value};
 
-/// What an object of the caller does when a task calls it.
+/// The implementation of an object of the caller's process.
 ///
-/// A call may be repeated after a crash of the orchestrator only if the manifest says that its
-/// method is `readOnly` or `idempotent`.
+/// After a crash of the orchestrator, a call may be repeated only if the manifest annotates its
+/// method as `readOnly` or `idempotent`.
 ///
 /// ```
 /// use remit_client::{Callback, Failure, Value};
@@ -27,11 +27,11 @@ use remit_core::{Failure, Manifest, Value};
 /// }
 /// ```
 pub trait Callback: Send + Sync + 'static {
-    /// Answers a call of `method`. `args` are fields: the names are those of the manifest. At most 64
-    /// calls of a client's objects run at once.
+    /// Answers a call of `method`. `args` are fields with the names from the manifest. At most 64
+    /// calls of an object run at once.
     ///
     /// # Errors
-    /// What the task's call is to fail with; the code says what the agent can do about it.
+    /// The failure with which the task's call fails; its code tells the agent what to do.
     fn call(
         &self,
         method: String,
@@ -39,12 +39,12 @@ pub trait Callback: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Value, Failure>> + Send;
 }
 
-/// The same, in a form that can be kept without knowing its type.
+/// A [`Callback`] as a trait object.
 pub(crate) trait AnyCallback: Send + Sync {
     fn answer(self: Arc<Self>, method: String, args: Value) -> Answering;
 }
 
-/// A call of a callback that runs.
+/// A running call of a callback.
 pub(crate) type Answering = Pin<Box<dyn Future<Output = Result<Value, Failure>> + Send>>;
 
 impl<C: Callback> AnyCallback for C {
@@ -53,11 +53,11 @@ impl<C: Callback> AnyCallback for C {
     }
 }
 
-/// An object of the caller's own process: what it says of itself, and what it does.
+/// An object of the caller's own process: its manifest and its implementation.
 ///
-/// It runs on the tokio runtime on which the client was connected. It lives as long as the client's
-/// connection: when that is lost, the task's calls fail with `unavailable`, and the object can be
-/// granted again.
+/// Calls run on the tokio runtime on which the client was connected. The object lives as long as
+/// the client's connection: after the connection is lost, calls fail with `unavailable`, and the
+/// object can be granted again.
 #[derive(Clone)]
 pub struct OwnObject {
     pub(crate) manifest: Arc<Manifest>,
@@ -65,7 +65,7 @@ pub struct OwnObject {
 }
 
 impl OwnObject {
-    /// An object that describes itself by `manifest` and answers by `callback`.
+    /// An object that is described by `manifest` and implemented by `callback`.
     ///
     /// ```
     /// use remit_client::manifest::{Interface, Method, Param};

@@ -1,5 +1,5 @@
-//! What waits for a person: calls held for approval, requests for a capability, and calls of which
-//! nobody knows whether they happened.
+//! Questions that wait for a person: calls held for approval, requests for a capability, and calls
+//! of unknown outcome.
 
 use remit_core::{CallNumber, EventNumber, TaskId, Value};
 
@@ -10,102 +10,102 @@ use crate::error::Error;
 use crate::serve::questions;
 use crate::serve::session::Repeat;
 
-/// Something that waits for a person.
+/// A question that waits for a person.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Question {
     /// The task in which it waits.
     pub task: TaskId,
     /// The task's name.
     pub name: String,
-    /// The call, or the request, that waits. With the task it names the question.
+    /// The call or the request that waits. It identifies the question within the task.
     pub operation: CallNumber,
-    /// The event that asked.
+    /// The event that asked the question.
     pub event: EventNumber,
-    /// When that was, in milliseconds since 1970.
+    /// When it was asked, in milliseconds since 1970.
     pub asked_ms: u64,
-    /// When it is denied if nobody has decided, in milliseconds since 1970; `None`: it waits as long
-    /// as it takes.
+    /// When it is denied without a decision, in milliseconds since 1970; `None`: it waits without
+    /// limit.
     pub until_ms: Option<u64>,
-    /// The question in words. They may quote an agent: make them harmless before a terminal
-    /// shows them.
+    /// The question in words. It may quote an agent: escape control characters before a terminal
+    /// shows it.
     pub summary: String,
-    /// What is asked.
+    /// The kind of question.
     pub asks: Asks,
 }
 
-/// What is asked of a person.
+/// The kind of a question, and what a decision needs to know.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Asks {
-    /// Whether a call may be made: [`TaskHandle::approve`](crate::TaskHandle::approve),
+    /// May the call be made? Answered by [`TaskHandle::approve`](crate::TaskHandle::approve),
     /// [`deny`](crate::TaskHandle::deny) or [`decide`](crate::TaskHandle::decide).
     Approval {
-        /// SHA-256 over the call, which a decision names.
+        /// SHA-256 of the call, which a decision must name.
         digest: [u8; 32],
-        /// What it is to be made with, by name. Objects in it are null.
+        /// The arguments, by name. Objects in them are null.
         args: Value,
-        /// The caveat that asks for approval, in its text form.
+        /// The caveat that requires the approval, in its text form.
         caveat: String,
-        /// Whether the method says that it may destroy something.
+        /// Whether the method is annotated as destructive.
         destructive: bool,
     },
-    /// Whether and which capability the agent gets: [`TaskHandle::give`](crate::TaskHandle::give)
-    /// or [`refuse`](crate::TaskHandle::refuse).
+    /// Which capability, if any, does the agent get? Answered by
+    /// [`TaskHandle::give`](crate::TaskHandle::give) or [`refuse`](crate::TaskHandle::refuse).
     CapabilityRequest {
-        /// Of which tool.
+        /// The tool that the agent asks for.
         tool: String,
-        /// What for, in the agent's words.
+        /// The purpose, in the agent's words.
         reason: String,
-        /// What of that tool there is to give.
+        /// The grants of that tool that can be given.
         offers: Vec<Offer>,
     },
-    /// What became of a call, or what is to be done:
+    /// Did the call happen, or what is to be done about it? Answered by
     /// [`TaskHandle::settle`](crate::TaskHandle::settle).
     Settlement {
-        /// How it was lost.
+        /// How the outcome was lost.
         reason: String,
-        /// What the tool's records say.
+        /// What the tool node's ledger says about the call.
         ledger: Ledger,
     },
 }
 
-/// A capability that could be given to a task that asks for one.
+/// A capability that can be given to a task that asks for one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offer {
-    /// In the text form of a grant.
+    /// The grant, in its text form.
     pub grant: String,
-    /// The methods with effects that it allows and whose target nothing bounds: the agent chooses it.
-    /// Where there are any, another offer has a person decide on just those.
+    /// The allowed methods with effects whose target is not bounded, so the agent chooses it. If
+    /// there are any, another offer requires a person's approval for just these.
     pub unbounded: Vec<String>,
 }
 
-/// A page of what waits for people.
+/// A page of the inbox.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct InboxPage {
     /// The questions, those of the newest task first.
     pub questions: Vec<Question>,
-    /// Where to go on; `None`: that was all.
+    /// The cursor of the next page; `None`: this is the last.
     pub more: Option<TaskId>,
 }
 
-/// What a person decides on a held call.
+/// A person's decision on a held call.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decision {
     /// The call.
     pub call: CallNumber,
-    /// The digest of the call that was looked at: [`Asks::Approval`] has it. A decision on a call
-    /// with another one is refused.
+    /// The digest of the call that the person looked at, from [`Asks::Approval`]. The decision is
+    /// refused if the call has another digest.
     pub digest: [u8; 32],
-    /// Whether it may be made, and with which arguments.
+    /// Whether the call may be made, and with which arguments.
     pub approval: Approval,
-    /// Why, of which 1,024 characters are kept; the agent of a denied call is told.
+    /// The reason, of which 1,024 characters are kept. The agent of a denied call sees it.
     pub reason: String,
-    /// Which later calls this decides too; only for an approval of the call as it is.
+    /// Which later calls the decision covers too; only for an approval of the call as it is.
     pub remember: Remember,
 }
 
 impl Client {
-    /// What waits for a person, over all tasks. `after`: [`InboxPage::more`] of the page before;
-    /// `None`: from the start.
+    /// Lists the questions of all tasks. `after` is [`InboxPage::more`] of the page before; `None`
+    /// starts at the first page.
     ///
     /// ```no_run
     /// # async fn example(mesh: remit_client::Client) -> Result<(), remit_client::Error> {

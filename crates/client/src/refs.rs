@@ -1,4 +1,4 @@
-//! Sturdy references: how a capability is saved, and what a list says of those that were.
+//! Sturdy references: saving a capability, restoring it, listing and revoking.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,49 +14,49 @@ use crate::task::TaskHandle;
 
 pub use remit_core::reference::{NotAReference, RefId, Reference};
 
-/// How a task or a grant is to be saved.
+/// How to save a task or a grant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefSpec {
-    /// What it is for, 1 to 256 bytes.
+    /// Its purpose, for people: 1 to 256 bytes.
     pub label: String,
-    /// The one identity that may restore it, as a SPIFFE name; empty: the caller.
+    /// The one identity that may restore it, as a SPIFFE ID; empty: the caller.
     pub owner: String,
-    /// Until when it is good, in milliseconds since 1970; `None`: until it is revoked.
+    /// When it expires, in milliseconds since 1970; `None`: never.
     pub until_ms: Option<u64>,
-    /// For how many milliseconds it may go without being restored.
+    /// How long it may stay unused before it expires, in milliseconds; `None`: without limit.
     pub unused_ms: Option<u64>,
-    /// Whether it is only for looking at a task.
+    /// Whether it gives a viewer: a read-only facet of the task.
     pub viewer: bool,
 }
 
 impl RefSpec {
-    /// For the caller itself, until it is revoked.
+    /// A reference for the caller itself that does not expire.
     pub fn new(label: impl Into<String>) -> Self {
         let (owner, label) = (String::new(), label.into());
         Self { label, owner, until_ms: None, unused_ms: None, viewer: false }
     }
 }
 
-/// A saved capability, as a list shows it. Its bits are kept nowhere.
+/// A saved capability, as listed. The secret bits are not stored, so they are not part of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefInfo {
-    /// Its id, which gives nothing away.
+    /// Its id. It carries no authority.
     pub id: String,
-    /// What it is for.
+    /// Its purpose, for people.
     pub label: String,
     /// The one identity that may restore it.
     pub owner: String,
-    /// Who saved it.
+    /// The identity that saved it.
     pub by: String,
     /// The task.
     pub task: TaskId,
     /// The grant of that task; `None`: the task itself.
     pub grant: Option<GrantId>,
-    /// Whether it is only for looking.
+    /// Whether it gives a viewer.
     pub viewer: bool,
     /// When it was saved, in milliseconds since 1970.
     pub created_ms: u64,
-    /// Until when it is good, in milliseconds since 1970.
+    /// When it expires, in milliseconds since 1970; `None`: never.
     pub until_ms: Option<u64>,
     /// How often it was restored.
     pub uses: u64,
@@ -64,19 +64,19 @@ pub struct RefInfo {
     pub state: String,
 }
 
-/// What a sturdy reference gave.
+/// The capability that a sturdy reference gave.
 #[derive(Debug, Clone)]
 pub enum Restored {
     /// A task.
     Task(TaskHandle),
-    /// A task for looking at: its `info`, `events`, `result` and `grants`; everything else fails.
+    /// A viewer: its `info`, `events`, `result` and `grants` work, everything else fails.
     Viewer(TaskHandle),
-    /// What a grant leads to.
+    /// The object of a grant.
     Object(ObjectHandle),
 }
 
 impl Restored {
-    /// The task, or the viewer of one.
+    /// The task or its viewer.
     ///
     /// # Errors
     /// [`Error::Invalid`] if it is an object.
@@ -105,8 +105,8 @@ impl Restored {
 }
 
 impl Client {
-    /// What a sturdy reference leads to, as far as the reference allows. The reference is kept and
-    /// restored again over every connection, for as long as what it gave is held.
+    /// Restores a sturdy reference, with the authority that the reference has. The client restores
+    /// it again over each new connection, for as long as the returned handle is held.
     ///
     /// ```no_run
     /// # async fn example(mesh: remit_client::Client, line: &str) -> Result<(), Box<dyn std::error::Error>> {
@@ -123,8 +123,8 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Failed`] with `denied` if it is not for this client, was edited or has expired,
-    /// `revoked` if it was taken back.
+    /// [`Error::Failed`] with `denied` if the reference is sealed to another identity, was edited
+    /// or has expired; with `revoked` if it was revoked.
     pub async fn restore(&self, reference: &Reference) -> Result<Restored, Error> {
         let kept = Arc::new(reference.clone());
         let by = Arc::clone(&kept);
@@ -140,7 +140,7 @@ impl Client {
         Ok(if info.viewer { Restored::Viewer(task) } else { Restored::Task(task) })
     }
 
-    /// What was saved in this client's tenant, oldest first.
+    /// Lists the references saved in this client's tenant, oldest first.
     ///
     /// # Errors
     /// As for any call: see [`Error`].
@@ -148,9 +148,9 @@ impl Client {
         self.visit(async move |session| session.ask(Repeat::Harmless, refs::list).await).await
     }
 
-    /// Takes a sturdy reference back: it restores nothing any more, and what was obtained with it is
-    /// cut. On disk when this answers. `id`: [`RefInfo::id`]; of `reason`, which stands in the audit,
-    /// 1,000 characters are kept.
+    /// Revokes a sturdy reference: it can no longer be restored, and every object obtained with it
+    /// is cut off. The revocation is on disk on return. `id` is [`RefInfo::id`]; the first 1,000
+    /// characters of `reason` are kept in the audit.
     ///
     /// # Errors
     /// [`Error::Failed`] with `not-found` if there is no such reference.

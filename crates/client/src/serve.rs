@@ -1,5 +1,5 @@
-//! What lives inside the client's vat: the connection, the calls on it, and the objects that the
-//! mesh calls back. Nothing of this is seen from outside the crate.
+//! The inside of the client's vat: the connection, the calls on it, and the objects that the mesh
+//! calls back. All of it is private to the crate.
 
 pub(crate) mod admin;
 pub(crate) mod authority;

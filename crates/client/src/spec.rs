@@ -1,4 +1,4 @@
-//! What a task is made from, and what it is handed.
+//! The specification of a task: its program, its limits and its grants.
 
 use remit_core::event::{OnUnknown, SourceFile, TimeLimits};
 use remit_core::grant::text::GrantText;
@@ -6,31 +6,33 @@ use remit_core::{CallNumber, Caveat, EventNumber, Value};
 
 use crate::own::OwnObject;
 
-/// A program for a task that begins from another one's past.
+/// The program of a task that is forked from another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewProgram {
-    /// The program.
+    /// The files of the program.
     pub source: Vec<SourceFile>,
     /// The path, among `source`, of the file that is run.
     pub entry: String,
 }
 
-/// Another program for a task that is at work.
+/// Another program for a running task.
 #[derive(Debug, Clone)]
 pub struct Upgrade {
-    /// The program.
+    /// The files of the program.
     pub source: Vec<SourceFile>,
     /// The path, among `source`, of the file that is run.
     pub entry: String,
-    /// The event after which it need not repeat what the old one did; 0: it repeats all.
+    /// The event after which the new program need not repeat what the old one did; 0: it must
+    /// repeat everything.
     pub at: EventNumber,
-    /// Calls after that event that may be made once more though that is not harmless.
+    /// Calls after that event that may be repeated although they are neither read-only nor
+    /// idempotent.
     pub again: Vec<CallNumber>,
-    /// Only to try it: the task stays as it is, and is not paused meanwhile.
+    /// Whether to try only: the task is neither changed nor paused.
     pub dry_run: bool,
 }
 
-/// What a task is made from.
+/// The specification of a task.
 ///
 /// ```
 /// use remit_client::{GrantSpec, TaskSpec};
@@ -42,31 +44,32 @@ pub struct Upgrade {
 /// ```
 #[derive(Debug, Clone)]
 pub struct TaskSpec {
-    /// A name for people. Need not be unique.
+    /// The task's name, for people. It need not be unique.
     pub name: String,
     /// The kind of agent, for example `script`.
     pub agent: String,
-    /// The agent's program.
+    /// The files of the program.
     pub source: Vec<SourceFile>,
     /// The path, among `source`, of the file that is run.
     pub entry: String,
-    /// What the program gets as its second argument.
+    /// The second argument of the program.
     pub input: Value,
-    /// What the task is handed. Without any it can reach nothing.
+    /// The capabilities of the task. A task without grants can reach nothing.
     pub grants: Vec<GrantSpec>,
-    /// What an agent node must have to be given this task.
+    /// The labels that an agent node must have to run this task.
     pub labels: Vec<String>,
-    /// The longest the agent may compute between two waits, in milliseconds; 0: the node's default.
+    /// The longest time that the agent may compute between two awaits, in milliseconds; 0: the
+    /// node's default.
     pub deadline_ms: u32,
-    /// The most memory of the agent in bytes; 0: the node's default.
+    /// The agent's memory limit in bytes; 0: the node's default.
     pub memory_bytes: u64,
-    /// How long the task, one attempt and one call may take, in milliseconds. What takes longer ends
-    /// with the code `timed-out`. 0: as long as it takes; for a call, the orchestrator's default.
+    /// Time limits of the task, of one attempt and of one call, in milliseconds. An overrun ends
+    /// with the code `timed-out`. 0: no limit; for a call, the orchestrator's default.
     pub limits: TimeLimits,
 }
 
 impl TaskSpec {
-    /// A script of one file, `main.ts`, that holds nothing.
+    /// A script of one file, `main.ts`, without grants.
     pub fn script(name: impl Into<String>, text: impl Into<String>) -> Self {
         let entry = "main.ts".to_owned();
         Self {
@@ -83,14 +86,14 @@ impl TaskSpec {
         }
     }
 
-    /// The same with one more grant.
+    /// Adds a grant.
     #[must_use]
     pub fn grant(mut self, grant: GrantSpec) -> Self {
         self.grants.push(grant);
         self
     }
 
-    /// The same with this input.
+    /// Sets the input.
     #[must_use]
     pub fn input(mut self, input: Value) -> Self {
         self.input = input;
@@ -98,29 +101,29 @@ impl TaskSpec {
     }
 }
 
-/// A capability to be handed to a task.
+/// A capability to hand to a task.
 #[derive(Debug, Clone)]
 pub struct GrantSpec {
-    /// By which the agent sees it: `remit.<name>`.
+    /// The name by which the agent sees it: `remit.<name>`.
     pub name: String,
-    /// What it stands for.
+    /// The object that the grant leads to.
     pub root: GrantRoot,
-    /// Conditions on its use; all must hold.
+    /// Conditions on the use of the grant; all must hold.
     pub caveats: Vec<Caveat>,
-    /// What is done about a call of which nobody knows whether it happened.
+    /// The policy for a call of unknown outcome.
     pub on_unknown: OnUnknown,
 }
 
-/// What a grant stands for.
+/// The object that a grant leads to.
 #[derive(Debug, Clone)]
 pub enum GrantRoot {
     /// A tool that is registered with the mesh.
     Tool {
-        /// Its name, for example `fs`.
+        /// The tool's name, for example `fs`.
         tool: String,
-        /// Its version; empty: the newest.
+        /// The tool's version; empty: the newest.
         version: String,
-        /// A path below its root; empty: the root.
+        /// A path below the tool's root; empty: the root.
         path: String,
     },
     /// An object of the caller's own process. It lives as long as the caller's connection.
@@ -128,9 +131,9 @@ pub enum GrantRoot {
 }
 
 impl GrantSpec {
-    /// A grant from its text form, `tool[@version][:path][?caveat&caveat...]`, for example
-    /// `fs:src?methods=read,list&calls=100&until=10m`. `until=10m` counts from `now_ms`,
-    /// milliseconds since 1970. `docs/caveats.md` has every caveat there is.
+    /// Parses a grant from its text form, `tool[@version][:path][?caveat&caveat...]`, for example
+    /// `fs:src?methods=read,list&calls=100&until=10m`. `now_ms`, in milliseconds since 1970, is the
+    /// start of relative times such as `until=10m`. `docs/caveats.md` lists all caveats.
     ///
     /// ```
     /// use remit_client::{GrantRoot, GrantSpec};
@@ -144,7 +147,7 @@ impl GrantSpec {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Invalid`](crate::Error::Invalid), with what would be right.
+    /// [`Error::Invalid`](crate::Error::Invalid); the message says what is allowed.
     pub fn parse(name: &str, text: &str, now_ms: u64) -> Result<Self, crate::Error> {
         let grant = GrantText::parse(text, now_ms)
             .map_err(|error| crate::Error::Invalid(format!("the grant `{name}`: {error}")))?;
@@ -156,7 +159,7 @@ impl GrantSpec {
         })
     }
 
-    /// An object of the caller's own process.
+    /// A grant of an object of the caller's own process, without caveats.
     pub fn own(name: &str, object: OwnObject) -> Self {
         Self {
             name: name.to_owned(),

@@ -1,4 +1,4 @@
-//! A task, as its creator holds it.
+//! A handle on a task.
 
 mod control;
 mod questions;
@@ -21,48 +21,48 @@ use crate::spec::GrantSpec;
 /// Input for a task.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Input {
-    /// What the agent is given.
+    /// The value that the agent receives.
     pub value: Value,
-    /// Whether it joins what the agent is doing (`remit.steers()`); else it waits for the agent to
-    /// ask for its next input (`remit.input()`).
+    /// Whether the input joins the current activity (`remit.steers()`); otherwise it waits until
+    /// the agent asks for its next input (`remit.input()`).
     pub steer: bool,
     /// Its idempotency key, at most 256 bytes.
     pub key: String,
 }
 
 impl Input {
-    /// Input that waits in line, under a key that is used nowhere else.
+    /// Input that waits in the queue, under a fresh key.
     pub fn new(value: Value) -> Self {
         Self { value, steer: false, key: Uuid::now_v7().to_string() }
     }
 
-    /// The same as a steer.
+    /// Makes it a steer.
     #[must_use]
     pub fn steer(self) -> Self {
         Self { steer: true, ..self }
     }
 
-    /// The same under this key.
+    /// Sets the idempotency key.
     #[must_use]
     pub fn with_key(self, key: impl Into<String>) -> Self {
         Self { key: key.into(), ..self }
     }
 }
 
-/// A handle on a durable task. Dropping it changes nothing; the same task can be had again with
-/// [`Client::task`].
+/// A handle on a durable task. Dropping it does not affect the task; [`Client::task`] gives another
+/// handle.
 #[derive(Debug, Clone)]
 pub struct TaskHandle {
     client: Client,
     way: Way,
 }
 
-/// By what a task is found, over every connection anew.
+/// How the task is found again over each new connection.
 #[derive(Debug, Clone)]
 pub(crate) enum Way {
-    /// Its id, in the client's own tenant.
+    /// By its id, in the client's own tenant.
     Id(TaskId),
-    /// A sturdy reference, and the id of the task it led to.
+    /// By a sturdy reference; the id is the one of the task that it led to.
     Saved(TaskId, Arc<Reference>),
 }
 
@@ -82,8 +82,9 @@ impl TaskHandle {
         }
     }
 
-    /// A sturdy reference to the task, or to a viewer of it. On disk when this answers; the bits are
-    /// told this once, and a reference whose answer was lost can be revoked by its label.
+    /// Saves a sturdy reference to the task, or to a viewer of it. The reference is on disk on
+    /// return. Its secret is returned only this once; a reference whose response was lost can be
+    /// found by its label and revoked.
     ///
     /// ```no_run
     /// # async fn example(task: remit_client::TaskHandle) -> Result<(), remit_client::Error> {
@@ -98,16 +99,16 @@ impl TaskHandle {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Failed`] with `invalid-argument` if there is no label or its time is over already.
+    /// [`Error::Failed`] with `invalid-argument` if the label is missing or the expiry has passed.
     pub async fn save(&self, spec: RefSpec) -> Result<Reference, Error> {
         self.save_it(None, spec).await
     }
 
-    /// A sturdy reference to what the task's grant leads to.
+    /// Saves a sturdy reference to the object of one of the task's grants.
     ///
     /// # Errors
-    /// As of [`TaskHandle::save`]; `not-found` if there is no such grant, `revoked` if it was
-    /// taken back.
+    /// As for [`TaskHandle::save`]; `not-found` if there is no such grant, `revoked` if it was
+    /// revoked.
     pub async fn save_grant(&self, grant: GrantId, spec: RefSpec) -> Result<Reference, Error> {
         self.save_it(Some(grant), spec).await
     }
@@ -122,7 +123,7 @@ impl TaskHandle {
             .await
     }
 
-    /// Where the task stands now.
+    /// Reads the state of the task.
     ///
     /// # Errors
     /// [`Error::Failed`] with `not-found` if there is no such task.
@@ -135,8 +136,8 @@ impl TaskHandle {
             .await
     }
 
-    /// What happened after event number `after` (0: everything), and then what happens, until the
-    /// task ends. The stream reconnects by itself; it loses nothing and repeats nothing.
+    /// Streams the events after number `after` (0: all), first the recorded ones, then live ones,
+    /// until the task ends. The stream reconnects by itself, without losing or repeating an event.
     ///
     /// ```no_run
     /// # async fn example(task: remit_client::TaskHandle) -> Result<(), remit_client::Error> {
@@ -161,20 +162,20 @@ impl TaskHandle {
         Ok(Events::new(read))
     }
 
-    /// Sends input to the task. It is on disk when this answers, and is taken once, however often
-    /// the connection is lost meanwhile.
+    /// Sends input to the task. The input is on disk on return. It is accepted once, however often
+    /// the connection is lost during the call.
     ///
     /// # Errors
-    /// [`Error::Failed`] if the task has ended or too much input waits for it.
+    /// [`Error::Failed`] if the task has ended, or too much input waits in its queue.
     pub async fn send(&self, value: Value) -> Result<InputId, Error> {
         self.send_input(Input::new(value)).await
     }
 
-    /// Sends input to the task, as a steer or under a key of the sender's own. Sent again under the
-    /// same key, even by another process, it is accepted once.
+    /// Sends input to the task, as a steer or under the sender's own key. Input with the same key
+    /// is accepted once, even if another process sends it again.
     ///
     /// # Errors
-    /// As of [`TaskHandle::send`].
+    /// As for [`TaskHandle::send`].
     pub async fn send_input(&self, input: Input) -> Result<InputId, Error> {
         let id = self.way.clone();
         self.client
@@ -185,8 +186,9 @@ impl TaskHandle {
             .await
     }
 
-    /// Asks for the end of the task, durably. It comes when what is under way has answered, or after
-    /// a while: [`result`](Self::result) waits for it. A task that has ended stays as it ended.
+    /// Requests the cancellation of the task. The request is on disk on return. The task ends when
+    /// its calls in flight have answered, or after a grace period: [`result`](Self::result) waits
+    /// for it. A task that has ended is not changed.
     ///
     /// # Errors
     /// [`Error::Failed`] with `not-found` if there is no such task.
@@ -200,12 +202,12 @@ impl TaskHandle {
             .await
     }
 
-    /// Waits for the end of the task, as long as it takes and across lost connections: what it
-    /// returned, or how it failed. Objects in what it returned are null.
+    /// Waits for the end of the task, without a deadline and across lost connections, and returns
+    /// its result. Objects in the result are null.
     ///
     /// # Errors
-    /// [`Error::Failed`] with the task's own failure, `cancelled` if it was cancelled; the detail
-    /// is the stack, if a script threw.
+    /// [`Error::Failed`] with the failure of the task, with `cancelled` if it was cancelled. If a
+    /// script threw, the detail is the stack trace.
     pub async fn result(&self) -> Result<Value, Error> {
         let id = self.way.clone();
         let outcome = self
@@ -222,7 +224,7 @@ impl TaskHandle {
         }
     }
 
-    /// Every grant the task was ever handed, parents before their children.
+    /// Lists every grant that the task ever had, parents before their children.
     ///
     /// # Errors
     /// [`Error::Failed`] with `not-found` if there is no such task.
@@ -235,11 +237,11 @@ impl TaskHandle {
             .await
     }
 
-    /// Hands the task one more capability. It is on disk when this answers.
+    /// Adds a grant to the task. The grant is on disk on return.
     ///
     /// # Errors
     /// [`Error::Failed`] if there is no such tool or the name is taken; [`Error::Unknown`] if the
-    /// connection was lost meanwhile: see [`grants`](Self::grants).
+    /// connection was lost during the call: check [`grants`](Self::grants).
     pub async fn grant(&self, spec: GrantSpec) -> Result<GrantId, Error> {
         let id = self.way.clone();
         self.client
@@ -252,8 +254,8 @@ impl TaskHandle {
             .await
     }
 
-    /// Takes a capability back, with all that was narrowed from it. When this answers it is on disk
-    /// and no call gets through any more.
+    /// Revokes a grant, with all grants narrowed from it. On return the revocation is on disk and
+    /// no further call passes.
     ///
     /// # Errors
     /// [`Error::Failed`] with `not-found` if the task has no such grant.

@@ -1,4 +1,4 @@
-//! Triggers: what creates tasks or sends input by itself.
+//! Triggers: they create tasks or send input on a schedule or on a webhook post.
 
 use remit_core::{TaskId, Value};
 
@@ -11,108 +11,110 @@ use crate::spec::TaskSpec;
 /// A trigger.
 #[derive(Debug, Clone)]
 pub struct Trigger {
-    /// Its name: 1 to 64 letters, digits, `-` and `_`. One that is put again is replaced.
+    /// Its name: 1 to 64 letters, digits, `-` and `_`. A trigger of the same name is replaced.
     pub name: String,
-    /// What sets it off.
+    /// What fires it.
     pub when: When,
-    /// What becomes of times at which the orchestrator did not run.
+    /// The policy for missed times: those at which the orchestrator did not run.
     pub missed: Missed,
-    /// What it does.
+    /// What it does when it fires.
     pub does: Does,
 }
 
-/// What sets a trigger off.
+/// What fires a trigger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum When {
     /// A cron expression of five fields, in a time zone such as `Europe/Berlin`.
     Cron {
         /// Minute, hour, day of month, month, day of week, as in `crontab(5)`.
         expression: String,
-        /// Its name in the [time zone database](https://www.iana.org/time-zones), for example `UTC`.
+        /// The zone's name in the [time zone database](https://www.iana.org/time-zones), for
+        /// example `UTC`.
         time_zone: String,
     },
-    /// An interval in milliseconds, counted from when the trigger was put; at least a second.
+    /// An interval in milliseconds from the creation of the trigger; at least a second.
     Every(u64),
     /// A POST of JSON to `/hooks/NAME`.
     Webhook(Webhook),
 }
 
-/// What a webhook takes.
+/// What a webhook accepts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Webhook {
-    /// By what a post shows that it may.
+    /// How a post authenticates.
     pub proof: PostProof,
-    /// Headers of the post, in lower case, that stand in the input, which is then `{headers, body}` in
-    /// place of the body. At most 16; `authorization` is refused.
+    /// Headers of the post, in lower case, to pass on. The input is then `{headers, body}` instead
+    /// of the body alone. At most 16; `authorization` is refused.
     pub headers: Vec<String>,
 }
 
-/// By what a post to a webhook shows that it may.
+/// How a post to a webhook authenticates.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum PostProof {
-    /// The secret that [`Client::put_trigger`] gave, as `Authorization: Bearer SECRET`.
+    /// With the secret that [`Client::put_trigger`] returned, as `Authorization: Bearer SECRET`.
     #[default]
     Secret,
-    /// HMAC-SHA256 over the body, as `X-Hub-Signature-256: sha256=HEX`, by the secret that the operator
-    /// keeps at the orchestrator for the trigger of this name.
+    /// With an HMAC-SHA256 over the body, as `X-Hub-Signature-256: sha256=HEX`. The secret is the
+    /// one that the operator stores at the orchestrator for the trigger of this name.
     Signature,
 }
 
-/// What becomes of missed times.
+/// The policy for missed times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Missed {
-    /// The last one is made up for.
+    /// The last missed time fires.
     Once,
-    /// None is.
+    /// No missed time fires.
     Skip,
-    /// Each is, the last hundred at most.
+    /// Every missed time fires, at most the last hundred.
     All,
 }
 
-/// What a trigger does.
+/// What a trigger does when it fires.
 #[derive(Debug, Clone)]
 pub enum Does {
-    /// It creates a task. By a webhook the task's input is the body that was posted.
+    /// Creates a task. With a webhook, the task's input is the posted body.
     Create(Box<TaskSpec>),
-    /// It sends input to a task. By a webhook the body takes the value's place.
+    /// Sends input to a task. With a webhook, the posted body replaces `value`.
     Send {
         /// The task.
         task: TaskId,
         /// The input.
         value: Value,
-        /// Whether it steers.
+        /// Whether the input is a steer.
         steer: bool,
     },
 }
 
-/// A trigger and what became of it.
+/// A trigger and its state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TriggerInfo {
     /// Its name.
     pub name: String,
-    /// What sets it off.
+    /// What fires it.
     pub when: When,
-    /// What becomes of missed times.
+    /// The policy for missed times.
     pub missed: Missed,
     /// The name of the task that it creates; `None`: it sends input.
     pub creates: Option<String>,
     /// The task to which it sends input.
     pub sends_to: Option<TaskId>,
-    /// Who put it, as a SPIFFE name.
+    /// The identity that created it, as a SPIFFE ID.
     pub creator: String,
-    /// When, in milliseconds since 1970.
+    /// When it was created, in milliseconds since 1970.
     pub created_ms: u64,
-    /// The time for which it was last set off, in milliseconds since 1970; 0: never.
+    /// The time for which it last fired, in milliseconds since 1970; 0: never.
     pub last_ms: u64,
-    /// The next time; 0: none.
+    /// The next time at which it fires, in milliseconds since 1970; 0: none.
     pub next_ms: u64,
-    /// Why it did nothing the last time; empty: it did.
+    /// Why it did nothing the last time; empty: it succeeded.
     pub failure: String,
 }
 
 impl Client {
-    /// Adds a trigger, or replaces the one of its name. For a webhook with [`PostProof::Secret`] the answer
-    /// is its fresh secret, which is told this once; else it is empty.
+    /// Adds a trigger, or replaces the one of the same name. For a webhook with
+    /// [`PostProof::Secret`] it returns a fresh secret, which is not shown again; otherwise an
+    /// empty string.
     ///
     /// ```no_run
     /// # async fn example(mesh: remit_client::Client) -> Result<(), remit_client::Error> {
@@ -132,8 +134,8 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Failed`] with `invalid-argument` if the name, the schedule or the task is wrong;
-    /// [`Error::Unknown`] if the connection was lost meanwhile: put it again.
+    /// [`Error::Failed`] with `invalid-argument` if the name, the schedule or the task is invalid;
+    /// [`Error::Unknown`] if the connection was lost during the call: put the trigger again.
     pub async fn put_trigger(&self, trigger: Trigger) -> Result<String, Error> {
         self.visit(async move |session| {
             let (trigger, runtime) = (&trigger, &session.runtime);
@@ -142,7 +144,7 @@ impl Client {
         .await
     }
 
-    /// All triggers, by name.
+    /// Lists all triggers, by name.
     ///
     /// # Errors
     /// As for any call: see [`Error`].
@@ -153,7 +155,7 @@ impl Client {
     /// Removes a trigger.
     ///
     /// # Errors
-    /// [`Error::Failed`] with `not-found` if there is none of this name.
+    /// [`Error::Failed`] with `not-found` if there is no trigger of this name.
     pub async fn remove_trigger(&self, name: &str) -> Result<(), Error> {
         let name = name.to_owned();
         self.visit(async move |session| {

@@ -1,4 +1,4 @@
-//! The hold on all that a mesh keeps, and the sink of its backups.
+//! Calls on the facet `backup`, and the sink that receives a backup.
 
 use std::rc::Rc;
 
@@ -16,7 +16,7 @@ pub(crate) async fn backup(
 ) -> Result<JournalTotals, Failure> {
     let mut request = admin.backup_request();
     request.get().set_sink(capnp_rpc::new_client(Sink { pieces }));
-    // No deadline: it takes as long as it takes, and a connection that is lost ends it.
+    // No deadline: a backup may take arbitrarily long, and a lost connection ends it.
     let response = request.send().promise.await.map_err(|error| to_failure(&error))?;
     let kept = response.get().and_then(|results| results.get_kept());
     kept.map(read_totals).map_err(|error| to_failure(&error))
@@ -47,7 +47,7 @@ fn read_totals(kept: kept::Reader<'_>) -> JournalTotals {
     }
 }
 
-/// Where the pieces of a backup come in.
+/// Receives the pieces of a backup and passes them to the caller's channel.
 struct Sink {
     pieces: mpsc::Sender<Vec<u8>>,
 }

@@ -1,4 +1,4 @@
-//! Calls about the authority in a mesh: who holds what, what was done with it, taking it back.
+//! Calls about grants and their audit: holders, revocation, audit records.
 
 use remit_core::Failure;
 use remit_schema::audit_capnp::audit;

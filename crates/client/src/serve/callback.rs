@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use crate::limits;
 use crate::own::{AnyCallback, OwnObject};
 
-/// Why a call was not seen to its end.
+/// Why a call was not begun or not finished.
 const CLOSING: &str = "the client is closing";
 
 struct OwnServer {
@@ -24,7 +24,7 @@ struct OwnServer {
     room: Semaphore,
 }
 
-/// A reference to `own`, whose calls run on `runtime`.
+/// A capability to `own`, whose calls run on `runtime`.
 pub(crate) fn client(own: &OwnObject, runtime: Handle) -> object::Client {
     capnp_rpc::new_client(OwnServer {
         manifest: Arc::clone(&own.manifest),
@@ -93,7 +93,7 @@ impl object::Server for OwnServer {
     }
 }
 
-/// A call that runs on the caller's runtime, and ends with the one who asked for it.
+/// A call that runs on the caller's runtime and is aborted when its caller drops it.
 struct AbortOnDrop(tokio::task::JoinHandle<Result<Value, Failure>>);
 
 impl AbortOnDrop {

@@ -1,4 +1,4 @@
-//! Dialling the orchestrator over TLS, and keeping the credential with which that is done good.
+//! Dialling the orchestrator over TLS, and renewing the client's certificate.
 
 use std::cell::RefCell;
 use std::path::PathBuf;
@@ -21,11 +21,11 @@ use crate::client::expired;
 use crate::error::Error;
 use crate::limits;
 
-/// Dials one address as the holder of one credential.
+/// Dials one address with one credential.
 pub(crate) struct Dialer {
     address: String,
     credential: RefCell<Credential>,
-    /// Where a renewed credential is kept; `None`: it is not.
+    /// The folder to which a renewed credential is written; `None`: memory only.
     home: Option<PathBuf>,
 }
 
@@ -55,7 +55,7 @@ impl Dialer {
             ConnectionOptions { peer: peer.to_string(), limits: ConnectionLimits::default() };
         let (mesh, connection) = Connection::connect::<mesh::Client, _>(stream, None, options);
         let link = Link::new(mesh, connection);
-        // Who comes seldom and stays for one question renews by coming.
+        // A client that connects rarely and briefly never runs `renew`, so it renews here.
         if credential.half_life() <= SystemTime::now() {
             match renewed(&credential, &link).await {
                 Ok(new) => self.take(new),
@@ -65,7 +65,7 @@ impl Dialer {
         Ok(link)
     }
 
-    /// Renews the credential when half of its life has passed.
+    /// Waits until half of the certificate's lifetime has passed, and renews it.
     async fn renew(&self, link: &Link) {
         loop {
             let old = self.credential.borrow().clone();
@@ -75,7 +75,7 @@ impl Dialer {
                     Err(failure) => tracing::warn!(%failure, "the certificate was not renewed"),
                 }
             }
-            // A clock that is set, or a machine that slept, makes a long wait wrong.
+            // One long wait would be wrong after a clock change or a suspended machine.
             let left = old.half_life().duration_since(SystemTime::now()).unwrap_or_default();
             let soonest = limits::RENEWAL_RETRY;
             tokio::time::sleep(left.clamp(soonest, limits::RENEWAL_CHECK)).await;

@@ -1,5 +1,5 @@
-//! What the client was granted, as objects: asked for once over each connection. A facet that it was
-//! not granted refuses every call here, without asking the mesh.
+//! The client's permissions as objects, requested once over each connection. A facet that was not
+//! granted refuses every call here, without a request to the mesh.
 
 use std::cell::OnceCell;
 
@@ -17,11 +17,11 @@ use super::read;
 use super::session::Link;
 use crate::limits;
 
-/// The facets that came over one connection.
+/// The facets of one connection.
 #[derive(Default)]
 pub(crate) struct Facets(OnceCell<Granted>);
 
-/// One object for each facet; `None`: it was not granted.
+/// The object of each facet; `None`: not granted.
 struct Granted {
     may: String,
     creation: Option<creation::Client>,
@@ -33,7 +33,7 @@ struct Granted {
 }
 
 impl Facets {
-    /// Asks what was granted, if that was not asked yet.
+    /// Requests the facets, unless they are known already.
     pub(crate) async fn ask(&self, mesh: &mesh::Client) -> Result<(), Failure> {
         if self.0.get().is_some() {
             return Ok(());
@@ -54,12 +54,12 @@ impl Facets {
             })
         };
         let granted = read().map_err(|error: capnp::Error| to_failure(&error))?;
-        // Who asked at the same time got the same.
+        // A concurrent request got the same facets, so it does not matter which one is stored.
         let _ = self.0.set(granted);
         Ok(())
     }
 
-    /// The object of a facet, or one that refuses: `takes` is the facet's name.
+    /// The object of a facet, or a broken capability that refuses. `takes` is the facet's name.
     fn get<C: FromClientHook + Clone>(
         &self,
         takes: &str,

@@ -1,5 +1,5 @@
-//! A mesh in memory for the tests of this crate: it keeps its word on disk-like state, and loses
-//! connections when it is told to.
+//! A mesh in memory for the tests of this crate. It keeps state across connections, and loses
+//! connections on demand.
 
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
@@ -17,10 +17,10 @@ use remit_vat::wire;
 use super::session::{Dial, Link};
 use crate::error::Error;
 
-/// How many events the fake sends at once.
+/// Events per page, few so that a test has seams between pages.
 const PAGE: usize = 3;
 
-/// What outlives connections, as a real mesh has it on disk; and what is to go wrong.
+/// State that outlives connections, as on the disk of a real mesh, and the faults to inject.
 #[derive(Default)]
 pub(crate) struct World {
     pub(crate) events: Vec<Event>,
@@ -29,13 +29,13 @@ pub(crate) struct World {
     pub(crate) outcome: Option<Outcome<u32>>,
     /// How many connections were made.
     pub(crate) dials: usize,
-    /// For each of the next answers, whether the connection is lost before it is sent.
+    /// For each of the next responses, whether the connection is lost before it is sent.
     pub(crate) losses: VecDeque<bool>,
-    /// What the objects that were granted answered to `double(21)` and to `missing()`.
+    /// The responses of granted objects to `double(21)` and to `missing()`.
     pub(crate) answers: Vec<Result<Value<u32>, String>>,
 }
 
-/// Shared by the test and the fake.
+/// The world, shared by the test and the fake.
 #[derive(Clone, Default)]
 pub(crate) struct Fake(Arc<Mutex<World>>);
 
@@ -69,7 +69,7 @@ impl Dial for Fake {
     }
 }
 
-/// One connection, which can be lost.
+/// One connection, which can be cut.
 #[derive(Default)]
 struct Line {
     connection: std::cell::OnceCell<Connection>,
@@ -81,7 +81,7 @@ struct Server {
 }
 
 impl Server {
-    /// Loses the connection now if that is what the world has in store.
+    /// Cuts the connection now if the world says so for this response.
     async fn answer(&self) {
         let lost = self.fake.world().losses.pop_front().unwrap_or(false);
         if lost && let Some(connection) = self.line.connection.get() {
@@ -171,7 +171,7 @@ impl task::Server for Server {
         let after = params.get()?.get_after();
         let sink = params.get()?.get_sink()?;
         tokio::task::spawn_local(async move {
-            // A follower that is gone is nobody's trouble.
+            // The test does not care about a follower that is gone.
             let _ = self.feed(usize::try_from(after).unwrap(), sink).await;
         });
         results.get().set_subscription(capnp_rpc::new_client(Lease));

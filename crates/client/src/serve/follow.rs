@@ -1,5 +1,5 @@
-//! Following a task: subscribes from a cursor, and again from where it stood whenever the feed is
-//! lost, so that nothing is lost or doubled at the seam.
+//! Following a task: subscribes from a cursor, and again from the last cursor whenever the feed is
+//! lost, so that no event is lost or doubled.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -20,7 +20,7 @@ use crate::task::Way;
 
 type Items = mpsc::Sender<Result<Followed, Error>>;
 
-/// Feeds `items` from `after` on, until the task has ended or nobody reads any more.
+/// Feeds `items` from `after` on, until the task has ended or the reader is dropped.
 pub(crate) async fn follow(session: Rc<Session>, task: Way, after: EventNumber, items: Items) {
     let progress = Rc::new(Progress {
         items: items.clone(),
@@ -35,7 +35,7 @@ pub(crate) async fn follow(session: Rc<Session>, task: Way, after: EventNumber, 
         biased;
         () = items.closed() => {}
         end = feed(&session, &task, &progress) => if let Err(error) = end {
-            // The reader may have gone meanwhile; then nobody is left to be told.
+            // An error means that the reader was dropped meanwhile.
             let _ = items.send(Err(error)).await;
         },
     }
@@ -68,7 +68,8 @@ async fn feed(session: &Session, task: &Way, progress: &Rc<Progress>) -> Result<
         if let Some(failure) = progress.failure.take() {
             return Err(Error::Failed(failure));
         }
-        // A reader that was too slow reads on before the mesh is asked for more.
+        // A reader that was too slow must have room before the client subscribes again: otherwise
+        // the new subscription would end the same way.
         let _room = progress.items.reserve().await.map_err(|_| Error::Closed)?;
     }
     Ok(())
@@ -90,16 +91,15 @@ async fn subscribe(
     response.get().and_then(|r| r.get_subscription()).map_err(|error| to_failure(&error))
 }
 
-/// How far a stream of events has come. All its subscriptions share it, and only the newest may
-/// move it.
+/// The progress of a stream. All its subscriptions share it, and only the newest may advance it.
 struct Progress {
     items: Items,
     cursor: Cell<EventNumber>,
     caught_up: Cell<bool>,
     ended: Cell<bool>,
-    /// Counts subscriptions.
+    /// The number of the current subscription.
     turn: Cell<u64>,
-    /// Wakes the feed when its subscription is of no use any more.
+    /// Wakes the feed when its subscription has ended.
     change: Notify,
     failure: RefCell<Option<Failure>>,
 }
@@ -109,27 +109,28 @@ impl Progress {
         self.ended.get() && self.caught_up.get()
     }
 
-    /// Begins a turn, in which nothing counts that was said in an earlier one.
+    /// Begins a new subscription, and invalidates what earlier ones still deliver.
     fn begin(&self) -> u64 {
         let turn = self.turn.get() + 1;
         self.turn.set(turn);
+        // Consumes a wake-up that was meant for an earlier subscription.
         let _ = self.change.notified().now_or_never();
         turn
     }
 
-    /// Wakes the feed, if `turn` is the one that it waits for.
+    /// Wakes the feed, if `turn` is its current subscription.
     fn wake(&self, turn: u64) {
         if self.turn.get() == turn {
             self.change.notify_one();
         }
     }
 
-    /// Tells the reader how the connection is.
+    /// Reports the state of the connection to the reader.
     async fn say(&self, item: Followed) -> Result<(), Error> {
         self.items.send(Ok(item)).await.map_err(|_| Error::Closed)
     }
 
-    /// Waits until the subscription has done all it can.
+    /// Waits until the subscription or the connection has ended.
     async fn wait(&self, link: &Link) {
         tokio::select! {
             biased;
@@ -139,9 +140,10 @@ impl Progress {
         self.turn.set(self.turn.get() + 1);
     }
 
-    /// Hands one item to the reader, or gives the subscription up if the reader is too slow.
+    /// Delivers one item to the reader, or ends the subscription if the reader is too slow.
     async fn hand(&self, turn: u64, item: Followed) -> Result<(), Failure> {
         let room = tokio::time::timeout(limits::SLOW_READER, self.items.reserve()).await;
+        // Checked after the wait: a newer subscription may have begun meanwhile.
         if self.turn.get() != turn {
             return Err(stale());
         }
@@ -186,7 +188,7 @@ fn stale() -> Failure {
     Failure::new(Code::Cancelled, "this subscription is over")
 }
 
-/// Where one subscription's events arrive.
+/// Receives the events of one subscription.
 struct Sink {
     progress: Rc<Progress>,
     turn: u64,
@@ -207,7 +209,8 @@ impl Sink {
             self.progress.failure.replace(Some(Failure::new(Code::Failed, why)));
             self.progress.wake(self.turn);
         })?;
-        // When the mesh is not answered in time it lets go of the subscription without a word.
+        // The mesh drops a subscription without notice when the answer to a page is late. The call
+        // is then dropped here in the middle, and `Abandoned` wakes the feed.
         let abandoned = Abandoned(self);
         for event in events {
             self.progress.take(self.turn, event).await?;
@@ -220,7 +223,7 @@ impl Sink {
     }
 }
 
-/// Gives the subscription up if it is dropped: the mesh did not wait for the answer.
+/// Wakes the feed if it is dropped: the mesh did not wait for the answer.
 struct Abandoned<'a>(&'a Sink);
 
 impl Drop for Abandoned<'_> {
@@ -230,7 +233,8 @@ impl Drop for Abandoned<'_> {
 }
 
 impl Drop for Sink {
-    /// The mesh let go of it: if that was not expected, asking again says why.
+    /// Wakes the feed when the mesh drops the sink. If that was not expected, the next subscription
+    /// fails with the reason.
     fn drop(&mut self) {
         self.progress.wake(self.turn);
     }

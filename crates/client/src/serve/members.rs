@@ -110,7 +110,7 @@ pub(crate) async fn expel(
     })
 }
 
-/// A member by its identity. If there is none, calls on it say so.
+/// The member of this identity. If there is none, calls on it fail.
 fn member(members: &members::Client, identity: &str) -> member::Client {
     let mut request = members.member_request();
     request.get().set_identity(identity);

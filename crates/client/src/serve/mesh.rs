@@ -1,4 +1,4 @@
-//! Calls on the mesh itself.
+//! Calls on the mesh itself: tasks, tools, nodes and health.
 
 use remit_core::{Failure, TaskId};
 use remit_schema::mesh_capnp::{creation, mesh, task, tasks};
@@ -26,7 +26,7 @@ pub(crate) async fn create(
     Ok(read::id(&read::text(results.get_id())?)?)
 }
 
-/// The task. If there is none, calls on it fail.
+/// The task's capability. If there is no such task, calls on it fail.
 pub(crate) fn task(link: &Link, way: &Way) -> task::Client {
     let id = match way {
         Way::Id(id) => id,
@@ -37,7 +37,8 @@ pub(crate) fn task(link: &Link, way: &Way) -> task::Client {
     request.send().pipeline.get_task()
 }
 
-/// Tasks, newest first: as many pages as the mesh needs to look through to fill one.
+/// Lists tasks, newest first. A filtered page of the mesh may be short or empty, so this requests
+/// pages until the limit is reached.
 pub(crate) async fn tasks(
     tasks: tasks::Client,
     filter: &TaskFilter,
@@ -80,7 +81,7 @@ pub(crate) async fn health(mesh: mesh::Client) -> Result<Health, Failure> {
     listed(|| read::health(response.get()?.get_health()?))
 }
 
-/// What an answer says, or that it cannot be read.
+/// Reads a response; a malformed one becomes a failure.
 pub(super) fn listed<R>(read: impl FnOnce() -> Result<R, Malformed>) -> Result<R, Failure> {
     read().map_err(|malformed| {
         Failure::new(remit_core::Code::Failed, format!("the mesh's answer is {malformed}"))

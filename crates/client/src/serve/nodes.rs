@@ -10,7 +10,7 @@ use super::mesh::listed;
 use crate::info::Drained;
 use crate::limits;
 
-/// The node of this name. If there is none, calls on it say so.
+/// The node of this name. If there is none, calls on it fail.
 fn node(nodes: &nodes::Client, name: &str) -> node::Client {
     let mut request = nodes.node_request();
     request.get().set_identity(name);
@@ -27,7 +27,7 @@ pub(crate) async fn accept_tool(
     within(limits::CALL, request.send()).await.map(|_| ())
 }
 
-/// Drains a node. It takes as long as was given for it.
+/// Drains a node. It answers within `timeout`, and a little.
 pub(crate) async fn drain(
     nodes: nodes::Client,
     name: &str,

@@ -1,4 +1,4 @@
-//! Calls on an object that a sturdy reference leads to.
+//! Calls on an object restored from a sturdy reference.
 
 use std::sync::Arc;
 
@@ -14,15 +14,15 @@ use super::write;
 use crate::limits;
 use crate::object::Step;
 
-/// The calls that lead from what was restored to an object. They are sent at once, each on the
-/// promise of the one before, and must be kept until the last has answered.
+/// The calls that lead from the restored object to the target. They are sent at once, each
+/// pipelined on the promise of the one before. Their promises must live until the last call has
+/// answered: dropping one cancels it.
 struct Way {
     object: object::Client,
     _asked: Vec<capnp::capability::RemotePromise<object::call_results::Owned>>,
 }
 
-/// Makes the last of `steps` on what those before lead to. What it returns holds null in the place of
-/// objects.
+/// Makes the call `last` on the object that `steps` lead to. Objects in the result become null.
 pub(crate) async fn call(
     link: Link,
     by: &Arc<Reference>,
@@ -41,7 +41,7 @@ pub(crate) async fn call(
     read().map(|value| wire::outcome::without_objects(&value)).map_err(malformed)
 }
 
-/// What the object says of itself: the manifest of its tool, and which interface of it this is.
+/// Describes the object: the manifest of its tool, and the name of the object's interface.
 pub(crate) async fn describe(
     link: Link,
     by: &Arc<Reference>,

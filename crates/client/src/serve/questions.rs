@@ -1,4 +1,4 @@
-//! Calls about what waits for a person.
+//! Calls about questions that wait for a person.
 
 use remit_core::{CallNumber, EventNumber, Failure, GrantId, TaskId, Value};
 use remit_schema::mesh_capnp::{inbox_item, offer, task, tasks};

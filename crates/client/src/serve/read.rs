@@ -1,4 +1,4 @@
-//! From the wire: what the mesh says of its tasks, grants, tools, nodes and itself.
+//! Reads tasks, grants, tools, nodes and health from the wire.
 
 use remit_core::grant::RemainingBudget;
 use remit_core::{CallNumber, EventNumber, GrantId, TaskId};

@@ -13,7 +13,7 @@ use super::task::held;
 use crate::limits;
 use crate::refs::{RefInfo, RefSpec};
 
-/// Saves the task, or a grant of it.
+/// Saves the task, or one of its grants.
 pub(crate) async fn save(
     task: task::Client,
     grant: Option<GrantId>,
@@ -36,7 +36,7 @@ pub(crate) async fn save(
     Reference::from_bytes(&bytes).map_err(unreadable)
 }
 
-/// What the mesh says of a reference that it restored.
+/// Reads the mesh's description of a restored reference.
 pub(crate) fn told(
     response: &capnp::capability::Response<mesh::restore_results::Owned>,
 ) -> Result<RefInfo, Failure> {

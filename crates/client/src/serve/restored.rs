@@ -1,5 +1,5 @@
-//! What was restored over one connection: each sturdy reference once, for as long as somebody holds
-//! it, and again over the next connection.
+//! The references restored over one connection. Each is restored once, for as long as a handle on
+//! it lives, and again over the next connection.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -15,23 +15,23 @@ use super::refs;
 use crate::limits;
 use crate::refs::RefInfo;
 
-/// What a sturdy reference gave. The one that it does not give fails at every call.
+/// The result of a restore. Calls on the one of the two that the reference does not give fail.
 #[derive(Clone)]
 pub(crate) struct Live {
     pub(crate) task: task::Client,
     pub(crate) object: object::Client,
 }
 
-/// The live references that belong to a connection. One that nobody holds any more is let go when
-/// the next is restored.
+/// The live references of a connection. An entry without a handle is dropped when the next
+/// reference is restored.
 #[derive(Default)]
 pub(crate) struct Restored {
     live: RefCell<Vec<(Weak<Reference>, Live)>>,
 }
 
 impl Restored {
-    /// What this reference gives. It is restored if it was not yet; if it is not good, calls on what
-    /// it gives say so.
+    /// The capability of this reference, restored at its first use. If the reference is not valid,
+    /// calls on the capability fail.
     pub(crate) fn live(self: &Rc<Self>, mesh: &mesh::Client, by: &Arc<Reference>) -> Live {
         let known = |(held, live): &(Weak<Reference>, Live)| {
             held.ptr_eq(&Arc::downgrade(by)).then(|| live.clone())
@@ -51,7 +51,7 @@ impl Restored {
         live
     }
 
-    /// The same, and what the mesh says of it.
+    /// Restores the reference and returns the mesh's description of it.
     pub(crate) async fn look(
         &self,
         mesh: &mesh::Client,
@@ -65,7 +65,7 @@ impl Restored {
         looked
     }
 
-    /// Lets go of everything: what it led to may have moved.
+    /// Drops all live references: their objects may have moved to another owner.
     pub(crate) fn forget(&self) {
         self.live.borrow_mut().clear();
     }

@@ -1,4 +1,4 @@
-//! The session: one connection at a time to the mesh, made again whenever it is lost.
+//! The session: one connection to the mesh at a time, which is replaced when it is lost.
 
 use std::future::Future;
 use std::rc::Rc;
@@ -16,53 +16,52 @@ use super::restored::Restored;
 use crate::error::Error;
 use crate::limits;
 
-/// A connection that is up, and the mesh at its other end.
+/// An open connection, and the mesh's bootstrap object.
 #[derive(Clone)]
 pub(crate) struct Link {
     /// The bootstrap object.
     pub(crate) mesh: mesh::Client,
-    /// What it came over.
+    /// The connection of the bootstrap object.
     pub(crate) connection: Connection,
-    /// What sturdy references gave over it.
+    /// The references that were restored over it.
     pub(crate) restored: Rc<Restored>,
-    /// What the client was granted, once that was asked.
+    /// The client's facets, once they were requested.
     pub(crate) facets: Rc<Facets>,
 }
 
 impl Link {
-    /// A connection over which nothing was restored yet.
+    /// A link over which nothing was requested yet.
     pub(crate) fn new(mesh: mesh::Client, connection: Connection) -> Self {
         Self { mesh, connection, restored: Rc::default(), facets: Rc::default() }
     }
 }
 
-/// For what needs no more than the mesh.
+/// For calls that need only the bootstrap object.
 impl From<Link> for mesh::Client {
     fn from(link: Link) -> Self {
         link.mesh
     }
 }
 
-/// How a session gets its connections.
+/// Makes the connections of a session.
 pub(crate) trait Dial: 'static {
-    /// Makes a connection.
+    /// Opens a connection.
     fn dial(&self) -> LocalBoxFuture<'_, Result<Link, Error>>;
 
-    /// Does what a member must do while it is connected, and answers when there is a reason for a
-    /// fresh connection, such as a renewed certificate.
+    /// Does the housekeeping of an open connection. Returns when the session should reconnect, for
+    /// example because the certificate was renewed.
     fn attend<'a>(&'a self, link: &'a Link) -> LocalBoxFuture<'a, ()>;
 }
 
-/// What a caller on another thread wants done inside the vat.
+/// A closure of another thread, to run inside the vat.
 pub(crate) type Visit = Box<dyn FnOnce(Rc<Session>) -> LocalBoxFuture<'static, ()> + Send>;
 
-/// Whether a call may be made again when the connection was lost and nobody knows whether the first
-/// one arrived.
+/// Whether a call may be sent again when the connection was lost and its outcome is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Repeat {
-    /// It is idempotent, by nature or by its key.
+    /// The call is idempotent, by nature or by its key.
     Harmless,
-    /// It might be done twice.
+    /// The call might take effect twice.
     Harmful,
 }
 
@@ -72,14 +71,15 @@ enum State {
     Down(Error),
 }
 
-/// The one session of a client.
+/// The session of a client.
 pub(crate) struct Session {
     state: watch::Receiver<State>,
-    /// Where the caller's own objects run.
+    /// The runtime on which the caller's own objects run.
     pub(crate) runtime: tokio::runtime::Handle,
 }
 
-/// Connects once, then serves visits until the last sender of `visits` is gone.
+/// Connects, then serves visits until the last sender of `visits` is dropped. An error of the first
+/// connection is returned, so that `Client::connect` fails; later ones are retried.
 pub(crate) async fn open(
     dial: impl Dial,
     runtime: tokio::runtime::Handle,
@@ -107,8 +107,8 @@ async fn receive(session: Rc<Session>, mut visits: mpsc::Receiver<Visit>) {
     }
 }
 
-/// Watches the connection and makes another when it is lost, or when there is a reason for a fresh
-/// one, for ever.
+/// Watches the connection and reconnects when it is lost, or when there is a reason for a fresh
+/// one. Never returns.
 async fn keep(dial: impl Dial, state: watch::Sender<State>, first: Link) {
     let mut backoff = Backoff::new(limits::RECONNECT.0, limits::RECONNECT.1);
     let mut link = Ok(first);
@@ -124,7 +124,8 @@ async fn keep(dial: impl Dial, state: watch::Sender<State>, first: Link) {
                         Error::Unreachable(format!("the connection to the mesh was lost: {ended}"))
                     }
                     () = dial.attend(&up) => {
-                        // What is in flight ends on the old connection, which the mesh ends in time.
+                        // Calls in flight end with the old connection, which the mesh closes in
+                        // time.
                         link = dial.dial().await;
                         continue;
                     }
@@ -139,7 +140,7 @@ async fn keep(dial: impl Dial, state: watch::Sender<State>, first: Link) {
 }
 
 impl Session {
-    /// The connection that is up, or that comes up next.
+    /// The open connection, or the next one to open.
     pub(crate) async fn link(&self) -> Result<Link, Error> {
         let mut state = self.state.clone();
         loop {
@@ -152,8 +153,8 @@ impl Session {
         }
     }
 
-    /// Asks the mesh, within the deadline of an ordinary call. If the connection is lost meanwhile,
-    /// asks again over the next one, if that does no harm.
+    /// Sends a request, with the timeout of an ordinary call. If the connection is lost, sends it
+    /// again over the next one if it is safe to repeat.
     pub(crate) async fn ask<R, F, M>(
         &self,
         repeat: Repeat,
@@ -171,7 +172,7 @@ impl Session {
         }
     }
 
-    /// The same without a deadline, for what takes as long as it takes.
+    /// As [`ask`](Self::ask), without a deadline.
     pub(crate) async fn ask_patiently<R, F, M>(
         &self,
         repeat: Repeat,
@@ -184,8 +185,8 @@ impl Session {
         self.ask_until(Instant::now() + limits::REFUSED, repeat, question).await
     }
 
-    /// Asks; when it is refused with a time to come back, which says that nothing was done, asks
-    /// again then, if that is before `until`.
+    /// Sends a request. A refusal with a `retry-after` says that nothing was done: the request is
+    /// sent again after that time, unless that is later than `until`.
     async fn ask_until<R, F, M>(
         &self,
         until: Instant,
@@ -207,6 +208,7 @@ impl Session {
                 Err(failure) => failure,
             };
             if !is_lost(&failure, &link.connection).await {
+                // The owner of a restored object may have moved: restore again at the next call.
                 if failure.code == Code::Unavailable {
                     link.restored.forget();
                 }
@@ -240,8 +242,8 @@ impl Session {
     }
 }
 
-/// Whether `failure` says no more than that the connection is gone. The word of it may come before
-/// the end itself does, so `unavailable` is given a moment.
+/// Whether `failure` means only that the connection is lost. The failure may arrive shortly before
+/// the end of the connection is noticed, so `unavailable` is given a moment.
 pub(crate) async fn is_lost(failure: &Failure, connection: &Connection) -> bool {
     match failure.code {
         Code::Unavailable if !connection.is_closed() => {

@@ -35,7 +35,7 @@ pub(crate) async fn cancel(task: task::Client, reason: &str) -> Result<(), Failu
     Ok(())
 }
 
-/// Waits for the end of the task, as long as it takes.
+/// Waits for the end of the task, without a deadline.
 pub(crate) async fn result(task: task::Client) -> Result<Outcome<u32>, Failure> {
     let response =
         task.result_request().send().promise.await.map_err(|error| to_failure(&error))?;
@@ -72,7 +72,7 @@ pub(crate) async fn revoke(
     Ok(())
 }
 
-/// A grant of the task. If it has none of this number, calls on it say so.
+/// A grant of the task. If there is none of this number, calls on it fail.
 pub(crate) fn held(task: &task::Client, grant: GrantId) -> task_grant::Client {
     let mut request = task.held_request();
     request.get().set_grant(grant.0);
@@ -91,7 +91,6 @@ pub(crate) async fn resume(task: task::Client) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Removes the task.
 pub(crate) async fn remove(task: task::Client) -> Result<(), Failure> {
     within(limits::CALL, task.remove_request().send()).await?;
     Ok(())
@@ -131,7 +130,7 @@ pub(crate) async fn retry(
     read().map_err(unreadable)
 }
 
-/// Tries another program. It takes as long as the program does.
+/// Tries another program. It takes as long as the replay takes.
 pub(crate) async fn upgrade(task: task::Client, upgrade: &Upgrade) -> Result<Trial, Failure> {
     let mut request = task.upgrade_request();
     request.get().set_at(upgrade.at.0);

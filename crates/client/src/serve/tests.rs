@@ -139,7 +139,7 @@ async fn a_value_with_objects_cannot_be_sent() {
     assert_eq!(failure.code, Code::InvalidArgument);
 }
 
-/// Nothing to run: that this compiles is the test.
+/// Nothing runs: the test is that this compiles.
 #[expect(dead_code, reason = "that it compiles is the test")]
 fn futures_are_send(client: &Client, spec: TaskSpec, grant: GrantSpec) {
     fn send<T: Send>(_: T) {}

@@ -1,4 +1,4 @@
-//! To the wire: what a task is made from, and what it is handed.
+//! Writes task specifications, grants and values to the wire.
 
 use remit_core::event::SourceFile;
 use remit_core::{Failure, Value};
@@ -10,7 +10,7 @@ use remit_vat::wire;
 use super::callback;
 use crate::spec::{GrantRoot, GrantSpec, TaskSpec};
 
-/// How the wire counts: lists longer than `u32` cannot be sent.
+/// The length of a list on the wire. Lists longer than `u32::MAX` cannot be sent.
 pub(crate) fn len(items: usize) -> u32 {
     u32::try_from(items).unwrap_or(u32::MAX)
 }
@@ -70,7 +70,7 @@ pub(crate) fn grant(
     }
 }
 
-/// A value that holds no objects: those of a journal mean nothing to anyone else.
+/// Writes a value without objects: object ids of a journal have no meaning elsewhere.
 pub(crate) fn plain(builder: value::Builder<'_>, value: &Value) -> Result<(), Failure> {
     let value = value.clone().try_map(&mut |object| {
         Err(Failure::new(
@@ -93,7 +93,7 @@ pub(crate) fn source(
     }
 }
 
-/// A program, and which file of it is run.
+/// Writes a program and its entry file.
 pub(crate) fn program(mut builder: program::Builder<'_>, source: &[SourceFile], entry: &str) {
     builder.set_entry(entry);
     self::source(builder.init_source(len(source.len())), source);

@@ -1,4 +1,4 @@
-//! Steering a task as a whole.
+//! Pausing, forking, retrying, upgrading and removing a task.
 
 use remit_core::{CallNumber, EventNumber};
 use uuid::Uuid;
@@ -10,8 +10,8 @@ use crate::serve::{mesh, session::Repeat, task};
 use crate::spec::{NewProgram, Upgrade};
 
 impl TaskHandle {
-    /// Stops the task for a while: its attempt is ended, no timer fires and no new call goes out
-    /// until [`resume`](Self::resume). It is on disk when this answers.
+    /// Pauses the task: its attempt ends, and until [`resume`](Self::resume) no timer fires and no
+    /// new call goes out. The pause is on disk on return.
     ///
     /// # Errors
     /// [`Error::Failed`] if the task has ended.
@@ -25,7 +25,7 @@ impl TaskHandle {
             .await
     }
 
-    /// Lets a paused task go on.
+    /// Resumes a paused task.
     ///
     /// # Errors
     /// [`Error::Failed`] if the task has ended.
@@ -38,12 +38,13 @@ impl TaskHandle {
             .await
     }
 
-    /// Makes a task from the first `at` events of this one; 0: from all before its end. What was
-    /// recorded up to there is not done again; what comes after is done anew. `program`: what the new
-    /// task runs in place of this one's program; it fails if that does not repeat what is recorded.
+    /// Forks a task from the first `at` events of this one; 0: from all events before its end. The
+    /// recorded operations are not executed again; later ones are executed anew. `program` replaces
+    /// this task's program; the new task fails if that program does not repeat the recorded
+    /// operations.
     ///
     /// # Errors
-    /// [`Error::Failed`] if there is no such event, or it is no point to go on from.
+    /// [`Error::Failed`] if there is no such event, or a fork cannot start from it.
     pub async fn fork(
         &self,
         at: EventNumber,
@@ -59,13 +60,13 @@ impl TaskHandle {
             .await
     }
 
-    /// Makes a task from the last good point of this one, which failed or was cancelled. `again`:
-    /// calls after that point that may be made once more though that is not harmless. `program`: as in
-    /// [`fork`](Self::fork).
+    /// Retries a failed or cancelled task: forks it from its last good point. `again` lists calls
+    /// after that point that may be repeated although they are neither read-only nor idempotent.
+    /// `program` works as in [`fork`](Self::fork).
     ///
     /// # Errors
-    /// [`Error::Failed`] if the task has not ended or completed; `denied` if it would do something
-    /// again that may not be done twice: the message names the calls.
+    /// [`Error::Failed`] if the task has not ended or has completed; with `denied` if the retry
+    /// would repeat calls that are not safe to repeat: the message names them.
     pub async fn retry(
         &self,
         again: Vec<CallNumber>,
@@ -81,12 +82,12 @@ impl TaskHandle {
             .await
     }
 
-    /// Removes the task, which must have ended, with its journal. It is gone when this answers.
+    /// Removes the task, which must have ended, and its journal. Both are gone on return.
     ///
     /// # Errors
-    /// [`Error::Failed`] with `invalid-argument` if it has not ended or others hold what it passed on,
-    /// `not-found` if there is no such task, `unavailable` while a backup is made; [`Error::Unknown`]
-    /// if the connection was lost meanwhile.
+    /// [`Error::Failed`] with `invalid-argument` if the task has not ended or others hold
+    /// references that it passed on, with `not-found` if there is no such task, with `unavailable`
+    /// during a backup; [`Error::Unknown`] if the connection was lost during the call.
     pub async fn remove(&self) -> Result<(), Error> {
         let id = self.way.clone();
         self.client
@@ -96,12 +97,12 @@ impl TaskHandle {
             .await
     }
 
-    /// Tries another program on what the task has done, and gives the task to it if it does the
-    /// same. The trial sends nothing and writes nothing.
+    /// Replays the task's record with another program, and switches the task to it if the program
+    /// repeats the record. The trial sends nothing and writes nothing.
     ///
     /// # Errors
-    /// [`Error::Failed`] if the task has ended or the program cannot be tried; `denied` if a point
-    /// was named after which the task did what may not be done twice.
+    /// [`Error::Failed`] if the task has ended or the program cannot be tried; with `denied` if
+    /// [`Upgrade::at`] is set and the task has since made calls that are not safe to repeat.
     pub async fn upgrade(&self, upgrade: Upgrade) -> Result<Trial, Error> {
         let id = self.way.clone();
         self.client

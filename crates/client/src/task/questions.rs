@@ -1,4 +1,4 @@
-//! Deciding what of a task waits for a person.
+//! Deciding the questions of a task.
 
 use remit_core::{CallNumber, EventNumber, GrantId};
 
@@ -9,7 +9,7 @@ use crate::serve::{mesh, questions, session::Repeat};
 use crate::spec::{GrantRoot, GrantSpec};
 
 impl TaskHandle {
-    /// What of this task waits for a person, oldest first.
+    /// Lists the open questions of this task, oldest first.
     ///
     /// # Errors
     /// [`Error::Failed`] with `not-found` if there is no such task.
@@ -22,22 +22,22 @@ impl TaskHandle {
             .await
     }
 
-    /// Lets a held call be made as it is. `digest`: of the call that was looked at, see
-    /// [`Asks::Approval`](crate::Asks::Approval). It is on disk when this answers; the same again
-    /// changes nothing.
+    /// Approves a held call as it is. `digest` is the one of the call that the person looked at,
+    /// from [`Asks::Approval`](crate::Asks::Approval). The decision is on disk on return. Repeating
+    /// the same decision has no effect.
     ///
     /// # Errors
-    /// As of [`TaskHandle::decide`].
+    /// As for [`TaskHandle::decide`].
     pub async fn approve(&self, call: CallNumber, digest: [u8; 32]) -> Result<(), Error> {
         let (approval, remember) = (Approval::Approve, Remember::Nothing);
         self.decide(Decision { call, digest, approval, reason: String::new(), remember }).await
     }
 
-    /// Denies a held call: it fails with `denied`, and the agent is told why. It is on disk when
-    /// this answers; the same again changes nothing.
+    /// Denies a held call: it fails with `denied`, and the agent sees the reason. The decision is
+    /// on disk on return. Repeating the same decision has no effect.
     ///
     /// # Errors
-    /// As of [`TaskHandle::decide`].
+    /// As for [`TaskHandle::decide`].
     pub async fn deny(
         &self,
         call: CallNumber,
@@ -48,13 +48,14 @@ impl TaskHandle {
         self.decide(Decision { call, digest, approval, reason: reason.to_owned(), remember }).await
     }
 
-    /// Decides on a held call, with other arguments or for later calls too if that is wanted. It is
-    /// on disk when this answers; the same again changes nothing.
+    /// Decides a held call, if needed with changed arguments or for later calls too. The decision
+    /// is on disk on return. Repeating the same decision has no effect.
     ///
     /// # Errors
-    /// [`Error::Failed`] with `not-found` if no such call waits, `invalid-argument` if it is another
-    /// call than the digest names or the arguments do not fit the method, `denied` if they do not
-    /// fit the grant or the time is over, `failed` if it was decided otherwise before.
+    /// [`Error::Failed`] with `not-found` if no such call waits; with `invalid-argument` if the
+    /// digest is of another call or the arguments do not fit the method; with `denied` if they do
+    /// not fit the grant or the time is over; with `failed` if the call was decided otherwise
+    /// before.
     pub async fn decide(&self, decision: Decision) -> Result<(), Error> {
         let way = self.way.clone();
         self.client
@@ -65,14 +66,16 @@ impl TaskHandle {
             .await
     }
 
-    /// Answers a request for a capability with one of the tool that was asked for. Its name may be
-    /// empty. It is on disk when this answers; the same again gives the same grant.
+    /// Answers a request for a capability with a grant of the requested tool. The grant's name may
+    /// be empty. The answer is on disk on return. Repeating it returns the same grant.
     ///
     /// # Errors
-    /// [`Error::Failed`] with `not-found` if no such request waits or there is no such tool,
-    /// `invalid-argument` if it is of another tool, `failed` if it was answered otherwise before.
+    /// [`Error::Failed`] with `not-found` if no such request waits or there is no such tool; with
+    /// `invalid-argument` if the grant is of another tool; with `failed` if the request was
+    /// answered otherwise before.
     pub async fn give(&self, request: CallNumber, spec: GrantSpec) -> Result<GrantId, Error> {
         let way = self.way.clone();
+        // An object of this process is a new object at each request: repeating it would grant two.
         let repeat = match spec.root {
             GrantRoot::Tool { .. } => Repeat::Harmless,
             GrantRoot::Own(_) => Repeat::Harmful,
@@ -86,11 +89,12 @@ impl TaskHandle {
             .await
     }
 
-    /// Refuses a request for a capability: it fails with `denied`, and the agent is told why. It is
-    /// on disk when this answers; the same again changes nothing.
+    /// Refuses a request for a capability: it fails with `denied`, and the agent sees the reason.
+    /// The refusal is on disk on return. Repeating it has no effect.
     ///
     /// # Errors
-    /// [`Error::Failed`] with `not-found` if no such request waits, `failed` if it was answered.
+    /// [`Error::Failed`] with `not-found` if no such request waits, with `failed` if it was
+    /// answered.
     pub async fn refuse(&self, request: CallNumber, reason: &str) -> Result<(), Error> {
         let (way, reason) = (self.way.clone(), reason.to_owned());
         self.client
@@ -101,14 +105,14 @@ impl TaskHandle {
             .await
     }
 
-    /// Decides what became of a call of unknown outcome, or what is to be done. `event`: the one
-    /// that asked, so that the answer to an earlier question does not answer a later one; 0:
-    /// whichever did. It is on disk when this answers; the same again changes nothing.
+    /// Settles a call of unknown outcome. `event` is the event that asked, so that the answer to an
+    /// earlier question does not settle a later one; 0 accepts any. The settlement is on disk on
+    /// return. Repeating it has no effect.
     ///
     /// # Errors
-    /// [`Error::Failed`] with `not-found` if there is no such call, `failed` if nobody asks about it
-    /// or it was decided otherwise before, `unavailable` if the call is to be sent again and its
-    /// tool node is away.
+    /// [`Error::Failed`] with `not-found` if there is no such call; with `failed` if its outcome is
+    /// not in question or it was settled otherwise before; with `unavailable` if the call is to be
+    /// sent again and its tool node is disconnected.
     pub async fn settle(
         &self,
         call: CallNumber,

@@ -64,7 +64,7 @@ struct Trigger {
     # By the secret that `put` returned, as `Authorization: Bearer SECRET`.
     signature @13 :Void;
     # By an HMAC-SHA256 over the body, as `X-Hub-Signature-256: sha256=HEX`, with the secret that
-    # the operator stores at the orchestrator for the trigger of this name.
+    # the operator stores at the orchestrator for the creator and the name of the trigger.
   }
   headers @14 :List(Text);
   # Headers of the post, in lower case, that are part of the input: {headers, body} instead of the

@@ -158,6 +158,14 @@ impl Config {
         }
     }
 
+    /// Whether its program is there now. Relative paths are below `base`.
+    ///
+    /// # Errors
+    /// It is not, in words that say where it was looked for.
+    pub fn check_program(&self, base: &Path) -> Result<(), String> {
+        launch::check_program(self, base)
+    }
+
     /// Hides a folder or a file from the program.
     pub(crate) fn hide(&mut self, place: &Path) {
         self.hidden.push(std::path::absolute(place).unwrap_or_else(|_| place.to_owned()));

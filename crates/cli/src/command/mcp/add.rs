@@ -81,7 +81,9 @@ impl Add {
             }
             Err(error) => return Err(doing(file.display())(error)),
         };
-        let added = toml::to_string(&Added { mcp: [self.section()?] });
+        let section = self.section()?;
+        section.check_program(file.parent().unwrap_or(Path::new(""))).map_err(Fault::Usage)?;
+        let added = toml::to_string(&Added { mcp: [section] });
         let added = added.map_err(doing("the section"))?;
         let text = format!("{}\n\n{added}", before.trim_end());
         check(&file, &text, &self.name)?;
@@ -102,7 +104,7 @@ impl Add {
     fn section(&self) -> Result<mcp::Config, Fault> {
         let folder = std::path::absolute(".").map_err(doing("the current folder"))?;
         let mut section = match &self.url {
-            Some(url) => import::word(&format!("{}={url}", self.name), &folder),
+            Some(url) => import::remote(&self.name, url),
             None => import::program(&self.name, self.command.clone(), &folder),
         }
         .map_err(Fault::Usage)?;
@@ -153,8 +155,8 @@ fn check(file: &Path, text: &str, name: &str) -> Result<(), Fault> {
 mod tests {
     use super::*;
 
-    fn add(dir: &Path, name: &str) -> Result<(), Fault> {
-        let command = ["mcp-server-git", "--repository", dir.to_str().unwrap()];
+    fn add(dir: &Path, name: &str, program: &str) -> Result<(), Fault> {
+        let command = [program, "--repository", dir.to_str().unwrap()];
         Add {
             name: name.into(),
             url: None,
@@ -172,11 +174,13 @@ mod tests {
     #[test]
     fn a_section_is_added_once_and_the_folder_is_served_as_before() {
         let dir = tempfile::tempdir().unwrap();
-        add(dir.path(), "git-server").unwrap();
+        add(dir.path(), "git-server", "sh").unwrap();
         let text = std::fs::read_to_string(dir.path().join("remit.tools.toml")).unwrap();
         assert!(text.contains("[[fs]]") && text.contains("network = \"none\""), "{text}");
-        assert!(matches!(add(dir.path(), "git-server"), Err(Fault::Usage(_))));
-        assert!(matches!(add(dir.path(), "fs"), Err(Fault::Usage(_))));
+        assert!(matches!(add(dir.path(), "git-server", "sh"), Err(Fault::Usage(_))));
+        assert!(matches!(add(dir.path(), "fs", "sh"), Err(Fault::Usage(_))));
+        let missing = add(dir.path(), "other", "no-such-program");
+        assert!(matches!(missing, Err(Fault::Usage(why)) if why.contains("no-such-program")));
         assert_eq!(std::fs::read_to_string(dir.path().join("remit.tools.toml")).unwrap(), text);
     }
 }

@@ -40,7 +40,7 @@ enum Lost {
 
 impl Server {
     /// Sends a request and waits for its answer. If the server ends meanwhile, what may be repeated is
-    /// sent to the next one; of what may not, nobody knows.
+    /// sent to the next one; of any other the outcome is unknown.
     pub(super) async fn ask(
         &self,
         request: ClientRequest,

@@ -19,7 +19,7 @@ use crate::limits;
 pub(super) struct News {
     /// How often its lists have changed.
     lists: watch::Sender<u64>,
-    /// How often each resource has changed that somebody watches.
+    /// Number of changes of each watched resource.
     updates: watch::Sender<HashMap<String, u64>>,
     /// Who shows the progress of a call.
     calls: Mutex<HashMap<ProgressToken, mpsc::Sender<String>>>,

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::{Config, SpelledOut};
 use crate::config::variable;
+use crate::tools::web;
 
 /// The file in which other programs name their servers. What else stands in it is passed over.
 #[derive(Deserialize)]
@@ -43,10 +44,20 @@ pub fn word(word: &str, base: &Path) -> Result<Config, String> {
     let (name, what) = named.ok_or_else(|| {
         format!("`{word}` is no server: write NAME=COMMAND or NAME=URL, with a name of letters and digits")
     })?;
-    if what.starts_with("http://") || what.starts_with("https://") {
-        return Ok(Config { url: Some(what.to_owned()), ..Config::named(name) });
+    match what.contains("://") && !what.contains(' ') {
+        true => remote(name, what),
+        false => program(name, split(what)?, base),
     }
-    program(name, split(what)?, base)
+}
+
+/// A server that is reached at `url`.
+///
+/// # Errors
+/// The name or the address is none, in words.
+pub fn remote(name: &str, url: &str) -> Result<Config, String> {
+    check_name(name)?;
+    web::parse(url)?;
+    Ok(Config { url: Some(url.to_owned()), ..Config::named(name) })
 }
 
 /// A program that reaches the network and the folders that its command names.
@@ -54,15 +65,14 @@ pub fn word(word: &str, base: &Path) -> Result<Config, String> {
 /// # Errors
 /// The name is none, in words.
 pub fn program(name: &str, command: Vec<String>, base: &Path) -> Result<Config, String> {
-    if !is_name(name) {
-        return Err(format!("`{name}` is no name of a tool: use letters, digits, `-` and `_`"));
-    }
+    check_name(name)?;
     let folder = |arg: &&String| arg.contains(['/', '.']) && base.join(arg).is_dir();
     let folders = command.iter().skip(1).filter(folder);
-    // A program of its own folder, such as that of a virtual environment, has its parts there.
+    // A program of a virtual environment has its parts there. No other folder is opened for where the
+    // program lies: two levels up from a script in a home folder is that folder.
     let own = command.first().map(PathBuf::from).filter(|program| program.is_absolute());
     let own = own.and_then(|program| Some(program.parent()?.parent()?.to_owned()));
-    let own = own.filter(|own| own.parent().is_some());
+    let own = own.filter(|own| own.join("pyvenv.cfg").is_file());
     Ok(Config {
         write: folders
             .map(|folder| std::path::absolute(base.join(folder)).unwrap_or_default())
@@ -141,6 +151,13 @@ fn expanded(text: &str) -> Result<String, String> {
     Ok(out + rest)
 }
 
+fn check_name(name: &str) -> Result<(), String> {
+    match is_name(name) {
+        true => Ok(()),
+        false => Err(format!("`{name}` is no name of a tool: use letters, digits, `-` and `_`")),
+    }
+}
+
 /// Whether a server can have this name.
 fn is_name(name: &str) -> bool {
     !name.is_empty()
@@ -180,9 +197,18 @@ mod tests {
         assert_eq!((server.name.as_str(), server.write), ("files", vec![folder]));
         let remote = word("x=http://127.0.0.1:9/mcp?a=b", dir.path()).unwrap();
         assert_eq!(remote.url.as_deref(), Some("http://127.0.0.1:9/mcp?a=b"));
-        for wrong in ["npx", "=npx", "a b=npx", "x=", "x='npx"] {
+        for wrong in ["npx", "=npx", "a b=npx", "x=", "x='npx", "x=ftp://a.example"] {
             assert!(word(wrong, dir.path()).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn of_the_folders_around_a_program_only_a_virtual_environment_is_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let command = || vec![dir.path().join("bin/server").to_string_lossy().into_owned()];
+        assert_eq!(program("x", command(), dir.path()).unwrap().read, Vec::<PathBuf>::new());
+        std::fs::write(dir.path().join("pyvenv.cfg"), "").unwrap();
+        assert_eq!(program("x", command(), dir.path()).unwrap().read, [dir.path()]);
     }
 
     #[test]

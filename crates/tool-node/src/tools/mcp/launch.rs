@@ -37,7 +37,7 @@ pub(super) enum Launch {
 
 /// A program, confined.
 pub(super) struct Program {
-    path: PathBuf,
+    places: Vec<PathBuf>,
     args: Vec<String>,
     policy: Policy,
     dir: PathBuf,
@@ -180,9 +180,42 @@ pub(super) fn told(ended: std::io::Result<remit_confine::Ended>) -> String {
     }
 }
 
-/// Where programs are looked for.
-fn search_path() -> Vec<PathBuf> {
-    ["/usr/local/bin", "/usr/bin", "/bin"].map(PathBuf::from).into()
+/// The folders in which the section's program is looked for.
+fn search(config: &Config, base: &Path) -> Vec<PathBuf> {
+    let usual = ["/usr/local/bin", "/usr/bin", "/bin"].map(PathBuf::from);
+    let search = if config.path.is_empty() { &usual[..] } else { &config.path };
+    search.iter().map(|dir| whole(base.join(dir))).collect()
+}
+
+/// The places where `program` may be.
+fn places(program: &str, search: &[PathBuf], base: &Path) -> Vec<PathBuf> {
+    match program.contains('/') {
+        true => vec![whole(base.join(program))],
+        false => search.iter().map(|dir| dir.join(program)).collect(),
+    }
+}
+
+fn find(places: &[PathBuf]) -> Result<&Path, String> {
+    places.iter().map(PathBuf::as_path).find(|path| path.is_file()).ok_or_else(|| {
+        let looked = places.iter().map(|path| path.display().to_string()).collect::<Vec<_>>();
+        format!(
+            "there is no program {}: install it, or say with its whole path or with `path` where it is",
+            looked.join(" or ")
+        )
+    })
+}
+
+fn whole(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
+}
+
+/// Whether the section's program is there; a server that is reached by HTTP has none.
+///
+/// # Errors
+/// It is not, in words.
+pub(super) fn check_program(config: &Config, base: &Path) -> Result<(), String> {
+    let Some(program) = config.command.first() else { return Ok(()) };
+    find(&places(program, &search(config, base), base)).map(|_| ())
 }
 
 impl Program {
@@ -196,16 +229,8 @@ impl Program {
         if config.network == Network::Node {
             return Err("network: a server has \"none\" or \"host\"".into());
         }
-        let whole = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
-        let search = if config.path.is_empty() { search_path() } else { config.path.clone() };
-        let search: Vec<PathBuf> = search.iter().map(|dir| whole(base.join(dir))).collect();
-        let found = match program.contains('/') {
-            true => Some(whole(base.join(program))),
-            false => search.iter().map(|dir| dir.join(program)).find(|path| path.is_file()),
-        };
-        let path = found.filter(|path| path.is_file()).ok_or_else(|| {
-            format!("there is no program `{program}`: install it, or say with `path` where it is")
-        })?;
+        let search = search(config, base);
+        let places = places(program, &search, base);
         let home = whole(home);
         DirBuilder::new()
             .recursive(true)
@@ -234,12 +259,15 @@ impl Program {
         env.extend(config.env.clone());
         env.extend(secrets);
         let (args, confiner) = (args.to_vec(), Rc::clone(confiner));
-        Ok(Self { path, args, policy, dir, env, confiner, discovers: Cell::new(false) })
+        Ok(Self { places, args, policy, dir, env, confiner, discovers: Cell::new(false) })
     }
 
     fn start(&self) -> Result<Child, String> {
+        // Looked for at each start: one that is missing keeps no other tool of the node away, and is
+        // served once it is installed.
+        let path = find(&self.places)?;
         let started = std::fs::File::open(&self.dir).and_then(|dir| {
-            let called = (self.path.clone(), self.args.clone());
+            let called = (path.to_owned(), self.args.clone());
             let (policy, env) = (self.policy.clone(), self.env.clone());
             process::start(called, policy, &OwnedFd::from(dir), env, &self.confiner)
         });

@@ -95,7 +95,7 @@ impl Server {
         timeout(limits::MCP_RESTARTS, there).await.ok()?.ok()?.clone()
     }
 
-    /// Keeps the server alive for as long as somebody has its tool.
+    /// Keeps the server alive for as long as its tool is held.
     pub(super) async fn run(self: Rc<Self>, tool: Published) {
         let mut backoff = Backoff::new(limits::MCP_RETRY_FIRST, limits::MCP_RETRY_MOST);
         loop {

@@ -114,20 +114,26 @@ async fn confined_server_reaches_its_home_and_nothing_beside_it() {
         let mut lab = Lab::start(|_| {}).await;
         lab.call("write", json!({})).await.unwrap();
         assert_eq!(lab.effects(), 1);
-        let missing = Lab::failed(|config| config.command = vec!["no-such-program".into()]);
-        assert!(missing.contains("no-such-program"), "{missing}");
     })
     .await;
 }
 
-impl Lab {
-    /// Why a section is refused.
-    fn failed(config: impl FnOnce(&mut Config)) -> String {
+#[tokio::test]
+async fn server_that_is_not_installed_is_served_once_it_is() {
+    on_a_vat(async {
         let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("server");
         let mut section = Config::named("fake");
-        config(&mut section);
+        section.command = vec![program.to_str().unwrap().into(), fake::ASKED.into()];
         let confiner = Rc::new(Confiner::find(false).unwrap());
-        let homes = dir.path().join("homes");
-        tool(&section, dir.path(), &homes, Some(&confiner)).err().unwrap()
-    }
+        let tool = tool(&section, dir.path(), &dir.path().join("homes"), Some(&confiner)).unwrap();
+        let mut tool = tool.into_source().unwrap();
+        assert!(tool.now().is_none());
+        let missing = section.check_program(dir.path()).unwrap_err();
+        assert!(missing.contains(program.to_str().unwrap()), "{missing}");
+        std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+        tool.there().await;
+        assert!(tool.now().is_some());
+    })
+    .await;
 }

@@ -89,7 +89,7 @@ pub async fn update<E: From<MetaError>>(
         let batch =
             Batch::of(vec![(key.to_vec(), Some(changed))]).if_still(key.to_vec(), Some(seen));
         match meta.commit(batch).await {
-            // Whoever was first is durable by now, so the next read sees it.
+            // The other writer's commit is durable by now, so the next read sees it.
             Err(MetaError::Conflict) => {}
             done => return Ok(done?),
         }
@@ -115,8 +115,9 @@ pub enum MetaError {
 impl From<MetaError> for Failure {
     fn from(error: MetaError) -> Self {
         let code = match &error {
-            MetaError::Conflict | MetaError::Damaged(_) => Code::Failed,
-            MetaError::Unavailable(_) => Code::Unavailable,
+            MetaError::Damaged(_) => Code::Failed,
+            // What was asked for is decided anew when it is asked for again.
+            MetaError::Conflict | MetaError::Unavailable(_) => Code::Unavailable,
         };
         Self::new(code, error.to_string())
     }

@@ -29,7 +29,7 @@ use crate::scheduler::registry::Registry;
 use crate::services::context::Site;
 use crate::services::damage;
 use crate::services::membership::{InviteIssuer, NewInvite};
-use crate::services::notify::{Source, keep_telling};
+use crate::services::notify::{self, Source, keep_telling};
 use crate::services::refs::Refs;
 use crate::services::retention::{keep_checking, keep_sweeping};
 use crate::services::triggers::{Triggers, hooks};
@@ -223,6 +223,10 @@ pub async fn build_on(
     let tickets = Tickets::new();
     let invites =
         Invites::new(Arc::clone(&meta), address.clone(), authority.hash(), Box::new(now_ms));
+    // Before tasks go on: what they record then is to be told as well.
+    if let Some(journal) = journal.on_disk() {
+        journal.add_notices_for(&notify::topics(&config.notify));
+    }
     let tasks = Tasks::open(
         Arc::clone(&journal),
         Rc::clone(&audit),

@@ -133,7 +133,7 @@ impl Told {
     }
 }
 
-/// What of an append somebody may be told. What a task took over of another one's past is old.
+/// The notices of an append. Events that a fork copied from another task's past give none.
 pub(super) fn notices(tenant: &str, task: TaskId, events: &[Event]) -> Vec<Notice> {
     let forked = |event: &Event| matches!(event.fact, Fact::TaskForked(_));
     let from = events.iter().rposition(forked).map_or(0, |at| at + 1);
@@ -210,10 +210,16 @@ fn number_of(bytes: &[u8]) -> u64 {
 }
 
 impl SledJournal {
+    /// Adds a notice for each of these sinks and topics to every event from now on that is one. Call
+    /// it before the first task goes on.
+    pub fn add_notices_for(&self, sinks: &[(String, Topic)]) {
+        self.told.keep_for(sinks);
+    }
+
     /// Keeps notices for these sinks and topics from now on, and removes what was kept for others. A
     /// sink that is new is told of what comes after. Durable when it answers.
     pub async fn keep_notices_for(&self, sinks: &[(String, Topic)]) -> Result<(), JournalError> {
-        self.told.keep_for(sinks);
+        self.add_notices_for(sinks);
         let wanted: Vec<[Vec<u8>; 2]> = sinks
             .iter()
             .map(|(sink, topic)| {

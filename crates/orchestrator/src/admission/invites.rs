@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
 use remit_core::{Code, Failure, Identity, MemberGrant, Role};
 use remit_identity::join::Invite;
 use remit_journal::meta::{self, Batch, Change, Meta, MetaError};
@@ -150,16 +151,29 @@ impl Invites {
         Ok(offers)
     }
 
-    /// Withdraws every invite that is `meant`, and gives them. Durable when it answers.
+    /// Withdraws every invite that is `meant`, and gives them; one that was used meanwhile is not
+    /// among them. Durable when it answers.
     pub async fn withdraw(&self, meant: impl Fn(&Offer) -> bool) -> Result<Vec<Offer>, Failure> {
         let kept = self.kept().await?;
-        let found = kept.into_iter().filter_map(|(key, record)| Some((key, parse(&record)?)));
-        let (keys, offers): (Vec<_>, Vec<_>) = found.filter(|(_, offer)| meant(offer)).unzip();
-        let writes: Vec<Change> = keys.into_iter().map(|key| (key, None)).collect();
-        if !writes.is_empty() {
-            self.meta.commit(Batch::of(writes)).await?;
-        }
-        Ok(offers)
+        let found = kept.into_iter().filter_map(|(key, record)| {
+            let offer = parse(&record)?;
+            Some((key, record, offer))
+        });
+        let found = found.filter(|(_, _, offer)| meant(offer));
+        let removed = found.map(|(key, record, offer)| {
+            let batch = Batch::of(vec![(key.clone(), None)]).if_still(key, Some(record));
+            let removed = self.meta.commit(batch);
+            async move {
+                match removed.await {
+                    Ok(()) => Ok(Some(offer)),
+                    // It was used meanwhile, so it is not withdrawn.
+                    Err(MetaError::Conflict) => Ok(None),
+                    Err(error) => Err(error),
+                }
+            }
+        });
+        let withdrawn = join_all(removed).await.into_iter().filter_map(Result::transpose);
+        Ok(withdrawn.collect::<Result<_, MetaError>>()?)
     }
 
     /// Removals of invites that have expired or are for whom `fresh` is, and how many others wait.
@@ -215,8 +229,9 @@ fn parse(record: &[u8]) -> Option<Offer> {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
+    use std::cell::{Cell, RefCell};
 
+    use futures::FutureExt as _;
     use remit_journal::SledJournal;
 
     use super::*;
@@ -264,6 +279,28 @@ mod tests {
         let waiting = invites.find(secret).await?;
         let identity = waiting.offer.identity.clone();
         invites.use_up(waiting, entry()).await.map(|()| identity)
+    }
+
+    #[tokio::test]
+    async fn invite_that_is_used_while_it_is_withdrawn_counts_as_used() {
+        let store = Store::new();
+        let invites = store.open();
+        let offered = offer(&who(Role::ToolNode, "builds"));
+        let invite = invites.create(offered, MINUTE).await.unwrap();
+        let waiting = invites.find(&invite.secret).await.unwrap();
+        let using = RefCell::new(Box::pin(invites.use_up(waiting, entry())));
+        let used = RefCell::new(None);
+        // The invites have been read, and none is removed yet.
+        let use_it = |_: &Offer| {
+            *used.borrow_mut() = using.borrow_mut().as_mut().now_or_never();
+            true
+        };
+        assert!(invites.withdraw(use_it).await.unwrap().is_empty());
+        let used = match used.take() {
+            Some(used) => used,
+            None => using.into_inner().await,
+        };
+        assert_eq!(used, Ok(()));
     }
 
     #[tokio::test]

@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use remit_core::{Code, Facet, Facets, Failure, Identity, MemberGrant, Role};
 use remit_identity::credential::MembershipId;
 use remit_journal::meta::{Batch, Change, Meta, MetaError};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, MutexGuard, watch};
 
 pub use self::kept::{Expulsion, Member};
 use crate::limits;
@@ -28,6 +28,9 @@ pub struct Members {
     known: RefCell<BTreeMap<Identity, Member>>,
     /// Counts changes that take something from a member, to wake whoever serves it.
     changed: watch::Sender<u64>,
+    /// Held from the check of a change to the write that makes it: of two changes the second one is
+    /// checked against the first.
+    changing: Mutex<()>,
 }
 
 /// Why somebody with a certificate of the mesh is not served.
@@ -61,7 +64,13 @@ impl Members {
         now_ms: Box<dyn Fn() -> u64>,
     ) -> Result<Rc<Self>, MetaError> {
         let known = RefCell::new(kept::all(&*meta).await?);
-        Ok(Rc::new(Self { meta, now_ms, known, changed: watch::Sender::new(0) }))
+        Ok(Rc::new(Self {
+            meta,
+            now_ms,
+            known,
+            changed: watch::Sender::new(0),
+            changing: Mutex::new(()),
+        }))
     }
 
     /// Looks up a peer that shows a certificate of this membership, good until then, and notes that
@@ -103,8 +112,9 @@ impl Members {
         member.until_ms = member.until_ms.max(u64::try_from(until_ms).unwrap_or(u64::MAX));
         let stale = now_ms >= member.seen_ms.saturating_add(limits::SEEN_EVERY_MS);
         member.seen_ms = now_ms;
-        if stale {
-            // Nobody waits for it: the next connection says it again.
+        // A change on its way to the disk could be followed there by what is known from before it.
+        if stale && self.changing.try_lock().is_ok() {
+            // Not awaited: a later connection writes it again.
             drop(self.meta.commit(Batch::of(vec![kept::write(member)])));
         }
         let grant = Rc::new(member.granted());
@@ -124,6 +134,11 @@ impl Members {
         }
         let known = self.known.borrow();
         known.get(identity).map_or_else(|| Facets::NONE.into(), Member::granted)
+    }
+
+    /// Keeps members from being changed until it is dropped.
+    pub async fn changing(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().await
     }
 
     /// The wall clock, in milliseconds since 1970.
@@ -216,7 +231,8 @@ impl Members {
         self.changed.send_modify(|count| *count += 1);
     }
 
-    /// Expels a member: felt at once, and durable when it answers. Again changes nothing.
+    /// Expels a member: felt at once, and durable when it answers. Again changes nothing. The caller
+    /// holds [`changing`](Self::changing).
     pub async fn expel(
         &self,
         identity: &Identity,
@@ -231,7 +247,8 @@ impl Members {
         .await
     }
 
-    /// Lets a client do this and nothing else: felt at once, and durable when it answers.
+    /// Lets a client do this and nothing else: felt at once, and durable when it answers. The caller
+    /// holds [`changing`](Self::changing).
     pub async fn authorize(&self, identity: &Identity, grant: &MemberGrant) -> Result<(), Failure> {
         self.change(identity, |member| member.set_grant(grant)).await
     }

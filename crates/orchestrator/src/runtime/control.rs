@@ -169,7 +169,7 @@ impl Owner {
     async fn last_word(&self, call: CallNumber) -> (Outcome, u64) {
         match self.last_answer(call).await {
             Ok(Answer { outcome, cost, .. }) => {
-                // Objects that nobody waits for any more are gone with the answer.
+                // The call has ended for the agent, so objects of the answer are dropped with it.
                 let plain = match outcome {
                     Outcome::Failure(failure) => Ok(Outcome::Failure(failure)),
                     Outcome::Value { value, object } => value

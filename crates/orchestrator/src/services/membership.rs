@@ -12,7 +12,7 @@ use remit_journal::audit::Audit;
 use remit_vat::run_detached::run_detached;
 
 use super::context::Site;
-use crate::admission::invites::{Invites, Offer};
+use crate::admission::invites::{Invites, NotGood, Offer};
 use crate::admission::members::sight::Visibility;
 use crate::admission::members::uses::TaskTraits;
 use crate::admission::members::{Member, Members};
@@ -58,7 +58,7 @@ impl Site {
         request: &join::Request,
     ) -> Result<(Identity, Vec<u8>, Vec<u8>), String> {
         let invite = self.invites.find(&request.secret).await.map_err(|error| error.to_string())?;
-        let Offer { identity, grant, by, again, .. } = invite.offer.clone();
+        let Offer { identity, grant, by, again, .. } = invite.offer;
         let (wanted, offered) = (&request.role, identity.role());
         if *wanted != offered.as_str() {
             let wanted: String = wanted.chars().take(40).collect();
@@ -69,7 +69,8 @@ impl Site {
                 article(&wanted)
             ));
         }
-        let grant = check_offer(&self.members, &by, &identity, &grant, again)
+        // Signed only for what is good now; it is checked once more when nothing can change.
+        check_offer(&self.members, &by, &identity, &grant, again)
             .map_err(|failure| failure.message)?;
         let membership = MembershipId::fresh();
         let signed = self.certify(&request.signing_request, &identity, Some(membership));
@@ -77,13 +78,20 @@ impl Site {
         let now_ms = (self.now_ms)();
         let life = self.certificate_life(offered);
         let until_ms = now_ms.saturating_add(u64::try_from(life.as_millis()).unwrap_or(u64::MAX));
-        let member =
-            Member::joined(&identity, &grant, &by.to_string(), membership, (now_ms, until_ms));
         let (site, joined) = (Rc::clone(self), identity.clone());
+        let secret = request.secret.clone();
         let entered = run_detached(async move {
+            let changing = site.members.changing().await;
+            // Another one with the same invite may have been first.
+            let denied = |error: NotGood| Failure::new(Code::Denied, error.to_string());
+            let invite = site.invites.find(&secret).await.map_err(denied)?;
+            let grant = check_offer(&site.members, &by, &joined, &grant, again)?;
+            let times = (now_ms, until_ms);
+            let member = Member::joined(&joined, &grant, &by.to_string(), membership, times);
             let used = site.invites.use_up(invite, Members::entry(&member)).await;
-            used.map_err(|error| Failure::new(Code::Denied, error.to_string()))?;
+            used.map_err(denied)?;
             site.members.entered(joined.clone(), member);
+            drop(changing);
             let record = Record::new(joined.to_string(), Decision::Joined)
                 .because(format!("invited by {by} to {}", in_words(joined.role(), &grant)));
             site.audit.record(joined.tenant(), record).await
@@ -122,6 +130,7 @@ impl Site {
         wanted: MemberGrant,
     ) -> Result<(), Failure> {
         self.check_tenant(by, identity)?;
+        let changing = self.members.changing().await;
         let member = self.known(identity)?;
         if identity.role() != Role::Client {
             let why = format!("{identity} is a node: its role alone says what it may do");
@@ -141,6 +150,7 @@ impl Site {
             .about(identity.to_string());
         self.audit.record(by.tenant(), record).await?;
         self.members.authorize(identity, &grant).await?;
+        drop(changing);
         if grant.lacks(&before).is_some() {
             self.revoke_saved(by, identity, grant).await?;
         }
@@ -180,6 +190,7 @@ impl Site {
         then: AndItsTasks,
     ) -> Result<Expelled, Failure> {
         self.check_tenant(by, identity)?;
+        let changing = self.members.changing().await;
         let member = self.known(identity)?;
         check_covers(&self.members, by, identity, &needed(identity.role(), &member.given()))?;
         self.members.check_administered(identity, &Facets::NONE.into())?;
@@ -189,6 +200,7 @@ impl Site {
         // Recorded before, so that nothing of it is done that is not in the audit.
         self.audit.record(by.tenant(), record).await?;
         self.members.expel(identity, reason, by).await?;
+        drop(changing);
         let why = format!("{identity} was expelled: {reason}");
         let withdrawn =
             self.invites.withdraw(|offer| offer.identity == *identity || offer.by == *identity);

@@ -86,16 +86,20 @@ pub(crate) struct Source<'a> {
     pub(crate) own: &'a Identity,
 }
 
+/// The topics of these sinks, each with the sink's name.
+pub(crate) fn topics(sinks: &[SinkConfig]) -> Vec<(String, Topic)> {
+    let of = |sink: &SinkConfig| -> Vec<_> {
+        let named = |topic| (sink.name.clone(), topic);
+        Topic::ALL.into_iter().filter(|topic| sink.on.contains(topic)).map(named).collect()
+    };
+    sinks.iter().flat_map(of).collect()
+}
+
 /// Tells these sinks, for ever. Without any, what was kept for others is removed.
 pub(crate) async fn keep_telling(source: Source<'_>, sinks: &[SinkConfig]) {
     let Source { journal, audit, own } = source;
     if let Some(journal) = &journal {
-        let topics = |sink: &SinkConfig| {
-            let named = |topic| (sink.name.clone(), topic);
-            Topic::ALL.into_iter().filter(|topic| sink.on.contains(topic)).map(named).collect()
-        };
-        let kept: Vec<(String, Topic)> =
-            sinks.iter().flat_map(|sink| -> Vec<_> { topics(sink) }).collect();
+        let kept = topics(sinks);
         while let Err(error) = journal.keep_notices_for(&kept).await {
             tracing::warn!(%error, "notifications cannot be kept yet");
             tokio::time::sleep(limits::NOTICE_LOOK).await;
@@ -136,7 +140,7 @@ async fn tell_all(telling: Telling<'_>, sink: Result<Sink, String>) {
                 tracing::warn!(sink = sink.name(), %error, "notifications cannot be read");
             }
         }
-        // Looked at now and then all the same: an append whose caller went tells nobody.
+        // Also polled: an append whose caller was dropped does not signal `added`.
         let _elapsed = tokio::time::timeout(limits::NOTICE_LOOK, added.changed()).await;
     }
 }
@@ -158,7 +162,11 @@ impl Telling<'_> {
         match &untold.notice {
             None => self.given_up(sink, &untold, "it is damaged").await,
             Some(notice) => {
-                let head = self.journal.head(&notice.tenant, notice.task)?;
+                // A head that cannot be read holds up no other creator's notices.
+                let head = self.journal.head(&notice.tenant, notice.task).unwrap_or_else(|error| {
+                    tracing::warn!(task = %notice.task, %error, "a task of a notification cannot be read");
+                    None
+                });
                 let name = head.map(|head| head.name).unwrap_or_default();
                 let body = message(untold.number, notice, &name);
                 if let Err(why) = try_to_tell(sink.name(), || sink.tell(&body)).await {

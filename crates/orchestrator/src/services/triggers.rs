@@ -18,7 +18,7 @@ use remit_journal::meta::{self, Batch, Meta, MetaError};
 use remit_vat::run_detached::run_detached;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
 
 use self::due::Waiting;
 use self::schedule::{Missed, Schedule};
@@ -44,6 +44,8 @@ pub struct Triggers {
     changed: Rc<Notify>,
     /// When this process began to look at them.
     begun_ms: u64,
+    /// Held while a trigger is counted and added.
+    putting: Arc<Mutex<()>>,
     /// Those whose time has come and that cannot be set off yet, by name.
     waiting: RefCell<HashMap<String, Waiting>>,
     /// Where posts to webhooks are taken, host:port; unset: nowhere.
@@ -157,6 +159,7 @@ impl Triggers {
             now_ms,
             changed,
             begun_ms,
+            putting: Arc::default(),
             waiting: RefCell::default(),
             webhooks: OnceCell::new(),
             secrets: OnceCell::new(),
@@ -219,6 +222,7 @@ impl Triggers {
         crash::point(Step::Received, "trigger");
         check_name(name)?;
         let key = key(who.tenant(), name);
+        let alone = Rc::new(Arc::clone(&self.putting).lock_owned().await);
         let fresh = self.meta.get(&key).await.map_err(unwritable)?.is_none();
         if fresh && self.list(who.tenant()).await?.len() >= limits::TRIGGERS {
             let why = format!("there are {} triggers: remove some first", limits::TRIGGERS);
@@ -244,7 +248,7 @@ impl Triggers {
             stored::decode(&record)?;
             Ok(Some(record))
         };
-        self.change(&key, put).await?;
+        self.change(&key, put, Some(alone)).await?;
         Ok(secret)
     }
 
@@ -269,7 +273,7 @@ impl Triggers {
                 Err(Failure::new(Code::NotFound, why))
             }
         };
-        self.change(&key(tenant, name), remove).await?;
+        self.change(&key(tenant, name), remove, None).await?;
         self.waiting.borrow_mut().remove(name);
         Ok(())
     }
@@ -297,18 +301,21 @@ impl Triggers {
 
     /// Writes what `decide` makes of the record of a trigger, or removes it, and has the clock look
     /// anew, though the caller may have gone meanwhile. When another writer was first, it decides anew.
+    /// `alone` is held until the record is written.
     async fn change(
         &self,
         key: &[u8],
         decide: impl Fn(Option<&[u8]>) -> Result<Option<Vec<u8>>, Failure>,
+        alone: Option<Rc<OwnedMutexGuard<()>>>,
     ) -> Result<(), Failure> {
         for _ in 0..UPDATE_TRIES {
             let seen = self.meta.get(key).await.map_err(unwritable)?;
             let change = (key.to_vec(), decide(seen.as_deref())?);
             let written = self.meta.commit(Batch::of(vec![change]).if_still(key.to_vec(), seen));
-            let changed = Rc::clone(&self.changed);
+            let (changed, alone) = (Rc::clone(&self.changed), alone.clone());
             let written = run_detached(async move {
                 let written = written.await;
+                drop(alone);
                 if written.is_ok() {
                     crash::point(Step::Flushed, "trigger");
                     changed.notify_one();
@@ -387,7 +394,10 @@ impl Triggers {
         let done = self.set_off(tenant, &taken.record, occasion, Some(input)).await;
         let failure = done.as_ref().err().map(ToString::to_string).unwrap_or_default();
         let of = (name, stored::decode(&taken.record)?.created_ms);
-        self.note(tenant, of, Some((self.now_ms)()), &failure).await?;
+        // What was set off is done and acknowledged: a failed note must not have it posted again.
+        if let Err(error) = self.note(tenant, of, Some((self.now_ms)()), &failure).await {
+            tracing::warn!(trigger = name, %error, "when a webhook was last used is not written down");
+        }
         done
     }
 
@@ -411,7 +421,9 @@ impl Triggers {
                 (Proof::Secret, same)
             }
             Shown::Signature(signature, body) => {
-                let creator = found.as_ref().and_then(|(kept, _)| kept.creator.parse().ok());
+                let is_signed = |kept: &StoredTrigger| matches!(&kept.when, When::Webhook(hook) if hook.proof == Proof::Signature);
+                let signed = found.as_ref().filter(|(kept, _)| is_signed(kept));
+                let creator = signed.and_then(|(kept, _)| kept.creator.parse().ok());
                 let secret = self.signing(creator.as_ref(), name).await;
                 let other = secret.is_none();
                 let secret = secret.unwrap_or_else(|| remit_vat::chance::bytes::<32>().to_vec());

@@ -65,7 +65,7 @@ async fn an_identity_with_many_places_gives_one_to_each_that_waits_with_fewer() 
         let held: Vec<_> = (0..4)
             .map(|_| scheduler.place("greedy", SCRIPT, "", |_| {}).now_or_never().unwrap())
             .collect();
-        assert!(!scheduler.gives_up("greedy", "one"), "nobody waits");
+        assert!(!scheduler.gives_up("greedy", "one"), "no request waits");
         let mut late = Box::pin(scheduler.place("modest", SCRIPT, "", |_| {}));
         assert!(late.as_mut().now_or_never().is_none());
         tokio::time::timeout(Duration::from_secs(9), scheduler.asked()).await.unwrap();

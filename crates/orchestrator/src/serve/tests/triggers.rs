@@ -5,7 +5,10 @@ mod due;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use remit_core::Role;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use remit_core::{Role, Value};
+use remit_journal::meta::{Batch, Meta, MetaError, Record};
 use remit_schema::mesh_capnp::mesh;
 use remit_schema::trigger_capnp::{trigger, triggers};
 use remit_vat::exception::to_failure;
@@ -14,7 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::{Here, here};
 use crate::serve::fakes::Granted as _;
-use crate::services::triggers::{Triggers, hooks};
+use crate::services::triggers::{Shown, Triggers, hooks};
 
 fn task(trigger: &mut trigger::Builder<'_>, name: &str) {
     trigger.set_name(name);
@@ -252,6 +255,47 @@ async fn client_that_is_being_expelled_leaves_no_trigger_behind() {
         let late =
             here.site.triggers.put(&you, "build", false, |_| Ok(()), |_, _| Ok(Vec::new())).await;
         assert_eq!(late.unwrap_err().code, remit_core::Code::Denied);
+    })
+    .await;
+}
+
+/// Records that another writer always changes first.
+struct Overtaken(Arc<dyn Meta>);
+
+impl Meta for Overtaken {
+    fn get(&self, key: &[u8]) -> BoxFuture<'static, Result<Option<Vec<u8>>, MetaError>> {
+        self.0.get(key)
+    }
+
+    fn scan(
+        &self,
+        prefix: &[u8],
+        limit: usize,
+    ) -> BoxFuture<'static, Result<Vec<Record>, MetaError>> {
+        self.0.scan(prefix, limit)
+    }
+
+    fn commit(&self, _: Batch) -> BoxFuture<'static, Result<(), MetaError>> {
+        std::future::ready(Err(MetaError::Conflict)).boxed()
+    }
+}
+
+#[tokio::test]
+async fn post_whose_note_fails_is_answered_with_what_it_did() {
+    here(async |here| {
+        let (triggers, _held) = connected(&here);
+        let secret = put(&triggers, hook("h")).await.unwrap();
+        let site = &here.site;
+        let meta = Arc::new(Overtaken(Arc::clone(&site.meta)));
+        let (tasks_of, members) = (Rc::clone(&site.tasks), Rc::clone(&site.members));
+        let overtaken = Triggers::new(meta, tasks_of, members, Box::new(crate::node::now_ms));
+        let noted =
+            overtaken.note("default", ("h", kept(&here, "h").await.created_ms), Some(5), "");
+        assert_eq!(noted.await.unwrap_err().code, remit_core::Code::Unavailable);
+        let taken = overtaken.takes("default", "h", Shown::Secret(&secret)).await;
+        let taken = taken.unwrap().unwrap();
+        overtaken.posted("default", "h", &taken, "one", Value::Null).await.unwrap();
+        assert_eq!(tasks(&here), 1);
     })
     .await;
 }

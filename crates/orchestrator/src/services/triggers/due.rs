@@ -97,6 +97,12 @@ impl Triggers {
         let since = kept.last_ms.max(kept.created_ms);
         let due = schedule.due(since, now_ms, kept.missed);
         for at in &due {
+            // The list was read before others were set off: one that was removed or replaced since
+            // does nothing any more.
+            let now = self.read(tenant, &kept.name).await?;
+            if now.is_none_or(|(now, _)| now.created_ms != kept.created_ms) {
+                return Ok(());
+            }
             let failure = match self.set_off(tenant, record, &at.to_string(), None).await {
                 Ok(_) => String::new(),
                 Err(failure) if !may_pass(&failure) => failure.to_string(),

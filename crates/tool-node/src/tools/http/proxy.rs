@@ -71,7 +71,9 @@ impl Proxy {
     }
 
     async fn attend(&self, stream: TcpStream) {
-        let Ok(place) = self.places.acquire().await else { return };
+        // A program whose connection is not taken sees it close, instead of waiting for ever.
+        let place = tokio::time::timeout(self.web.timeout, self.places.acquire()).await;
+        let Ok(Ok(place)) = place else { return };
         let tunnel = Tunnel::default();
         let answer = service_fn(|request| {
             let tunnel = Rc::clone(&tunnel);

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use regex::bytes::{NoExpand, Regex};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, IF_RANGE, RANGE};
 use serde::Deserialize;
 use url::Url;
 
@@ -69,14 +69,14 @@ impl Secrets {
         Ok(Self { all, finder, longest })
     }
 
-    /// Adds those headers that belong to `url`. Whether there were any.
-    pub(super) fn add(&self, url: &Url, headers: &mut HeaderMap) -> bool {
-        let mut added = false;
+    /// Adds those headers that belong to `url`. The answer is then asked for as a whole: of a server
+    /// that shows the headers of a request, two halves of an answer could hold half a secret each.
+    pub(super) fn add(&self, url: &Url, headers: &mut HeaderMap) {
         for secret in self.all.iter().filter(|secret| secret.to.allows(url)) {
             headers.insert(secret.header.clone(), secret.value.clone());
-            added = true;
+            headers.remove(RANGE);
+            headers.remove(IF_RANGE);
         }
-        added
     }
 
     /// Whether only the operator sets the header of this name.

@@ -257,6 +257,21 @@ fn a_secret_is_sent_and_never_shown() {
 }
 
 #[test]
+fn an_answer_to_a_request_with_a_secret_is_asked_for_as_a_whole() {
+    check(|server| async move {
+        let dir = tempfile::tempdir().unwrap();
+        let part = json!({ "headers": { "Range": "bytes=0-9", "If-Range": "x" } });
+        for (config, is_passed_on) in [(String::new(), true), (secret(&server, &dir), false)] {
+            let web = web(&server, &config);
+            let with = (server.url("/api/hello"), part.clone());
+            let _: Json = web.call("get", &with).await.unwrap().decode().unwrap();
+            let sent = server.seen().pop().unwrap().to_lowercase();
+            assert_eq!(sent.contains("range: bytes=0-9"), is_passed_on, "{sent}");
+        }
+    });
+}
+
+#[test]
 fn an_agent_cannot_set_or_see_the_header_of_a_secret() {
     check(|server| async move {
         let dir = tempfile::tempdir().unwrap();

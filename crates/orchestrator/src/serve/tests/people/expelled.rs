@@ -182,3 +182,37 @@ async fn what_is_done_to_members_is_in_the_audit_and_outlives_a_restart() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn of_two_administrators_that_expel_each_other_one_stays() {
+    here(async |here| {
+        let (_me, _held) = admin(&here);
+        let (_bob, _bobs) = client(&here, "bob", Facets::ALL).await;
+        let (bob, me) = futures::join!(
+            expel(&here, "me", Role::Client, "bob"),
+            expel(&here, "bob", Role::Client, "me")
+        );
+        assert!(bob.is_ok() && me.is_err(), "{bob:?} {me:?}");
+        assert!(here.site.members.has_administrator("default"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn authorization_by_a_member_that_is_expelled_meanwhile_is_refused() {
+    here(async |here| {
+        let (_me, _held) = admin(&here);
+        let (_bob, _bobs) = client(&here, "bob", Facets::ALL).await;
+        let (_eve, _eves) = client(&here, "eve", Facets::MEMBER).await;
+        let eve = who(Role::Client, "eve");
+        let bob = who(Role::Client, "bob");
+        let (expelled, authorized) = futures::join!(
+            expel(&here, "me", Role::Client, "bob"),
+            here.site.authorize(&bob, &eve, Facets::ALL.into())
+        );
+        assert!(expelled.is_ok(), "{expelled:?}");
+        assert_eq!(authorized.unwrap_err().code, Code::Denied);
+        assert_eq!(here.site.members.granted(&eve), Facets::MEMBER.into());
+    })
+    .await;
+}

@@ -116,7 +116,7 @@ impl fmt::Display for ObjectId {
             Self::Result(call) => write!(f, "result of call {call}"),
             Self::Part(call, index) => write!(f, "object {index} of call {call}"),
             Self::CallerCapability(call, index) => {
-                write!(f, "object {index} of whoever made call {call}")
+                write!(f, "object {index} of the caller of call {call}")
             }
         }
     }

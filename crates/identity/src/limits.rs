@@ -13,7 +13,7 @@ pub const HANDSHAKE: Duration = Duration::from_secs(5);
 pub const HANDSHAKE_LEAST: Duration = Duration::from_millis(100);
 
 /// Handshakes that show the same hint and count as known at once: a client's parallel commands.
-/// Whoever saw a hint on the wire and shows it gains no more.
+/// A stranger that read a hint off the wire and replays it gains no more places than this.
 pub const HANDSHAKES_PER_HINT: usize = 8;
 
 /// Refused connections that are logged one by one within [`REFUSALS_LOGGED_EVERY`]; of the others
@@ -43,9 +43,9 @@ pub const HANDOVER: Duration = Duration::from_secs(5);
 pub const RECONNECT_FIRST: Duration = Duration::from_millis(100);
 
 /// The longest wait before dialling again: a node is back within two seconds of its orchestrator,
-/// and a dial that nobody answers costs next to nothing.
+/// and an unanswered dial costs next to nothing.
 pub const RECONNECT_MOST: Duration = Duration::from_secs(2);
 
 /// How long a connection must have lasted for the waits to begin anew. One that is lost sooner, as
-/// by a peer that lets nobody in, must not be dialled again at once.
+/// by a peer that refuses every connection, must not be dialled again at once.
 pub const SETTLED: Duration = Duration::from_millis(500);

@@ -61,8 +61,8 @@ impl Audit {
     }
 
     /// Appends a record to the stream of `tenant`; number, time and hash are given here. It is
-    /// queued at once, in the order of the calls, and durable when the future answers: whoever
-    /// tells of what it records waits for that.
+    /// queued at once, in the order of the calls, and durable when the future answers: a caller that
+    /// reports the recorded decision awaits it first.
     pub fn record(
         &self,
         tenant: &str,

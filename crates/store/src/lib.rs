@@ -190,8 +190,8 @@ impl Disk {
 
     /// As [`Disk::commit`], for writes that depend on what is stored: `decide` runs on the commit
     /// thread, sees all that was queued before it by this and by `commit`, and gives the writes or a
-    /// refusal. `bytes` is
-    /// about how much it will write. A refusal, too, is answered once what it saw is durable.
+    /// refusal. `bytes` is about how much it will write. A refusal, too, is answered once what it saw
+    /// is durable.
     pub fn transact<E, F>(
         &self,
         bytes: usize,

@@ -261,7 +261,7 @@ pub const CONTENT_TICK: Duration = Duration::from_millis(20);
 pub const CONTENT_CHANGED: usize = 100;
 
 /// How long the tools of a node may take to be there before it registers without those that are not:
-/// a server is started in some seconds, and whoever asks for tools waits a little longer.
+/// a server is started in some seconds, and a command that asks for tools waits a little longer.
 pub const FIRST_TOOLS: Duration = Duration::from_secs(4);
 
 /// Bytes of one message of an MCP server. As JSON, what a result may hold takes twice as much at most

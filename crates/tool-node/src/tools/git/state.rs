@@ -109,8 +109,10 @@ impl Marked {
                     marked.sparse |= !there();
                 }
             }
-            // Changed in the tick in which the index was written: its times tell nothing.
-            if written.is_some_and(|written| entry.mtime >= written) && entry.mode != MODULE {
+            // Changed in the second in which the index was written: its times tell nothing. The git
+            // program compares whole seconds.
+            let is_as_new = |written: IndexTime| entry.mtime.seconds() >= written.seconds();
+            if written.is_some_and(is_as_new) && entry.mode != MODULE {
                 entry.mtime = IndexTime::new(0, 0);
                 entry.ctime = IndexTime::new(0, 0);
                 changed = true;

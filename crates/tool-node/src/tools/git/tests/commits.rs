@@ -314,16 +314,32 @@ fn what_a_commit_left_out_is_in_its_answer() {
     });
 }
 
+/// A file that was changed in the second in which the index was written, and kept its size and,
+/// as far as the git program looks, its times.
+const CHANGED_UNSEEN: &str = "git config core.trustctime false; touch -d @1600000000.1 c.txt; \
+    git update-index c.txt; touch -d @1600000000.3 .git/index; \
+    echo z >c.txt; touch -d @1600000000.2 c.txt";
+
 #[test]
-fn a_change_in_the_tick_of_the_last_write_of_the_index_is_seen_after_a_commit() {
-    // The file keeps its size and its time, so that the index alone cannot tell it from the old one.
-    let script = "echo y >c.txt; touch -d @1600000000 c.txt; git update-index c.txt; touch -d @1600000000 .git/index; \
-        git commit -qm two; touch -d @1600000000 .git/index; echo z >c.txt; touch -d @1600000000 c.txt; echo x >src/a.txt";
+fn a_change_in_the_second_of_the_last_write_of_the_index_is_seen_after_a_commit() {
     let twins = Twins::new(FIRST);
-    twins.both(script);
+    twins.both(&format!("{CHANGED_UNSEEN}; echo x >src/a.txt"));
     check(twins, |twins| async move {
         let args = json!({"message": "Work", "paths": ["src"]});
         ask(&twins.git(), "commit", args).await.unwrap();
+        assert_eq!(twins.run("tool", "git status --porcelain"), " M c.txt\n");
+    });
+}
+
+#[test]
+fn a_change_in_the_second_of_the_last_write_of_the_index_is_seen_after_a_checkout() {
+    let twins = Twins::new(FIRST);
+    twins.both(
+        "git checkout -qb topic; echo n >n; git add n; git commit -qm n; git checkout -q main",
+    );
+    twins.both(CHANGED_UNSEEN);
+    check(twins, |twins| async move {
+        ask(&twins.git(), "checkout", json!(["topic"])).await.unwrap();
         assert_eq!(twins.run("tool", "git status --porcelain"), " M c.txt\n");
     });
 }

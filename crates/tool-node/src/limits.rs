@@ -268,6 +268,14 @@ pub const FIRST_TOOLS: Duration = Duration::from_secs(4);
 /// where it is text, and a third more where it is bytes.
 pub const MCP_MESSAGE_BYTES: usize = 8 << 20;
 
+/// Values in one message of an MCP server, names of fields not counted: read, each takes some hundred
+/// bytes. A list of a large folder has a tenth as many.
+pub const MCP_MESSAGE_VALUES: usize = 250_000;
+
+/// Bytes from which on a variable of another program's configuration may be a key without its name
+/// saying so, if it has a digit and neither spaces nor slashes.
+pub const MCP_KEY_BYTES: usize = 16;
+
 /// Messages of one MCP server a second, on average: progress that a person can follow is far slower,
 /// and calls that are answered at once stay below.
 pub const MCP_RATE: f64 = 2_000.0;

@@ -131,6 +131,8 @@ pub struct Annotations {
 struct SpelledOut {
     env: Vec<(String, String)>,
     headers: Vec<(String, String)>,
+    /// Variables of this node's environment that stand anywhere in the section.
+    variables: Vec<(String, String)>,
 }
 
 impl std::fmt::Debug for SpelledOut {

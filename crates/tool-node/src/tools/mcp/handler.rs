@@ -3,7 +3,9 @@
 #![expect(deprecated, reason = "servers of today log so, and the next protocol still lets them")]
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use rmcp::model::{
     ClientCapabilities, ClientConfig, Implementation, LoggingMessageNotificationParam,
@@ -12,6 +14,7 @@ use rmcp::model::{
 use rmcp::service::NotificationContext;
 use rmcp::{ClientHandler, RoleClient};
 use tokio::sync::{mpsc, watch};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::limits;
 
@@ -19,8 +22,10 @@ use crate::limits;
 pub(super) struct News {
     /// How often its lists have changed.
     lists: watch::Sender<u64>,
-    /// Number of changes of each watched resource.
-    updates: watch::Sender<HashMap<String, u64>>,
+    /// The watched resources by address.
+    updates: watch::Sender<HashMap<String, Watched>>,
+    /// The next version of a resource.
+    versions: AtomicU64,
     /// Who shows the progress of a call.
     calls: Mutex<HashMap<ProgressToken, mpsc::Sender<String>>>,
 }
@@ -30,9 +35,52 @@ impl Default for News {
         Self {
             lists: watch::Sender::new(0),
             updates: watch::Sender::new(HashMap::new()),
+            versions: AtomicU64::new(since_1970()),
             calls: Mutex::default(),
         }
     }
+}
+
+/// A resource that is watched, or was and may be again: changes between two calls count.
+pub(super) struct Watched {
+    /// Differs after each change.
+    pub(super) version: u64,
+    /// Calls that wait for a change.
+    watchers: usize,
+    /// Ends the subscription at the server when dropped.
+    #[expect(dead_code, reason = "it does its work when dropped")]
+    subscription: DropGuard,
+}
+
+/// Makes room by ending the subscription that no call waits for and that changed longest ago. Whether
+/// there is one: a call that comes back to it later is told that there may have been a change.
+fn forget_one(updates: &mut HashMap<String, Watched>) -> bool {
+    let idle = updates.iter().filter(|(_, watched)| watched.watchers == 0);
+    let oldest = idle.min_by_key(|(_, watched)| watched.version).map(|(uri, _)| uri.clone());
+    oldest.is_some_and(|uri| updates.remove(&uri).is_some())
+}
+
+/// A call that waits for a change of a resource.
+pub(super) struct Watching {
+    news: Arc<News>,
+    uri: String,
+    /// Of the first call: tells when the subscription is to end, which the call is to begin.
+    pub(super) began: Option<CancellationToken>,
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.news.updates.send_if_modified(|updates| {
+            updates.entry(self.uri.clone()).and_modify(|watched| watched.watchers -= 1);
+            false
+        });
+    }
+}
+
+/// Milliseconds since 1970.
+fn since_1970() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or_default()
 }
 
 /// A call whose progress is shown for as long as this lives.
@@ -69,21 +117,32 @@ impl News {
         self.lists.send_modify(|times| *times += 1);
     }
 
-    /// Begins to count the changes of a resource. Whether it was not counted before; `None`: too many
-    /// are.
-    pub(super) fn watch(&self, uri: &str) -> Option<bool> {
-        let mut first = Some(false);
+    /// Watches a resource until what comes back is dropped. `None`: as many others are being watched as
+    /// may be.
+    pub(super) fn watch(self: &Arc<Self>, uri: &str) -> Option<Watching> {
+        let mut began = None;
+        let mut room = true;
         self.updates.send_if_modified(|updates| {
             if !updates.contains_key(uri) {
-                let room = updates.len() < limits::MCP_WATCHED;
-                first = room.then_some(true);
-                if room {
-                    updates.insert(uri.to_owned(), 0);
+                room = updates.len() < limits::MCP_WATCHED || forget_one(updates);
+                if !room {
+                    return false;
                 }
+                let ended = CancellationToken::new();
+                began = Some(ended.clone());
+                let version = self.next_version();
+                let subscription = ended.drop_guard();
+                updates.insert(uri.to_owned(), Watched { version, watchers: 0, subscription });
             }
+            updates.entry(uri.to_owned()).and_modify(|watched| watched.watchers += 1);
             false
         });
-        first
+        room.then(|| Watching { news: Arc::clone(self), uri: uri.to_owned(), began })
+    }
+
+    /// Versions differ from those before, also from those of an earlier session.
+    fn next_version(&self) -> u64 {
+        self.versions.fetch_add(1, Ordering::Relaxed)
     }
 
     /// No longer counts the changes of a resource.
@@ -91,15 +150,15 @@ impl News {
         self.updates.send_if_modified(|updates| updates.remove(uri).is_some());
     }
 
-    /// How often each watched resource has changed.
-    pub(super) fn updates(&self) -> watch::Receiver<HashMap<String, u64>> {
+    /// The version of each watched resource.
+    pub(super) fn updates(&self) -> watch::Receiver<HashMap<String, Watched>> {
         self.updates.subscribe()
     }
 
     pub(super) fn updated(&self, uri: &str) {
         self.updates.send_if_modified(|updates| {
-            let Some(times) = updates.get_mut(uri) else { return false };
-            *times += 1;
+            let Some(watched) = updates.get_mut(uri) else { return false };
+            watched.version = self.next_version();
             true
         });
     }

@@ -115,26 +115,27 @@ impl Other {
         let name: String =
             name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
         let of = |why: String| format!("{name}: {why}");
-        let values = |map: BTreeMap<String, String>| {
-            let value = |(name, value): (String, String)| Ok((name, expanded(&value)?));
-            map.into_iter().map(value).collect::<Result<Vec<_>, String>>()
+        let mut variables = Vec::new();
+        let mut value = |text: &str| expanded(text, &mut variables).map_err(of);
+        let mut values = |map: BTreeMap<String, String>| {
+            let pair = |(name, text): (String, String)| Ok((name, value(&text)?));
+            map.into_iter().map(pair).collect::<Result<Vec<_>, String>>()
         };
-        let spelled_out = SpelledOut {
-            env: values(self.env).map_err(of)?,
-            headers: values(self.headers).map_err(of)?,
-        };
-        let Some(command) = self.command else {
-            let url = self.url.as_deref().map(expanded).transpose().map_err(of)?;
-            return Ok(Config { url, spelled_out, ..Config::named(&name) });
-        };
-        let command = std::iter::once(command).chain(self.args);
-        let command = command.map(|word| expanded(&word)).collect::<Result<_, _>>().map_err(of)?;
-        Ok(Config { root: self.cwd, spelled_out, ..program(&name, command, base)? })
+        let (env, headers) = (values(self.env)?, values(self.headers)?);
+        let url = self.url.as_deref().map(&mut value).transpose()?;
+        let command = self.command.iter().chain(&self.args).map(|word| value(word));
+        let command = command.collect::<Result<Vec<_>, _>>()?;
+        let spelled_out = SpelledOut { env, headers, variables };
+        match self.command {
+            Some(_) => Ok(Config { root: self.cwd, spelled_out, ..program(&name, command, base)? }),
+            None => Ok(Config { url, spelled_out, ..Config::named(&name) }),
+        }
     }
 }
 
-/// A text with `${NAME}`, `${env:NAME}` and `${NAME:-DEFAULT}` replaced.
-fn expanded(text: &str) -> Result<String, String> {
+/// A text with `${NAME}`, `${env:NAME}` and `${NAME:-DEFAULT}` replaced. The variables that it holds are
+/// added to `variables`.
+fn expanded(text: &str, variables: &mut Vec<(String, String)>) -> Result<String, String> {
     let mut out = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {
@@ -143,7 +144,9 @@ fn expanded(text: &str) -> Result<String, String> {
             Some((name, default)) => (name, Some(default.to_owned())),
             None => (inside.strip_prefix("env:").unwrap_or(inside), None),
         };
-        let value = variable(name).or(default);
+        let of_environment = variable(name);
+        variables.extend(of_environment.clone().map(|value| (name.to_owned(), value)));
+        let value = of_environment.or(default);
         let value = value.ok_or_else(|| format!("the environment has no variable `{name}`"))?;
         out = out + before + &value;
         rest = after;

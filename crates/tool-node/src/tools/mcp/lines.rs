@@ -82,6 +82,11 @@ where
 
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleClient>> {
         let line = self.read_line().await?;
+        let values = values(&line);
+        if values > limits::MCP_MESSAGE_VALUES {
+            self.fault.set(format!("it sent a message of {values} values"));
+            return None;
+        }
         // What is no message, such as a line of a log, is passed over, but goes through the caller,
         // which counts it.
         match serde_json::from_slice(&line) {
@@ -98,4 +103,20 @@ where
         drop(self.write.lock().await.take());
         Ok(())
     }
+}
+
+/// An upper bound of the number of values in a message, without reading it: each takes many times its
+/// bytes in memory once it is read.
+fn values(line: &[u8]) -> usize {
+    let (mut values, mut in_text, mut escaped) = (1, false, false);
+    for byte in line {
+        match (in_text, byte) {
+            (true, _) if escaped => escaped = false,
+            (true, b'\\') => escaped = true,
+            (_, b'"') => in_text = !in_text,
+            (false, b',' | b'[' | b'{') => values += 1,
+            _ => {}
+        }
+    }
+    values
 }

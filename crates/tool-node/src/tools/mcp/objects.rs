@@ -1,5 +1,6 @@
 //! The resources and the prompts of a server.
 
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use remit_core::manifest;
@@ -8,15 +9,18 @@ use rmcp::model::{
     ClientRequest, GetPromptRequest, GetPromptRequestParams, ListResourceTemplatesRequest,
     ListResourcesRequest, PaginatedRequestParams, Prompt, ReadResourceRequest,
     ReadResourceRequestParams, Request, ServerResult, SubscribeRequestParams, SubscriptionFilter,
+    UnsubscribeRequestParams,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use super::ask::Kind;
 use super::content;
 use super::describe::{blocks, checked, content_schema, longest, words};
+use super::handler::Watched;
 use super::server::{Server, Session};
 use crate::kit::{CallContext, Interface, Method, encode, fail};
 use crate::limits;
@@ -57,8 +61,8 @@ struct Since {
 
 /// Whether a resource has changed.
 #[derive(Serialize, JsonSchema)]
-struct Watched {
-    /// Whether it has; if not, the time was over.
+struct Change {
+    /// Whether it has, or may have; if not, the time was over.
     changed: bool,
     /// What the next call is given, so that no change is missed.
     version: u64,
@@ -252,54 +256,72 @@ impl Prompts {
 }
 
 impl Resource {
-    async fn watch(&self, since: Option<u64>, call: &CallContext) -> Result<Watched, Failure> {
+    async fn watch(&self, since: Option<u64>, call: &CallContext) -> Result<Change, Failure> {
         let until = Instant::now() + self.server.timeout;
         let away = || fail::unavailable("the MCP server is not there: try again later");
         let session = self.server.session().await.ok_or_else(away)?;
-        match session.news.watch(&self.uri) {
-            Some(false) => {}
-            Some(true) => self.subscribe(&session, call).await.inspect_err(|_| {
-                session.news.unwatch(&self.uri);
-            })?,
-            None => {
-                let most = limits::MCP_WATCHED;
-                return Err(fail::limit(format!(
-                    "at most {most} resources of a server are watched"
-                )));
-            }
-        }
-        let mut updates = session.news.updates();
-        let count = |updates: &std::collections::HashMap<String, u64>| {
-            updates.get(&self.uri).copied().unwrap_or_default()
+        let Some(mut watching) = session.news.watch(&self.uri) else {
+            let most = limits::MCP_WATCHED;
+            return Err(fail::limit(format!(
+                "{most} resources of the MCP server are watched, which is the most: try again when a call that watches one has ended"
+            )));
         };
-        let before = since.unwrap_or_else(|| count(&updates.borrow()));
-        let changed = timeout_at(until, updates.wait_for(|updates| count(updates) != before));
+        let mut updates = session.news.updates();
+        let version = |updates: &HashMap<String, Watched>| {
+            updates.get(&self.uri).map(|watched| watched.version).unwrap_or_default()
+        };
+        let before = since.unwrap_or_else(|| version(&updates.borrow()));
+        if let Some(ended) = watching.began.take() {
+            self.subscribe(&session, ended, call).await.inspect_err(|_| {
+                session.news.unwatch(&self.uri);
+            })?;
+        }
+        let changed = timeout_at(until, updates.wait_for(|updates| version(updates) != before));
         let changed = tokio::select! {
             biased;
             () = call.cancelled() => return Err(fail::cancelled("the caller gave up")),
             changed = changed => changed.is_ok_and(|changed| changed.is_ok()),
         };
-        let version = count(&updates.borrow());
-        Ok(Watched { changed, version })
+        let version = version(&updates.borrow());
+        Ok(Change { changed, version })
     }
 
-    /// Has the server tell when the resource changes, until the server ends.
-    async fn subscribe(&self, session: &Rc<Session>, call: &CallContext) -> Result<(), Failure> {
+    /// Has the server tell when the resource changes, until `ended` or the end of the server.
+    async fn subscribe(
+        &self,
+        session: &Rc<Session>,
+        ended: CancellationToken,
+        call: &CallContext,
+    ) -> Result<(), Failure> {
         if session.is_stateless() {
             let filter = SubscriptionFilter::builder().resource_subscriptions([self.uri.clone()]);
             let changes = session.peer.listen(filter.build()).await;
             let mut changes = changes.map_err(|error| fail::failed(error.to_string()))?;
             let (session, uri) = (Rc::clone(session), self.uri.clone());
             tokio::task::spawn_local(async move {
-                while let Ok(Some(_)) = changes.next().await {
-                    session.news.updated(&uri);
+                let told = async {
+                    while let Ok(Some(_)) = changes.next().await {
+                        session.news.updated(&uri);
+                    }
+                };
+                if ended.run_until_cancelled(told).await.is_some() {
+                    session.news.unwatch(&uri);
                 }
-                session.news.unwatch(&uri);
             });
             return Ok(());
         }
         let params = SubscribeRequestParams::new(&self.uri);
         let request = ClientRequest::SubscribeRequest(Request::new(params));
-        self.server.ask(request, Kind::Repeatable, call).await.map(drop)
+        self.server.ask(request, Kind::Repeatable, call).await?;
+        // The session lives as long as what is watched: a task of it must not keep it.
+        let (peer, uri) = (session.peer.clone(), self.uri.clone());
+        tokio::task::spawn_local(async move {
+            ended.cancelled().await;
+            let request = Request::new(UnsubscribeRequestParams::new(uri));
+            let request = ClientRequest::UnsubscribeRequest(request);
+            // A server that does not answer is found out by calls.
+            let _ended = timeout(limits::MCP_PING, peer.send_request(request)).await;
+        });
+        Ok(())
     }
 }

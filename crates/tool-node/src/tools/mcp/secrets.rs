@@ -4,6 +4,7 @@ use std::path::Path;
 
 use regex::bytes::Regex;
 use remit_core::Value;
+use reqwest::Url;
 
 use super::{Config, SecretConfig};
 use crate::limits;
@@ -36,12 +37,13 @@ impl Secrets {
         let mut env = config.secret.iter().map(&mut look).collect::<Result<Vec<_>, _>>()?;
         let mut headers = config.header.iter().map(&mut look).collect::<Result<Vec<_>, _>>()?;
         let spelled = &config.spelled_out;
-        let secret = spelled.env.iter().filter(|(name, _)| is_secret(name));
-        for (_, value) in secret.chain(&spelled.headers) {
-            // Of `Bearer abc` the server could give back `abc` alone.
-            let bare = value.rsplit(' ').next().unwrap_or_default();
-            all.extend([value.clone(), bare.to_owned()]);
+        for (name, value) in spelled.env.iter().chain(&spelled.variables) {
+            all.extend(in_variable(name, value));
         }
+        for (_, value) in &spelled.headers {
+            all.extend(with_last_word(value));
+        }
+        all.extend(config.url.as_deref().into_iter().flat_map(in_address));
         all.retain(|secret| secret.len() >= limits::SECRET_BYTES);
         env.extend(spelled.env.iter().cloned());
         headers.extend(spelled.headers.iter().cloned());
@@ -77,6 +79,39 @@ impl Secrets {
             other => other,
         }
     }
+}
+
+/// What is secret in a variable: all of it if its name says so or if it looks like a key. Addresses,
+/// paths and words are left alone, or results that hold them would be spoilt.
+fn in_variable(name: &str, value: &str) -> Vec<String> {
+    let looks_like_a_key = || {
+        value.len() >= limits::MCP_KEY_BYTES
+            && value.bytes().any(|byte| byte.is_ascii_digit())
+            && !value.contains(|c: char| c == '/' || c.is_whitespace())
+    };
+    if is_secret(name) || looks_like_a_key() {
+        return with_last_word(value);
+    }
+    in_address(value)
+}
+
+/// A value, and its last word: of `Bearer abc` a server could give back `abc` alone.
+fn with_last_word(value: &str) -> Vec<String> {
+    let last = value.rsplit(' ').next().unwrap_or_default();
+    vec![value.to_owned(), last.to_owned()]
+}
+
+/// The password and the keys in an address, as they stand there and as they are meant. An error of the
+/// connection names the address.
+fn in_address(url: &str) -> Vec<String> {
+    let Ok(url) = Url::parse(url) else { return Vec::new() };
+    let pairs = url.query().into_iter().flat_map(|query| query.split('&'));
+    let written = pairs.filter_map(|pair| pair.split_once('=')).filter(|(name, _)| is_secret(name));
+    let meant = url.query_pairs().filter(|(name, _)| is_secret(name));
+    let keys = written.map(|(_, value)| value.to_owned());
+    keys.chain(meant.map(|(_, value)| value.into_owned()))
+        .chain(url.password().map(str::to_owned))
+        .collect()
 }
 
 fn is_secret(name: &str) -> bool {

@@ -13,6 +13,7 @@ use tokio::task::LocalSet;
 
 use super::*;
 use crate::kit::{Handle, OpenTool, Source};
+use crate::limits;
 
 /// A node's side of one server.
 struct Lab {
@@ -137,13 +138,69 @@ async fn resources_are_objects_and_prompts_are_methods() {
         let read: Json = one.call("read", &()).await.unwrap().decode().unwrap();
         assert_eq!(read, json!([{ "uri": "fake://one", "text": "first" }]));
         // The server changes it as soon as it is watched.
-        let seen: Json = one.call("watch", &(0,)).await.unwrap().decode().unwrap();
-        assert_eq!(seen, json!({ "changed": true, "version": 1 }));
+        let seen: Json = one.call("watch", &()).await.unwrap().decode().unwrap();
+        assert_eq!(seen["changed"], true);
+        let since = (seen["version"].as_u64().unwrap() - 1,);
+        let again: Json = one.call("watch", &since).await.unwrap().decode().unwrap();
+        assert_eq!(again, seen);
         let prompts = lab.root().call("prompts", &()).await.unwrap().object().unwrap();
         let said: Json = prompts.call("greet", &("Ada",)).await.unwrap().decode().unwrap();
         assert_eq!(said["messages"][0]["content"]["text"], "Greet Ada");
     })
     .await;
+}
+
+#[tokio::test]
+async fn resources_that_were_watched_make_room_for_others() {
+    on_a_vat(async {
+        let mut lab = Lab::start(|_| {}).await;
+        let opened = lab.root().call("resources", &()).await.unwrap().object().unwrap();
+        let mut first = Json::Null;
+        for number in 0..limits::MCP_WATCHED + 20 {
+            let uri = format!("fake://{number}");
+            let one = opened.call("open", &(uri,)).await.unwrap().object().unwrap();
+            let seen: Json = one.call("watch", &()).await.unwrap().decode().unwrap();
+            assert_eq!(seen["changed"], true, "{number}");
+            first = if first.is_null() { seen } else { first };
+        }
+        let mut count = Value::Null;
+        while count.field("count") != Some(&Value::Integer(limits::MCP_WATCHED as i64)) {
+            count = lab.call("subscribed", json!({})).await.unwrap();
+        }
+        // What happened to the first one meanwhile is not known.
+        let one = opened.call("open", &("fake://0",)).await.unwrap().object().unwrap();
+        let since = (first["version"].as_u64().unwrap(),);
+        let seen: Json = one.call("watch", &since).await.unwrap().decode().unwrap();
+        assert_eq!(seen["changed"], true);
+    })
+    .await;
+}
+
+#[test]
+fn keys_in_addresses_and_variables_of_other_programs_are_secrets() {
+    let mut config = Config::named("x");
+    config.url =
+        Some("http://ann:sesame-12@127.0.0.1/mcp?apiKey=a%2Fb-123456&page=long-enough".into());
+    config.spelled_out.env = vec![
+        ("GITHUB_PAT".into(), "ghp_0123456789abcdef".into()),
+        ("FOLDER".into(), "/home/ann/projects/2026".into()),
+        ("DATABASE".into(), "postgres://ann:of-the-database@host/db".into()),
+    ];
+    config.spelled_out.variables = vec![("MY_TOKEN".into(), "only-letters".into())];
+    let (secrets, ..) = secrets::Secrets::read(&config, Path::new("/")).unwrap();
+    for hidden in [
+        "sesame-12",
+        "a%2Fb-123456",
+        "a/b-123456",
+        "ghp_0123456789abcdef",
+        "of-the-database",
+        "only-letters",
+    ] {
+        assert_eq!(secrets.hide(&format!("<{hidden}>")), "<[secret]>", "{hidden}");
+    }
+    for shown in ["long-enough", "/home/ann/projects/2026", "postgres", "GITHUB_PAT"] {
+        assert_eq!(secrets.hide(shown), shown);
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! An MCP server that the tests of this crate start: it is their own program, asked to be one.
 
+use std::collections::BTreeSet;
 use std::io::{self, BufRead as _, Write as _};
 use std::path::Path;
 
@@ -26,6 +27,7 @@ extern "C" fn serve_if_asked() {
 struct Fake {
     mode: String,
     cancelled: u64,
+    subscribed: BTreeSet<String>,
     has_turned: bool,
 }
 
@@ -80,7 +82,12 @@ impl Fake {
             "resources/read" => {
                 json!({ "contents": [{ "uri": params["uri"], "text": "first" }] })
             }
+            "resources/unsubscribe" => {
+                self.subscribed.remove(params["uri"].as_str()?);
+                json!({})
+            }
             "resources/subscribe" => {
+                self.subscribed.insert(params["uri"].as_str()?.to_owned());
                 say(&json!({ "jsonrpc": "2.0", "id": id, "result": {} }));
                 let params = json!({ "uri": params["uri"] });
                 say(&notification("notifications/resources/updated", params));
@@ -128,6 +135,8 @@ impl Fake {
             "env",
             "hang",
             "cancelled",
+            "subscribed",
+            "many",
             "progress",
             "crash",
             "big",
@@ -169,6 +178,7 @@ impl Fake {
                 }))
             }
             "cancelled" => structured(json!({ "count": self.cancelled })),
+            "subscribed" => structured(json!({ "count": self.subscribed.len() })),
             "progress" => {
                 let token = &params["_meta"]["progressToken"];
                 say(&notification(
@@ -237,6 +247,11 @@ fn misbehave(name: &str, id: &Json) -> Option<Json> {
             println!(
                 r#"{{"jsonrpc":"2.0","id":{id},"result":{{"structuredContent":{open}{close}}}}}"#
             );
+            return None;
+        }
+        "many" => {
+            let many = format!("[{}0]", "0,".repeat(1_000_000));
+            println!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"structuredContent":{many}}}}}"#);
             return None;
         }
         "twice" => {

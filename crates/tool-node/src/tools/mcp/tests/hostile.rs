@@ -46,6 +46,7 @@ async fn message_without_a_bound_ends_the_server_that_sent_it() {
             ("big-write", Code::Unknown),
             ("endless", Code::Unavailable),
             ("deep", Code::Unavailable),
+            ("many", Code::Unavailable),
         ] {
             let mut lab = Lab::start(|_| {}).await;
             let failure = lab.fails(method).await;

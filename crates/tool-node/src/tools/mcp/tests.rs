@@ -183,7 +183,7 @@ fn keys_in_addresses_and_variables_of_other_programs_are_secrets() {
         Some("http://ann:sesame-12@127.0.0.1/mcp?apiKey=a%2Fb-123456&page=long-enough".into());
     config.spelled_out.env = vec![
         ("GITHUB_PAT".into(), "ghp_0123456789abcdef".into()),
-        ("FOLDER".into(), "/home/ann/projects/2026".into()),
+        ("FOLDER".into(), "/srv/ann/projects/2026".into()),
         ("DATABASE".into(), "postgres://ann:of-the-database@host/db".into()),
     ];
     config.spelled_out.variables = vec![("MY_TOKEN".into(), "only-letters".into())];
@@ -198,7 +198,7 @@ fn keys_in_addresses_and_variables_of_other_programs_are_secrets() {
     ] {
         assert_eq!(secrets.hide(&format!("<{hidden}>")), "<[secret]>", "{hidden}");
     }
-    for shown in ["long-enough", "/home/ann/projects/2026", "postgres", "GITHUB_PAT"] {
+    for shown in ["long-enough", "/srv/ann/projects/2026", "postgres", "GITHUB_PAT"] {
         assert_eq!(secrets.hide(shown), shown);
     }
 }

@@ -1,6 +1,6 @@
-//! Attacks: one peer tries to take what everyone else needs, and a neighbour says what it notices.
+//! Attacks on a mesh: one peer exhausts a shared resource while a neighbour measures the effect.
 //!
-//! An attack runs on a thread of its own, so that its own work holds up nobody who measures.
+//! An attack runs on a thread of its own, so that its own work does not delay the measurements.
 
 pub mod clients;
 pub mod nodes;
@@ -20,69 +20,72 @@ use remit_schema::mesh_capnp::{mesh, task};
 use remit_vat::connection::{Connection, within};
 use tokio::sync::oneshot;
 
-/// How long one call of an attacker's may take.
+/// The longest that one call of an attacker may take.
 pub(crate) const SOON: Duration = Duration::from_secs(60);
 
-/// Where an attack is made, and from what.
+/// The mesh under attack, and the folders that an attack needs.
 #[derive(Clone)]
 pub struct Backends {
     /// Where the orchestrator listens.
     pub address: String,
-    /// The folder of the mesh, in which hostile nodes keep theirs.
+    /// The folder of the mesh, in which hostile nodes keep their data.
     pub dir: PathBuf,
-    /// The folder of the attacker's credential: a client that may do anything.
+    /// The folder of the attacker's credential: a client with every permission.
     pub attacker: PathBuf,
     /// The folder of the neighbour's credential.
     pub neighbour: PathBuf,
 }
 
-/// What came of an attack as its maker sees it.
+/// The outcome of an attack, as the attacker reports it.
 pub struct Told {
-    /// In a few words.
+    /// A short description.
     pub text: String,
-    /// Whether the mesh did what it must.
+    /// Whether the mesh responded as it must.
     pub as_it_must: bool,
 }
 
-/// What an attack is made with.
+/// The function that makes an attack.
 pub type Attack = fn(Backends, Stage) -> LocalBoxFuture<'static, ()>;
 
 /// An attack with its bounds.
 pub struct Row {
-    /// What it does.
+    /// A short name, by which the program `attacks` selects it.
     pub name: &'static str,
-    /// How it went before there were these bounds, in a debug build.
+    /// The effect before the bounds existed, measured in a debug build.
     pub before: &'static str,
     /// The attack.
     pub attack: Attack,
-    /// The longest that a small task of the neighbour's may take meanwhile.
+    /// The longest that a small task of the neighbour may take during the attack.
     pub slowest: Duration,
-    /// MiB by which the orchestrator's memory may grow meanwhile.
+    /// MiB by which the orchestrator's memory may grow during the attack.
     pub grows_mib: u64,
 }
 
-/// Where an attack tells how it stands, and learns that it was looked at long enough.
+/// The attacker's connection to the measurement: it reports that the attack is under way, and waits
+/// until the measurement ends.
 pub struct Stage {
     told: oneshot::Sender<Told>,
     enough: oneshot::Receiver<()>,
 }
 
 impl Stage {
-    /// The attack stands: what it holds is held until the neighbour has worked beside it.
+    /// Reports that the attack is under way, and holds its resources until the neighbour has
+    /// measured.
     pub async fn hold(self, text: impl Into<String>, as_it_must: bool) {
-        // An error says that nobody looks any more.
+        // An error means that the measurement has ended.
         let _unheard = self.told.send(Told { text: text.into(), as_it_must });
         let _over = self.enough.await;
     }
 }
 
-/// All of them in a release build, a quarter in a debug build, in which each takes longer.
+/// The full count in a release build, a quarter of it in a debug build, in which each item takes
+/// longer.
 #[must_use]
 pub const fn scaled(whole: usize) -> usize {
     if cfg!(debug_assertions) { whole / 4 } else { whole }
 }
 
-/// The first of these refusals, cut short, and how many there are.
+/// The number of requests done and refused, and the first refusal, cut to 140 characters.
 pub(crate) fn told(done: usize, refused: &[String]) -> String {
     let first: String = refused.first().map_or("", String::as_str).chars().take(140).collect();
     match refused.len() {
@@ -96,14 +99,14 @@ impl Backends {
         Client::connect(&self.address, self.attacker.clone()).await.unwrap()
     }
 
-    /// A connection without the client library, which is too polite.
+    /// Connects without the client library, which would back off when it is refused.
     pub(crate) async fn connect(&self) -> (mesh::Client, Connection) {
         let member = Member::open(&self.attacker, &self.address, None, Role::Client).await.unwrap();
         member.connect().await.unwrap()
     }
 }
 
-/// A task over a connection without the client library.
+/// The task `id`, over a connection without the client library.
 pub(crate) async fn task(mesh: &mesh::Client, id: &str) -> task::Client {
     let mut request = mesh.facets_request().send().pipeline.get_tasks().task_request();
     request.get().set_id(id);

@@ -16,11 +16,11 @@ pub fn probe() -> PathBuf {
     BUILT.get_or_init(|| build("remit-tests", "probe-tools")).clone()
 }
 
-/// Builds a program and says where it is. Nothing happens if it is up to date.
+/// Builds a program and returns its path. Cargo does nothing if it is up to date.
 fn build(package: &str, program: &str) -> PathBuf {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--quiet", "--package", package, "--bin", program]);
-    // What cargo tells this test of itself would make build scripts run again, now and after it.
+    // These variables of this test would make build scripts run again, in this build and the next.
     for (name, _) in std::env::vars_os() {
         let told = name.to_string_lossy();
         if told.starts_with("CARGO_PKG_") || told.starts_with("CARGO_MANIFEST_") {
@@ -33,7 +33,7 @@ fn build(package: &str, program: &str) -> PathBuf {
     }
     let status = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().expect("cargo runs");
     assert!(status.success(), "{program} could not be built");
-    // This program stands in target/<profile>/deps.
+    // This test's own executable is in target/<profile>/deps.
     let own = std::env::current_exe().expect("a program has a file");
     let target = own.ancestors().find(|dir| dir.ends_with(profile)).expect("a target folder");
     target.join(program)

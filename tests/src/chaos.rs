@@ -1,5 +1,5 @@
-//! Chaos: a busy mesh, faults at random from a seed, and in the end a comparison of what the tools
-//! really did with what the journals say.
+//! Chaos: a busy mesh, random faults from a seed, and at the end a comparison of the tools' effects
+//! with the journals.
 
 pub mod audit;
 pub mod faults;

@@ -1,21 +1,21 @@
-//! The figures that benchmarks print: how long things took, and what they hold.
+//! The figures that benchmarks print: durations and memory.
 
 use std::time::{Duration, Instant};
 
 use remit_client::Value;
 use remit_store::Disk;
 
-/// How long something took, time after time.
+/// The distribution of a repeated measurement.
 #[derive(Debug, Clone, Copy)]
 pub struct Times {
-    /// Half of the times it took no longer.
+    /// The 50th percentile.
     pub median: Duration,
-    /// In 99 of 100 times it took no longer.
+    /// The 99th percentile.
     pub slow: Duration,
 }
 
 impl Times {
-    /// What stands out of these.
+    /// The percentiles of `times`.
     pub fn of(mut times: Vec<Duration>) -> Self {
         times.sort();
         let at = |percent: usize| times[(times.len() - 1) * percent / 100];
@@ -29,14 +29,14 @@ impl std::fmt::Display for Times {
     }
 }
 
-/// Prints how long `what` took, and gives it.
+/// Prints the distribution of `times` under the name `what`, and returns it.
 pub fn report(what: &str, times: Vec<Duration>) -> Times {
     let times = Times::of(times);
     println!("{what:<53} {times}");
     times
 }
 
-/// A time as it is printed.
+/// A duration as it is printed: in microseconds below 10 ms, otherwise in milliseconds.
 pub fn shown(time: Duration) -> String {
     if time < Duration::from_millis(10) {
         format!("{:.1} us", time.as_secs_f64() * 1e6)
@@ -45,7 +45,7 @@ pub fn shown(time: Duration) -> String {
     }
 }
 
-/// How many times as long as the other it took.
+/// `one` divided by `other`.
 pub fn ratio(one: Duration, other: Duration) -> f64 {
     one.as_secs_f64() / other.as_secs_f64()
 }
@@ -57,7 +57,7 @@ pub fn resident(id: u32) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
 }
 
-/// Lone durable writes of 300 bytes: what no call with an effect can go below.
+/// Single durable writes of 300 bytes: the floor of any call with an effect.
 pub async fn commit(count: usize) -> Duration {
     let dir = tempfile::tempdir().unwrap();
     let disk = Disk::open(dir.path(), 16 << 20).unwrap();
@@ -70,14 +70,14 @@ pub async fn commit(count: usize) -> Duration {
     report("commit, 300 bytes, flushed and synced", times).median
 }
 
-/// Whether a benchmark is run by `cargo test`, where it must be quick. Prints how this was compiled,
-/// without which no figure says anything.
+/// Whether `cargo test` runs this benchmark, so that it must be quick. Prints the build profile,
+/// without which the figures mean nothing.
 pub fn is_quick() -> bool {
     println!("profile: {}", if cfg!(debug_assertions) { "debug" } else { "release" });
     !std::env::args().any(|arg| arg == "--bench")
 }
 
-/// What the probe's `stamp` says, as time since it began.
+/// The result of the probe's `stamp`, as the time since the probe began.
 pub fn time_of(stamp: &Value) -> Duration {
     match stamp {
         Value::Integer(nanos) => Duration::from_nanos(u64::try_from(*nanos).unwrap()),

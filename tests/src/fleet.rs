@@ -12,9 +12,9 @@ use crate::relay::Link;
 
 /// A mesh on loopback, in a folder of its own.
 pub struct Fleet {
-    /// A client of it.
+    /// A client with every permission.
     pub client: Client,
-    /// The orchestrator; none while it is dead.
+    /// The orchestrator; `None` while it is dead.
     pub orchestrator: Option<Process>,
     /// Its nodes: agent nodes first, then tool nodes.
     pub nodes: Vec<Node>,
@@ -22,20 +22,20 @@ pub struct Fleet {
     dir: tempfile::TempDir,
 }
 
-/// A node of it.
+/// A node of a fleet.
 pub struct Node {
     /// The last part of its identity.
     pub name: String,
-    /// What it is.
+    /// Whether it is an agent node or a tool node.
     pub role: Role,
-    /// Its process; none while it is dead.
+    /// Its process; `None` while it is dead.
     pub process: Option<Process>,
-    /// Its way to the orchestrator.
+    /// Its link to the orchestrator.
     pub link: Link,
 }
 
 impl Fleet {
-    /// A mesh of so many nodes, with an orchestrator that is configured by this TOML.
+    /// Starts a mesh of so many nodes. `config` is the orchestrator's configuration, in TOML.
     pub async fn start(agents: usize, tools: usize, config: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("orchestrator.toml"), config).unwrap();
@@ -56,7 +56,7 @@ impl Fleet {
         }
         let fleet = Self { client, orchestrator: Some(orchestrator), nodes, address, dir };
         fleet.until_complete().await;
-        // The first node that serves a tool holds its name until a person lets others serve it too.
+        // The first node that serves a tool holds its name until a person accepts others.
         for tool in fleet.client.tools().await.unwrap() {
             if tool.accepted.is_some() {
                 fleet.client.accept_tool(&tool).await.unwrap();
@@ -65,12 +65,12 @@ impl Fleet {
         fleet
     }
 
-    /// The folder of a node.
+    /// The data folder of a node.
     pub fn dir_of(&self, node: &Node) -> PathBuf {
         self.dir.path().join(&node.name)
     }
 
-    /// Starts whatever is dead, lets whatever is stopped go on, and makes every link quick.
+    /// Restarts dead processes, continues stopped ones, and removes all delays and disk limits.
     pub fn heal(&mut self) {
         if let Some(orchestrator) = &self.orchestrator {
             orchestrator.go_on();

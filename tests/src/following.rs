@@ -1,13 +1,13 @@
-//! Following a task until something has happened, and not for ever.
+//! Following a task until a wanted event, with a time limit.
 
 use std::time::Duration;
 
 use remit_client::{Event, EventNumber, Fact, Followed, TaskHandle, value_to_json};
 
-/// Longer than anything in a test takes on a machine that is busy with other things.
+/// The time limit of each wait: longer than any step of a test takes on a busy machine.
 pub const AT_MOST: Duration = Duration::from_secs(60);
 
-/// Follows the task until an event is as wanted, and gives all events up to that one.
+/// Follows the task until an event matches `wanted`, and returns all events up to that one.
 pub async fn until(task: &TaskHandle, wanted: impl Fn(&Fact) -> bool) -> Vec<Event> {
     let follow = async {
         let mut events = task.events(EventNumber(0)).await.unwrap();
@@ -31,7 +31,7 @@ pub async fn whole(task: &TaskHandle) -> Vec<Event> {
     read(task, |_| false).await
 }
 
-/// Every event of a task that there is by now.
+/// Every event that the task has so far.
 pub async fn so_far(task: &TaskHandle) -> Vec<Event> {
     read(task, |followed| matches!(followed, Followed::CaughtUp(_))).await
 }
@@ -54,7 +54,7 @@ async fn read(task: &TaskHandle, enough: impl Fn(&Followed) -> bool) -> Vec<Even
     tokio::time::timeout(AT_MOST, follow).await.unwrap()
 }
 
-/// What a task that ends well returned, as JSON.
+/// The result of a task that completes, as JSON.
 pub async fn result(task: &TaskHandle) -> serde_json::Value {
     value_to_json(&tokio::time::timeout(AT_MOST, task.result()).await.unwrap().unwrap())
 }

@@ -25,7 +25,7 @@ pub mod typed;
 
 use std::time::Duration;
 
-/// The clock of this machine that all of its processes read the same, and that never goes back.
+/// The monotonic clock, which all processes of this machine share.
 pub fn monotonic() -> Duration {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     Duration::try_from(now).unwrap()

@@ -1,4 +1,4 @@
-//! The page `docs/limits.md`, made from the bounds in the code.
+//! The page `docs/limits.md`, generated from the bounds in the code.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use remit_orchestrator::quota::shares::Bounds;
 use remit_store::Size;
 use remit_vat::limits::ConnectionLimits;
 
-/// The crates whose bounds are listed, with what they bound.
+/// The crates whose bounds are listed, each with the title of its section.
 const CRATES: [(&str, &str); 7] = [
     ("vat", "Connections, in every node"),
     ("identity", "Handshakes and membership, in every node"),
@@ -41,7 +41,7 @@ Charged to an identity and its tenant while it is held, and released when it is 
 | --- | --- | --- | --- | --- | --- |
 ";
 
-/// The page.
+/// The text of the page.
 pub fn page() -> String {
     let mut page = HEAD.to_owned();
     for resource in Resource::ALL {
@@ -74,7 +74,7 @@ pub fn page() -> String {
     page
 }
 
-/// What is not refused: it waits for its turn.
+/// The section on bounds at which requests wait and are not refused.
 fn shares() -> String {
     let mut table = "\n## Turns\n\nWhat waits for a turn is not refused. Identities take turns, and within each identity its tasks, so that one that has queued thousands waits for itself, and another waits for one turn of each.\n\n| what | one task | one identity | all | over it |\n| --- | --- | --- | --- | --- |\n".to_owned();
     let shares = [
@@ -109,7 +109,7 @@ fn shares() -> String {
     table
 }
 
-/// The bounds of one connection, which have values of their own in a simulation.
+/// The section on the bounds of one connection. They are a struct, since a simulation sets its own.
 fn connections() -> String {
     let limits = ConnectionLimits::default();
     let bytes = amount(&(limits.message_words * 8).to_string(), true);
@@ -126,7 +126,7 @@ fn connections() -> String {
     )
 }
 
-/// Where the page stands.
+/// The path of the page.
 pub fn path() -> PathBuf {
     root().join("docs/limits.md")
 }
@@ -141,7 +141,7 @@ struct Entry {
     why: String,
 }
 
-/// The constants of a file of limits, each with its comment.
+/// The constants of a `limits.rs`, each with its comment.
 fn entries(source: &str) -> Vec<Entry> {
     let mut entries = Vec::new();
     let mut why = String::new();
@@ -172,7 +172,7 @@ fn entries(source: &str) -> Vec<Entry> {
     entries
 }
 
-/// A value as a person writes it.
+/// A value with its unit, in the largest unit that divides it.
 fn amount(value: &str, is_bytes: bool) -> String {
     let plain = value.replace('_', "");
     for (call, unit) in [("fromsecs", "s"), ("frommillis", "ms")] {
@@ -196,7 +196,7 @@ fn amount(value: &str, is_bytes: bool) -> String {
     }
 }
 
-/// A number, or a product or shift of numbers.
+/// Evaluates a number, or a product or left shift of numbers. `None` for any other expression.
 fn product(text: &str) -> Option<u64> {
     if let Some((left, right)) = text.split_once("<<") {
         return product(left)?.checked_shl(u32::try_from(product(right)?).ok()?);

@@ -1,4 +1,4 @@
-//! Looking again and again for what nobody tells of, and not for ever.
+//! Polling for a state that no event announces, with a time limit.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use futures::FutureExt as _;
 
 use super::following::AT_MOST;
 
-/// Between two looks.
+/// The interval between two polls.
 const AGAIN: Duration = Duration::from_millis(5);
 
-/// Looks until there is something to be seen, and gives it; `what` is said if it does not come.
+/// Polls until `look` returns a value, and returns it. Panics with `what` after [`AT_MOST`].
 pub async fn look_for<T, F: Future<Output = Option<T>>>(
     what: &str,
     mut look: impl FnMut() -> F,
@@ -26,7 +26,7 @@ pub async fn look_for<T, F: Future<Output = Option<T>>>(
     found.unwrap_or_else(|_| panic!("it did not come: {what}"))
 }
 
-/// Looks until something is so; `what` is said if it does not become so.
+/// Polls until `look` returns true. Panics with `what` after [`AT_MOST`].
 pub async fn look_until<F: Future<Output = bool>>(what: &str, mut look: impl FnMut() -> F) {
     look_for(what, || look().map(|is_so| is_so.then_some(()))).await;
 }

@@ -1,12 +1,12 @@
-//! A disk that fails and is mended: what is tried on it meanwhile, and what must be there after it.
+//! A disk that fails and is mended: the work during the outage, and the checks after it.
 
 use remit_client::{TaskFilter, TaskHandle, TaskId, TaskSpec, Value};
 
 use crate::looking::look_for;
 use crate::mesh::Mesh;
 
-/// A task that no node takes, with a program of so many bytes that does not pack well. Another one
-/// for each number: what is stored already is not stored again.
+/// A task that no node takes, whose program has `bytes` bytes that compress badly. `number` makes
+/// the program unique, since contents that are stored already are not stored again.
 pub fn bulky(number: u64, bytes: u64) -> TaskSpec {
     let noise: String =
         (0..bytes).map(|i| char::from(b'a' + ((i * i * 31 + i * number) % 26) as u8)).collect();
@@ -15,8 +15,9 @@ pub fn bulky(number: u64, bytes: u64) -> TaskSpec {
     spec
 }
 
-/// Looks until the orchestrator goes on by itself: `waiting`, which had an effect and asked for
-/// input, gets it and has another; what was acknowledged is there, and nothing is damaged.
+/// Polls until the orchestrator accepts work again without a restart. `waiting` had an effect and
+/// asked for input: it receives input and has a second effect. All acknowledged tasks must be
+/// listed, and the journal must verify.
 pub async fn goes_on(mesh: &Mesh, waiting: &TaskHandle, acknowledged: &[TaskId]) {
     let later = bulky(9_999, 400_000);
     look_for("the orchestrator goes on by itself", async || {

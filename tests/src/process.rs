@@ -9,48 +9,48 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
-/// Whether processes that are started log all that they can.
+/// Whether new processes log at the level `trace`.
 static TRACE: AtomicBool = AtomicBool::new(false);
 
-/// Lets every process that is started from now on log all that it can.
+/// Lets every process started from now on log at the level `trace`.
 pub fn log_everything() {
     TRACE.store(true, Ordering::Relaxed);
 }
 
-/// Whether processes that are started run as nobody.
+/// Whether new processes run as the user `nobody`.
 static UNPRIVILEGED: AtomicBool = AtomicBool::new(false);
 
-/// An identity that owns nothing.
+/// The user `nobody`, who owns no file.
 const NOBODY: u32 = 65_534;
 
-/// Lets every process that is started from now on run as nobody, if this one is root: the mode of
-/// a file does not stop root.
+/// Lets every process started from now on run as the user `nobody`, if this one is root: permission
+/// bits do not stop root.
 pub fn without_privileges() {
     UNPRIVILEGED.store(rustix::process::geteuid().is_root(), Ordering::Relaxed);
 }
 
-/// Gives a folder to whom processes are started as.
+/// Gives a folder to the user as whom new processes run.
 pub fn hand_over(dir: &Path) {
     if UNPRIVILEGED.load(Ordering::Relaxed) {
         std::os::unix::fs::chown(dir, Some(NOBODY), Some(NOBODY)).expect("root may give away");
     }
 }
 
-/// A child process that is killed when this is dropped.
+/// A child process. Dropping it kills the process.
 pub struct Process {
     child: Child,
-    /// The line by which it said that it is ready.
+    /// The line with which it reported that it is ready.
     pub ready: String,
 }
 
 impl Process {
-    /// Starts `program` with `args`, its log going to the file `log`, and waits until it says that it
-    /// is ready.
+    /// Starts `program` with `args`, appends its log to the file `log`, and waits until it reports
+    /// that it is ready.
     pub fn start(program: &Path, args: &[&str], log: &Path) -> Self {
         Self::start_armed(program, args, log, None)
     }
 
-    /// The same for one that is to die at a crash point, given as `STEP:WHAT:N`.
+    /// The same, with the crash point `STEP:WHAT:N` armed.
     pub fn start_armed(program: &Path, args: &[&str], log: &Path, crash: Option<&str>) -> Self {
         let log_file = std::fs::File::options().create(true).append(true).open(log).unwrap();
         let mut command = Command::new(program);
@@ -62,7 +62,7 @@ impl Process {
             .arg("--until-stdin-closes")
             .env("REMIT_LOG", if TRACE.load(Ordering::Relaxed) { "trace" } else { "info" })
             .envs(crash.map(|point| ("REMIT_CRASH", point)))
-            // A Ctrl-C is for the program that started it.
+            // A process group of its own: a Ctrl-C in the terminal is for the test alone.
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -85,19 +85,19 @@ impl Process {
         self.child.id()
     }
 
-    /// `kill -9`, and waits for its end.
+    /// Sends SIGKILL and waits for the end.
     pub fn kill(&mut self) {
         self.child.kill().expect("a child can be killed");
         self.child.wait().expect("a killed child ends");
     }
 
-    /// Asks it to end, and waits until it has.
+    /// Sends SIGTERM and waits for the end.
     pub async fn terminate(&mut self) -> ExitStatus {
         signal(self.id(), rustix::process::Signal::TERM);
         self.ended().await
     }
 
-    /// Waits for its end.
+    /// Waits for the end.
     pub async fn ended(&mut self) -> ExitStatus {
         loop {
             if let Some(status) = self.child.try_wait().expect("a child can be waited for") {
@@ -107,25 +107,25 @@ impl Process {
         }
     }
 
-    /// Bounds how large a file of it may grow, as a full disk does; `None`: as large as it likes.
+    /// Bounds the size to which its files may grow, as a full disk does. `None` removes the bound.
     pub fn bound_files(&self, bytes: Option<u64>) {
         let hard = getrlimit(Resource::Fsize).maximum;
         let limit = Rlimit { current: bytes.or(hard), maximum: hard };
-        // It may have ended by itself a moment ago.
+        // The process may have ended by itself.
         let _gone = prlimit(Some(pid(self.id())), Resource::Fsize, limit);
     }
 
-    /// Stops it in its tracks; what it started goes on.
+    /// Stops the process with SIGSTOP. Its children continue.
     pub fn stop(&self) {
         signal(self.id(), rustix::process::Signal::STOP);
     }
 
-    /// Lets it go on after [`Process::stop`].
+    /// Continues the process after [`Process::stop`].
     pub fn go_on(&self) {
         signal(self.id(), rustix::process::Signal::CONT);
     }
 
-    /// The processes that it started itself.
+    /// Its direct children.
     pub fn children(&self) -> Vec<u32> {
         let file = format!("/proc/{0}/task/{0}/children", self.id());
         let list = std::fs::read_to_string(file).unwrap_or_default();
@@ -135,19 +135,19 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may have ended by itself.
         let _ended = self.child.kill();
         let _reaped = self.child.wait();
     }
 }
 
-/// `kill -9` of one process by its id.
+/// Sends SIGKILL to one process.
 pub fn kill(id: u32) {
     signal(id, rustix::process::Signal::KILL);
 }
 
 fn signal(id: u32, signal: rustix::process::Signal) {
-    // It may have ended by itself a moment ago.
+    // The process may have ended by itself.
     let _gone = rustix::process::kill_process(pid(id), signal);
 }
 

@@ -1,4 +1,4 @@
-//! A relay between two ends of a TCP connection that can be slow, and can be cut.
+//! A relay between two ends of a TCP connection, with a delay that can be set and a cut.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,16 +10,16 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-/// A link to a target, as slow as is said at the moment.
+/// A relay to one target, with a delay.
 pub struct Link {
-    /// Where to dial instead of the target.
+    /// The address to dial instead of the target.
     pub address: String,
     each_way: watch::Sender<Duration>,
     cuts: watch::Sender<u64>,
     carried: Arc<AtomicU64>,
 }
 
-/// What every connection of a link goes by.
+/// The settings that all connections of a link share.
 #[derive(Clone)]
 struct Rule {
     each_way: watch::Receiver<Duration>,
@@ -28,8 +28,8 @@ struct Rule {
 }
 
 impl Link {
-    /// Listens on a free port of loopback and relays to `target`. Ends with the runtime that it was
-    /// started on.
+    /// Listens on a free port of loopback and relays to `target`. The relay ends with the runtime
+    /// on which it was started.
     pub async fn start(target: String, each_way: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -41,24 +41,24 @@ impl Link {
         Self { address, each_way, cuts, carried }
     }
 
-    /// How many bytes went over it so far, both ways together.
+    /// The number of bytes relayed so far, in both directions together.
     pub fn carried(&self) -> u64 {
         self.carried.load(Ordering::Relaxed)
     }
 
-    /// Delays every byte by so much from now on.
+    /// Delays every byte by `each_way` from now on.
     pub fn slow(&self, each_way: Duration) {
         self.each_way.send_replace(each_way);
     }
 
-    /// Ends every connection over it. New ones are let through.
+    /// Closes every connection of the link. New connections are accepted.
     pub fn cut(&self) {
         self.cuts.send_modify(|cuts| *cuts += 1);
     }
 }
 
-/// Listens on a free port of loopback and relays to `target`, `each_way` later. Ends with the
-/// runtime that it was started on.
+/// Listens on a free port of loopback and relays to `target` with the delay `each_way`. The relay
+/// ends with the runtime on which it was started.
 pub async fn start(target: String, each_way: Duration) -> String {
     Link::start(target, each_way).await.address
 }
@@ -108,7 +108,7 @@ async fn delay(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut rule: Rule) 
     }
 }
 
-/// Answers at the next cut; a link that was dropped is never cut.
+/// Resolves at the next cut. If the link was dropped, it never resolves.
 async fn cut(cuts: &mut watch::Receiver<u64>) {
     if cuts.changed().await.is_err() {
         std::future::pending::<()>().await;

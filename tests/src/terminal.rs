@@ -1,4 +1,4 @@
-//! A program in a terminal of 80 columns, without colour, as a person sees it.
+//! A program in a terminal of 80 columns without colour, as a person sees it.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -11,10 +11,10 @@ use rustix::termios::{Winsize, tcsetwinsize};
 /// How wide the terminal is, in cells.
 pub const COLUMNS: u16 = 80;
 
-/// What is typed to interrupt a program.
+/// The key that interrupts a program.
 const CTRL_C: &[u8] = b"\x03";
 
-/// A program that runs in a terminal, and is killed when this is dropped.
+/// A program in a terminal. Dropping it kills the program.
 pub struct Terminal {
     child: Child,
     keyboard: File,
@@ -22,7 +22,7 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Starts `command` in a terminal of its own, whose input and output it has.
+    /// Starts `command` with its standard streams on a terminal of its own.
     pub fn start(command: &Command) -> Self {
         let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&keyboard).unwrap();
@@ -32,7 +32,7 @@ impl Terminal {
         let size = Winsize { ws_row: 24, ws_col: COLUMNS, ws_xpixel: 0, ws_ypixel: 0 };
         tcsetwinsize(&screen, size).unwrap();
         let copy = || Stdio::from(OwnedFd::from(screen.try_clone().unwrap()));
-        // Keys such as Ctrl-C reach the programs of the session that the terminal controls.
+        // Keys such as Ctrl-C reach only the session whose controlling terminal this is.
         let mut session = Command::new("setsid");
         session.args(["--ctty", "--wait"]).arg(command.get_program()).args(command.get_args());
         for (name, value) in command.get_envs() {
@@ -46,7 +46,7 @@ impl Terminal {
         Self { child, keyboard: File::from(keyboard), seen: String::new() }
     }
 
-    /// Reads until `wanted` was shown, and gives all that was shown so far.
+    /// Reads until `wanted` appears, and returns all text shown so far.
     pub fn until(&mut self, wanted: &str) -> &str {
         while !self.seen.contains(wanted) {
             assert!(self.read(), "never shown: {wanted}; shown was: {}", self.seen);
@@ -59,14 +59,14 @@ impl Terminal {
         self.keyboard.write_all(CTRL_C).unwrap();
     }
 
-    /// All that was shown when the program has ended, and how it ended.
+    /// Waits for the end, and returns all text shown and the exit status.
     pub fn ended(mut self) -> (String, ExitStatus) {
         while self.read() {}
         let status = self.child.wait().unwrap();
         (std::mem::take(&mut self.seen), status)
     }
 
-    /// Reads what is shown next. `false`: the program has ended.
+    /// Reads the next output. Returns `false` once the program has ended.
     fn read(&mut self) -> bool {
         let mut bytes = [0; 4096];
         match self.keyboard.read(&mut bytes) {
@@ -74,7 +74,7 @@ impl Terminal {
                 self.seen.push_str(&String::from_utf8_lossy(&bytes[..count]));
                 true
             }
-            // The last program that had the terminal open has closed it.
+            // The last program with the terminal open has closed it.
             _ => false,
         }
     }
@@ -82,7 +82,7 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The program may have ended by itself.
         let _ended = self.child.kill();
         let _reaped = self.child.wait();
     }

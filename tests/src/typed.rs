@@ -1,4 +1,4 @@
-//! What people type: the command line as a person who joined a mesh uses it.
+//! The command line, as a person who joined a mesh uses it.
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
@@ -16,17 +16,17 @@ pub struct Typed {
 }
 
 impl Typed {
-    /// Someone called `typist`, who may do everything.
+    /// A person called `typist` with every permission.
     pub async fn new(mesh: &Mesh) -> Self {
         Self::with(mesh, "typist", Facets::ALL).await
     }
 
-    /// Someone of this name, invited without more.
+    /// A person called `name` with the permissions of a plain member.
     pub async fn named(mesh: &Mesh, name: &str) -> Self {
         Self::with(mesh, name, Facets::MEMBER).await
     }
 
-    /// Someone of this name, who may do this.
+    /// A person called `name` with the permissions `may`.
     pub async fn with(mesh: &Mesh, name: &str, may: Facets) -> Self {
         let home = mesh.dir().join(format!("home-{name}"));
         let invite = Invite { may, ..Invite::new(Role::Client, name) };
@@ -42,7 +42,7 @@ impl Typed {
         &self.home
     }
 
-    /// Who it is, as a SPIFFE name.
+    /// The person's SPIFFE identity.
     pub fn identity(&self) -> String {
         format!("spiffe://home/default/client/{}", self.name)
     }
@@ -58,7 +58,7 @@ impl Typed {
         command
     }
 
-    /// What became of a command, which may fail.
+    /// The output of a command, which may fail.
     pub async fn output(&self, args: &[&str]) -> Output {
         let mut command = self.command(args);
         tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap()
@@ -71,14 +71,14 @@ impl Typed {
         (text(output.stdout), text(output.stderr))
     }
 
-    /// What a command says that must fail.
+    /// Standard error of a command that must fail.
     pub async fn fail(&self, args: &[&str]) -> String {
         let output = self.output(args).await;
         assert!(!output.status.success(), "{args:?}: {output:?}");
         text(output.stderr)
     }
 
-    /// A command that goes on by itself, its output kept for its end.
+    /// Starts a command in the background, with its output piped.
     pub fn start(&self, args: &[&str]) -> Child {
         let mut command = self.command(args);
         let (out, err) = (Stdio::piped(), Stdio::piped());

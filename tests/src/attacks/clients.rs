@@ -1,4 +1,4 @@
-//! What a client does that asks for too much.
+//! Attacks by a client that asks for too much.
 
 use std::any::Any;
 use std::rc::Rc;
@@ -18,13 +18,13 @@ use super::nodes::{Nothing, serve_tools, talker, tool};
 use super::{Backends, SOON, Stage, scaled, task, told};
 use crate::mesh::now_ms;
 
-/// A task that only waits.
+/// A task that waits for input.
 const WAITS: &str = "export default (remit) => remit.input()";
 
-/// Bytes of what an idle task was given.
+/// The size of the input of each idle task, in bytes.
 const IDLE_BYTES: usize = 4_000_000;
 
-/// Asks for a check of the whole journal, thousands of times at once.
+/// Asks for a check of the whole journal 4,000 times at once.
 pub fn verify(backends: Backends, stage: Stage) -> LocalBoxFuture<'static, ()> {
     async move {
         let (mesh, _connection) = backends.connect().await;
@@ -40,7 +40,7 @@ pub fn verify(backends: Backends, stage: Stage) -> LocalBoxFuture<'static, ()> {
     .boxed_local()
 }
 
-/// Creates a task with 1,000 grants of a tool whose manifest has 900 KB, and ten with fewer.
+/// Creates a task with 1,000 grants of a tool whose manifest has 900 KB, and ten with 30 each.
 pub fn grants(backends: Backends, stage: Stage) -> LocalBoxFuture<'static, ()> {
     async move {
         let client = backends.client().await;
@@ -63,7 +63,7 @@ pub fn grants(backends: Backends, stage: Stage) -> LocalBoxFuture<'static, ()> {
         let met = refused.len() == 1 && tasks.len() == 10;
         stage.hold(told(tasks.len(), &refused), met).await;
         for task in tasks {
-            // It may be pending still.
+            // The task may still be pending.
             let _ended = task.cancel("the attack is over").await;
         }
         node.leave().await;
@@ -71,7 +71,7 @@ pub fn grants(backends: Backends, stage: Stage) -> LocalBoxFuture<'static, ()> {
     .boxed_local()
 }
 
-/// Leaves tasks idle that hold megabytes each.
+/// Leaves idle tasks that hold 4 MB each.
 pub fn idle(backends: Backends, stage: Stage) -> LocalBoxFuture<'static, ()> {
     async move {
         let client = backends.client().await;
@@ -92,7 +92,7 @@ pub fn idle(backends: Backends, stage: Stage) -> LocalBoxFuture<'static, ()> {
     .boxed_local()
 }
 
-/// Takes what it is sent, and never says so.
+/// A sink that accepts events and never acknowledges them.
 struct Silent;
 
 impl event_sink::Server for Silent {
@@ -113,7 +113,7 @@ impl event_sink::Server for Silent {
     }
 }
 
-/// Subscribes so often to a task, over one connection, and reads nothing.
+/// Subscribes to a task `times` times over one connection, and acknowledges nothing.
 async fn subscribe(task: &task_schema::Client, times: usize) -> (Vec<Box<dyn Any>>, Vec<String>) {
     let (mut held, mut refused): (Vec<Box<dyn Any>>, _) = (Vec::new(), Vec::new());
     for _ in 0..times {
@@ -131,7 +131,7 @@ async fn subscribe(task: &task_schema::Client, times: usize) -> (Vec<Box<dyn Any
     (held, refused)
 }
 
-/// Follows a task with 31 MiB of inputs 300 times, and reads nothing.
+/// Follows a task with 31 MB of inputs 300 times, and acknowledges nothing.
 pub fn followers(backends: Backends, stage: Stage) -> LocalBoxFuture<'static, ()> {
     async move {
         let client = backends.client().await;
@@ -149,7 +149,7 @@ pub fn followers(backends: Backends, stage: Stage) -> LocalBoxFuture<'static, ()
     .boxed_local()
 }
 
-/// Follows a task with much output 200 times, and reads nothing.
+/// Follows a task with much output 200 times, and acknowledges nothing.
 pub fn output(backends: Backends, stage: Stage) -> LocalBoxFuture<'static, ()> {
     async move {
         let client = backends.client().await;
@@ -167,9 +167,10 @@ pub fn output(backends: Backends, stage: Stage) -> LocalBoxFuture<'static, ()> {
     .boxed_local()
 }
 
-/// Sends arguments that nobody asked for, in calls that never answer, over many connections.
+/// Sends arguments that the method does not declare, in calls that never return, over 30
+/// connections.
 pub fn unknown_data(backends: Backends, stage: Stage) -> LocalBoxFuture<'static, ()> {
-    /// A method that answers when the task has ended: `result`, the fifth of the interface.
+    /// The ordinal of `result`, which returns when the task has ended.
     const RESULT: u16 = 4;
     const CONNECTIONS: usize = 30;
     const CALLS: usize = 8;
@@ -206,7 +207,7 @@ pub fn unknown_data(backends: Backends, stage: Stage) -> LocalBoxFuture<'static,
     .boxed_local()
 }
 
-/// Saves one task again and again.
+/// Saves one task again and again, which makes a reference each time.
 pub fn save(backends: Backends, stage: Stage) -> LocalBoxFuture<'static, ()> {
     async move {
         let client = backends.client().await;
@@ -228,7 +229,7 @@ pub fn save(backends: Backends, stage: Stage) -> LocalBoxFuture<'static, ()> {
     .boxed_local()
 }
 
-/// Makes invites until it is refused; then another administrator must still be able to make one.
+/// Makes invites until one is refused. Another administrator must still be able to make one.
 pub fn invites(backends: Backends, stage: Stage) -> LocalBoxFuture<'static, ()> {
     const MINUTE: Duration = Duration::from_secs(60);
     async move {
@@ -255,7 +256,8 @@ pub fn invites(backends: Backends, stage: Stage) -> LocalBoxFuture<'static, ()> 
     .boxed_local()
 }
 
-/// Has thousands of tasks wait for a node that is not there, while a node flips its load.
+/// Lets thousands of tasks wait for a label that no node has, while a node reports a changed load
+/// again and again.
 pub fn waiting(backends: Backends, stage: Stage) -> LocalBoxFuture<'static, ()> {
     const AT_ONCE: usize = 100;
     async move {
@@ -282,7 +284,7 @@ pub fn waiting(backends: Backends, stage: Stage) -> LocalBoxFuture<'static, ()> 
     .boxed_local()
 }
 
-/// Gives more objects in one message than a message may have, and reads why the connection ended.
+/// Sends one object more in a message than the limit allows, and reads why the connection ended.
 pub fn aborted(backends: Backends, stage: Stage) -> LocalBoxFuture<'static, ()> {
     async move {
         let (mesh, connection) = backends.connect().await;

@@ -1,4 +1,4 @@
-//! What a node does that is a member and hostile.
+//! Attacks by a hostile node that is a member of the mesh.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -20,17 +20,17 @@ use super::{Backends, SOON, Stage, scaled};
 use crate::looking::look_until;
 use crate::mesh::now_ms;
 
-/// How long an invite for a hostile node is good.
+/// How long an invite for a hostile node is valid.
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Bytes of one piece of output.
 const PIECE: usize = 16 << 10;
 
-/// The root of a tool that does little.
+/// The root of the hostile tools.
 pub(super) struct Nothing;
 
 impl Nothing {
-    /// A live object that is none.
+    /// An object that implements no method.
     pub(super) fn object() -> object::Client {
         capnp_rpc::new_client(Self)
     }
@@ -39,7 +39,7 @@ impl Nothing {
         Ok(2)
     }
 
-    /// Talks until it is cancelled.
+    /// Writes output until it is cancelled.
     async fn talk(self: Rc<Self>, _: NoArgs, call: CallContext) -> Result<(), Failure> {
         let piece = "x".repeat(PIECE);
         loop {
@@ -57,7 +57,7 @@ impl Nothing {
 
 impl object::Server for Nothing {}
 
-/// A tool with one method, `look`, which gives 2 where the probe's gives 1.
+/// A tool with one method, `look`, which returns 2; that of the probe returns 1.
 pub(super) fn tool(name: &str, version: &str, description: &str) -> Tool {
     let interface = Interface::<Nothing>::new("Nothing", "Does nothing.").method(
         "look",
@@ -67,7 +67,7 @@ pub(super) fn tool(name: &str, version: &str, description: &str) -> Tool {
     Tool::new(name, version, description).interface(interface).root(Rc::new(Nothing))
 }
 
-/// A tool that talks.
+/// A tool whose one method writes output without end.
 pub(super) fn talker() -> Tool {
     let interface = Interface::<Nothing>::new("Talker", "Talks.").method(
         "talk",
@@ -77,21 +77,21 @@ pub(super) fn talker() -> Tool {
     Tool::new("talker", "1.0.0", "Talks.").interface(interface).root(Rc::new(Nothing))
 }
 
-/// A tool node of this process.
+/// A tool node in this process.
 pub(super) struct ToolNode {
     stop: oneshot::Sender<()>,
     running: JoinHandle<()>,
 }
 
 impl ToolNode {
-    /// Takes the node off the mesh.
+    /// Stops the node, and waits until it has left the mesh.
     pub(super) async fn leave(self) {
         drop(self.stop);
         self.running.await.unwrap();
     }
 }
 
-/// Serves `tools` from this thread, and waits until they are listed.
+/// Serves `tools` from this thread, and returns when they are listed.
 pub(super) async fn serve_tools(
     backends: &Backends,
     client: &Client,
@@ -119,7 +119,7 @@ pub(super) async fn serve_tools(
     ToolNode { stop, running }
 }
 
-/// Serves the name of another node's tool, in a newer version.
+/// Serves a newer version of a tool whose name another node already holds.
 pub fn newer_version(backends: Backends, stage: Stage) -> LocalBoxFuture<'static, ()> {
     async move {
         let client = backends.client().await;
@@ -149,7 +149,7 @@ pub fn newer_version(backends: Backends, stage: Stage) -> LocalBoxFuture<'static
     .boxed_local()
 }
 
-/// An agent node that starts nothing.
+/// The host of an agent node that refuses every attempt.
 struct Refuser;
 
 impl agent_host::Server for Refuser {
@@ -162,7 +162,7 @@ impl agent_host::Server for Refuser {
     }
 }
 
-/// An agent node that is registered, and starts nothing.
+/// A registered agent node that refuses every attempt.
 struct HostileAgent {
     registration: agent_registration::Client,
     _connection: Connection,
@@ -187,7 +187,7 @@ async fn register(backends: &Backends, client: &Client, name: &str, kind: &str) 
     HostileAgent { registration, _connection: connection }
 }
 
-/// Offers a thousand places, and starts nothing.
+/// Offers a thousand places, and refuses every attempt.
 pub fn failing_agent(backends: Backends, stage: Stage) -> LocalBoxFuture<'static, ()> {
     async move {
         let client = backends.client().await;
@@ -203,7 +203,8 @@ pub fn failing_agent(backends: Backends, stage: Stage) -> LocalBoxFuture<'static
     .boxed_local()
 }
 
-/// Reports another load each time, so that whoever waits is looked at. Gives how often.
+/// Reports another load each time, so that the scheduler examines the waiting tasks again. Returns
+/// the number of reports.
 pub(super) async fn flip_load(backends: &Backends, client: &Client) -> usize {
     let hostile = register(backends, client, "flipper", "other").await;
     let flips = scaled(2_000);

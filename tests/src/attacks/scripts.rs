@@ -1,4 +1,4 @@
-//! What ordinary scripts do that need much.
+//! Attacks by ordinary scripts that use many resources.
 
 use futures::FutureExt as _;
 use futures::future::{LocalBoxFuture, join_all};
@@ -9,10 +9,10 @@ use super::{Backends, Stage};
 use crate::looking::look_until;
 use crate::mesh::now_ms;
 
-/// As many scripts as an agent node has places.
+/// One script for each place of the agent node.
 const SCRIPTS: usize = 64;
 
-/// Calls a tool that is away, again and again, from as many scripts as there are places.
+/// Calls a disconnected tool in a loop, from as many scripts as there are places.
 pub fn dead_tool(backends: Backends, stage: Stage) -> LocalBoxFuture<'static, ()> {
     const RETRIES: &str = "export default async (remit) => {
         for (;;) { try { await remit.dead.look(); } catch {} }
@@ -50,7 +50,7 @@ pub fn reads(backends: Backends, stage: Stage) -> LocalBoxFuture<'static, ()> {
         let task = client.create_task(spec).await.unwrap();
         look_until("it reads", async || task.info().await.unwrap().calls > 100).await;
         stage.hold("one script, 20,000 reads", true).await;
-        // It may have ended.
+        // The task may have ended.
         let _ended = task.cancel("the attack is over").await;
     }
     .boxed_local()

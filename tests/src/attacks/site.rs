@@ -1,4 +1,4 @@
-//! The mesh that is attacked, its neighbour, and what is measured.
+//! The mesh under attack, its neighbour, and the measurements.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -10,19 +10,19 @@ use super::{Backends, Row, Stage, Told};
 use crate::figures::resident;
 use crate::mesh::{Mesh, now_ms};
 
-/// How long a neighbour waits for a small task before it gives up.
+/// How long the neighbour waits for a small task before it counts as failed.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How long an attack may take, whatever comes of it.
+/// The time limit of an attack.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Small tasks that the neighbour runs beside an attack that stands.
+/// The number of small tasks that the neighbour runs after the attack is under way.
 const RUNS: usize = 3;
 
-/// How often memory is looked at.
+/// The interval at which memory is measured.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// A mesh with a neighbour, who is a client.
+/// A mesh with a neighbour, which is a client.
 pub struct Site {
     /// The mesh.
     pub mesh: Mesh,
@@ -30,24 +30,24 @@ pub struct Site {
     folder: PathBuf,
 }
 
-/// What the neighbour and the orchestrator's memory went through.
+/// The measurements of one attack.
 pub struct Seen {
-    /// What the attacker says.
+    /// The outcome that the attacker reports.
     pub told: Told,
-    /// How long a small task took before.
+    /// The duration of a small task before the attack.
     pub rest: Duration,
-    /// The longest that one took meanwhile.
+    /// The duration of the slowest small task during the attack.
     pub slowest: Duration,
-    /// Small tasks meanwhile, and those of them that failed.
+    /// The number of small tasks during the attack, and of those that failed.
     pub runs: (usize, usize),
-    /// MiB of memory before, at most meanwhile, and after.
+    /// Memory of the orchestrator in MiB: before the attack, its peak, and after.
     pub memory: (u64, u64, u64),
-    /// How long all of it took.
+    /// The duration of the whole attack.
     pub took: Duration,
 }
 
 impl Site {
-    /// A mesh of one agent node and one tool node.
+    /// Starts a mesh of one agent node and one tool node.
     pub async fn start() -> Self {
         let mesh = Mesh::start(1).await;
         let may = Facets::ALL;
@@ -68,7 +68,8 @@ impl Site {
         }
     }
 
-    /// How long a small task of the neighbour takes, which makes one call; or why it failed.
+    /// The duration of a small task of the neighbour that makes one call, or the reason why it
+    /// failed.
     pub async fn small_task(&self) -> Result<Duration, String> {
         let began = Instant::now();
         let run = async {
@@ -88,7 +89,7 @@ impl Site {
         resident(self.mesh.orchestrator.id()) >> 20
     }
 
-    /// Makes an attack, and has the neighbour work beside it.
+    /// Runs an attack while the neighbour runs small tasks.
     pub async fn measure(&self, row: &Row) -> Seen {
         let rest = self.small_task().await.unwrap_or(PATIENCE);
         let before = self.memory_mib();
@@ -122,7 +123,7 @@ impl Site {
             }
         }
         drop(enough);
-        // What an attacker leaves behind ends with its thread.
+        // The attacker's connections close when its thread ends.
         let _ended = tokio::time::timeout(LONGEST, ended).await;
         let slowest = runs.iter().map(|run| *run.as_ref().unwrap_or(&PATIENCE)).max();
         let failed = runs.iter().filter(|run| run.is_err()).count();
@@ -134,7 +135,7 @@ impl Site {
     }
 }
 
-/// Runs the attack on a thread of its own. Answers when the thread has ended.
+/// Runs the attack on a thread of its own. The receiver resolves when the thread has ended.
 fn spawn(row: &Row, backends: Backends, stage: Stage) -> oneshot::Receiver<()> {
     let (over, ended) = oneshot::channel();
     let attack = row.attack;
@@ -147,7 +148,7 @@ fn spawn(row: &Row, backends: Backends, stage: Stage) -> oneshot::Receiver<()> {
 }
 
 impl Seen {
-    /// What is over the bounds of `row`.
+    /// The bounds of `row` that these measurements exceed.
     pub fn breaks(&self, row: &Row) -> Vec<String> {
         let mut broken = Vec::new();
         if !self.told.as_it_must {

@@ -1,4 +1,4 @@
-//! What a stranger does, who has no certificate.
+//! Attacks by a stranger, which has no certificate.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,13 +9,13 @@ use tokio::net::TcpStream;
 
 use super::{Backends, Stage};
 
-/// Connections that are held.
+/// Connections held open at once.
 const HELD: usize = 300;
 
-/// Those that are made anew at once.
+/// Connections opened every 20 ms.
 const FRESH: usize = 30;
 
-/// Opens connections and is silent. What is dropped is dialled again.
+/// Opens connections and sends nothing. The oldest ones are closed and new ones opened.
 pub fn silent(backends: Backends, stage: Stage) -> LocalBoxFuture<'static, ()> {
     async move {
         let flood = tokio::task::spawn_local(async move {

@@ -1,4 +1,4 @@
-//! What a script says that is hard to take.
+//! Scripts that return, nest or print extreme values.
 
 use std::process::{Command, Stdio};
 
@@ -9,7 +9,7 @@ use remit_client::{TaskSpec, Value};
 use super::{Backends, Stage};
 use crate::binary;
 
-/// Gives the least number there is.
+/// Returns the smallest integer, -2^63.
 pub fn least_number(backends: Backends, stage: Stage) -> LocalBoxFuture<'static, ()> {
     async move {
         let client = backends.client().await;
@@ -22,7 +22,7 @@ pub fn least_number(backends: Backends, stage: Stage) -> LocalBoxFuture<'static,
     .boxed_local()
 }
 
-/// Runs programs that nest deeper than any parser goes.
+/// Runs programs that nest deeper than any parser can go.
 pub fn nesting(backends: Backends, stage: Stage) -> LocalBoxFuture<'static, ()> {
     async move {
         let client = backends.client().await;
@@ -40,7 +40,7 @@ pub fn nesting(backends: Backends, stage: Stage) -> LocalBoxFuture<'static, ()> 
     .boxed_local()
 }
 
-/// Logs characters that steer a terminal or turn text around.
+/// Logs characters that control a terminal or reverse the direction of text.
 pub fn log(backends: Backends, stage: Stage) -> LocalBoxFuture<'static, ()> {
     const LOGS: &str = "export default () => { console.log('a\\u009b31mb\\u202ec'); return 1; }";
     async move {

@@ -1,9 +1,9 @@
-//! One peer tries to take what everyone else needs, and a neighbour says what it notices.
+//! Runs the attacks: one peer exhausts a shared resource while a neighbour measures the effect.
 //!
-//! Run it with `cargo run -p remit-tests --bin attacks`. It starts a mesh of its own on loopback, makes
-//! each attack a bounded number of times, prints a table, and fails when a row breaks its bounds. Names
-//! of rows as arguments choose among them. A debug build makes the large ones at a quarter of their
-//! size.
+//! Run it with `cargo run -p remit-tests --bin attacks`. It starts a mesh of its own on loopback,
+//! makes each attack a bounded number of times, prints a table, and fails when a row exceeds its
+//! bounds. Arguments select rows by name. A debug build makes the large attacks at a quarter of
+//! their size.
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps says clearly enough what it expected")]
 
@@ -13,13 +13,13 @@ use std::time::{Duration, Instant};
 use remit_tests::attacks::site::{Seen, Site};
 use remit_tests::attacks::{Attack, Row, clients, nodes, scripts, strangers, values};
 
-/// The longest that a neighbour's small task may take beside an attack: ten times what it takes at
-/// rest, on a machine of two cores of which the attacker has one.
+/// The longest that a small task of the neighbour may take during an attack: ten times its duration
+/// at rest, on a machine with two cores of which the attacker occupies one.
 const SLOWEST: Duration =
     if cfg!(debug_assertions) { Duration::from_secs(5) } else { Duration::from_secs(2) };
 
-/// The same beside one script that makes 20,000 reads at once: a call of the neighbour's still waits
-/// behind some of those that were sent before it.
+/// The same during 20,000 reads at once by one script: a call of the neighbour still waits behind
+/// some of the reads that were sent before it.
 const BESIDE_READS: Duration =
     if cfg!(debug_assertions) { Duration::from_secs(18) } else { Duration::from_secs(6) };
 
@@ -105,8 +105,8 @@ fn line(row: &Row, seen: &Seen) -> String {
     )
 }
 
-/// Kills the orchestrator with all that the attacks left to it, and measures how long it takes until
-/// a small task is done.
+/// Kills the orchestrator, which holds all that the attacks left behind, and measures the time
+/// until a small task is done.
 async fn restart(site: &mut Site) -> usize {
     site.mesh.orchestrator.kill();
     let began = Instant::now();
@@ -120,7 +120,7 @@ async fn restart(site: &mut Site) -> usize {
         served.as_secs_f64(),
         usize::from(small.is_err()),
     );
-    // Nodes and clients come back within their own waits.
+    // Nodes and clients reconnect with their own backoff, hence the extra 5 s.
     let late = served > SLOWEST + Duration::from_secs(5) || small.is_err();
     if late {
         println!(

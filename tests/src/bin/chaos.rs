@@ -14,7 +14,7 @@ use tokio::sync::watch;
 /// Tasks at work at once.
 const LANES: usize = 8;
 
-/// A tool node that is stopped for a while is waited for, not given up.
+/// A grace that outlasts every fault: calls wait for a stopped tool node and do not fail.
 const CONFIG: &str = "tool_grace_ms = 60000\n";
 
 struct Arguments {

@@ -17,16 +17,16 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// More than count while somebody looks who has counted.
+/// The number of names that the counter file keeps: more than count between two reads of the file.
 const KEPT_NAMES: usize = 1024;
 
-/// The most that one call of `burn` costs.
+/// The highest cost of one call of `burn`.
 const MOST_BURNT: u64 = 10;
 
-/// The root: its effects go into one file.
+/// The root of the tool. Its effects are lines of one file.
 struct Probe {
     effects: PathBuf,
-    /// Held while a line is appended, so that lines stand in the order of their calls.
+    /// Held while a line is appended, so that lines are in the order of their calls.
     appending: tokio::sync::Mutex<()>,
     /// Held while the counter is read and written.
     counting: Arc<Mutex<()>>,
@@ -66,7 +66,7 @@ struct Wait {
 }
 
 impl Probe {
-    /// Appends a line, and is done when the line is in the file.
+    /// Appends a line. Returns when the line is synced.
     async fn append(self: Rc<Self>, line: Line, _: CallContext) -> Result<(), Failure> {
         let _in_order = self.appending.lock().await;
         let path = self.effects.clone();
@@ -74,21 +74,21 @@ impl Probe {
             let mut file = OpenOptions::new().create(true).append(true).open(path)?;
             let before = file.metadata()?.len();
             let written = file.write_all(format!("{}\n", line.text).as_bytes());
-            // A line is there or it is not: half of one is taken back.
+            // A line is complete or absent: a partial write is truncated.
             written.or_else(|error| file.set_len(before).and(Err(error)))?;
             file.sync_data()
         });
         written.await.and_then(|done| done).map_err(|error| fail::failed(error.to_string()))
     }
 
-    /// The same, marked just before the line is appended.
+    /// Appends a line, and marks the point of no return just before.
     async fn careful(self: Rc<Self>, line: Line, call: CallContext) -> Result<(), Failure> {
         call.point_of_no_return().await?;
         self.append(line, call).await
     }
 
-    /// Adds one to the number in a file, which is on disk when this answers, with the names of those
-    /// who counted last.
+    /// Increments the number in a file, and records the caller's name there. The file is synced
+    /// before this returns.
     async fn count(self: Rc<Self>, by: By, _: CallContext) -> Result<u64, Failure> {
         let (path, one) = (self.effects.with_file_name("counter.txt"), Arc::clone(&self.counting));
         let counted = offload(move || {
@@ -128,8 +128,7 @@ impl Probe {
         Ok(())
     }
 
-    /// Has a file beside the effects grow by a byte when it begins, takes its time, appends who burnt
-    /// how much, and costs just that.
+    /// Marks its beginning, sleeps, appends the caller and the units, and costs that many units.
     async fn burn(self: Rc<Self>, burn: Burn, call: CallContext) -> Result<(), Failure> {
         self.begins()?;
         tokio::time::sleep(Duration::from_millis(burn.ms)).await;
@@ -148,7 +147,7 @@ impl Probe {
         begun.and_then(|mut file| file.write_all(b".")).map_err(|e| fail::failed(e.to_string()))
     }
 
-    /// Waits, and has a file beside the effects grow by a byte when it begins.
+    /// Marks its beginning, and waits.
     async fn wait(self: Rc<Self>, wait: Wait, call: CallContext) -> Result<(), Failure> {
         self.begins()?;
         call.emit("waiting\n");
@@ -162,44 +161,45 @@ impl Probe {
         }
     }
 
-    /// Waits until it is cancelled, and then takes its time to answer.
+    /// Waits until it is cancelled, and answers only after a delay.
     async fn linger(self: Rc<Self>, wait: Wait, call: CallContext) -> Result<(), Failure> {
         call.cancelled().await;
         tokio::time::sleep(Duration::from_millis(wait.ms)).await;
         Err(fail::cancelled("it took its time"))
     }
 
-    /// Ends this very process.
+    /// Aborts this process.
     async fn die(self: Rc<Self>, _: NoArgs, _: CallContext) -> Result<String, Failure> {
         std::process::abort()
     }
 
-    /// Appends a line on the side, so that those who should not have come here are seen.
+    /// Appends a line although it is annotated as pure, so that a test sees each call that reached
+    /// the tool.
     async fn turned(self: Rc<Self>, line: Line, call: CallContext) -> Result<String, Failure> {
         let turned = line.text.chars().rev().collect();
         self.append(line, call).await?;
         Ok(turned)
     }
 
-    /// Nanoseconds since this process began: what a script has no clock for.
+    /// Nanoseconds since this process began. A script has no clock of its own.
     async fn stamp(self: Rc<Self>, _: NoArgs, _: CallContext) -> Result<u64, Failure> {
         let since = self.began.elapsed().as_nanos();
         u64::try_from(since).map_err(|_| fail::limit("this process is too old"))
     }
 
-    /// Microseconds by the clock that all processes of a machine share.
+    /// Microseconds of the monotonic clock, which all processes of the machine share.
     async fn clock(self: Rc<Self>, _: NoArgs, _: CallContext) -> Result<u64, Failure> {
         let now = remit_tests::monotonic().as_micros();
         u64::try_from(now).map_err(|_| fail::limit("this machine is too old"))
     }
 
-    /// So many bytes of text, another text each time.
+    /// A text of this many bytes, different each time.
     async fn large(self: Rc<Self>, size: Size, _: CallContext) -> Result<String, Failure> {
         let seed: u64 = rand::random();
         Ok(format!("{seed:016x}").repeat(size.bytes / 16))
     }
 
-    /// The same, with an effect.
+    /// The same as `large`, with an effect.
     async fn grow(self: Rc<Self>, size: Size, call: CallContext) -> Result<String, Failure> {
         Rc::clone(&self).append(Line { text: format!("grew {}", size.bytes) }, call).await?;
         Ok("g".repeat(size.bytes))
@@ -210,11 +210,11 @@ impl Probe {
     }
 }
 
-/// What a probe says of itself.
+/// The variant of the probe that is offered.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Offer {
     Usual,
-    /// Otherwise described and annotated, with a method more.
+    /// With another description, another annotation, and one method more.
     Changed,
 }
 
@@ -272,7 +272,7 @@ fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some(remit_confine::LAUNCH) {
         return remit_confine::launch();
     }
-    // As every tool node does, before there is a second thread.
+    // Privileges are given up before there is a second thread, as in every tool node.
     if let Err(error) = remit_confine::give_up(remit_confine::Duty::ToolNode) {
         eprintln!("privileges could not be given up: {error}");
         return ExitCode::FAILURE;
@@ -311,14 +311,15 @@ fn main() -> ExitCode {
     }
 }
 
-/// Has this process die where a test says so.
+/// Arms the crash point that a test names in the environment.
 #[expect(clippy::disallowed_methods, reason = "this file is the whole program")]
 fn arm() -> Result<(), String> {
     let point = std::env::var("REMIT_CRASH").ok();
     point.map_or(Ok(()), |point| crash::arm(&point)).map_err(|error| error.to_string())
 }
 
-/// When this node ends: asked by a signal, or left alone by the test that started it.
+/// The end of this node: a signal, or the end of standard input when the test that started it is
+/// gone.
 struct End {
     terminate: Signal,
 }

@@ -1,4 +1,4 @@
-//! The comparison, when all is well again: what the tools did against what the journals say.
+//! The comparison at the end of a chaos run: the effects at the tools against the journals.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -8,43 +8,43 @@ use remit_core::{GrantId, Outcome};
 
 use crate::fleet::Fleet;
 
-/// What came out.
+/// The result of the comparison.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// Tasks that ended well.
+    /// Tasks that completed.
     pub completed: usize,
-    /// Tasks that ended badly, and how.
+    /// Tasks that failed, each with its error.
     pub failed: Vec<String>,
     /// Calls with effects that were answered.
     pub effects: usize,
-    /// Calls that were given up, as nobody knew what had become of them.
+    /// Calls given up with the code `unknown`.
     pub unknown: usize,
-    /// Effects that were acknowledged and are not there.
+    /// Effects that were acknowledged and are absent.
     pub lost: usize,
-    /// Effects that are there more often than they were asked for.
+    /// Effects that are present more often than they were requested.
     pub doubled: usize,
-    /// Effects that no journal has an intent of.
+    /// Effects without an intent in any journal.
     pub stray: usize,
 }
 
 impl Report {
-    /// Whether all is as it must be.
+    /// Whether every task completed, and no effect is lost, doubled or stray.
     pub fn is_clean(&self) -> bool {
         self.failed.is_empty() && self.lost + self.doubled + self.stray == 0
     }
 }
 
-/// What the journals say of one node's counter: the names of those who counted.
+/// The calls of `count` at one node that the journals record, by the caller's name.
 #[derive(Default)]
 struct Counted {
     sure: BTreeSet<String>,
     unsure: BTreeSet<String>,
 }
 
-/// What one node's counter says.
+/// The counter file of one node.
 struct Counter {
     number: usize,
-    /// The names of those who counted last; of all, until there are very many.
+    /// The names of the last callers. The file keeps a bounded number of them.
     names: Vec<String>,
 }
 
@@ -56,7 +56,7 @@ impl Counter {
         Self { number, names: lines.map(str::to_owned).collect() }
     }
 
-    /// Compares it with what the journals say.
+    /// Compares the counter with the journals.
     fn compare(&self, counted: &Counted, report: &mut Report) {
         let names: BTreeSet<&String> = self.names.iter().collect();
         report.doubled += self.names.len() - names.len();
@@ -72,7 +72,7 @@ impl Counter {
     }
 }
 
-/// What the journals say.
+/// The calls that the journals record.
 #[derive(Default)]
 struct Said {
     asked: BTreeSet<String>,
@@ -80,7 +80,7 @@ struct Said {
     counted: BTreeMap<String, Counted>,
 }
 
-/// Every task, those too whose creation was never acknowledged.
+/// Every task, also those whose creation was never acknowledged.
 async fn tasks(client: &Client) -> Vec<TaskHandle> {
     let mut found = Vec::new();
     let mut filter = TaskFilter::default();
@@ -92,7 +92,7 @@ async fn tasks(client: &Client) -> Vec<TaskHandle> {
     }
 }
 
-/// Waits for the end of every task and compares. `acknowledged`: those that must be there.
+/// Waits for the end of every task and compares. The tasks in `acknowledged` must exist.
 pub async fn audit(fleet: &Fleet, acknowledged: &[TaskHandle]) -> Report {
     let mut report = Report::default();
     let mut said = Said::default();

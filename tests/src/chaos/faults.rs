@@ -1,4 +1,4 @@
-//! The faults: which, at whom, and for how long, all from one seed.
+//! The faults of a chaos run: their kind, target and duration, all drawn from one seed.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use remit_client::Role;
 use crate::fleet::Fleet;
 use crate::process::kill;
 
-/// Where files end on a disk that is full: hardly anything of the journal is below.
+/// The size at which files stop growing on a full disk. Almost every file of the journal is larger.
 const FULL: u64 = 64 << 10;
 
-/// How often each kind of fault was made.
+/// The number of faults made, by kind.
 #[derive(Debug, Default)]
 pub struct Made(pub BTreeMap<&'static str, usize>);
 
@@ -23,7 +23,7 @@ impl Made {
     }
 }
 
-/// Makes one fault, sometimes a second at the same moment, and after a while lets all be well again.
+/// Makes one fault, sometimes a second one with it, and ends all faults after a random time.
 pub async fn strike(fleet: &mut Fleet, chance: &mut StdRng, made: &mut Made) {
     fault(fleet, chance, made);
     if chance.random_ratio(1, 4) {

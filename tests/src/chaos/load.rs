@@ -1,4 +1,4 @@
-//! The load: tasks, one after the other in some lanes, that append and count.
+//! The load of a chaos run: tasks that append and count, one after the other in each lane.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use tokio::sync::watch;
 
 use crate::mesh::now_ms;
 
-/// Appends a line at each step, some two at once and some by an object it was just given, and
-/// counts at some, under a name by which it can be told later
-/// whether it did. What nobody knows of waits for a person.
+/// Appends a line at each step, at some steps two at once, and at some through a returned object.
+/// It counts at some steps, under a name that tells later whether the call happened. A call of
+/// unknown outcome waits for a person.
 const SCRIPT: &str = r#"
 export default async function (remit, name) {
     const patiently = async (act) => {
@@ -38,12 +38,13 @@ export default async function (remit, name) {
     }
 }"#;
 
-/// Makes tasks and waits for their ends until `over`. Gives those that it made.
+/// Runs tasks one after the other until `over`. Returns those that were acknowledged.
 pub async fn lane(client: Client, number: usize, over: watch::Receiver<bool>) -> Vec<TaskHandle> {
     let mut made = Vec::new();
     let mut tries = 0;
     while !*over.borrow() {
-        // One that was not acknowledged may be there all the same.
+        // A task whose creation was not acknowledged may exist all the same, so each try has a new
+        // name.
         tries += 1;
         let name = format!("chaos-{number}-{tries}");
         let task = create(&client, &name).await;
@@ -63,7 +64,8 @@ async fn create(client: &Client, name: &str) -> Option<TaskHandle> {
     let spec = TaskSpec::script(name, SCRIPT).input(Value::Text(name.to_owned())).grant(grant);
     match client.create_task(spec).await {
         Ok(task) => Some(task),
-        // Its disk is full, or it has just come back and does not know of the tool yet.
+        // The orchestrator's disk is full, or it has just restarted and the tool is not registered
+        // yet.
         Err(Error::Failed(failure))
             if matches!(failure.code, Code::NotFound | Code::Unavailable) =>
         {

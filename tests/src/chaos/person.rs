@@ -1,5 +1,5 @@
-//! The person whom a call of unknown outcome waits for: looks at what the tool really did and says
-//! what became of it.
+//! The person who settles calls of unknown outcome: looks at the tool's files and reports whether
+//! the call happened.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,20 +12,20 @@ use tokio::sync::watch;
 
 use super::audit::text_in;
 
-/// How often the person looks whether something waits.
+/// The interval at which the person reads the inbox.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// What the person decided.
+/// The number of answers, by kind.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Answered {
     /// Calls that had happened.
     pub happened: usize,
-    /// Calls that had not, and were sent again.
+    /// Calls that had not happened, and were sent again.
     pub sent_again: usize,
 }
 
-/// Answers whatever waits, until `over`. `dirs`: where the tool nodes of these names keep what
-/// their tools did.
+/// Answers all pending questions until `over`. `dirs` has the data folder of each tool node, by
+/// name.
 pub async fn answer(
     client: Client,
     dirs: BTreeMap<String, PathBuf>,
@@ -33,12 +33,12 @@ pub async fn answer(
 ) -> Answered {
     let mut answered = Answered::default();
     while !*over.borrow() {
-        // An orchestrator that is away is asked again.
+        // If the orchestrator is away, the inbox is read again.
         let waiting = client.inbox(None).await.map(|page| page.questions).unwrap_or_default();
         for question in &waiting {
             let happened = match settle(&client, question, &dirs).await {
                 Ok(happened) => happened,
-                // The tool node is away, or the answer was lost: the question is asked once more.
+                // The tool node is away, or the answer was lost: the next round answers again.
                 Err(error) => {
                     println!("not settled yet: {error}");
                     continue;
@@ -54,7 +54,7 @@ pub async fn answer(
     answered
 }
 
-/// Settles one call by what its tool really did. Says whether it had happened.
+/// Settles one call by its effect at the tool. Returns whether it had happened.
 async fn settle(
     client: &Client,
     question: &Question,
@@ -72,7 +72,7 @@ async fn settle(
     Ok(happened)
 }
 
-/// The node that a call went to, and the line or the name that it is known by there.
+/// The node that received the call, and the call's method and line, which identify it there.
 async fn call(client: &Client, question: &Question) -> Result<(String, String), Error> {
     let mut nodes = BTreeMap::new();
     let mut events = client.task(question.task).events(EventNumber(0)).await?;
@@ -94,7 +94,7 @@ async fn call(client: &Client, question: &Question) -> Result<(String, String), 
     Err(Error::Failed(remit_client::Failure::new(Code::NotFound, why)))
 }
 
-/// Whether the tool of a node did what `call` says: its method and its line.
+/// Whether the node in `dir` has the effect of `call`: its method and its line.
 fn has(dir: &Path, call: &str) -> bool {
     let (method, wanted) = call.split_once(' ').unwrap_or((call, ""));
     let file = if method == "count" { "counter.txt" } else { "effects.txt" };

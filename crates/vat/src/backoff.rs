@@ -1,9 +1,9 @@
-//! How long to wait before trying again.
+//! Backoff between retries.
 
 use std::time::Duration;
 
-/// Exponential growth with full jitter, bounded: many that lost the same peer do not come back to
-/// it at the same moment.
+/// Exponential backoff with jitter and an upper bound. The jitter spreads the retries of many peers
+/// that lost the same connection.
 #[derive(Debug, Clone)]
 pub struct Backoff {
     first: Duration,
@@ -24,7 +24,7 @@ impl Backoff {
         wait
     }
 
-    /// Begins again with the first wait, after a success.
+    /// Restarts at the first wait. Call it after a success.
     pub const fn reset(&mut self) {
         self.ceiling = self.first;
     }

@@ -1,4 +1,4 @@
-//! Chance: what ids, seeds of scripts and jitter are made from. Nothing that must stay secret.
+//! Randomness for ids, seeds of scripts and jitter. Not for secrets.
 
 use std::cell::RefCell;
 
@@ -6,11 +6,12 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, RngCore as _, SeedableRng as _};
 
 thread_local! {
-    /// A vat is a thread, so this is one vat's. `None`: the operating system's chance.
+    /// The seeded generator of this thread, and so of this vat. `None`: the operating system seeds
+    /// the generator, and nothing repeats.
     static REPEATED: RefCell<Option<StdRng>> = const { RefCell::new(None) };
 }
 
-/// Random bytes.
+/// Random bytes, from the seeded generator if this thread has one.
 pub fn bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     REPEATED.with_borrow_mut(|repeated| match repeated {
@@ -20,7 +21,7 @@ pub fn bytes<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// A random number between 0 and 1.
+/// A random number between 0 and 1, from the seeded generator if this thread has one.
 pub fn fraction() -> f64 {
     REPEATED.with_borrow_mut(|repeated| match repeated {
         Some(repeated) => repeated.random(),
@@ -28,13 +29,12 @@ pub fn fraction() -> f64 {
     })
 }
 
-/// From now on the chance of this thread is the one that `seed` gives: a simulation that begins so
-/// repeats itself.
+/// Seeds the randomness of this thread, so that a simulation with the same seed repeats itself.
 pub fn repeat(seed: u64) {
     REPEATED.set(Some(StdRng::seed_from_u64(seed)));
 }
 
-/// Whether this thread lives in a simulation that repeats itself.
+/// Whether the randomness of this thread is seeded, as in a simulation.
 pub(crate) fn repeats() -> bool {
     REPEATED.with_borrow(Option::is_some)
 }

@@ -1,7 +1,7 @@
 //! One connection between two vats, over any byte stream.
 //!
-//! A connection runs in a task of its own, so that a panic in a method ends that connection and no
-//! other, and its end is logged once, with the peer and the cause.
+//! A connection runs in a task of its own, so a panic in a method ends that connection and no
+//! other. The end of each connection is logged once, with the peer and the cause.
 
 mod batch;
 mod bound;
@@ -41,17 +41,17 @@ use crate::exception::to_failure;
 use crate::limits::ConnectionLimits;
 use crate::turn;
 
-/// What a connection needs to know beside its stream.
+/// The settings of a connection.
 #[derive(Debug, Clone)]
 pub struct ConnectionOptions {
-    /// Who is at the other end, for logs.
+    /// The name of the peer, for logs.
     pub peer: String,
-    /// Its bounds.
+    /// The bounds on the connection.
     pub limits: ConnectionLimits,
 }
 
-/// A handle on one running connection. Cloning it gives another handle on the same one; dropping
-/// the last handle does not end the connection (`abort` does, and so does the peer).
+/// A handle on a running connection. Clones refer to the same connection. Dropping the last handle
+/// does not end the connection: [`Connection::abort`] does, and so does the peer.
 #[derive(Debug, Clone)]
 pub struct Connection {
     shared: Rc<Shared>,
@@ -65,7 +65,7 @@ struct Shared {
     ended: Notify,
 }
 
-/// How a connection ended: by whom and why, in words for a log.
+/// How a connection ended: by whom and why, as text for a log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Ended(pub String);
@@ -79,8 +79,8 @@ impl Connection {
         Self::serve_sharing(stream, bootstrap, options, HeldBytes::new())
     }
 
-    /// As [`Connection::serve`], for one of several connections whose calls in flight hold at most
-    /// so much together.
+    /// As [`Connection::serve`], for a connection that shares `held` with others. The calls in
+    /// flight of all of them together hold a bounded number of bytes.
     pub fn serve_sharing<S>(
         stream: S,
         bootstrap: Client,
@@ -95,8 +95,8 @@ impl Connection {
         Self { shared }
     }
 
-    /// Asks the peer at the other end of `stream` for its bootstrap object, and offers `own` if
-    /// the peer asks for one. Pings the peer through `remit_schema::peer_capnp::peer`.
+    /// Asks the peer at the other end of `stream` for its bootstrap object, and offers `own` if the
+    /// peer asks for one. Pings the peer through `remit_schema::peer_capnp::peer`.
     pub fn connect<C, S>(stream: S, own: Option<Client>, options: ConnectionOptions) -> (C, Self)
     where
         C: FromClientHook,
@@ -109,25 +109,25 @@ impl Connection {
         (C::new(bootstrap.hook), Self { shared })
     }
 
-    /// Whether the stream has ended, for whatever reason. True before calls in flight are dropped,
-    /// so a method that is being dropped can tell a lost connection from a cancelled call.
+    /// Whether the stream has ended, for any reason. This turns true before calls in flight are
+    /// dropped, so a method that is being dropped can tell a lost connection from a cancelled call.
     pub fn is_closed(&self) -> bool {
         self.shared.watch.is_closed()
     }
 
-    /// Whether a call over this connection that failed with `error` failed because the connection is
-    /// gone. The stream's own end decides, not what a peer says: a peer that answers `disconnected`
-    /// while the connection stands costs a moment's wait and is not believed.
+    /// Whether a call over this connection failed with `error` because the connection is lost. The
+    /// end of the stream decides, not the error: a peer that answers `disconnected` over a live
+    /// connection only delays the caller by [`FAREWELL`](crate::limits::FAREWELL).
     pub async fn took_along(&self, error: &capnp::Error) -> bool {
         if self.is_closed() {
             return true;
         }
-        // The word of it may come before the end itself does.
+        // The error may arrive before the end of the connection is recorded.
         is_disconnect(error)
             && tokio::time::timeout(crate::limits::FAREWELL, self.ended()).await.is_ok()
     }
 
-    /// Answers with the cause when the connection has ended.
+    /// Waits for the end of the connection and returns its cause, at once if it has ended already.
     pub async fn ended(&self) -> Ended {
         loop {
             let ended = self.shared.ended.notified();
@@ -138,12 +138,13 @@ impl Connection {
         }
     }
 
-    /// Answers when no call of the peer is in flight here.
+    /// Waits until no call of the peer is in flight here.
     pub async fn idle(&self) {
         self.shared.load.idle().await;
     }
 
-    /// Ends the connection now; `reason` is logged and becomes the cause.
+    /// Ends the connection now. `reason` is logged as the cause, unless the connection was ending
+    /// already for another one.
     pub fn abort(&self, reason: &str) {
         self.shared.watch.cut(reason);
     }
@@ -195,8 +196,8 @@ fn run(
             Over::No
         });
         if over == Over::No {
-            // Calls of ours are told by the system's own tasks that it is gone: if it were merely
-            // dropped, they would wait for ever.
+            // Driving the system to its own end fails our calls to the peer. If the system were
+            // only dropped, they would wait forever.
             let farewell = futures::future::join(disconnector, &mut rpc);
             let farewell = tokio::time::timeout(crate::limits::FAREWELL, farewell);
             let _ = AssertUnwindSafe(farewell).catch_unwind().await;
@@ -210,19 +211,19 @@ fn run(
         *shared.end.borrow_mut() = Some(Ended(cause));
         shared.ended.notify_waiters();
     };
-    // What the peer asks for is done in this task: lines about it name the peer.
+    // The methods that the peer calls run in this task, so their log lines name the peer.
     let span = tracing::info_span!("connection", peer);
     turn::spawn(peer, running.instrument(span));
 }
 
-/// Whether the system has come to its own end.
+/// Whether the RPC system has come to its own end.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Over {
     Yes,
     No,
 }
 
-/// Works until the connection is at its end, with the cause noted and calls still in flight.
+/// Drives the connection until it must end, and records the cause. Calls are still in flight then.
 async fn work(
     rpc: &mut RpcSystem<Side>,
     shared: &Shared,
@@ -231,6 +232,7 @@ async fn work(
 ) -> Over {
     let Shared { watch, load, .. } = shared;
     let cause = tokio::select! {
+        // : A cut comes first: nothing more is done for a peer that was cut off.
         biased;
         () = watch.is_cut() => return Over::No,
         result = rpc => {
@@ -250,16 +252,16 @@ async fn work(
     Over::No
 }
 
-/// Whether an error's kind says that a connection is gone.
+/// Whether the kind of `error` denotes a lost connection.
 pub const fn is_disconnect(error: &capnp::Error) -> bool {
     matches!(error.kind, capnp::ErrorKind::Disconnected | capnp::ErrorKind::PrematureEndOfFile)
 }
 
-/// Why there is no answer to a call.
+/// Why a call has no answer.
 pub enum Missed {
-    /// The call ended with this error.
+    /// The call failed with this error.
     Error(capnp::Error),
-    /// None came within this time.
+    /// No answer came within this time.
     Late(Duration),
 }
 
@@ -276,8 +278,8 @@ impl From<Missed> for Failure {
     }
 }
 
-/// The answer to a call, or a failure when it does not come within `deadline`. Both halves of the
-/// promise are dropped then, so the call is cancelled at the callee.
+/// Waits for the answer to a call. After `deadline` it returns the failure `timed-out` and drops
+/// both halves of the promise, which cancels the call at the callee.
 pub async fn within<R>(
     deadline: Duration,
     promise: RemotePromise<R>,
@@ -288,7 +290,7 @@ where
     answered(deadline, promise).await.map_err(Failure::from)
 }
 
-/// The same, for a caller that tells a lost connection from a failure by itself.
+/// As [`within`], for a caller that handles a lost connection differently from a failure.
 pub async fn answered<R>(
     deadline: Duration,
     promise: RemotePromise<R>,

@@ -1,17 +1,17 @@
-//! Containing a panic: what fails in a way that nobody thought of ends by itself and says so.
+//! Containing a panic: a defect ends the work that has it, and is reported.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt as _;
 
-/// Does the work, and answers with what it said if it panicked. What the work shares with others must
-/// stay sound when it stops half-way.
+/// Runs `work` and returns its output, or the message of its panic. State that the work shares with
+/// others must stay sound when the work stops half-way.
 pub async fn contain<F: Future>(work: F) -> Result<F::Output, String> {
     AssertUnwindSafe(work).catch_unwind().await.map_err(|panic| text_of(&*panic).to_owned())
 }
 
-/// What a panic said.
+/// The message of a panic.
 pub(crate) fn text_of(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without words")

@@ -1,13 +1,13 @@
 //! Failures as exceptions: the one form in which a code and its details cross the wire.
 //!
-//! Only four kinds of exception cross the wire, so code and detail ride in the text, as
-//! `remit/1 <code> <length of detail> <detail> <message>`. What capnp-rpc puts before it is skipped.
+//! Only four kinds of exception cross the wire, so code and detail travel in the text, as `remit/1
+//! <code> <length of detail> <detail> <message>`. The reader skips what capnp-rpc puts before it.
 
 use remit_core::{Code, Failure};
 
 const MARK: &str = "remit/1 ";
 
-/// The longest message or detail that is sent: an error is read by people, and every relay keeps it.
+/// The longest message or detail that is sent. People read errors, and every relay keeps a copy.
 const MAX_BYTES: usize = 16 << 10;
 
 /// The exception that carries `failure`.
@@ -21,7 +21,7 @@ pub fn to_exception(failure: &Failure) -> capnp::Error {
     }
 }
 
-/// The failure that `error` carries. An error of another origin gets the code that fits its kind:
+/// The failure that `error` carries. An error in another form gets the code that fits its kind:
 /// disconnected is `unavailable`, overloaded is `limit`, the rest are `failed`.
 pub fn to_failure(error: &capnp::Error) -> Failure {
     if let Some(failure) = parse(&error.extra) {

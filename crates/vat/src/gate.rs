@@ -1,4 +1,4 @@
-//! A gate: calls go through it in the order of their numbers, whatever each has to wait for.
+//! A gate: calls pass it in the order of their numbers, however long each has to wait before it.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -6,14 +6,14 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
-/// Lets calls through by number, one at a time.
+/// Lets calls pass in ascending order of their numbers, one at a time.
 #[derive(Debug, Default)]
 pub struct Gate {
-    /// Who is at the gate, and whom to wake when it is their turn.
+    /// The numbers at the gate, each with the waker of its waiting call.
     queue: RefCell<BTreeMap<u64, Option<Waker>>>,
 }
 
-/// A place at a gate. Dropping it lets the next one through.
+/// A place at a gate. Dropping it lets the next call pass.
 #[derive(Debug)]
 pub struct Place {
     gate: Rc<Gate>,
@@ -21,20 +21,20 @@ pub struct Place {
 }
 
 impl Gate {
-    /// Takes the place of this number, at once. Each number has one place at a time.
+    /// Takes the place of `number` without waiting. Each number has one place at a time.
     pub fn enter(self: &Rc<Self>, number: u64) -> Place {
         self.queue.borrow_mut().insert(number, None);
         Place { gate: Rc::clone(self), number }
     }
 
-    /// Whether nobody is at the gate.
+    /// Whether no call is at the gate.
     pub fn is_empty(&self) -> bool {
         self.queue.borrow().is_empty()
     }
 }
 
 impl Place {
-    /// Waits until nobody with a lower number is at the gate.
+    /// Waits until this place has the lowest number at the gate.
     pub async fn first(&self) {
         poll_fn(|context| {
             let mut queue = self.gate.queue.borrow_mut();
@@ -52,6 +52,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut queue = self.gate.queue.borrow_mut();
         queue.remove(&self.number);
+        // : Only the lowest number is woken: every other one waits for it in any case.
         let next = queue.first_entry().and_then(|mut first| first.get_mut().take());
         drop(queue);
         if let Some(waker) = next {

@@ -1,10 +1,10 @@
-//! Remit's vats, and all that is between them.
+//! Remit's vats, the connections between them, and the wire conversions.
 //!
 //! For: event loops that host objects ([`vat`]), connections and their bounds ([`connection`]),
-//! failures in exceptions ([`exception`]), calls that have no outcome yet ([`unsettled`]), conversions
-//! between the wire and the types of `remit_core` ([`wire`]), what makes a simulation repeat itself
-//! ([`chance`], [`watched`]), what contains a panic ([`contain`]), and work that is done to its end
-//! ([`run_detached`]). Not for: who is at the other end, and what any node does with all this.
+//! failures in exceptions ([`exception`]), calls that have no outcome yet ([`unsettled`]),
+//! conversions between the wire and the types of `remit_core` ([`wire`]), repeatable simulations
+//! ([`chance`], [`watched`]), contained panics ([`contain`]), and work that outlives its caller
+//! ([`run_detached`]). Not for: the identity of a peer, and the behaviour of any node.
 
 pub mod backoff;
 pub mod chance;

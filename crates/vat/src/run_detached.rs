@@ -1,15 +1,15 @@
-//! Work that is done to its end though whoever asked for it has gone.
+//! Work that completes even if its caller has gone.
 //!
-//! A call that its caller gives up, or whose connection is lost, is dropped at whatever it waits for.
-//! What has steps that belong together must not stop between them.
+//! A call that its caller gives up, or whose connection is lost, is dropped at its current
+//! `.await`. Work whose steps belong together must not stop between them.
 
 use remit_core::{Code, Failure};
 use tracing::Instrument as _;
 
 use crate::contain::contain;
 
-/// Does the work in a task of its own and answers with what it gives. Dropping the future leaves the
-/// work alone. `failed`: it panicked, or the vat ends.
+/// Runs the work in a task of its own and returns its result. Dropping the future does not stop the
+/// work. Returns the failure `failed` if the work panics or the vat ends.
 pub async fn run_detached<R: 'static>(
     work: impl Future<Output = Result<R, Failure>> + 'static,
 ) -> Result<R, Failure> {

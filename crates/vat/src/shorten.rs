@@ -1,7 +1,8 @@
-//! A reference without the promises that it came through.
+//! A reference without the resolved promises that it came through.
 //!
-//! capnp-rpc builds a call on a promise as a message to whoever made the promise. If the promise has
-//! come to an object elsewhere it copies the message for that, and panics if there are objects in it.
+//! capnp-rpc builds a call on a promise as a message to the maker of the promise. If the promise
+//! has resolved to an object elsewhere, it copies the message for that target, and panics if the
+//! message contains capabilities.
 
 use capnp::capability::FromClientHook;
 use remit_core::{Code, Failure};
@@ -9,8 +10,9 @@ use remit_core::{Code, Failure};
 use crate::exception::to_exception;
 use crate::limits::PROMISES_IN_A_ROW;
 
-/// What `client` has come to so far: the object itself, or a promise that is still open. One that
-/// leads to nothing but promises fails.
+/// The current resolution of `client`: the object itself, or a promise that is still open. A chain
+/// of more than [`PROMISES_IN_A_ROW`] promises gives a broken capability that fails with
+/// `object-lost`.
 pub fn shorten<C: FromClientHook>(client: &C) -> C {
     let mut hook = client.as_client_hook().add_ref();
     for _ in 0..PROMISES_IN_A_ROW {

@@ -1,6 +1,7 @@
-//! Turns: how long one piece of work keeps all others on its vat waiting.
+//! Turns: how long one poll of a task delays all other tasks on its vat.
 //!
-//! Whatever a vat runs is started by [`spawn`], or wrapped by [`timed`], so that its turns are measured.
+//! All work on a vat is started by [`spawn`] or wrapped by [`timed`], so that its turns are
+//! measured.
 
 use std::borrow::Cow;
 use std::future::Future;
@@ -13,15 +14,15 @@ use tokio::task::JoinHandle;
 
 use crate::limits::LONGEST_TURN;
 
-/// A turn that others notice as a delay.
+/// A turn that other tasks notice as a delay.
 const NOTICED: Duration = Duration::from_millis(200);
 
-/// Of the whole process, as a metric is.
+/// The counters cover the whole process, as a metric does.
 static LONG: AtomicU64 = AtomicU64::new(0);
 static LONGEST_US: AtomicU64 = AtomicU64::new(0);
 static PANICS: AtomicU64 = AtomicU64::new(0);
 
-/// What was counted since the process began.
+/// Counters since the process began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counted {
     /// Turns that took longer than [`LONGEST_TURN`].
@@ -32,7 +33,7 @@ pub struct Counted {
     pub panics: u64,
 }
 
-/// What was counted since the process began.
+/// Reads the counters.
 pub fn counted() -> Counted {
     Counted {
         long: LONG.load(Ordering::Relaxed),
@@ -52,7 +53,7 @@ pub struct Timed<F> {
     work: Pin<Box<F>>,
 }
 
-/// The same work, whose turns are measured. `what` says in logs what it is, or for whom.
+/// Wraps `work` so that its turns are measured. In logs, `what` names the work or its client.
 pub fn timed<F: Future>(what: impl Into<Cow<'static, str>>, work: F) -> Timed<F> {
     Timed { what: what.into(), work: Box::pin(work) }
 }
@@ -76,9 +77,10 @@ impl<F: Future> Future for Timed<F> {
         if took > LONGEST_TURN {
             let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
             LONG.fetch_add(1, Ordering::Relaxed);
-            // Each longer one than all before is worth a line; the others are only counted.
+            // Only a new longest turn gets a line. The others are counted.
             if LONGEST_US.fetch_max(micros, Ordering::Relaxed) < micros {
-                // What a person need not look at, such as the first turn of a start, is no warning.
+                // A shorter one, such as the first turn of a start, needs no attention, so it is no
+                // warning.
                 if took > NOTICED {
                     tracing::warn!(work = &*self.what, ?took, "a turn of the vat took long");
                 } else {

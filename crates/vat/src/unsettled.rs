@@ -1,7 +1,7 @@
-//! Calls without an outcome: the word of a host, in a field of its own that no tool can write.
+//! Calls without an outcome, as a host reports them: in a field of its own that no tool can write.
 //!
-//! What a tool fails with is the outcome of the call, whatever its code and its text. That its node
-//! could not begin the call, or does not know how it ended, is for the caller to settle.
+//! A failure of the tool is the outcome of the call, whatever its code and text. If the tool's node
+//! could not begin the call, or does not know how it ended, the caller must settle the call.
 
 use std::rc::Rc;
 
@@ -11,21 +11,21 @@ use remit_schema::object_capnp::{object, unsettled};
 use crate::exception::to_exception;
 use crate::wire::{Malformed, text};
 
-/// Why a call has no outcome, for a person.
+/// Why a call has no outcome. The text is for a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unsettled {
-    /// Nothing was done. The same key may be sent again.
+    /// The call was not begun. The caller may send the same key again.
     NotBegun(String),
-    /// It may have happened: what is recorded under the key decides.
+    /// The call may have happened. The record under its key decides.
     Unknown(String),
 }
 
 /// Why a call returned no value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoReply {
-    /// It failed: that is its outcome.
+    /// The call failed. The failure is its outcome.
     Failed(Failure),
-    /// It has no outcome yet.
+    /// The call has no outcome yet.
     Unsettled(Unsettled),
 }
 
@@ -35,7 +35,8 @@ impl From<Failure> for NoReply {
     }
 }
 
-/// For a caller that settles nothing: `unavailable` if nothing was done, else `unknown`.
+/// For a caller that does not settle calls: `unavailable` if the call was not begun, else
+/// `unknown`.
 impl From<NoReply> for Failure {
     fn from(why: NoReply) -> Self {
         match why {
@@ -47,13 +48,14 @@ impl From<NoReply> for Failure {
 }
 
 impl Unsettled {
-    /// The reason.
+    /// The reason, for a person.
     pub fn reason(&self) -> &str {
         let (Self::NotBegun(reason) | Self::Unknown(reason)) = self;
         reason
     }
 
-    /// Says it in the results of a call. Calls that are pipelined on them hear the same.
+    /// Writes this into the results of a call. Calls that are pipelined on the results are then not
+    /// begun, for the same reason.
     pub fn write(&self, mut results: object::call_results::Builder<'_>) {
         let mut builder = results.reborrow().init_unsettled();
         match self {
@@ -66,7 +68,7 @@ impl Unsettled {
         }
     }
 
-    /// What the results of a call say of it; `None`: it has an outcome.
+    /// Reads it from the results of a call. `None`: the call has an outcome.
     ///
     /// # Errors
     /// The message is not as the schema says.
@@ -92,7 +94,7 @@ impl object::Server for Promised {
         _: object::CallParams,
         mut results: object::CallResults,
     ) -> Result<(), capnp::Error> {
-        // It was not even sent on.
+        // The call on the promised object was not sent on, whatever happened to the first call.
         Unsettled::NotBegun(self.0.reason().to_owned()).write(results.get());
         Ok(())
     }

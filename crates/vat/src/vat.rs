@@ -30,13 +30,13 @@ impl Vat {
         std::thread::Builder::new().name(name.to_owned()).spawn(move || {
             LocalSet::new().block_on(&runtime, receive(visits, closed));
             runtime.shutdown_timeout(limits::LAST_OFFLOADED);
-            // Nobody may be waiting for the end.
+            // No receiver is left if the `Vat` was dropped rather than closed.
             let _unheard = over.send(());
         })?;
         Ok(Self { handle: VatHandle { visits: sender }, closing, ended })
     }
 
-    /// Makes the calling thread a vat until `work` is done. For `main`.
+    /// Makes the calling thread a vat until `work` completes. For `main`.
     pub fn run<F: Future>(work: F) -> io::Result<F::Output> {
         let runtime = runtime()?;
         let done = LocalSet::new().block_on(&runtime, turn::timed("the main work", work));
@@ -44,13 +44,13 @@ impl Vat {
         Ok(done)
     }
 
-    /// The way in.
+    /// The way in, for code on any thread.
     pub const fn handle(&self) -> &VatHandle {
         &self.handle
     }
 
-    /// Lets in nobody new, whoever still holds a door, waits for what is inside, and ends the
-    /// thread.
+    /// Refuses new visits, also through handles that others hold, waits for the visits in progress,
+    /// and ends the thread.
     pub async fn close(self) {
         let _ended_already = self.closing.send(());
         drop(self.handle);
@@ -60,15 +60,15 @@ impl Vat {
 }
 
 /// The way into a vat for code on any thread: a bounded queue of closures. The vat ends when its
-/// last door is dropped.
+/// last handle is dropped.
 #[derive(Debug, Clone)]
 pub struct VatHandle {
     visits: mpsc::Sender<Visit>,
 }
 
 impl VatHandle {
-    /// Runs `visit` inside the vat and brings out what its future gives. Waits while the door is
-    /// crowded. Dropping the returned future ends the visit.
+    /// Runs `visit` inside the vat and returns the output of its future. Waits while the queue is
+    /// full. Dropping the returned future cancels the visit.
     pub async fn enter<V, F, R>(&self, visit: V) -> Result<R, VatClosed>
     where
         V: FnOnce() -> F + Send + 'static,
@@ -84,7 +84,7 @@ impl VatHandle {
                     biased;
                     () = reply.closed() => {}
                     value = &mut work => {
-                        // Whoever asked may have gone in this very moment.
+                        // The caller may have gone at this very moment.
                         let _unheard = reply.send(value);
                     }
                 }
@@ -100,12 +100,14 @@ impl VatHandle {
 #[error("the vat has ended")]
 pub struct VatClosed;
 
-/// The one way out of a vat: runs blocking work on another thread, with plain data only.
+/// The one way out of a vat: runs blocking work on another thread, with plain data only. In a
+/// simulation it runs the work on the vat's own thread.
 pub async fn offload<R: Send + 'static>(
     work: impl FnOnce() -> R + Send + 'static,
 ) -> io::Result<R> {
     if crate::chance::repeats() {
-        // A thread of its own would end when it likes: no second run would be as the first.
+        // Work on another thread ends at a time of its own, so no second run would repeat the
+        // first.
         return Ok(work());
     }
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)
@@ -115,8 +117,8 @@ fn runtime() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
-/// Lets visitors in, each in a task of its own, so that one that panics ends only itself. Ends when
-/// the vat is closed or nobody holds a door, and the last visitor has left.
+/// Runs each visit in a task of its own, so that a panic ends only that visit. Returns when the vat
+/// is closed or its last handle is dropped, and the last visit has ended.
 async fn receive(mut visits: mpsc::Receiver<Visit>, mut closed: oneshot::Receiver<()>) {
     let mut inside = tokio::task::JoinSet::new();
     let mut open = true;
@@ -125,7 +127,7 @@ async fn receive(mut visits: mpsc::Receiver<Visit>, mut closed: oneshot::Receive
             biased;
             told = &mut closed, if open => {
                 open = false;
-                // A vat whose handle was merely dropped lives on for those who hold a door.
+                // A vat whose `Vat` was only dropped lives on for the remaining handles.
                 if told.is_ok() {
                     visits.close();
                 }

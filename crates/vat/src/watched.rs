@@ -1,18 +1,18 @@
-//! A value that tasks of one vat watch. They hear of a change in the order in which they asked, so
-//! that what follows from it happens in the same order in every run.
+//! A value that tasks of one vat watch. Watchers wake in the order in which they began to wait, so
+//! that every run of a simulation goes on in the same order.
 
 use std::cell::{Cell, Ref, RefCell};
 use std::rc::Rc;
 
 use tokio::sync::Notify;
 
-/// The value, in the hands of the one who changes it.
+/// The writing side. Dropping it tells the watchers that the value will not change again.
 #[derive(Debug)]
 pub struct Watched<T> {
     shared: Rc<Shared<T>>,
 }
 
-/// A view of the value.
+/// A reading side. It knows which version of the value it saw last.
 #[derive(Debug, Clone)]
 pub struct Watcher<T> {
     shared: Rc<Shared<T>>,
@@ -27,29 +27,29 @@ struct Shared<T> {
     changed: Notify,
 }
 
-/// The value will not change any more: whoever changed it is gone.
+/// The value will not change any more: its [`Watched`] was dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the value will not change any more")]
 pub struct Unwatched;
 
 impl<T> Watched<T> {
-    /// A value to be watched.
+    /// Starts with `value`.
     pub fn new(value: T) -> Self {
         let (version, closed, changed) = (Cell::new(0), Cell::new(false), Notify::new());
         Self { shared: Rc::new(Shared { value: RefCell::new(value), version, closed, changed }) }
     }
 
-    /// The value as it is.
+    /// The current value.
     pub fn borrow(&self) -> Ref<'_, T> {
         self.shared.value.borrow()
     }
 
-    /// A view that takes the value as it is for seen.
+    /// A watcher that has seen the current value.
     pub fn subscribe(&self) -> Watcher<T> {
         Watcher { shared: Rc::clone(&self.shared), seen: self.shared.version.get() }
     }
 
-    /// Lets `change` at the value, and wakes whoever watches if it says that it changed it.
+    /// Applies `change`, wakes the watchers if it returns true, and returns the same.
     pub fn send_if_modified(&self, change: impl FnOnce(&mut T) -> bool) -> bool {
         let changed = change(&mut self.shared.value.borrow_mut());
         if changed {
@@ -68,19 +68,19 @@ impl<T> Drop for Watched<T> {
 }
 
 impl<T> Watcher<T> {
-    /// The value as it is.
+    /// The current value, without marking it as seen.
     pub fn borrow(&self) -> Ref<'_, T> {
         self.shared.value.borrow()
     }
 
-    /// The value as it is, which is seen from now on.
+    /// The current value, and marks it as seen.
     pub fn borrow_and_update(&mut self) -> Ref<'_, T> {
         self.seen = self.shared.version.get();
         self.shared.value.borrow()
     }
 
-    /// Answers when the value is another than the one seen last, which it then is. Dropping the
-    /// future loses nothing.
+    /// Waits until the value has changed since the watcher last saw it, and marks it as seen.
+    /// Dropping the future loses no change.
     pub async fn changed(&mut self) -> Result<(), Unwatched> {
         loop {
             let changed = self.shared.changed.notified();
@@ -96,7 +96,8 @@ impl<T> Watcher<T> {
         }
     }
 
-    /// Answers with the value when it is such that `which` holds, at once if it is already.
+    /// Waits until `which` holds for the value, and returns the value. Returns at once if it holds
+    /// already.
     pub async fn wait_for(
         &mut self,
         mut which: impl FnMut(&T) -> bool,

@@ -1,7 +1,7 @@
 //! Conversions between the wire and the types of `remit_core`, one file per schema file.
 //!
-//! Everything read here came from a peer or a disk: sizes are bounded by the message that held it,
-//! depth by [`MAX_DEPTH`], and text that is not UTF-8 is an error, never a panic.
+//! Everything that is read here came from a peer or a disk. The message bounds the size,
+//! [`MAX_DEPTH`] bounds the depth, and text that is not UTF-8 is an error, never a panic.
 
 pub mod audit;
 pub mod event;
@@ -9,8 +9,8 @@ pub mod manifest;
 pub mod outcome;
 pub mod value;
 
-/// How deep values may nest. Scripts build no deeper ones by accident, and reading one recursively
-/// takes a few kilobytes of stack.
+/// How deep values may nest. Scripts build no deeper values by accident, and reading one
+/// recursively takes a few kilobytes of stack.
 pub const MAX_DEPTH: usize = 48;
 
 /// The bytes on the wire are not what the schema allows.
@@ -48,17 +48,17 @@ impl From<Malformed> for capnp::Error {
     }
 }
 
-/// A list's length as the wire counts it. Lists longer than `u32` cannot be sent.
+/// The length of a list in the type of the wire. A list longer than `u32` cannot be sent.
 pub(crate) fn len(items: usize) -> u32 {
     u32::try_from(items).unwrap_or(u32::MAX)
 }
 
-/// The text of a reader.
+/// Reads a text.
 pub fn text(reader: capnp::Result<capnp::text::Reader<'_>>) -> Result<String, Malformed> {
     Ok(reader?.to_str()?.to_owned())
 }
 
-/// The texts of a list.
+/// Reads a list of texts.
 pub fn texts(list: capnp::text_list::Reader<'_>) -> Result<Vec<String>, Malformed> {
     list.iter().map(text).collect()
 }

@@ -1,5 +1,5 @@
-//! Peers that speak the protocol by hand, to break the process that they speak to and not only
-//! their own connection.
+//! Peers that speak the protocol by hand, to break the whole process and not only their own
+//! connection.
 #![expect(clippy::unwrap_used, reason = "a test that unwraps says what it expected")]
 
 use std::cell::Cell;
@@ -21,10 +21,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::sync::Notify;
 use tokio::task::LocalSet;
 
-/// Objects in one answer of the shelf's.
+/// Objects in one answer of the shelf.
 const ARMFUL: u32 = 512;
 
-/// An object whose call never ends, or gives an armful of objects.
+/// An object whose call never ends, or returns an armful of objects.
 #[derive(Default)]
 struct Shelf {
     gives: bool,
@@ -61,7 +61,7 @@ impl Raw {
         let mut message = capnp::message::Builder::new_default();
         build(message.init_root());
         let bytes = capnp::serialize::write_message_to_words(&message);
-        // The other side may have had enough.
+        // The other side may have cut the connection.
         self.0.write_all(&bytes).await.ok();
     }
 
@@ -86,7 +86,7 @@ impl Raw {
         self.send(|message| message.init_finish().set_question_id(question)).await;
     }
 
-    /// The next answer that is a failure: to which question, and what it says.
+    /// Reads up to the next answer that is a failure, and returns its question and the failure.
     async fn failure(&mut self) -> (u32, remit_core::Failure) {
         loop {
             let mut bytes = vec![0; 4];
@@ -167,7 +167,8 @@ async fn calls_that_hang_on_each_other_too_deep_fail_and_nothing_else_does() {
         let (question, failure) = raw.failure().await;
         assert_eq!((question, failure.code), (PIPELINE_DEPTH + 1, Code::Limit), "{failure}");
         assert!(failure.message.contains("await one of them first"), "{failure}");
-        // The others are dropped with the one that they hang on, and the connection is as it was.
+        // The other calls are dropped with the one that they depend on, and the connection is free
+        // again.
         for question in 1..=1000 {
             raw.finish(question).await;
         }
@@ -207,7 +208,8 @@ async fn a_chain_of_promises_ends_its_own_connection() {
         let promises = u32::try_from(PROMISES_OF_PROMISES).unwrap() + 2;
         raw.call(1, None, |message| {
             let mut table = params(message).init_cap_table(promises);
-            // The last first, so that dropping them drops the whole chain from its beginning.
+            // The last promise comes first, so that dropping them drops the whole chain from its
+            // beginning.
             for place in 0..promises {
                 table.reborrow().get(place).set_sender_promise(promises - place - 1);
             }
@@ -350,7 +352,7 @@ async fn a_peer_that_lets_no_object_go_is_cut_off() {
             let mut finish = message.init_root::<message::Builder<'_>>().init_finish();
             finish.set_question_id(question);
             finish.set_release_result_caps(false);
-            // It is done with the answer, and keeps what came with it.
+            // The peer finishes the question, and keeps the objects that came with the answer.
             settle().await;
             let bytes = capnp::serialize::write_message_to_words(&message);
             requests.write_all(&bytes).await.ok();
@@ -380,14 +382,14 @@ async fn what_is_let_go_of_may_be_taken_for_ever() {
         for round in 0..OBJECTS_HELD / ARMFUL as usize + 2 {
             let mut request = client.call_request();
             if round % 2 == 1 {
-                // What it gives to the other side is let go of there as well.
+                // Objects given to the other side are released there as well.
                 let lent: object::Client = capnp_rpc::new_client(Place(Rc::clone(&shelf)));
                 let value = Value::Object(0);
                 wire::value::write(request.get().init_args(), &value, &[lent]);
             }
             let mut sent = Some(request.send());
             if round % 7 == 3 {
-                // Nobody waits for it any more: its objects are not even taken.
+                // The call is cancelled, so the objects of its answer are not taken.
                 drop(sent.take());
             }
             if let Some(sent) = sent {
@@ -442,7 +444,7 @@ async fn an_answer_that_answers_nothing_ends_the_call() {
             let (client, own): (object::Client, _) = Connection::connect(there, None, options);
             let called = tokio::task::spawn_local(client.call_request().send().promise);
             settle().await;
-            // The bootstrap is its first question, the call the second.
+            // The bootstrap is the client's first question, the call its second.
             let answer = |message: message::Builder<'_>| {
                 let mut answer = message.init_return();
                 answer.set_answer_id(1);

@@ -1,4 +1,4 @@
-//! Messages that are too large fail the call they belong to and nothing else.
+//! Messages that are too large fail the call that they belong to and nothing else.
 #![expect(clippy::unwrap_used, reason = "a test that unwraps says what it expected")]
 
 use std::cell::Cell;
@@ -61,7 +61,7 @@ async fn a_message_that_is_too_large_fails_its_call_alone() {
             }
         }
         assert_eq!(ask(&client, &vec![b' '; 7000]).await, Ok(0));
-        // Those that were too large were not made.
+        // The calls with too large arguments did not reach the server.
         assert_eq!(asked.get(), 7);
         assert!(!own.is_closed() && !served.is_closed());
         served.idle().await;

@@ -1,7 +1,8 @@
-//! Batched writing: all that a vat writes in one turn of its loop goes out at once.
+//! Batched writing: everything that a vat writes in one turn of its loop goes out at once.
 //!
-//! capnp-rpc flushes after every message. Here a flush only marks the buffer, and a task of its own
-//! writes it out when the vat has nothing more ready: one TLS record and one system call a turn.
+//! capnp-rpc flushes after every message. Here a write only fills a buffer and marks it, and a
+//! separate task sends the buffer when the vat has no more work ready: one TLS record and one
+//! system call per turn.
 
 use std::cell::RefCell;
 use std::io;
@@ -39,8 +40,8 @@ struct State {
 }
 
 impl Batched {
-    /// Writes to `inner` from a task of its own. It ends soon after this is dropped, whether the
-    /// peer takes the last bytes or not.
+    /// Writes to `inner` from a task of its own. The task ends at most [`LAST_BYTES`] after this is
+    /// dropped, even if the peer does not take the last bytes.
     pub(super) fn new<W: AsyncWrite + Unpin + 'static>(
         inner: W,
         load: Rc<Load>,
@@ -111,7 +112,7 @@ impl AsyncWrite for Batched {
         Poll::Ready(Ok(taken))
     }
 
-    /// capnp-rpc flushes once after each message.
+    /// capnp-rpc flushes once after each message, so a flush means that one message is complete.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.load.written();
         Poll::Ready(self.shared.state.borrow().check())
@@ -132,12 +133,13 @@ impl AsyncWrite for Batched {
 async fn write_out<W: AsyncWrite + Unpin>(mut inner: W, shared: &Shared, watch: &Watch) {
     loop {
         shared.marked.notified().await;
-        // Whatever else is ready in this turn writes first.
+        // All other work that is ready in this turn writes first.
         tokio::task::yield_now().await;
         let (mut bytes, closing) = {
             let mut state = shared.state.borrow_mut();
             state.writing = true;
             let bytes = std::mem::take(&mut state.buffer);
+            // : The buffer is empty again, so a writer that waits for room may go on.
             state.wake();
             (bytes, state.closing)
         };
@@ -159,6 +161,8 @@ async fn write_out<W: AsyncWrite + Unpin>(mut inner: W, shared: &Shared, watch: 
         if written.is_err() || (closing && state.buffer.is_empty()) {
             return;
         }
+        // : A small buffer is used again. A large one is freed: an idle connection holds little
+        // memory.
         if state.buffer.capacity() == 0 && bytes.capacity() <= WRITE_BUFFER_KEPT_BYTES {
             bytes.clear();
             state.buffer = bytes;

@@ -1,5 +1,5 @@
-//! A network with bounds around another one: it counts what a peer sends and what is sent to it, and
-//! holds both to what [`Load`] allows.
+//! A network that wraps another one with bounds. It counts the messages in both directions and
+//! holds them to the bounds of [`Load`].
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -13,7 +13,6 @@ use futures::FutureExt as _;
 use super::load::{Kind, Load, Queued};
 use super::returned;
 
-/// A network with bounds around another one.
 pub(super) struct Bounded<N> {
     inner: N,
     load: Rc<Load>,
@@ -75,7 +74,8 @@ impl Connection<Side> for BoundedConnection {
         Promise::from_future(async move {
             let received = receive(&inner, &load).await;
             if load.shut.get() {
-                // capnp-rpc panics over whatever comes now but an error: what it would tell is gone.
+                // capnp-rpc panics over anything but an error now: the receiver of messages is
+                // gone.
                 return Err(capnp::Error::disconnected("the connection was let go".into()));
             }
             if let Err(error) = &received {
@@ -118,7 +118,8 @@ struct BoundedMessage {
 }
 
 impl BoundedMessage {
-    /// The question it answers, and whether the peer has to say that it is done with the answer.
+    /// The question that this message answers, and whether the peer has to finish it. `None`: the
+    /// message is no answer.
     fn answer(&self) -> Option<(u32, bool)> {
         let message = self.inner.get_body_as_reader().ok()?;
         match message.get_as::<message::Reader<'_>>().ok()?.which() {
@@ -131,7 +132,8 @@ impl BoundedMessage {
 }
 
 impl BoundedMessage {
-    /// What ends a connection or refuses a call says why, in our words rather than in capnp-rpc's.
+    /// Gives a message that ends the connection or refuses a call our reason, in place of
+    /// capnp-rpc's.
     fn say_why(&mut self) {
         let Ok(message) = self.inner.get_body().and_then(|body| body.get_as()) else { return };
         let message: message::Builder<'_> = message;
@@ -142,7 +144,8 @@ impl BoundedMessage {
         }
     }
 
-    /// Takes note of what the message has the peer hold, or no longer hold.
+    /// Counts the objects that the message gives to the peer or releases. A peer over the bound is
+    /// cut off.
     fn note_objects(&self) {
         let body = self.inner.get_body_as_reader().and_then(|body| body.get_as());
         let Ok(message) = body else { return };
@@ -175,6 +178,7 @@ impl OutgoingMessage for BoundedMessage {
     fn send(mut self: Box<Self>) -> Sent {
         self.say_why();
         self.note_objects();
+        // : A message that is too large would make the peer end the connection.
         let fresh = || self.connection.borrow_mut().new_outgoing_message(0);
         let Some(small) = self.load.oversize.replace(&*self.inner, fresh) else {
             return self.queue();

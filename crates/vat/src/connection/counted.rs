@@ -1,4 +1,4 @@
-//! A stream that counts what is read from it, so that the size of each message is known.
+//! A reader that counts its bytes, so that the size of each message is known.
 
 use std::cell::Cell;
 use std::io;
@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use futures::io::AsyncRead;
 
-/// Counts the bytes that are taken out of the reader in it.
+/// Counts the bytes that are read through it.
 pub(super) struct Counted<R> {
     inner: R,
     bytes: Rc<Cell<u64>>,

@@ -1,9 +1,10 @@
-//! How deep the peer's calls hang on each other: capnp-rpc drives and drops a chain of promises
-//! recursively, so one that is deep enough ends the process.
+//! The depth of the peer's chains of calls. capnp-rpc drives and drops a chain of promises
+//! recursively, so a chain that is deep enough ends the process.
 //!
-//! A call that would hang too deep fails, and nothing else does. It is enough to look at a call as
-//! it comes: what it hangs on came before it. Only a promise can be made to hang on what comes
-//! later, so it counts for some depth from the start, and may not lead to more.
+//! A call that would be too deep fails, and nothing else does. Checking each call on arrival is
+//! enough, because everything that it depends on came before it. Only a promise can come to depend
+//! on later calls, so it counts as a fixed depth from the start and may not resolve to a greater
+//! one.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
@@ -18,19 +19,20 @@ use super::oversize::Written;
 use crate::exception::to_exception;
 use crate::limits::{PIPELINE_DEPTH, PROMISED_DEPTH, PROMISES_OF_PROMISES};
 
-/// What is known of the calls that are in flight.
+/// The depths of the calls in flight.
 #[derive(Debug, Default)]
 pub(super) struct Depth {
-    /// On how many others, one behind the other, each call in flight hangs.
+    /// By question: the length of the chain of calls that ends with this one.
     calls: RefCell<HashMap<u32, u32>>,
+    /// : Calls that were too deep and must fail.
     refused: RefCell<HashSet<u32>>,
-    /// The promises of the peer's that came to another promise.
+    /// Promises of the peer that resolved to another promise, with that promise.
     links: RefCell<HashMap<u32, u32>>,
     linked: Cell<usize>,
 }
 
 impl Depth {
-    /// Takes note of a call of the peer's.
+    /// Records a call of the peer and its depth.
     pub(super) fn asked(&self, call: call::Reader<'_>) -> capnp::Result<()> {
         let mut depth = match call.get_target()?.which()? {
             message_target::ImportedCap(_) => 0,
@@ -51,7 +53,7 @@ impl Depth {
         Ok(())
     }
 
-    /// Takes note of what a promise of the peer's has come to.
+    /// Records what a promise of the peer resolved to.
     pub(super) fn resolved(&self, resolve: resolve::Reader<'_>) -> capnp::Result<()> {
         let resolve::Cap(cap) = resolve.which()? else { return Ok(()) };
         match cap?.which()? {
@@ -70,8 +72,8 @@ impl Depth {
         Ok(())
     }
 
-    /// A promise has come to another one, which may not lead back to it: capnp-rpc would follow such
-    /// a ring for ever.
+    /// Records that a promise resolved to another one, which must not lead back to it: capnp-rpc
+    /// would follow such a ring without end.
     fn link(&self, promise: u32, next: u32) -> capnp::Result<()> {
         let mut links = self.links.borrow_mut();
         let mut leads_to = Some(next);
@@ -98,13 +100,13 @@ impl Depth {
         self.calls.borrow().get(&question).copied().unwrap_or_default()
     }
 
-    /// The call is answered or cancelled.
+    /// Forgets a call that was answered or cancelled.
     pub(super) fn over(&self, question: u32) {
         self.calls.borrow_mut().remove(&question);
         self.refused.borrow_mut().remove(&question);
     }
 
-    /// In place of a call that hangs too deep, one that fails.
+    /// Replaces a call that is too deep by one that fails.
     pub(super) fn refuse(
         &self,
         received: Box<dyn IncomingMessage>,
@@ -123,12 +125,12 @@ impl Depth {
         let mut message = capnp::message::Builder::new_default();
         let mut failing = message.init_root::<message::Builder<'_>>().init_call();
         failing.set_question_id(question);
-        // There is no answer yet that a call could be made on, so this fails.
+        // The target is the call's own answer, which does not exist yet, so the call fails.
         failing.init_target().init_promised_answer().set_question_id(question);
         Ok(Box::new(Written(message)))
     }
 
-    /// Says in the answer to a call that was refused why it was.
+    /// Writes the reason into the answer to a refused call.
     pub(super) fn explain(&self, answer: return_::Builder<'_>) {
         if !self.refused.borrow().contains(&answer.reborrow_as_reader().get_answer_id()) {
             return;

@@ -7,7 +7,8 @@ use tokio::sync::Notify;
 
 use crate::limits::{CALLS_HELD_FLOOR_BYTES, CALLS_HELD_PER_IDENTITY_BYTES};
 
-/// What the calls in flight of one identity hold. All of its connections share one.
+/// The bytes that the calls in flight of one identity hold. All of its connections share one
+/// counter.
 #[derive(Debug, Default)]
 pub struct HeldBytes {
     bytes: Cell<usize>,
@@ -15,18 +16,18 @@ pub struct HeldBytes {
 }
 
 impl HeldBytes {
-    /// With nothing held.
+    /// Starts with nothing held.
     pub fn new() -> Rc<Self> {
         Rc::default()
     }
 
-    /// Bytes that are held.
+    /// The bytes held now.
     pub const fn bytes(&self) -> usize {
         self.bytes.get()
     }
 
-    /// Whether a connection that holds `own` of it reads no more for now. A little is always read,
-    /// so that a person can take back what holds so much.
+    /// Whether a connection that holds `own` of these bytes must stop reading. Below the floor a
+    /// connection always reads, so that a person can free what the others hold.
     pub(super) const fn is_full_for(&self, own: usize) -> bool {
         self.bytes.get() >= CALLS_HELD_PER_IDENTITY_BYTES && own >= CALLS_HELD_FLOOR_BYTES
     }

@@ -1,11 +1,12 @@
-//! What one peer has under way over a connection, and the bounds on it: capnp-rpc itself bounds the
-//! size of one message and nothing else.
+//! The work of one peer in progress over a connection, and the bounds on it. capnp-rpc itself
+//! bounds the size of one message and nothing else.
 //!
-//! A call counts from its arrival until its answer is written. Above the bound, the next call and
-//! what is behind it waits unread, so that this peer waits and nobody else notices. A question whose
-//! answer was sent stays in memory until the peer finishes it; one who never does is cut off, and so
-//! is one who does not take what waits to be written to it. The bytes and objects of calls in flight
-//! are bounded alike: a call keeps its arguments until it is answered.
+//! A call counts from its arrival until its answer is written. At the bound, the next call and
+//! everything behind it wait unread, so this peer waits and no other notices. A question whose
+//! answer was sent stays in memory until the peer finishes it. A peer that leaves too many
+//! questions unfinished is cut off, and so is a peer that does not read what waits to be written to
+//! it. The bytes and objects of calls in flight are bounded too, because a call keeps its arguments
+//! until it is answered.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
@@ -25,25 +26,27 @@ use crate::limits::{
     QUEUED_BYTES, UNFINISHED_FACTOR,
 };
 
-/// What a peer has under way here, and what waits to be written to it.
+/// The peer's calls in progress, and the messages that wait to be written to it.
 #[derive(Debug)]
 pub(super) struct Load {
+    /// : The bound on calls in flight.
     most: usize,
     calls: Cell<usize>,
-    /// Bytes that the arguments of calls in flight take.
+    /// Bytes of the arguments of calls in flight.
     held_bytes: Cell<usize>,
-    /// The same over all connections of the identity.
+    /// The same, over all connections of the identity.
     held: Rc<HeldBytes>,
     questions: RefCell<HashMap<u32, Question>>,
     cancelled: Cell<usize>,
     queue: RefCell<VecDeque<Queued>>,
     queued_bytes: Cell<usize>,
+    /// : Counted apart: at their bound reading pauses, while all queued bytes end the connection.
     queued_answer_bytes: Cell<usize>,
     eased: Notify,
     pub(super) oversize: Oversize,
     pub(super) depth: Depth,
     pub(super) objects: Objects,
-    /// The system has let the connection go.
+    /// capnp-rpc has shut the connection down.
     pub(super) shut: Cell<bool>,
     /// All bytes of messages that were read from the peer.
     pub(super) read_bytes: Rc<Cell<u64>>,
@@ -53,9 +56,9 @@ pub(super) struct Load {
 /// A question of the peer that is still in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Question {
-    /// It is in flight, and its arguments take so many bytes.
+    /// In flight, with arguments of this many bytes.
     Asked(usize),
-    /// The answer is sent, and the peer may still pipeline on it.
+    /// Answered. The peer may still pipeline on the answer.
     Answered,
 }
 
@@ -100,19 +103,19 @@ impl Load {
         })
     }
 
-    /// Where the bytes of messages from the peer are counted.
+    /// The counter of the bytes read from the peer.
     pub(super) fn read_bytes(&self) -> Rc<Cell<u64>> {
         Rc::clone(&self.read_bytes)
     }
 
-    /// Answers when no call of the peer is in flight.
+    /// Waits until no call of the peer is in flight.
     pub(super) async fn idle(&self) {
         while self.calls.get() > 0 {
             self.eased.notified().await;
         }
     }
 
-    /// Whether nothing more is read from the peer for now.
+    /// Whether reading from the peer pauses.
     pub(super) fn is_full(&self) -> bool {
         self.calls.get() >= self.most
             || self.queued_answer_bytes.get() >= ANSWERS_QUEUED_BYTES
@@ -120,7 +123,7 @@ impl Load {
             || self.held.is_full_for(self.held_bytes.get())
     }
 
-    /// The connection is over: what its calls held is gone.
+    /// The connection has ended, and its calls hold nothing any more.
     pub(super) fn over(&self) {
         self.held.release(self.held_bytes.replace(0));
     }
@@ -136,8 +139,8 @@ impl Load {
         }
     }
 
-    /// Takes note of what the peer sent. A call waits here while there is no room for it, and what
-    /// comes behind it waits unread; before it, answers and cancellations still come through.
+    /// Records a message of the peer. A call waits here until there is room for it, and the
+    /// messages behind it wait unread. Answers and cancellations before it still get through.
     pub(super) async fn arrived(
         &self,
         message: &dyn IncomingMessage,
@@ -168,7 +171,7 @@ impl Load {
         Ok(())
     }
 
-    /// Notes why the connection ends, if this is over a bound.
+    /// If a bound was exceeded, records it as the cause of the connection's end.
     fn within<T>(&self, taken: capnp::Result<T>) -> capnp::Result<T> {
         if let Err(over) = &taken
             && over.kind == capnp::ErrorKind::Overloaded
@@ -196,10 +199,10 @@ impl Load {
     }
 
     fn finished(&self, question: u32) -> capnp::Result<()> {
-        // The answer may have said that no word of it was needed.
+        // The answer may have said that it needs no `finish`.
         let Some(was) = self.questions.borrow_mut().remove(&question) else { return Ok(()) };
         if let Question::Asked(bytes) = was {
-            // Cancelled: capnp-rpc drops the call, sends no answer, and keeps a trace of it.
+            // Cancelled: capnp-rpc drops the call, sends no answer, and keeps a record of the call.
             self.depth.over(question);
             self.let_go(bytes);
             self.call_ended();
@@ -254,13 +257,15 @@ impl Load {
         }
     }
 
-    /// The message that waited longest is written, all of it.
+    /// The oldest message in the queue was written in full.
     pub(super) fn written(&self) {
         let Some(message) = self.queue.borrow_mut().pop_front() else { return };
         self.queued_bytes.set(self.queued_bytes.get().saturating_sub(message.bytes));
         if message.kind == Kind::Answer {
             let left = self.queued_answer_bytes.get().saturating_sub(message.bytes);
             self.queued_answer_bytes.set(left);
+            // : The call counts until here, so a peer that does not read its answers gets no more
+            // calls.
             self.call_ended();
         }
     }

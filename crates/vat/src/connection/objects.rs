@@ -1,4 +1,4 @@
-//! How many objects the two sides of a connection hold of each other: capnp-rpc keeps each in a
+//! How many objects the two sides of a connection hold of each other. capnp-rpc keeps each in a
 //! table until it is released, and bounds neither table.
 
 use std::cell::RefCell;
@@ -9,21 +9,22 @@ use capnp_rpc::rpc_capnp::{cap_descriptor, message, payload, resolve, return_};
 
 use crate::limits::{OBJECTS_HELD, OBJECTS_PER_MESSAGE};
 
-/// What is held, by its number in capnp-rpc's tables.
+/// The objects held, by their number in capnp-rpc's tables.
 #[derive(Debug, Default)]
 pub(super) struct Objects {
-    /// The peer's objects that are held here, each with how often it was given.
+    /// The peer's objects that are held here, each with the number of times it was given.
     theirs: RefCell<HashMap<u32, u64>>,
-    /// The objects from here that the peer holds.
+    /// Our objects that the peer holds, counted likewise.
     ours: RefCell<HashMap<u32, u64>>,
-    /// Those of them that came with an answer, by question: `finish` may release them.
+    /// Our objects that came with an answer, by question: the peer's `finish` may release them.
     answers: RefCell<HashMap<u32, Vec<u32>>>,
-    /// The questions to the peer that wait for an answer, and whether anybody still wants it.
+    /// Our questions that wait for an answer, and whether the answer is still wanted.
     questions: RefCell<HashMap<u32, bool>>,
 }
 
 impl Objects {
-    /// Takes note of what the peer sent. Answers with how many objects are given with it.
+    /// Records a message of the peer, and returns how many objects it gives. Fails as overloaded if
+    /// the peer gives too many.
     pub(super) fn arrived(&self, message: message::Reader<'_>) -> capnp::Result<usize> {
         let given = match message.which() {
             Ok(message::Call(call)) => in_payload(call?.get_params()?)?,
@@ -70,7 +71,8 @@ impl Objects {
         Ok(given.len())
     }
 
-    /// Takes note of what is sent to the peer.
+    /// Records a message to the peer. Fails as overloaded if the peer holds too many of our
+    /// objects.
     pub(super) fn sent(&self, message: message::Reader<'_>) -> capnp::Result<()> {
         let given = match message.which() {
             Ok(message::Bootstrap(bootstrap)) => {
@@ -106,7 +108,7 @@ impl Objects {
                 if let Some(wanted) =
                     self.questions.borrow_mut().get_mut(&finish?.get_question_id())
                 {
-                    // Objects in an answer that comes later are not taken.
+                    // capnp-rpc does not take objects from an answer that comes after `finish`.
                     *wanted = false;
                 }
                 Vec::new()
@@ -124,7 +126,7 @@ impl Objects {
     }
 }
 
-/// Adds to what is held, and answers with how many objects that are then.
+/// Adds the given objects, and returns how many different ones are held then.
 fn give(held: &RefCell<HashMap<u32, u64>>, given: &[u32]) -> usize {
     let mut held = held.borrow_mut();
     for object in given {
@@ -142,7 +144,7 @@ fn take(held: &RefCell<HashMap<u32, u64>>, object: u32, times: u64) {
     }
 }
 
-/// The objects of the sender's that a message gives.
+/// The objects that a payload gives, of those that its sender hosts.
 fn in_payload(payload: payload::Reader<'_>) -> capnp::Result<Vec<u32>> {
     let mut given = Vec::new();
     for cap in payload.get_cap_table()? {

@@ -1,5 +1,5 @@
-//! Messages that are too large for the peer. It would end the connection over one; here the call
-//! that it belongs to fails instead, and nothing else does.
+//! Messages that are too large for the peer. The peer would end the connection over one, so here
+//! only the call that it belongs to fails.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -10,11 +10,12 @@ use remit_core::{Code, Failure};
 
 use crate::exception::to_exception;
 
-/// Keeps messages within what the peer takes.
+/// Keeps messages within the size that the peer takes.
 #[derive(Debug)]
 pub(super) struct Oversize {
     most_words: usize,
-    /// Calls that the peer got without their arguments, with the size that those had.
+    /// Calls that were sent without their arguments, with the size in words of the original
+    /// message.
     emptied: RefCell<HashMap<u32, usize>>,
 }
 
@@ -24,7 +25,7 @@ impl Oversize {
         Self { most_words, emptied: RefCell::default() }
     }
 
-    /// What to send instead of `large`, built in a message from `fresh`. `None`: it may be sent as
+    /// The replacement for `large`, built in a message from `fresh`. `None`: `large` may be sent as
     /// it is.
     pub(super) fn replace(
         &self,
@@ -56,8 +57,8 @@ impl Oversize {
                 self.explain(failed.init_exception(), words, "an answer");
             }
             Ok(message::Call(call)) => {
-                // The peer has to know of the call, for others may be pipelined on it. No object
-                // has a method of interface 0, so it fails.
+                // The peer has to learn of the call, for others may be pipelined on it. No object
+                // has a method of interface 0, so the call fails.
                 let call = call?;
                 let mut failing = root.init_call();
                 failing.set_question_id(call.get_question_id());
@@ -69,7 +70,7 @@ impl Oversize {
         Ok(true)
     }
 
-    /// The failure of an emptied call, in place of what the peer made of it.
+    /// Replaces the peer's answer to an emptied call by the failure that says why.
     pub(super) fn restore(
         &self,
         received: Box<dyn IncomingMessage>,
@@ -104,7 +105,7 @@ impl Oversize {
     }
 }
 
-/// A message that did not come from the peer.
+/// A message that was built here and did not come from the peer.
 pub(super) struct Written(pub(super) capnp::message::Builder<capnp::message::HeapAllocator>);
 
 impl IncomingMessage for Written {

@@ -1,4 +1,5 @@
-//! Answers of a peer's that answer nothing: capnp-rpc takes note of them and leaves the call waiting.
+//! Answers that carry neither results nor an exception. capnp-rpc accepts them and leaves the call
+//! waiting.
 
 use capnp_rpc::IncomingMessage;
 use capnp_rpc::rpc_capnp::{message, return_};
@@ -7,8 +8,8 @@ use remit_core::{Code, Failure};
 use super::oversize::Written;
 use crate::exception::to_exception;
 
-/// In place of such an answer, one by which the call fails. One to a call that was cancelled here
-/// changes nothing.
+/// Replaces such an answer by a failure, which ends the call. If the call was cancelled here, the
+/// answer has no effect.
 pub(super) fn end_call(
     received: Box<dyn IncomingMessage>,
 ) -> capnp::Result<Box<dyn IncomingMessage>> {

@@ -1,4 +1,4 @@
-//! Watching a connection: when its peer was last heard, and that its stream has ended.
+//! Watching a connection: when the peer was last heard, and whether the stream has ended.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::within;
 use crate::limits::LAST_BYTES;
 
-/// What is known of a connection's stream.
+/// The state of a connection's stream.
 #[derive(Debug)]
 pub(super) struct Watch {
     heard: Cell<Instant>,
@@ -43,7 +43,7 @@ impl Watch {
         self.closed.get()
     }
 
-    /// Notes that the connection is ending, and why. The first cause stays.
+    /// Records that the connection is ending, and why. The first cause stays.
     pub(super) fn end(&self, cause: String) {
         if !self.closed.replace(true) {
             *self.cause.borrow_mut() = cause;
@@ -51,14 +51,14 @@ impl Watch {
         }
     }
 
-    /// Ends the connection, and with it whatever is in flight, without another word to the peer.
+    /// Ends the connection and everything in flight on it, without a farewell to the peer.
     pub(super) fn cut(&self, cause: &str) {
         self.end(cause.to_owned());
         self.cutting.notify_one();
     }
 
-    /// Answers when the connection is to be cut: at once if somebody cut it, or when it has been
-    /// ending for as long as the last words may take. One waits for this.
+    /// Completes when the connection must be cut: at once after [`Watch::cut`], or when it has been
+    /// ending for [`LAST_BYTES`]. Only one task may wait for this.
     pub(super) async fn is_cut(&self) {
         let overdue = async {
             self.closing.notified().await;
@@ -71,12 +71,12 @@ impl Watch {
         }
     }
 
-    /// Why the connection has ended.
+    /// The cause of the connection's end. Empty while it has none.
     pub(super) fn cause(&self) -> String {
         self.cause.borrow().clone()
     }
 
-    /// Answers when nothing was heard for `limit`; zero: never.
+    /// Completes when nothing was heard for `limit`, and never if `limit` is zero.
     pub(super) async fn silent(&self, limit: Duration) {
         if limit.is_zero() {
             return std::future::pending().await;
@@ -91,7 +91,7 @@ impl Watch {
     }
 }
 
-/// Pings the peer; answers with the failure of the first ping that fails.
+/// Pings the peer, and returns the failure of the first ping that fails.
 pub(super) async fn ping(peer: Option<peer::Client>, every: Duration, limit: Duration) -> Failure {
     let Some(peer) = peer.filter(|_| !every.is_zero()) else {
         return std::future::pending().await;
@@ -105,7 +105,7 @@ pub(super) async fn ping(peer: Option<peer::Client>, every: Duration, limit: Dur
     }
 }
 
-/// A stream that notes when something was read from it, and when it ended.
+/// A reader that records when bytes arrive and when the stream ends.
 pub(super) struct Watched<R> {
     inner: R,
     watch: Rc<Watch>,
@@ -131,11 +131,12 @@ impl<R: AsyncRead + Unpin> AsyncRead for Watched<R> {
                 this.watch.end("the peer closed the connection".into());
             }
             Poll::Ready(Ok(())) => this.watch.heard.set(Instant::now()),
-            // Whatever ends a stream is a disconnect to the calls on it; capnp-rpc takes some
-            // kinds, such as an end without TLS's farewell, for failures of the calls themselves.
+            // Every error of the stream becomes a disconnect to the calls on it. capnp-rpc takes
+            // some kinds, such as an end without TLS's closing message, for failures of the calls
+            // themselves.
             Poll::Ready(Err(error)) => {
                 let why = match error.kind() {
-                    // What a process that is killed leaves behind.
+                    // The stream of a killed process ends like this.
                     io::ErrorKind::UnexpectedEof => "the peer ended without a farewell".to_owned(),
                     _ => format!("reading failed: {error}"),
                 };

@@ -7,7 +7,8 @@ use remit_schema::audit_capnp::audit_record;
 
 use super::{Malformed, len, text};
 
-/// Words that reading one stored record may touch: names and reasons, none of them large.
+/// Words that reading one stored record may touch: a record holds names and reasons, none of them
+/// large.
 const MAX_STORED_WORDS: usize = (4 << 20) / 8;
 
 /// Reads a record.
@@ -67,13 +68,13 @@ pub fn write(mut b: audit_record::Builder<'_>, record: &Record) {
     b.set_caveat(&record.caveat);
     b.set_reason(&record.reason);
     b.set_subject(&record.subject);
-    // Of a record that is not stored yet there is none.
+    // A record that is not stored yet has no hash.
     if record.hash != [0; 32] {
         b.set_hash(&record.hash);
     }
 }
 
-/// A record in its stored form. Its hash is not part of it.
+/// Encodes a record for the store. The hash is not part of that form.
 pub fn encode(record: &Record) -> Vec<u8> {
     let mut message = capnp::message::Builder::new_default();
     write(message.init_root(), &Record { hash: [0; 32], ..record.clone() });
@@ -84,7 +85,7 @@ pub fn encode(record: &Record) -> Vec<u8> {
     bytes
 }
 
-/// The record that [`encode`] wrote, with this hash.
+/// Decodes a record of [`encode`], and gives it this hash.
 pub fn decode(bytes: &[u8], hash: [u8; 32]) -> Result<Record, Malformed> {
     let mut options = capnp::message::ReaderOptions::new();
     options.traversal_limit_in_words(Some(MAX_STORED_WORDS));

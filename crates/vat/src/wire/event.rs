@@ -20,7 +20,7 @@ pub use split::{Encoded, decode_flat, encode_split};
 use super::Malformed;
 use super::value::HELD_DEPTH;
 
-/// Words of the first segment of an encoded event: most events fit.
+/// Words of the first segment of an encoded event. Most events fit into it.
 const FIRST_SEGMENT_WORDS: u32 = 128;
 
 /// Words that reading one stored event may touch: the largest value that is recorded, four MiB,
@@ -31,7 +31,8 @@ const MAX_STORED_WORDS: usize = (32 << 20) / 8;
 /// it takes some more.
 const STORED_NESTING: usize = 3 * HELD_DEPTH + 16;
 
-/// An event in its stored form. Packed: a typical call takes 165 bytes instead of 360.
+/// Encodes an event for the store. The form is packed: a typical call takes 165 bytes instead of
+/// 360.
 pub fn encode(event: &Event) -> Vec<u8> {
     let allocator = capnp::message::HeapAllocator::new().first_segment_words(FIRST_SEGMENT_WORDS);
     let mut message = capnp::message::Builder::new(allocator);
@@ -47,7 +48,7 @@ fn pack<A: capnp::message::Allocator>(message: &capnp::message::Builder<A>) -> V
     bytes
 }
 
-/// The event that [`encode`] wrote.
+/// Decodes an event of [`encode`].
 pub fn decode(bytes: &[u8]) -> Result<Event, Malformed> {
     let message = capnp::serialize_packed::read_message(bytes, options())?;
     read(message.get_root()?)

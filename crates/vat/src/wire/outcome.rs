@@ -87,8 +87,8 @@ pub fn write(mut builder: outcome::Builder<'_>, outcome: &Outcome<u32>, table: &
     }
 }
 
-/// The same value with every object replaced by null: for readers who may see what happened and
-/// hold nothing.
+/// The same value with every object replaced by null, for readers that may see the value but hold
+/// no object.
 pub fn without_objects<A, B>(value: &Value<A>) -> Value<B> {
     match value {
         Value::List(items) => Value::List(items.iter().map(without_objects).collect()),

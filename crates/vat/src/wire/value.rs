@@ -5,8 +5,8 @@ use remit_schema::object_capnp::{object, object_id, value};
 
 use super::{MAX_DEPTH, Malformed, len, text};
 
-/// Reads a value from a peer. Objects in it are numbered from 0 in reading order, and stand in the
-/// table at that place.
+/// Reads a value from a peer. Its objects are numbered from 0 in reading order; each number is an
+/// index into the returned table.
 pub fn read(reader: value::Reader<'_>) -> Result<(Value<u32>, Vec<object::Client>), Malformed> {
     let mut table = Vec::new();
     let value = read_with(reader, MAX_DEPTH, &mut |leaf| match leaf {
@@ -19,7 +19,8 @@ pub fn read(reader: value::Reader<'_>) -> Result<(Value<u32>, Vec<object::Client
     Ok((value, table))
 }
 
-/// How deep values in a journal may nest: those of a peer, and what naming arguments adds to them.
+/// How deep values in a journal may nest: as deep as those of a peer, with room for the levels that
+/// naming the arguments adds.
 pub(crate) const HELD_DEPTH: usize = MAX_DEPTH + 4;
 
 /// Reads a value from a journal.

@@ -8,7 +8,8 @@ use remit_schema::caveat_capnp::{budgets, caveat};
 
 use crate::wire::{Malformed, text, texts, write_texts};
 
-/// Reads a caveat. One of a kind that this version does not know is kept as unknown, and refuses.
+/// Reads a caveat. A kind that this version does not know is kept as unknown, which refuses every
+/// call.
 pub fn read(reader: caveat::Reader<'_>) -> Result<Caveat, Malformed> {
     let which = match reader.which() {
         Ok(which) => which,
@@ -49,7 +50,7 @@ pub fn read(reader: caveat::Reader<'_>) -> Result<Caveat, Malformed> {
             let only = only?;
             let method = text(only.get_method())?;
             match read_plain(only.get_caveat()?)? {
-                // What is not known of one method could be anything, so it refuses all of them.
+                // An unknown caveat of one method could mean anything, so it refuses all methods.
                 unknown @ Caveat::Unknown(_) => unknown,
                 inner => Caveat::Only(method, Box::new(inner)),
             }
@@ -57,7 +58,8 @@ pub fn read(reader: caveat::Reader<'_>) -> Result<Caveat, Malformed> {
     })
 }
 
-/// Reads a caveat that is of one method. Within such a one there is no other.
+/// Reads the caveat inside a caveat of one method, which must not be of one method itself: that
+/// bounds the recursion.
 fn read_plain(reader: caveat::Reader<'_>) -> Result<Caveat, Malformed> {
     match reader.which() {
         Ok(caveat::Only(_)) => Err(Malformed("a caveat of one method of one method".into())),
@@ -106,7 +108,7 @@ pub fn write(mut builder: caveat::Builder<'_>, caveat: &Caveat) {
     }
 }
 
-/// Reads an amount of each thing that is counted.
+/// Reads one amount for each counted resource.
 pub fn read_budgets(r: budgets::Reader<'_>) -> Budgets {
     Budgets {
         calls: r.get_calls(),
@@ -116,7 +118,7 @@ pub fn read_budgets(r: budgets::Reader<'_>) -> Budgets {
     }
 }
 
-/// Writes an amount of each thing that is counted.
+/// Writes one amount for each counted resource.
 pub fn write_budgets(mut b: budgets::Builder<'_>, budgets: Budgets) {
     b.set_calls(budgets.calls);
     b.set_cost(budgets.cost);
@@ -124,7 +126,7 @@ pub fn write_budgets(mut b: budgets::Builder<'_>, budgets: Budgets) {
     b.set_bytes_out(budgets.bytes_out);
 }
 
-/// What a newer version wrote, which refuses every call.
+/// A caveat that a newer version wrote. It refuses every call.
 fn newer(what: &str, capnp::NotInSchema(kind): capnp::NotInSchema) -> Caveat {
     Caveat::Unknown(format!("a {what} of a newer version (kind {kind})"))
 }

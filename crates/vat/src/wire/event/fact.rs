@@ -1,4 +1,4 @@
-//! Facts: one arm for each.
+//! Facts: one arm for each kind.
 
 mod call;
 mod control;
@@ -17,7 +17,7 @@ use crate::wire::outcome::{read_failure, write_failure};
 use crate::wire::value::{read_held, write_held};
 use crate::wire::{Malformed, text};
 
-/// Reads what happened.
+/// Reads a fact.
 pub(super) fn read(reader: event::Reader<'_>) -> Result<Fact, Malformed> {
     Ok(match reader.which()? {
         event::TaskCreated(r) => Fact::TaskCreated(Box::new(task::read_created(r?)?)),
@@ -61,7 +61,7 @@ pub(super) fn read(reader: event::Reader<'_>) -> Result<Fact, Malformed> {
     })
 }
 
-/// Writes what happened.
+/// Writes a fact.
 pub(super) fn write(mut builder: event::Builder<'_>, fact: &Fact) {
     match fact {
         Fact::TaskCreated(created) => task::write_created(builder.init_task_created(), created),

@@ -1,22 +1,22 @@
-//! Manifests that are equal share one place in memory: every grant of a tool carries the same one.
+//! Equal manifests share one place in memory: every grant of a tool carries the same one.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use remit_core::Manifest;
 
-/// Kept only as long as someone else keeps the manifest. Sharing it changes what a manifest costs,
-/// never what it says, so that there is one for the whole process.
+/// The references are weak, so a manifest lives only as long as a grant holds it. Sharing changes
+/// the memory that a manifest takes, never its content, so one table serves the whole process.
 static SHARED: OnceLock<Mutex<Shared>> = OnceLock::new();
 
 #[derive(Default)]
 struct Shared {
     by_hash: HashMap<[u8; 32], Weak<Manifest>>,
-    /// The next size at which those that nobody keeps are swept out.
+    /// The size at which the next sweep removes the manifests that are no longer held.
     sweep_at: usize,
 }
 
-/// The same manifest, shared with whoever else holds it.
+/// The shared manifest that equals this one.
 pub(super) fn intern(manifest: Manifest) -> Arc<Manifest> {
     let hash = manifest.hash();
     let mut shared =

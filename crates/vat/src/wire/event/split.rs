@@ -1,4 +1,4 @@
-//! Events with large bodies: in which stretches of their stored form the bodies lie.
+//! Events with large bodies: the ranges of the stored form in which the bodies lie.
 
 use std::ops::Range;
 
@@ -13,27 +13,28 @@ use super::{FIRST_SEGMENT_WORDS, options, read, write};
 /// An event in its stored form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Encoded {
-    /// One without large bodies, packed, as [`super::encode`] gives it.
+    /// An event without large bodies, packed, as [`super::encode`] gives it.
     Packed(Vec<u8>),
-    /// One with large bodies, not packed: [`decode_flat`] reads it.
+    /// An event with large bodies, not packed. [`decode_flat`] reads it.
     Flat {
-        /// The whole.
+        /// All bytes, bodies included.
         bytes: Vec<u8>,
-        /// Stretches of it, in order and apart from each other, each of which is one large text or
-        /// data, or what lies between such when that is large itself.
+        /// Ranges of `bytes`, ascending and apart from each other. Each covers one large text or
+        /// data, or a gap between two of them that is large itself.
         bodies: Vec<Range<usize>>,
     },
 }
 
-/// Bytes from which on the manifest of a grant is a body: every grant of a tool carries the same one.
+/// The size from which on the manifest of a grant is a body: every grant of a tool carries the same
+/// manifest.
 const MANIFEST_LEAST: usize = 1 << 10;
 
-/// An event in its stored form; a body is large from `least` bytes on.
+/// Encodes an event for the store. Texts and data of at least `least` bytes become bodies.
 pub fn encode_split(event: &Event, least: usize) -> Encoded {
     let mut message = in_segment(event, FIRST_SEGMENT_WORDS);
     let carries_manifest = matches!(event.fact, Fact::GrantAdded(_) | Fact::GrantRepinned { .. });
     if carries_manifest && message.get_segments_for_output().len() > 1 {
-        // In one segment what belongs to the manifest lies together, with no pointer out of it.
+        // In one segment the bytes of the manifest lie together, with no pointer out of them.
         let words = u32::try_from(message.size_in_words() + 1).unwrap_or(u32::MAX);
         message = in_segment(event, words);
     }
@@ -42,12 +43,12 @@ pub fn encode_split(event: &Event, least: usize) -> Encoded {
         let segments = message.get_segments_for_output();
         let places = places(&segments);
         if carries_manifest && segments.len() == 1 {
-            // What cannot be read is stored with what lies around it.
+            // A manifest that cannot be read is stored with the bytes around it.
             found.extend(manifest_of(root, &places).ok().flatten());
         }
         if message.size_in_words() * 8 >= least {
             let mut seek = Seek { places, least, found: &mut found };
-            // What cannot be walked through is stored with what lies around it.
+            // A body that the walk does not reach is stored with the bytes around it.
             let _walked = seek.value(root.into());
         }
     }
@@ -68,8 +69,8 @@ fn in_segment(event: &Event, words: u32) -> Message {
     message
 }
 
-/// Where the texts of a grant's manifest lie, and the lists between them, if that is large. Pointers
-/// are relative, so for one manifest these bytes are always the same.
+/// The range of the texts of a grant's manifest and the lists between them, if it is large.
+/// Pointers are relative, so equal manifests give equal bytes.
 fn manifest_of(
     root: event::Reader<'_>,
     places: &[(&[u8], usize)],
@@ -86,13 +87,13 @@ fn manifest_of(
     Ok(start.zip(end).map(|(start, end)| start..end).filter(|range| range.len() >= MANIFEST_LEAST))
 }
 
-/// The event whose flat form this is.
+/// Decodes an event in its flat form.
 pub fn decode_flat(bytes: &[u8]) -> Result<Event, Malformed> {
     let message = capnp::serialize::read_message(bytes, options())?;
     read(message.get_root()?)
 }
 
-/// Where each segment lies in memory, and where it begins in the flat form, after its table.
+/// Each segment in memory, with its offset in the flat form, which begins with the segment table.
 fn places<'a>(segments: &'a [&'a [u8]]) -> Vec<(&'a [u8], usize)> {
     let mut at = (4 * (segments.len() + 1)).next_multiple_of(8);
     segments
@@ -155,13 +156,13 @@ impl Seek<'_, '_> {
     }
 }
 
-/// The stretches in order, and with them what lies between them if it is large.
+/// The ranges in ascending order, and the gaps between them that are large.
 fn fill(mut found: Vec<Range<usize>>, len: usize, least: usize) -> Vec<Range<usize>> {
     found.sort_by_key(|body| body.start);
     let mut all = Vec::with_capacity(found.len());
     let mut end = 0;
     for body in found.into_iter().chain(std::iter::once(len..len)) {
-        // No writer of ours shares a body between two places.
+        // Ranges overlap only in a foreign message: our writers share no body between two places.
         if body.start < end {
             continue;
         }

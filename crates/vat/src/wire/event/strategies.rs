@@ -175,7 +175,7 @@ fn value() -> impl Strategy<Value = Value> {
         any::<bool>().prop_map(Value::Bool),
         any::<i64>().prop_map(Value::Integer),
         any::<u64>().prop_map(Value::unsigned),
-        // Not a number is equal to nothing, itself included.
+        // NaN is equal to nothing, itself included.
         (proptest::num::f64::NORMAL | proptest::num::f64::ZERO).prop_map(Value::Float),
         word().prop_map(Value::Text),
         vec(any::<u8>(), 0..20).prop_map(Value::Data),

@@ -1,4 +1,4 @@
-//! Events read back as they were written, and nothing that is read can do harm.
+//! Events read back as they were written, and no input makes the reader panic.
 
 use std::sync::Arc;
 

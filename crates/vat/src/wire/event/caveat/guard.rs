@@ -1,4 +1,4 @@
-//! Guards.
+//! Guards: tests of one argument of a call.
 
 use remit_core::Caveat;
 use remit_core::grant::{Guard, Literal, Number, Span, Step, Test};
@@ -7,7 +7,7 @@ use remit_schema::caveat_capnp::{guard, literal, span};
 use super::newer;
 use crate::wire::{Malformed, len, text, texts, write_texts};
 
-/// Reads a guard; one with a test that this version does not know is an unknown caveat.
+/// Reads a guard. A step or test that this version does not know makes it an unknown caveat.
 pub(super) fn read(reader: guard::Reader<'_>) -> Result<Caveat, Malformed> {
     let mut at = Vec::new();
     for step in reader.get_at()? {

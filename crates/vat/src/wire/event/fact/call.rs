@@ -92,7 +92,7 @@ pub(super) fn read_unknown(r: call_unknown::Reader<'_>) -> Result<Fact, Malforme
     Ok(Fact::CallUnknown { call: CallNumber(r.get_call()), reason: text(r.get_reason())? })
 }
 
-/// Writes what happened, if it is about a call.
+/// Writes a fact about a call.
 pub(super) fn write(builder: event::Builder<'_>, fact: &Fact) {
     match fact {
         Fact::CallRequested(request) => {
@@ -134,7 +134,7 @@ pub(super) fn digest(bytes: &[u8]) -> Result<[u8; 32], Malformed> {
     bytes.try_into().map_err(wrong)
 }
 
-/// Operations are counted from 1, so that 0 says that there is none.
+/// The number of an operation. 0 means none, since operations are counted from 1.
 fn through(number: u64) -> Option<CallNumber> {
     (number != 0).then_some(CallNumber(number))
 }

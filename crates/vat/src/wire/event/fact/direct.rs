@@ -1,4 +1,4 @@
-//! Introductions, and values that a tool node keeps.
+//! Introductions, and results that a tool node keeps.
 
 use remit_core::event::{Introduced, OffloadedResult};
 use remit_core::{Attempt, CallNumber, Fact, GrantId};
@@ -34,7 +34,7 @@ pub(super) fn read_not_introduced(r: not_introduced::Reader<'_>) -> Result<Fact,
     })
 }
 
-/// Writes what happened, if it is about a direct path.
+/// Writes a fact about a direct path.
 pub(super) fn write(builder: event::Builder<'_>, fact: &Fact) {
     match fact {
         Fact::ResultOffloaded(kept) => {

@@ -107,7 +107,7 @@ pub(super) fn read_settlement_decided(
     })))
 }
 
-/// Writes what happened, if it is about a question to a person.
+/// Writes a fact about a question to a person.
 pub(super) fn write(builder: event::Builder<'_>, fact: &Fact) {
     match fact {
         Fact::ApprovalRequested(asked) => {
@@ -185,7 +185,7 @@ fn write_approval_decided(mut b: approval_decided::Builder<'_>, decided: &Approv
     }
 }
 
-/// Reads what is done about calls of unknown outcome.
+/// Reads the policy for calls of unknown outcome.
 pub const fn read_on_unknown(wire: event_capnp::OnUnknown) -> OnUnknown {
     match wire {
         event_capnp::OnUnknown::Inherit => OnUnknown::Inherit,
@@ -195,7 +195,7 @@ pub const fn read_on_unknown(wire: event_capnp::OnUnknown) -> OnUnknown {
     }
 }
 
-/// The same for the wire.
+/// Converts the policy for calls of unknown outcome to its form on the wire.
 pub const fn wire_on_unknown(policy: OnUnknown) -> event_capnp::OnUnknown {
     match policy {
         OnUnknown::Inherit => event_capnp::OnUnknown::Inherit,

@@ -1,4 +1,4 @@
-//! What a task is made from, and what it is granted.
+//! The creation of a task, its attempts and its grants.
 
 use std::sync::Arc;
 
@@ -149,7 +149,7 @@ pub(super) fn write_repinned(
     manifest::write(b.init_manifest(), repinned);
 }
 
-/// A manifest, one for all who have the same.
+/// Reads a manifest and shares it with all grants that carry the same one.
 fn read_manifest(r: wire_manifest::Reader<'_>) -> Result<Arc<Manifest>, Malformed> {
     Ok(intern::intern(manifest::read(r)?))
 }
@@ -164,7 +164,7 @@ fn read_derivation(r: derivation::Reader<'_>) -> Result<Derivation, Malformed> {
     })
 }
 
-/// A task by its id; empty: none.
+/// Reads the id of a task. Empty text means none.
 fn task_id(text: &str) -> Result<Option<TaskId>, Malformed> {
     if text.is_empty() {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! What a script waits for: input, steers, timers.
+//! Input, steers and timers: the facts that a script waits for.
 
 use remit_core::{CallNumber, Fact, InputId};
 use remit_schema::event_capnp::{
@@ -36,7 +36,7 @@ pub(super) fn read_timer(r: timer_set::Reader<'_>) -> Fact {
     Fact::TimerSet { operation: CallNumber(r.get_operation()), due_ms: r.get_due_ms() }
 }
 
-/// Writes what happened, if a script waits for it.
+/// Writes a fact that a script waits for.
 pub(super) fn write(mut builder: event::Builder<'_>, fact: &Fact) {
     match fact {
         Fact::SteersRequested { operation, wait } => {

@@ -1,5 +1,5 @@
-//! Results through the owner beside results on a direct path: how long they take, and how many bytes
-//! go through the owner for them.
+//! Large results through the owner and on a direct path: their latency, and the bytes that pass
+//! through the owner.
 //!
 //! Run it with `cargo bench -p remit-tests --bench direct`.
 
@@ -16,8 +16,8 @@ use remit_tests::following::until;
 use remit_tests::mesh::{Mesh, now_ms};
 use serde_json::json;
 
-/// Reads until a direct path had the time to stand, then each body in turn, and tells the time before
-/// and after each.
+/// Reads until a direct path is established. It then reads each body and takes the time before and
+/// after.
 const SCRIPT: &str = r#"
 export default async function (remit, { rounds, pieces, bytes }) {
     let enough = false;
@@ -37,7 +37,8 @@ export default async function (remit, { rounds, pieces, bytes }) {
     return stamps;
 }"#;
 
-/// What a script reads: a result has at most 4 MiB, so a large body comes in pieces.
+/// The data that a script reads in one round. A result has at most 4 MiB, so a large body is read
+/// in pieces.
 #[derive(Clone, Copy)]
 struct Body {
     name: &'static str,
@@ -46,17 +47,17 @@ struct Body {
     rounds: u64,
 }
 
-/// By which way large results come.
+/// The route of large results.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Route {
     Mediated,
     Direct,
 }
 
-/// A task that has read enough to begin with.
+/// A task whose route is established, and which waits to begin the measured rounds.
 struct Warm {
     task: TaskHandle,
-    /// The event before the first one of what is measured.
+    /// The last event before the measured ones.
     from: EventNumber,
 }
 
@@ -79,7 +80,7 @@ fn main() {
     });
 }
 
-/// How long a body takes, straight over loopback.
+/// The latency of a body over loopback.
 async fn latency(small: Body, large: Body) {
     let mesh = Mesh::start(1).await;
     let nothing = Body { name: "nothing", pieces: 0, ..small };
@@ -97,7 +98,7 @@ async fn latency(small: Body, large: Body) {
     }
 }
 
-/// How many bytes of a body go over the owner's connections, with what surrounds it.
+/// The bytes of a body, and of the messages around it, that pass over the owner's connections.
 async fn bytes(small: Body, large: Body) {
     let fleet = Fleet::start(1, 1, "").await;
     let carried = || [&fleet.nodes[0], &fleet.nodes[1]].map(|node| node.link.carried());
@@ -128,7 +129,7 @@ async fn bytes(small: Body, large: Body) {
     }
 }
 
-/// How long a round takes.
+/// The duration of each round.
 async fn timed(client: &Client, body: Body, route: Route) -> Times {
     let warm = warmed(client, body, route).await;
     let stamps = read(&warm).await;
@@ -136,7 +137,7 @@ async fn timed(client: &Client, body: Body, route: Route) -> Times {
     Times::of(stamps.chunks(2).map(|pair| pair[1] - pair[0]).collect())
 }
 
-/// A task that is about to read, on a path that stands if there is to be one.
+/// Creates a task, and waits until results take its route.
 async fn warmed(client: &Client, body: Body, route: Route) -> Warm {
     let text = if route == Route::Direct { "probe?route=direct" } else { "probe" };
     let mut spec = TaskSpec::script(body.name, SCRIPT);
@@ -154,14 +155,14 @@ async fn warmed(client: &Client, body: Body, route: Route) -> Warm {
     Warm { task, from: warm.last().unwrap().number }
 }
 
-/// Has it read, and gives what the probe's clock said.
+/// Runs the measured rounds, and returns the time stamps of the probe.
 async fn read(warm: &Warm) -> Vec<Duration> {
     warm.task.send(Value::Null).await.unwrap();
     let Value::List(stamps) = warm.task.result().await.unwrap() else { panic!("no list") };
     stamps.iter().map(time_of).collect()
 }
 
-/// Makes sure that every piece came the way that is said.
+/// Checks that every piece took the expected route.
 async fn check(warm: &Warm, body: Body, route: Route) {
     let mut events = warm.task.events(warm.from).await.unwrap();
     let mut kept = 0;

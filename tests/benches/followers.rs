@@ -1,4 +1,5 @@
-//! A thousand followers of one task, and one follower of a thousand tasks, beside one of one.
+//! A thousand followers of one task, one follower of a thousand tasks, and a single follower as the
+//! floor.
 //!
 //! Run it with `cargo bench -p remit-tests --bench followers`.
 
@@ -11,10 +12,10 @@ use remit_tests::figures::{is_quick, ratio, resident};
 use remit_tests::mesh::Mesh;
 use tokio::sync::mpsc;
 
-/// Connections that share the followers of one task.
+/// Connections among which the followers of one task are spread.
 const CLIENTS: usize = 10;
 
-/// When a follower saw which input of which task.
+/// The arrival of an input at a follower.
 struct Seen {
     input: u64,
     at: Instant,
@@ -33,7 +34,8 @@ fn main() {
     });
 }
 
-/// Inputs to one task, one at a time, from being sent until the last of `followers` has seen it.
+/// Sends inputs to one task, one at a time. Measures from each `send` until the last of `followers`
+/// has seen the input.
 async fn of_one(mesh: &Mesh, followers: usize, inputs: u64) -> Duration {
     let task = idle(&mesh.client, "followed by many").await;
     let before = resident(mesh.orchestrator.id());
@@ -70,7 +72,8 @@ async fn of_one(mesh: &Mesh, followers: usize, inputs: u64) -> Duration {
     median
 }
 
-/// Inputs to many tasks, followed over one connection, until the last has been seen.
+/// Sends an input to each of many tasks, which one connection follows. Measures until the last
+/// input has been seen.
 async fn of_many(mesh: &Mesh, tasks: usize) {
     let mut followed = Vec::new();
     for number in 0..tasks {
@@ -101,21 +104,21 @@ async fn of_many(mesh: &Mesh, tasks: usize) {
     println!("  one input to each, 64 at once, all seen after {all:.0?}: {rate:.0}/s");
 }
 
-/// A task that waits for a node that there is not.
+/// A task that waits for a label that no node has.
 async fn idle(client: &Client, name: &str) -> TaskHandle {
     let mut spec = TaskSpec::script(name, "export default () => 1");
     spec.labels = vec!["nowhere".into()];
     client.create_task(spec).await.unwrap()
 }
 
-/// The events after those of the past.
+/// Follows a task, and reads past its existing events.
 async fn caught_up(task: &TaskHandle) -> Events {
     let mut events = task.events(EventNumber(0)).await.unwrap();
     while !matches!(events.next().await.unwrap().unwrap(), Followed::CaughtUp(_)) {}
     events
 }
 
-/// Tells when each input is seen.
+/// Reports the arrival of each input.
 async fn watch(mut events: Events, seen: mpsc::Sender<Seen>) {
     while let Some(Ok(followed)) = events.next().await {
         if let Followed::Event(event) = followed

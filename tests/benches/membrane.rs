@@ -1,8 +1,9 @@
-//! What a journaled call costs through the membrane under 0, 4 and 16 caveats, from a script to a tool
-//! and back, the three in turns in one run.
+//! The cost of a journaled call through the membrane under 0, 4 and 16 caveats, from a script to a
+//! tool and back. One run measures all three in turn.
 //!
-//! Run it with `cargo bench -p remit-tests --bench membrane`. It fails if 16 caveats make half as much
-//! again of a call. What they cost by themselves, `cargo bench -p remit-core` tells to the nanosecond.
+//! Run it with `cargo bench -p remit-tests --bench membrane`. It fails if a call under 16 caveats
+//! takes 1.5 times as long as one under none. `cargo bench -p remit-core` measures the caveats
+//! alone, to the nanosecond.
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps says clearly enough what it expected")]
 
@@ -12,10 +13,10 @@ use remit_client::{GrantSpec, TaskSpec, Value};
 use remit_tests::figures::{is_quick, ratio, report, time_of};
 use remit_tests::mesh::{Mesh, now_ms};
 
-/// How many caveats each of the grants has.
+/// The number of caveats of each grant.
 const COUNTS: [usize; 3] = [0, 4, 16];
 
-/// Sixteen that hold for the call.
+/// Sixteen caveats that the call satisfies.
 const CAVEATS: [&str; 16] = [
     "methods=stamp,readOnly",
     "calls=100000000",
@@ -52,9 +53,10 @@ async fn main() {
     assert!(quick || ratio < 1.5, "16 caveats make {ratio:.2} times of a call");
 }
 
-/// How long each call took under so many caveats.
+/// The duration of each call, by the number of caveats.
 async fn times(mesh: &Mesh, rounds: usize) -> [Vec<Duration>; 3] {
-    // Two calls tell the time between them; by turns, so that what disturbs the run disturbs all.
+    // The time between two stamps is the duration of a call. The grants take turns, so that a
+    // disturbance affects all of them.
     let script = format!(
         "export default async (remit) => {{
             const stamps = [];

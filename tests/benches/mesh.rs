@@ -1,4 +1,4 @@
-//! How fast a mesh of real processes is, every figure beside its floor, all in one run.
+//! The speed of a mesh of real processes. One run measures every figure and its floor.
 //!
 //! Run it with `cargo bench -p remit-tests`.
 
@@ -35,7 +35,7 @@ fn main() {
     });
 }
 
-/// Empty calls to the orchestrator over the transport that everything uses.
+/// Empty calls to the orchestrator over TLS: the floor of every call.
 fn echo(mesh: &Mesh, count: usize) -> Duration {
     let (dir, address) = (mesh.dir().join("client"), mesh.address().to_owned());
     let thread = std::thread::spawn(move || {
@@ -151,7 +151,7 @@ async fn idle(mesh: &Mesh, count: usize) {
     assert!(each * 10_000 < 100 << 20, "10,000 idle tasks take 100 MiB or more");
 }
 
-/// What the probe's clock said, as the script collected it.
+/// The time stamps of the probe that a script collected.
 async fn stamps(mesh: &Mesh, script: &str) -> Vec<Duration> {
     let grant = GrantSpec::parse("probe", "probe", now_ms()).unwrap();
     let task = mesh.client.create_task(TaskSpec::script("bench", script).grant(grant)).await;

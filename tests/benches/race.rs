@@ -1,5 +1,5 @@
-//! The recovery race: fifty tasks are at work when processes are killed. How soon does the first of
-//! them go on, do all of them end right, and is any effect repeated?
+//! The recovery race: processes are killed while fifty tasks run. Measures how soon the first task
+//! resumes, how many finish with the right result, and how many effects are repeated.
 //!
 //! Run it with `cargo bench -p remit-tests --bench race`.
 
@@ -14,7 +14,8 @@ use remit_tests::figures::is_quick;
 use remit_tests::mesh::{Mesh, now_ms};
 use remit_tests::process::kill;
 
-/// Writes its lines one after the other. Where nobody knows whether one was written, it looks.
+/// Appends its lines one after the other. After a call of unknown outcome it reads the lines before
+/// it appends again.
 const SCRIPT: &str = r#"
 export default async function (remit, { name, steps }) {
     let unknown = 0;
@@ -34,7 +35,7 @@ export default async function (remit, { name, steps }) {
     return unknown;
 }"#;
 
-/// Who is killed.
+/// The processes that are killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Victims {
     Everyone,
@@ -127,7 +128,7 @@ async fn start(mesh: &Mesh, size: &Size) -> Vec<TaskHandle> {
     tasks
 }
 
-/// Waits until so many effects have happened.
+/// Waits until at least `effects` effects have happened.
 async fn until(mesh: &Mesh, effects: usize) {
     while mesh.appended().len() < effects {
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -144,7 +145,7 @@ fn kill_them(mesh: &mut Mesh, victims: Victims) {
     mesh.orchestrator.kill();
 }
 
-/// When there are more effects than `before`.
+/// The moment at which there are more than `before` effects.
 #[expect(clippy::disallowed_methods, reason = "it watches a file from a thread of its own")]
 fn first_new(effects: PathBuf, before: usize) -> std::thread::JoinHandle<Instant> {
     std::thread::spawn(move || {

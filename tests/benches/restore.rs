@@ -1,4 +1,4 @@
-//! What it costs to restore a sturdy reference of 1, 3 and 8 links, beside the floor of that very run.
+//! The cost of restoring a sturdy reference of 1, 3 and 8 links, and its floor, in one run.
 //!
 //! Run it with `cargo bench -p remit-tests --bench restore`.
 
@@ -12,7 +12,7 @@ use remit_core::reference::{Home, HostKey};
 use remit_tests::figures::{commit, is_quick, report, shown};
 use remit_tests::mesh::{Mesh, now_ms};
 
-/// How many links a holder appended.
+/// The number of links that the holder appended.
 const LINKS: [usize; 3] = [1, 3, 8];
 
 #[tokio::main(flavor = "multi_thread")]
@@ -31,14 +31,14 @@ async fn main() {
     }
 }
 
-/// The same reference with so many links below it.
+/// The reference with so many links appended.
 fn narrowed(reference: &Reference, links: usize) -> Reference {
-    // Each takes something away, and all of them allow as much as the last.
+    // Each link narrows the one above it; together they allow as much as the last.
     let link = |at: usize| parse_caveat(&format!("calls={}", 1_000 - at), 0).unwrap();
     (0..links).fold(reference.clone(), |above, at| above.attenuate(&[link(at)]).unwrap())
 }
 
-/// The chain alone, as the host checks it.
+/// The check of the chain alone, as the host does it.
 fn verify(links: usize, count: usize) {
     let key = HostKey::new([1; 32]);
     let home = Home { mesh: "home".into(), tenant: "default".into(), address: "host:7440".into() };
@@ -53,7 +53,7 @@ fn verify(links: usize, count: usize) {
     report(&format!("read and verify, {links} links"), times.collect());
 }
 
-/// Questions that need no disk.
+/// Requests that need no disk.
 async fn echo(client: &Client, count: usize) -> Duration {
     let mut times = Vec::with_capacity(count);
     for _ in 0..count {
@@ -64,12 +64,13 @@ async fn echo(client: &Client, count: usize) -> Duration {
     report("a question and its answer, over TLS", times).median
 }
 
-/// From a reference in hand to an object that answers: the first time, when its grants are made, and
-/// again, as after a reconnect.
+/// From a reference to an object that answers: on first use, when the grants are made, and again,
+/// as after a reconnect.
 async fn restore(client: &Client, links: usize, count: usize) {
     let (mut first, mut again) = (Vec::new(), Vec::new());
     while first.len() < count {
-        // A task has a bound on its grants: one for the reference, and one for each link.
+        // A new task for each: a task has a bound on its grants, and each reference takes one grant
+        // and one more for each link.
         let grant = GrantSpec::parse("probe", "probe?calls=100000", now_ms()).unwrap();
         let spec = TaskSpec::script("held", "export default () => 1").grant(grant);
         let task = client.create_task(spec).await.unwrap();

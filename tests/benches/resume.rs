@@ -1,5 +1,5 @@
-//! How long a task takes to come back: from the journal, with a snapshot and without; and as a
-//! whole, from the start of a killed orchestrator to the next step of its script.
+//! How long a task takes to resume: from the journal, with and without a snapshot, and as a whole,
+//! from the start of a killed orchestrator to the next step of the script.
 //!
 //! Run it with `cargo bench -p remit-tests --bench resume`.
 
@@ -41,8 +41,8 @@ async fn main() {
     assert!(quick || whole < Duration::from_secs(2), "its script goes on after {whole:?}");
 }
 
-/// A script that has made so many calls, of two events each, and waits for input when everything
-/// but the tool is killed. From the restart until the call that follows the input.
+/// A script makes so many calls, of two events each, and waits for input. Everything but the tool
+/// is then killed. Measures from the restart until the call after the input is done.
 async fn whole(calls: u64) -> Duration {
     let mut mesh = Mesh::start(1).await;
     let script = format!(
@@ -71,7 +71,7 @@ async fn whole(calls: u64) -> Duration {
     whole
 }
 
-/// Waits until the script asks for input; gives the number of that event.
+/// Waits until the script asks for input, and returns the number of that event.
 async fn until_asked(task: &TaskHandle) -> u64 {
     let mut events = task.events(EventNumber(0)).await.unwrap();
     while let Some(followed) = events.next().await {
@@ -92,7 +92,7 @@ fn resumed(journal: &SledJournal, task: TaskId) -> (Duration, u64) {
     (began.elapsed(), recovered.snapshot.0)
 }
 
-/// Writes a task that has been given `count` events: its beginning, and input.
+/// Writes a task of `count` events: its creation, and inputs.
 async fn fill(journal: &SledJournal, task: TaskId, count: u64) {
     let created = TaskCreated {
         name: "long".into(),

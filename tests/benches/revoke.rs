@@ -1,4 +1,4 @@
-//! How soon an agent is refused once the revocation of what it uses was acknowledged.
+//! How soon an agent is refused after the revocation of its grant was acknowledged.
 //!
 //! Run it with `cargo bench -p remit-tests --bench revoke`. It fails if the 99th percentile is 100 ms
 //! or more.
@@ -13,19 +13,19 @@ use remit_tests::following::{AT_MOST, until};
 use remit_tests::mesh::{Mesh, now_ms};
 use remit_tests::monotonic;
 
-/// What a refusal may take at most, in the 99th percentile.
+/// The bound of the 99th percentile.
 const BOUND: Duration = Duration::from_millis(100);
 
-/// A way in which an agent uses what is taken back.
+/// A way in which an agent uses the revoked grant.
 struct Way {
     name: &'static str,
-    /// The conditions of the grant.
+    /// The caveats of the grant.
     caveats: &'static str,
-    /// What is called over and over.
+    /// The object of the calls, as an expression of the script.
     target: &'static str,
-    /// The call. What it gives is when it reached the tool, if it can tell.
+    /// The call. Its result is the time at which it reached the tool, if it is a number.
     call: &'static str,
-    /// Whether this says that the way is in use.
+    /// Whether this event shows that the way is in use.
     in_use: fn(&Fact) -> bool,
 }
 
@@ -78,8 +78,8 @@ const fn is_kept(fact: &Fact) -> bool {
     matches!(fact, Fact::ResultOffloaded(_))
 }
 
-/// How long a script's look at the clock takes. Each round takes one after its refusal, and it is
-/// not taken off.
+/// The duration of a call that reads the clock. Each round makes one after its refusal, and it is
+/// included in the figure.
 async fn told(mesh: &Mesh, count: usize) -> Vec<Duration> {
     let script = format!(
         "export default async (remit) => {{
@@ -94,9 +94,9 @@ async fn told(mesh: &Mesh, count: usize) -> Vec<Duration> {
     stamps.windows(2).map(|pair| time(&pair[1]) - time(&pair[0])).collect()
 }
 
-/// One grant that is in use and taken back.
+/// Uses one grant, revokes it, and measures until the refusal.
 async fn round(mesh: &Mesh, way: &Way, number: usize) -> Duration {
-    // The first call tells that it began, and the others come at another moment each time.
+    // The revocation arrives at another moment of the calls in each round, since `first` varies.
     let script = format!(
         "export default async (remit) => {{
             const target = {target};
@@ -125,11 +125,11 @@ async fn round(mesh: &Mesh, way: &Way, number: usize) -> Duration {
     let Value::List(told) = told else { panic!("{told:?}") };
     assert_eq!(told[0], Value::Text("revoked".into()));
     assert!(time(&told[1]) < acknowledged, "a call got through after it was acknowledged");
-    // The time is told after the refusal, so what is measured is never too little.
+    // The clock is read after the refusal, so the figure is an upper bound.
     time(&told[2]).saturating_sub(acknowledged)
 }
 
-/// A task that holds what is to be taken back, and a clock.
+/// A task that holds a clock and the grant that is to be revoked.
 async fn task(mesh: &Mesh, script: &str, caveats: &str) -> TaskHandle {
     let grants = [("doomed", format!("probe{caveats}")), ("clock", "probe".to_owned())];
     let spec = grants.iter().fold(TaskSpec::script("revoke", script), |spec, (name, text)| {
@@ -138,7 +138,7 @@ async fn task(mesh: &Mesh, script: &str, caveats: &str) -> TaskHandle {
     mesh.client.create_task(spec).await.unwrap()
 }
 
-/// What the probe's clock said.
+/// A time stamp of the probe, since the start of the monotonic clock.
 fn time(stamp: &Value) -> Duration {
     match stamp {
         Value::Integer(micros) => Duration::from_micros(u64::try_from(*micros).unwrap()),

@@ -1,4 +1,4 @@
-//! Canaries: secrets are planted wherever there are some, and must turn up nowhere else.
+//! Canaries: secrets are planted in many places, and must appear in no output, log or journal.
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps says clearly enough what it expected")]
 
@@ -17,7 +17,7 @@ use remit_tests::typed::Typed;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-/// What is no secret, and must be found: so that looking is known to find.
+/// A public marker that must be found, which shows that the search works.
 const PUBLIC: &str = "public-marker-4711";
 
 const IN_ENVIRONMENT: &str = "canary-environment-81d3";
@@ -26,7 +26,7 @@ const IN_HEADER_ENV: &str = "canary-header-env-9c41";
 const OUTSIDE: &str = "canary-outside-of-the-grant-5e77";
 const HIDDEN: &str = "canary-hidden-by-the-operator-b066";
 
-/// Tries every way that a script has to learn what it was not given.
+/// Tries every way in which a script could read data outside its grants.
 const SCRIPT: &str = r#"export default async (remit) => {
     const seen = [];
     const tell = async (what, get) => {
@@ -76,7 +76,7 @@ const SCRIPT: &str = r#"export default async (remit) => {
     return all;
 }"#;
 
-/// A server that gives back whatever it is sent.
+/// A server that echoes each request.
 async fn echo() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -103,7 +103,7 @@ async fn echo() -> String {
     address
 }
 
-/// Files, programs and a web with secrets around them.
+/// Writes files and a configuration with secrets inside and outside the reach of the tools.
 fn plant(dir: &Path, web: &str) -> PathBuf {
     let root = dir.join("root");
     std::fs::create_dir_all(root.join("private")).unwrap();
@@ -128,7 +128,7 @@ fn plant(dir: &Path, web: &str) -> PathBuf {
     config
 }
 
-/// The tool node that serves them, with secrets in its environment.
+/// Starts the tool node that serves them, with secrets in its environment.
 async fn serve(mesh: &Mesh, config: &Path) -> Process {
     let line = mesh.client.invite(Role::ToolNode, "work", Duration::from_secs(60)).await.unwrap();
     let (data, log) = (mesh.dir().join("work"), mesh.dir().join("work.log"));
@@ -148,7 +148,7 @@ async fn serve(mesh: &Mesh, config: &Path) -> Process {
     node
 }
 
-/// Every secret by what it is, as bytes.
+/// Every secret with its name, raw and in hexadecimal.
 struct Secrets(Vec<(String, Vec<u8>)>);
 
 impl Secrets {
@@ -160,7 +160,7 @@ impl Secrets {
         self.0.push((what.to_owned(), bytes));
     }
 
-    /// The keys of all members and of the authority; answers how many there were.
+    /// Adds the keys of all members and of the authority. Returns their number.
     fn add_keys(&mut self, dir: &Path) -> usize {
         let mut keys = 0;
         for file in files(dir) {
@@ -168,7 +168,7 @@ impl Secrets {
             let what = format!("the key in {}", file.display());
             let text = String::from_utf8_lossy(&bytes);
             if file.ends_with("authority-key.der") {
-                // The number itself, without what all keys begin and end with.
+                // The private number alone: the bytes around it are the same in all keys.
                 self.add(&what, &bytes[36..68]);
             } else if let Some((_, key)) = text.split_once("BEGIN PRIVATE KEY-----") {
                 self.add(&what, key.lines().nth(2).unwrap());
@@ -180,7 +180,7 @@ impl Secrets {
         keys
     }
 
-    /// Fails if one of them is in `bytes`, and says which.
+    /// Fails if `bytes` contains a secret, and names it.
     fn check(&self, place: &str, bytes: &[u8]) {
         let escaped = |secret: &[u8]| -> String {
             secret.iter().map(|byte| format!("\\x{byte:02x}")).collect()
@@ -211,7 +211,7 @@ fn files(dir: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     all.into_iter()
 }
 
-/// Hands out what else is secret: invites, a webhook's secret, references.
+/// Makes the other kinds of secrets: an invite, a webhook's secret, and references.
 async fn hand_out(mesh: &Mesh, task: &TaskHandle, secrets: &mut Secrets) {
     let invite = mesh.client.invite(Role::Client, "later", Duration::from_secs(600)).await.unwrap();
     secrets.add("an invite", secret_part(&invite));
@@ -227,20 +227,21 @@ async fn hand_out(mesh: &Mesh, task: &TaskHandle, secrets: &mut Secrets) {
         let _live = mesh.client.restore(&reference).await.unwrap();
         let (line, bytes) = (reference.to_line(), reference.to_bytes());
         secrets.add("the end of a reference", &line[line.len() - 40..]);
-        // No link was appended: 32 secret bytes, a count of none, and a tag of 32 bytes.
+        // Without appended links the bytes end in 32 secret bytes, the count 0, and a tag of 32
+        // bytes.
         let (secret, tag) = bytes[bytes.len() - 65..].split_at(33);
         secrets.add("the bits of a reference", &secret[..32]);
         secrets.add("the tag of a reference", tag);
     }
 }
 
-/// The longest run of an invite's letters, which is its secret.
+/// The longest word of an invite, which is its secret.
 fn secret_part(line: &str) -> &str {
     let parts = line.split(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_');
     parts.max_by_key(|part| part.len()).unwrap()
 }
 
-/// All that a person can have shown.
+/// The output of every command that shows data.
 async fn shown(typed: &Typed, id: &str) -> Vec<(String, Vec<u8>)> {
     let mut shown = Vec::new();
     for args in [
@@ -280,7 +281,7 @@ async fn no_secret_turns_up_where_it_does_not_belong() {
         secrets.add(secret, secret);
     }
     let grants = ["files", "programs", "web", "probe"];
-    // With tickets and tokens of direct paths about.
+    // A direct path, so that tickets and tokens are in use.
     let text =
         |name: &str| if name == "probe" { "probe?route=direct".into() } else { name.to_owned() };
     let spec = grants.iter().fold(TaskSpec::script("canary", SCRIPT), |spec, name| {

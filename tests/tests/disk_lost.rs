@@ -1,5 +1,5 @@
-//! A disk that may be read and not written, or not even looked at: nothing acknowledged is lost,
-//! work is refused with the reason, and goes on when the cause is gone, without a restart.
+//! A disk that becomes read-only or inaccessible: no acknowledged work is lost, new work is refused
+//! with the reason, and the orchestrator recovers without a restart.
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps says clearly enough what it expected")]
 
@@ -14,7 +14,7 @@ use remit_tests::mesh::Mesh;
 use remit_tests::outage::{bulky, goes_on};
 use remit_tests::process::without_privileges;
 
-/// Has an effect, waits, and has another.
+/// Has an effect, waits for input, and has another effect.
 const SCRIPT: &str = "export default async (remit) => {
     await remit.probe.append('before');
     const input = await remit.input();
@@ -22,7 +22,7 @@ const SCRIPT: &str = "export default async (remit) => {
     return input;
 }";
 
-/// A folder that its owner may not enter, until this is dropped.
+/// A folder that its owner cannot enter. Dropping this opens it again.
 struct Barred(PathBuf);
 
 impl Barred {
@@ -42,11 +42,11 @@ fn set_mode(dir: &Path, mode: u32) {
     std::fs::set_permissions(dir, std::fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// A folder that may only be read, until this is dropped.
+/// A folder mounted read-only. Dropping this unmounts it.
 struct ReadOnly(PathBuf);
 
 impl ReadOnly {
-    /// `None` where this process may not mount, which is said.
+    /// Returns `None`, and prints so, where this process is not permitted to mount.
     fn mount(dir: &Path) -> Option<Self> {
         for options in ["bind", "remount,bind,ro"] {
             let mounted = Command::new("mount").args(["-o", options]).args([dir, dir]).output();
@@ -66,11 +66,11 @@ impl Drop for ReadOnly {
     }
 }
 
-/// Bytes of a program so large that it gets a file of its own.
+/// The size of a program that is large enough to be stored in a file of its own.
 const LARGE: u64 = 400_000;
 
-/// The orchestrator loses its journal to `cause`, refuses work saying `why`, and goes on when it is
-/// dropped.
+/// `cause` makes the journal fail until its result is dropped. The orchestrator must refuse work
+/// with a message that contains `why`, and recover after the drop.
 async fn orchestrator_outlives<C>(cause: impl FnOnce(&Path) -> Option<C>, why: &str) {
     without_privileges();
     let mesh = Mesh::start(1).await;
@@ -84,7 +84,7 @@ async fn orchestrator_outlives<C>(cause: impl FnOnce(&Path) -> Option<C>, why: &
     assert!(refused.contains("mend the disk"), "{refused}");
     let health = mesh.client.health().await.unwrap();
     assert!(health.journal.contains(why), "{}", health.journal);
-    // Small work as well as large, on tasks that there are as well as new ones.
+    // Small and large work, on existing and on new tasks.
     let refused = waiting.send(Value::Text("lost".into())).await.unwrap_err().to_string();
     assert!(refused.contains("journal") || refused.contains("write"), "{refused}");
 

@@ -24,7 +24,7 @@ const AWAITED: &str = "export default async (remit) => {
     return await object.put('end');
 }";
 
-/// How long the script took from its first answer to its result, as it saw it.
+/// The time from the script's first answer to its result, as the script saw it.
 async fn time(task: &TaskHandle) -> Duration {
     task.result().await.unwrap();
     let seen = so_far(task).await;
@@ -33,7 +33,7 @@ async fn time(task: &TaskHandle) -> Duration {
     let told = seen.iter().find(|event| matches!(event.fact, Fact::CallCompleted { .. }));
     let ended = seen.iter().find(|event| matches!(event.fact, Fact::TaskCompleted(_)));
     let between = ended.unwrap().time_ms - told.unwrap().time_ms;
-    // The first answer took one way to the script, and its result one way back.
+    // The first answer travelled one way to the script, and its result one way back.
     Duration::from_millis(between) - 2 * EACH_WAY
 }
 

@@ -1,4 +1,4 @@
-//! A run with everything in one process and on one thread, over streams in memory.
+//! A run in one process and on one thread, over streams in memory.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -31,7 +31,8 @@ use crate::person;
 const STREAM_BYTES: usize = 64 << 10;
 const SOON: Duration = Duration::from_secs(60);
 
-/// Runs the task that begins so to its end. Its journal, and those of the tasks that it spawned.
+/// Runs the task with these first events to its end. Returns the journals of the task and of the
+/// tasks that it spawned, by name.
 pub(crate) async fn run(
     beginning: Vec<Event>,
     place: &Place,
@@ -89,7 +90,7 @@ fn connect<C: FromClientHook>(listener: &Listener, role: Role, name: &str) -> (C
     Connection::connect(near, None, ConnectionOptions { peer: "the orchestrator".into(), limits })
 }
 
-/// Serves the tools that the folder's configuration names.
+/// Serves the tools of the folder's configuration.
 async fn tools(
     place: &Place,
     ledger: &std::path::Path,
@@ -114,7 +115,7 @@ async fn agents(port: &agent_node_port::Client, listener: &Rc<Listener>) -> impl
     registered.get().unwrap().get_registration().unwrap()
 }
 
-/// An agent node whose workers run in this very process.
+/// An agent node whose workers run in this process.
 struct Host {
     listener: Rc<Listener>,
 }
@@ -140,7 +141,7 @@ impl agent_host::Server for Host {
         tokio::task::spawn_local(async move {
             near.write_all(&ticket).await.unwrap();
             attend(near, Options::default()).await.unwrap();
-            // Nobody may be waiting to hear.
+            // The receiver is gone if the orchestrator does not wait for the end of the attempt.
             let _unheard = end.send(());
         });
         let run = Run { ended: RefCell::new(Some(ended)) };

@@ -1,4 +1,4 @@
-//! A run with every node a process of its own, each killed once, the orchestrator too.
+//! A run in which every node is a process of its own and each process is killed once.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -15,10 +15,12 @@ use remit_tests::process::{Process, kill};
 
 use crate::example::{Answer, Example, Place};
 
-/// Runs an example to its end. Its worker is killed after its first operation, then the orchestrator,
-/// and the agent node some events later; the tool node is away when the first call comes. None of
-/// this may change what the example does. The journal of its task, and those of the tasks that it
-/// spawned.
+/// Runs an example to its end. Returns the events of its task, and the journals of the task and of
+/// the tasks that it spawned.
+///
+/// The worker is killed after its first operation, then the orchestrator, and the agent node some
+/// events later. The tool node is away at the first call. None of this may change what the example
+/// does.
 pub(crate) async fn run(
     example: &Example,
     place: &Place,
@@ -54,7 +56,7 @@ pub(crate) async fn run(
     (watched.seen, family)
 }
 
-/// The journals of all tasks, each to its end.
+/// The complete journals of all tasks.
 async fn family(mesh: &Mesh) -> Vec<(String, Vec<Event>)> {
     let filter = TaskFilter { limit: 1_000, ..TaskFilter::default() };
     let mut family = Vec::new();
@@ -81,7 +83,7 @@ async fn until_there(mesh: &Mesh, there: bool) {
     .await;
 }
 
-/// A task that is followed by a person who answers its questions.
+/// A task with a person who answers its questions.
 struct Watched<'a> {
     task: TaskHandle,
     events: Events,
@@ -91,7 +93,7 @@ struct Watched<'a> {
 }
 
 impl Watched<'_> {
-    /// Takes the next event, if there is one more.
+    /// Takes the next event. Returns `false` at the end of the task.
     async fn next(&mut self) -> bool {
         loop {
             let next = tokio::time::timeout(Duration::from_secs(120), self.events.next()).await;
@@ -115,7 +117,7 @@ impl Watched<'_> {
         }
     }
 
-    /// Says what there is to say, if the event is a question.
+    /// Answers the event if it is a question.
     async fn answer(&mut self, fact: &Fact) {
         let (number, digest) = match fact {
             Fact::ApprovalRequested(asked) => (asked.request.call, asked.request.digest),

@@ -1,4 +1,4 @@
-//! The examples, and a folder for them to work in that is the same for every run.
+//! The examples, and a folder with the same content for every run.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use git2::{Repository, Signature, Time};
 use remit_client::{GrantSpec, SourceFile, TaskSpec, Value};
 
-/// What a person would give an example. Those that are not named here get nothing.
+/// The input that a person gives an example. All others get `null`.
 fn input(name: &str) -> Value {
     match name {
         "guess" => Value::Fields(vec![("alone".into(), Value::Bool(true))]),
@@ -14,18 +14,18 @@ fn input(name: &str) -> Value {
     }
 }
 
-/// What a person says to a question.
+/// A person's answer to a question.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Answer {
     Approve,
-    /// Approve of it with the page `prices.md` and this content.
+    /// Approves the call with `prices.md` and this content as its arguments.
     Change(&'static str),
     Deny,
     Give(&'static str),
     Refuse,
 }
 
-/// What a person says to the questions of an example, in their order.
+/// The answers to the questions of an example, in order.
 fn answers(name: &str) -> Vec<Answer> {
     match name {
         "approvals" => vec![Answer::Approve, Answer::Change("to be told"), Answer::Deny],
@@ -35,14 +35,14 @@ fn answers(name: &str) -> Vec<Answer> {
 }
 
 impl Answer {
-    /// The arguments in place of the agent's.
+    /// The arguments that replace the agent's.
     pub(crate) fn args(content: &str) -> Value {
         let field = |name: &str, text: &str| (name.to_owned(), Value::Text(text.to_owned()));
         Value::Fields(vec![field("path", "prices.md"), field("content", content)])
     }
 }
 
-/// A script in the folder of examples.
+/// An example script.
 pub(crate) struct Example {
     pub(crate) name: String,
     pub(crate) spec: TaskSpec,
@@ -86,7 +86,7 @@ impl Example {
     }
 }
 
-/// A folder like that of a project, with a history.
+/// A folder like that of a small project, with a history.
 pub(crate) struct Place {
     pub(crate) dir: tempfile::TempDir,
 }
@@ -118,7 +118,7 @@ impl Place {
     }
 }
 
-/// One commit that is the same wherever it is made.
+/// Makes a commit whose hash is the same in every run.
 fn commit(dir: &Path) {
     let repository = Repository::init(dir).unwrap();
     let mut index = repository.index().unwrap();

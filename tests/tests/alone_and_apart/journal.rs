@@ -1,4 +1,4 @@
-//! Journals, and what of them must be equal in every run.
+//! The comparison of journals: the part of each that must be equal in every run.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -8,19 +8,20 @@ use regex::Regex;
 use remit_core::event::{CallRequested, Grant};
 use remit_core::{CallNumber, Event, Fact, GrantId};
 
-/// The events before the first attempt: what the task is made from and holds.
+/// The events before the first attempt: the creation of the task and its grants.
 pub(crate) fn beginning(events: &[Event]) -> Vec<Event> {
     let first = |event: &&Event| !matches!(event.fact, Fact::AttemptStarted { .. });
     events.iter().take_while(first).cloned().collect()
 }
 
-/// How many attempts there were.
+/// The number of attempts.
 pub(crate) fn attempts(events: &[Event]) -> usize {
     events.iter().filter(|event| matches!(event.fact, Fact::AttemptStarted { .. })).count()
 }
 
-/// What a journal says without times, attempts, ids and event numbers, operation by operation: what
-/// runs side by side may be recorded in another order. What is said twice is there twice.
+/// The journal without times, attempts, ids and event numbers, grouped by operation, since
+/// concurrent operations may be recorded in another order. An event that occurs twice is listed
+/// twice.
 pub(crate) fn normal(events: &[Event]) -> Vec<String> {
     let names = Names::of(events);
     let mut lines: BTreeMap<_, Vec<String>> = BTreeMap::new();
@@ -43,7 +44,7 @@ pub(crate) fn normal(events: &[Event]) -> Vec<String> {
     lines.into_values().flatten().collect()
 }
 
-/// What the journals of a task and of those that it spawned say, each with its name.
+/// The normalized journals of a task and of the tasks that it spawned, each with its name.
 pub(crate) fn normal_family(family: &[(String, Vec<Event>)]) -> Vec<(String, Vec<String>)> {
     let mut normal: Vec<_> =
         family.iter().map(|(name, events)| (name.clone(), self::normal(events))).collect();
@@ -51,8 +52,8 @@ pub(crate) fn normal_family(family: &[(String, Vec<Event>)]) -> Vec<(String, Vec
     normal
 }
 
-/// What has a number that is given in the order of time, by how it came about: grants, and calls of
-/// those to whom something was lent.
+/// Labels for numbers that are assigned in the order of time: grants, and calls of lent
+/// capabilities. A label describes the origin, which is the same in every run.
 #[derive(Default)]
 struct Names {
     grants: BTreeMap<u64, String>,
@@ -93,14 +94,14 @@ impl Names {
     }
 }
 
-/// A number that does not tell when something was done.
+/// The position of `number` among all labels: it does not depend on the order of time.
 fn rank(labels: &BTreeMap<u64, String>, number: u64) -> u64 {
     let own = (labels.get(&number), number);
     let before = labels.iter().filter(|(other, label)| (Some(*label), **other) < own);
     before.count() as u64 + 1
 }
 
-/// What is said of a grant, but for what its tool says of itself.
+/// The text of a grant, without the manifest of its tool.
 fn without_manifest(grant: &Grant) -> String {
     format!("{:?}", Grant { manifest: Arc::default(), ..grant.clone() })
 }
@@ -111,7 +112,7 @@ fn short(label: &str) -> u64 {
     hash.finish() >> 32
 }
 
-/// What a fact is about, in the order in which it is compared.
+/// The subject of a fact, in the order of comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
     Granted,
@@ -122,11 +123,11 @@ enum Place {
     Other,
 }
 
-/// Where a fact belongs: of an operation, of the output, or of the task. `None`: it may be there or
-/// not.
+/// The subject of a fact, its number, and the step within it. `None` for a fact that only some runs
+/// have.
 fn place(fact: &Fact) -> Option<(Place, u64, u8)> {
     match fact {
-        // What a sub-task held is given back when it has ended, or its parent before that.
+        // The grants of a sub-task end when it has ended, or earlier when its parent ends.
         Fact::GrantEnded { .. }
         | Fact::AttemptStarted { .. }
         | Fact::AttemptEnded { .. }
@@ -156,7 +157,7 @@ fn place(fact: &Fact) -> Option<(Place, u64, u8)> {
     }
 }
 
-/// The text without what differs from run to run.
+/// Replaces all that differs from run to run.
 fn plain(text: &str) -> String {
     static DIFFERS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         let all = [
@@ -166,11 +167,11 @@ fn plain(text: &str) -> String {
             (r"\b20\d\d-\d\d-\d\dT[\d:.]+Z", "<time>"),
             (r"spiffe://home/default/client/(me|local)\b", "<person>"),
             (r#""durationMs", Integer\(\d+\)"#, "\"durationMs\", <time>"),
-            // Of the grant's number and the arguments, which are compared themselves.
+            // A digest covers the grant's number and the arguments, which are compared themselves.
             (r"\bdigest: \[[\d, ]+\]", "digest: <digest>"),
             (r"\bseed: \[[\d, ]+\]", "seed: <chance>"),
             (r"\bkey: \[[\d, ]+\]", "key: <id>"),
-            // The number that it has where it came from is given in the order of time.
+            // The number of the grant at its origin is assigned in the order of time.
             (r"Origin \{ task: TaskId\(<id>\), grant: GrantId\(\d+\) \}", "Origin"),
             (r"/[\w/.-]*/\.tmp\w+", "<folder>"),
         ];

@@ -1,11 +1,10 @@
-//! Every example does the same with everything in one process and with every node apart, killed in
-//! the run: the journals are equal but for times, attempts, ids and the order of what runs side by
-//! side.
+//! Every example behaves the same in one process and with every node apart and killed during the
+//! run. The journals are equal but for times, attempts, ids and the order of concurrent operations.
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps says what it expected")]
 
-/// In one process, the tool node starts this program as the launcher of what its tools run: that comes
-/// before any other code.
+/// The tool node starts its own executable as the launcher of the programs that its tools run. In a
+/// test that is the test program, which must become the launcher before any other code runs.
 mod as_launcher {
     #[used]
     #[unsafe(link_section = ".init_array")]
@@ -31,10 +30,10 @@ use tokio::task::LocalSet;
 
 use crate::example::{Example, Place};
 
-/// Examples that run at the same time: most of an example's time is spent waiting for a process.
+/// Examples that run at the same time: an example spends most of its time waiting for processes.
 const AT_ONCE: usize = 3;
 
-/// What one example left behind.
+/// Figures of one example's run.
 struct Ran {
     attempts: usize,
     tasks: usize,

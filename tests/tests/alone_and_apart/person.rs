@@ -1,4 +1,4 @@
-//! The person who answers the questions of a task that runs alone, over the wire as any client.
+//! The person who answers the questions of a task that runs alone, over the wire like any client.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::example::Answer;
 
 const SOON: Duration = Duration::from_secs(60);
 
-/// Answers the task's questions in their order, and then waits for ever.
+/// Answers the task's questions in order, and never returns.
 pub(crate) async fn answer(task: &task::Client, answers: Vec<Answer>) {
     for answer in answers {
         let (number, digest) = question(task).await;
@@ -63,7 +63,7 @@ pub(crate) async fn answer(task: &task::Client, answers: Vec<Answer>) {
     std::future::pending::<()>().await;
 }
 
-/// The number of what waits, when something does, and the digest if it is a call.
+/// Waits for a question, and returns its number, and its digest if it is a call.
 async fn question(task: &task::Client) -> (u64, Vec<u8>) {
     loop {
         let response = within(SOON, task.questions_request().send()).await.unwrap();

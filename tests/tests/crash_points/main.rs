@@ -1,5 +1,5 @@
-//! A process may die at any step between receiving a request and replying: what was acknowledged is
-//! kept, an effect happens once, and the task goes on to its end.
+//! A process may die at any step between receiving a request and replying: acknowledged work is
+//! kept, each effect happens once, and the task completes.
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps says clearly enough what it expected")]
 
@@ -19,8 +19,8 @@ use remit_tests::following::whole;
 use remit_tests::looking::look_for;
 use remit_tests::mesh::{Mesh, now_ms};
 
-/// Takes four inputs with an effect after each, sleeps, has one more effect, and after a fifth input
-/// tries what has been taken from it.
+/// Takes four inputs with an effect after each, sleeps, and has one more effect. After a fifth
+/// input it tries a grant that has been revoked.
 const SCRIPT: &str = r#"
 export default async function (remit, row) {
     const lines = () => remit.probe.lines().catch((error) => {
@@ -54,7 +54,7 @@ export default async function (remit, row) {
     return seen;
 }"#;
 
-/// Who is to die.
+/// The process that dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Who {
     Orchestrator,
@@ -62,7 +62,7 @@ enum Who {
     ToolNode,
 }
 
-/// One crash point, and at which passages the process is to die there.
+/// A crash point, and the numbers of the passages at which the process dies there.
 #[derive(Clone, Copy)]
 struct Row {
     who: Who,
@@ -75,7 +75,8 @@ const fn row(who: Who, step: Step, what: &'static str, passages: &'static [u64])
     Row { who, step, what, passages }
 }
 
-/// The commands of an owner, by the first event that each leads to. Each passes three points.
+/// The commands of an owner, each named for the first event that it records. Each passes three
+/// crash points.
 const RECORDED: [(&str, &[u64]); 10] = [
     ("attempt-started", &[1]),
     ("input-accepted", &[1, 3]),
@@ -86,11 +87,11 @@ const RECORDED: [(&str, &[u64]); 10] = [
     ("timer-fired", &[1]),
     ("grant-revoked", &[1]),
     ("call-denied", &[1]),
-    // With the end of the task right behind it.
+    // The end of the task follows immediately.
     ("attempt-ended", &[1]),
 ];
 
-/// All other points.
+/// All other crash points.
 const ROWS: [Row; 24] = [
     row(Who::Orchestrator, Step::Received, "task", &[1]),
     row(Who::Orchestrator, Step::Decided, "task-created", &[1]),
@@ -118,7 +119,7 @@ const ROWS: [Row; 24] = [
     row(Who::ToolNode, Step::Written, "batch", &[1, 2, 6]),
 ];
 
-/// Whether it is a row of the second task's.
+/// Whether the second task covers this row.
 fn is_of_people(row: &Row, passage: u64) -> bool {
     let same = |own: &Row| (own.step, own.what) == (row.step, row.what);
     people::ROWS.iter().any(|own| same(own) && own.passages.contains(&passage))
@@ -132,15 +133,15 @@ fn rows() -> Vec<Row> {
     recorded.chain(ROWS).chain(people::ROWS).collect()
 }
 
-/// What the outside sees of one task, however often its connection is lost.
+/// The observations of one task from outside, across lost connections.
 struct Seen {
     task: TaskHandle,
     result: Value,
-    /// What a follower saw that was there from the start.
+    /// The events that a follower saw, which subscribed at the start.
     followed: Vec<Event>,
 }
 
-/// The task, which an orchestrator that has just come back makes when the tool's node is back too.
+/// Creates the task. A restarted orchestrator refuses it until the tool node has registered again.
 async fn create(client: &Client, spec: &TaskSpec) -> TaskHandle {
     look_for(&spec.name, async || match client.create_task(spec.clone()).await {
         Ok(task) => Some(task),
@@ -150,7 +151,7 @@ async fn create(client: &Client, spec: &TaskSpec) -> TaskHandle {
     .await
 }
 
-/// Has a task run to its end: creates it, sends what it asks for, and takes a grant from it.
+/// Runs a task to its end: creates it, sends its inputs, and revokes a grant.
 async fn drive(client: Client, name: String) -> Seen {
     let grant = |name| GrantSpec::parse(name, "probe?onUnknown=fail", now_ms()).unwrap();
     let spec = TaskSpec::script(&name, SCRIPT).input(Value::Text(name.clone()));
@@ -169,7 +170,7 @@ async fn drive(client: Client, name: String) -> Seen {
     Seen { task, result, followed: following.await.unwrap() }
 }
 
-/// Whether the process that was to die died by the signal, in its time.
+/// Waits until the process ends. Returns whether SIGKILL ended it.
 async fn dies(mesh: &mut Mesh, who: Who) -> bool {
     let victim = match who {
         Who::Orchestrator => &mut mesh.orchestrator,
@@ -187,7 +188,7 @@ async fn restart(mesh: &mut Mesh, who: Who, crash: Option<&str>) {
     }
 }
 
-/// One task, through which one process dies at one point.
+/// Runs one task while one process dies at one crash point.
 async fn pass(mesh: &mut Mesh, row: &Row, passage: u64) {
     let point = format!("{}:{}:{passage}", row.step.name(), row.what);
     let name = format!("{:?} {point}", row.who);
@@ -230,7 +231,8 @@ async fn check(mesh: &Mesh, row: &Row, name: &str, seen: Seen) {
     let unknown = count(
         &|fact| matches!(fact, Fact::CallCompleted { outcome: Outcome::Failure(f), .. } if f.code == Code::Unknown),
     );
-    // Only when the tool itself dies between beginning and end can nobody know.
+    // Only a tool node that dies between the begin and the end of a call leaves the outcome
+    // unknown.
     let open =
         row.who == Who::ToolNode && matches!(row.step, Step::Begun | Step::Done | Step::Written);
     assert!(unknown <= usize::from(open), "{name}: the ledger knew");
@@ -260,10 +262,10 @@ fn a_process_may_die_at_every_step() {
     println!("{deaths} deaths at {} crash points, every effect once", rows.len());
 }
 
-/// Meshes that share the rows: most of a row's time is spent waiting for a process to come back.
+/// Meshes among which the rows are divided: a row spends most of its time waiting for a restart.
 const MESHES: usize = 6;
 
-/// One death after the other in one mesh.
+/// Runs all rows in one mesh, one death after the other.
 async fn pass_all(rows: &[Row]) -> usize {
     let mut mesh = Mesh::start(1).await;
     let mut deaths = 0;

@@ -1,4 +1,4 @@
-//! The second task: people decide on it, steer it, stop and end it, while the orchestrator dies.
+//! The second task: people decide, steer, pause and cancel while the orchestrator dies.
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt as _;
@@ -15,8 +15,8 @@ use remit_tests::mesh::{Mesh, now_ms};
 
 use crate::{Row, Who, create, row};
 
-/// What people do, by the first event that each leads to, and where the orchestrator dies. Beside
-/// these an event passes the steps that all events pass.
+/// The actions of people, each named for the first event that it records, and the steps at which
+/// the orchestrator dies. The other steps are the same for all events.
 pub(crate) const ROWS: [Row; 22] = [
     row(Who::Orchestrator, Step::Decided, "approval-requested", &[1]),
     row(Who::Orchestrator, Step::Flushed, "approval-requested", &[1]),
@@ -32,7 +32,7 @@ pub(crate) const ROWS: [Row; 22] = [
     row(Who::Orchestrator, Step::Decided, "task-paused", &[1]),
     row(Who::Orchestrator, Step::Flushed, "task-paused", &[1]),
     row(Who::Orchestrator, Step::Appended, "task-resumed", &[1]),
-    // The task that is spawned comes after its parent.
+    // The second `task-created` is that of the spawned task.
     row(Who::Orchestrator, Step::Decided, "task-created", &[2]),
     row(Who::Orchestrator, Step::Flushed, "task-created", &[2]),
     row(Who::Orchestrator, Step::Decided, "cancel-requested", &[1]),
@@ -58,14 +58,14 @@ export async function helper(remit, row) {
     return "helped";
 }"#;
 
-/// What the outside sees of it.
+/// The observations of the tasks from outside.
 struct Seen {
     task: TaskHandle,
     ended: TaskHandle,
     result: Value,
 }
 
-/// One task, through which the orchestrator dies at one point, and the tool node by itself.
+/// Runs one task. The orchestrator dies at one crash point; the tool node dies in a call of `die`.
 pub(crate) async fn pass(mesh: &mut Mesh, row: &Row, passage: u64) {
     let point = format!("{}:{}:{passage}", row.step.name(), row.what);
     mesh.orchestrator.kill();
@@ -118,11 +118,11 @@ async fn drive(client: Client, name: String) -> Seen {
     let mut steer = Input::new(Value::Text("left".into()));
     steer.steer = true;
     task.send_input(steer).await.unwrap();
-    // A reference whose answer was lost is of use to nobody: another is saved.
+    // If the answer with the reference was lost, another reference is saved.
     while task.save(RefSpec::new(&name)).await.is_err() {}
     set_off(&client, &task).await;
     let result = task.result().await.unwrap();
-    // Without an attempt, whose end would come first.
+    // This task has no attempt, whose end would be recorded before the cancellation.
     let script = "export default (remit) => remit.input()";
     let mut waits = TaskSpec::script(format!("{name} waits"), script);
     waits.labels = vec!["nowhere".into()];
@@ -134,7 +134,7 @@ async fn drive(client: Client, name: String) -> Seen {
     Seen { task, ended, result }
 }
 
-/// A trigger sends the task its input, and is taken away.
+/// Puts a trigger that sends the task its input, waits for the input, and removes the trigger.
 async fn set_off(client: &Client, task: &TaskHandle) {
     let does = Does::Send { task: task.id(), value: Value::Integer(1), steer: false };
     let name = "soon".to_owned();
@@ -143,13 +143,13 @@ async fn set_off(client: &Client, task: &TaskHandle) {
     until(task, |fact| matches!(fact, Fact::InputDelivered { .. })).await;
     match client.remove_trigger("soon").await {
         Ok(()) => {}
-        // It was taken away, and the answer was lost.
+        // It was removed, and the answer was lost.
         Err(Error::Failed(failure)) if failure.code == Code::NotFound => {}
         Err(error) => panic!("{error}"),
     }
 }
 
-/// What waits for a person, when something does.
+/// Waits for a question to a person.
 async fn question(task: &TaskHandle) -> Question {
     look_for("a question", async || task.questions().await.unwrap().pop()).await
 }

@@ -1,4 +1,4 @@
-//! Every crash point in the source has a row, and every row is a point in the source.
+//! Every crash point in the source has a row, and every row is a crash point in the source.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,8 +8,8 @@ use regex::Regex;
 
 use crate::Row;
 
-/// Events that an owner records first of all that a command leads to, and in whose place another
-/// stands: what is recorded passes the same steps whatever it says.
+/// Pairs of events: the row of the first one covers the second one too. An owner records each of
+/// them as the first event of a command, and the steps do not depend on the event.
 const SAME_AS: [(&str, &str); 15] = [
     ("attempt-started", "attempt-ended"),
     ("call-requested", "call-recalled"),
@@ -28,11 +28,11 @@ const SAME_AS: [(&str, &str); 15] = [
     ("task-paused", "task-upgraded"),
 ];
 
-/// These never come first: what they end or answer stands before them.
+/// Events that are never recorded first: another event always precedes them in the batch.
 const BEHIND_ANOTHER: [&str; 4] =
     ["input-delivered", "task-completed", "task-failed", "task-cancelled"];
 
-/// Fails for a point without a row, and for a row without a point.
+/// Fails for a crash point without a row, and for a row without a crash point.
 pub(crate) fn check(rows: &[Row]) {
     let listed: BTreeSet<(String, String)> =
         rows.iter().map(|row| (row.step.name().to_owned(), row.what.to_owned())).collect();
@@ -58,7 +58,7 @@ pub(crate) fn check(rows: &[Row]) {
     }
 }
 
-/// The points with a name of their own, and the steps of those that are named after an event.
+/// The crash points with a fixed name, and the steps of those that are named after an event.
 fn points() -> (BTreeSet<(String, String)>, BTreeSet<String>) {
     let point =
         r#"crash::point(?:_after_turn)?\(\s*(?:crash::)?Step::(\w+),\s*(?:"([\w-]+)"|\w+),?\s*\)"#;

@@ -1,4 +1,4 @@
-//! An agent node's host: attempts are small programs in Rust, each on a connection of its own.
+//! The host of an agent node: an attempt is a small program in Rust with a connection of its own.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::program::{self, Over};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// One life of the host.
+/// Runs one life of the host.
 pub(crate) async fn run(name: &'static str, past: Arc<Past>) -> turmoil::Result {
     let who = identity(Role::AgentNode, name);
     loop {
@@ -47,7 +47,7 @@ struct Host {
     past: Arc<Past>,
 }
 
-/// A running attempt. Dropping it ends it at once, as killing a process does.
+/// A running attempt. Dropping it ends the attempt at once, like killing a process.
 struct Run {
     worker: AbortHandle,
     end: watch::Receiver<Option<Result<(), String>>>,
@@ -108,7 +108,7 @@ struct Worker {
     attempt: u32,
 }
 
-/// The end of a process is the end of its connection.
+/// A connection that ends when its worker ends, as that of a process does.
 struct Socket(Connection);
 
 impl Drop for Socket {

@@ -30,7 +30,8 @@ pub(crate) fn check(remains: &Remains) -> Result<(), String> {
     outside(remains)
 }
 
-/// As workers saw it: once an attempt has begun, none before it is obeyed.
+/// The same as seen by workers: once an attempt has begun, no earlier attempt gets an answer to a
+/// later request.
 fn outside(remains: &Remains) -> Result<(), String> {
     for (began_ms, happened) in &remains.past {
         let Happened::Begun { task, attempt } = happened else { continue };

@@ -1,5 +1,5 @@
-//! A client's host: makes tasks, sends them input and follows them, from where it stood when it
-//! crashed.
+//! The host of a client: creates tasks, sends them input, and follows them. After a crash it
+//! continues from its cursor.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -19,7 +19,7 @@ use crate::program::{self, Step};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// What a client knows of a task of its own, on its disk.
+/// The state of one of the client's tasks, on the client's disk.
 pub(crate) struct Wish {
     pub(crate) seed: i64,
     pub(crate) key: String,
@@ -31,20 +31,20 @@ pub(crate) struct Known {
     pub(crate) task: Option<TaskId>,
     pub(crate) cursor: u64,
     pub(crate) sent: usize,
-    /// Its task was paused, and nobody has resumed it.
+    /// Whether its task was paused and has not been resumed.
     pub(crate) paused: bool,
     pub(crate) ended: bool,
 }
 
-/// What a client has beside its process.
+/// The client's disk, which survives its process.
 pub(crate) struct Desk {
     pub(crate) wishes: Vec<Wish>,
     pub(crate) past: Arc<Past>,
-    /// Counts subscriptions, in all lives.
+    /// The number of subscriptions in all lives.
     pub(crate) subscriptions: Mutex<u64>,
 }
 
-/// One life of the host.
+/// Runs one life of the host.
 pub(crate) async fn run(desk: Arc<Desk>) -> turmoil::Result {
     let who = identity(Role::Client, "me");
     loop {
@@ -53,7 +53,7 @@ pub(crate) async fn run(desk: Arc<Desk>) -> turmoil::Result {
             let session = Session { desk: &desk, mesh: &mesh, connection: &connection, wish };
             async move { session.work().await }
         }));
-        // One that fails begins again with all: nothing is kept but what is on the desk.
+        // If one fails, all begin again: only the state on the desk is kept.
         if working.await.is_ok() {
             return Ok(());
         }
@@ -70,7 +70,7 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// Works until the task has ended, or something fails.
+    /// Works until the task has ended, or a request fails.
     async fn work(&self) -> Result<(), Failure> {
         if self.wish.known.lock().unwrap().ended {
             return Ok(());
@@ -101,7 +101,7 @@ impl Session<'_> {
         file.set_path("main.js");
         let mut grant = spec.init_grants(1).get(0);
         grant.set_name("book");
-        // The program itself looks before it repeats what may have happened.
+        // After a call of unknown outcome the program itself looks before it repeats the call.
         grant.set_on_unknown(remit_schema::event_capnp::OnUnknown::Fail);
         grant.init_tool().set_tool("book");
         let made = within(DEADLINE, request.send()).await?;
@@ -168,7 +168,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Has the task go on if it was paused: its attempts died too often, as they do by chance.
+    /// Resumes the task if it was paused because too many attempts died, which happens by chance.
     async fn resume(&self, task: &task::Client) -> Result<(), Failure> {
         if !self.wish.known.lock().unwrap().paused {
             return Ok(());

@@ -1,4 +1,4 @@
-//! A completed call is never sent again, and nothing is done twice under one key.
+//! A completed call is never sent again, and no effect happens twice under one key.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,7 +12,7 @@ use crate::world::{MAX_LATENCY, Remains, TICK};
 pub(crate) fn check(remains: &Remains) -> Result<(), String> {
     let mut done = HashSet::new();
     let mut completed = HashMap::new();
-    // What was sent before may be this late.
+    // A message that was sent before the completion may arrive this much later.
     let slack = u64::try_from((MAX_LATENCY + 3 * TICK).as_millis()).unwrap();
     for (ms, happened) in &remains.past {
         match happened {
@@ -26,7 +26,7 @@ pub(crate) fn check(remains: &Remains) -> Result<(), String> {
             Happened::Effect { key, line, .. } if !done.insert(key) => {
                 return Err(format!("{ms} ms: {line} was appended twice under one key"));
             }
-            // What only reads is repeated to get an object again.
+            // A read-only call is repeated to obtain its object again.
             Happened::Arrived { key, method } if method != "open" => {
                 let Some(completed_ms) = completed.get(&call_of(key)) else { continue };
                 if *ms > completed_ms + slack && !remains.held_tools(*completed_ms, *ms - slack) {

@@ -1,4 +1,4 @@
-//! A cursor sees each event once, in order, and is told once that it has caught up.
+//! A subscription delivers each event once, in order, and reports once that it has caught up.
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,4 +1,4 @@
-//! Disks that outlive their hosts, and may lose what was not acknowledged when a host crashes.
+//! Disks that survive their hosts, and may lose unacknowledged writes when a host crashes.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -19,7 +19,7 @@ use crate::past::{Happened, Past};
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// Writes on their way to the medium, in order.
+/// Writes in flight to the medium, in order.
 struct Flush {
     waiting: Mutex<(VecDeque<Job>, bool)>,
     chance: Mutex<StdRng>,
@@ -31,7 +31,7 @@ impl Flush {
         Arc::new(Self { waiting: Mutex::default(), chance })
     }
 
-    /// Queues a write. It is done some milliseconds later, with all that waits by then.
+    /// Queues a write. It happens some milliseconds later, together with all writes queued by then.
     fn submit<R: Send + 'static>(
         self: &Arc<Self>,
         write: impl FnOnce() -> R + Send + 'static,
@@ -39,7 +39,7 @@ impl Flush {
         let (sender, receiver) = oneshot::channel();
         let mut waiting = self.waiting.lock().unwrap();
         waiting.0.push_back(Box::new(move || {
-            // Whoever asked may have gone.
+            // The receiver is gone if the request was cancelled.
             let _unheard = sender.send(write());
         }));
         if !std::mem::replace(&mut waiting.1, true) {
@@ -65,7 +65,7 @@ impl Flush {
         }
     }
 
-    /// The host is gone. Of what was under way, some has reached the medium.
+    /// The host has crashed. A random number of the writes in flight still reaches the medium.
     fn crash(&self) {
         let mut waiting = self.waiting.lock().unwrap();
         let kept = self.chance.lock().unwrap().random_range(0..=waiting.0.len());
@@ -76,7 +76,7 @@ impl Flush {
     }
 }
 
-/// The orchestrator's journal.
+/// The orchestrator's journal, in memory.
 pub(crate) struct SimJournal {
     memory: Arc<MemoryJournal>,
     flush: Arc<Flush>,
@@ -92,7 +92,7 @@ impl SimJournal {
         self.flush.crash();
     }
 
-    /// Whether the disk takes nothing for now.
+    /// Makes the disk refuse writes, or accept them again.
     pub(crate) fn refuse(&self, refuse: bool) {
         self.memory.refuse(refuse.then_some("the simulated disk is full"));
     }
@@ -102,7 +102,7 @@ impl SimJournal {
         self.memory.read("default", task, EventNumber(0), usize::MAX).unwrap()
     }
 
-    /// Whether the intent to call with this key, for this line, is on disk.
+    /// Whether the intent of the call with this key and line is on disk.
     pub(crate) fn intends(&self, key: &[u8], line: &str) -> bool {
         let (task, call) = crate::history::call_of(key);
         self.events(task).iter().any(|event| {
@@ -251,7 +251,7 @@ impl Journal for SimJournal {
     }
 }
 
-/// The disk under a tool node's ledger.
+/// The disk under a tool node's ledger, in memory.
 pub(crate) struct SimStore {
     pairs: Arc<Mutex<BTreeMap<Vec<u8>, Vec<u8>>>>,
     flush: Arc<Flush>,
@@ -267,7 +267,7 @@ impl SimStore {
     }
 }
 
-/// A handle for one life of a host.
+/// A handle to the disk for one life of the host.
 pub(crate) struct Mounted(pub(crate) Arc<SimStore>);
 
 impl Store for Mounted {

@@ -1,10 +1,12 @@
 //! Whole meshes in a simulated network, under faults that a seed gives.
 //!
-//! One file per invariant: `acknowledged`, `intents`, `attempts`, `completed`, `cursors`, `settling`
-//! and `panics`. The orchestrator and the tool node are the real ones, on disks in memory that lose
-//! what was not flushed; agents and clients are small programs that speak to them over turmoil's
-//! network. `REMIT_SEEDS=10000` lives as many worlds, from that of `REMIT_FIRST_SEED` on,
-//! `REMIT_SEED=n` the one of that seed.
+//! One file per invariant: `acknowledged`, `intents`, `attempts`, `completed`, `cursors`,
+//! `settling` and `panics`. The orchestrator and the tool node are the real ones, on disks in
+//! memory that lose unflushed writes. Agents and clients are small programs that speak to them over
+//! turmoil's network.
+//!
+//! `REMIT_SEEDS=10000` runs as many worlds, beginning with that of `REMIT_FIRST_SEED`.
+//! `REMIT_SEED=n` runs the world of one seed.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Connections over the simulated network. There is no TLS: who a peer is, it says first.
+//! Connections over the simulated network. There is no TLS: a peer begins with its identity.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use turmoil::net::TcpStream;
 pub(crate) const ORCHESTRATOR: &str = "orchestrator";
 pub(crate) const PORT: u16 = 7474;
 
-/// What a connection is for.
+/// The purpose of a connection, which ALPN names outside the simulation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     Peer,
@@ -24,7 +24,7 @@ pub(crate) fn identity(role: Role, name: &str) -> Identity {
     Identity::new("home", "default", role, name).unwrap()
 }
 
-/// Dials the orchestrator as `who`. A dial that takes too long is given up.
+/// Dials the orchestrator as `who`. Gives up after 3 s.
 pub(crate) async fn dial(who: &Identity, purpose: Purpose) -> Option<TcpStream> {
     let dialling = async {
         let mut stream = TcpStream::connect((ORCHESTRATOR, PORT)).await.ok()?;
@@ -36,7 +36,7 @@ pub(crate) async fn dial(who: &Identity, purpose: Purpose) -> Option<TcpStream> 
     tokio::time::timeout(Duration::from_secs(3), dialling).await.ok().flatten()
 }
 
-/// Who dialled, and for what.
+/// Reads the identity and the purpose with which a peer begins.
 pub(crate) async fn greet(stream: &mut TcpStream) -> Option<(Identity, Purpose)> {
     let greeting = async {
         let mut head = [0; 2];
@@ -49,7 +49,7 @@ pub(crate) async fn greet(stream: &mut TcpStream) -> Option<(Identity, Purpose)>
     tokio::time::timeout(Duration::from_secs(3), greeting).await.ok().flatten()
 }
 
-/// A connection for the bootstrap object of the peer's role, dialled again until there is one.
+/// Connects for the bootstrap object of the peer's role, and dials again until it succeeds.
 pub(crate) async fn connect<C: FromClientHook>(who: &Identity) -> (C, Connection) {
     loop {
         if let Some(stream) = dial(who, Purpose::Peer).await {
@@ -61,7 +61,7 @@ pub(crate) async fn connect<C: FromClientHook>(who: &Identity) -> (C, Connection
     }
 }
 
-/// A moment before trying again.
+/// A random pause of up to a second before the next try.
 pub(crate) async fn pause() {
     tokio::time::sleep(Duration::from_secs(1).mul_f64(chance::fraction())).await;
 }

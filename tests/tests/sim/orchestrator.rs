@@ -1,4 +1,4 @@
-//! The orchestrator's host: the real one, but for its disk, its clock and its TLS.
+//! The host of the orchestrator: the real one, except for its disk, its clock and TLS.
 
 use std::path::Path;
 use std::rc::Rc;
@@ -21,14 +21,14 @@ use crate::network::{PORT, Purpose, greet, identity};
 use crate::world::TOOLS;
 use crate::{past, tool};
 
-/// Longer than any world lasts.
+/// The validity of certificates: longer than any world lasts.
 const CERTIFIED: Duration = Duration::from_secs(86_400);
 
-/// The clock of a world begins here, in milliseconds since 1970.
+/// The beginning of a world's time, in milliseconds since 1970.
 pub(crate) const BEGINNING_MS: u64 = 1_800_000_000_000;
 
-/// What an orchestrator needs and these worlds do not look at: where invites are kept, the keys of
-/// the authority, and the accepted interface of the tool. One for all worlds, in which none writes.
+/// Parts of an orchestrator that these worlds do not test: invites, the keys of the authority, and
+/// the accepted interface of the tool. All worlds share them, since none writes to them.
 fn unused() -> &'static (tempfile::TempDir, Arc<MemoryMeta>) {
     static UNUSED: OnceLock<(tempfile::TempDir, Arc<MemoryMeta>)> = OnceLock::new();
     UNUSED.get_or_init(|| {
@@ -56,7 +56,7 @@ fn now_ms() -> u64 {
     BEGINNING_MS + past::now_ms()
 }
 
-/// One life of the host.
+/// Runs one life of the host.
 pub(crate) async fn run(journal: Arc<SimJournal>) -> turmoil::Result {
     let (dir, meta) = unused();
     let backends = Backends {
@@ -87,7 +87,7 @@ async fn let_in(listener: &Rc<Listener>, mut stream: TcpStream) {
     let until = SystemTime::now() + CERTIFIED;
     match purpose {
         Purpose::Peer => drop(listener.serve_peer(stream, &who, until).unwrap()),
-        // An attempt may be over before its worker comes.
+        // The attempt may have ended before its worker connects.
         Purpose::Attempt => drop(listener.serve_attempt(stream, &who, until).await),
     }
 }

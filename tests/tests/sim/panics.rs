@@ -1,4 +1,4 @@
-//! Nothing panics in a world, contained or not.
+//! No code panics in a world; caught panics count too.
 
 use std::cell::Cell;
 use std::panic::{self, PanicHookInfo};
@@ -8,7 +8,7 @@ thread_local! {
     static SEEN: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Does `work` and counts the panics on this thread while it is done, those that somebody catches too.
+/// Does `work` and counts the panics on this thread during it, including caught ones.
 pub(crate) fn counted<R>(work: impl FnOnce() -> R) -> (R, usize) {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {

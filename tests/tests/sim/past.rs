@@ -1,39 +1,39 @@
-//! What happened in a world, as seen from outside of the hosts: it outlives them all.
+//! The events of a world as observed from outside its hosts, which outlive all of them.
 
 use std::sync::Mutex;
 
 use remit_core::{Event, TaskId};
 
-/// One thing that happened.
+/// An observation.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Happened {
-    /// The network or a host was tampered with.
+    /// A fault began or ended.
     Fault(String),
-    /// A client was told that its task exists.
+    /// A client received the id of its task.
     Created { key: String, task: TaskId },
-    /// A client was told that its input is accepted.
+    /// A client received the acknowledgement of an input.
     Accepted { task: TaskId, key: String },
-    /// A client subscribed from this cursor.
+    /// A client subscribed after the event `after`.
     Subscribed { subscription: u64, task: TaskId, after: u64 },
-    /// A subscription brought an event.
+    /// A subscription delivered an event.
     Seen { subscription: u64, event: Box<Event> },
-    /// A subscription said that it has caught up.
+    /// A subscription reported that it has caught up.
     CaughtUp { subscription: u64, number: u64 },
-    /// Events are on the journal's disk.
+    /// Events reached the journal's disk.
     Durable { task: TaskId, events: Vec<Event> },
-    /// A call came in at the tool's node.
+    /// A call arrived at the tool's node.
     Arrived { key: Vec<u8>, method: String },
-    /// The tool did something that stays. `intended`: the journal's disk held the intent then.
+    /// The tool had an effect. `intended`: the intent was on the journal's disk at that moment.
     Effect { key: Vec<u8>, line: String, intended: bool },
-    /// A worker was told what to run.
+    /// A worker received its program.
     Begun { task: TaskId, attempt: u32 },
-    /// A worker was answered an operation that it had asked for at `asked_ms`.
+    /// A worker received the answer to an operation that it had requested at `asked_ms`.
     Told { task: TaskId, attempt: u32, operation: u64, asked_ms: u64 },
     /// A client saw the end of its task.
     Ended { task: TaskId },
 }
 
-/// All that happened, with the milliseconds since the world began.
+/// All observations, with their time in milliseconds since the world began.
 #[derive(Default)]
 pub(crate) struct Past {
     entries: Mutex<Vec<(u64, Happened)>>,
@@ -49,7 +49,7 @@ impl Past {
         self.entries.lock().unwrap().push((now_ms(), happened));
     }
 
-    /// The same, from outside of any host, where there is no clock.
+    /// Notes an observation from outside the hosts, where turmoil's clock is not available.
     pub(crate) fn note_at(&self, ms: u64, happened: Happened) {
         self.entries.lock().unwrap().push((ms, happened));
     }
@@ -58,7 +58,7 @@ impl Past {
         self.entries.lock().unwrap().clone()
     }
 
-    /// The same as text, to be compared.
+    /// The observations as text, for comparison.
     pub(crate) fn lines(&self) -> Vec<String> {
         self.entries.lock().unwrap().iter().map(|(ms, what)| format!("{ms} {what:?}")).collect()
     }

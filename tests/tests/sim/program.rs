@@ -1,5 +1,5 @@
-//! What a simulated agent does: operations that a seed gives, each depending on all that it was
-//! told before, from the first on in every attempt.
+//! The program of a simulated agent: operations drawn from a seed, each depending on all answers
+//! before it. Every attempt begins with the first.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash as _, Hasher as _};
@@ -18,17 +18,17 @@ use remit_vat::wire;
 
 use crate::past::now_ms;
 
-/// Why a worker stops without a last word.
+/// The reason why a worker stops without reporting an outcome.
 pub(crate) struct Over(pub(crate) String);
 
 /// One step of a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// A line is appended, once.
+    /// Appends a line once.
     Append,
-    /// A line is appended through an object that a call returns, in one go.
+    /// Appends a line, pipelined on an object that another call returns.
     Chain,
-    /// Two calls at once.
+    /// Makes two calls at once.
     Both,
     Put,
     Sleep,
@@ -38,7 +38,7 @@ pub(crate) enum Step {
 const STEPS: [Step; 6] =
     [Step::Append, Step::Chain, Step::Both, Step::Put, Step::Sleep, Step::Input];
 
-/// The steps of the program that `seed` gives.
+/// The steps of the program of `seed`.
 pub(crate) fn plan(seed: i64) -> Vec<Step> {
     let mut chance = StdRng::seed_from_u64(seed.unsigned_abs());
     let length = chance.random_range(3..8);
@@ -48,7 +48,7 @@ pub(crate) fn plan(seed: i64) -> Vec<Step> {
     steps
 }
 
-/// The lines that a program appends, each once if it ends well.
+/// The lines that a program appends, each once if the program completes.
 pub(crate) fn lines(seed: i64) -> Vec<String> {
     let appends = |step: &Step| matches!(step, Step::Append | Step::Chain | Step::Both);
     let steps = plan(seed).into_iter().enumerate().filter(|(_, step)| appends(step));
@@ -59,7 +59,7 @@ fn line(seed: i64, at: usize) -> String {
     format!("<{seed}/{at}>")
 }
 
-/// How often a step is tried that fails for want of a tool.
+/// The number of tries of a step that fails because the tool is away.
 const TRIES: usize = 8;
 
 type Answer = Result<Value<u32>, Failure>;
@@ -71,18 +71,18 @@ struct Agent<'a> {
     connection: &'a Connection,
     told: Told<'a>,
     last: u64,
-    /// All that it was told, in that order.
+    /// A hash of all answers, in the order of their arrival.
     learnt: DefaultHasher,
 }
 
-/// An operation on its way.
+/// An operation in flight.
 struct Asked {
     operation: u64,
     asked_ms: u64,
     answer: Promise<Value<u32>, capnp::Error>,
 }
 
-/// Runs to the end: with the task's outcome, or without a last word.
+/// Runs the program. Returns the outcome of the task, or `Over` if the worker stops without one.
 pub(crate) async fn run(
     seed: &Value<u32>,
     context: task_context::Client,
@@ -107,7 +107,7 @@ pub(crate) async fn run(
             return Ok(Err(failure));
         }
     }
-    // Beyond 2^53 nothing is lost: it is an integer on the wire.
+    // Integers above 2^53 are exact on the wire, so the whole hash is the result.
     Ok(Ok(Value::Integer(agent.learnt.finish().cast_signed())))
 }
 
@@ -138,7 +138,7 @@ impl Agent<'_> {
         (Asked { operation, asked_ms: now_ms(), answer }, object)
     }
 
-    /// Waits for all, in whichever order they are told.
+    /// Waits for all answers, in the order in which they arrive.
     async fn hear(&mut self, asked: Vec<Asked>) -> Result<Vec<(u64, Answer)>, Over> {
         let mut waiting: FuturesUnordered<_> = asked
             .into_iter()
@@ -156,7 +156,7 @@ impl Agent<'_> {
                 return Err(Over(failure.to_string()));
             }
             (self.told)(operation, asked_ms)?;
-            // Only the code: the words of a failure may name times.
+            // Only the code is hashed, since the message may contain times.
             let known = answer.as_ref().map_err(|failure| failure.code);
             format!("{operation} {known:?}").hash(&mut self.learnt);
             heard.push((operation, answer));
@@ -171,7 +171,7 @@ impl Agent<'_> {
         Ok(heard.remove(0).1)
     }
 
-    /// A call that may be repeated, until the tool is there and somebody knows how it ended.
+    /// Makes a call that may be repeated, until its outcome is known and the tool is not away.
     async fn insist(&mut self, method: &str, args: &Value<u32>) -> Result<Answer, Over> {
         for _ in 0..TRIES {
             match self.call(method, args).await? {
@@ -184,7 +184,7 @@ impl Agent<'_> {
         Ok(Err(Failure::new(Code::Unavailable, "the tool stayed away")))
     }
 
-    /// Appends a line. When nobody knows whether it is there, it looks before it repeats itself.
+    /// Appends a line. After an unknown outcome it reads the lines before it tries again.
     async fn append_once(&mut self, line: &str, chained: bool) -> Result<Answer, Over> {
         for _ in 0..TRIES {
             let appended = if chained {
@@ -220,7 +220,7 @@ impl Agent<'_> {
         Ok(heard.into_iter().find(|(operation, _)| *operation == last).unwrap().1)
     }
 
-    /// An effect and a look at once; which is told first is part of what is learnt.
+    /// Makes two calls at once. The order of their answers is part of the hash.
     async fn both(&mut self, line: &str) -> Result<Answer, Over> {
         let root = self.root.clone();
         let (echo, _) = self.ask(&root, "echo", &text(line));

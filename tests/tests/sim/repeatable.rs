@@ -1,4 +1,4 @@
-//! A seed gives one world and no other.
+//! Equal seeds give equal worlds, and different seeds different ones.
 
 use crate::world::live;
 

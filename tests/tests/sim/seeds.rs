@@ -1,4 +1,4 @@
-//! Seeds: which worlds are lived, each once for all invariants, and which seed breaks one.
+//! Seeds: runs each world once for all invariants, and reports the seeds that break one.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
@@ -9,7 +9,7 @@ use crate::past::Happened;
 use crate::world::{Remains, live};
 use crate::{acknowledged, attempts, completed, cursors, intents, panics, settling};
 
-/// What must hold in every world.
+/// An invariant of every world.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Invariant {
     Acknowledged,
@@ -20,7 +20,7 @@ pub(crate) enum Invariant {
     Settling,
 }
 
-/// Finds what breaks an invariant.
+/// Reports a violation of an invariant.
 type Check = fn(&Remains) -> Result<(), String>;
 
 const CHECKS: [Check; 6] = [
@@ -32,13 +32,13 @@ const CHECKS: [Check; 6] = [
     settling::check,
 ];
 
-/// What came of a world.
+/// The result of checking one world.
 struct Verdict {
     checks: [Result<(), String>; 6],
     coverage: Coverage,
 }
 
-/// What worlds had in them.
+/// Figures that show what the worlds covered.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Coverage {
     pub(crate) worlds: usize,
@@ -53,8 +53,8 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap())
 }
 
-/// The seeds: `REMIT_SEED` alone, or from `REMIT_FIRST_SEED`, or 0, on as many as `REMIT_SEEDS` says,
-/// or 1,000.
+/// The seeds: `REMIT_SEED` alone, or `REMIT_SEEDS` of them (1,000 by default) beginning with
+/// `REMIT_FIRST_SEED` (0 by default).
 fn seeds() -> std::ops::Range<u64> {
     match number("REMIT_SEED") {
         Some(one) => one..one + 1,
@@ -65,7 +65,7 @@ fn seeds() -> std::ops::Range<u64> {
     }
 }
 
-/// The verdicts so far. Tests that run side by side share the work.
+/// The verdicts so far. Tests on different threads share them.
 fn verdicts() -> &'static [OnceLock<Verdict>] {
     static VERDICTS: OnceLock<Vec<OnceLock<Verdict>>> = OnceLock::new();
     VERDICTS.get_or_init(|| seeds().map(|_| OnceLock::new()).collect())
@@ -89,11 +89,11 @@ fn judge(seed: u64) -> Verdict {
     }
 }
 
-/// Checks that an invariant holds in every world, and says how to live the one again in which it
-/// does not.
+/// Checks that an invariant holds in every world. On a violation it prints how to run that world
+/// again.
 pub(crate) fn holds(invariant: Invariant) {
     let all = seeds();
-    // Each begins elsewhere, so that not all wait for the same worlds.
+    // Each test begins at another seed, so that the tests do not all wait for the same worlds.
     let first = all.start + (all.end - all.start) / 6 * invariant as u64;
     for seed in (first..all.end).chain(all.start..first) {
         if let Err(why) = &verdict(seed).checks[invariant as usize] {
@@ -109,7 +109,7 @@ pub(crate) fn holds(invariant: Invariant) {
     println!("{invariant:?} holds in the worlds of seeds {all:?}");
 }
 
-/// What the worlds had in them, all together.
+/// The sum of the figures of all worlds.
 pub(crate) fn coverage() -> Coverage {
     seeds().map(|seed| verdict(seed).coverage).fold(Coverage::default(), |sum, one| Coverage {
         worlds: sum.worlds + one.worlds,

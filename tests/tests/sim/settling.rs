@@ -1,4 +1,4 @@
-//! After the faults have stopped every task settles, with each of its effects there once.
+//! After the faults every task settles, and each of its effects has happened once.
 
 use remit_core::{Fact, Failure};
 
@@ -34,7 +34,7 @@ pub(crate) fn check(remains: &Remains) -> Result<(), String> {
     }
 }
 
-/// A tool or a node that was away for too long may end a task, with these words.
+/// A tool or a node that was away too long may end a task with these messages.
 fn is_allowed(failure: &Failure) -> bool {
     let allowed = ["attempts in a row ended without progress", "the tool stayed away"];
     allowed.iter().any(|words| failure.message.contains(words))

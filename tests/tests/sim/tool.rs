@@ -1,4 +1,4 @@
-//! The tool node's host: the real kit, over a ledger and a file that outlive it.
+//! The host of the tool node: the real kit, on a ledger and a file that survive it.
 
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
@@ -20,7 +20,7 @@ use crate::network::{connect, identity, pause};
 use crate::past::{Happened, Past};
 use crate::world::TOOLS;
 
-/// What a tool node has beside its process.
+/// The tool node's disk, which survives its process.
 pub(crate) struct Shelf {
     pub(crate) ledger: Arc<SimStore>,
     pub(crate) file: Mutex<Vec<String>>,
@@ -38,7 +38,7 @@ struct Line {
 }
 
 impl Book {
-    /// Appends a line. The host may crash before it is there, and after.
+    /// Appends a line. The pauses let the host crash before and after the effect.
     async fn append(self: Rc<Self>, line: Line, call: CallContext) -> Result<(), Failure> {
         moment().await;
         let (key, line) = (call.key().to_vec(), line.text);
@@ -82,7 +82,7 @@ fn book(shelf: Arc<Shelf>) -> Tool {
     Tool::new("book", "1.0.0", "For worlds.").interface(interface).root(Rc::new(Book { shelf }))
 }
 
-/// What the host offers.
+/// The manifest of the tool that the host offers.
 pub(crate) fn manifest() -> Manifest {
     let past = Arc::new(Past::default());
     let shelf = Shelf {
@@ -94,7 +94,7 @@ pub(crate) fn manifest() -> Manifest {
     book(Arc::new(shelf)).open().unwrap().manifest().clone()
 }
 
-/// One life of the host.
+/// Runs one life of the host.
 pub(crate) async fn run(shelf: Arc<Shelf>) -> turmoil::Result {
     let ledger = Ledger::over(Rc::new(Mounted(Arc::clone(&shelf.ledger))))?;
     let node = Node::with(vec![book(Arc::clone(&shelf))], Vec::new(), ledger)?;
@@ -102,14 +102,14 @@ pub(crate) async fn run(shelf: Arc<Shelf>) -> turmoil::Result {
     loop {
         let (port, connection) = connect::<tool_node_port::Client>(&who).await;
         let tapped = Tap { port, past: Arc::clone(&shelf.past) };
-        // Whatever ends it, it is dialled again.
+        // The node connects again, whatever ended the connection.
         let _ended = node.serve(&capnp_rpc::new_client(tapped), connection.clone()).await;
         connection.abort("its session is over");
         pause().await;
     }
 }
 
-/// The port with an ear at the tools' roots, to know what was sent even if the ledger answers it.
+/// A port that wraps the roots of the tools, to observe calls that the ledger answers too.
 struct Tap {
     port: tool_node_port::Client,
     past: Arc<Past>,

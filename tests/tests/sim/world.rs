@@ -1,4 +1,4 @@
-//! A world: five hosts, a network between them, and what is done to both, all given by a seed.
+//! A world: five hosts, a network between them, and their faults, all drawn from a seed.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -20,19 +20,19 @@ const AGENTS: [&str; 2] = ["agents-1", "agents-2"];
 pub(crate) const TOOLS: &str = "tools";
 const CLIENT: &str = "client";
 
-/// Faults begin until then; each is over some seconds later.
+/// The time before which every fault begins. Each ends some seconds later.
 const FAULTS_MS: u64 = 10_000;
 
-/// By then every task has settled, whatever was done to it.
+/// The time by which every task has settled, whatever the faults.
 pub(crate) const SETTLED_MS: u64 = 240_000;
 
-/// How much time passes at once.
+/// The step of the simulated time.
 pub(crate) const TICK: Duration = Duration::from_millis(20);
 
-/// The longest that a message takes unless it is held.
+/// The longest latency of a message on a link that is not held.
 pub(crate) const MAX_LATENCY: Duration = Duration::from_millis(100);
 
-/// What is done to a world at some time.
+/// A change to a world: the begin or the end of a fault.
 #[derive(Debug, Clone)]
 enum Action {
     Crash(&'static str),
@@ -45,7 +45,7 @@ enum Action {
 }
 
 impl Action {
-    /// The link that it cuts, holds up or mends.
+    /// The link that the action affects.
     const fn link(&self) -> Option<(&'static str, &'static str)> {
         match *self {
             Self::Partition(a, b) | Self::Repair(a, b) | Self::Hold(a, b) | Self::Release(a, b) => {
@@ -56,16 +56,16 @@ impl Action {
     }
 }
 
-/// What is left of a world when it has ended.
+/// The state of a world after its end.
 pub(crate) struct Remains {
     pub(crate) past: Vec<(u64, Happened)>,
     pub(crate) lines: Vec<String>,
-    /// Each task's seed, id and events, as they are on disk.
+    /// The seed, id and stored events of each task.
     pub(crate) tasks: Vec<(i64, Option<TaskId>, Vec<Event>)>,
-    /// What the tool has on its disk.
+    /// The lines of the tool's file.
     pub(crate) file: Vec<String>,
     pub(crate) ended_ms: u64,
-    /// When nothing came through between orchestrator and tools, or late.
+    /// The times between which messages between orchestrator and tools were held.
     held_tools: Vec<(u64, u64)>,
 }
 
@@ -75,7 +75,7 @@ impl Remains {
         found.map(|(_, _, events)| &events[..]).unwrap_or_default()
     }
 
-    /// Whether the journal has this very event.
+    /// Checks that the journal has exactly this event.
     pub(crate) fn has(&self, task: TaskId, event: &Event) -> Result<(), String> {
         let found = self.events(task).iter().find(|found| found.number == event.number);
         if found == Some(event) {
@@ -84,7 +84,7 @@ impl Remains {
         Err(format!("event {event:?} of {task} is in the journal as {found:?}"))
     }
 
-    /// What a subscription follows, and from where.
+    /// The task that a subscription follows, and its cursor at the start.
     pub(crate) fn followed(&self, subscription: u64) -> (TaskId, u64) {
         let found = self.past.iter().find_map(|(_, happened)| match happened {
             Happened::Subscribed { subscription: s, task, after } if *s == subscription => {
@@ -95,13 +95,14 @@ impl Remains {
         found.unwrap()
     }
 
-    /// Whether messages to the tools were held back at some time between these two.
+    /// Whether messages between orchestrator and tools were held at some time between `from_ms` and
+    /// `to_ms`.
     pub(crate) fn held_tools(&self, from_ms: u64, to_ms: u64) -> bool {
         self.held_tools.iter().any(|(held, let_go)| *held <= to_ms && from_ms <= *let_go)
     }
 }
 
-/// Lives the world that `seed` gives.
+/// Runs the world of `seed`.
 pub(crate) fn live(seed: u64) -> Remains {
     chance::repeat(seed);
     let mut chance = StdRng::seed_from_u64(seed);
@@ -182,7 +183,7 @@ fn populate(
     sim.host(CLIENT, move || client::run(Arc::clone(&desk)));
 }
 
-/// What is to be done, in the order of time. Everything ends some time.
+/// The faults in the order of time. Each of them ends.
 fn plan(chance: &mut StdRng) -> Vec<(u64, Action)> {
     let hosts = [ORCHESTRATOR, AGENTS[0], AGENTS[1], TOOLS, CLIENT];
     let mut plan: Vec<(u64, Action)> = Vec::new();
@@ -191,8 +192,8 @@ fn plan(chance: &mut StdRng) -> Vec<(u64, Action)> {
         let host = hosts[chance.random_range(0..hosts.len())];
         let peer = hosts[chance.random_range(1..hosts.len())];
         let brief = begins + chance.random_range(100..6_000);
-        // TCP would repeat what is lost in a short one; these streams do not, so it lasts until
-        // both ends have noticed.
+        // A partition lasts until both ends have noticed: TCP would send lost bytes again after a
+        // short one, and these streams do not.
         let long = begins + chance.random_range(13_000..20_000);
         let (first, last) = match chance.random_range(0..9) {
             0..=4 => ((begins, Action::Crash(host)), (brief, Action::Bounce(host))),
@@ -206,7 +207,7 @@ fn plan(chance: &mut StdRng) -> Vec<(u64, Action)> {
             ),
             _ => ((begins, Action::Refuse(true)), (brief, Action::Refuse(false))),
         };
-        // The end of one fault of a link ends them all, and a partition would be too short.
+        // The end of one fault of a link ends all faults of it, which would cut a partition short.
         let link = first.1.link();
         let taken = plan.iter().any(|(_, before)| {
             let cut = |action: &Action| matches!(action, Action::Partition(..));
@@ -226,7 +227,7 @@ fn held_tools(plan: &[(u64, Action)]) -> Vec<(u64, u64)> {
         let later = plan.iter().filter(move |(at, _)| *at >= from);
         later.filter(|(_, a)| matches!(a, Action::Release(_, peer) if *peer == TOOLS))
     };
-    // One that begins within another ends with the last of them.
+    // A hold that begins within another one ends with the last of them.
     held.map(|(at, _)| (*at, released(*at).map(|(at, _)| *at).max().unwrap_or(*at))).collect()
 }
 
@@ -241,7 +242,7 @@ fn act(sim: &mut Sim<'_>, action: &Action, journal: &SimJournal, shelf: &Shelf) 
             }
         }
         Action::Bounce(host) if !sim.is_host_running(host) => sim.bounce(host),
-        // It was down twice at once, and is up already.
+        // Two crashes overlapped, and the first bounce has started the host again.
         Action::Bounce(_) => {}
         Action::Partition(a, b) => sim.partition(a, b),
         Action::Repair(a, b) => sim.repair(a, b),

@@ -1,4 +1,4 @@
-//! What CI runs is what a developer runs, and what it checked last is what is here.
+//! CI runs the documented commands, and its last results belong to this tree.
 
 #![expect(
     clippy::unwrap_used,
@@ -16,7 +16,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The commands of the first block of code in the README.
+/// The commands in the first code block of the README.
 fn readme_commands() -> Vec<String> {
     let readme = read("README.md");
     let block = readme.split("```").nth(1).expect("README.md has a block of code");
@@ -40,7 +40,7 @@ fn the_two_commands_of_the_readme_are_the_ones_that_are_run() {
     }
 }
 
-/// What the body of a function of the script runs, a line each.
+/// The lines of a function's body in the script.
 fn body(run: &str, name: &str) -> Vec<String> {
     let (_, rest) = run
         .split_once(&format!("\n{name}() {{\n"))

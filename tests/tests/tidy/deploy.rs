@@ -1,4 +1,4 @@
-//! What operators copy is what the nodes read.
+//! The nodes can read the configuration files that operators copy.
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps says what it expected")]
 
@@ -40,7 +40,7 @@ fn every_unit_has_its_account_and_its_folder() {
             format!("User=remit-{node}"),
             format!("StateDirectory=remit/{node}"),
             format!("ExecStart=/usr/local/bin/remit {node} "),
-            // Or systemd gives up after five quick failures.
+            // Without this line systemd gives up after five quick failures.
             "StartLimitIntervalSec=0".to_owned(),
         ] {
             assert!(text.contains(&line), "remit-{node}.service has no line with {line}");

@@ -1,11 +1,11 @@
-//! Who may depend on whom, and which crate may know of what.
+//! The edges between crates, and the names that each crate may use.
 
 use std::collections::BTreeMap;
 
 use super::source::{File, check, check_words, files, rust_files};
 
-/// Who may depend on whom, for building or testing. A new edge is a change of the design and is argued
-/// as one.
+/// The crates that each crate may depend on, also for tests. A new edge is a change of the design
+/// and is argued in ARCHITECTURE.md.
 const EDGES: [(&str, &[&str]); 16] = [
     ("remit-schema", &[]),
     ("remit-core", &[]),
@@ -62,7 +62,7 @@ const EDGES: [(&str, &[&str]); 16] = [
     ("tool-node-weather", &["remit-tool-node"]),
 ];
 
-/// What the program and the tests across crates may use: all that is ours.
+/// The dependencies of the program and of the tests across crates: every crate of ours.
 const OURS: [&str; 14] = [
     "remit-schema",
     "remit-core",
@@ -80,7 +80,7 @@ const OURS: [&str; 14] = [
     "remit-cli",
 ];
 
-/// What the pure core may use beside the standard library.
+/// The dependencies of the pure core, beside the standard library.
 const CORE_USES: [&str; 14] = [
     "base64",
     "cel",
@@ -112,12 +112,12 @@ const ORCHESTRATOR_RIM: [&str; 7] = [
     "tasks/tool/object.rs",
 ];
 
-/// Each of our packages with everything it depends on, for building, running or testing.
+/// The dependencies of each of our packages: normal, for tests and for build scripts.
 fn dependencies() -> BTreeMap<String, Vec<String>> {
     listed(&["dependencies", "dev-dependencies", "build-dependencies"])
 }
 
-/// Each of our packages with what stands in these tables of its manifest.
+/// The entries of these tables in the manifest of each of our packages.
 fn listed(kinds: &[&str]) -> BTreeMap<String, Vec<String>> {
     let mut all = BTreeMap::new();
     for file in files().iter().filter(|f| f.name() == "Cargo.toml" && f.path != "Cargo.toml") {
@@ -205,7 +205,7 @@ fn the_core_is_pure() {
     let foreign: Vec<_> = uses
         .iter()
         .filter(|used| !CORE_USES.contains(&used.as_str()))
-        // For tests only.
+        // Used in tests only.
         .filter(|used| !["proptest", "rmp-serde"].contains(&used.as_str()))
         .map(|used| format!("crates/core/Cargo.toml: {used}"))
         .collect();

@@ -1,4 +1,4 @@
-//! The page of limits says what the code says.
+//! The page of limits agrees with the code.
 
 use remit_tests::limits_page;
 

@@ -1,5 +1,5 @@
-//! The rules that a machine can check: style, layers, schemas, CI and what operators copy. Each test
-//! names the file, what it found there, and what to do about it.
+//! The rules that a machine can check: style, layers, schemas, CI and configuration files. Each
+//! test names the file, the violation, and the remedy.
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps says what it expected")]
 

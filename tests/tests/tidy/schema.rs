@@ -1,4 +1,4 @@
-//! The schemas: the committed request is not stale, and what peers rely on is written down.
+//! The schemas: the committed request is up to date, and every contract is written down.
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps says what it expected")]
 
@@ -11,7 +11,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("schema")
 }
 
-/// Name and text of every schema file, in the order in which `compile.sh` hashes them.
+/// The name and text of every schema file, in the order in which `compile.sh` hashes them.
 fn schemas() -> Vec<(String, String)> {
     let mut found: Vec<(String, String)> = fs::read_dir(folder())
         .unwrap()
@@ -72,7 +72,7 @@ fn every_schema_says_who_speaks_it_to_whom() {
     }
 }
 
-/// A declaration whose contract must be written: where it stands, what it is called, what follows.
+/// A declaration that needs a comment: its line, its name, and the line after it.
 struct Declaration {
     line: usize,
     name: String,

@@ -1,10 +1,10 @@
-//! What `docs/security.md` claims is what tests try: each line names one that exists.
+//! Every claim of `docs/security.md` names a test that exists.
 
 use std::collections::BTreeSet;
 
 use super::source::{check, files, rust_files};
 
-/// The columns that name tests.
+/// The columns that contain names of tests.
 const HEADS: [&str; 2] = ["test", "tests"];
 
 /// The names of all functions of the sources.
@@ -21,18 +21,18 @@ fn functions() -> BTreeSet<String> {
     found
 }
 
-/// The cells of a row of a table; `None`: it is none.
+/// The cells of a row of a table. `None` for any other line.
 fn cells(line: &str) -> Option<Vec<&str>> {
     let inner = line.trim().strip_prefix('|')?.strip_suffix('|')?;
     Some(inner.split('|').map(str::trim).collect())
 }
 
-/// What stands between backticks.
+/// The names between backticks.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
-/// Where a line of a page claims something that no test tries.
+/// The lines of a page with a claim that no test checks, and the number of claims.
 fn violations(page: &str, known: &BTreeSet<String>) -> (Vec<String>, usize) {
     let (mut found, mut claims, mut tests_at) = (Vec::new(), 0, None);
     let mut before = None;

@@ -29,7 +29,7 @@ fn no_file_is_a_drawer() {
     );
 }
 
-/// Lines of a file at which it needs a second thought, and at which it fails.
+/// Lines of a file: above the first number it is listed, above the second the test fails.
 const LONG_FILE: usize = 400;
 const TOO_LONG_FILE: usize = 500;
 
@@ -38,7 +38,7 @@ fn files_are_short() {
     let mut violations = Vec::new();
     let kinds = [".rs", ".ts", ".js", ".capnp", ".sh"];
     for file in files().iter().filter(|file| kinds.iter().any(|kind| file.path.ends_with(kind))) {
-        // A schema is its comments as much as its declarations: only these count.
+        // Only the declarations of a schema count, since its comments are as long.
         let comment = if file.path.ends_with(".capnp") { "#" } else { "\0" };
         let counts = |line: &&str| !line.trim_start().starts_with(comment);
         let lines = file.text.lines().filter(counts).count();
@@ -51,8 +51,8 @@ fn files_are_short() {
     check(&violations, "A file has at most 500 lines: find the second noun in it and move it out.");
 }
 
-/// Lines of code in one function, blank lines and comments aside, as clippy's `too_many_lines`
-/// counts them. Clippy leaves out what macros and `async` blocks hide from it.
+/// Lines of code in one function, without blank lines and comments, as in clippy's
+/// `too_many_lines`. Clippy does not see functions inside macros and `async` blocks.
 const TOO_LONG_FUNCTION: usize = 70;
 
 /// The functions of a file as rustfmt lays them out: name, line, and lines of code in the body.

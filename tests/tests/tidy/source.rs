@@ -1,15 +1,15 @@
-//! The files of the project, and what a rule says of those that break it.
+//! The files of the project, and the report of those that break a rule.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A file of the project: its path from the root, with `/` between the parts, and its text.
+/// A file of the project: its path from the root, with `/` as the separator, and its text.
 pub(super) struct File {
     pub(super) path: String,
     pub(super) text: String,
 }
 
-/// Folders that hold nothing of ours.
+/// Folders without files of ours.
 const NOT_OURS: [&str; 4] = ["target", ".git", ".remit", "node_modules"];
 
 fn root() -> PathBuf {
@@ -52,14 +52,14 @@ impl File {
         self.path.split('/').any(|part| ["tests", "tests.rs", "benches"].contains(&part))
     }
 
-    /// Lines of code with their numbers: neither blank nor only a comment.
+    /// Lines of code with their numbers, without blank lines and comments.
     pub(super) fn code(&self) -> impl Iterator<Item = (usize, &str)> {
         let is_code = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with("//");
         self.text.lines().enumerate().map(|(at, l)| (at + 1, l)).filter(move |(_, l)| is_code(l))
     }
 }
 
-/// Whether `word` stands in `line` and is not the end of a longer name.
+/// Whether `word` occurs in `line` and is not part of a longer name.
 pub(super) fn has_word(line: &str, word: &str) -> bool {
     let in_name = |c: char| c.is_alphanumeric() || c == '_';
     line.match_indices(word).any(|(at, _)| {
@@ -78,7 +78,7 @@ pub(super) fn check(violations: &[String], rule: &str) {
     );
 }
 
-/// Complains of each line of code in `files` that has one of `words`.
+/// Reports each line of code in `files` that contains one of `words`.
 pub(super) fn check_words<'a>(files: impl Iterator<Item = &'a File>, words: &[&str], rule: &str) {
     let mut violations = Vec::new();
     for file in files {

@@ -1,4 +1,4 @@
-//! Words that do not belong into the project, or into most of its files.
+//! Words that are banned from the project, or from most of its files.
 
 use super::source::{File, check, check_words, files, has_word, rust_files};
 
@@ -24,10 +24,10 @@ fn nothing_is_left_to_do() {
 
 #[test]
 fn debug_forms_of_our_types_stay_out_of_logs_and_errors() {
-    // Of a span of time the debug form is how people write it.
+    // The debug form of a duration is the form that people write.
     let spans =
         ["?took", "limits::JOIN", "limits.silence", "{limit:?}", "{HANDSHAKE:?}", "{ttl:?}"];
-    // Of a text it is the text in quotes, and of a number its shortest form.
+    // The debug form of a text is the text in quotes; that of a number is its shortest form.
     let texts =
         ["{path:?}", "{name:?}", "{written:?}", "{piece:?}", "{words:?}", "{shown:?}", "{x:?}"];
     let foreign = ["{resource:?}"];
@@ -38,12 +38,12 @@ fn debug_forms_of_our_types_stay_out_of_logs_and_errors() {
     };
     let is_ours = |file: &&File| {
         file.path.contains("/src/") && file.path.starts_with("crates/")
-        // Faults that tests put there.
+        // Tests and injected faults are exempt.
         && !file.is_test() && file.name() != "faults.rs"
     };
     let mut violations = Vec::new();
     for file in rust_files().iter().filter(is_ours) {
-        // Tests stand at the end of a file.
+        // Tests are at the end of a file.
         let end = file
             .text
             .find("#[cfg(test)]")
@@ -72,7 +72,7 @@ fn only_main_and_config_read_the_environment() {
 
 #[test]
 fn no_file_knows_the_machine_it_was_written_on() {
-    // In two halves, so that this list does not find itself.
+    // Each word is in two halves, so that the test does not find this list.
     let machines = [("/wo", "rk/"), ("/ho", "me/"), ("/ro", "ot/"), ("/Us", "ers/")];
     let hosts = [
         ("sparse", "+http"),
@@ -101,7 +101,7 @@ fn no_file_knows_the_machine_it_was_written_on() {
     check(&violations, "Paths of one machine and hosts of registries stay out of the project.");
 }
 
-/// Names that were invented where the field has a word, and the word.
+/// Invented names, and the field's term for each.
 const STRUCK_OFF: [(&str, &str); 26] = [
     ("Understood", "ResolvedCall"),
     ("Kept", "OffloadedResult, or a name that says what is stored"),
@@ -137,7 +137,7 @@ fn struck_off_names_stay_out_of_code() {
     let is_ours = |file: &&File| file.path.contains("/src/") && !file.is_test();
     for file in rust_files().iter().filter(is_ours) {
         for (number, line) in file.code() {
-            // Words of a text are no names.
+            // Words inside string literals are not names.
             let code: String = line.split('"').step_by(2).collect();
             let found = STRUCK_OFF.iter().find(|(name, _)| {
                 has_word(&code, name) && !has_word(&code, &format!("Side::{name}"))

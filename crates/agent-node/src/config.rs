@@ -1,4 +1,4 @@
-//! What an operator may set of an agent node.
+//! The configuration of an agent node.
 
 use std::path::{Path, PathBuf};
 
@@ -6,27 +6,29 @@ use serde::Deserialize;
 
 use crate::limits;
 
-/// What an operator may set. Every field has a default.
+/// The settings of an operator. Every field has a default.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Where its credential is kept.
+    /// The folder of the node's credential.
     pub data: PathBuf,
-    /// The orchestrator, host:port, if it is not where it was when the node joined.
+    /// The orchestrator, host:port. Empty: the address at which the node joined.
     pub orchestrator: String,
-    /// The kinds of agent it runs.
+    /// The kinds of agent that the node runs.
     pub kinds: Vec<String>,
-    /// What the node has: a task with labels is placed only where all of them are.
+    /// The labels of the node. A task with labels is placed only on a node that has all of them.
     pub labels: Vec<String>,
-    /// How many attempts it runs at once.
+    /// The number of attempts that may run at once.
     pub capacity: u32,
-    /// How long a script may compute between two awaits if its task says nothing, in milliseconds.
+    /// The longest that a script may compute between two awaits if its task sets no deadline, in
+    /// milliseconds.
     pub deadline_ms: u32,
-    /// Memory of one script if its task says nothing, in bytes.
+    /// The memory of a script if its task sets none, in bytes.
     pub memory_bytes: u64,
-    /// The program that runs as worker; without it, this very program.
+    /// The program that runs as worker. `None`: this program itself.
     pub worker: Option<PathBuf>,
-    /// Whether to refuse to start, and to run an agent, when this machine lacks a part of the sandbox.
+    /// Whether the node refuses to start, and to run an agent, if this machine lacks a part of the
+    /// sandbox.
     pub strict: bool,
 }
 
@@ -46,7 +48,7 @@ impl Default for Config {
     }
 }
 
-/// The file is no configuration of an agent node.
+/// A file that is no configuration of an agent node.
 #[derive(Debug, thiserror::Error)]
 #[error("{path}: {why}")]
 pub struct BadConfig {
@@ -55,7 +57,7 @@ pub struct BadConfig {
 }
 
 impl Config {
-    /// Reads a TOML file.
+    /// Reads a TOML file. An unknown field is an error.
     pub fn read(path: &Path) -> Result<Self, BadConfig> {
         let bad = |why: String| BadConfig { path: path.display().to_string(), why };
         let text = std::fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;

@@ -1,5 +1,5 @@
-//! The door of a worker process: its parent hands sockets in through it, and nothing else. The
-//! process cannot make a connection of its own.
+//! The channel through which an agent node hands sockets to a worker process, which cannot make a
+//! connection of its own.
 
 use std::cell::Cell;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -16,21 +16,21 @@ use tokio::net::UnixStream;
 
 use crate::limits;
 
-/// The parent's side.
+/// The agent node's side of the channel.
 pub struct DirectChannel {
     socket: Socket,
     handed_in: Cell<usize>,
 }
 
 impl DirectChannel {
-    /// A door, and the worker's side of it.
+    /// A channel, as this side and the worker's descriptor.
     pub(crate) fn pair() -> io::Result<(Self, OwnedFd)> {
         let (ours, theirs) = Socket::pair()?;
         ours.set_nonblocking(true)?;
         Ok((Self { socket: ours, handed_in: Cell::new(0) }, theirs.into()))
     }
 
-    /// Hands in a socket under a number.
+    /// Hands in a socket under `number`. Fails beyond [`limits::DIRECT_PATHS`] sockets.
     pub fn hand_in(&self, number: u32, socket: &OwnedFd) -> io::Result<()> {
         if self.handed_in.get() >= limits::DIRECT_PATHS {
             let why = format!("an attempt has at most {} direct paths", limits::DIRECT_PATHS);
@@ -49,7 +49,7 @@ impl DirectChannel {
     }
 }
 
-/// The worker's side: the next socket and its number. `None`: the parent is gone.
+/// On the worker's side, waits for the next socket and its number. `None`: the agent node is gone.
 pub(crate) async fn next(direct_channel: &UnixStream) -> io::Result<Option<(u32, UnixStream)>> {
     let received = direct_channel.async_io(Interest::READABLE, || {
         let mut number = [0; 4];

@@ -1,8 +1,9 @@
 //! The agent node: runs each attempt in a worker process of its own.
 //!
 //! For: starting a process for each attempt, splicing it onto a connection to its task's owner,
-//! keeping it within its bounds, and, in that process, running the script. Not for: state worth
-//! keeping, or any credential that a running agent could reach: kill a node at any time.
+//! holding it to its bounds, and, in that process, running the script. Not for: state worth
+//! keeping, or a credential within reach of a running agent. An agent node may be killed at any
+//! time.
 
 pub mod config;
 mod direct_channel;

@@ -1,4 +1,4 @@
-//! The node: attempts that run, one registration after another.
+//! The node: its running attempts, across registrations.
 
 use std::cell::{Cell, RefCell};
 use std::os::unix::net::UnixStream as Socket;
@@ -20,7 +20,7 @@ use crate::sandbox;
 use crate::serve::registration;
 use crate::splice::{dial, splice, splice_direct};
 
-/// A node without its connection. It outlives connections, and so do its attempts.
+/// The part of a node that outlives its connections, as its attempts do.
 pub(crate) struct Node {
     pub(crate) config: Config,
     member: Rc<Member>,
@@ -31,22 +31,22 @@ pub(crate) struct Node {
     tracker: TaskTracker,
     stop: CancellationToken,
     leave: Leave,
-    /// What tells this process from others of its name.
+    /// Distinguishes this process from others of its name.
     pub(crate) instance: [u8; 16],
 }
 
-/// The node's farewell: it says that it goes, and waits until it is let go.
+/// The state of leaving: the node announces it, and waits until the orchestrator lets it go.
 #[derive(Default)]
 pub(crate) struct Leave {
-    /// The node is about to go.
+    /// Cancelled when the node is about to leave.
     pub(crate) wanted: CancellationToken,
-    /// The orchestrator has taken back its attempts, or does not listen.
+    /// Cancelled when the orchestrator has taken back the node's attempts, or does not answer.
     pub(crate) granted: CancellationToken,
-    /// How many registrations it has now.
+    /// The number of current registrations.
     pub(crate) registered: Cell<u32>,
 }
 
-/// What an attempt is to be.
+/// The order to start an attempt.
 pub(crate) struct Start {
     pub(crate) task: String,
     pub(crate) attempt: u32,
@@ -58,17 +58,17 @@ pub(crate) struct Start {
 
 /// A running attempt. Dropping it kills its process.
 pub(crate) struct Attempt {
-    /// How it ended, once it has.
+    /// The end of the attempt. `None` while it runs.
     pub(crate) end: watch::Receiver<Option<End>>,
     direct_channel: Rc<DirectChannel>,
     _lease: oneshot::Sender<()>,
 }
 
-/// Runs an agent node until `stop`. Call it inside a vat.
+/// Runs an agent node until `stop` is cancelled. Call it inside a vat.
 ///
 /// # Errors
-/// This program's own file is not known; the configuration says `strict` and this machine lacks a part
-/// of the sandbox.
+/// The path of this program is unknown, or the configuration says `strict` and this machine lacks a
+/// part of the sandbox.
 pub async fn run(
     config: Config,
     member: Rc<Member>,
@@ -111,7 +111,7 @@ pub async fn run(
         node.stop.cancel();
     };
     tokio::join!(stay, leave);
-    // Attempts are killed; they go on elsewhere. What is waited for is that they are gone.
+    // The attempts are killed and continue elsewhere. Only their processes' end is waited for.
     node.spare.borrow_mut().take();
     node.tracker.close();
     if tokio::time::timeout(limits::STOP, node.tracker.wait()).await.is_err() {
@@ -121,12 +121,11 @@ pub async fn run(
 }
 
 impl Node {
-    /// Where it stands in leaving.
     pub(crate) const fn leave(&self) -> &Leave {
         &self.leave
     }
 
-    /// Lets attempts end or be moved before the node goes.
+    /// Lets attempts end or be moved before the node leaves.
     async fn farewell(&self) {
         self.leave.wanted.cancel();
         if self.leave.registered.get() == 0 {
@@ -138,17 +137,17 @@ impl Node {
         }
     }
 
-    /// How many attempts run.
+    /// The number of running attempts.
     pub(crate) fn running(&self) -> u32 {
         self.running.get()
     }
 
-    /// Answers when that number has changed.
+    /// Waits until the number of running attempts changes.
     pub(crate) async fn changed(&self) {
         self.changed.notified().await;
     }
 
-    /// Starts an attempt.
+    /// Starts an attempt. Dropping the result kills it.
     pub(crate) fn start(self: &Rc<Self>, start: Start) -> Result<Attempt, Failure> {
         if !self.config.kinds.contains(&start.kind) {
             let why = format!("agents of kind `{}` do not run here", start.kind);
@@ -172,15 +171,15 @@ impl Node {
             let end = node.attend(worker, socket, &start, dropped).await;
             tracing::info!(task = start.task, attempt = start.attempt, %end, "attempt ended");
             node.count(-1);
-            // Nobody may be waiting to hear.
+            // The receiver is gone if the orchestrator dropped the attempt.
             let _unheard = ended.send(Some(end));
         };
         self.tracker.spawn_local(attended.instrument(span));
         Ok(Attempt { end, direct_channel, _lease: lease })
     }
 
-    /// Dials a tool node, `(address, identity)`, for an attempt, and hands the connection to its
-    /// process.
+    /// Dials a tool node, `whom = (address, identity)`, for an attempt, and hands the connection to
+    /// its process.
     pub(crate) async fn introduce(
         &self,
         attempt: &Attempt,
@@ -227,13 +226,15 @@ impl Node {
             biased;
             end = worker.ended(&words) => return end,
             spliced = &mut splicing => match spliced {
-                // The owner closed the connection, or the worker did and is about to end.
+                // Either the owner closed the connection, or the worker did and is about to end.
                 Ok(()) => None,
                 Err(why) => Some(why.to_string()),
             },
             _ = dropped => Some("nobody wants it any more".to_owned()),
             () = self.stop.cancelled() => Some("the node is ending".to_owned()),
         };
+        // : A worker whose splice ended cleanly may still exit by itself. Any other one is killed
+        // now.
         let patience = if unwanted.is_some() { Duration::ZERO } else { limits::STOP };
         if let Ok(end) = tokio::time::timeout(patience, worker.ended(&words)).await {
             return end;
@@ -261,7 +262,7 @@ impl Node {
         Bounds { deadline, memory_bytes: self.config.memory_bytes, strict: self.config.strict }
     }
 
-    /// A worker with these bounds: the spare one, if it has them.
+    /// A worker with these bounds: the spare one if its bounds are the same, else a new one.
     fn worker(self: &Rc<Self>, bounds: Bounds) -> std::io::Result<(Worker, UnixStream)> {
         if bounds != self.usual() {
             return Worker::start(&self.program, bounds);
@@ -271,7 +272,7 @@ impl Node {
             spare = None;
         }
         let node = Rc::clone(self);
-        // The next spare one is started once this attempt is on its way.
+        // The next spare starts after this attempt is on its way, so that it does not delay it.
         self.tracker.spawn_local(async move { node.prepare() });
         match spare {
             Some(spare) => Ok(spare),
@@ -279,7 +280,7 @@ impl Node {
         }
     }
 
-    /// Has a worker ready, so that the next attempt does not wait for a process to start.
+    /// Starts a spare worker, so that the next attempt does not wait for a process to start.
     fn prepare(&self) {
         if self.stop.is_cancelled() || self.spare.borrow().is_some() {
             return;

@@ -1,5 +1,4 @@
-//! A worker process: started with one socket, a door for others, and nothing else; watched, and
-//! ended.
+//! A worker process: started with one socket and a channel for others, watched, and ended.
 
 use std::cell::Cell;
 use std::fmt;
@@ -18,27 +17,27 @@ use tokio::time::Instant;
 pub use crate::direct_channel::DirectChannel;
 use crate::limits;
 
-/// What bounds a worker.
+/// The bounds of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
     /// How long its script may compute between two awaits.
     pub deadline: Duration,
     /// Memory of its script, in bytes.
     pub memory_bytes: u64,
-    /// Whether it ends when this machine lacks a part of its sandbox.
+    /// Whether the worker ends if this machine lacks a part of its sandbox.
     pub strict: bool,
 }
 
-/// How a worker starts.
+/// The command line of a worker.
 #[derive(Debug, Clone)]
 pub struct Program {
     /// The program.
     pub path: PathBuf,
-    /// Its arguments, before the bounds.
+    /// Its arguments, which come before the bounds.
     pub args: Vec<String>,
 }
 
-/// A worker process. Dropping it kills it.
+/// A worker process. Dropping it kills the process.
 pub struct Worker {
     child: Child,
     stderr: Option<ChildStderr>,
@@ -50,9 +49,9 @@ pub struct Worker {
 /// How a worker ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
-    /// By itself, after its last word to the owner.
+    /// By itself, after it told the owner the outcome.
     Exited,
-    /// Without a last word.
+    /// Without telling the owner an outcome.
     Crashed(String),
     /// Killed at a limit.
     Deadline(String),
@@ -69,14 +68,14 @@ impl fmt::Display for End {
 }
 
 impl Program {
-    /// This very program, as a worker.
+    /// This program itself, as a worker.
     pub fn own() -> io::Result<Self> {
         Ok(Self { path: std::env::current_exe()?, args: vec!["agent-worker".into()] })
     }
 }
 
 impl Worker {
-    /// Starts a worker, and gives this end of its socket.
+    /// Starts a worker, and returns it with this end of its socket.
     pub fn start(program: &Program, bounds: Bounds) -> io::Result<(Self, UnixStream)> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         let (direct_channel, child_end) = DirectChannel::pair()?;
@@ -103,13 +102,14 @@ impl Worker {
         Ok((worker, UnixStream::from_std(ours)?))
     }
 
-    /// Through which it is handed further sockets.
+    /// The channel through which the worker is handed further sockets.
     pub fn direct_channel(&self) -> Rc<DirectChannel> {
         Rc::clone(&self.direct_channel)
     }
 
-    /// Waits for its end. Kills it when it computes past its deadline without a word: `words` grows
-    /// with every byte that it writes to its socket. May be dropped and called again.
+    /// Waits for the end of the process, and kills it if it computes past its deadline without
+    /// writing. `words` must grow with every byte that the process writes to its socket. The future
+    /// may be dropped and the method called again.
     pub async fn ended(&mut self, words: &Cell<u64>) -> End {
         let process = self.child.id();
         let bounds = self.bounds;
@@ -135,7 +135,7 @@ impl Worker {
                 return End::Deadline(why);
             }
         };
-        // What it said last may still be in the pipe.
+        // Its last output may still be in the pipe.
         let rest = tokio::time::timeout(limits::WATCH_EVERY, listen(stderr.as_mut(), said));
         let _silent = rest.await;
         match status {
@@ -145,12 +145,12 @@ impl Worker {
         }
     }
 
-    /// Whether it has ended already.
+    /// Whether the process has ended.
     pub fn has_ended(&mut self) -> bool {
         !matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Kills it and waits until it is gone.
+    /// Kills the process and waits until it is gone.
     pub async fn kill(&mut self) {
         if let Err(error) = self.child.kill().await {
             tracing::warn!(%error, "a worker could not be killed");
@@ -158,7 +158,8 @@ impl Worker {
     }
 }
 
-/// Keeps the beginning of what a process says, and drops the rest.
+/// Keeps the beginning of a process's standard error, and reads and drops the rest, so that the
+/// process never blocks on a full pipe.
 async fn listen(stderr: Option<&mut ChildStderr>, said: &mut Vec<u8>) {
     let Some(stderr) = stderr else { return };
     let mut buffer = [0; 1024];
@@ -179,8 +180,8 @@ fn explain(status: ExitStatus, said: &[u8]) -> String {
     }
 }
 
-/// Answers when the process has computed for longer than its deadline since it last said a word or
-/// waited for one.
+/// Completes when the process has computed for longer than its deadline since it last wrote or
+/// waited.
 async fn watch(process: Option<u32>, bounds: Bounds, words: &Cell<u64>) -> String {
     let Some(process) = process else { return std::future::pending().await };
     let most = bounds.deadline + limits::DEADLINE_GRACE;
@@ -190,13 +191,15 @@ async fn watch(process: Option<u32>, bounds: Bounds, words: &Cell<u64>) -> Strin
         tokio::time::sleep(limits::WATCH_EVERY).await;
         let look = Look::at(process);
         let spoke = words.get() != last.0;
-        // One that wants the processor and gets none of it is not waiting for the owner.
+        // A process that is ready to run but gets no processor time is not waiting for the owner.
         let waits = look.used == last.1 && !look.runs;
         last = (words.get(), look.used);
         if spoke || waits {
             (base, began) = (look.used, Instant::now());
             continue;
         }
+        // : Wall time counts too, since a busy machine may give the process too little processor
+        // time.
         let starved = began.elapsed() > most * limits::WALL_FACTOR;
         if look.used.saturating_sub(base) > most || starved {
             return format!(
@@ -207,24 +210,25 @@ async fn watch(process: Option<u32>, bounds: Bounds, words: &Cell<u64>) -> Strin
     }
 }
 
-/// What the system tells of a process.
+/// The state of a process, as the system reports it.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Look {
-    /// How much processor time it has used.
+    /// The processor time that it has used.
     used: Duration,
-    /// Whether it computes or would like to.
+    /// Whether it runs or is ready to run.
     runs: bool,
 }
 
 impl Look {
-    /// Looks at a process; one that is gone has used nothing and wants nothing.
+    /// Reads the state of a process. A process that is gone has used nothing and does not run.
     fn at(process: u32) -> Self {
         let stat = std::fs::read_to_string(format!("/proc/{process}/stat"));
         stat.map(|stat| Self::read(&stat)).unwrap_or_default()
     }
 
     fn read(stat: &str) -> Self {
-        // The name, in parentheses, may have spaces in it; user and system time come 11 fields later.
+        // The name, in parentheses, may contain spaces. User and system time come 11 fields after
+        // the state.
         let after = stat.rsplit_once(')').map_or("", |(_, after)| after);
         let mut fields = after.split_whitespace();
         let runs = fields.next() == Some("R");
@@ -235,7 +239,7 @@ impl Look {
     }
 }
 
-/// A count of the bytes that a worker wrote, shared with whoever watches it.
+/// The count of bytes that a worker wrote, shared with the watch over its deadline.
 pub type Words = Rc<Cell<u64>>;
 
 #[cfg(test)]

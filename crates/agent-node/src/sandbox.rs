@@ -1,6 +1,6 @@
-//! Walls around a worker: what its process may do, should its script break out of its realm.
+//! The sandbox of a worker: the limits of its process, should its script break out of its realm.
 //!
-//! Applied by the process to itself, before it looks at the script, while it has one thread.
+//! The process applies it to itself before it reads the script, while it has one thread.
 
 mod numbers;
 
@@ -15,14 +15,15 @@ use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, SeccompRule, TargetA
 
 use crate::limits;
 
-/// What bounds the process.
+/// The bounds of the process.
 #[derive(Debug, Clone, Copy)]
 pub struct SandboxLimits {
     /// Memory of its script, in bytes.
     pub memory_bytes: u64,
 }
 
-/// Puts up the walls. Answers with what this machine could not do, a sentence each; empty: all of it.
+/// Applies the sandbox to this process. Returns the parts that this machine could not apply, a
+/// sentence each; empty means all were applied.
 pub fn apply(bounds: &SandboxLimits) -> Vec<String> {
     let mut missing = Vec::new();
     let mut note = |what: &str, result: Result<(), String>| {
@@ -36,7 +37,7 @@ pub fn apply(bounds: &SandboxLimits) -> Vec<String> {
     missing
 }
 
-/// What this machine lacks, a sentence each, without putting up anything.
+/// The parts of the sandbox that this machine lacks, a sentence each. Applies nothing.
 pub fn probe() -> Vec<String> {
     let landlock = Ruleset::default()
         .set_compatibility(CompatLevel::HardRequirement)
@@ -46,7 +47,7 @@ pub fn probe() -> Vec<String> {
     [landlock.err(), seccomp.err(), filters().err()].into_iter().flatten().collect()
 }
 
-/// Whether the kernel has filters of system calls: they are as old as this file, and may be left out.
+/// Whether the kernel can filter system calls. A kernel may be built without these filters.
 fn filters() -> Result<(), String> {
     let known = std::fs::read_to_string("/proc/sys/kernel/seccomp/actions_avail");
     match known {
@@ -70,7 +71,7 @@ fn limit(bounds: &SandboxLimits) -> Result<(), String> {
     Ok(())
 }
 
-/// No files, no ports, no signals to others.
+/// No files, no ports, no signals to other processes.
 fn restrict_files() -> Result<(), String> {
     let restrict = || {
         Ruleset::default()
@@ -89,28 +90,29 @@ fn restrict_files() -> Result<(), String> {
 }
 
 fn restrict_calls() -> Result<(), String> {
-    // The list of allowed calls comes last: it allows no further filter.
+    // The list of allowed calls comes last, because it allows no further filter.
     for filter in [absent()?].into_iter().chain(other_numbers()).chain([allowed()?]) {
         seccompiler::apply_filter(&filter).map_err(|error| error.to_string())?;
     }
     Ok(())
 }
 
-/// The system calls that a worker needs once it runs. All others fail with EPERM.
+/// The filter that allows the system calls a running worker needs. All others fail with EPERM.
 fn allowed() -> Result<BpfProgram, String> {
     let conditional = numbers::conditional().map_err(|error| error.to_string())?;
     let whole = numbers::allowed().into_iter().map(|number| (number, Vec::new()));
     compile(whole.chain(conditional).collect(), &Otherwise::Refuse(libc::EPERM))
 }
 
-/// `clone3`, whose flags no filter can read. It fails with ENOSYS: libraries then ask `clone` for a
-/// thread.
+/// The filter for `clone3`, whose flags no filter can read. It fails with ENOSYS, so libraries fall
+/// back to `clone` for a thread.
 fn absent() -> Result<BpfProgram, String> {
     compile(BTreeMap::from([(libc::SYS_clone3, Vec::new())]), &Otherwise::Allow(libc::ENOSYS))
 }
 
-/// Some kernels know every system call by a second number as well, with this bit set, for programs of
-/// another kind. A worker needs none of them: they fail with EPERM.
+/// The filter for the second numbers: some kernels know every system call by a second number with
+/// this bit set, for programs of another kind. A worker needs none of them, so they fail with
+/// EPERM.
 #[cfg(target_arch = "x86_64")]
 fn other_numbers() -> Option<BpfProgram> {
     use seccompiler::sock_filter;
@@ -129,17 +131,17 @@ fn other_numbers() -> Option<BpfProgram> {
     ])
 }
 
-/// There are no such numbers here.
+/// Other processors have no second numbers.
 #[cfg(not(target_arch = "x86_64"))]
 fn other_numbers() -> Option<BpfProgram> {
     None
 }
 
-/// What becomes of the calls that a filter has no rule for.
+/// The result of calls without a rule in the filter.
 enum Otherwise {
-    /// They fail with this error.
+    /// They fail with this error. Calls with a matching rule are allowed.
     Refuse(i32),
-    /// They are allowed; those with a rule fail with this error.
+    /// They are allowed. Calls with a matching rule fail with this error.
     Allow(i32),
 }
 

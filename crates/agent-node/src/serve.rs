@@ -1,4 +1,4 @@
-//! What an agent node serves to its orchestrator.
+//! The interfaces that an agent node serves to its orchestrator.
 
 mod host;
 pub(crate) mod registration;

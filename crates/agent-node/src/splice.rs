@@ -1,5 +1,5 @@
-//! A worker's socket, spliced onto a connection of its own to the task's owner. Nothing is proxied:
-//! the bytes go through unread.
+//! A worker's socket, spliced onto a connection of its own to the task's owner. The bytes pass
+//! through unread.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -13,7 +13,7 @@ use tokio::net::UnixStream;
 use crate::limits;
 use crate::process::Words;
 
-/// Dials the owner at `address`, shows the ticket, and splices until either side ends.
+/// Dials the owner at `address`, presents the ticket, and splices until either side ends.
 pub(crate) async fn splice(
     address: &str,
     credential: &Credential,
@@ -33,7 +33,8 @@ pub(crate) async fn splice(
         .map_err(refused)
 }
 
-/// Dials the tool node `node` at `address` and shows it the ticket. Answers when it is taken.
+/// Dials the tool node `node` at `address` and presents the ticket. Returns once the ticket is
+/// accepted.
 pub(crate) async fn dial(
     (address, node): (&str, &str),
     credential: &Credential,
@@ -53,7 +54,7 @@ pub(crate) async fn dial(
     }
 }
 
-/// Splices a direct connection onto the worker's end of it, until either side ends.
+/// Splices a direct connection onto the worker's socket until either side ends.
 pub(crate) async fn splice_direct(mut direct: Dialled, mut worker: UnixStream) {
     let size = limits::SPLICE_BYTES;
     let spliced =
@@ -63,7 +64,7 @@ pub(crate) async fn splice_direct(mut direct: Dialled, mut worker: UnixStream) {
     }
 }
 
-/// A stream that counts what is read from it.
+/// A stream that counts the bytes read from it.
 struct Counted {
     inner: UnixStream,
     words: Words,
@@ -112,8 +113,8 @@ mod tests {
 
     use super::*;
 
-    /// What a dialler who wants the tool node `wanted` makes of the tool node `one`, and what that
-    /// one gets to read.
+    /// Dials the tool node `one` as if it were `wanted`. Returns the dialler's result, and the
+    /// bytes that the tool node read.
     async fn dialled(wanted: &str) -> (Result<(), Refused>, Vec<u8>) {
         let dir = tempfile::tempdir().unwrap();
         let authority = Authority::load_or_create(dir.path(), "home").unwrap();

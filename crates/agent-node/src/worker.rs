@@ -1,7 +1,7 @@
 //! The worker: the process in which one attempt's script runs.
 //!
-//! It holds one socket, on which it speaks with the task's owner, and a door through which the agent
-//! node hands it direct connections to tool nodes; nothing else.
+//! The process holds one socket, to the task's owner, and a channel through which the agent node
+//! hands it direct connections to tool nodes. It holds nothing else.
 
 mod chance;
 mod engine;
@@ -28,14 +28,14 @@ pub use self::paths::Paths;
 use crate::limits;
 use crate::sandbox::{self, SandboxLimits};
 
-/// What bounds a worker.
+/// The settings of a worker.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// The longest the script may compute without waiting on anything.
+    /// How long the script may compute without waiting on anything.
     pub deadline: Duration,
-    /// The most memory the script may use, in bytes.
+    /// The memory that the script may use, in bytes.
     pub memory_bytes: u64,
-    /// Whether to end when this machine lacks a part of the sandbox.
+    /// Whether the worker ends if this machine lacks a part of the sandbox.
     pub strict: bool,
 }
 
@@ -45,14 +45,15 @@ impl Default for Options {
     }
 }
 
-/// Runs one script: the owner is at the other end of standard input, which is a socket.
+/// Runs one script. Standard input is a socket to the owner, and standard output the channel for
+/// direct connections.
 ///
-/// Exit codes: 0 when the owner has the script's last word, 1 when it has not.
+/// Exit codes: 0 when the owner has the script's outcome, 1 when it has not.
 pub fn main(options: Options) -> ExitCode {
     match run(options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
-            // Standard error goes to the agent node, which puts it into its log.
+            // The agent node reads standard error and puts it into its log.
             eprintln!("{why}");
             ExitCode::FAILURE
         }
@@ -84,7 +85,7 @@ async fn work(
         tokio::net::UnixStream::from_std(socket)
     };
     let socket = wired(socket).map_err(internal)?;
-    // Without one there are no direct connections, and nothing is lost.
+    // Without the channel there are no direct connections, and values come from the owner.
     let direct_channel = direct_channel.and_then(|direct_channel| wired(direct_channel).ok());
     let missing = sandbox::apply(&SandboxLimits { memory_bytes: options.memory_bytes });
     for missing in &missing {
@@ -102,7 +103,7 @@ async fn work(
 }
 
 /// Runs the script of the task whose owner is at the other end of `stream`, in this process and
-/// without walls around it. For tests; a worker process puts up its walls first.
+/// without a sandbox. For tests: a worker process applies its sandbox first.
 pub async fn attend<S>(stream: S, options: Options) -> Result<(), remit_core::Failure>
 where
     S: AsyncRead + AsyncWrite + 'static,
@@ -110,7 +111,7 @@ where
     attend_with(stream, Paths::default(), options).await
 }
 
-/// The same with direct connections to tool nodes.
+/// As [`attend`], with direct connections to tool nodes.
 pub async fn attend_with<S>(
     stream: S,
     paths: Paths,

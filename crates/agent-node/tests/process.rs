@@ -1,4 +1,5 @@
-//! Worker processes as their parent sees them. Without a harness: this program is the worker, too.
+//! Worker processes as their parent sees them. There is no test harness: this program is the
+//! worker, too.
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps says clearly enough what it expected")]
 
@@ -13,7 +14,7 @@ use remit_agent_node::process::{Bounds, End, Program, Worker};
 use remit_agent_node::sandbox::{self, SandboxLimits};
 use tokio::io::AsyncReadExt as _;
 
-/// The first argument of this program when it is a worker; the second says what it does.
+/// The first argument of this program when it is a worker. The second names its behaviour.
 const WORKER: &str = "as-worker";
 
 fn main() -> ExitCode {
@@ -49,7 +50,8 @@ async fn one_that_computes_is_killed_and_one_that_waits_is_not() {
     let End::Deadline(why) = end("spin").await else { panic!("it computed") };
     assert!(why.contains("200 ms"), "{why}");
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
-    // Waiting is free, however long it lasts, also after some computing.
+    // Waiting does not count towards the deadline, however long it lasts, also after some
+    // computing.
     assert_eq!(slow.ended(&not_a_word).await, End::Exited);
     drop(socket);
     assert_eq!(waiting.ended(&not_a_word).await, End::Exited);
@@ -58,7 +60,7 @@ async fn one_that_computes_is_killed_and_one_that_waits_is_not() {
 async fn a_dropped_one_is_gone() {
     let (worker, mut socket) = start("spin");
     drop(worker);
-    // Its end of the socket closes with it.
+    // The worker's end of the socket closes with its process.
     assert_eq!(socket.read(&mut [0]).await.unwrap_or(0), 0);
     let (mut worker, _socket) = start("spin");
     assert!(!worker.has_ended());
@@ -85,7 +87,7 @@ async fn end(what: &str) -> End {
     worker.ended(&Cell::new(0)).await
 }
 
-/// What a worker does.
+/// The behaviours of a worker.
 fn work(what: &str) -> ExitCode {
     match what {
         "exit" => {}
@@ -99,7 +101,7 @@ fn work(what: &str) -> ExitCode {
             return ExitCode::FAILURE;
         }
         "spin" => spin(Duration::MAX),
-        // For longer than the bound on wall time, most of it at rest.
+        // Longer than the bound on wall time, and mostly at rest.
         "rest" => {
             for _ in 0..10 {
                 spin(Duration::from_millis(30));
@@ -122,14 +124,14 @@ fn spin(how_long: Duration) {
     }
 }
 
-/// Waits on a socket to which nobody writes.
+/// Waits on a socket whose peer never writes.
 fn rest(how_long: Duration) {
     let (mut quiet, _peer) = Socket::pair().unwrap();
     quiet.set_read_timeout(Some(how_long)).unwrap();
     assert!(quiet.read(&mut [0]).is_err());
 }
 
-/// What no function of the library does: system calls with the numbers of this machine.
+/// System calls by the numbers of this processor, which no function of the library makes.
 fn by_hand(parent: i64) -> Vec<(&'static str, std::io::Result<()>)> {
     let path = c"/tmp".as_ptr() as i64;
     let calls = [
@@ -150,10 +152,11 @@ fn by_hand(parent: i64) -> Vec<(&'static str, std::io::Result<()>)> {
         ("ask by another number", [0x4000_0000 | libc::SYS_getpid, 0, 0, 0]),
     ];
     let ask = |[number, one, two, three]: [i64; 4]| {
-        // SAFETY: none of them writes to memory of this process.
+        // SAFETY: none of these calls writes to memory of this process.
         let answer = unsafe { libc::syscall(number, one, two, three, 0) };
         let error = std::io::Error::last_os_error();
-        // Not to be there is not to be refused: another machine may have it.
+        // A call that this machine lacks is not refused by the sandbox: another machine may have
+        // it.
         let refusal = if number == libc::SYS_clone3 { libc::ENOSYS } else { libc::EPERM };
         if answer >= 0 || error.raw_os_error() != Some(refusal) { Ok(()) } else { Err(error) }
     };
@@ -183,7 +186,7 @@ fn reach() -> ExitCode {
             held = false;
         }
     }
-    // Threads are what its event loop may need.
+    // The event loop may need threads.
     let added = std::thread::spawn(|| 1 + 1).join().unwrap();
     if held && added == 2 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

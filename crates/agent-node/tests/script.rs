@@ -1,4 +1,4 @@
-//! What a script sees of the world, against an owner that answers from a list.
+//! The world as a script sees it, against an owner that answers from a list.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,13 +1,13 @@
-//! The system calls that a worker may make once it runs, by number.
+//! The system calls that a running worker may make, by number.
 //!
-//! It reads and writes the sockets that it has, waits, counts time, takes memory, and starts threads.
-//! What has a new name, a new number or a new meaning is refused until it stands here.
+//! A worker reads and writes its sockets, waits, reads the time, takes memory, and starts threads.
+//! A call with a new name, number or meaning is refused until it is listed here.
 
 use seccompiler::{
     BackendError, SeccompCmpArgLen as Len, SeccompCmpOp as Op, SeccompCondition, SeccompRule,
 };
 
-/// Those that are allowed whatever their arguments.
+/// The calls that are allowed with any arguments.
 pub(super) fn allowed() -> Vec<i64> {
     let mut numbers = [sockets(), waiting(), memory(), itself()].concat();
     #[cfg(target_arch = "x86_64")]
@@ -15,7 +15,7 @@ pub(super) fn allowed() -> Vec<i64> {
     numbers
 }
 
-/// To use the sockets that it has, and to take those that it is handed.
+/// For using its sockets and receiving those that it is handed.
 fn sockets() -> Vec<i64> {
     vec![
         libc::SYS_read,
@@ -36,7 +36,7 @@ fn sockets() -> Vec<i64> {
     ]
 }
 
-/// To wait for them, and for the time.
+/// For waiting on sockets and on the time.
 fn waiting() -> Vec<i64> {
     vec![
         libc::SYS_epoll_create1,
@@ -56,12 +56,12 @@ fn waiting() -> Vec<i64> {
     ]
 }
 
-/// Memory; see [`conditional`] for the rest.
+/// For memory. [`conditional`] has the rest.
 fn memory() -> Vec<i64> {
     vec![libc::SYS_brk, libc::SYS_munmap, libc::SYS_mremap, libc::SYS_madvise, libc::SYS_membarrier]
 }
 
-/// Its own threads, signals and end.
+/// For its own threads, signals and end.
 fn itself() -> Vec<i64> {
     vec![
         libc::SYS_exit,
@@ -76,32 +76,32 @@ fn itself() -> Vec<i64> {
         libc::SYS_sigaltstack,
         libc::SYS_set_robust_list,
         libc::SYS_rseq,
-        // The library asks for it when it asks where the stack of a thread is.
+        // The C library needs it to find the stack of a thread.
         libc::SYS_sched_getaffinity,
-        // Another filter answers this one with ENOSYS.
+        // Another filter makes this one fail with ENOSYS.
         libc::SYS_clone3,
     ]
 }
 
-/// Older forms of the same that not every machine has.
+/// Older forms of the same calls, which not every processor has.
 #[cfg(target_arch = "x86_64")]
 fn older() -> Vec<i64> {
     vec![libc::SYS_epoll_wait, libc::SYS_poll, libc::SYS_time]
 }
 
-/// Those that are allowed with some arguments alone.
+/// The calls that are allowed with certain arguments only.
 pub(super) fn conditional() -> Result<Vec<(i64, Vec<SeccompRule>)>, BackendError> {
     let own = u64::from(std::process::id());
     Ok(vec![
         (libc::SYS_clone, vec![thread()?]),
-        // What it may do to itself it may not do to another process of the same user: signal it, as
-        // `abort` does to its own thread, and ask for or set its limits.
+        // A worker may signal itself, as `abort` does to its own thread, and read or set its own
+        // limits, but not those of another process of the same user.
         (libc::SYS_tgkill, equal(0, &[own])?),
         (libc::SYS_prlimit64, equal(0, &[0])?),
-        // No memory that is written becomes code.
+        // No memory becomes executable, so nothing that is written becomes code.
         (libc::SYS_mmap, vec![without(2, libc::PROT_EXEC)?]),
         (libc::SYS_mprotect, vec![without(2, libc::PROT_EXEC)?]),
-        // Not F_SETOWN, with which the kernel signals a process of one's choice.
+        // F_SETOWN is missing: with it the kernel would signal a process of the worker's choice.
         (
             libc::SYS_fcntl,
             equal_to(
@@ -120,10 +120,10 @@ pub(super) fn conditional() -> Result<Vec<(i64, Vec<SeccompRule>)>, BackendError
     ])
 }
 
-/// To give a piece of memory a name, as allocators do.
+/// Names a range of memory, as allocators do.
 const PR_SET_VMA: i32 = 0x5356_4d41;
 
-/// A thread of its own in the namespaces that it is in, and no process.
+/// Allows a new thread in the current namespaces, and no new process.
 fn thread() -> Result<SeccompRule, BackendError> {
     let namespaces = [
         libc::CLONE_NEWUSER,

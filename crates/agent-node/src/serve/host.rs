@@ -1,4 +1,4 @@
-//! What the orchestrator may ask of an agent node.
+//! `AgentHost`: the orchestrator's requests to an agent node.
 
 use std::rc::Rc;
 
@@ -10,7 +10,7 @@ use remit_vat::wire;
 use crate::node::{Attempt, Node, Start};
 use crate::process::End;
 
-/// The node, as the orchestrator holds it.
+/// The node, as an object that the orchestrator holds.
 pub(super) struct Host {
     pub(super) node: Rc<Node>,
 }
@@ -51,7 +51,7 @@ impl run::Server for Run {
         mut results: run::WaitResults,
     ) -> Result<(), capnp::Error> {
         let mut end = self.attempt.end.clone();
-        // The sender is gone only with the node, whose connection goes with it.
+        // The sender is dropped only when the node ends, and its connection ends with it.
         let end = end.wait_for(Option::is_some).await.map(|end| end.clone()).unwrap_or_default();
         let mut builder = results.get().init_end();
         match end {

@@ -1,4 +1,4 @@
-//! The registration with the orchestrator, kept over one connection.
+//! The registration with the orchestrator, over one connection.
 
 use std::rc::Rc;
 
@@ -10,7 +10,7 @@ use super::host::Host;
 use crate::limits;
 use crate::node::Node;
 
-/// Registers over one connection and reports until it ends.
+/// Registers over one connection, and reports the load until the connection ends.
 pub(crate) async fn keep(node: Rc<Node>, port: agent_node_port::Client, connection: Connection) {
     let registered = register(&node, &port).await;
     let registration = match registered {
@@ -30,7 +30,7 @@ pub(crate) async fn keep(node: Rc<Node>, port: agent_node_port::Client, connecti
                 return failure;
             }
             tokio::time::sleep(limits::REPORT_AT_MOST_EVERY).await;
-            // A change is reported soon, and that nothing changed now and then.
+            // A change is reported soon, and an unchanged load every few seconds.
             let _changed = tokio::time::timeout(limits::REPORT_EVERY, node.changed()).await;
         }
     };
@@ -43,12 +43,13 @@ pub(crate) async fn keep(node: Rc<Node>, port: agent_node_port::Client, connecti
         () = farewell(&node, &registration) => {}
     }
     leave.registered.set(leave.registered.get() - 1);
+    // : The orchestrator has let the node go, or the connection to it has ended.
     if leave.wanted.is_cancelled() {
         leave.granted.cancel();
     }
 }
 
-/// When the node is about to go, asks to be given nothing more and to have its attempts taken back.
+/// When the node is about to leave, asks for no more attempts and for its attempts to be moved.
 async fn farewell(node: &Node, registration: &agent_registration::Client) {
     node.leave().wanted.cancelled().await;
     let mut request = registration.drain_request();

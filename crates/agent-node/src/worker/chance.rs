@@ -1,4 +1,4 @@
-//! Chance that a replay repeats: xoshiro256++, seeded from the task's journal. Not for secrets.
+//! Randomness that a replay repeats: xoshiro256++, seeded from the task's journal. Not for secrets.
 
 /// A stream of random numbers.
 pub(super) struct SeededRng {
@@ -6,7 +6,7 @@ pub(super) struct SeededRng {
 }
 
 impl SeededRng {
-    /// The stream of a seed of 32 bytes; missing bytes count as zero.
+    /// The stream of a seed of 32 bytes. Missing bytes count as zero.
     pub(super) fn new(seed: &[u8]) -> Self {
         let mut state = [0; 4];
         for (word, bytes) in state.iter_mut().zip(seed.chunks(8)) {
@@ -14,7 +14,7 @@ impl SeededRng {
                 *word = (*word << 8) | u64::from(*byte);
             }
         }
-        // All zero would stay zero for ever.
+        // A state of zeros would give zeros only.
         if state == [0; 4] {
             state[0] = 1;
         }

@@ -1,8 +1,8 @@
 //! The engine: one script in one JavaScript realm.
 //!
-//! Everything the script learns from outside comes in through [`Engine::settle`], one completion at
-//! a time, each followed to its end before the next: given the same completions in the same order,
-//! a script does the same things.
+//! Everything that the script learns from outside comes in through [`Engine::settle`], one
+//! completion at a time. The script runs until it waits before it gets the next one. Given the same
+//! completions in the same order, it does the same things.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -20,16 +20,16 @@ use super::chance::SeededRng;
 use super::modules::Modules;
 use super::{host, source, values};
 
-/// What a script is made of.
+/// A script and everything that it starts with.
 pub(super) struct Script {
     pub(super) source: Vec<SourceFile>,
     pub(super) entry: String,
-    /// The export that is run; empty: the default one.
+    /// The name of the export that is run. Empty: the default export.
     pub(super) export: String,
     pub(super) input: Value<u32>,
     pub(super) seed: Vec<u8>,
     pub(super) time_ms: u64,
-    /// Their names and tools.
+    /// The name and the tool of each grant.
     pub(super) grants: Vec<(String, String)>,
 }
 
@@ -40,61 +40,59 @@ pub(super) struct Bounds {
     pub(super) stretch: Duration,
 }
 
-/// Something the script wants of the world.
+/// A request of the script to the outside.
 #[derive(Debug, PartialEq)]
 pub(super) enum Ask {
     /// A call.
     Call(Call),
-    /// A sleep.
     Sleep { operation: u64, duration_ms: u64 },
-    /// A wait for input.
     Input { operation: u64 },
-    /// A look for steers; `wait`: until there is one.
+    /// A read of the steers. With `wait`, it completes only when there is one.
     Steers { operation: u64, wait: bool },
-    /// A request for a capability of a tool, which will stand for `result`.
+    /// A request for a capability of a tool. The handle `result` will stand for it.
     CapabilityRequest { operation: u64, tool: String, reason: String, result: usize },
     /// A line of output.
     Log { line: u64, level: Level, text: String },
 }
 
-/// A call on what `target` stands for, whose result will stand for `result`.
+/// A call on the object of handle `target`. The handle `result` will stand for its result.
 #[derive(Debug, PartialEq)]
 pub(super) struct Call {
     pub(super) operation: u64,
     pub(super) target: usize,
     pub(super) method: String,
     pub(super) args: Value<u32>,
-    /// The handles of the objects in the arguments.
+    /// The handles of the objects in the arguments, in their order.
     pub(super) handles: Vec<usize>,
     pub(super) result: usize,
 }
 
-/// What became of an operation.
+/// The outcome of an operation.
 pub(super) struct Completion {
     pub(super) operation: u64,
     pub(super) outcome: Result<Answer, Failure>,
 }
 
-/// A good end of an operation.
+/// The result of a successful operation.
 pub(super) struct Answer {
     pub(super) value: Value<u32>,
-    /// The handles of the objects in the value.
+    /// The handles of the objects in the value, in their order.
     pub(super) handles: Vec<usize>,
     /// The handle of the object that a call returned beside a null value.
     pub(super) object: Option<usize>,
-    /// The clock from here on.
+    /// The script's clock from here on.
     pub(super) time_ms: u64,
 }
 
-/// What the script's natives share with the engine.
+/// State that the natives and the engine share.
 pub(super) struct Shared {
     pub(super) asks: RefCell<Vec<Ask>>,
     pub(super) operations: Cell<u64>,
     pub(super) handles: Cell<usize>,
     /// The handles of results, by operation.
     pub(super) results: RefCell<HashMap<u64, usize>>,
-    /// On how many calls, one on the result of the other, each result that the script was not told
-    /// of yet hangs.
+    /// For each result that the script does not know yet: the length of the chain of calls that
+    /// ends with it.
     pub(super) depths: RefCell<HashMap<usize, u32>>,
     pub(super) lines: Cell<u64>,
     pub(super) now_ms: Cell<u64>,
@@ -110,23 +108,24 @@ pub(super) struct Shared {
 
 /// One script in one realm.
 pub(super) struct Engine {
-    // Dropped in this order: what lives in the realm before the realm itself.
+    // The fields drop in this order: values that live in the realm before the realm itself.
     shared: Rc<Shared>,
     context: Context,
     runtime: Runtime,
 }
 
-/// The prefix of stack frames that belong to the prelude and not to the script.
+/// The prefix of the file names in stack frames that belong to the prelude and not to the script.
 pub(super) const OURS: &str = "remit:";
 
-/// The name of the prelude in stacks.
+/// The file name of the prelude in stacks.
 pub(super) const PRELUDE: &str = "remit:prelude";
 
-/// The name of what the prelude defines when it is looked at.
+/// The file name, in stacks, of the web interfaces, which are made at their first use.
 pub(super) const WEB: &str = "remit:web";
 
 impl Engine {
-    /// A realm in which the script is about to begin. A syntax error is told here.
+    /// Creates a realm in which the script is about to begin. Fails for a syntax error in the
+    /// script.
     pub(super) fn new(script: &Script, bounds: Bounds) -> Result<Self, Failure> {
         let files = source::all(&script.source)?;
         let internal = |error: rquickjs::Error| Failure::new(Code::Failed, error.to_string());
@@ -159,7 +158,7 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Stops the script when it computes for longer than `stretch` at once.
+    /// Stops the script when it computes for longer than `stretch` without a pause.
     fn guard(&self, stretch: Duration) {
         let shared = Rc::clone(&self.shared);
         self.runtime.set_interrupt_handler(Some(Box::new(move || {
@@ -204,12 +203,13 @@ impl Engine {
             let text = modules.get(&script.entry).map(String::as_str).unwrap_or_default();
             let declared = Module::declare(ctx.clone(), script.entry.as_str(), text)?;
             let (module, evaluated) = declared.eval()?;
-            // Whatever a module awaits while it is loaded must come by itself: nothing is held yet.
+            // Whatever a module awaits while it loads must settle without the outside: there are no
+            // completions yet.
             while evaluated.state() == PromiseState::Pending && ctx.execute_pending_job() {}
             evaluated.finish::<()>()?;
             let export = if script.export.is_empty() { "default" } else { &script.export };
             let main: rquickjs::Value<'_> = module.get(export).unwrap_or_else(|_| {
-                // A module without a default export: `run` says so.
+                // A module without that export: `run` in the prelude reports it.
                 ctx.catch();
                 rquickjs::Value::new_undefined(ctx.clone())
             });
@@ -222,7 +222,7 @@ impl Engine {
         begin().catch(ctx).map_err(failed)
     }
 
-    /// The failure of a script that did not even begin.
+    /// The failure of a script that failed before it began.
     fn failure<'js>(&self, ctx: &Ctx<'js>, script: &Script, error: &CaughtError<'js>) -> Failure {
         if let Some(Outcome::Failure(failure)) = self.shared.outcome.borrow_mut().take() {
             return failure;
@@ -244,7 +244,7 @@ impl Engine {
         {
             return source::pointed(file, &message, line, column);
         }
-        // Without a frame of the script's, it is the reading of it that took all of the stack.
+        // Without a frame of the script, parsing it used up the stack.
         if message == "Maximum call stack size exceeded"
             && host::own_frames(&stack).trim().is_empty()
         {
@@ -256,14 +256,14 @@ impl Engine {
         })
     }
 
-    /// Lets the script go on until it waits, and gives what it wants of the world meanwhile, in the
-    /// order in which it asked.
+    /// Runs the script until it waits. Returns its requests in the order in which it made them.
     pub(super) fn advance(&self) -> Vec<Ask> {
         loop {
             match self.runtime.execute_pending_job() {
                 Ok(true) => {}
                 Ok(false) => break,
-                // A job's own exception has reached its promise; this is the engine stopping it.
+                // An exception of a job has already rejected its promise. This error means that the
+                // engine stopped the job.
                 Err(_) if self.shared.interrupted.get() => break,
                 Err(_) => {}
             }
@@ -274,7 +274,8 @@ impl Engine {
         asks
     }
 
-    /// How the script ended, if it has. What it left unhandled counts.
+    /// The outcome of the script, if it has ended. An unhandled rejection turns a success into a
+    /// failure.
     pub(super) fn outcome(&self) -> Option<Outcome<u32>> {
         let outcome = self.shared.outcome.borrow_mut().take();
         if let Some(outcome) = outcome {
@@ -284,6 +285,7 @@ impl Engine {
                 (outcome, _) => outcome,
             });
         }
+        // : With no operation open, no completion can come, so the script would wait without end.
         if self.shared.open.get() > 0 {
             return None;
         }
@@ -292,7 +294,7 @@ impl Engine {
         Some(Outcome::Failure(unhandled.unwrap_or_else(|| Failure::new(Code::Failed, why))))
     }
 
-    /// Tells the script what became of one operation.
+    /// Tells the script the outcome of one operation.
     pub(super) fn settle(&self, completion: &Completion) {
         self.shared.stretch_began.set(processor_time());
         self.shared.open.set(self.shared.open.get().saturating_sub(1));
@@ -304,14 +306,14 @@ impl Engine {
         });
     }
 
-    /// A handle for an object that came inside a value.
+    /// A new handle, for an object that came inside a value.
     pub(super) fn new_handle(&self) -> usize {
         self.shared.new_handle()
     }
 }
 
 impl Shared {
-    /// The line of the script that the first frame of a stack which is the script's names.
+    /// The line of the script that the first of its frames in `stack` points at.
     pub(super) fn line_of(&self, stack: &str) -> Option<String> {
         let (path, line, _) = host::place(&host::own_frames(stack))?;
         self.modules.get(&path)?.lines().nth(line.checked_sub(1)?).map(str::to_owned)
@@ -328,20 +330,21 @@ impl Shared {
         self.operations.get()
     }
 
-    /// An operation that may give an object, and the handle of that.
+    /// The number of an operation that may return an object, and the handle of that object.
     pub(super) fn next_result(&self) -> (u64, usize) {
         let (operation, result) = (self.next_operation(), self.new_handle());
         self.results.borrow_mut().insert(operation, result);
         (operation, result)
     }
 
-    /// Ends the script so, unless it has ended already.
+    /// Ends the script with `failure`, unless it has ended already.
     pub(super) fn end(&self, failure: Failure) {
         self.outcome.borrow_mut().get_or_insert(Outcome::Failure(failure));
     }
 }
 
-/// How much processor time this thread has used: a busy machine is not the script's fault.
+/// The processor time of this thread. Wall time would count the load of a busy machine against the
+/// script.
 fn processor_time() -> Duration {
     let used = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     let seconds = u64::try_from(used.tv_sec).unwrap_or_default();
@@ -350,7 +353,7 @@ fn processor_time() -> Duration {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        // What the realm's values are kept by must go before the realm.
+        // References to values of the realm must drop before the realm.
         self.shared.prelude.borrow_mut().take();
     }
 }

@@ -12,7 +12,7 @@ use super::engine::{Ask, Call, Completion, OURS, PRELUDE, Shared};
 use super::text::{Text, shortened};
 use super::{values, web};
 
-/// Puts the prelude into the realm.
+/// Evaluates the prelude in the realm.
 pub(super) fn install<'js>(ctx: &Ctx<'js>, shared: &Rc<Shared>) -> rquickjs::Result<()> {
     let mut options = EvalOptions::default();
     options.strict = true;
@@ -23,7 +23,7 @@ pub(super) fn install<'js>(ctx: &Ctx<'js>, shared: &Rc<Shared>) -> rquickjs::Res
     Ok(())
 }
 
-/// The prelude's own functions.
+/// The functions that the prelude exports.
 pub(super) fn prelude<'js>(ctx: &Ctx<'js>, shared: &Shared) -> rquickjs::Result<Object<'js>> {
     match &*shared.prelude.borrow() {
         Some(prelude) => prelude.clone().restore(ctx),
@@ -94,7 +94,7 @@ fn natives<'js>(ctx: &Ctx<'js>, shared: &Rc<Shared>) -> rquickjs::Result<Object<
     Ok(host)
 }
 
-/// The natives by which the script ends.
+/// The natives through which the script ends.
 fn endings<'js>(ctx: &Ctx<'js>, shared: &Rc<Shared>, host: &Object<'js>) -> rquickjs::Result<()> {
     let own = Rc::clone(shared);
     let done = move |ctx: Ctx<'js>, value: rquickjs::Value<'js>| -> rquickjs::Result<()> {
@@ -135,7 +135,7 @@ fn ask_call<'js>(
     let mut handles = Vec::new();
     let args = match values::read(&args.into_value(), &classify, &mut handles)? {
         Value::List(items) if items.is_empty() => Value::Null,
-        // One plain object is arguments by name.
+        // A single plain object means arguments by name.
         Value::List(mut items) if matches!(items[..], [Value::Fields(_)]) => items.remove(0),
         items => items,
     };
@@ -147,8 +147,8 @@ fn ask_call<'js>(
     Ok(number(operation))
 }
 
-/// How deep a call hangs that uses what is behind these handles. What the script was not told of
-/// decides, and not what has arrived, so that a replay comes to the same.
+/// The depth of a call that uses the objects of these handles. A result counts as settled once the
+/// script was told of it, not when it arrives, so that a replay gets the same depth.
 fn depth<'a>(
     ctx: &Ctx<'_>,
     shared: &Shared,
@@ -175,12 +175,12 @@ fn log(shared: &Shared, level: u8, text: String) {
         2 => Level::Warn,
         _ => Level::Error,
     };
-    // A line that its owner does not take would be missing, and those after it with it.
+    // The owner refuses a line that is too long, and the lines after it would be lost as well.
     let text = shortened(text, limits::MAX_LINE_BYTES);
     shared.asks.borrow_mut().push(Ask::Log { line: shared.lines.get(), level, text });
 }
 
-/// Tells the script what became of one operation.
+/// Tells the script the outcome of one operation.
 pub(super) fn settle(
     ctx: &Ctx<'_>,
     shared: &Shared,
@@ -217,7 +217,7 @@ pub(super) fn settle(
     }
 }
 
-/// What a thrown value says, as a failure.
+/// Converts a thrown value to a failure.
 pub(super) fn describe<'js>(
     ctx: &Ctx<'js>,
     shared: &Shared,
@@ -238,7 +238,7 @@ fn failure(code: &str, message: &str, stack: &str) -> Failure {
     Failure::new(code, short(message.to_owned())).with_detail(short(own_frames(stack)))
 }
 
-/// Whether a name stands in a line as a word.
+/// Whether `name` occurs in `line` as a whole word.
 fn mentions(line: &str, name: &str) -> bool {
     let in_name = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '$');
     !name.is_empty()
@@ -248,13 +248,13 @@ fn mentions(line: &str, name: &str) -> bool {
         })
 }
 
-/// The frames of a stack that are the author's.
+/// The frames of a stack that belong to the script.
 pub(super) fn own_frames(stack: &str) -> String {
     let own = |frame: &&str| !frame.contains(OURS) && !frame.contains("(native)");
     stack.lines().filter(own).map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
-/// The place that the first frame of a stack names: path, line, column.
+/// The place in the first frame of a stack: path, line, column.
 pub(super) fn place(stack: &str) -> Option<(String, usize, usize)> {
     let frame = stack.lines().find(|line| !line.trim().is_empty())?;
     let frame = frame.trim().trim_start_matches("at ").trim_end_matches(')');

@@ -22,7 +22,7 @@ impl Modules {
         self.files.get(path)
     }
 
-    /// The file that `name`, imported from `base`, means.
+    /// The path of the file that `base` imports as `name`. Only relative names are found.
     fn find(&self, base: &str, name: &str) -> Option<String> {
         if !name.starts_with("./") && !name.starts_with("../") {
             return None;
@@ -41,7 +41,7 @@ impl Modules {
         let path = parts.join("/");
         let tries =
             [path.clone(), format!("{path}.ts"), format!("{path}.js"), format!("{path}/index.ts")];
-        // TypeScript's habit of importing `./x.js` for what is `./x.ts` in the source.
+        // TypeScript programs import `./x.js` when the source is `./x.ts`.
         let typed = path.strip_suffix(".js").map(|stem| format!("{stem}.ts"));
         tries.into_iter().chain(typed).find(|path| self.files.contains_key(path))
     }

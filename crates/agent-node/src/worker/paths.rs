@@ -18,7 +18,8 @@ use tokio::net::UnixStream;
 
 use crate::direct_channel;
 
-/// How long a value may take that comes directly, four MiB at most; after that the owner is asked.
+/// How long a value, of four MiB at most, may take over a direct connection. After that the owner
+/// is asked for it.
 const BODY: Duration = Duration::from_secs(20);
 
 /// The direct connections of this attempt, by number.
@@ -27,17 +28,17 @@ pub struct Paths {
     ports: Rc<RefCell<HashMap<u32, direct_port::Client>>>,
 }
 
-/// Where a value is that did not come with its reply.
+/// Where to fetch a value that did not come with its reply.
 pub(super) struct OffloadedResult {
     digest: [u8; 32],
-    /// What the tool said that it has, and what was charged.
+    /// The size that the tool node reported, and that was charged.
     bytes: u64,
     token: Vec<u8>,
     path: u32,
 }
 
 impl Paths {
-    /// Takes in what the agent node hands in, until it is gone.
+    /// Takes in the connections that the agent node hands in, until the agent node is gone.
     pub(super) async fn take_in(self, direct_channel: UnixStream) {
         loop {
             match direct_channel::next(&direct_channel).await {
@@ -51,7 +52,7 @@ impl Paths {
         }
     }
 
-    /// A direct connection stands.
+    /// Adds a direct connection.
     pub fn add<S>(&self, number: u32, stream: S)
     where
         S: AsyncRead + AsyncWrite + 'static,
@@ -62,7 +63,8 @@ impl Paths {
         self.ports.borrow_mut().insert(number, port);
     }
 
-    /// The value of an operation: directly if it can be had so, else from the owner.
+    /// Fetches the value of an operation: over its direct connection if there is one, else from the
+    /// owner.
     pub(super) async fn fetch(
         self,
         context: task_context::Client,
@@ -74,7 +76,7 @@ impl Paths {
             match directly(&port, &kept).await {
                 Ok(value) => return Ok(value),
                 Err(failure) => {
-                    // What failed once is not waited for again.
+                    // A connection that failed once is not tried again.
                     self.ports.borrow_mut().remove(&kept.path);
                     eprintln!("a value did not come directly: {failure}");
                 }
@@ -99,7 +101,8 @@ async fn directly(
     checked(value.map_err(|error| to_failure(&error))?, kept)
 }
 
-/// The value, if it is what the owner recorded.
+/// The value, if its digest and size are those that the owner recorded. Its sender is not trusted
+/// to give that one.
 fn checked(
     value: remit_schema::object_capnp::value::Reader<'_>,
     kept: &OffloadedResult,
@@ -117,7 +120,7 @@ fn checked(
     Ok(value)
 }
 
-/// Reads where a value is, if it did not come with the reply.
+/// Reads where to fetch the value of a reply. `None`: the value came with the reply.
 pub(super) fn read(
     results: &object::call_results::Reader<'_>,
 ) -> Result<Option<OffloadedResult>, Failure> {

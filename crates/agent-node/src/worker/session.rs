@@ -1,4 +1,4 @@
-//! A worker's conversation with its task's owner.
+//! A worker's session with its task's owner.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -18,16 +18,16 @@ use tokio::sync::{mpsc, oneshot};
 use super::engine::{Answer, Ask, Bounds, Call, Completion, Engine, Script};
 use super::paths::{self, Paths};
 
-/// How long the owner may take to have the last word on disk.
+/// How long the owner may take to store the outcome.
 const PROMPTLY: Duration = Duration::from_secs(60);
 
-/// What the owner said to run.
+/// The script and the grants that the owner gave.
 pub(super) struct Begun {
     script: Script,
     grants: Vec<object::Client>,
 }
 
-/// The task's owner, at the other end of `stream`.
+/// Connects to the task's owner at the other end of `stream`.
 pub(super) fn connect<S>(stream: S) -> (task_context::Client, Connection)
 where
     S: AsyncRead + AsyncWrite + 'static,
@@ -37,9 +37,9 @@ where
     Connection::connect(stream, None, options)
 }
 
-/// Asks what to run.
+/// Asks the owner for the script.
 pub(super) async fn begin(context: &task_context::Client) -> Result<Begun, Failure> {
-    // A spare worker waits here until there is an attempt for it, for as long as that takes.
+    // No deadline: a spare worker waits here until there is an attempt for it.
     let begun = context.begin_request().send().promise.await;
     let response = begun.map_err(|error| to_failure(&error))?;
     let read = || {
@@ -70,7 +70,7 @@ pub(super) async fn begin(context: &task_context::Client) -> Result<Begun, Failu
     read().map_err(Failure::from)
 }
 
-/// Runs the script to its end and tells the owner how it ended.
+/// Runs the script to its end and tells the owner the outcome.
 pub(super) async fn run(
     (context, connection): &(task_context::Client, Connection),
     (begun, paths): (Begun, Paths),
@@ -93,7 +93,7 @@ struct Held {
     replies: mpsc::UnboundedSender<Reply>,
 }
 
-/// What came back for an operation, its objects not yet handles.
+/// The reply to an operation, before its objects get handles.
 struct Reply {
     operation: u64,
     result: Option<usize>,
@@ -106,11 +106,11 @@ struct Good {
     object: bool,
     number: u64,
     time_ms: u64,
-    /// The value, if it comes by itself.
+    /// The value, if it is fetched apart from the reply.
     body: Option<Body>,
 }
 
-/// A value that is on its way.
+/// A value that is being fetched.
 type Body = oneshot::Receiver<Result<Value<u32>, Failure>>;
 
 async fn converse(
@@ -119,7 +119,7 @@ async fn converse(
     engine: &Engine,
     (grants, paths): (Vec<object::Client>, Paths),
 ) -> Result<Outcome<u32>, Failure> {
-    // Bounded by what the script has under way, which the owner bounds.
+    // Unbounded here: the owner bounds the operations that a script may have in flight.
     let (replies, mut received) = mpsc::unbounded_channel();
     let objects = grants.into_iter().enumerate().collect();
     let mut held = Held { context: context.clone(), objects, paths, replies };
@@ -135,11 +135,12 @@ async fn converse(
             return Err(Failure::new(Code::Unavailable, "the owner went away"));
         };
         if connection.is_closed() {
-            // The script must not learn of this: a replay would not tell it again.
+            // The script must not learn of the loss: a replay would not repeat it.
             return Err(Failure::new(Code::Unavailable, "the owner went away"));
         }
         if let Ok(good) = &reply.outcome {
             if good.number <= last {
+                // : Event numbers must ascend, since a replay gives the outcomes in their order.
                 let why = format!(
                     "the owner told event {} after event {last}: a replay could not repeat that",
                     good.number
@@ -148,7 +149,7 @@ async fn converse(
             }
             last = good.number;
         }
-        // What came after it waits: the script is told in the recorded order.
+        // Later replies wait, because the script gets the outcomes in the recorded order.
         if let Ok(good) = &mut reply.outcome
             && let Some(body) = good.body.take()
         {
@@ -160,7 +161,7 @@ async fn converse(
 }
 
 impl Held {
-    /// Sends what the script asks for. The order of these calls is the order on the wire.
+    /// Sends a request of the script. The order of these calls is the order on the wire.
     fn send(&mut self, ask: Ask) {
         match ask {
             Ask::Call(call) => self.call(&call),
@@ -245,7 +246,7 @@ impl Held {
         params.set_key(&operation.to_be_bytes());
         wire::value::write(params.init_args(), &call.args, &table);
         let sent = request.send();
-        // What the script calls through the result goes out at once, on the promise.
+        // Calls of the script on the result go out at once, on its promise.
         self.objects.insert(result, sent.pipeline.get_object());
         let (paths, context) = (self.paths.clone(), self.context.clone());
         self.reply_when(operation, Some(result), async move {
@@ -263,7 +264,7 @@ impl Held {
                 body: paths::read(&results)?.map(|kept| {
                     let (sender, body) = oneshot::channel();
                     tokio::task::spawn_local(async move {
-                        // The script may have ended without waiting for this.
+                        // The script may have ended without waiting for this value.
                         let _unheard = sender.send(paths.fetch(context, operation, kept).await);
                     });
                     body
@@ -322,12 +323,12 @@ impl Held {
         let replies = self.replies.clone();
         tokio::task::spawn_local(async move {
             let outcome = answered.await;
-            // The script may have ended without waiting for this.
+            // The script may have ended without waiting for this reply.
             let _unheard = replies.send(Reply { operation, result, outcome });
         });
     }
 
-    /// A reply with handles in place of its objects.
+    /// Gives handles to the objects of a reply.
     fn receive(&mut self, engine: &Engine, reply: Reply) -> Completion {
         let outcome = reply.outcome.map(|good| {
             let mut handles = Vec::with_capacity(good.table.len());
@@ -338,7 +339,7 @@ impl Held {
             }
             let object = reply.result.filter(|_| good.object);
             if let (Some(result), None) = (reply.result, object) {
-                // Nothing can be called on it any more, and the owner need not keep its answer.
+                // No call on it can succeed, and without it the owner can drop its answer.
                 self.objects.remove(&result);
             }
             Answer { value: good.value, handles, object, time_ms: good.time_ms }

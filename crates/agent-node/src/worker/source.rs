@@ -1,5 +1,5 @@
-//! The script's source: TypeScript made JavaScript by blanking its types, so that every line and
-//! column stays where the author put it; JSON made a module; and errors that point at the spot.
+//! The script's source as JavaScript. The types of TypeScript are blanked, so every line and column
+//! stays in place; JSON becomes a module; errors point at their place.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -20,21 +20,21 @@ use super::values::MAX_SAFE;
 /// Characters of a line that an error shows.
 const SHOWN: usize = 120;
 
-/// JavaScript for every file of the script, by path, or where the first wrong one is wrong.
+/// Every file of the script as JavaScript, by path, or the first error in it.
 pub(super) fn all(source: &[SourceFile]) -> Result<HashMap<String, String>, Failure> {
     let files = source.to_vec();
     let read = move || {
         let read = files.into_iter().map(|file| Ok((file.path.clone(), javascript(&file)?)));
         read.collect::<Result<_, _>>()
     };
-    // The parser, and all that walks what it makes, goes as deep as the program nests.
+    // The parser and the walks over its tree recurse as deep as the program nests.
     stack::on_its_own(read).unwrap_or_else(|died| match died {
         Died::Overflow => Err(too_deep(source)),
         Died::Panic => Err(Failure::new(Code::Failed, "the parser cannot read the program")),
     })
 }
 
-/// A program that nests deeper than it can be read, with the deepest place in it.
+/// The failure of a program that nests too deep, with its deepest place.
 pub(super) fn too_deep(source: &[SourceFile]) -> Failure {
     let deepest = source.iter().map(|file| (deepest(&file.text), file)).max_by_key(|(at, _)| at.0);
     let message = "the program nests too deep here to be read: take it apart, or pass what it holds \
@@ -45,8 +45,8 @@ pub(super) fn too_deep(source: &[SourceFile]) -> Failure {
     }
 }
 
-/// Where brackets nest deepest: how deep, the line and the column. What stands in texts counts too,
-/// so it is a hint.
+/// The place where brackets nest deepest: depth, line and column. Brackets inside strings count
+/// too, so it is a hint.
 fn deepest(text: &str) -> (usize, usize, usize) {
     let (mut depth, mut line, mut column) = (0_usize, 1, 0);
     let mut deepest = (0, 1, 1);
@@ -67,7 +67,7 @@ fn deepest(text: &str) -> (usize, usize, usize) {
     deepest
 }
 
-/// JavaScript for one file of the script, or where its syntax is wrong.
+/// One file of the script as JavaScript, or its syntax error.
 fn javascript(file: &SourceFile) -> Result<String, Failure> {
     if file.path.ends_with(".json") {
         let read = json::parse(&file.text);
@@ -101,13 +101,13 @@ fn javascript(file: &SourceFile) -> Result<String, Failure> {
     }
 }
 
-/// A syntax error with the line it is in and a caret below the column. Both count from 1.
+/// A syntax error with its line and a caret below the column. Line and column count from 1.
 pub(super) fn pointed(file: &SourceFile, message: &str, line: usize, column: usize) -> Failure {
     let whole = file.text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
-    // Of a long line, what is around the column.
+    // For a long line, only the part around the column is shown.
     let from = if whole.len() > SHOWN { column.saturating_sub(SHOWN / 2) } else { 0 };
     let shown: String = whole.chars().skip(from).take(SHOWN).collect();
-    // Tabs stay tabs, so that the caret stands where a terminal shows the column.
+    // Tabs stay tabs, so the caret stands where a terminal shows the column.
     let before = shown.chars().take(column.saturating_sub(1 + from));
     let indent: String = before.map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
     Failure::new(
@@ -116,8 +116,8 @@ pub(super) fn pointed(file: &SourceFile, message: &str, line: usize, column: usi
     )
 }
 
-/// Writes JSON as an expression that makes the same of it as a task's input: whole numbers that a
-/// number of JavaScript does not hold are `bigint`s, and `__proto__` is a name like any other.
+/// Writes JSON as an expression with the same value as JSON in a task's input: integers beyond the
+/// exact range of a JavaScript number are `bigint`s, and `__proto__` is an ordinary name.
 fn literal(value: &Json, out: &mut String) {
     match value {
         Json::Array(items) => {

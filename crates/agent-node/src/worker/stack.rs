@@ -1,4 +1,5 @@
-//! Work on a stack of its own, the end of which is noticed: for what recurses as deep as its input.
+//! Work on a large stack of its own, whose overflow is an error: for code that recurses as deep as
+//! its input.
 
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
@@ -6,48 +7,48 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 
-/// Room for some ten thousand levels of what the parser recurses through.
+/// Room for some ten thousand levels of the parser's recursion.
 const STACK_BYTES: usize = 64 << 20;
 
-/// How far below the stack an access is still taken for its overflow: a large frame may skip the
-/// guard page.
+/// How far below the stack an access still counts as its overflow: a large frame may skip the guard
+/// page.
 const BELOW_BYTES: usize = 1 << 20;
 
 /// Why work has no result.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Died {
-    /// The stack was not enough.
+    /// The stack overflowed.
     Overflow,
-    /// It panicked, or there was no thread for it.
+    /// The work panicked, or its thread did not start.
     Panic,
 }
 
-/// One such work at a time: there is one handler of signals for all threads.
+/// Only one such work runs at a time, because all threads share one signal handler.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-/// The addresses at which an access is an overflow of the stack.
+/// The range of addresses at which an access is an overflow of the stack.
 static GUARD: (AtomicUsize, AtomicUsize) = (AtomicUsize::new(0), AtomicUsize::new(0));
 
-/// 0 while the work goes on; then how it ended. A word that the kernel can wait on.
+/// 0 while the work runs, then how it ended. It is a futex, on which the kernel can wait.
 static ENDED: AtomicU32 = AtomicU32::new(0);
 const FINISHED: u32 = 1;
 const OVERFLOWN: u32 = 2;
 
-/// Nothing wakes who waits on it.
+/// A futex that is never woken.
 static NEVER: AtomicU32 = AtomicU32::new(0);
 
-/// What handled the signal before.
+/// The handler of the signal before ours.
 struct Previous(UnsafeCell<MaybeUninit<libc::sigaction>>);
-// SAFETY: it is written before the handler is installed, by the thread that holds the lock, and only
-// read until that thread restores it.
+// SAFETY: the thread that holds the lock writes it before it installs the handler. Until that
+// thread restores it, it is only read.
 unsafe impl Sync for Previous {}
 static PREVIOUS: Previous = Previous(UnsafeCell::new(MaybeUninit::uninit()));
 
-/// Does `work` on a thread with a large stack of its own. When that is not enough, the thread stays
-/// where it is, with what it holds, until the process ends: no destructor can run on a full stack.
+/// Runs `work` on a thread with a large stack of its own. If the stack overflows, the thread is
+/// parked, with everything it holds, until the process ends: no destructor can run on a full stack.
 ///
 /// # Errors
-/// The stack was not enough, or the work panicked.
+/// The stack overflowed, or the work panicked.
 pub(super) fn on_its_own<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Died> {
@@ -60,7 +61,7 @@ pub(super) fn on_its_own<T: Send + 'static>(
     let handling = Handling::install();
     let started = thread.spawn(move || {
         watch_this_stack();
-        // On drop, so that a panic of the work ends the wait as well.
+        // Signalled on drop, so that a panic of the work also ends the wait.
         let _end = SignalEnd;
         let _unheard = sender.send(work());
     });
@@ -74,7 +75,7 @@ pub(super) fn on_its_own<T: Send + 'static>(
     if ENDED.load(Ordering::SeqCst) == OVERFLOWN {
         return Err(Died::Overflow);
     }
-    // Joined, it holds nothing any more. One that panicked has sent nothing.
+    // After the join the thread holds nothing. A thread that panicked has sent nothing.
     let _panic = started.map(std::thread::JoinHandle::join);
     receiver.recv().map_err(|_| Died::Panic)
 }
@@ -92,12 +93,13 @@ fn end(how: u32) {
     futex(&ENDED, libc::FUTEX_WAKE, 1);
 }
 
-/// The handler of the signal for accesses outside of all memory, for as long as this lives.
+/// Our handler of SIGSEGV, installed while this lives.
 struct Handling;
 
 impl Handling {
     fn install() -> Self {
-        // SAFETY: a zeroed `sigaction` is a valid one; the handler does only what a handler may do.
+        // SAFETY: a zeroed `sigaction` is valid, and the handler does only what is safe in a signal
+        // handler.
         unsafe {
             let mut action: libc::sigaction = std::mem::zeroed();
             action.sa_sigaction = on_fault as *const () as usize;
@@ -122,21 +124,23 @@ fn restore() {
     }
 }
 
-/// Runs on the alternate stack that the standard library gives each thread.
+/// The signal handler. It runs on the alternate stack that the standard library gives each thread.
 extern "C" fn on_fault(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
     // SAFETY: the kernel gives a handler with SA_SIGINFO valid information.
     let at = unsafe { (*info).si_addr() } as usize;
     if (GUARD.0.load(Ordering::SeqCst)..GUARD.1.load(Ordering::SeqCst)).contains(&at) {
         end(OVERFLOWN);
+        // : The thread waits without end: a return would repeat the access, and unwinding needs
+        // stack.
         loop {
             futex(&NEVER, libc::FUTEX_WAIT, 0);
         }
     }
-    // Another fault: it is raised again, for what handled it before.
+    // Another fault. On return the access repeats, and the previous handler gets it.
     restore();
 }
 
-/// Notes where the stack of this thread ends.
+/// Records where the stack of this thread ends.
 fn watch_this_stack() {
     // SAFETY: the attributes are initialised before they are read, and destroyed once.
     unsafe {
@@ -154,7 +158,7 @@ fn watch_this_stack() {
     }
 }
 
-/// Waits until the word is another than `value`, or wakes one that waits: safe in a handler.
+/// Waits while the word is `value`, or wakes one waiting thread. Safe in a signal handler.
 fn futex(word: &AtomicU32, operation: libc::c_int, value: u32) {
     // SAFETY: the word outlives the call, as all of them are static.
     unsafe {

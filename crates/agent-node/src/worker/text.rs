@@ -1,9 +1,9 @@
-//! The text of scripts, which may hold halves of surrogate pairs, without them.
+//! The text of scripts, in which U+FFFD replaces each half of a surrogate pair.
 
 use rquickjs::{Atom, Ctx, Error, FromAtom, FromJs, Value};
 
-/// Text that came out of a script. U+FFFD stands for each half of a surrogate pair in it, as
-/// `toWellFormed` has it.
+/// Text that came out of a script. U+FFFD stands for each half of a surrogate pair, as
+/// `toWellFormed` does it.
 pub(super) struct Text(pub(super) String);
 
 impl Text {
@@ -35,7 +35,7 @@ impl<'js> FromAtom<'js> for Text {
     }
 }
 
-/// The beginning of a text that is longer than its reader takes, with a word on how long it is.
+/// Cuts `text` to at most `most` bytes. A cut text says how long it was.
 pub(super) fn shortened(text: String, most: usize) -> String {
     if text.len() <= most {
         return text;
@@ -45,7 +45,7 @@ pub(super) fn shortened(text: String, most: usize) -> String {
     format!("{}{rest}", &text[..kept])
 }
 
-/// The engine writes half of a surrogate pair as three bytes, which are no UTF-8.
+/// The engine writes half of a surrogate pair as three bytes, which are not UTF-8.
 fn well_formed(mut bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     loop {

@@ -1,4 +1,4 @@
-//! Values between the script and the wire.
+//! Conversion of values between the script and `remit_core`.
 
 use remit_core::Value;
 use rquickjs::{
@@ -7,19 +7,20 @@ use rquickjs::{
 
 use super::text::Text;
 
-/// How deep a script's values may nest, as on the wire.
+/// How deep a script's values may nest, as on the wire. The depth is counted from 0 here.
 const MAX_DEPTH: usize = remit_vat::wire::MAX_DEPTH - 1;
 
 /// The largest integer that a JavaScript number holds exactly.
 pub(super) const MAX_SAFE: i64 = (1 << 53) - 1;
 
-/// What `classify` in the prelude answers for an object that is no handle.
+/// The answers of `classify` in the prelude for an object that is no handle.
 const PLAIN: i32 = -1;
 const LIST: i32 = -2;
 const BYTES: i32 = -3;
 const BUFFER: i32 = -4;
 
-/// Reads a script's value. The handles in it are listed in `handles`, numbered in reading order.
+/// Reads a script's value. The handles in it are appended to `handles`, in reading order, and
+/// numbered by it.
 pub(super) fn read<'js>(
     value: &rquickjs::Value<'js>,
     classify: &Function<'js>,
@@ -64,7 +65,7 @@ impl<'js> Reader<'_, 'js> {
             return Ok(Value::Text(text));
         }
         if value.is_big_int() {
-            // By its digits: the engine's own conversion wraps around.
+            // Read by its digits: the engine's own conversion wraps around.
             let digits = Coerced::<String>::from_js(&self.ctx, value.clone())?.0;
             let whole = digits.parse().map(Value::Integer);
             return whole.or_else(|_| digits.parse().map(Value::unsigned)).map_err(|_| {
@@ -108,7 +109,7 @@ impl<'js> Reader<'_, 'js> {
             }
             LIST => {
                 let Some(array) = value.as_array() else { return Ok(Value::Null) };
-                // A sparse array is as long as it says, whatever is in it.
+                // A sparse array counts with its full length, whatever it holds.
                 self.weigh(array.len().saturating_mul(16))?;
                 let mut items = Vec::with_capacity(array.len());
                 for at in 0..array.len() {
@@ -119,7 +120,8 @@ impl<'js> Reader<'_, 'js> {
             }
             BYTES => {
                 let bytes = TypedArray::<u8>::from_js(&self.ctx, value.clone())?;
-                // SAFETY: the bytes are copied here and now; no script runs that could change them.
+                // SAFETY: the bytes are copied here at once, and no script runs meanwhile that
+                // could change them.
                 let bytes = unsafe { bytes.as_bytes() }.unwrap_or_default();
                 self.weigh(bytes.len())?;
                 Ok(Value::Data(bytes.to_vec()))
@@ -170,7 +172,7 @@ fn number(x: f64) -> Value<u32> {
     }
 }
 
-/// Writes a value for the script; `object` makes what the script holds for an object in it.
+/// Writes a value for the script. `object` makes the script's proxy for an object in it.
 pub(super) fn write<'js>(
     ctx: &Ctx<'js>,
     value: &Value<u32>,
@@ -200,7 +202,7 @@ pub(super) fn write<'js>(
             let made = rquickjs::Object::new(ctx.clone())?;
             for (name, field) in fields {
                 let field = write(ctx, field, object)?;
-                // Defined, not assigned: a field named `__proto__` is a field like any other.
+                // Defined, not assigned: a field named `__proto__` is an ordinary field.
                 made.prop(
                     name.as_str(),
                     rquickjs::object::Property::from(field).writable().enumerable().configurable(),

@@ -14,7 +14,7 @@ use super::engine::{Shared, WEB};
 use super::text::Text;
 use super::values;
 
-/// What `web.js` defines, made when a script first looks at one of it.
+/// Evaluates `web.js`, when a script first uses one of its names.
 pub(super) fn make<'js>(ctx: &Ctx<'js>, shared: &Rc<Shared>) -> rquickjs::Result<Object<'js>> {
     let mut options = EvalOptions::default();
     options.strict = true;
@@ -51,8 +51,9 @@ fn encode<'js>(ctx: Ctx<'js>, text: Text) -> rquickjs::Result<rquickjs::Value<'j
     bytes(&ctx, text.0.into_bytes())
 }
 
-/// The name of an encoding, and a function that decodes bytes in it, which keeps the beginning of a
-/// character until its rest comes or the bytes are the last. Undefined: there is no such encoding.
+/// The name of an encoding, and a function that decodes bytes in it. The function keeps an
+/// incomplete character until its rest comes or the bytes are the last. Undefined: the encoding is
+/// unknown.
 fn decoder<'js>(
     ctx: Ctx<'js>,
     label: Text,
@@ -62,9 +63,10 @@ fn decoder<'js>(
         return Ok(None);
     };
     let state = RefCell::new(None::<Decoder>);
-    // Undefined: something is no text, and `fatal`.
+    // Returns undefined if the bytes are malformed and `fatal` is set.
     let decode = move |bytes: TypedArray<'js, u8>, fatal: bool, last: bool| {
-        // SAFETY: the bytes are read here and now; no script runs that could change them.
+        // SAFETY: the bytes are read here at once, and no script runs meanwhile that could change
+        // them.
         let bytes = unsafe { bytes.as_bytes() }.unwrap_or_default();
         let mut state = state.borrow_mut();
         let decoder = state.get_or_insert_with(|| match keeps_mark {
@@ -91,7 +93,8 @@ fn decoder<'js>(
     Ok(Some(made))
 }
 
-/// The whole of an address, seen from `base` if it is relative; undefined: it is none.
+/// The absolute form of an address, resolved against `base` if it is relative. Undefined: it is not
+/// an address.
 fn parse_url(address: Text, base: Option<Text>) -> Option<String> {
     let base = match base {
         Some(base) => Some(Url::parse(&base.0).ok()?),
@@ -119,12 +122,13 @@ fn url_parts(href: Text) -> Option<Vec<String>> {
     Some(parts.map(str::to_owned).to_vec())
 }
 
-/// The address with another part. A part that it cannot have changes nothing, as in a browser.
+/// Replaces one part of an address. A part that the address cannot have changes nothing, as in a
+/// browser.
 fn set_url_part(ctx: Ctx<'_>, href: Text, part: String, value: Text) -> rquickjs::Result<String> {
     let value = value.0;
     let mut url = Url::parse(&href.0)
         .map_err(|error| Exception::throw_type(&ctx, &format!("{}: {error}", href.0)))?;
-    // They fail for what a browser passes over.
+    // The setters fail where a browser ignores the change.
     let _passed_over = match part.as_str() {
         "protocol" => quirks::set_protocol(&mut url, &value),
         "username" => quirks::set_username(&mut url, &value),
@@ -148,7 +152,7 @@ fn set_url_part(ctx: Ctx<'_>, href: Text, part: String, value: Text) -> rquickjs
     Ok(url.into())
 }
 
-/// The names and values of a query, one after the other.
+/// The names and values of a query, alternating.
 fn parse_query(query: Text) -> Vec<String> {
     let pairs = form_urlencoded::parse(query.0.as_bytes());
     pairs.flat_map(|(name, value)| [name.into_owned(), value.into_owned()]).collect()

@@ -1,4 +1,4 @@
-//! What a script is told when something is wrong, and what its owner is.
+//! The errors that a script and its owner get.
 
 use remit_core::{Code, Value};
 

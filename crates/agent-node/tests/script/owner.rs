@@ -1,4 +1,4 @@
-//! An owner that answers every call at once, and notes what it was asked.
+//! An owner that answers every call at once and records the requests.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -14,7 +14,7 @@ use remit_vat::exception::to_exception;
 use remit_vat::limits::ConnectionLimits;
 use remit_vat::wire;
 
-/// What became of a script.
+/// The result of running a script.
 pub(crate) struct Run {
     pub(crate) outcome: Outcome<u32>,
     pub(crate) calls: Vec<String>,
@@ -50,13 +50,13 @@ struct Thing {
     notes: Rc<Notes>,
 }
 
-/// Runs the script made of these files, the first of which is its entry.
+/// Runs the script made of these files. The first file is its entry.
 pub(crate) async fn run(source: &[(&str, &str)]) -> Run {
     let input = Value::Fields(vec![("from".into(), Value::Text("input".into()))]);
     run_with(source, input).await
 }
 
-/// The same with this input.
+/// As [`run`], with this input.
 pub(crate) async fn run_with(source: &[(&str, &str)], input: Value<u32>) -> Run {
     let notes = Rc::new(Notes::default());
     let owner = Owner {
@@ -109,7 +109,7 @@ impl object::Server for Thing {
             results.get().set_object(capnp_rpc::new_client(thing));
             results.set_pipeline()?;
         }
-        // Whatever else was sent at the same time arrives before the first answer.
+        // All requests that were sent at the same time arrive before the first answer.
         for _ in 0..20 {
             tokio::task::yield_now().await;
         }

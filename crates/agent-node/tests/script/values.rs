@@ -1,4 +1,4 @@
-//! Values of every type, in every direction.
+//! Values of every type, in both directions.
 
 use remit_core::Value;
 
@@ -9,7 +9,7 @@ fn fields(fields: &[(&str, Value<u32>)]) -> Value<u32> {
     Value::Fields(fields.iter().map(|(n, v)| ((*n).into(), v.clone())).collect())
 }
 
-/// Values with what JSON spells them as in a script; `None`: it has no way to.
+/// Values with their JSON spelling in a script. `None`: JSON cannot spell it.
 fn table() -> Vec<(Value<u32>, Option<&'static str>)> {
     let mut table = vec![
         (Value::Null, Some("null")),
@@ -48,7 +48,7 @@ fn table() -> Vec<(Value<u32>, Option<&'static str>)> {
     table.extend(odd.map(|name| (fields(&[(name, fields(&[("x", Value::Integer(1))]))]), None)));
     let wide = (0..20_000).map(Value::Integer).collect();
     table.push((Value::List(wide), None));
-    // What carries it through the test takes three levels of the 48 that there are.
+    // Carrying the value through the test takes three levels of the 48 allowed.
     let deep = (0..43).fold(Value::Integer(1), |inner, _| Value::List(vec![inner]));
     table.push((deep, None));
     table
@@ -59,7 +59,7 @@ async fn every_value_comes_back_as_it_went_in() {
     let (values, spelled): (Vec<_>, Vec<_>) = table().into_iter().unzip();
     let script = "export default async (remit, input) => ({
         result: input,
-        // One list is one argument; what comes back is the list of arguments.
+        // One list is one argument, and the echo returns the list of arguments.
         args: (await remit.repo.echo(input))[0],
         spelled: input.map((value) => {
           try { return JSON.stringify(value); } catch (error) { return `${error}`; }
@@ -143,7 +143,7 @@ async fn halves_of_surrogate_pairs_are_replaced_wherever_text_leaves_a_script() 
         text("🚀"),
     ];
     assert_eq!(*result(&run), Value::List(expected));
-    // Within a value, the console shows text as JSON spells it.
+    // Inside a value, the console shows text in its JSON spelling.
     assert!(run.lines[0].contains("Info a\u{fffd} { a\u{fffd}: "), "{}", run.lines[0]);
 }
 

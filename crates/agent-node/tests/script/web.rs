@@ -1,11 +1,11 @@
-//! What scripts of the web expect to be there.
+//! The web interfaces that scripts expect.
 
 use remit_core::Value;
 
 use super::owner::run;
 use super::{failure, result};
 
-/// Runs checks, each of which is an expression that must be true.
+/// Runs checks, each an expression that must be true.
 #[track_caller]
 fn check(checks: &[&str]) -> impl Future<Output = ()> {
     let list: Vec<String> = checks.iter().map(|check| format!("async () => {check}")).collect();

@@ -1,4 +1,4 @@
-//! What a worker takes for the value of a call, and what it does not.
+//! Which values a worker accepts over a direct connection, and which it refuses.
 
 use remit_schema::peer_capnp::peer;
 use remit_vat::exception::to_exception;
@@ -6,7 +6,8 @@ use tokio::task::LocalSet;
 
 use super::*;
 
-/// A tool node that gives this for every token, and an owner that gives that for every operation.
+/// A tool node that returns this value for every token, or an owner that returns it for every
+/// operation.
 struct Gives {
     value: Option<Value<u32>>,
 }
@@ -48,7 +49,7 @@ fn text(bytes: usize) -> Value<u32> {
     Value::Text("x".repeat(bytes))
 }
 
-/// What the worker takes for a value of this digest and size.
+/// Fetches a value of this digest and size from such a tool node and owner.
 async fn fetched(
     recorded: (&Value<u32>, u64),
     tool_node: Option<Value<u32>>,

@@ -45,7 +45,9 @@ pub(super) struct Bounds {
 pub(super) enum Ask {
     /// A call.
     Call(Call),
+    /// A sleep.
     Sleep { operation: u64, duration_ms: u64 },
+    /// A wait for input.
     Input { operation: u64 },
     /// A read of the steers. With `wait`, it completes only when there is one.
     Steers { operation: u64, wait: bool },

@@ -233,7 +233,7 @@ pub(super) fn describe<'js>(
 
 fn failure(code: &str, message: &str, stack: &str) -> Failure {
     let code = Code::parse(code).unwrap_or(Code::Failed);
-    // One that is too large to be sent would be no end at all.
+    // A failure that is too large to send would leave the script without an end.
     let short = |text: String| shortened(text, limits::MAX_FAILURE_BYTES);
     Failure::new(code, short(message.to_owned())).with_detail(short(own_frames(stack)))
 }

@@ -1,5 +1,5 @@
-//! Seccomp: the system calls that programs do without, because they reach into the kernel, into other
-//! processes, or around the other layers.
+//! Seccomp: the system calls that programs do without, because the calls reach into the kernel,
+//! into other processes, or around the other layers.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,7 +14,7 @@ use crate::policy::Network;
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-/// The first number that was not looked at when this list was made. From there on system calls are
+/// The first system call number that this list has not reviewed. From this number on calls fail as
 /// absent, as on an older kernel.
 const NOT_REVIEWED: u32 = 463;
 
@@ -31,7 +31,7 @@ pub(crate) fn restrict(layers: &Layers, network: Network) -> io::Result<()> {
     Ok(())
 }
 
-/// Those that fail with EPERM.
+/// The filter of the calls that fail with EPERM.
 fn refused(layers: &Layers, network: Network) -> Result<BpfProgram, seccompiler::BackendError> {
     let mut rules: Rules = [KERNEL, PROCESSES, MOUNTS, MACHINE]
         .concat()
@@ -52,7 +52,7 @@ fn refused(layers: &Layers, network: Network) -> Result<BpfProgram, seccompiler:
         namespaces.push(all(vec![when(0, Op::MaskedEq(flag), flag)?])?);
     }
     rules.insert(libc::SYS_clone, namespaces);
-    // To put characters into a terminal, as if they had been typed.
+    // These requests put characters into a terminal, as if they had been typed.
     let typed = [libc::TIOCSTI, libc::TIOCLINUX];
     let typed: Result<Vec<_>, _> =
         typed.into_iter().map(|request| all(vec![when(1, Op::Eq, request)?])).collect();
@@ -61,13 +61,15 @@ fn refused(layers: &Layers, network: Network) -> Result<BpfProgram, seccompiler:
     compile(rules, libc::EPERM)
 }
 
-/// Sockets of any family but these: Unix, Internet, and questions to the kernel about addresses.
+/// Refuses sockets of all families except Unix, Internet, and requests to the kernel about
+/// addresses, each where the policy and the layers allow it.
 fn sockets(
     layers: &Layers,
     network: Network,
 ) -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
     let mut families = Vec::new();
-    // Without a root folder of its own, a program would find the sockets of this machine's services.
+    // Without a root folder of its own, a program would reach the sockets of this machine's
+    // services.
     if layers.has(Layer::Mounts) {
         families.push(libc::AF_UNIX);
     }
@@ -85,20 +87,21 @@ fn sockets(
         .map(|family| when(0, Op::Ne, u64::from(family.unsigned_abs())))
         .collect();
     let others = others?;
-    // A call that no rule has conditions for is refused as it is.
+    // With an empty list of rules a call is refused with any arguments.
     if !others.is_empty() {
         rules.push(all(others)?);
     }
     Ok(rules)
 }
 
-/// `clone3`, whose flags no filter can read. It fails with ENOSYS: libraries then call `clone`.
+/// The filter for `clone3`, whose flags no filter can read. It fails with ENOSYS, so libraries call
+/// `clone` instead.
 fn absent() -> Result<BpfProgram, seccompiler::BackendError> {
     compile(BTreeMap::from([(libc::SYS_clone3, Vec::new())]), libc::ENOSYS)
 }
 
-/// System calls with numbers above those that were looked at, among them the second set of numbers
-/// that x86-64 has. They fail with ENOSYS.
+/// The filter for system calls above the reviewed numbers, among them the second set of numbers of
+/// x86-64. They fail with ENOSYS.
 fn newer() -> BpfProgram {
     const LOAD_NUMBER: u16 = 0x20;
     const JUMP_IF_AT_LEAST: u16 = 0x35;
@@ -128,7 +131,7 @@ fn compile(rules: Rules, errno: i32) -> Result<BpfProgram, seccompiler::BackendE
     SeccompFilter::new(rules, SeccompAction::Allow, refusal, arch)?.try_into()
 }
 
-/// Large interfaces into the kernel, past what a filter can look at.
+/// Large interfaces into the kernel, whose arguments a filter cannot inspect.
 const KERNEL: &[i64] = &[
     libc::SYS_bpf,
     libc::SYS_io_uring_setup,
@@ -146,7 +149,7 @@ const KERNEL: &[i64] = &[
     libc::SYS_vhangup,
 ];
 
-/// To look into other processes, or to change them.
+/// Reading or changing other processes.
 const PROCESSES: &[i64] = &[
     libc::SYS_ptrace,
     libc::SYS_process_vm_readv,

@@ -21,26 +21,26 @@ use crate::limits;
 use crate::messages::{Report, Task, receive_files, send_files};
 use crate::policy::Policy;
 
-/// A program to be run.
+/// A program to run, and its confinement.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Order {
-    /// What it may reach.
+    /// The resources that it may reach.
     pub policy: Policy,
-    /// What holds it to that. A layer that cannot be put up is an error.
+    /// The layers that hold it to the policy. A layer that cannot be applied is an error.
     pub layers: Layers,
-    /// Where it is, absolute.
+    /// The absolute path of the program.
     pub program: PathBuf,
     /// Its arguments.
     pub args: Vec<String>,
     /// The folder that it starts in, without links in its path.
     pub dir: PathBuf,
-    /// Device and number of that folder: another one that has taken its place is refused.
+    /// The device and number of that folder. A folder that has replaced it is refused.
     pub dir_id: (u64, u64),
-    /// Its whole environment, but for `TMPDIR` where it has no `/tmp` of its own.
+    /// Its whole environment, except `TMPDIR`, which is set if it has no `/tmp` of its own.
     pub env: BTreeMap<String, String>,
 }
 
-/// How to start a launcher.
+/// The command line of a launcher.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Launcher {
     /// A program that calls [`launch`](crate::launch) when it is called with these arguments.
@@ -52,11 +52,11 @@ pub struct Launcher {
 /// A confined program. Dropping it ends the program and everything that it started.
 #[derive(Debug)]
 pub struct Child {
-    /// What the program reads.
+    /// The writing end of the program's standard input.
     pub stdin: Option<pipe::Sender>,
-    /// What it writes to its standard output.
+    /// The reading end of its standard output.
     pub stdout: Option<ChildStdout>,
-    /// What it writes to its standard error.
+    /// The reading end of its standard error.
     pub stderr: Option<ChildStderr>,
     control: tokio::net::UnixStream,
     launcher: tokio::process::Child,
@@ -68,22 +68,22 @@ pub struct Child {
 pub enum Ended {
     /// By itself.
     Exited(ExitStatus),
-    /// Killed at a bound, or with its launcher, which is said in words.
+    /// Killed at a bound, or with its launcher. The text says which.
     Killed(String),
 }
 
 impl Launcher {
-    /// This very program, which must call [`launch`](crate::launch) when its first argument is
+    /// This program itself, which must call [`launch`](crate::launch) when its first argument is
     /// [`LAUNCH`].
     pub fn own() -> Self {
-        // Not by its path, where an upgrade may have put another one.
+        // Its path may name another program after an upgrade.
         Self { program: "/proc/self/exe".into(), args: vec![LAUNCH.into()] }
     }
 
-    /// Finds out which layers this machine has. Blocks for some milliseconds.
+    /// Probes which layers this machine has. Blocks for some milliseconds.
     ///
     /// # Errors
-    /// The launcher cannot be started, or is none.
+    /// The launcher cannot be started, or the program is no launcher.
     pub fn probe(&self) -> io::Result<Layers> {
         let (ours, theirs) = UnixStream::pair()?;
         let mut child = std::process::Command::new(&self.program)
@@ -105,11 +105,11 @@ impl Launcher {
         }
     }
 
-    /// Starts a program. Must be called on a runtime of tokio.
+    /// Starts a program. Must be called on a tokio runtime.
     ///
     /// # Errors
-    /// The launcher cannot be started, or the order is too long. What is wrong with the program is
-    /// told by [`Child::ended`].
+    /// The launcher cannot be started, or the order is too long. [`Child::ended`] returns the
+    /// errors of the program itself.
     pub fn start(&self, order: Order) -> io::Result<Child> {
         let (ours, theirs) = UnixStream::pair()?;
         let (reads, feeds) = io::pipe()?;
@@ -138,11 +138,12 @@ impl Launcher {
 }
 
 impl Child {
-    /// What listens at [`PROXY`](crate::PROXY) for a program with [`Network::Node`](crate::Network), to
-    /// be called first, once. `None`: the program was not started, as [`ended`](Self::ended) says.
+    /// The listener at [`PROXY`](crate::PROXY) of a program with [`Network::Node`](crate::Network).
+    /// Call it first, and once. `None`: the program was not started, and [`ended`](Self::ended)
+    /// says why.
     ///
     /// # Errors
-    /// It cannot be received.
+    /// The listener cannot be received.
     pub async fn listener(&mut self) -> io::Result<Option<tokio::net::TcpListener>> {
         let control = &self.control;
         let receive = || receive_files(control);
@@ -162,37 +163,38 @@ impl Child {
         tokio::net::TcpListener::from_std(listener).map(Some)
     }
 
-    /// Waits until the program and everything that it started have ended. May be dropped and called
-    /// again.
+    /// Waits until the program and everything that it started have ended. The future may be dropped
+    /// and the method called again.
     ///
     /// # Errors
-    /// The program could not be started; the message says which layer or file was in the way.
+    /// The program could not be started. The message names the layer or file at fault.
     pub async fn ended(&mut self) -> io::Result<Ended> {
         let mut control = (&mut self.control).take(limits::REPORT_BYTES);
-        // The launcher, and all that it forks, holds the other end until it is gone.
+        // The launcher and everything that it forks hold the other end until they are gone.
         control.read_to_end(&mut self.said).await?;
         let launched = self.launcher.wait().await?;
         match Report::first(&self.said) {
             Some(Report::Ended(status)) => Ok(Ended::Exited(ExitStatus::from_raw(status))),
             Some(Report::Killed(why)) => Ok(Ended::Killed(why)),
             Some(Report::NotStarted(why)) => Err(io::Error::other(why)),
-            // The program may have begun: that is no failure to start it.
+            // The program may have begun, so this is not a failure to start.
             Some(Report::Layers(_)) | None => {
                 Ok(Ended::Killed(format!("its launcher ended without a word ({launched})")))
             }
         }
     }
 
-    /// Has the program ended, and everything that it started. [`ended`](Self::ended) says when.
+    /// Asks the launcher to end the program and everything that it started. Returns at once;
+    /// [`ended`](Self::ended) waits for the end.
     pub fn kill(&self) {
-        // It fails if the launcher is gone, and with it all that it started.
+        // This fails if the launcher is gone, and then everything that it started is gone too.
         let _gone = rustix::net::shutdown(&self.control, rustix::net::Shutdown::Write);
     }
 
-    /// Ends the program and everything that it started, and waits until that is done.
+    /// Ends the program and everything that it started, and waits until they are gone.
     ///
     /// # Errors
-    /// It took longer than [`limits::END`].
+    /// They did not end within [`limits::END`]. The launcher was killed then.
     pub async fn end(&mut self) -> io::Result<()> {
         self.kill();
         match tokio::time::timeout(limits::END, self.ended()).await {
@@ -213,7 +215,7 @@ fn no_launcher(launcher: &Launcher) -> io::Error {
     ))
 }
 
-/// A file without a name that holds a task, to be read from its beginning.
+/// A nameless file that holds a task, rewound to its beginning.
 fn memory(task: &Task) -> io::Result<File> {
     let text = serde_json::to_vec(task)?;
     if text.len() as u64 > limits::ORDER_BYTES {

@@ -1,5 +1,5 @@
-//! The first process of a program's namespaces: makes its root folder, starts it, and reaps whatever
-//! it leaves. When it ends, the kernel ends all of them.
+//! The first process of a program's namespaces. It makes the root folder, starts the program, and
+//! reaps the processes that the program leaves. When it ends, the kernel ends all of them.
 
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -12,7 +12,7 @@ use crate::program;
 use crate::root;
 use crate::sys::{self, Forked};
 
-/// Starts the program, waits for its end, and tells the node.
+/// Starts the program, waits for its end, and reports it to the node.
 pub(crate) fn main(order: &Order, temp: Option<&Path>, node: &UnixStream) -> ! {
     let status = match start(order, temp, node) {
         Ok(program) => reap_until(program),
@@ -26,13 +26,13 @@ pub(crate) fn main(order: &Order, temp: Option<&Path>, node: &UnixStream) -> ! {
 }
 
 fn start(order: &Order, temp: Option<&Path>, node: &UnixStream) -> io::Result<libc::pid_t> {
-    // The launcher ends the program; should it be killed itself, this ends with it.
+    // The launcher ends the program. If the launcher is killed, this process ends with it.
     sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0)?;
     if order.layers.has(Layer::Mounts) {
         root::make(&order.policy, &order.program, &order.layers)
             .map_err(|error| io::Error::other(format!("the mount namespace: {error}")))?;
     }
-    // The program runs as the same user, and must not look into this process.
+    // The program runs as the same user, and must not read this process.
     sys::prctl(libc::PR_SET_DUMPABLE, 0, 0)?;
     match sys::fork()? {
         Forked::Parent(program) => Ok(program),
@@ -44,7 +44,7 @@ fn start(order: &Order, temp: Option<&Path>, node: &UnixStream) -> io::Result<li
     }
 }
 
-/// Reaps what ends until the program has; gives its status.
+/// Reaps children until `program` has ended, and returns its status.
 fn reap_until(program: libc::pid_t) -> i32 {
     loop {
         match sys::wait_any() {

@@ -1,4 +1,4 @@
-//! The launcher: takes one order, makes the namespaces, and watches over the program until its end.
+//! The launcher: takes one order, makes the namespaces, and watches the program until its end.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -22,8 +22,8 @@ use crate::watch;
 /// The first argument with which a node starts itself as a launcher.
 pub const LAUNCH: &str = "confined-launch";
 
-/// Serves as a launcher: takes an order over standard input, which is a socket, and carries it out.
-/// For processes with one thread; what went wrong is told over the socket.
+/// Serves as a launcher: reads one task from standard input, which is a socket, and carries it out.
+/// The process must have one thread. Errors are reported over the socket.
 pub fn launch() -> ExitCode {
     let Ok(node) = io::stdin().as_fd().try_clone_to_owned().map(UnixStream::from) else {
         return ExitCode::FAILURE;
@@ -55,7 +55,7 @@ fn serve(node: &UnixStream) -> io::Result<()> {
     }
 }
 
-/// Runs a program to its end, and everything that it started.
+/// Runs a program, and everything that it starts, to its end.
 fn run(order: &Order, node: &UnixStream) -> io::Result<()> {
     sys::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0)?;
     let temp = Temp::make(&order.layers)?;
@@ -68,23 +68,25 @@ fn run(order: &Order, node: &UnixStream) -> io::Result<()> {
         Forked::Child => init::main(order, temp.path(), node),
         Forked::Parent(pid) => pid,
     };
-    // The program runs as the same user, and must not look into this process.
+    // The program runs as the same user, and must not read this process.
     sys::prctl(libc::PR_SET_DUMPABLE, 0, 0)?;
     let reached = stand_by(order, init, node);
     watch::end_all(init);
     if let Some(why) = reached? {
         Report::Killed(why).send(node);
     }
-    // For a program that was given up on, which said nothing before; otherwise it does not count.
+    // The first report counts, so this one only counts for a program that was killed before it
+    // reported.
     Report::Ended(libc::SIGKILL).send(node);
     Ok(())
 }
 
-/// Leaves the namespaces of the node for new ones. Those of processes and mounts begin with the
-/// next fork.
+/// Leaves the namespaces of the node for new ones. The new namespaces of processes and mounts begin
+/// with the next fork.
 fn separate(order: &Order) -> io::Result<()> {
     let layers = &order.layers;
-    // Without privileges it is refused, and the groups stay: what they may read is not within reach.
+    // An unprivileged process is refused, and keeps its groups. The files that these groups may
+    // read are out of reach.
     let _unprivileged = sys::drop_groups();
     let failed = |layer: Layer| {
         move |error: io::Error| io::Error::other(format!("the {}: {error}", layer.name()))
@@ -106,13 +108,13 @@ fn separate(order: &Order) -> io::Result<()> {
     }
     if layers.has(Layer::Network) && network != Network::Host {
         sys::unshare(libc::CLONE_NEWNET).map_err(failed(Layer::Network))?;
-        // A kernel may lack even that device: then there is nothing to talk to at all.
+        // Some kernels lack even the loopback device. The program then has no network at all.
         let _none = sys::loopback_up();
     }
     Ok(())
 }
 
-/// A user namespace that maps this user to itself and no other user.
+/// Enters a user namespace that maps this user to itself and no other user.
 fn new_user_namespace() -> io::Result<()> {
     let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
     let (user, group) = (user.as_raw(), group.as_raw());
@@ -122,12 +124,13 @@ fn new_user_namespace() -> io::Result<()> {
     fs::write("/proc/self/gid_map", format!("{group} {group} 1"))
 }
 
-/// Waits until the program has ended, the node gives up on it, or a bound is reached, which it says.
+/// Waits until the program has ended or the node hangs up, or until a bound is exceeded. Returns
+/// the exceeded bound in words.
 fn stand_by(order: &Order, init: libc::pid_t, node: &UnixStream) -> io::Result<Option<String>> {
     let pid = Pid::from_raw(init).ok_or(io::ErrorKind::InvalidData)?;
     let ended = pidfd_open(pid, PidfdFlags::empty())?;
     loop {
-        // The node says nothing more: that something can be read means that it hung up.
+        // The node sends nothing more, so a readable socket means that it hung up.
         if sys::readable(&[node.as_fd(), ended.as_fd()], limits::LOOK_EVERY)? {
             return Ok(None);
         }
@@ -138,7 +141,7 @@ fn stand_by(order: &Order, init: libc::pid_t, node: &UnixStream) -> io::Result<O
 }
 
 /// A temporary folder on disk, for machines on which a program cannot have a `/tmp` of its own.
-/// Removed when it is dropped.
+/// Removed on drop.
 struct Temp(Option<PathBuf>);
 
 impl Temp {
@@ -148,7 +151,7 @@ impl Temp {
             return Ok(Self(None));
         }
         let path = std::env::temp_dir().join(format!("remit-{}", std::process::id()));
-        // Of the same name as one that a launcher left that was killed.
+        // A launcher that was killed may have left a folder of the same name.
         let _none = fs::remove_dir_all(&path);
         fs::DirBuilder::new().mode(0o700).create(&path)?;
         Ok(Self(Some(path.canonicalize()?)))
@@ -162,13 +165,13 @@ impl Temp {
 impl Drop for Temp {
     fn drop(&mut self) {
         if let Some(path) = &self.0 {
-            // It is what programs left behind, and of no use to anyone.
+            // The program has ended, and no other process uses the folder.
             let _left = fs::remove_dir_all(path);
         }
     }
 }
 
-/// Finds out which layers this machine has, each by trying it in a process of its own.
+/// Probes which layers this machine has, each in a process of its own.
 fn probe() -> Layers {
     let users = tried(new_user_namespace);
     let privileged = move || if users { new_user_namespace() } else { Ok(()) };
@@ -194,7 +197,7 @@ fn probe() -> Layers {
     Layers { layers, landlock_abi }
 }
 
-/// Whether something works in a process that is gone afterwards.
+/// Whether `what` succeeds in a child process, which ends afterwards.
 fn tried(what: impl FnOnce() -> io::Result<()>) -> bool {
     match sys::fork() {
         Ok(Forked::Child) => sys::exit(i32::from(what().is_err())),

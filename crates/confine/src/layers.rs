@@ -1,16 +1,17 @@
-//! The layers of a confinement: what the kernel of this machine gives, and what is lost without each.
+//! The layers of a confinement, and what a machine without one of them lacks.
 
 use serde::{Deserialize, Serialize};
 
-/// One way in which the kernel holds a program.
+/// One mechanism of the kernel that confines a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Layer {
-    /// A user namespace: privileges that it has are none outside.
+    /// A user namespace: its privileges do not count outside.
     Users,
-    /// A mount namespace with a root folder of its own: what it may not reach is not there.
+    /// A mount namespace with a root folder of its own, which lacks everything that the program may
+    /// not reach.
     Mounts,
-    /// A process namespace: it sees its own processes only, and none outlives it.
+    /// A process namespace: the program sees its own processes only, and none outlives it.
     Processes,
     /// A network namespace.
     Network,
@@ -23,7 +24,7 @@ pub enum Layer {
 }
 
 impl Layer {
-    /// Every layer, the outermost first.
+    /// All layers, the outermost first.
     pub const ALL: [Self; 7] = [
         Self::Users,
         Self::Mounts,
@@ -34,7 +35,7 @@ impl Layer {
         Self::Seccomp,
     ];
 
-    /// What it is called.
+    /// The name of the layer in messages.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Users => "user namespace",
@@ -47,7 +48,7 @@ impl Layer {
         }
     }
 
-    /// What a machine without it lacks, and what to do.
+    /// The consequence of a machine without it, and the remedy.
     pub const fn lack(self) -> &'static str {
         match self {
             Self::Users => {
@@ -76,34 +77,34 @@ impl Layer {
     }
 }
 
-/// The layers that are put up around a program.
+/// A set of layers: those that a machine has, or those around a program.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Layers {
-    /// Those that are.
+    /// The layers in the set.
     pub layers: Vec<Layer>,
-    /// The version of landlock; 0 without it.
+    /// The version of landlock. 0: this kernel has none.
     pub landlock_abi: i32,
 }
 
 impl Layers {
-    /// Whether a layer is among them.
+    /// Whether `layer` is in the set.
     pub fn has(&self, layer: Layer) -> bool {
         self.layers.contains(&layer)
     }
 
-    /// These layers alone, of those that are there.
+    /// The layers of this set that are also in `wanted`.
     #[must_use]
     pub fn only(&self, wanted: &[Layer]) -> Self {
         let layers = self.layers.iter().filter(|layer| wanted.contains(layer)).copied().collect();
         Self { layers, landlock_abi: self.landlock_abi }
     }
 
-    /// Those that this machine lacks.
+    /// The layers that this machine lacks.
     pub fn missing(&self) -> Vec<Layer> {
         Layer::ALL.into_iter().filter(|layer| !self.has(*layer)).collect()
     }
 
-    /// Whether there is a wall around files at all.
+    /// Whether any layer restricts files.
     pub fn hold_files(&self) -> bool {
         self.has(Layer::Landlock) || self.has(Layer::Mounts)
     }

@@ -1,11 +1,12 @@
 //! Runs a program with the files, the network and the resources that it was given, and no more.
 //!
-//! For: whatever a node starts on behalf of an agent. A node never forks by itself: it starts its
-//! own executable once more as a *launcher* ([`launch`]), a process with one thread, which makes the
-//! namespaces and the program's root folder, starts the program below them, watches what it uses,
-//! and ends all of it. Not for: deciding what a program may reach, which is the operator's
-//! configuration, nor for the worker of a script, which starts no program.
-//! Beside it, [`give_up`]: what every process of a mesh lets go of when it starts.
+//! For: every program that a node starts on behalf of an agent. A node never forks by itself. It
+//! starts its own executable again as a *launcher* ([`launch`]), a process with one thread. The
+//! launcher makes the namespaces and the program's root folder, starts the program in them, watches
+//! its use of resources, and ends all of its processes. Not for: deciding what a program may reach,
+//! which the operator configures, nor for the worker of a script, which starts no program. Also
+//! here is [`give_up`], which drops the privileges that a process of a mesh does not need when it
+//! starts.
 
 mod calls;
 pub mod child;

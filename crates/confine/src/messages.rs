@@ -1,4 +1,4 @@
-//! What a node and its launcher tell each other: one order, with a file, and one report, as a line.
+//! The messages between a node and its launcher: one task, as a file, and one report, as a line.
 
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::child::Order;
 use crate::layers::Layers;
 
-/// What a launcher is to do.
+/// The task of a launcher.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Task {
     /// Run a program.
@@ -18,21 +18,21 @@ pub(crate) enum Task {
     Probe,
 }
 
-/// What became of it. The first report counts.
+/// The result of the task. Only the first report counts.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Report {
-    /// The program ended, with this status of `wait`.
+    /// The program ended with this status of `wait`.
     Ended(i32),
     /// The program never began.
     NotStarted(String),
-    /// It was killed at a bound, which is said in words: "used more than ...".
+    /// The program was killed at a bound. The text is: "it used more than ...".
     Killed(String),
     /// The layers of this machine.
     Layers(Layers),
 }
 
 impl Report {
-    /// Tells the node. Nothing is lost if it is gone.
+    /// Sends the report to the node. A node that is gone needs none.
     pub(crate) fn send(&self, mut node: &UnixStream) {
         if let Ok(mut line) = serde_json::to_vec(self) {
             line.push(b'\n');
@@ -40,13 +40,13 @@ impl Report {
         }
     }
 
-    /// Reads the first report of all that a launcher said.
+    /// Reads the first report from everything that a launcher sent.
     pub(crate) fn first(said: &[u8]) -> Option<Self> {
         serde_json::from_slice(said.split(|byte| *byte == b'\n').next()?).ok()
     }
 }
 
-/// Hands `files` over to the process at the other end.
+/// Hands `files` to the process at the other end.
 pub(crate) fn send_files(to: &UnixStream, files: &[&OwnedFd]) -> io::Result<()> {
     use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
     let files: Vec<_> = files.iter().map(|file| file.as_fd()).collect();
@@ -59,8 +59,8 @@ pub(crate) fn send_files(to: &UnixStream, files: &[&OwnedFd]) -> io::Result<()> 
     Ok(())
 }
 
-/// Takes the files that [`send_files`] handed over. One byte comes with them; without files it is the
-/// first of a report, and `None` is the end of all.
+/// Receives the files that [`send_files`] sent, with one byte. Without files, the byte is the first
+/// of a report. `None`: the stream has ended.
 pub(crate) fn receive_files(from: impl AsFd) -> io::Result<(Option<u8>, Vec<OwnedFd>)> {
     use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
     let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];

@@ -1,4 +1,5 @@
-//! Landlock: which files a process may still open, whom it may signal, and how it may connect.
+//! Landlock: the files a process may open, the processes it may signal, and the connections it may
+//! make.
 
 use std::io;
 use std::path::Path;
@@ -13,7 +14,7 @@ use crate::child::Order;
 use crate::layers::Layer;
 use crate::policy::{Access, MACHINE, Network};
 
-/// The newest version that is asked for; an older kernel does what it knows of it.
+/// The newest version that is requested. An older kernel applies the part that it knows.
 const NEWEST: ABI = ABI::V6;
 
 /// Restricts this process and everything that it will start.
@@ -33,7 +34,8 @@ fn rules(order: &Order, temp: Option<&Path>) -> Result<RulesetCreated, RulesetEr
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(NEWEST))?
         .scope(Scope::from_all(NEWEST))?;
-    // With a network namespace it may listen and connect: no other process shares it.
+    // With a network namespace of its own it may listen and connect: no other process shares the
+    // namespace.
     if order.policy.network == Network::None && !order.layers.has(Layer::Network) {
         rules = rules.handle_access(AccessNet::from_all(NEWEST))?;
     }
@@ -45,7 +47,7 @@ fn rules(order: &Order, temp: Option<&Path>) -> Result<RulesetCreated, RulesetEr
     if own_root {
         rules = allow(rules, Path::new("/tmp"), Access::Write)?;
         rules = allow(rules, Path::new("/dev/shm"), Access::Write)?;
-        // All that is there is what it may reach: it may as well see the names.
+        // This root folder contains only what the program may reach, so it may list all names.
         return list(
             list(rules, "/proc", AccessFs::ReadFile | AccessFs::ReadDir)?,
             "/",
@@ -61,7 +63,7 @@ fn rules(order: &Order, temp: Option<&Path>) -> Result<RulesetCreated, RulesetEr
     }
 }
 
-/// Allows what `access` says at and below a path, if it is there.
+/// Allows `access` at and below a path, if the path exists.
 fn allow(
     rules: RulesetCreated,
     path: &Path,
@@ -75,7 +77,7 @@ fn allow(
     list(rules, path, allowed)
 }
 
-/// Allows exactly this.
+/// Allows exactly `allowed`, as far as it applies to the kind of file.
 fn list(
     rules: RulesetCreated,
     path: impl AsRef<Path>,

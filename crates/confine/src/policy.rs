@@ -1,4 +1,4 @@
-//! What a program may reach.
+//! The policy of a program: the files, network and resources that it may use.
 
 use std::path::{Path, PathBuf};
 
@@ -6,39 +6,41 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits;
 
-/// What a program may reach beside what [`SYSTEM`] names. Paths are absolute.
+/// The files and resources that a program may use, beside the places in [`SYSTEM`]. Paths are
+/// absolute.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
-    /// Folders and files that it may read, change and execute.
+    /// Folders and files that the program may read, change and execute.
     pub write: Vec<PathBuf>,
     /// Folders and files that it may read and execute.
     pub read: Vec<PathBuf>,
-    /// Folders below those that do not exist for it. They need [`Layer::Mounts`](crate::Layer).
+    /// Folders below those that the program does not see. They need
+    /// [`Layer::Mounts`](crate::Layer).
     pub hidden: Vec<PathBuf>,
-    /// Whom it may talk to.
+    /// The network that it may reach.
     pub network: Network,
-    /// What it may use.
+    /// The bounds on its resources.
     pub bounds: Bounds,
 }
 
-/// Whom a program may talk to.
+/// The network that a program may reach.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Network {
-    /// Its own processes, over a loopback of its own.
+    /// Only its own processes, over a loopback of its own.
     #[default]
     None,
-    /// Everyone whom this machine can reach.
+    /// Every address that this machine can reach.
     Host,
-    /// Its own processes, and the node at [`PROXY`], which takes what connects there
+    /// Its own processes, and the node at [`PROXY`], which accepts the connections
     /// ([`Child::listener`](crate::Child::listener)). It needs [`Layer::Network`](crate::Layer).
     Node,
 }
 
-/// Where a program with [`Network::Node`] finds its node, on its own loopback.
+/// The address of the node for a program with [`Network::Node`], on the program's own loopback.
 pub const PROXY: (std::net::Ipv4Addr, u16) = (std::net::Ipv4Addr::LOCALHOST, 3128);
 
-/// What a program with all that it starts may use.
+/// The bounds on a program with everything that it starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Bounds {
@@ -46,11 +48,11 @@ pub struct Bounds {
     pub memory_bytes: u64,
     /// Processes and threads at once.
     pub processes: u64,
-    /// Files that one process has open.
+    /// Open files of one process.
     pub open_files: u64,
     /// Bytes of one file.
     pub file_bytes: u64,
-    /// Bytes written to disk, rewritten ones counted again.
+    /// Bytes written to disk. Rewritten bytes count again.
     pub written_bytes: u64,
     /// Bytes of the temporary folder.
     pub temp_bytes: u64,
@@ -70,7 +72,7 @@ impl Default for Bounds {
 }
 
 impl Policy {
-    /// A program that works in `folder`, without the network.
+    /// The policy of a program that works in `folder`, without the network.
     pub fn in_folder(folder: &Path) -> Self {
         Self {
             write: vec![folder.to_owned()],
@@ -81,7 +83,7 @@ impl Policy {
         }
     }
 
-    /// Every place that the program may reach and that is there.
+    /// All places that the program may reach and that exist.
     pub(crate) fn places(&self) -> Vec<Place> {
         let system = SYSTEM.iter().map(|path| (PathBuf::from(path), Access::Read));
         let devices = DEVICES.iter().map(|path| (PathBuf::from(path), Access::Device));
@@ -102,17 +104,16 @@ impl Policy {
     }
 }
 
-/// A place that a program may reach.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Place {
-    /// As it was named.
+    /// The path as it was named.
     pub(crate) path: PathBuf,
-    /// Without links in it.
+    /// The path without links in it.
     pub(crate) real: PathBuf,
     pub(crate) access: Access,
 }
 
-/// What a program may do at a place.
+/// The access of a program to a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Access {
     Read,
@@ -120,8 +121,8 @@ pub(crate) enum Access {
     Write,
 }
 
-/// What programs need of the system: code, and files in `/etc` that all users may read and that hold
-/// no secret. To read and to execute. Paths that do not exist are left out.
+/// Places of the system that programs need: code, and files in `/etc` that all users may read and
+/// that hold no secret. Programs may read and execute them. Paths that do not exist are skipped.
 pub(crate) const SYSTEM: [&str; 42] = [
     "/usr",
     "/bin",
@@ -167,10 +168,10 @@ pub(crate) const SYSTEM: [&str; 42] = [
     "/sys/devices/system/cpu",
 ];
 
-/// What names are resolved with. To read, for programs with a network.
+/// Files for resolving names. Programs with a network may read them.
 const RESOLVER: [&str; 2] = ["/etc/resolv.conf", "/etc/gai.conf"];
 
-/// Devices without state, to read and to write.
+/// Devices without state. Programs may read and write them.
 const DEVICES: [&str; 5] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
 
 /// Files of `/proc` about the machine, for programs that have no `/proc` of their own.

@@ -1,4 +1,4 @@
-//! The last steps of a process before it becomes the program: it gives up what it could do.
+//! The last steps of a process before it becomes the program: it gives up its privileges.
 
 use std::fs;
 use std::io;
@@ -14,7 +14,7 @@ use crate::layers::Layer;
 use crate::policy::Bounds;
 use crate::{calls, paths, sys};
 
-/// Becomes the program. Comes back only if that failed.
+/// Becomes the program. Returns only on failure.
 pub(crate) fn become_it(order: &Order, temp: Option<&Path>) -> io::Error {
     let mut command = Command::new(&order.program);
     command.args(&order.args).env_clear().envs(&order.env);
@@ -32,7 +32,7 @@ fn give_up(order: &Order, temp: Option<&Path>) -> io::Result<()> {
         |what: &'static str| move |error: io::Error| io::Error::other(format!("{what}: {error}"));
     sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0)?;
     sys::setsid()?;
-    // Standard streams are what it has; the socket to the node closes when it becomes the program.
+    // The program has its standard streams only. The socket to the node closes on `exec`.
     sys::close_on_exec_from(3).map_err(failed("closing files"))?;
     enter(order)?;
     limit(&order.policy.bounds).map_err(failed("limits"))?;
@@ -47,7 +47,7 @@ fn give_up(order: &Order, temp: Option<&Path>) -> io::Result<()> {
     Ok(())
 }
 
-/// Goes to the folder that the program starts in, if it is still the one that was meant.
+/// Enters the folder that the program starts in, if it is still the same folder.
 fn enter(order: &Order) -> io::Result<()> {
     let dir = order.dir.display();
     std::env::set_current_dir(&order.dir)
@@ -62,7 +62,7 @@ fn enter(order: &Order) -> io::Result<()> {
 fn limit(bounds: &Bounds) -> io::Result<()> {
     for (resource, most) in [
         (Resource::Core, 0),
-        // Not its address space, of which runtimes reserve far more than they use.
+        // Not the address space, of which runtimes reserve far more than they use.
         (Resource::Data, bounds.memory_bytes),
         (Resource::Fsize, bounds.file_bytes),
         (Resource::Nofile, bounds.open_files),

@@ -1,4 +1,4 @@
-//! A root folder in which there is what a program may reach, and nothing else.
+//! A root folder that contains what a program may reach, and nothing else.
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -11,10 +11,10 @@ use crate::limits;
 use crate::policy::{Access, Place, Policy};
 use crate::sys::{self, NO_DEVICES, NO_EXECUTE, NO_SETUID, READ_ONLY};
 
-/// A folder that every machine has, over which the new root is built before it becomes the root.
+/// A folder that every machine has. The new root is built over it.
 const BASE: &str = "/tmp";
 
-/// Links that programs count on.
+/// Links that programs expect.
 const LINKS: [(&str, &str); 5] = [
     ("/dev/fd", "/proc/self/fd"),
     ("/dev/stdin", "/proc/self/fd/0"),
@@ -23,27 +23,27 @@ const LINKS: [(&str, &str); 5] = [
     ("/var/tmp", "/tmp"),
 ];
 
-/// Something that is put into the new root.
+/// A mount in the new root.
 struct Part {
     at: PathBuf,
     source: Source,
 }
 
 enum Source {
-    /// A copy of mounts of the old root: of a folder, or of a file.
+    /// A copy of a tree of mounts of the old root, which is a folder or a file.
     Tree { tree: OwnedFd, folder: bool },
     /// An empty folder in memory.
     Memory { bytes: u64, attributes: u64 },
 }
 
-/// Gives this process a mount namespace and a root folder for `program` of its own.
+/// Gives this process a mount namespace and a root folder for `program`.
 pub(crate) fn make(policy: &Policy, program: &Path, layers: &Layers) -> io::Result<()> {
     sys::unshare(libc::CLONE_NEWNS)?;
     sys::mount("none", Path::new("/"), libc::MS_REC | libc::MS_PRIVATE, "")?;
     let mut places = policy.places();
     let real = program.canonicalize().map_err(|error| at(program, error))?;
     places.push(Place { path: program.to_owned(), real, access: Access::Read });
-    // What is below comes after what is above, and then what may be done more.
+    // A folder comes before the places below it. At one place the wider access comes last.
     places.sort_by(|a, b| (&a.real, a.access).cmp(&(&b.real, b.access)));
     let mut parts = copies(&places)?;
     let memory = |path: &Path, bytes, attributes| Part {
@@ -81,7 +81,7 @@ pub(crate) fn make(policy: &Policy, program: &Path, layers: &Layers) -> io::Resu
     sys::restrict_mount(File::open("/")?.as_fd(), READ_ONLY, false)
 }
 
-/// Whether this machine lets this process, in a mount namespace that is new, do what [`make`] does.
+/// Whether this process, in a new mount namespace, may do what [`make`] does on this machine.
 pub(crate) fn try_out() -> io::Result<()> {
     sys::mount("none", Path::new("/"), libc::MS_REC | libc::MS_PRIVATE, "")?;
     let tree = sys::clone_tree(Path::new("/usr"))?;
@@ -92,8 +92,8 @@ pub(crate) fn try_out() -> io::Result<()> {
     sys::change_root(Path::new(BASE))
 }
 
-/// The places that are there, without those below another one: what hides that one hides them too, and
-/// nothing can be put below it.
+/// The folders that exist, without those below another one: hiding the upper one hides them too,
+/// and nothing can be mounted below it.
 fn outermost(folders: &[PathBuf]) -> Vec<PathBuf> {
     let mut real: Vec<PathBuf> =
         folders.iter().filter_map(|folder| folder.canonicalize().ok()).collect();
@@ -110,7 +110,8 @@ fn inside(path: &Path) -> PathBuf {
     Path::new(BASE).join(path.strip_prefix("/").unwrap_or(path))
 }
 
-/// Copies the mounts of all places; those that are seen through another one already are left out.
+/// Copies the mounts of all places, without places that another one already shows with the same
+/// access.
 fn copies(places: &[Place]) -> io::Result<Vec<Part>> {
     let mut parts: Vec<Part> = Vec::new();
     let mut seen: Vec<&Place> = Vec::new();
@@ -127,7 +128,7 @@ fn copies(places: &[Place]) -> io::Result<Vec<Part>> {
     Ok(parts)
 }
 
-/// What the kernel lets a place do.
+/// The restrictions of a mount for this access.
 const fn attributes(access: Access) -> u64 {
     match access {
         Access::Read => READ_ONLY | NO_SETUID | NO_DEVICES,
@@ -136,16 +137,16 @@ const fn attributes(access: Access) -> u64 {
     }
 }
 
-/// A copy of the mounts at `path`, with what `attributes` do not allow.
+/// A copy of the mounts at `path`, restricted by `attributes`.
 fn copy(path: &Path, attributes: u64) -> io::Result<OwnedFd> {
     let tree = sys::clone_tree(path).map_err(|error| at(path, error))?;
     sys::restrict_mount(tree.as_fd(), attributes, true).map_err(|error| at(path, error))?;
     Ok(tree)
 }
 
-/// The folders between a hidden place and the one that it is seen through, as mounts of their own: the
-/// kernel does not let one be renamed, after which the hidden place would have another name for the
-/// next program.
+/// The folders between a hidden place and the place that shows it, as mounts of their own. The
+/// kernel refuses to rename a mount, and renaming such a folder would give the hidden place another
+/// name for the next program.
 fn held(hidden: &Path, above: &Place) -> io::Result<Vec<Part>> {
     let between = hidden.ancestors().skip(1).take_while(|folder| *folder != above.real);
     between
@@ -157,13 +158,13 @@ fn held(hidden: &Path, above: &Place) -> io::Result<Vec<Part>> {
         .collect()
 }
 
-/// A device that cannot be opened, to lie over a hidden file.
+/// A device that cannot be opened, for covering a hidden file.
 fn covered(file: &Path) -> io::Result<Part> {
     let tree = copy(Path::new("/dev/null"), READ_ONLY | NO_DEVICES | NO_EXECUTE | NO_SETUID)?;
     Ok(Part { at: file.to_owned(), source: Source::Tree { tree, folder: false } })
 }
 
-/// Puts a part into its place, which is made if it is not there yet.
+/// Mounts a part at its place, and creates the place if it does not exist.
 fn put(part: &Part) -> io::Result<()> {
     let to = inside(&part.at);
     if fs::symlink_metadata(&to).is_err() {
@@ -185,7 +186,7 @@ fn put(part: &Part) -> io::Result<()> {
     }
 }
 
-/// Makes a link in the new root, unless something is there already.
+/// Makes a link in the new root, unless the path exists already.
 fn link(path: &Path, to: &Path) -> io::Result<()> {
     let link = inside(path);
     if fs::symlink_metadata(&link).is_ok() {
@@ -199,7 +200,7 @@ fn link(path: &Path, to: &Path) -> io::Result<()> {
     made().map_err(|error| at(path, error))
 }
 
-/// A `/proc` of the program's own processes, and the bound on how many there may be.
+/// Mounts a `/proc` of the program's own processes, and bounds their number.
 fn processes(policy: &Policy, layers: &Layers) -> io::Result<()> {
     let proc = inside(Path::new("/proc"));
     fs::create_dir(&proc)?;
@@ -208,13 +209,14 @@ fn processes(policy: &Policy, layers: &Layers) -> io::Result<()> {
     }
     let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
     if sys::mount("proc", &proc, flags, "").is_err() {
-        // Where parts of `/proc` are masked, as in many containers, the kernel refuses another one.
+        // Where parts of `/proc` are masked, as in many containers, the kernel refuses another
+        // `/proc`.
         return Ok(());
     }
-    // In an older kernel that bound is one of the whole machine.
+    // In an older kernel this bound applies to the whole machine.
     if sys::kernel_version() >= (6, 14) {
         let most = policy.bounds.processes.max(limits::LEAST_PROCESS_IDS);
-        // Without privileges the limit of the user's processes holds instead.
+        // An unprivileged process is refused, and the limit on the user's processes holds instead.
         let _unprivileged = fs::write(proc.join("sys/kernel/pid_max"), most.to_string());
     }
     sys::restrict_mount(File::open(&proc)?.as_fd(), READ_ONLY, false)

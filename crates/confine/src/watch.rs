@@ -1,4 +1,4 @@
-//! What a program with all that it started uses, and the end of all of it.
+//! Watching what a program and everything that it started use, and ending all of it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::policy::Bounds;
 use crate::sys;
 
-/// What the processes below a launcher use.
+/// The resources that the processes below a launcher use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Usage {
     memory_bytes: u64,
@@ -16,7 +16,7 @@ pub(crate) struct Usage {
     written_bytes: u64,
 }
 
-/// What the system says of one process.
+/// The state of one process, as the system reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stat {
     parent: u32,
@@ -26,7 +26,7 @@ struct Stat {
 
 impl Stat {
     fn read(text: &str) -> Option<Self> {
-        // The name, in parentheses, may have anything in it.
+        // The name, in parentheses, may contain anything.
         let after = text.rsplit_once(')')?.1;
         let fields: Vec<&str> = after.split_whitespace().collect();
         let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
@@ -39,7 +39,7 @@ impl Stat {
 }
 
 impl Usage {
-    /// Of everything below `launcher`, without the launcher itself.
+    /// The usage of everything below `launcher`, without the launcher itself.
     pub(crate) fn of(launcher: u32) -> Self {
         let mut usage = Self::default();
         let page = u64::try_from(rustix::param::page_size()).unwrap_or(4096);
@@ -51,7 +51,7 @@ impl Usage {
         usage
     }
 
-    /// Which bound it is beyond, in words.
+    /// The first exceeded bound, in words.
     pub(crate) fn beyond(&self, bounds: &Bounds) -> Option<String> {
         let over = |used: u64, most: u64, what: &str| {
             (used > most).then(|| format!("it used more than {most} {what}"))
@@ -62,7 +62,7 @@ impl Usage {
     }
 }
 
-/// The processes below one, by their parents.
+/// All processes below `top`, found through their parents.
 fn below(top: u32) -> BTreeMap<u32, Stat> {
     let mut others: BTreeMap<u32, Stat> = fs::read_dir("/proc")
         .into_iter()
@@ -86,15 +86,15 @@ fn below(top: u32) -> BTreeMap<u32, Stat> {
     }
 }
 
-/// Bytes that a process, and the children that it waited for, had written to disk.
+/// Bytes that a process, and the children that it waited for, have written to disk.
 fn written(pid: u32) -> u64 {
     let io = fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default();
     let line = io.lines().find_map(|line| line.strip_prefix("write_bytes: "));
     line.and_then(|bytes| bytes.parse().ok()).unwrap_or(0)
 }
 
-/// Ends the first process of a program, with it all of its namespace, and then whatever a machine
-/// without such namespaces left as children of this process.
+/// Kills the first process of a program, and with it its whole namespace. Without such a namespace
+/// it then kills everything that was left as a child of this process.
 pub(crate) fn end_all(init: libc::pid_t) {
     kill(u32::try_from(init).unwrap_or(0));
     loop {
@@ -110,7 +110,7 @@ pub(crate) fn end_all(init: libc::pid_t) {
 fn kill(pid: u32) {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
     if let Some(pid) = pid {
-        // It fails if the process has ended, which is what was wanted.
+        // This fails if the process has ended, which is fine.
         let _ended = kill_process(pid, Signal::KILL);
     }
 }

@@ -1,4 +1,4 @@
-//! What a program may use: each bound is tried.
+//! The bounds of a program: each is tried.
 
 use remit_confine::{Bounds, Ended, Layer, Layers, Policy};
 
@@ -33,7 +33,7 @@ pub(crate) async fn hold(layers: &Layers) {
     }
     let (ended, _, err) = world.run_inside(bounded(small), layers, "forks").await;
     tell("a fork bomb", &ended, &err);
-    // The kernel refuses a user who is not root; of root the launcher counts the processes.
+    // The kernel refuses a user who is not root. For root the launcher counts the processes.
     let is_refused = matches!(&ended, Ok(Ended::Exited(_))) && err.contains("unavailable");
     let is_killed = matches!(&ended, Ok(Ended::Killed(why)) if why.contains("processes"));
     assert!(is_refused || is_killed, "{ended:?} {err}");

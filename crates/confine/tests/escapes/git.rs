@@ -1,4 +1,5 @@
-//! What a repository makes the `git` program do, inside: hooks, filters, alternates, submodules.
+//! Escapes through the `git` program, which a repository controls: hooks, filters, alternates,
+//! submodules.
 
 use std::fs;
 use std::process::Command;
@@ -7,8 +8,8 @@ use remit_confine::Layers;
 
 use super::world::World;
 
-/// Each escape with a script that tries it in a repository of its own. `$OUTSIDE` has a key, and a
-/// repository with a commit `$COMMIT`. What succeeds prints the key.
+/// Each escape with a script that tries it in a repository of its own. `$OUTSIDE` contains a key,
+/// and a repository with a commit `$COMMIT`. A script that succeeds prints the key.
 const TRIES: [(&str, &str); 4] = [
     (
         "have a hook read a key",
@@ -51,7 +52,7 @@ pub(crate) async fn reaches_nothing(layers: &Layers) {
              export GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@example.org
              rm -rf repo; git init --quiet repo; cd repo; mkdir -p .git/hooks; {script}"
         );
-        // The attempt works where nothing holds it: otherwise its refusal would say nothing.
+        // The attempt works without any layer: otherwise its refusal would prove nothing.
         let (_, free, said) =
             world.run(world.policy(), &Layers::default(), "/bin/sh", &["-c", &whole], "").await;
         let free = format!("{free}{said}");

@@ -1,4 +1,4 @@
-//! The program that tries: what it does inside, one thing by name or every escape.
+//! The program that runs inside: it tries one thing by name, or every escape.
 
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 type Tried = io::Result<()>;
 
-/// What is tried, and how.
+/// The name of an escape, and its attempt.
 type Escape = (&'static str, fn() -> Tried);
 
 pub(crate) fn main(what: &str) -> ExitCode {
@@ -46,7 +46,7 @@ fn outside(name: &str) -> PathBuf {
     if name == "folder" { told("FOLDER").into() } else { PathBuf::from(told("OUTSIDE")).join(name) }
 }
 
-/// Every escape, by name. The last ones may end this process.
+/// All escapes, by name. The last ones may end this process.
 fn all() -> Vec<Escape> {
     let mut all: Vec<Escape> = vec![
         ("read a key", || File::open(outside("key")).map(drop)),
@@ -111,7 +111,7 @@ fn processes() -> Vec<Escape> {
         ("slow another process down", || call([libc::SYS_setpriority, 0, neighbour(), 19, 0, 0])),
         ("keep a file that was not given", || {
             let open = |fd: &i32| {
-                // SAFETY: it asks for the flags of a number, open or not.
+                // SAFETY: it reads the flags of a number, open or not.
                 unsafe { libc::fcntl(*fd, libc::F_GETFD) >= 0 }
             };
             let kept: Vec<_> = (3..256).filter(open).collect();
@@ -214,9 +214,10 @@ fn last(what: &str) -> io::Error {
     io::Error::other(what.to_owned())
 }
 
-/// A system call by its number. One that fails because its arguments make no sense was let through.
+/// A system call by its number. If it fails because its arguments make no sense, the filter let it
+/// through.
 fn call([number, one, two, three, four, five]: [i64; 6]) -> Tried {
-    // SAFETY: none of those here writes to memory of this process.
+    // SAFETY: none of the calls here writes to memory of this process.
     let answer = unsafe { libc::syscall(number, one, two, three, four, five) };
     let error = io::Error::last_os_error();
     let nonsense = [libc::EFAULT, libc::EINVAL, libc::EBADF, libc::ENOTTY];
@@ -227,7 +228,7 @@ fn call([number, one, two, three, four, five]: [i64; 6]) -> Tried {
 }
 
 fn socket(family: i32, kind: i32, protocol: i32) -> Tried {
-    // SAFETY: it takes numbers; the file is closed with this process.
+    // SAFETY: it takes numbers. The file closes with this process.
     let made = unsafe { libc::socket(family, kind, protocol) };
     if made >= 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
@@ -246,7 +247,7 @@ fn no_capabilities() -> Tried {
     if status.lines().filter(has).all(none) { Ok(()) } else { Err(last("it has some")) }
 }
 
-/// Opens whichever disk this machine has.
+/// Opens any disk that this machine has.
 fn raw_disk() -> Tried {
     let disks = ["/dev/vda", "/dev/sda", "/dev/nvme0n1", "/dev/mem", "/dev/kmsg", "/dev/fuse"];
     disks.iter().find_map(|disk| File::open(disk).ok()).map(drop).ok_or_else(gone)
@@ -255,14 +256,14 @@ fn raw_disk() -> Tried {
 fn make_device() -> Tried {
     let path = outside("folder").join("device");
     let name = CString::new(path.to_str().unwrap()).unwrap();
-    // SAFETY: the name lives until the call is over.
+    // SAFETY: the name outlives the call.
     if unsafe { libc::mknod(name.as_ptr(), libc::S_IFCHR | 0o600, libc::makedev(1, 1)) } != 0 {
         return Err(io::Error::last_os_error());
     }
     File::open(path).map(drop)
 }
 
-/// Forks until it is killed, or refused again and again: every process does.
+/// Forks until it is killed or refused many times. Each child does the same.
 fn forks() -> Tried {
     const REFUSALS: u32 = 500;
     let mut refused = 0;
@@ -276,7 +277,7 @@ fn forks() -> Tried {
     Err(io::Error::last_os_error())
 }
 
-/// Takes memory without end, and uses it.
+/// Allocates memory without end, and uses it.
 fn memory() -> Tried {
     let mut taken = Vec::new();
     loop {
@@ -295,7 +296,7 @@ fn write_to(path: &std::path::Path) -> Tried {
     }
 }
 
-/// Leaves a process behind that has a session of its own, and holds a lock.
+/// Leaves behind a process that has a session of its own and holds a lock.
 fn leave() -> Tried {
     let lock = File::create(outside("folder").join("lock"))?;
     lock.lock()?;
@@ -317,7 +318,7 @@ fn leave() -> Tried {
     unsafe { libc::close(2) };
     fs::write(outside("folder").join("left"), std::process::id().to_string())?;
     loop {
-        // SAFETY: it takes nothing, and comes back for a signal only.
+        // SAFETY: it takes nothing, and returns only for a signal.
         unsafe { libc::pause() };
     }
 }

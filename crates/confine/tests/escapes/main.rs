@@ -1,6 +1,6 @@
 //! Escapes, tried from inside a confined program, and printed with the layer that refuses each.
 //!
-//! Without a harness: this program is the test, the launcher, and the program that tries.
+//! There is no test harness: this program is the test, the launcher, and the program that tries.
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps says clearly enough what it expected")]
 
@@ -43,7 +43,8 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// The same once more as a user who is not root, if this one is, and is let run this file.
+/// Runs the test again as an unprivileged user, if this one is root and that user may execute this
+/// file.
 fn as_nobody() -> ExitCode {
     const NOBODY: u32 = 65_534;
     println!("\nonce more, as user {NOBODY}");
@@ -63,7 +64,7 @@ fn names(layers: &Layers) -> String {
     format!("{} (landlock version {})", names.join(", "), layers.landlock_abi)
 }
 
-/// Sets of layers that are looked at alone, with what they need.
+/// Sets of layers that are tested alone, each with the layers that it needs.
 fn alone() -> [(&'static str, Vec<Layer>); 7] {
     [
         ("none", vec![]),
@@ -76,7 +77,7 @@ fn alone() -> [(&'static str, Vec<Layer>); 7] {
     ]
 }
 
-/// Files that landlock must hold by itself, in whatever container this runs.
+/// Escapes that landlock must refuse by itself, in any container.
 const LANDLOCK_HOLDS: [&str; 8] = [
     "read a key",
     "read /etc/shadow",
@@ -106,7 +107,8 @@ async fn nothing_outside_is_reached(layers: &Layers) {
         println!("{escape:42} {:44} {by}", refused.as_deref().unwrap_or("*** IT SUCCEEDED ***"));
     }
     let succeeded: Vec<_> = together.iter().filter(|(_, refused)| refused.is_none()).collect();
-    // A container may lack the namespaces. Files are held by landlock then, calls by seccomp.
+    // In a container that lacks the namespaces, landlock refuses access to files, and seccomp the
+    // calls.
     let whole = layers.missing().is_empty();
     for (escape, _) in &succeeded {
         assert!(!whole, "it could {escape}");
@@ -135,11 +137,11 @@ async fn what_is_allowed_works(layers: &Layers) {
     let (ended, out, err) = world.run(policy, layers, "/bin/sh", &["-c", script], "a line\n").await;
     assert!(ended.as_ref().is_ok_and(world::succeeded), "{ended:?} {err}");
     assert_eq!(out, "text\nran\nread a line\n3\n/usr/bin/env\n");
-    // A network is there for those who have it.
+    // A program whose policy allows the network has it.
     let policy = Policy { network: Network::Host, ..world.policy() };
     let (ended, out, _) = world.run_inside(policy, layers, "connect").await;
     assert!(ended.is_ok_and(|ended| world::succeeded(&ended)), "{out}");
-    // What is not a program is told, and so is a folder that is not there.
+    // A file that is not a program is reported, and so is a missing folder.
     let (ended, ..) = world.run(world.policy(), layers, "/etc/passwd", &[], "").await;
     assert!(ended.unwrap_err().to_string().contains("ermission denied"));
 }

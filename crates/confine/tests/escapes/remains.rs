@@ -1,4 +1,4 @@
-//! Nothing outlives its call, or its node.
+//! No process outlives its call, or its node.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
@@ -10,11 +10,11 @@ use remit_confine::{Layer, Layers};
 
 use super::world::{self, World, succeeded};
 
-/// How long a process that is killed may take to be gone on a busy machine.
+/// How long a killed process may take to be gone on a busy machine.
 const GONE: Duration = Duration::from_secs(30);
 
 pub(crate) async fn nothing(layers: &Layers) {
-    // Without a namespace of processes the launcher finds them as its children.
+    // Without a process namespace the launcher finds them as its children.
     for layers in [layers.clone(), layers.only(&[Layer::Landlock, Layer::Seccomp])] {
         let world = World::make();
         let (ended, _, err) = world.run_inside(world.policy(), &layers, "leave").await;
@@ -32,7 +32,7 @@ async fn one_that_is_given_up_on_is_gone(layers: &Layers) {
     let order = world.order(world.policy(), layers, program, &["-c", "sleep 600 & sleep 600"]);
     let mut child = world::launcher().start(order.clone()).unwrap();
     child.end().await.unwrap();
-    // Dropped without a word, the ends of its pipes say that all of it has gone.
+    // The child is dropped. The end of its pipes shows that all of its processes are gone.
     let mut child = world::launcher().start(order).unwrap();
     let mut stdout = child.stdout.take().unwrap();
     drop(child);
@@ -58,7 +58,7 @@ async fn one_whose_node_is_killed_is_gone() {
     println!("{:42} its programs were gone", "kill a node");
 }
 
-/// The part of a node: starts a program that locks a file, says so, and waits to be killed.
+/// Acts as a node: starts a program that locks a file, says so, and waits to be killed.
 pub(crate) fn node() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -78,7 +78,7 @@ pub(crate) fn node() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Waits until nobody holds the lock.
+/// Waits until the lock is free.
 async fn is_free(lock: &Path) {
     let lock = File::open(lock).unwrap();
     let locked = tokio::task::spawn_blocking(move || lock.lock());

@@ -1,4 +1,4 @@
-//! A folder with a program in it, and around it everything that the program must not reach.
+//! A folder for the program, and around it everything that the program must not reach.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -90,7 +90,7 @@ impl World {
         }
     }
 
-    /// Runs a program to its end; gives what it wrote, too.
+    /// Runs a program to its end. Returns its end, output and errors.
     pub(crate) async fn run(
         &self,
         policy: Policy,
@@ -107,7 +107,7 @@ impl World {
         feed.write_all(stdin.as_bytes()).await.unwrap();
         drop(feed);
         let read = async {
-            // The ends of both say that no process is left that could write to them.
+            // The end of both streams shows that no process is left that could write to them.
             let _ends = tokio::join!(stdout.read_to_end(&mut out), stderr.read_to_end(&mut err));
         };
         let (ended, ()) = tokio::join!(child.ended(), read);
@@ -115,7 +115,7 @@ impl World {
         (ended, text(out), text(err))
     }
 
-    /// Runs this program inside, to do one thing.
+    /// Runs this program inside, with the name of one thing to do.
     pub(crate) async fn run_inside(
         &self,
         policy: Policy,
@@ -126,7 +126,7 @@ impl World {
         self.run(policy, layers, program.to_str().unwrap(), &["inside", what], "").await
     }
 
-    /// Tries every escape; each with how it was refused, or with nothing.
+    /// Tries every escape. Each comes with the reason for its refusal, or `None` if it succeeded.
     pub(crate) async fn try_escapes(&self, layers: &Layers) -> Vec<(String, Option<String>)> {
         let policy = Policy { network: Network::None, ..self.policy() };
         fs::write(self.outside.join("removed"), "").unwrap();

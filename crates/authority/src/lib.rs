@@ -1,7 +1,7 @@
 //! The certificate authority of a mesh, kept by its orchestrator.
 //!
-//! For: signing the certificates of members ([`Authority`]). Not for: who may have one, and what
-//! members do with theirs; they need nothing of this.
+//! For: signing the certificates of members ([`Authority`]). Not for: deciding who may have a
+//! certificate, and what members do with theirs. Members do not need this crate.
 
 use std::io;
 use std::path::Path;
@@ -33,12 +33,12 @@ const CERTIFICATE: &str = "authority.der";
 const KEY: &str = "authority-key.der";
 const MESH: &str = "mesh";
 
-/// How long the authority itself is good. Replacing it means joining everyone anew.
+/// The lifetime of the authority. To replace the authority, all members must join again.
 const LIFE: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 impl Authority {
-    /// Reads the authority in `dir`, or makes one for `mesh` at the first start. Its key has mode
-    /// 0600; one that others can read is refused.
+    /// Reads the authority in `dir`, or makes one for `mesh` if there is none. The key file has
+    /// mode 0600; a key that others can read is refused, and so is an authority of another mesh.
     pub fn load_or_create(dir: &Path, mesh: &str) -> io::Result<Self> {
         make_private_dir(dir)?;
         if !dir.join(CERTIFICATE).exists() {
@@ -68,22 +68,22 @@ impl Authority {
         std::fs::read_to_string(dir.join(MESH))
     }
 
-    /// The name of the mesh it was made for.
+    /// The name of the mesh that the authority was made for.
     pub fn mesh(&self) -> &str {
         &self.mesh
     }
 
-    /// SHA-256 of its certificate, which an invite pins.
+    /// SHA-256 of the authority's certificate, which an invite pins.
     pub fn hash(&self) -> [u8; 32] {
         Sha256::digest(&self.certificate).into()
     }
 
-    /// The authority's certificate, DER.
+    /// The authority's certificate (DER).
     pub fn certificate(&self) -> &[u8] {
         &self.certificate
     }
 
-    /// A new key and certificate for `identity`.
+    /// Issues a new key and a certificate for `identity`.
     pub fn issue(&self, identity: &Identity, lifetime: Duration) -> io::Result<Credential> {
         let key = KeyPair::generate().map_err(io::Error::other)?;
         let certificate = self.certify(&key, identity, None, lifetime)?;
@@ -91,8 +91,9 @@ impl Authority {
             .map_err(io::Error::other)
     }
 
-    /// A certificate (DER) for `identity` and the key that made `signing_request` (PKCS #10, DER).
-    /// Names and extensions in the request are ignored. `membership`: of its holder, if it has one.
+    /// Signs a certificate (DER) for `identity` and the key that made `signing_request` (PKCS #10,
+    /// DER). Names and extensions in the request are ignored. `membership` is the holder's, if it
+    /// has one. Fails if the request is malformed or its kind of key is unsupported.
     pub fn sign(
         &self,
         signing_request: &[u8],
@@ -133,8 +134,8 @@ impl Authority {
     }
 }
 
-/// Refuses a certificate for another key than the one in the request (both DER). rcgen takes the kind
-/// of key from the request's signature, where P-384 with SHA-256 looks like P-256.
+/// Refuses a certificate for another key than the one in the request (both DER). rcgen derives the
+/// kind of key from the request's signature, by which P-384 with SHA-256 looks like P-256.
 fn check_same_key(signing_request: &[u8], certificate: &[u8]) -> io::Result<()> {
     let invalid = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
     let (_, request) = X509CertificationRequest::from_der(signing_request)
@@ -150,7 +151,8 @@ fn check_same_key(signing_request: &[u8], certificate: &[u8]) -> io::Result<()> 
 }
 
 fn create(dir: &Path, mesh: &str) -> io::Result<()> {
-    // A name that no member could have would only fail later, and further from its cause.
+    // A name that no member could have is refused here, because it would fail later and further
+    // from its cause.
     Identity::new(mesh, "default", remit_core::Role::Orchestrator, "orchestrator")
         .map_err(io::Error::other)?;
     let key = KeyPair::generate().map_err(io::Error::other)?;
@@ -165,7 +167,7 @@ fn create(dir: &Path, mesh: &str) -> io::Result<()> {
     let certificate = params.self_signed(&key).map_err(io::Error::other)?;
     write_private(&dir.join(MESH), mesh.as_bytes())?;
     write_private(&dir.join(KEY), &key.serialize_der())?;
-    // The certificate comes last: where it stands, the rest does too.
+    // The certificate comes last: if it exists, the other files do too.
     write_private(&dir.join(CERTIFICATE), certificate.der())
 }
 

@@ -1,4 +1,4 @@
-//! Connections between two vats: their bounds, their end, and what a cancelled call does.
+//! Connections between two vats: their bounds, their end, and the effect of a cancelled call.
 #![expect(clippy::unwrap_used, reason = "a test that unwraps says what it expected")]
 
 #[path = "connection/bounds.rs"]
@@ -103,7 +103,7 @@ async fn a_method_that_panics_ends_only_its_own_connection() {
 #[tokio::test(start_paused = true)]
 async fn a_dead_peer_is_noticed_within_ten_seconds() {
     local(async {
-        // Nobody reads or writes at the other end, and it stays open.
+        // The other end reads and writes nothing, and stays open.
         let (here, _there) = tokio::io::duplex(64 << 10);
         let begun = tokio::time::Instant::now();
         let options = options(ConnectionLimits::default());
@@ -142,7 +142,8 @@ async fn a_connection_without_a_watch_may_be_silent_for_ever() {
     .await;
 }
 
-/// A call in flight, cut off in one of several ways: it sees the end before it is dropped.
+/// A call in flight sees the end of the connection, which is cut in one of several ways, before it
+/// is dropped.
 async fn check_closed_at_drop(
     limits: ConnectionLimits,
     how: impl FnOnce(&Connection, &Connection),
@@ -176,7 +177,7 @@ async fn a_call_in_flight_sees_that_the_peer_is_silent() {
     check_closed_at_drop(ConnectionLimits { silence, ..quiet() }, |_, _| {}).await;
 }
 
-/// A stream that counts how often it is written to.
+/// A stream that counts the writes to it.
 struct Counted(DuplexStream, Rc<Cell<usize>>);
 
 impl AsyncRead for Counted {

@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 
-/// An orchestrator that gives certificates and does nothing else.
+/// An orchestrator that only issues certificates.
 struct Mesh {
     authority: Authority,
     dir: tempfile::TempDir,
@@ -99,7 +99,7 @@ impl Mesh {
     }
 }
 
-/// Runs `test` while `member` stays a member, with sessions that last as long as their connection.
+/// Runs `test` while `member` stays connected, with sessions that last as long as their connection.
 async fn staying<T>(mesh: &Rc<Mesh>, member: &Member, test: impl Future<Output = T>) -> T {
     let stop = CancellationToken::new();
     let dial = |credential| {

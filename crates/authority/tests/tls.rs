@@ -1,4 +1,4 @@
-//! Who gets a connection, and who is refused and why.
+//! Which peers get a connection, which are refused, and why.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -53,7 +53,7 @@ impl Mesh {
         self.acceptor.accept(tcp, LIMIT).await
     }
 
-    /// What the acceptor says of a peer that dials so.
+    /// Dials with `credential`, and returns the acceptor's refusal.
     async fn refusal(&self, credential: &Credential) -> String {
         let dialled = tls::dial(&self.address, credential, Purpose::Peer, LIMIT);
         let (accepted, _) = tokio::join!(self.accept(), dialled);
@@ -81,7 +81,7 @@ async fn a_member_is_known_by_its_certificate() {
 async fn peer_of_another_authority_gets_nothing() {
     let (mesh, other) = (mesh("home").await, self::mesh("home").await);
     let why = mesh.refusal(&other.issue(Role::ToolNode, DAY)).await;
-    // The peer notices first that the server is of another authority.
+    // The peer is the first to notice that the server is of another authority.
     assert!(why.contains("127.0.0.1"), "{why}");
 }
 
@@ -161,7 +161,7 @@ async fn refusal_of_plain_client(
     accepted.map(|_| ()).expect_err("the peer is refused").0
 }
 
-/// A client that looks at no certificate.
+/// A client that verifies no certificate.
 #[derive(Debug)]
 struct AnyServer;
 
@@ -202,7 +202,7 @@ impl ServerCertVerifier for AnyServer {
 
 #[tokio::test]
 async fn peer_over_tls_1_2_gets_nothing() {
-    // A ClientHello that offers nothing newer than TLS 1.2, as sent by an old client.
+    // A ClientHello that offers at most TLS 1.2, as an old client sends it.
     let mesh = mesh("home").await;
     let hello = tls_1_2_hello();
     let dialling = async {

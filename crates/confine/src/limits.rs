@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// How often it is looked at what a program uses. Between two looks it may use more than it may: a
-/// quarter of a second is little against what fits into it, and costs under a percent of a core.
+/// The interval at which a program's usage is checked. It may exceed a bound in between: a quarter
+/// of a second is little compared with the bounds, and a check costs under a percent of a core.
 pub const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// The longest report of a launcher in bytes: one line with a path or two in it.

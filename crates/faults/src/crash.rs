@@ -1,8 +1,8 @@
-//! Crash points: steps at which a test may have this process die. Release builds have none.
+//! Crash points: steps at which a test may kill this process. Release builds have none.
 //!
-//! A test starts a process with `REMIT_CRASH=STEP:WHAT:N`; at its N-th passage of that point the
-//! process kills itself, as surely as if its machine had lost power. The tests in
-//! `tests/tests/crash_points/` list every point.
+//! A test starts a process with `REMIT_CRASH=STEP:WHAT:N`. At its N-th passage of that point the
+//! process kills itself, like a machine that loses power. The tests in `tests/tests/crash_points/`
+//! list every point.
 
 use std::str::FromStr;
 use std::sync::OnceLock;
@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// A step between receiving a request and replying to it, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// A request has come in; nothing is decided.
+    /// A request has arrived. Nothing is decided.
     Received,
-    /// It is decided what it leads to; nothing is recorded.
+    /// The outcome of the request is decided. Nothing is recorded.
     Decided,
     /// The events are with the journal, and not on disk.
     Appended,
@@ -21,17 +21,17 @@ pub enum Step {
     Applied,
     /// A batch is with the operating system.
     Written,
-    /// A batch is on the medium; nobody knows yet.
+    /// A batch is on the medium. Its writers do not know yet.
     Synced,
-    /// The events are on disk; nobody outside knows yet.
+    /// The events are on disk. Nothing outside the process knows yet.
     Flushed,
     /// The call is on its way to the tool.
     Forwarded,
-    /// The tool's ledger says that it begins.
+    /// The tool's ledger records that the call begins.
     Begun,
-    /// The effect is done; the ledger does not say so.
+    /// The effect is done. The ledger does not record it yet.
     Done,
-    /// The ledger says how it ended; nobody else knows.
+    /// The ledger records the outcome. Nothing else knows it.
     Recorded,
     /// The reply has left.
     Replied,
@@ -54,7 +54,7 @@ impl Step {
         Self::Replied,
     ];
 
-    /// The name by which [`arm`] knows it.
+    /// The name of the step in the text for [`arm`].
     pub const fn name(self) -> &'static str {
         match self {
             Self::Received => "received",
@@ -73,12 +73,12 @@ impl Step {
     }
 }
 
-/// The text names no crash point.
+/// A text that names no crash point.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no crash point: it is STEP:WHAT:N, for example flushed:call-requested:1")]
 pub struct NotAPoint(String);
 
-/// The point at which this process is to die.
+/// The point at which this process kills itself.
 #[derive(Debug)]
 struct Armed {
     step: Step,
@@ -105,16 +105,16 @@ impl FromStr for Armed {
 
 static ARMED: OnceLock<Armed> = OnceLock::new();
 
-/// Has this process die at the point that `text` names. Once per process; a release build reads the
-/// text and does nothing.
+/// Arms the crash point that `text` names. Once per process: a second call changes nothing. A
+/// release build parses the text and does nothing else.
 pub fn arm(text: &str) -> Result<(), NotAPoint> {
     let armed = text.parse()?;
-    // A second one changes nothing.
+    // Only the first point counts.
     let _first = ARMED.set(armed);
     Ok(())
 }
 
-/// A crash point: `what` is at `step` now.
+/// A crash point: `what` has reached `step`.
 #[inline]
 pub fn point(step: Step, what: &str) {
     if cfg!(debug_assertions)
@@ -125,12 +125,13 @@ pub fn point(step: Step, what: &str) {
     }
 }
 
-/// The same, once what this turn of the event loop has still to write has left the process. Call it
-/// inside a vat.
+/// As [`point`], but after the process has written what this turn of the event loop produced. Call
+/// it inside a vat.
 #[inline]
 pub fn point_after_turn(step: Step, what: &'static str) {
     if cfg!(debug_assertions) && armed_for(step, what).is_some() {
         tokio::task::spawn_local(async move {
+            // : Longer than the turn takes, and the writer that runs after it.
             tokio::time::sleep(std::time::Duration::from_millis(2)).await;
             point(step, what);
         });
@@ -144,7 +145,7 @@ fn armed_for(step: Step, what: &str) -> Option<&'static Armed> {
 fn die() -> ! {
     let own = rustix::process::getpid();
     let _sent = rustix::process::kill_process(own, rustix::process::Signal::KILL);
-    // Not reached: nobody survives that signal.
+    // Not reached: the process cannot survive this signal.
     std::process::abort()
 }
 

@@ -1,6 +1,6 @@
 //! Faults that tests inject into a process of a mesh.
 //!
-//! For: where a test may have a process die ([`crash`]). Not for: faults of one store, which its own
-//! settings carry.
+//! For: the points at which a test may kill a process ([`crash`]). Not for: faults of a single
+//! store, which its own settings carry.
 
 pub mod crash;

@@ -1,4 +1,4 @@
-//! Letting in those who dial, a bounded number of them unauthenticated at once.
+//! Accepting connections, a bounded number of them unauthenticated at once.
 
 use std::rc::Rc;
 
@@ -8,8 +8,9 @@ use tokio_util::sync::CancellationToken;
 use crate::handshakes::{Handshakes, Place};
 use crate::limits;
 
-/// Accepts from `tcp` until `stop`, and hands each stream to `let_in`, which does not wait, with its
-/// place among `handshakes`. What is served in it ends when that place is taken away.
+/// Accepts from `tcp` until `stop` is cancelled. Each stream goes to `let_in`, which must not wait,
+/// with its place among `handshakes`. The server of the stream must end it when its place is taken
+/// away.
 pub async fn accept(
     tcp: &TcpListener,
     handshakes: &Rc<Handshakes>,
@@ -24,7 +25,7 @@ pub async fn accept(
                     let_in(stream, place);
                 }
                 Err(error) => {
-                    // Out of descriptors, most likely: connections that end will free some.
+                    // Probably no descriptor is left: connections that end free some.
                     tracing::error!(%error, "accepting failed");
                     tokio::time::sleep(limits::ACCEPT_AGAIN).await;
                 }

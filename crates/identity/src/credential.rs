@@ -1,4 +1,4 @@
-//! A credential: the certificate, key and authority by which a process proves who it is.
+//! A credential: the certificate, key and authority with which a process proves its identity.
 
 mod files;
 mod pem;
@@ -24,7 +24,7 @@ pub struct Credential {
     described: Described,
 }
 
-/// What a certificate says.
+/// The contents of a certificate.
 #[derive(Clone)]
 pub(crate) struct Described {
     pub(crate) identity: Identity,
@@ -35,33 +35,33 @@ pub(crate) struct Described {
 
 const FILE: &str = "credential.pem";
 
-/// How far the clocks of members may be behind.
+/// How far the clocks of members may be behind. Certificates begin earlier by as much.
 pub const SKEW: Duration = Duration::from_secs(60);
 
-/// Which membership of its holder a certificate is of. It stands at the beginning of the serial
-/// number and outlives renewals, so that a member who joins anew makes all older certificates void.
+/// The membership that a certificate belongs to. It begins the serial number and survives renewals,
+/// so when a member joins again, all its older certificates become void.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MembershipId(pub [u8; 8]);
 
-/// The first byte of a serial number that begins with a membership; such a number is positive.
+/// The first byte of a serial number that begins with a membership. It keeps the number positive.
 const OF_MEMBERSHIP: u8 = 1;
 
-/// Bytes of such a serial number: the mark, the membership, and as many again by chance.
+/// Bytes of such a serial number: the mark, the membership, and eight random bytes.
 const SERIAL_BYTES: usize = 17;
 
 impl MembershipId {
-    /// One by chance.
+    /// A random membership.
     pub fn fresh() -> Self {
         Self(rand::random())
     }
 
-    /// A serial number, 17 bytes, for a certificate of this membership.
+    /// A new serial number, of 17 bytes, for a certificate of this membership.
     pub fn fresh_serial(self) -> Vec<u8> {
         let by_chance: [u8; 8] = rand::random();
         [&[OF_MEMBERSHIP][..], &self.0, &by_chance].concat()
     }
 
-    /// The membership in a serial number; `None`: it holds none.
+    /// The membership in a serial number. `None`: the number holds none.
     pub(crate) fn of_serial(serial: &[u8]) -> Option<Self> {
         let bytes: &[u8; SERIAL_BYTES] = serial.try_into().ok()?;
         (bytes[0] == OF_MEMBERSHIP).then(|| bytes[1..9].try_into().ok().map(Self)).flatten()
@@ -69,14 +69,14 @@ impl MembershipId {
 }
 
 impl Credential {
-    /// A credential from its parts, DER: certificate, PKCS #8 key, authority.
+    /// A credential of these DER parts: certificate, PKCS #8 key, authority.
     pub fn new(certificate: Vec<u8>, key: Vec<u8>, authority: Vec<u8>) -> Result<Self, String> {
         let described = describe(&certificate)?;
         Ok(Self { certificate, key, authority, described })
     }
 
-    /// Reads the credential in `dir`. `None`: there is none. One whose key others can read is
-    /// refused.
+    /// Reads the credential in `dir`. `None`: there is none. A file that others can read is
+    /// refused, since it holds the key.
     pub fn load(dir: &Path) -> io::Result<Option<Self>> {
         let path = dir.join(FILE);
         let text = match std::fs::read(&path) {
@@ -94,43 +94,43 @@ impl Credential {
             })
     }
 
-    /// Writes it to `dir`, which is made with mode 0700, as one file `credential.pem` with mode
-    /// 0600, in place of the old one at once.
+    /// Writes the credential to `dir`, which is made with mode 0700 if it is missing. The one file,
+    /// `credential.pem` with mode 0600, replaces the old one atomically.
     pub fn save(&self, dir: &Path) -> io::Result<()> {
         make_private_dir(dir)?;
         let text = pem::write(&self.certificate, &self.authority, &self.key);
         write_private(&dir.join(FILE), text.as_bytes())
     }
 
-    /// The same certificate and key, held by one who trusts another authority (DER).
+    /// The same certificate and key, for a holder that trusts another authority (DER).
     pub fn trusting(self, authority: Vec<u8>) -> Self {
         Self { authority, ..self }
     }
 
-    /// Whose it is.
+    /// The identity of the holder.
     pub const fn identity(&self) -> &Identity {
         &self.described.identity
     }
 
-    /// When it begins to be good.
+    /// The beginning of the certificate's validity.
     pub const fn not_before(&self) -> SystemTime {
         self.described.not_before
     }
 
-    /// When it ends.
+    /// The end of the certificate's validity.
     pub const fn not_after(&self) -> SystemTime {
         self.described.not_after
     }
 
-    /// When it is to be renewed: at half of its life, counted from when it was issued, which is
-    /// later than when it begins to be good.
+    /// The time of renewal: half of the certificate's life, counted from its issue, which is later
+    /// than the beginning of its validity.
     pub fn half_life(&self) -> SystemTime {
         let issued = self.not_before() + SKEW;
         let life = self.not_after().duration_since(issued).unwrap_or_default();
         issued + life / 2
     }
 
-    /// Makes sure that key and certificate belong together.
+    /// Checks that key and certificate belong together.
     pub(crate) fn check_key(&self) -> Result<(), crate::tls::Refused> {
         crate::tls::Acceptor::new(self, &[]).map(|_| ())
     }
@@ -143,7 +143,7 @@ impl Credential {
         vec![self.certificate.clone().into(), self.authority.clone().into()]
     }
 
-    /// What its holder shows in its first message.
+    /// The hint that the holder shows in its first message.
     pub(crate) fn hint(&self) -> crate::tls::Hint {
         crate::tls::Hint::of_certificate(&self.certificate)
     }
@@ -159,7 +159,7 @@ impl fmt::Debug for Credential {
     }
 }
 
-/// What the certificate says: exactly one name, a SPIFFE one, and when it is good.
+/// Reads a certificate, which must carry exactly one name, a SPIFFE name.
 pub(crate) fn describe(certificate: &[u8]) -> Result<Described, String> {
     let (_, parsed) = X509Certificate::from_der(certificate)
         .map_err(|error| format!("not a certificate: {error}"))?;

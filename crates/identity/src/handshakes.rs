@@ -1,8 +1,9 @@
-//! Unauthenticated connections: how many there are, from where, and which is dropped first.
+//! Unauthenticated connections: their number, their addresses, and the order in which they are
+//! dropped.
 //!
-//! A connection is let in at once and takes a place. When there is none left, the place of an older
-//! one is taken away: of the address that holds most, the oldest. A peer that proves in its first
-//! message that it is known holds a place of another kind, which no stranger can take away.
+//! A connection is accepted at once and takes a place. When no place is left, it takes the place of
+//! an older connection: the oldest one of the address that holds most places. A peer whose first
+//! message proves that it is known holds a place of another kind, which no stranger can take.
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -17,14 +18,14 @@ use tokio_util::sync::CancellationToken;
 use crate::limits;
 use crate::tls::Hint;
 
-/// How many connections may be unauthenticated at once.
+/// Bounds on unauthenticated connections.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// From one address before its own oldest is dropped.
+    /// Connections from one address. One more drops the oldest of that address.
     pub per_address: usize,
-    /// In all, without those of known peers. More wait at the listener.
+    /// Connections in all, without those of known peers. More wait at the listener.
     pub strangers: usize,
-    /// Of known peers. More count as strangers.
+    /// Connections of known peers. More count as strangers.
     pub known: usize,
 }
 
@@ -44,7 +45,7 @@ pub struct Handshakes {
 #[derive(Debug)]
 struct Entry {
     address: IpAddr,
-    /// When its first bytes were looked for. None: it had no chance yet.
+    /// When reading its first bytes began. `None`: it had no chance yet.
     since: Option<Instant>,
     rank: Rank,
     dropped: CancellationToken,
@@ -53,7 +54,7 @@ struct Entry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rank {
     Stranger,
-    /// It showed this hint.
+    /// A peer that showed this hint.
     Known(Hint),
 }
 
@@ -64,7 +65,7 @@ struct LogBudget {
     unlogged: u64,
 }
 
-/// A place among the unauthenticated. Dropping it makes room for the next.
+/// A place among the unauthenticated connections. Dropping it frees the place.
 #[derive(Debug)]
 pub struct Place {
     handshakes: Rc<Handshakes>,
@@ -73,7 +74,8 @@ pub struct Place {
     dropped: CancellationToken,
 }
 
-/// An authenticated peer's connection from one address. Dropping it ends the preference for that.
+/// The address of an authenticated peer's connection. Dropping it ends the preference for the
+/// address.
 #[derive(Debug)]
 pub struct MemberAddress {
     handshakes: Rc<Handshakes>,
@@ -81,7 +83,7 @@ pub struct MemberAddress {
 }
 
 impl Handshakes {
-    /// None yet.
+    /// Starts without connections.
     pub fn new(bounds: Bounds) -> Rc<Self> {
         let log = LogBudget { until: Instant::now(), lines: 0, unlogged: 0 };
         Rc::new(Self {
@@ -95,8 +97,8 @@ impl Handshakes {
         })
     }
 
-    /// A place for a connection from `address`, at the cost of an older one if need be. Waits while
-    /// no connection has had the time that each is given.
+    /// Takes a place for a connection from `address`, and drops an older connection if necessary.
+    /// Waits while no connection has had its least time.
     pub async fn place(self: &Rc<Self>, address: IpAddr) -> Place {
         loop {
             let freed = self.freed.notified();
@@ -109,13 +111,13 @@ impl Handshakes {
         }
     }
 
-    /// How many were dropped to make room since the start.
+    /// The number of connections dropped to make room since the start.
     pub const fn dropped(&self) -> u64 {
         self.dropped.get()
     }
 
-    /// Logs why a connection was refused, unless so many were that the log itself is at stake: then
-    /// only their number is logged.
+    /// Logs why a connection was refused. Above [`limits::REFUSALS_LOGGED`] lines within a period
+    /// it only counts, so that a flood cannot fill the log.
     pub fn log_refused(&self, why: &str) {
         let mut log = self.log.borrow_mut();
         let now = Instant::now();
@@ -143,7 +145,7 @@ impl Handshakes {
         Place { handshakes: Rc::clone(self), number, address, dropped }
     }
 
-    /// Drops an older connection if one must go. Answers with the time to look again at, if none may.
+    /// Drops an older connection if one must go. Returns when to look again if none may go yet.
     fn make_room(&self, address: IpAddr) -> Option<Instant> {
         let victim = {
             let entries = self.entries.borrow();
@@ -162,6 +164,8 @@ impl Handshakes {
                 entry.since.is_some_and(|since| now >= since + limits::HANDSHAKE_LEAST)
             };
             let members = self.members.borrow();
+            // : Strangers from the address of a connected member go last. Then the largest holder
+            // goes first.
             let first_to_go = |entry: &Entry| {
                 let share = held.get(&entry.address).copied().unwrap_or_default();
                 (members.contains_key(&entry.address), Reverse(share), entry.since)
@@ -199,15 +203,15 @@ impl Handshakes {
 }
 
 impl Place {
-    /// The first bytes of the connection are looked for from now on.
+    /// Starts the time of the connection: its first bytes are read from now on.
     pub fn begin(&self) {
         if let Some(entry) = self.handshakes.entries.borrow_mut().get_mut(&self.number) {
             entry.since = Some(Instant::now());
         }
     }
 
-    /// The peer showed the hint of a known one, and no stranger takes its place away. False: too many
-    /// did.
+    /// Records that the peer showed the hint of a known peer, so that no stranger takes its place.
+    /// False: too many connections are known already, or this place was taken away.
     pub fn vouch(&self, hint: Hint) -> bool {
         if !self.handshakes.takes_known(hint) {
             return false;
@@ -219,12 +223,13 @@ impl Place {
         entry.is_some()
     }
 
-    /// Answers when the place was taken away: the connection is to end.
+    /// Completes when the place was taken away. The connection must end then.
     pub async fn taken_away(&self) {
         self.dropped.cancelled().await;
     }
 
-    /// The peer is authenticated: others from its address are preferred while it is connected.
+    /// Records that the peer is authenticated. Other connections from its address are preferred
+    /// while it is connected.
     pub fn authenticated(self) -> MemberAddress {
         let (handshakes, address) = (Rc::clone(&self.handshakes), self.address);
         *handshakes.members.borrow_mut().entry(address).or_default() += 1;
@@ -269,7 +274,7 @@ mod tests {
         for _ in 0..count {
             let place = handshakes.place(address(from)).await;
             place.begin();
-            // Each a moment later than the one before.
+            // Each place is taken a moment after the one before.
             tokio::time::advance(Duration::from_millis(1)).await;
             places.push(place);
         }

@@ -1,4 +1,4 @@
-//! Joining a mesh with an invite, and renewing what was got by it.
+//! Joining a mesh with an invite, and renewing the certificate.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,11 +18,11 @@ use crate::tls::{Refused, dial_pinned};
 
 const PREFIX: &str = "remit-join:";
 
-/// One line that lets its holder join once: `remit-join:<host:port>,<CA hash>,<secret>`,
-/// hash and secret in base64url.
+/// An invite: one line that lets its holder join once, `remit-join:<host:port>,<CA hash>,<secret>`,
+/// with hash and secret in base64url.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Invite {
-    /// Where the orchestrator listens, host:port.
+    /// The address of the orchestrator, host:port.
     pub address: String,
     /// SHA-256 of the authority's certificate.
     pub authority_hash: [u8; 32],
@@ -69,8 +69,8 @@ impl FromStr for Invite {
     }
 }
 
-/// Redeems an invite for `role`: a fresh key is made here and never leaves. An invite for another
-/// role is refused and stays good.
+/// Redeems an invite for `role`. The key is made here and never leaves this process. An invite for
+/// another role is refused and stays valid.
 pub async fn redeem(invite: &Invite, role: Role, limit: Duration) -> Result<Credential, Refused> {
     let (mut stream, authority) =
         dial_pinned(&invite.address, invite.authority_hash, limit).await?;
@@ -103,17 +103,17 @@ pub async fn redeem(invite: &Invite, role: Role, limit: Duration) -> Result<Cred
     }
 }
 
-/// What a joiner sent.
+/// A request to join.
 pub struct Request {
-    /// The secret of its invite.
+    /// The secret of the invite.
     pub secret: Vec<u8>,
-    /// PKCS #10, DER.
+    /// The signing request (PKCS #10, DER).
     pub signing_request: Vec<u8>,
-    /// As which role it wants to join.
+    /// The role that the joiner wants.
     pub role: String,
 }
 
-/// Reads the one request of a joiner, bounded in size; the caller bounds the time.
+/// Reads the one request of a joiner. Its size is bounded here; the caller must bound the time.
 pub async fn read_request<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Request, Refused> {
     let message = receive(stream).await?;
     let request = message.get_root::<join_request::Reader<'_>>().map_err(refused)?;
@@ -124,7 +124,8 @@ pub async fn read_request<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Reques
     })
 }
 
-/// Answers it: with (leaf, authority), both DER, or with the reason of a refusal.
+/// Answers a request to join: with leaf and authority (both DER), or with the reason for the
+/// refusal.
 pub async fn write_reply<S: AsyncWrite + Unpin>(
     stream: &mut S,
     reply: Result<(Vec<u8>, Vec<u8>), String>,
@@ -150,18 +151,18 @@ pub struct Renewal {
 }
 
 impl Renewal {
-    /// A fresh key for the holder of `old`.
+    /// Makes a fresh key for the holder of `old`.
     pub fn prepare(old: &Credential) -> Result<Self, Refused> {
         Ok(Self { key: FreshKey::generate()?, old: old.clone() })
     }
 
-    /// What to send to `Credentials.renew`.
+    /// The signing request to send to `Credentials.renew`.
     pub fn signing_request(&self) -> &[u8] {
         &self.key.signing_request
     }
 
-    /// The new credential from the answer: leaf and authority, DER. Checked against the key, the
-    /// identity and the authority of the old one.
+    /// Makes the new credential from the answer: leaf and authority (DER). They must match the new
+    /// key, and the identity and authority of the old credential.
     pub fn complete(self, leaf: &[u8], authority: &[u8]) -> Result<Credential, Refused> {
         if authority != self.old.authority() {
             return Err(Refused("the renewed certificate is of another authority".into()));
@@ -177,7 +178,7 @@ impl Renewal {
     }
 }
 
-/// Sends one message, its length before it as four bytes, least significant first.
+/// Sends one message after its length, which takes four bytes, least significant first.
 async fn send<S: AsyncWrite + Unpin>(
     stream: &mut S,
     message: &Builder<capnp::message::HeapAllocator>,
@@ -199,7 +200,8 @@ async fn receive<S: AsyncRead + Unpin>(
     let mut bytes = vec![0; length];
     stream.read_exact(&mut bytes).await.map_err(refused)?;
     let mut options = ReaderOptions::new();
-    // A message that claims to be longer than it is must not make us hold that much.
+    // A message may claim to be longer than it is. The claim must not decide how much memory is
+    // taken.
     options.traversal_limit_in_words(Some(JOIN_MESSAGE_BYTES / 8));
     capnp::serialize::read_message(&bytes[..], options).map_err(refused)
 }
@@ -243,7 +245,7 @@ mod tests {
     async fn join_messages_are_bounded() {
         let too_long = u32::MAX.to_le_bytes();
         assert!(read_request(&mut &too_long[..]).await.is_err());
-        // One segment of 64 MiB, of which nothing follows.
+        // The header claims one segment of 64 MiB, and nothing follows.
         let mut lies = 8_u32.to_le_bytes().to_vec();
         lies.extend([0, 0, 0, 0, 0, 0, 0x80, 0]);
         assert!(read_request(&mut &lies[..]).await.is_err());

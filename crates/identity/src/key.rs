@@ -1,4 +1,4 @@
-//! A fresh key, and the request by which an authority signs it.
+//! A fresh key, and the request that an authority signs it by.
 
 use std::fmt;
 
@@ -7,15 +7,15 @@ use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _
 
 use crate::tls::Refused;
 
-/// A key on P-256 that was made here.
+/// A P-256 key made by this process.
 pub(crate) struct FreshKey {
-    /// PKCS #8, DER.
+    /// The key (PKCS #8, DER).
     pub(crate) pkcs8: Vec<u8>,
-    /// PKCS #10, DER.
+    /// The signing request (PKCS #10, DER).
     pub(crate) signing_request: Vec<u8>,
 }
 
-/// What is signed of a request (RFC 2986), up to the bytes of the key: version 0, no name, and the
+/// The signed part of a request (RFC 2986), up to the bytes of the key: version 0, no name, and the
 /// kind of key. The authority ignores names and extensions, so there are none, and every length is
 /// known.
 const INFO: &[u8] = &[
@@ -29,14 +29,14 @@ const INFO: &[u8] = &[
     0x03, 0x42, 0x00, // The point follows: 65 bytes.
 ];
 
-/// No attributes: the end of what is signed.
+/// No attributes. This ends the signed part.
 const NO_ATTRIBUTES: &[u8] = &[0xa0, 0x00];
 
 /// The kind of signature: ecdsa-with-SHA256.
 const ALGORITHM: &[u8] = &[0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02];
 
 impl FreshKey {
-    /// Makes one from the operating system's chance.
+    /// Makes a key from the operating system's randomness.
     pub(crate) fn generate() -> Result<Self, Refused> {
         let chance = SystemRandom::new();
         let refused = |why: &dyn fmt::Display| Refused(format!("a key cannot be made: {why}"));
@@ -46,7 +46,8 @@ impl FreshKey {
         let key = EcdsaKeyPair::from_pkcs8(kind, &pkcs8, &chance).map_err(|e| refused(&e))?;
         let info = [INFO, key.public_key().as_ref(), NO_ATTRIBUTES].concat();
         let signature = key.sign(&chance, &info).map_err(|e| refused(&e))?;
-        // A signature has at most 72 bytes, so its length takes one byte, and that of all takes two.
+        // A signature has at most 72 bytes, so its length fits one byte and the whole length fits
+        // two.
         let length = |bytes: usize| u8::try_from(bytes).map_err(|e| refused(&e));
         let signature = signature.as_ref();
         let bits = [&[0x03, length(signature.len() + 1)?, 0x00], signature].concat();

@@ -1,10 +1,10 @@
-//! Who a process is, and whom it lets in.
+//! The identity of a process, and the admission of peers.
 //!
-//! For: the certificate and key of a member ([`credential`]), how it joins and renews them ([`join`]),
-//! mutual TLS ([`tls`]), letting in those who dial, a bounded number at once ([`accept`],
-//! [`handshakes`]), tickets that are good once ([`ticket`]), and staying connected as one and the same
-//! member ([`membership`]). Not for: signing certificates, which is the authority's, and what a member
-//! may do.
+//! For: the certificate and key of a member ([`credential`]), joining and renewal ([`join`]),
+//! mutual TLS ([`tls`]), accepting connections, a bounded number of them unauthenticated
+//! ([`accept`], [`handshakes`]), single-use tickets ([`ticket`]), and staying connected as the same
+//! member ([`membership`]). Not for: signing certificates, which the authority does, and the
+//! permissions of members.
 
 pub mod accept;
 pub mod credential;

@@ -1,8 +1,8 @@
-//! Membership: staying connected to the orchestrator, as one and the same member.
+//! Membership: staying connected to the orchestrator as the same member.
 //!
 //! A member dials, works over the connection until it ends, and dials again, with backoff and
-//! jitter. At half of its certificate's life it gets a new one, makes a connection with that, and
-//! only then lets the old one go, once no call is in flight on it.
+//! jitter. At half of its certificate's life it renews the certificate and connects with the new
+//! one. Only then does it close the old connection, once no call is in flight on it.
 //!
 //! ```no_run
 //! # async fn example(dir: &std::path::Path) -> Result<(), Box<dyn std::error::Error>> {
@@ -46,7 +46,7 @@ use crate::join::{self, Invite, Renewal};
 use crate::limits;
 use crate::tls::{self, Purpose, Refused};
 
-/// A member of a mesh: its credential, and where the orchestrator is.
+/// A member of a mesh: its credential and the address of the orchestrator.
 #[derive(Debug)]
 pub struct Member {
     dir: PathBuf,
@@ -57,39 +57,40 @@ pub struct Member {
 /// Why a process cannot be a member.
 #[derive(Debug, thiserror::Error)]
 pub enum CannotJoin {
-    /// There is no credential, and no invite to get one.
+    /// There is no credential, and no invite to get one with.
     #[error("there is no credential in {0}: join with the line that `remit invite` prints")]
     NoCredential(PathBuf),
-    /// There is one, and it came to its end.
+    /// The credential has expired, and there is no invite.
     #[error(
         "the credential in {0} has expired: join again with the line that `remit invite` prints"
     )]
     Expired(PathBuf),
-    /// The credential is there and cannot be used.
+    /// The credential exists but cannot be used.
     #[error(transparent)]
     Credential(#[from] io::Error),
-    /// The invite did not work.
+    /// The invite was refused.
     #[error("joining failed: {0}")]
     Refused(#[from] Refused),
     /// The folder cannot keep a credential. The invite was not used.
     #[error("the invite was not used and stays good: {0}. Make the folder writable and join again")]
     Unwritable(io::Error),
-    /// The credential in the folder is for something else.
+    /// The credential in the folder is of another role.
     #[error("the credential in {dir} is of {found}, which is no {wanted}: choose another folder")]
     OtherRole {
         /// The folder.
         dir: PathBuf,
-        /// Whose credential is there.
+        /// The identity in that credential.
         found: Identity,
-        /// What was to be started.
+        /// The role that was to be started.
         wanted: Role,
     },
 }
 
 impl Member {
-    /// The member of this role whose credential is in `dir`. If there is none, or it has expired,
-    /// `invite` is redeemed for one, once it is known that it can be kept. The orchestrator is at `address` (host:port); if that is empty, where the
-    /// invite says, or where the last one did.
+    /// Opens the member whose credential is in `dir`, which must be of `role`. If there is no
+    /// credential, or it has expired, `invite` is redeemed, after a check that `dir` is writable.
+    /// The orchestrator is at `address` (host:port). If `address` is empty, it is at the invite's
+    /// address, or at the last one used.
     pub async fn open(
         dir: &Path,
         address: &str,
@@ -121,30 +122,30 @@ impl Member {
         Ok(Self { dir: dir.to_owned(), address, credential: RefCell::new(credential) })
     }
 
-    /// Who it is.
+    /// The identity of the member.
     pub fn identity(&self) -> Identity {
         self.credential.borrow().identity().clone()
     }
 
-    /// The credential it has now.
+    /// The current credential.
     pub fn credential(&self) -> Credential {
         self.credential.borrow().clone()
     }
 
-    /// Where the orchestrator is, host:port.
+    /// The address of the orchestrator, host:port.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// Dials once, for the bootstrap object of this member's role.
+    /// Dials once, and returns the bootstrap object of this member's role.
     pub async fn connect<P: FromClientHook>(&self) -> Result<(P, Connection), Refused> {
         dial(self.address.clone(), self.credential()).await
     }
 
-    /// Stays connected until `stop`. `session` is called with each new connection, and works until
-    /// that connection ends; if it ends before, so does the connection. While a certificate is being
-    /// replaced, two sessions run side by side. At `stop` the sessions are dropped and the last
-    /// connection is left open, so that calls in flight may end.
+    /// Stays connected until `stop` is cancelled. Each new connection gets a `session`, which
+    /// should work until the connection ends. If the session ends first, the connection is ended.
+    /// While a certificate is replaced, two sessions run side by side. At `stop` the sessions are
+    /// dropped, and the last connection stays open so that calls in flight can complete.
     pub async fn stay<P, S, F>(&self, stop: &CancellationToken, session: S)
     where
         P: FromClientHook + 'static,
@@ -155,7 +156,7 @@ impl Member {
         self.stay_by(dialling, stop, session).await;
     }
 
-    /// The same over connections that `dial` makes for the holder of a credential.
+    /// As [`Member::stay`], over connections that `dial` makes with a credential.
     pub async fn stay_by<P, D, C, S, F>(&self, dial: D, stop: &CancellationToken, session: S)
     where
         P: FromClientHook + 'static,
@@ -204,7 +205,7 @@ impl Member {
         sessions.shutdown().await;
     }
 
-    /// Holds one connection: until it ends, or a renewed certificate asks for a new one.
+    /// Holds one connection until it ends, its certificate was renewed, or `stop` is cancelled.
     async fn hold(&self, port: &Client, connection: &Connection, stop: &CancellationToken) -> Hold {
         let renewed = async {
             loop {
@@ -258,7 +259,7 @@ async fn dial<P: FromClientHook>(
     Ok(Connection::connect(stream, None, options))
 }
 
-/// Runs a session; whatever ends it ends its connection too.
+/// Runs a session, and ends its connection when the session returns or panics.
 async fn attend(session: impl Future<Output = ()>, connection: Connection) {
     if AssertUnwindSafe(session).catch_unwind().await.is_err() {
         tracing::error!("a session panicked");
@@ -266,7 +267,8 @@ async fn attend(session: impl Future<Output = ()>, connection: Connection) {
     connection.abort("its session is over");
 }
 
-/// Lets a replaced connection go: when its successor is at work and no call is in flight on it.
+/// Closes a replaced connection, after its successor has had time to register and when no call is
+/// in flight on it.
 fn retire(old: Connection) {
     turn::spawn("a handover", async move {
         tokio::time::sleep(limits::HANDOVER).await;
@@ -275,12 +277,12 @@ fn retire(old: Connection) {
     });
 }
 
-/// Why a connection is held no longer.
+/// Why a connection is no longer held.
 enum Hold {
-    /// It ended.
+    /// The connection ended.
     Lost,
     /// There is a new certificate to connect with.
     Renewed,
-    /// The member is to stop.
+    /// The member stops.
     Stopped,
 }

@@ -1,13 +1,15 @@
-//! Tickets and tokens: 32 random bytes that are good once. Whoever waits for one keeps its hash.
+//! Tickets and tokens: 32 random bytes that are valid once. The side that expects one keeps its
+//! hash.
 
 use sha2::{Digest as _, Sha256};
 
-/// A ticket that nobody can guess.
+/// A random ticket.
 pub fn fresh() -> [u8; 32] {
     rand::random()
 }
 
-/// The hash under which it is kept. A look-up by it tells nothing of the ticket by how long it takes.
+/// The hash under which a ticket is kept. The duration of a look-up by hash reveals nothing about
+/// the ticket.
 pub fn hash(ticket: &[u8]) -> [u8; 32] {
     Sha256::digest(ticket).into()
 }

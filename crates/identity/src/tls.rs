@@ -1,4 +1,4 @@
-//! Mutual TLS 1.3: who may speak, and as whom.
+//! Mutual TLS 1.3: authentication of the peer, and its identity.
 
 mod hint;
 mod verify;
@@ -20,17 +20,17 @@ use crate::credential::MembershipId;
 use crate::credential::{Credential, Described, describe};
 use crate::limits;
 
-/// What a connection is for, agreed in the handshake (ALPN) before any byte of it is read.
+/// The purpose of a connection, agreed in the handshake (ALPN) before any byte of the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// `remit/1`: a peer that wants the bootstrap object of its role.
     Peer,
-    /// `remit-attempt/1`: an agent node that splices in a worker. Starts with a ticket, 32 bytes.
+    /// `remit-attempt/1`: an agent node that splices in a worker. Starts with a ticket of 32 bytes.
     Attempt,
-    /// `remit-direct/1`: an agent node that was introduced to a tool node. Starts with a ticket, 32
-    /// bytes, which the tool node answers with one byte when it is good.
+    /// `remit-direct/1`: an agent node that was introduced to a tool node. Starts with a ticket of
+    /// 32 bytes. The tool node answers a valid ticket with one byte.
     Direct,
-    /// `remit-join/1`: a stranger with an invite, the only one without a certificate.
+    /// `remit-join/1`: a stranger with an invite. The only purpose without a certificate.
     Join,
 }
 
@@ -51,23 +51,23 @@ impl Purpose {
     }
 }
 
-/// What a tool node answers to a good ticket.
+/// The tool node's answer to a valid ticket.
 pub const DIRECT_ACCEPTED: u8 = 1;
 
-/// A stream to whoever was dialled, after the handshake.
+/// A stream to the dialled peer, after the handshake.
 pub type Dialled = tokio_rustls::client::TlsStream<TcpStream>;
 
 /// An accepted connection.
 pub struct Accepted {
     /// The stream, after the handshake.
     pub stream: tokio_rustls::server::TlsStream<TcpStream>,
-    /// What it is for.
+    /// The agreed purpose.
     pub purpose: Purpose,
-    /// Who it is, and until when; `None` only if the purpose is to join.
+    /// The peer's identity and the end of its certificate. `None` only for [`Purpose::Join`].
     pub peer: Option<(Identity, SystemTime)>,
-    /// Of which membership its certificate is, if that says so.
+    /// The membership of the peer's certificate, if the certificate names one.
     pub membership: Option<MembershipId>,
-    /// What its certificate has the peer show in its first message next time.
+    /// The hint that the peer will show in its first message next time, from its certificate.
     pub hint: Option<Hint>,
 }
 
@@ -86,7 +86,7 @@ pub struct Acceptor {
 }
 
 impl Acceptor {
-    /// An acceptor for the holder of `credential`, an orchestrator. Peers must be of the same mesh
+    /// An acceptor for an orchestrator, the holder of `credential`. Peers must be of the same mesh
     /// and authority and have one of `roles`.
     pub fn new(credential: &Credential, roles: &[Role]) -> Result<Self, Refused> {
         let mut acceptor =
@@ -98,8 +98,8 @@ impl Acceptor {
         Ok(acceptor)
     }
 
-    /// An acceptor for the holder of `credential`, a tool node, which lets in nobody but agent nodes
-    /// that were introduced to it.
+    /// An acceptor for a tool node, the holder of `credential`, which accepts only agent nodes that
+    /// were introduced to it.
     pub fn of_introduced(credential: &Credential) -> Result<Self, Refused> {
         Self::for_members(credential, &[Role::AgentNode], &[Purpose::Direct])
     }
@@ -122,13 +122,13 @@ impl Acceptor {
         })
     }
 
-    /// Shakes hands over an accepted TCP stream, within `limit`.
+    /// Performs the handshake on an accepted TCP stream, within `limit`.
     pub async fn accept(&self, tcp: TcpStream, limit: Duration) -> Result<Accepted, Refused> {
         self.accept_hinted(tcp, limit, |_| {}).await
     }
 
-    /// As [`Acceptor::accept`]. `hinted` is told the hint in the peer's first message, if it shows
-    /// one.
+    /// As [`Acceptor::accept`]. Calls `hinted` with the hint in the peer's first message, if it
+    /// shows one.
     pub async fn accept_hinted(
         &self,
         tcp: TcpStream,
@@ -181,8 +181,8 @@ impl Acceptor {
     }
 }
 
-/// Dials the orchestrator at `address` (host:port) as the holder of `credential`, and makes sure
-/// that it is an orchestrator of the same mesh.
+/// Dials the orchestrator at `address` (host:port) as the holder of `credential`, and checks that
+/// the peer is an orchestrator of the same mesh.
 pub async fn dial(
     address: &str,
     credential: &Credential,
@@ -193,8 +193,8 @@ pub async fn dial(
     dial_role(address, credential, what, Role::Orchestrator, limit).await
 }
 
-/// As [`dial`], for the attempt that `ticket` was given for. Only a hint of the ticket is shown: the
-/// caller sends it as the stream's first bytes.
+/// As [`dial`], for the attempt of `ticket`. The handshake shows only a hint of the ticket: the
+/// caller sends the ticket as the stream's first bytes.
 pub async fn dial_attempt(
     address: &str,
     credential: &Credential,
@@ -206,9 +206,9 @@ pub async fn dial_attempt(
     Ok(dialled.await?.0)
 }
 
-/// Dials the tool node `node` (a SPIFFE name) at `address` (host:port) as the holder of `credential`,
-/// and makes sure that it is that very node. Only a hint of the `ticket` is shown: the caller sends it
-/// as the stream's first bytes.
+/// Dials the tool node `node` (a SPIFFE name) at `address` (host:port) as the holder of
+/// `credential`, and checks that the peer is that node. The handshake shows only a hint of the
+/// `ticket`: the caller sends the ticket as the stream's first bytes.
 pub async fn dial_introduced(
     (address, node): (&str, &str),
     credential: &Credential,
@@ -244,8 +244,8 @@ async fn dial_role(
     Ok((stream, who.identity))
 }
 
-/// Dials the orchestrator at `address` as a stranger who knows the hash of its authority. Answers
-/// with the stream and the authority's certificate.
+/// Dials the orchestrator at `address` as a stranger who knows the hash of its authority. Returns
+/// the stream and the authority's certificate.
 pub(crate) async fn dial_pinned(
     address: &str,
     authority_hash: [u8; 32],
@@ -297,7 +297,7 @@ async fn connect(
     let connecting = async {
         let tcp = TcpStream::connect(address).await.map_err(refused)?;
         tune(&tcp).map_err(refused)?;
-        // Nothing is checked against this name: a SPIFFE name says who the peer is.
+        // This name is not verified: the peer's SPIFFE name identifies it.
         let name = match hint {
             Some(hint) => hint.server_name()?,
             None => ServerName::try_from("orchestrator.invalid").map_err(refused)?,
@@ -337,8 +337,8 @@ fn refused(error: impl std::fmt::Display) -> Refused {
     Refused(error.to_string())
 }
 
-/// Sets what every TCP connection of the mesh has: no delay, keep-alive, and a time-out for bytes
-/// that the peer does not acknowledge.
+/// Sets the options of every TCP connection of the mesh: no delay, keep-alive, and a time-out for
+/// bytes that the peer does not acknowledge.
 pub fn tune(tcp: &TcpStream) -> std::io::Result<()> {
     tcp.set_nodelay(true)?;
     let socket = socket2::SockRef::from(tcp);
@@ -347,13 +347,13 @@ pub fn tune(tcp: &TcpStream) -> std::io::Result<()> {
         .with_interval(limits::TCP_KEEPALIVE)
         .with_retries(2);
     socket.set_tcp_keepalive(&keepalive)?;
-    // Elsewhere, silence is noticed by the watch on each connection alone.
+    // On other systems only the watch on each connection notices silence.
     #[cfg(target_os = "linux")]
     socket.set_tcp_user_timeout(Some(limits::TCP_UNACKNOWLEDGED))?;
     Ok(())
 }
 
-/// The address a listener is bound to, for the ready line.
+/// The address that a listener is bound to, for the ready line.
 pub fn local(listener: &tokio::net::TcpListener) -> std::io::Result<SocketAddr> {
     listener.local_addr()
 }

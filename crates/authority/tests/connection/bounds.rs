@@ -1,4 +1,4 @@
-//! What a peer that speaks the protocol by hand can make a connection hold.
+//! The bounds on a connection to a peer that speaks the protocol by hand.
 
 use std::rc::Rc;
 
@@ -141,7 +141,8 @@ async fn a_peer_that_takes_no_answers_gets_no_more_calls_in() {
             }
         };
         assert!(tokio::time::timeout(LONG, asking).await.is_err());
-        // What fits the write buffer is answered, and the bound's worth of calls.
+        // The calls whose answers fit the write buffer are answered, and as many more as the bound
+        // allows.
         assert!(desk.begun.get() < 20_000, "{}", desk.begun.get());
         assert!(!served.is_closed());
         served.abort("enough");

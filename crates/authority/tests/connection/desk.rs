@@ -13,14 +13,14 @@ use tokio::task::LocalSet;
 
 pub(super) const LONG: Duration = Duration::from_secs(3600);
 
-/// What the peer under test does with a ping.
+/// The behaviour of the peer under test on a ping.
 #[derive(Default)]
 pub(super) struct Desk {
     does: Does,
     pub(super) begun: Cell<usize>,
     pub(super) calls: Notify,
     pub(super) dropped: Notify,
-    /// What the connection said of itself when a call in flight was dropped.
+    /// Whether the connection reported its end when a call in flight was dropped.
     pub(super) closed_at_drop: Cell<Option<bool>>,
     connection: std::cell::OnceCell<Connection>,
 }

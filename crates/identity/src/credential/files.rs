@@ -1,17 +1,17 @@
-//! Files that nobody but their owner may read.
+//! Files that only their owner may read.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
-/// Makes `dir` and what is above it, with mode 0700.
+/// Makes `dir`, and the missing folders above it, with mode 0700.
 pub fn make_private_dir(dir: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
 
-/// Writes a file with mode 0600, in place of the old one at once and durably. A folder that
-/// is not there is made, with mode 0700.
+/// Writes a file with mode 0600. It replaces the old file atomically and durably. A missing folder
+/// is made with mode 0700.
 pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if let Some(dir) = path.parent() {
         make_private_dir(dir)?;
@@ -31,8 +31,8 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Makes sure that files can be written to `dir`, which is made with mode 0700: before something is
-/// spent for what is to be kept there.
+/// Checks that files can be written to `dir`, which is made with mode 0700 if it is missing. For
+/// use before something single-use is spent on what the folder will keep.
 pub fn check_writable(dir: &Path) -> io::Result<()> {
     let trial = dir.join("trial");
     let named = |error: io::Error| {
@@ -41,7 +41,7 @@ pub fn check_writable(dir: &Path) -> io::Result<()> {
     write_private(&trial, b"").and_then(|()| fs::remove_file(&trial)).map_err(named)
 }
 
-/// Refuses a key that others than its owner can read.
+/// Refuses a key file that others than its owner can read.
 pub fn check_private(path: &Path) -> io::Result<()> {
     let mode = fs::metadata(path)?.permissions().mode() & 0o777;
     if mode & 0o077 == 0 {

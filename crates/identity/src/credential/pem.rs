@@ -7,7 +7,7 @@ use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 
 const LINE: usize = 64;
 
-/// The parts of a credential, DER.
+/// The DER parts of a credential.
 pub(super) struct Parts {
     pub(super) certificate: Vec<u8>,
     pub(super) authority: Vec<u8>,
@@ -32,7 +32,7 @@ pub(super) fn write(certificate: &[u8], authority: &[u8], key: &[u8]) -> String 
     text
 }
 
-/// Reads it back.
+/// Reads the text of such a file.
 pub(super) fn read(text: &[u8]) -> Result<Parts, String> {
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
     let certificates = certificates.map_err(|error| error.to_string())?;

@@ -1,4 +1,5 @@
-//! The hint in a peer's first message by which the other end can tell that it is likely known.
+//! The hint in a peer's first message, by which the other end recognises a peer that it probably
+//! knows.
 
 use rustls::pki_types::ServerName;
 use sha2::{Digest as _, Sha256};
@@ -7,15 +8,15 @@ use super::{Refused, refused};
 use crate::ticket;
 
 /// Shown in the clear, as the server's name, before anything is proved. It gives no authority: it
-/// only ranks who is served first when too many dial. Who has not seen the ticket or the certificate
-/// cannot make one, since TLS 1.3 encrypts both.
+/// only ranks connections when too many peers dial. Only a party that has seen the ticket or the
+/// certificate can make one, since TLS 1.3 encrypts both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Hint([u8; 16]);
 
 const SUFFIX: &str = ".hint.invalid";
 
 impl Hint {
-    /// The hint of a peer that holds this ticket.
+    /// The hint of a peer that holds `ticket`.
     pub fn of_ticket(ticket: &[u8]) -> Self {
         Self::of_ticket_hash(&ticket::hash(ticket))
     }
@@ -25,7 +26,7 @@ impl Hint {
         Self::digest(b"ticket", hash)
     }
 
-    /// The hint of a peer whose certificate, in DER, is this.
+    /// The hint of a peer with this certificate (DER).
     pub fn of_certificate(leaf: &[u8]) -> Self {
         Self::digest(b"certificate", leaf)
     }
@@ -61,7 +62,7 @@ mod tests {
         for other in ["", "orchestrator.invalid", "00.hint.invalid", "\u{e9}.hint.invalid"] {
             assert_eq!(Hint::of_server_name(other), None);
         }
-        // A sign is no digit, though a parser of numbers takes it for one.
+        // A sign is not a digit, although a parser of numbers accepts it.
         for odd in ["zz", "+f", "-0", " 1"] {
             assert_eq!(Hint::of_server_name(&format!("{}{SUFFIX}", odd.repeat(16))), None, "{odd}");
         }

@@ -1,5 +1,5 @@
-//! Certificate checks: the chain up to one authority, and the dates. Names are SPIFFE names and are
-//! read after the handshake; there is no DNS name to compare with.
+//! Certificate checks: the chain up to one authority, and the dates. SPIFFE names are read after
+//! the handshake; there is no DNS name to compare with.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::Refused;
 
-/// The one TLS provider.
+/// The one TLS provider, named here so that no default of the process is needed.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
@@ -31,7 +31,7 @@ fn roots(authority: &[u8]) -> Result<RootCertStore, Refused> {
     Ok(roots)
 }
 
-/// Trusts clients with a certificate of one authority.
+/// Trusts clients that have a certificate of one authority.
 #[derive(Debug)]
 pub(super) struct TrustedClient {
     inner: Arc<dyn ClientCertVerifier>,
@@ -49,7 +49,7 @@ impl TrustedClient {
 
 impl ClientCertVerifier for TrustedClient {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        // Members know which authority they are of; a hint would only tell strangers.
+        // Members know their authority, so a list of authorities would only inform strangers.
         &[]
     }
 
@@ -89,19 +89,19 @@ impl ClientCertVerifier for TrustedClient {
     }
 }
 
-/// Trusts a server with a certificate of one authority.
+/// Trusts a server that has a certificate of one authority.
 #[derive(Debug)]
 pub(super) struct TrustedServer {
     trust: Trust,
     provider: Arc<CryptoProvider>,
 }
 
-/// Which authority that is.
+/// The authority that is trusted.
 #[derive(Debug)]
 enum Trust {
-    /// This one.
+    /// The authority in this store.
     Known(RootCertStore),
-    /// The one with this hash, which the server itself shows.
+    /// The authority with this hash. The server itself sends its certificate.
     Pinned([u8; 32]),
 }
 
@@ -158,7 +158,7 @@ impl ServerCertVerifier for TrustedServer {
     }
 }
 
-/// The authority that ends the chain, if it is the one with this hash.
+/// The authority at the end of the chain, if it has this hash.
 fn pinned_roots(chain: &[CertificateDer<'_>], hash: &[u8; 32]) -> Result<RootCertStore, Error> {
     let unknown = || Error::InvalidCertificate(CertificateError::UnknownIssuer);
     let authority = chain.last().ok_or_else(unknown)?;

@@ -233,7 +233,7 @@ impl Node {
             _ = dropped => Some("nobody wants it any more".to_owned()),
             () = self.stop.cancelled() => Some("the node is ending".to_owned()),
         };
-        // : A worker whose splice ended cleanly may still exit by itself. Any other one is killed
+        // A worker whose splice ended cleanly may still exit by itself. Any other one is killed
         // now.
         let patience = if unwanted.is_some() { Duration::ZERO } else { limits::STOP };
         if let Ok(end) = tokio::time::timeout(patience, worker.ended(&words)).await {

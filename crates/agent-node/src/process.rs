@@ -198,7 +198,7 @@ async fn watch(process: Option<u32>, bounds: Bounds, words: &Cell<u64>) -> Strin
             (base, began) = (look.used, Instant::now());
             continue;
         }
-        // : Wall time counts too, since a busy machine may give the process too little processor
+        // Wall time counts too, since a busy machine may give the process too little processor
         // time.
         let starved = began.elapsed() > most * limits::WALL_FACTOR;
         if look.used.saturating_sub(base) > most || starved {

@@ -131,7 +131,7 @@ pub fn point(step: Step, what: &str) {
 pub fn point_after_turn(step: Step, what: &'static str) {
     if cfg!(debug_assertions) && armed_for(step, what).is_some() {
         tokio::task::spawn_local(async move {
-            // : Longer than the turn takes, and the writer that runs after it.
+            // Time for the writer of the connection, which runs after this turn.
             tokio::time::sleep(std::time::Duration::from_millis(2)).await;
             point(step, what);
         });

@@ -164,7 +164,7 @@ impl Handshakes {
                 entry.since.is_some_and(|since| now >= since + limits::HANDSHAKE_LEAST)
             };
             let members = self.members.borrow();
-            // : Strangers from the address of a connected member go last. Then the largest holder
+            // Strangers from the address of a connected member go last. Then the largest holder
             // goes first.
             let first_to_go = |entry: &Entry| {
                 let share = held.get(&entry.address).copied().unwrap_or_default();

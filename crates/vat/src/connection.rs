@@ -232,7 +232,7 @@ async fn work(
 ) -> Over {
     let Shared { watch, load, .. } = shared;
     let cause = tokio::select! {
-        // : A cut comes first: nothing more is done for a peer that was cut off.
+        // A cut comes first: nothing more is done for a peer that was cut off.
         biased;
         () = watch.is_cut() => return Over::No,
         result = rpc => {

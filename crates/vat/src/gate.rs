@@ -52,7 +52,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut queue = self.gate.queue.borrow_mut();
         queue.remove(&self.number);
-        // : Only the lowest number is woken: every other one waits for it in any case.
+        // Only the lowest number is woken: every other one waits for it in any case.
         let next = queue.first_entry().and_then(|mut first| first.get_mut().take());
         drop(queue);
         if let Some(waker) = next {

@@ -43,7 +43,7 @@ pub(crate) async fn keep(node: Rc<Node>, port: agent_node_port::Client, connecti
         () = farewell(&node, &registration) => {}
     }
     leave.registered.set(leave.registered.get() - 1);
-    // : The orchestrator has let the node go, or the connection to it has ended.
+    // The orchestrator has let the node go, or the connection to it has ended.
     if leave.wanted.is_cancelled() {
         leave.granted.cancel();
     }

@@ -287,7 +287,7 @@ impl Engine {
                 (outcome, _) => outcome,
             });
         }
-        // : With no operation open, no completion can come, so the script would wait without end.
+        // With no operation open, no completion can come, so the script would wait without end.
         if self.shared.open.get() > 0 {
             return None;
         }

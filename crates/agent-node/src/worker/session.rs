@@ -140,7 +140,7 @@ async fn converse(
         }
         if let Ok(good) = &reply.outcome {
             if good.number <= last {
-                // : Event numbers must ascend, since a replay gives the outcomes in their order.
+                // Event numbers must ascend, since a replay gives the outcomes in their order.
                 let why = format!(
                     "the owner told event {} after event {last}: a replay could not repeat that",
                     good.number

@@ -130,7 +130,7 @@ extern "C" fn on_fault(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc:
     let at = unsafe { (*info).si_addr() } as usize;
     if (GUARD.0.load(Ordering::SeqCst)..GUARD.1.load(Ordering::SeqCst)).contains(&at) {
         end(OVERFLOWN);
-        // : The thread waits without end: a return would repeat the access, and unwinding needs
+        // The thread waits without end: a return would repeat the access, and unwinding needs
         // stack.
         loop {
             futex(&NEVER, libc::FUTEX_WAIT, 0);

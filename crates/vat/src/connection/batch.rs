@@ -139,7 +139,7 @@ async fn write_out<W: AsyncWrite + Unpin>(mut inner: W, shared: &Shared, watch: 
             let mut state = shared.state.borrow_mut();
             state.writing = true;
             let bytes = std::mem::take(&mut state.buffer);
-            // : The buffer is empty again, so a writer that waits for room may go on.
+            // The buffer is empty again, so a writer that waits for room may go on.
             state.wake();
             (bytes, state.closing)
         };
@@ -161,7 +161,7 @@ async fn write_out<W: AsyncWrite + Unpin>(mut inner: W, shared: &Shared, watch: 
         if written.is_err() || (closing && state.buffer.is_empty()) {
             return;
         }
-        // : A small buffer is used again. A large one is freed: an idle connection holds little
+        // A small buffer is used again. A large one is freed: an idle connection holds little
         // memory.
         if state.buffer.capacity() == 0 && bytes.capacity() <= WRITE_BUFFER_KEPT_BYTES {
             bytes.clear();

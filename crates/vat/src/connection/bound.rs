@@ -178,7 +178,7 @@ impl OutgoingMessage for BoundedMessage {
     fn send(mut self: Box<Self>) -> Sent {
         self.say_why();
         self.note_objects();
-        // : A message that is too large would make the peer end the connection.
+        // A message that is too large would make the peer end the connection.
         let fresh = || self.connection.borrow_mut().new_outgoing_message(0);
         let Some(small) = self.load.oversize.replace(&*self.inner, fresh) else {
             return self.queue();

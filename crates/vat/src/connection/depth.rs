@@ -24,7 +24,7 @@ use crate::limits::{PIPELINE_DEPTH, PROMISED_DEPTH, PROMISES_OF_PROMISES};
 pub(super) struct Depth {
     /// By question: the length of the chain of calls that ends with this one.
     calls: RefCell<HashMap<u32, u32>>,
-    /// : Calls that were too deep and must fail.
+    /// Calls that were too deep and must fail.
     refused: RefCell<HashSet<u32>>,
     /// Promises of the peer that resolved to another promise, with that promise.
     links: RefCell<HashMap<u32, u32>>,

@@ -29,7 +29,7 @@ use crate::limits::{
 /// The peer's calls in progress, and the messages that wait to be written to it.
 #[derive(Debug)]
 pub(super) struct Load {
-    /// : The bound on calls in flight.
+    /// The bound on calls in flight.
     most: usize,
     calls: Cell<usize>,
     /// Bytes of the arguments of calls in flight.
@@ -40,7 +40,7 @@ pub(super) struct Load {
     cancelled: Cell<usize>,
     queue: RefCell<VecDeque<Queued>>,
     queued_bytes: Cell<usize>,
-    /// : Counted apart: at their bound reading pauses, while all queued bytes end the connection.
+    /// Counted apart: at their bound reading pauses, while all queued bytes end the connection.
     queued_answer_bytes: Cell<usize>,
     eased: Notify,
     pub(super) oversize: Oversize,
@@ -264,7 +264,7 @@ impl Load {
         if message.kind == Kind::Answer {
             let left = self.queued_answer_bytes.get().saturating_sub(message.bytes);
             self.queued_answer_bytes.set(left);
-            // : The call counts until here, so a peer that does not read its answers gets no more
+            // The call counts until here, so a peer that does not read its answers gets no more
             // calls.
             self.call_ended();
         }

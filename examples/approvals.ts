@@ -1,10 +1,10 @@
-// Publishes pages, each once a person has decided on it.
+// Publishes pages, each after a person's decision.
 //
-//   remit run examples/approvals.ts        then, elsewhere, what it shows: remit approve, remit deny
+//   remit run examples/approvals.ts        then, in another terminal, the commands that it shows
 //
-// It may make the folder and read what is there as it likes. Every call that writes or removes is
-// held until somebody approves of it, with its arguments or others; `remit inbox` shows what waits.
-// Nothing is lost if all of this is killed while it waits.
+// The script may create and read the folder freely. Every call that writes or removes is held until a
+// person approves it, with its own or other arguments, or denies it. `remit inbox` lists held calls.
+// They survive if the whole mesh is killed while the script waits.
 
 export default async function (remit) {
   await remit.site.mkdir(".");
@@ -22,7 +22,7 @@ export default async function (remit) {
   return { said, pages: pages.map((page) => page.name).sort() };
 }
 
-/** What became of a call that a person decides on. */
+/** Makes a call that a person decides on, and describes the decision. */
 async function decided(what: string, call: () => Promise<unknown>): Promise<string> {
   try {
     await call();

@@ -1,10 +1,10 @@
-// Makes a table of contents of all Markdown files, page by page, with a pause after each.
+// Writes a table of contents of all Markdown files, page by page, with a pause after each.
 //
 //   remit run examples/contents.ts
 //
-// It has a module of its own, which goes along when it is submitted. It is slow on purpose: kill
-// any process of the mesh while it runs, and `remit attach`. Each page is appended exactly once,
-// because a call that the journal knows is never made again.
+// The script imports a module, which is submitted with it. It is slow on purpose: kill any process of
+// the mesh while it runs, then run `remit attach`. Each page is appended exactly once, because a
+// recorded call is never made again.
 
 import { type Heading, headings, link } from "./lib/markdown";
 
@@ -39,7 +39,7 @@ export default async function (remit, input) {
   return { file: "examples/out/contents.md", sections, headings: total, skipped };
 }
 
-/** The headings of a file; none if it went away meanwhile or is no text. */
+/** The headings of a file; none if it was removed meanwhile or is not text. */
 async function outline(remit, path: string): Promise<Heading[]> {
   try {
     const text = await remit.files.read(path);

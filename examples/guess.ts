@@ -1,10 +1,10 @@
-// A game that waits for a person: input, sleep, and state that outlives a crash.
+// A game that waits for a person: input, sleep, and state that survives a crash.
 //
 //   remit run examples/guess.ts                      then, elsewhere: remit send guess 50
 //   remit run examples/guess.ts --input '{"alone": true}'    plays by itself
 //
-// Stop it with Ctrl-C and go on with `remit attach`: the secret number and all guesses are still
-// there, for they are in the task's journal and nowhere else.
+// Stop it with Ctrl-C and continue with `remit attach`: the secret number and all guesses are still
+// there, because the task's journal holds them.
 
 export default async function (remit, input) {
   const highest = input?.highest ?? 100;
@@ -38,7 +38,7 @@ function person(remit) {
   };
 }
 
-/** A player that halves what is left. */
+/** A player that halves the remaining range. */
 function halving(highest: number) {
   let [low, high] = [1, highest];
   const middle = () => Math.floor((low + high) / 2);

@@ -1,8 +1,8 @@
-// The smallest task: it holds nothing, so it can reach nothing, and returns a value.
+// The smallest task: it has no grants, so it can reach nothing, and returns a value.
 //
 //   remit run examples/hello.ts --input '"Ada"'
 //
-// The clock and the dice are given by the mesh: run again after a crash, they show the same.
+// The mesh provides the clock and the random numbers: a replay after a crash sees the same values.
 
 export default async function (remit, input) {
   const name = input ?? "world";

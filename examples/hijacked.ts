@@ -1,12 +1,12 @@
-// A script that has gone over to the enemy: it tries thirty ways out of what it was handed.
+// A hijacked script: it tries thirty ways to exceed its grants.
 //
 //   remit run examples/hijacked.ts                       then: remit audit --task hijacked --decision denied
 //
-// All thirty are calls through capabilities, the only way there is to anything. Each is refused
-// before it reaches a tool, and is a record in the audit. Before that it looks for other ways,
-// which cannot even be spelled as a call: those are counted by the script itself, as `nothingThere`.
+// All thirty are calls through capabilities, the only path to the outside. Each is refused before it
+// reaches a tool, and is recorded in the audit. Before that, the script tries ways that are not calls
+// and so leave no record: it counts them itself, as `nothingThere`.
 
-/** Ways out that are calls. What they call is weak enough that each must be refused. */
+/** Ways out that are calls. The grants are so narrow that each must be refused. */
 function ways(remit): [string, () => unknown][] {
   const { files, out, once, repo, programs, tasks } = remit;
   const list = files.attenuate({ methods: ["list"] });
@@ -15,7 +15,7 @@ function ways(remit): [string, () => unknown][] {
   const others = files.attenuate({ audience: ["spiffe://home/default/client/somebody"] });
   const last = files.attenuate({ delegationDepth: 0 });
   return [
-    // Methods that were not granted, and those that there are none of.
+    // Methods that were not granted, and methods that do not exist.
     ["write where only reading is granted", () => files.write("hello.ts", "evil")],
     ["remove a file", () => files.remove("hello.ts")],
     ["make a folder", () => files.mkdir("lib/evil")],
@@ -42,14 +42,14 @@ function ways(remit): [string, () => unknown][] {
     ["more than was granted in one call", () => out.write("lib/big", "x".repeat(5000))],
     ["a call more than was granted", () => once.list("lib")],
 
-    // Authority that is to grow.
+    // Attempts to widen authority.
     ["attenuate to more methods", () => files.attenuate({ methods: ["read", "write"] })],
     ["attenuate to more calls", () => files.attenuate({ calls: 1_000_000 })],
     ["attenuate by a word that means nothing", () => files.attenuate({ everything: true })],
     ["split off more than there is", () => once.split({ calls: 5 })],
     ["go back from the narrower to the wider", () => list.read("lib/markdown.ts")],
 
-    // Times and people.
+    // Time limits and audiences.
     ["use what has expired", () => past.list("lib")],
     ["use what is not good yet", () => future.list("lib")],
     ["use what is for somebody else", () => others.list("lib")],
@@ -59,7 +59,7 @@ function ways(remit): [string, () => unknown][] {
 
 const load = (name: string) => import(name);
 
-/** Ways out that are no calls: whether there is anything. What only says what to use instead throws. */
+/** Ways out that are not calls. A stub that only names a replacement throws. */
 const elsewhere: [string, () => unknown][] = [
   ["fetch", () => globalThis["fetch"]("https://example.org")],
   ["process", () => globalThis["process"]],
@@ -82,7 +82,7 @@ const elsewhere: [string, () => unknown][] = [
 export default async function (remit) {
   const nothingThere = await refusals(elsewhere);
 
-  // Whatever it does to the language does not change what the mesh takes from it.
+  // Changes to the language's built-ins do not affect the requests that the mesh accepts.
   const poison = { configurable: true, get: () => 7 };
   for (const name of ["handle", "path"]) Object.defineProperty(Object.prototype, name, poison);
   Promise.prototype.then = undefined as never;
@@ -102,7 +102,7 @@ export default async function (remit) {
   return { refused: refused.length, nothingThere: nothingThere.length };
 }
 
-/** The ways that were refused, or led to nothing. */
+/** The names of the ways that were refused or led to nothing. */
 async function refusals(ways: [string, () => unknown][]): Promise<string[]> {
   const refused: string[] = [];
   for (const [name, way] of ways) {

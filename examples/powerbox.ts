@@ -1,9 +1,9 @@
-// Holds nothing, and asks a person for what it needs.
+// Has no grants, and asks a person for the capabilities that it needs.
 //
-//   remit run examples/powerbox.ts         then, elsewhere, what it shows: remit give, remit deny
+//   remit run examples/powerbox.ts         then, in another terminal, the commands that it shows
 //
-// It says what kind of tool it wants and what for. The person sees what of that kind there is, and
-// picks: the choice of what to give is theirs, not yes or no to what the script would like.
+// It names a kind of tool and a purpose. The person sees the available tools of that kind and picks a
+// grant, so the script does not propose one to say yes or no to.
 
 export default async function (remit) {
   const folder = await remit.request({ tool: "fs", reason: "to count the words of a folder of your choice" });
@@ -11,7 +11,7 @@ export default async function (remit) {
   const texts: string[] = await Promise.all(paths.map((path) => folder.read(path)));
   const words = texts.join(" ").split(/\s+/).filter((word) => word !== "").length;
 
-  // What is not given is done without.
+  // The script works without the second capability.
   let programs = "given";
   try {
     await remit.request({ tool: "shell", reason: "to count them again with wc" });

@@ -1,11 +1,11 @@
-// Writes release notes for the repository it is run in.
+// Writes release notes for the repository in which it is run.
 //
 //   remit run examples/release-notes.ts
 //
 // It reads the history through `repo`, reads and searches files through `files`, counts words with
-// a program through `programs`, and writes into the one folder that `out` opens. At the end it
-// tries something it was not granted, and reports the refusal. What it holds is listed in
-// release-notes.grants.toml; `remit log` shows every call it made.
+// a program through `programs`, and writes into the one folder that `out` opens. At the end it tries a
+// call that was not granted, and reports the refusal. Its grants are in release-notes.grants.toml;
+// `remit log` shows every call that it made.
 
 interface Commit {
   short: string;
@@ -17,7 +17,7 @@ interface Commit {
 export default async function (remit, input) {
   const max = input?.max ?? 30;
 
-  // Four calls that do not wait for one another.
+  // Four concurrent calls.
   const [commits, readme, modules, manifests] = await Promise.all([
     remit.repo.log({ max }),
     remit.files.read("README.md").catch(missing("")),
@@ -28,7 +28,7 @@ export default async function (remit, input) {
   const title = headline(readme) ?? "this repository";
   console.log(`${plural(commits.length, "commit")} of ${title}`);
 
-  // One chain, sent in one go: a folder, a file in it, its content.
+  // A pipelined chain, sent in one round trip: a folder, a file in it, its content.
   const cargo = await remit.files.dir(".").file("Cargo.toml").read().catch(missing(""));
   const licence = cargo.match(/^license = "(.+)"$/m)?.[1] ?? "not stated";
 
@@ -87,7 +87,7 @@ function day(timeMs: number): string {
   return new Date(timeMs).toISOString().slice(0, 10);
 }
 
-/** What to take instead of a file that is not there; any other error goes on. */
+/** Replaces a missing file by `instead`; rethrows any other error. */
 function missing<T>(instead: T) {
   return (error) => {
     if (error.code !== "not-found") throw error;
@@ -95,7 +95,7 @@ function missing<T>(instead: T) {
   };
 }
 
-/** How `what` was refused. */
+/** Makes a call that must be refused, and returns the refusal. */
 async function attempt(what: () => Promise<unknown>) {
   try {
     await what();

@@ -1,12 +1,12 @@
-// Counts words with two helpers. Each is handed a third of what is left of the budget, and one
-// folder, and the last third stays here; what a helper does not use comes back when it ends.
+// Counts words with two helpers. Each gets one folder and a third of the remaining budget, and the last
+// third stays here. The unused part of a helper's budget is returned when the helper ends.
 //
 //   remit run examples/team.ts --grants examples/team.grants.toml
 
 export default async function (remit, input) {
   const roots = input?.roots ?? ["docs", "examples"];
   const dirs = roots.map((root) => remit.files.dir(root));
-  // Of three equal parts one goes to the first helper, then of the two that are left one to the next.
+  // The first helper gets one of three equal parts, the second one half of the remainder.
   const parts = dirs.map((dir, at) => dir.split({ calls: `1/${dirs.length + 1 - at}` }));
   const tasks = roots.map((root, at) =>
     remit.spawn({
@@ -20,7 +20,7 @@ export default async function (remit, input) {
   return { counts, words: counts.reduce((sum, one) => sum + one.words, 0) };
 }
 
-// What a helper does. It sees `remit.dir`, and no way from there to anywhere else.
+// The program of a helper. It holds `remit.dir` and cannot reach anything outside that folder.
 export async function count(remit, { root }) {
   const entries = await remit.dir.list();
   const files = entries.filter((entry) => entry.kind === "file");

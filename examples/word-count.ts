@@ -1,10 +1,10 @@
-// Counts the words of the Markdown files below a folder, many files side by side.
+// Counts the words of the Markdown files below a folder, many files concurrently.
 //
 //   remit run examples/word-count.ts
 //   remit run examples/word-count.ts --input '{"pattern": "**/*.rs"}'
 //
-// The grant allows only methods that change nothing, and a number of calls: a script that goes
-// astray is stopped there. Each file is read by a chain that goes out in one piece.
+// The grant allows only read-only methods and a bounded number of calls, which stops a runaway script.
+// Each file is read by a pipelined chain, sent in one round trip.
 
 const SIDE_BY_SIDE = 16;
 
@@ -26,7 +26,7 @@ export default async function (remit, input) {
   };
 }
 
-/** Bytes that are no text have no words. */
+/** The number of words; 0 for bytes that are not text. */
 function words(content: string): number {
   return content.includes("\ufffd") ? 0 : (content.match(/\S+/g) ?? []).length;
 }

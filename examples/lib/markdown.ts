@@ -1,12 +1,12 @@
-// As much Markdown as contents.ts needs.
+// The part of Markdown that contents.ts needs.
 
-/** A heading and how deep it stands, from 1. */
+/** A heading and its level, from 1. */
 export interface Heading {
   level: number;
   text: string;
 }
 
-/** The headings of a text, without what only looks like one inside a code block. */
+/** The headings of a text, without lines of code blocks that look like headings. */
 export function headings(markdown: string): Heading[] {
   const found: Heading[] = [];
   let inCode = false;
@@ -18,7 +18,7 @@ export function headings(markdown: string): Heading[] {
   return found;
 }
 
-/** Where a heading can be reached, seen from the folder two below the root. */
+/** A link to a heading, relative to a folder two levels below the root. */
 export function link(path: string, heading: string): string {
   const anchor = heading
     .toLowerCase()

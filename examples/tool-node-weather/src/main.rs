@@ -1,6 +1,6 @@
-//! A tool of a third party: a weather service, with invented weather.
+//! A third party's tool: a weather service with invented weather.
 //!
-//! To try it beside a mesh that runs (`remit up`):
+//! To try it with a running mesh (`remit up`):
 //!
 //! ```text
 //! line=$(remit invite --role tool-node --name weather --ttl 10m)
@@ -16,13 +16,13 @@ use remit_tool_node::kit::{CallContext, Failure, Interface, Method, NoArgs, Tool
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// All there is to know, and what people reported. It is the tool's root object.
+/// The tool's root object, which holds the reports of all cities.
 #[derive(Default)]
 struct Weather {
     reports: RefCell<BTreeMap<String, Vec<String>>>,
 }
 
-/// One city: an object that an agent can be handed alone.
+/// One city: an object that can be granted to an agent by itself.
 struct City {
     name: String,
     weather: Rc<Weather>,

@@ -247,7 +247,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_of_the_system_is_read() {
+    fn a_proc_stat_line_is_parsed() {
         let second = rustix::param::clock_ticks_per_second();
         let stat = format!("7 (a ) R b) S 1 7 7 0 -1 4 90 0 0 0 {second} {second} 0 0 20 0 1");
         let look = Look::read(&stat);

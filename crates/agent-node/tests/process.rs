@@ -24,16 +24,16 @@ fn main() -> ExitCode {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        the_end_of_a_process_is_told().await;
-        one_that_computes_is_killed_and_one_that_waits_is_not().await;
-        a_dropped_one_is_gone().await;
+        the_end_of_a_process_is_reported().await;
+        a_computing_worker_is_killed_and_a_waiting_one_is_not().await;
+        a_dropped_worker_is_gone().await;
         nothing_but_the_socket_is_within_reach().await;
     });
     println!("worker processes: ok");
     ExitCode::SUCCESS
 }
 
-async fn the_end_of_a_process_is_told() {
+async fn the_end_of_a_process_is_reported() {
     assert_eq!(end("exit").await, End::Exited);
     let End::Crashed(how) = end("fail").await else { panic!("it failed") };
     assert!(how.contains("exit status: 3") && how.contains("out of luck"), "{how}");
@@ -43,7 +43,7 @@ async fn the_end_of_a_process_is_told() {
     assert!(how.len() < 8 << 10, "{} bytes of what it said were kept", how.len());
 }
 
-async fn one_that_computes_is_killed_and_one_that_waits_is_not() {
+async fn a_computing_worker_is_killed_and_a_waiting_one_is_not() {
     let (mut waiting, socket) = start("wait");
     let (mut slow, _socket) = start("rest");
     let (not_a_word, begun) = (Cell::new(0), Instant::now());
@@ -57,7 +57,7 @@ async fn one_that_computes_is_killed_and_one_that_waits_is_not() {
     assert_eq!(waiting.ended(&not_a_word).await, End::Exited);
 }
 
-async fn a_dropped_one_is_gone() {
+async fn a_dropped_worker_is_gone() {
     let (worker, mut socket) = start("spin");
     drop(worker);
     // The worker's end of the socket closes with its process.

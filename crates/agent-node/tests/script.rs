@@ -39,7 +39,7 @@ fn failure(run: &Run) -> &Failure {
 }
 
 #[tokio::test]
-async fn a_chain_goes_out_before_any_of_it_is_answered() {
+async fn a_chain_is_sent_before_its_first_answer() {
     let run = run(&[(
         "main.ts",
         r#"export default async function (remit: any, input: any): Promise<string> {
@@ -60,7 +60,7 @@ async fn a_chain_goes_out_before_any_of_it_is_answered() {
 }
 
 #[tokio::test]
-async fn a_chain_is_only_so_deep_until_it_is_awaited() {
+async fn the_depth_of_an_unawaited_chain_is_bounded() {
     let script = |from: &str| {
         format!(
             r#"export default async function (remit: any): Promise<number> {{
@@ -123,7 +123,7 @@ async fn values_come_back_as_they_went() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_passed_is_refused_by_name() {
+async fn values_that_cannot_be_passed_are_refused_by_name() {
     let run = run(&[(
         "main.ts",
         "export default async (remit) => remit.repo.echo({ a: [1, new Map()] })",
@@ -177,7 +177,7 @@ async fn a_failed_call_fails_the_task_with_its_own_code() {
 }
 
 #[tokio::test]
-async fn a_rejection_that_nobody_handles_fails_the_task() {
+async fn an_unhandled_rejection_fails_the_task() {
     for script in [
         "export default async (remit) => { remit.repo.deny(); await remit.sleep(5); return 1; }",
         "export default async (remit) => { Promise.reject(new Error('denied by hand')); await remit.sleep(5); return 1; }",
@@ -202,7 +202,7 @@ async fn output_becomes_numbered_lines() {
 }
 
 #[tokio::test]
-async fn clock_and_chance_repeat_themselves() {
+async fn clock_and_randomness_repeat() {
     let script = "export default async (remit) => {
         const before = [Date.now(), new Date().getTime(), remit.now(), new Date(0).getTime(), new (new Date().constructor)().getTime()];
         await remit.sleep(1000);
@@ -219,7 +219,7 @@ async fn clock_and_chance_repeat_themselves() {
 }
 
 #[tokio::test]
-async fn a_loop_over_inputs_asks_for_one_each_time_it_comes_round() {
+async fn a_loop_over_inputs_requests_one_per_round() {
     let run = run(&[(
         "main.ts",
         "export default async (remit) => {
@@ -250,7 +250,7 @@ async fn input_is_awaited() {
 }
 
 #[tokio::test]
-async fn a_capability_is_asked_for_and_used_before_and_after_it_is_there() {
+async fn a_requested_capability_works_before_and_after_it_is_granted() {
     let run = run(&[(
         "main.ts",
         "export default async (remit) => {
@@ -289,7 +289,7 @@ async fn a_refused_request_is_an_error_with_a_code() {
 }
 
 #[tokio::test]
-async fn a_refused_request_that_nobody_awaits_fails_the_task() {
+async fn an_unawaited_refused_request_fails_the_task() {
     let script = "export default async (remit) => { remit.request({ tool: 'vault', reason: 'x' }); await remit.sleep(5); }";
     let run = run(&[("main.ts", script)]).await;
     assert_eq!(failure(&run).code, Code::Denied);
@@ -338,7 +338,7 @@ async fn a_loop_without_end_is_stopped() {
 }
 
 #[tokio::test]
-async fn memory_and_stack_have_an_end() {
+async fn memory_and_stack_are_bounded() {
     for (script, code) in [
         (
             "export default () => { const a = []; for (;;) a.push(new Uint8Array(1 << 20)); }",
@@ -358,7 +358,7 @@ async fn a_tools_text_about_memory_is_not_the_scripts_own_limit() {
 }
 
 #[tokio::test]
-async fn a_wait_for_nothing_is_told() {
+async fn a_wait_that_cannot_end_is_reported() {
     let run = run(&[("main.ts", "export default () => new Promise(() => {})")]).await;
     assert!(failure(&run).message.contains("never come"), "{}", failure(&run));
 }

@@ -132,7 +132,7 @@ async fn a_live_peer_that_has_nothing_to_say_is_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_without_a_watch_may_be_silent_for_ever() {
+async fn a_connection_without_a_watch_may_stay_silent() {
     local(async {
         let (here, _there) = tokio::io::duplex(64 << 10);
         let options = options(ConnectionLimits::attempt());
@@ -210,7 +210,7 @@ impl AsyncWrite for Counted {
 }
 
 #[tokio::test]
-async fn what_is_written_in_one_turn_goes_out_at_once() {
+async fn writes_of_one_turn_go_out_together() {
     local(async {
         let (here, there) = tokio::io::duplex(1 << 20);
         let (asked, answered) = (Rc::default(), Rc::default());

@@ -162,7 +162,7 @@ async fn a_certificate_is_replaced_before_the_old_connection_goes() {
 }
 
 #[tokio::test]
-async fn who_has_no_credential_is_told_how_to_get_one() {
+async fn a_missing_credential_is_reported_with_the_remedy() {
     let (mesh, _connections) = mesh(Duration::ZERO);
     let expired = mesh.open().await.unwrap_err();
     assert!(matches!(expired, CannotJoin::Expired(_)), "{expired}");

@@ -86,7 +86,7 @@ async fn peer_of_another_authority_gets_nothing() {
 }
 
 #[tokio::test]
-async fn server_of_another_authority_is_not_spoken_to() {
+async fn server_of_another_authority_is_refused() {
     let (mesh, other) = (mesh("home").await, self::mesh("home").await);
     let credential = other.issue(Role::ToolNode, DAY);
     let dialled = tls::dial(&mesh.address, &credential, Purpose::Peer, LIMIT);
@@ -104,7 +104,7 @@ async fn forged_certificate_gets_nothing() {
 }
 
 #[tokio::test]
-async fn peer_of_a_role_that_may_not_gets_nothing() {
+async fn peer_of_a_refused_role_gets_nothing() {
     let mesh = mesh("home").await;
     let why = mesh.refusal(&mesh.issue(Role::Orchestrator, DAY)).await;
     assert!(why.contains("orchestrator/one has the role orchestrator"), "{why}");
@@ -133,7 +133,7 @@ async fn peer_without_a_certificate_gets_nothing() {
 }
 
 #[tokio::test]
-async fn peer_that_does_not_say_what_for_gets_nothing() {
+async fn peer_without_a_purpose_gets_nothing() {
     let mesh = mesh("home").await;
     let why = refusal_of_plain_client(&mesh, &rustls::version::TLS13, b"h2").await;
     assert!(why.contains("was refused"), "{why}");

@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_of_the_system_is_read() {
+    fn a_proc_stat_line_is_parsed() {
         let text = "7 (a ) R b) S 3 7 7 0 -1 4 90 0 0 0 1 2 0 0 20 0 5 0 100 9999 42 1 2";
         assert_eq!(Stat::read(text), Some(Stat { parent: 3, threads: 5, pages: 42 }));
         assert_eq!(Stat::read("7 (a"), None);

@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_invite_is_refused() {
+    fn malformed_invites_are_refused() {
         let line = invite().to_string();
         let cut = &line[..line.len() - 4];
         for wrong in ["", "remit-join:", "remit-join:a:1,b,c", cut, &line[6..]] {

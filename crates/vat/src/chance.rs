@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_repeats_and_without_one_nothing_does() {
+    fn only_seeded_randomness_repeats() {
         assert_ne!(bytes::<16>(), bytes::<16>());
         let from = |seed| {
             repeat(seed);

@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn work_gives_what_it_gives_or_the_words_of_its_panic() {
+    async fn contained_work_returns_its_output_or_its_panic() {
         assert_eq!(contain(async { 1 }).await, Ok(1));
         assert_eq!(
             contain(async { panic!("on {}", "purpose") }).await,

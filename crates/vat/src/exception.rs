@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_is_cut_at_a_character() {
+    fn overlong_text_is_cut_at_a_character() {
         let failure = Failure::new(Code::Failed, "ü".repeat(MAX_BYTES));
         assert!(to_failure(&to_exception(&failure)).message.len() <= MAX_BYTES);
     }

@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_leaves_wakes_the_next_and_who_gives_up_wakes_nobody_too_early() {
+    async fn a_dropped_place_wakes_the_next_call_and_none_too_early() {
         let gate = Rc::new(Gate::default());
         let went = Rc::new(RefCell::new(Vec::new()));
         let first = gate.enter(0);

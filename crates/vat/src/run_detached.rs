@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn work_goes_on_when_nobody_waits_for_it() {
+    async fn detached_work_outlives_its_caller() {
         let test = async {
             let (go, done) = (Rc::new(Notify::new()), Rc::new(Cell::new(false)));
             let over = Rc::new(Notify::new());
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_answers_with_what_the_work_gives_or_why_it_broke() {
+    async fn detached_work_returns_its_result_or_its_panic() {
         let test = async {
             assert_eq!(run_detached(async { Ok(1) }).await, Ok(1));
             let broken = run_detached(async { panic!("on purpose") }).await;

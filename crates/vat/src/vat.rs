@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_closed_vat_lets_nobody_in_through_any_door() {
+    async fn a_closed_vat_refuses_visits_through_every_handle() {
         let vat = Vat::spawn("test").unwrap();
         let handle = vat.handle().clone();
         assert_eq!(handle.enter(|| async { 1 }).await, Ok(1));
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_vat_ends_with_its_last_door() {
+    async fn a_vat_ends_with_its_last_handle() {
         let vat = Vat::spawn("test").unwrap();
         let Vat { handle, closing, ended } = vat;
         drop(closing);
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_visit_nobody_waits_for_ends() {
+    async fn a_visit_ends_when_its_future_is_dropped() {
         let vat = Vat::spawn("test").unwrap();
         let (sender, dropped) = oneshot::channel::<()>();
         let forever = vat.handle().enter(move || async move {

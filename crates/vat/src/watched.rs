@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_heard_once_and_no_change_is_not() {
+    fn a_change_wakes_a_watcher_once() {
         let watched = Watched::new(1);
         let mut watcher = watched.subscribe();
         assert_eq!(watcher.changed().now_or_never(), None);
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn those_who_wait_are_woken_in_the_order_in_which_they_asked() {
+    async fn watchers_wake_in_the_order_in_which_they_waited() {
         let local = tokio::task::LocalSet::new();
         let heard = Rc::new(RefCell::new(Vec::new()));
         let watched = Watched::new(0);

@@ -157,7 +157,7 @@ async fn settle() {
 }
 
 #[tokio::test]
-async fn calls_that_hang_on_each_other_too_deep_fail_and_nothing_else_does() {
+async fn a_chain_of_calls_that_is_too_deep_fails_alone() {
     local(async {
         let (mut raw, served, shelf) = serve(false).await;
         raw.call(1, None, |_| {}).await;
@@ -236,7 +236,7 @@ async fn a_chain_of_promises_ends_its_own_connection() {
 }
 
 #[tokio::test]
-async fn promises_that_lead_round_end_their_own_connection() {
+async fn a_ring_of_promises_ends_its_own_connection() {
     for around in 1..4 {
         local(async {
             let (mut raw, served, _shelf) = serve(false).await;
@@ -262,7 +262,7 @@ async fn promises_that_lead_round_end_their_own_connection() {
 }
 
 #[tokio::test]
-async fn a_promise_cannot_be_made_to_hang_deeper_than_it_counted_for() {
+async fn a_promise_cannot_resolve_deeper_than_it_counted() {
     local(async {
         let (mut raw, served, _shelf) = serve(false).await;
         raw.call(1, None, |_| {}).await;
@@ -332,7 +332,7 @@ async fn a_peer_that_gives_too_many_objects_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_peer_that_lets_no_object_go_is_cut_off() {
+async fn a_peer_that_releases_no_object_is_cut_off() {
     local(async {
         let (raw, served, _shelf) = serve(true).await;
         let (mut answers, mut requests) = tokio::io::split(raw.0);
@@ -366,7 +366,7 @@ async fn a_peer_that_lets_no_object_go_is_cut_off() {
 }
 
 #[tokio::test]
-async fn what_is_let_go_of_may_be_taken_for_ever() {
+async fn released_objects_do_not_count_towards_the_bound() {
     local(async {
         let (here, there) = tokio::io::duplex(1 << 20);
         let options = |limits| ConnectionOptions { peer: "the other".into(), limits };

@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn what_types_alone_cannot_express_is_refused() {
+    fn typescript_beyond_types_is_refused() {
         let why = javascript(&file("a.ts", "enum A { B }\n")).unwrap_err().message;
         assert!(why.contains("a.ts:1:1") && why.contains("enum"), "{why}");
     }

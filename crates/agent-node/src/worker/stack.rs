@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_the_stack_is_an_error_again_and_again() {
+    fn every_stack_overflow_is_an_error() {
         for _ in 0..3 {
             assert_eq!(on_its_own(|| deep(u64::MAX)), Err(Died::Overflow));
             assert_eq!(on_its_own(|| deep(1_000)), Ok(1_000));

@@ -77,7 +77,7 @@ async fn an_error_that_cannot_be_shown_still_ends_the_task() {
 }
 
 #[tokio::test]
-async fn what_is_too_long_to_be_sent_is_cut_with_a_word() {
+async fn overlong_output_is_cut_and_says_so() {
     let script = "export default async (remit) => {
         console.log('ä'.repeat(50_000));
         console.log('next');
@@ -96,7 +96,7 @@ async fn what_is_too_long_to_be_sent_is_cut_with_a_word() {
 }
 
 #[tokio::test]
-async fn what_is_absent_says_what_to_use() {
+async fn absent_interfaces_name_their_replacement() {
     for (call, instead) in [
         ("fetch('https://example.org')", "http"),
         ("setTimeout(() => {}, 1)", "remit.sleep"),

@@ -85,7 +85,7 @@ async fn every_value_comes_back_as_it_went_in() {
 }
 
 #[tokio::test]
-async fn no_number_is_a_number_and_stays_none() {
+async fn nan_is_a_number_and_stays_nan() {
     let script = "export default async (remit, input) => [input, typeof input, 0 / 0]";
     let run = run_with(&[("main.ts", script)], Value::Float(f64::NAN)).await;
     let Value::List(got) = result(&run) else { panic!() };

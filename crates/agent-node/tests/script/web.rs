@@ -88,7 +88,7 @@ async fn values_are_cloned() {
 }
 
 #[tokio::test]
-async fn work_is_aborted_and_put_off() {
+async fn work_is_aborted_and_delayed() {
     check(&[
         "(() => { const c = new AbortController(), seen = []; c.signal.addEventListener('abort', (e) => seen.push(e.type), { once: true });
            c.signal.onabort = () => seen.push('on'); c.abort(); c.abort();

@@ -113,7 +113,7 @@ async fn a_peer_that_never_finishes_its_questions_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_peer_that_finishes_its_questions_may_ask_for_ever() {
+async fn a_peer_that_finishes_its_questions_may_ask_any_number() {
     local(async {
         let desk = desk(Does::Answer);
         let limits = ConnectionLimits { calls_in_flight: 2, ..quiet() };
@@ -127,7 +127,7 @@ async fn a_peer_that_finishes_its_questions_may_ask_for_ever() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_takes_no_answers_gets_no_more_calls_in() {
+async fn a_peer_that_reads_no_answers_gets_no_more_calls() {
     local(async {
         let desk = desk(Does::Answer);
         let (here, there) = tokio::io::duplex(64);

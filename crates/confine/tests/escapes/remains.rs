@@ -22,11 +22,11 @@ pub(crate) async fn nothing(layers: &Layers) {
         is_free(&world.folder.join("lock")).await;
         println!("{:42} it was gone when its call ended", "leave a process behind");
     }
-    one_that_is_given_up_on_is_gone(layers).await;
+    an_abandoned_program_is_gone(layers).await;
     one_whose_node_is_killed_is_gone().await;
 }
 
-async fn one_that_is_given_up_on_is_gone(layers: &Layers) {
+async fn an_abandoned_program_is_gone(layers: &Layers) {
     let world = World::make();
     let program = Path::new("/bin/sh");
     let order = world.order(world.policy(), layers, program, &["-c", "sleep 600 & sleep 600"]);

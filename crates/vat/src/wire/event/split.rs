@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_large_without_a_large_text_is_a_body_too() {
+    fn a_large_value_without_a_large_text_is_a_body_too() {
         let event = completed(Value::List((0..LEAST as i64).map(Value::Integer).collect()));
         let (bytes, bodies) = split(&event);
         assert_eq!((bodies.len(), &bodies[0]), (1, &(0..bytes.len())));

@@ -115,7 +115,7 @@ pub async fn run(
     node.spare.borrow_mut().take();
     node.tracker.close();
     if tokio::time::timeout(limits::STOP, node.tracker.wait()).await.is_err() {
-        tracing::warn!("workers were still there at the end");
+        tracing::warn!("workers did not end in time");
     }
     Ok(())
 }
@@ -230,7 +230,7 @@ impl Node {
                 Ok(()) => None,
                 Err(why) => Some(why.to_string()),
             },
-            _ = dropped => Some("nobody wants it any more".to_owned()),
+            _ = dropped => Some("the orchestrator dropped it".to_owned()),
             () = self.stop.cancelled() => Some("the node is ending".to_owned()),
         };
         // A worker whose splice ended cleanly may still exit by itself. Any other one is killed

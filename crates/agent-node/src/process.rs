@@ -61,7 +61,7 @@ impl fmt::Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Exited => f.write_str("by itself"),
-            Self::Crashed(why) => write!(f, "without a last word: {why}"),
+            Self::Crashed(why) => write!(f, "crashed: {why}"),
             Self::Deadline(why) => write!(f, "killed at a limit: {why}"),
         }
     }
@@ -141,7 +141,7 @@ impl Worker {
         match status {
             Ok(status) if status.success() => End::Exited,
             Ok(status) => End::Crashed(explain(status, said)),
-            Err(error) => End::Crashed(format!("its end could not be waited for: {error}")),
+            Err(error) => End::Crashed(format!("waiting for its end failed: {error}")),
         }
     }
 
@@ -175,8 +175,8 @@ async fn listen(stderr: Option<&mut ChildStderr>, said: &mut Vec<u8>) {
 fn explain(status: ExitStatus, said: &[u8]) -> String {
     let said = String::from_utf8_lossy(said);
     match said.trim() {
-        "" => format!("its process ended without a last word: {status}"),
-        said => format!("its process ended without a last word: {status}: {said}"),
+        "" => format!("its process ended without reporting an outcome: {status}"),
+        said => format!("its process ended without reporting an outcome: {status}: {said}"),
     }
 }
 

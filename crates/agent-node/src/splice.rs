@@ -48,7 +48,7 @@ pub(crate) async fn dial(
     };
     match tokio::time::timeout(HANDSHAKE, show).await {
         Ok(Ok(tls::DIRECT_ACCEPTED)) => Ok(stream),
-        Ok(Ok(_)) => Err(Refused(format!("{node} answered what it never does"))),
+        Ok(Ok(_)) => Err(Refused(format!("{node} gave an unexpected answer to the ticket"))),
         Ok(Err(error)) => Err(Refused(format!("{node} did not take the ticket: {error}"))),
         Err(_) => Err(Refused(format!("{node} did not answer within {HANDSHAKE:?}"))),
     }

@@ -179,7 +179,7 @@ impl Child {
             Some(Report::NotStarted(why)) => Err(io::Error::other(why)),
             // The program may have begun, so this is not a failure to start.
             Some(Report::Layers(_)) | None => {
-                Ok(Ended::Killed(format!("its launcher ended without a word ({launched})")))
+                Ok(Ended::Killed(format!("its launcher ended without a report ({launched})")))
             }
         }
     }

@@ -203,7 +203,7 @@ fn run(
             let _ = AssertUnwindSafe(farewell).catch_unwind().await;
         }
         if let Err(panic) = catch_unwind(AssertUnwindSafe(move || drop(rpc))) {
-            tracing::error!(panic = text_of(&*panic), "what a connection held panicked at its end");
+            tracing::error!(panic = text_of(&*panic), "dropping a connection panicked");
         }
         shared.load.over();
         let cause = shared.watch.cause();

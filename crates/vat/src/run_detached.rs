@@ -15,7 +15,7 @@ pub async fn run_detached<R: 'static>(
 ) -> Result<R, Failure> {
     let broken =
         |why: String| Failure::new(Code::Failed, format!("a defect stopped the work: {why}"));
-    match crate::turn::spawn("lasting work", contain(work).in_current_span()).await {
+    match crate::turn::spawn("detached work", contain(work).in_current_span()).await {
         Ok(done) => done.map_err(broken)?,
         Err(ended) => Err(broken(ended.to_string())),
     }

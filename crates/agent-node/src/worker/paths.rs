@@ -45,7 +45,7 @@ impl Paths {
                 Ok(Some((number, stream))) => self.add(number, stream),
                 Ok(None) => return,
                 Err(error) => {
-                    eprintln!("the door: {error}");
+                    eprintln!("receiving direct connections failed: {error}");
                     return;
                 }
             }
@@ -78,7 +78,7 @@ impl Paths {
                 Err(failure) => {
                     // A connection that failed once is not tried again.
                     self.ports.borrow_mut().remove(&kept.path);
-                    eprintln!("a value did not come directly: {failure}");
+                    eprintln!("fetching a value over a direct connection failed: {failure}");
                 }
             }
         }

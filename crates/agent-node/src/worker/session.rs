@@ -309,7 +309,7 @@ impl Held {
         let promise = request.send().promise;
         tokio::task::spawn_local(async move {
             if let Err(error) = promise.await {
-                eprintln!("a line of output was not taken: {error}");
+                eprintln!("sending a line of output failed: {error}");
             }
         });
     }

@@ -37,8 +37,8 @@ pub(super) fn all(source: &[SourceFile]) -> Result<HashMap<String, String>, Fail
 /// The failure of a program that nests too deep, with its deepest place.
 pub(super) fn too_deep(source: &[SourceFile]) -> Failure {
     let deepest = source.iter().map(|file| (deepest(&file.text), file)).max_by_key(|(at, _)| at.0);
-    let message = "the program nests too deep here to be read: take it apart, or pass what it holds \
-                   as input";
+    let message =
+        "the program nests too deep here to be parsed: split it, or pass its data as input";
     match deepest {
         Some(((_, line, column), file)) => pointed(file, message, line, column),
         None => Failure::new(Code::InvalidArgument, message),

@@ -76,7 +76,7 @@ impl Connection<Side> for BoundedConnection {
             if load.shut.get() {
                 // capnp-rpc panics over anything but an error now: the receiver of messages is
                 // gone.
-                return Err(capnp::Error::disconnected("the connection was let go".into()));
+                return Err(capnp::Error::disconnected("the connection was shut down".into()));
             }
             if let Err(error) = &received {
                 load.watch.end(format!("what the peer sent could not be read: {error}"));

@@ -25,7 +25,7 @@ pub(super) fn end_call(
         };
         (answer.get_answer_id(), answer.get_release_param_caps(), how)
     };
-    let why = format!("the peer {how}: what became of the call is not known");
+    let why = format!("the peer {how}: the outcome of the call is unknown");
     let mut message = capnp::message::Builder::new_default();
     let mut failed = message.init_root::<message::Builder<'_>>().init_return();
     failed.set_answer_id(question);

@@ -43,6 +43,7 @@ impl DirectChannel {
             return Err(io::Error::other("no room for a descriptor"));
         }
         let number = number.to_be_bytes();
+        // NOSIGNAL: writing to a worker that is gone must not end the node.
         sendmsg(&self.socket, &[IoSlice::new(&number)], &mut control, SendFlags::NOSIGNAL)?;
         self.handed_in.set(self.handed_in.get() + 1);
         Ok(())

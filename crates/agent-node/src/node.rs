@@ -264,6 +264,7 @@ impl Node {
 
     /// A worker with these bounds: the spare one if its bounds are the same, else a new one.
     fn worker(self: &Rc<Self>, bounds: Bounds) -> std::io::Result<(Worker, UnixStream)> {
+        // A process gets its bounds at its start, so a spare one fits only the usual bounds.
         if bounds != self.usual() {
             return Worker::start(&self.program, bounds);
         }

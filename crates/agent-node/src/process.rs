@@ -87,6 +87,8 @@ impl Worker {
             .arg("--memory-bytes")
             .arg(bounds.memory_bytes.to_string())
             .args(bounds.strict.then_some("--strict"))
+            // A script that breaks out finds no secret in the environment. The time zone is fixed,
+            // so that dates repeat in a replay on another node.
             .env_clear()
             .env("TZ", "UTC")
             .current_dir("/")
@@ -122,6 +124,7 @@ impl Worker {
             loop {
                 tokio::select! {
                     biased;
+                    // An end counts before a deadline that passes at the same moment.
                     status = child.wait() => break Ok(status),
                     () = &mut listen, if listening => listening = false,
                     why = &mut watch => break Err(why),

@@ -127,6 +127,7 @@ impl Authority {
         params.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         let now = SystemTime::now();
+        // The clocks of peers may be behind by this much.
         params.not_before = (now - SKEW).into();
         params.not_after = (now + lifetime).into();
         let certificate = params.signed_by(key, &self.issuer).map_err(io::Error::other)?;

@@ -57,10 +57,12 @@ fn serve(node: &UnixStream) -> io::Result<()> {
 
 /// Runs a program, and everything that it starts, to its end.
 fn run(order: &Order, node: &UnixStream) -> io::Result<()> {
+    // Orphans of the program become children of this process, which then ends them.
     sys::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0)?;
     let temp = Temp::make(&order.layers)?;
     separate(order)?;
     if order.policy.network == Network::Node {
+        // In the new network namespace: the socket is on the loopback of the program.
         let listener = TcpListener::bind(PROXY)?;
         send_files(node, &[&OwnedFd::from(listener)])?;
     }

@@ -39,6 +39,7 @@ enum Source {
 /// Gives this process a mount namespace and a root folder for `program`.
 pub(crate) fn make(policy: &Policy, program: &Path, layers: &Layers) -> io::Result<()> {
     sys::unshare(libc::CLONE_NEWNS)?;
+    // Private, so that no mount here shows in the namespace of the node.
     sys::mount("none", Path::new("/"), libc::MS_REC | libc::MS_PRIVATE, "")?;
     let mut places = policy.places();
     let real = program.canonicalize().map_err(|error| at(program, error))?;

@@ -97,6 +97,7 @@ fn written(pid: u32) -> u64 {
 /// it then kills everything that was left as a child of this process.
 pub(crate) fn end_all(init: libc::pid_t) {
     kill(u32::try_from(init).unwrap_or(0));
+    // A killed process may have forked before its end, so this looks until no child is left.
     loop {
         for (pid, _) in below(std::process::id()) {
             kill(pid);

@@ -2,8 +2,9 @@
 //! dropped.
 //!
 //! A connection is accepted at once and takes a place. When no place is left, it takes the place of
-//! an older connection: the oldest one of the address that holds most places. A peer whose first
-//! message proves that it is known holds a place of another kind, which no stranger can take.
+//! an older connection: the oldest one of the address that holds most places. A peer that shows the
+//! hint of a known peer in its first message holds a place of another kind, which no stranger can
+//! take.
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -101,6 +102,7 @@ impl Handshakes {
     /// Waits while no connection has had its least time.
     pub async fn place(self: &Rc<Self>, address: IpAddr) -> Place {
         loop {
+            // Registered before the look for room, so that no freed place goes unnoticed.
             let freed = self.freed.notified();
             let Some(until) = self.make_room(address) else { return self.enter(address) };
             tokio::select! {

@@ -177,6 +177,7 @@ impl Member {
             match dialled {
                 Ok((port, connection)) => {
                     let begun = Instant::now();
+                    // The successor is connected, so the replaced connection may close.
                     if let Some(old) = replaced.take() {
                         retire(old);
                     }
@@ -200,6 +201,7 @@ impl Member {
                 () = stop.cancelled() => {}
                 () = tokio::time::sleep(backoff.next_wait()) => {}
             }
+            // Removes finished sessions, so that their number stays bounded.
             while sessions.try_join_next().is_some() {}
         }
         sessions.shutdown().await;

@@ -154,6 +154,7 @@ impl Acceptor {
         if let Some(hint) = start.client_hello().server_name().and_then(Hint::of_server_name) {
             hinted(hint);
         }
+        // A stranger has no certificate, so only a connection to join is not asked for one.
         let joins = start
             .client_hello()
             .alpn()

@@ -104,6 +104,7 @@ impl Connection {
     {
         let (mut rpc, shared) = system(stream, Side::Client, own, &options, HeldBytes::new());
         let bootstrap: Client = rpc.bootstrap(Side::Server);
+        // The bootstrap object of every node is a `peer`, so pings need no object of their own.
         let ping = peer::Client { client: Client::new(bootstrap.hook.add_ref()) };
         run(rpc, Rc::clone(&shared), options, Some(ping));
         (C::new(bootstrap.hook), Self { shared })
@@ -167,6 +168,7 @@ where
     let read =
         futures::io::BufReader::with_capacity(crate::limits::READ_BUFFER_BYTES, read.compat());
     let load = Load::new(limits, Rc::clone(&watch), held);
+    // Counted behind the buffer: bytes count when a message takes them, not when they arrive.
     let read = counted::Counted::new(read, load.read_bytes());
     let write = batch::Batched::new(write, Rc::clone(&load), Rc::clone(&watch)).compat_write();
     let mut reading = ReaderOptions::new();
@@ -239,6 +241,7 @@ async fn work(
             watch.end(result.map_or_else(|e| e.to_string(), |()| "it was closed".into()));
             return Over::Yes;
         }
+        // While the load is full nothing is read, so the silence is not the peer's.
         () = watch.silent(limits.silence) => if load.is_full() {
             format!("nothing was read for {:?}: the peer has too much in flight", limits.silence)
         } else {

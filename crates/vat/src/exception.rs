@@ -1,7 +1,8 @@
 //! Failures as exceptions: the one form in which a code and its details cross the wire.
 //!
-//! Only four kinds of exception cross the wire, so code and detail travel in the text, as `remit/1
-//! <code> <length of detail> <detail> <message>`. The reader skips what capnp-rpc puts before it.
+//! Only four kinds of exception cross the wire, so code and detail travel in the text, as
+//! `remit/1 <code> <length of detail> <detail> <message>`. The reader skips what capnp-rpc puts
+//! before it.
 
 use remit_core::{Code, Failure};
 

@@ -17,7 +17,8 @@ use crate::limits::LONGEST_TURN;
 /// A turn that other tasks notice as a delay.
 const NOTICED: Duration = Duration::from_millis(200);
 
-/// The counters cover the whole process, as a metric does.
+/// The counters cover the whole process, as a metric does. Relaxed access is enough: they are
+/// independent of each other and of everything else.
 static LONG: AtomicU64 = AtomicU64::new(0);
 static LONGEST_US: AtomicU64 = AtomicU64::new(0);
 static PANICS: AtomicU64 = AtomicU64::new(0);

@@ -29,6 +29,7 @@ impl Vat {
         let (over, ended) = oneshot::channel();
         std::thread::Builder::new().name(name.to_owned()).spawn(move || {
             LocalSet::new().block_on(&runtime, receive(visits, closed));
+            // Blocking work cannot be cancelled, so its end is waited for, but not without a bound.
             runtime.shutdown_timeout(limits::LAST_OFFLOADED);
             // No receiver is left if the `Vat` was dropped rather than closed.
             let _unheard = over.send(());

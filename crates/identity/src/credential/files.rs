@@ -21,10 +21,12 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
+    // A new file has its mode from the start, and `create_new` follows no link.
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&fresh, path)?;
+    // The rename is durable once the folder is synced.
     match path.parent() {
         Some(dir) => File::open(dir)?.sync_all(),
         None => Ok(()),

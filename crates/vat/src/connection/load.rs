@@ -134,6 +134,7 @@ impl Load {
             tokio::select! {
                 biased;
                 () = self.eased.notified() => {}
+                // Another connection of the identity may make room as well.
                 () = self.held.eased() => {}
             }
         }

@@ -26,6 +26,7 @@ pub(super) fn intern(manifest: Manifest) -> Arc<Manifest> {
     }
     if shared.by_hash.len() >= shared.sweep_at {
         shared.by_hash.retain(|_, held| held.strong_count() > 0);
+        // Sweeping at twice the size keeps the cost per manifest constant on average.
         shared.sweep_at = 2 * shared.by_hash.len() + 16;
     }
     let manifest = Arc::new(manifest);

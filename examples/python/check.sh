@@ -7,11 +7,12 @@ cd "$(dirname "$0")"
 repository=$(cd ../.. && pwd)
 : "${REMIT:=$repository/target/debug/remit}"
 environment=$repository/target/python
-# pip spends half of its time on compiling what is imported once.
+# Without this pip spends half of its time on compiling modules that are imported once.
 export REMIT PIP_NO_COMPILE=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 [ -x "$REMIT" ] || { echo "there is no $REMIT: cargo build -p remit-cli"; exit 1; }
 [ -x "$environment/bin/pip" ] || python3 -m venv "$environment"
-# A copy, so that no build leaves anything in the source, with the schema where the build looks for it.
+# Builds a copy, so that no files are left in the source. The copy has the schema in the place where
+# the build looks for it.
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
 mkdir -p "$copy/examples"
@@ -21,7 +22,7 @@ cp -R "$repository/examples/python" "$copy/examples/python"
 cd tests
 export REMIT_REPOSITORY="$copy" PYTHONDONTWRITEBYTECODE=1
 [ $# -gt 0 ] || set -- test_*.py
-# Each has a mesh of its own, and mostly waits.
+# The modules run at the same time: each has a mesh of its own and mostly waits.
 for module; do
     module=${module%.py}
     "$environment/bin/python" -m unittest "$module" >"$copy/$module.log" 2>&1 </dev/null &

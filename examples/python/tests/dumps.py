@@ -16,7 +16,7 @@ rpc: Any = capnp.load(str(_SITE / "rpc.capnp"), imports=[str(_SITE.parent)])
 
 
 def join() -> tuple[bytes, list[str]]:
-    """A join message, with its length before it."""
+    """A join message, preceded by its length."""
     content = request_message(bytes(range(32)), b"PKCS #10, DER", "tool-node")
     return content, [
         "the length of what follows, 104 bytes",
@@ -108,7 +108,7 @@ def failed() -> tuple[bytes, list[str]]:
 
 
 def lines(content: bytes, notes: list[str]) -> str:
-    """Words of eight bytes with their notes; the length of a join stands by itself."""
+    """Words of eight bytes with their notes. The length of a join message is a line of its own."""
     short = len(content) % 8
     words = [content[:short]] if short else []
     words += [content[at : at + 8] for at in range(short, len(content), 8)]
@@ -117,7 +117,7 @@ def lines(content: bytes, notes: list[str]) -> str:
 
 
 def section() -> str:
-    """The section of the page."""
+    """The section of the page that contains the dumps."""
     parts = [
         (join, "A join (R14), with a secret of the bytes 0 to 31 and text in the place of the signing request:"),
         (call, "A call of the method `add` with the argument `a` = 1 (R38, R39), after the handshake of `remit/1`:"),

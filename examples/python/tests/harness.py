@@ -1,4 +1,4 @@
-"""A mesh of real processes for the tests, and what a person types."""
+"""A mesh of real processes for the tests, and the commands of a person."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[2]
 REMIT = os.environ.get("REMIT", str(REPOSITORY / "target" / "debug" / "remit"))
 AT_MOST = 60
-"""Seconds after which anything that a test waits for is taken to have failed."""
+"""The time limit of each wait in a test, in seconds."""
 faulthandler.dump_traceback_later(5 * AT_MOST, exit=True)
 
 
 class Process:
-    """A process that is killed at the end, and what it says on standard output, line by line."""
+    """A process that is killed at the end, and the lines of its standard output."""
 
     def __init__(self, args: list[str], log: Path, **more: Any) -> None:
         self.log = log
@@ -41,18 +41,18 @@ class Process:
         return line.strip()
 
     def until(self, part: str) -> str:
-        """The first line from here on that has `part` in it."""
+        """The next line that contains `part`."""
         while part not in (line := self.line()):
             pass
         return line
 
     def kill(self) -> None:
-        """Kills it, as the kernel does when there is no memory left."""
+        """Kills it with SIGKILL, as the kernel does when memory runs out."""
         self.popen.kill()
         self.end()
 
     def terminate(self) -> int:
-        """Tells it to end, and waits for that."""
+        """Sends SIGTERM, and waits for its end."""
         self.popen.send_signal(signal.SIGTERM)
         return self.end()
 
@@ -86,7 +86,7 @@ class Mesh:
         return process
 
     def start_orchestrator(self) -> None:
-        """Starts the orchestrator where it was before."""
+        """Starts the orchestrator again, at its previous address."""
         args = ["--config", str(self.dir / "orchestrator.toml"), "--data", str(self.dir / "data")]
         args += ["--bootstrap-dir", str(self.dir / "invites"), "--listen", self.address, "--until-stdin-closes"]
         self.orchestrator = self.start([REMIT, "orchestrator", *args], "orchestrator")
@@ -99,7 +99,7 @@ class Mesh:
         return [REMIT, "--home", str(self.dir / "home"), *mesh, *args]
 
     def output(self, *args: str, at: str | None = None) -> subprocess.CompletedProcess[str]:
-        """What became of a command, which may fail."""
+        """The result of a command, which may fail."""
         return subprocess.run(
             self.command(*args, at=at), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=AT_MOST
         )
@@ -112,11 +112,11 @@ class Mesh:
         return done.stdout.strip()
 
     def invite(self, role: str, name: str, *more: str) -> str:
-        """A line for a new member."""
+        """An invite for a new member."""
         return self.remit("invite", "--role", role, "--name", name, *more)
 
     def node(self, name: str, *args: str) -> Process:
-        """A tool node of the Python package; its folder is kept between its lives."""
+        """A tool node of the Python package. Its folder is kept across restarts."""
         home = self.dir / name
         joins = [] if (home / "credential.pem").exists() else ["--join", self.invite("tool-node", name)]
         program = [sys.executable, str(HERE / "probe.py"), "--home", str(home), "--until-stdin-closes", *joins, *args]
@@ -137,12 +137,12 @@ class Mesh:
         return json.loads(self.remit("run", self.script(text), *given))
 
     def begin(self, text: str, *grants: str) -> str:
-        """The id of a task that goes on by itself."""
+        """Starts a task in the background, and returns its id."""
         given = [part for grant in grants for part in ("--grant", grant)]
         return self.remit("run", "--follow=false", self.script(text), *given)
 
     def until(self, task: str, kind: str) -> dict[str, Any]:
-        """The first event of this kind in a task's log, waited for."""
+        """Waits for the first event of this kind in a task's log."""
         follow = Process(self.command("log", task, "-f", "--json"), self.dir / "follow.log")
         try:
             event: dict[str, Any] = json.loads(follow.until(f'"{kind}"'))
@@ -151,7 +151,7 @@ class Mesh:
             follow.kill()
 
     def result(self, task: str) -> Any:
-        """The result of a task, waited for."""
+        """Waits for the result of a task."""
         end = Process(self.command("attach", task), self.dir / "attach.log")
         assert end.popen.stdout is not None
         text = end.popen.stdout.read()
@@ -159,7 +159,7 @@ class Mesh:
         return json.loads(text)
 
     def logs(self) -> str:
-        """What the processes wrote, for the message of a test that failed."""
+        """The output of the processes, for the message of a failed test."""
         return "\n".join(f"--- {log.name}\n{log.read_text()[-3000:]}" for log in self.dir.glob("*.log"))
 
     def close(self) -> None:
@@ -171,7 +171,7 @@ class Mesh:
 
 
 class Gate:
-    """Where a method in another process waits until the test lets it go on: two named pipes."""
+    """A gate at which a method in another process waits until the test opens it: two named pipes."""
 
     def __init__(self, folder: Path) -> None:
         self.path = Path(tempfile.mkdtemp(dir=folder))
@@ -179,9 +179,9 @@ class Gate:
             os.mkfifo(self.path / name)
 
     def begun(self) -> str:
-        """Waits until the method has come to the gate, and says what it says."""
+        """Waits until the method reaches the gate, and returns its message."""
         return (self.path / "begun").read_text()
 
     def open(self) -> None:
-        """Lets it go on."""
+        """Opens the gate."""
         (self.path / "go").write_text("go")

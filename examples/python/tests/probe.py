@@ -1,4 +1,4 @@
-"""The tool node of the tests: it notes what it does in files, and waits where a test says."""
+"""The tool node of the tests: it records its effects in files, and waits at gates of the tests."""
 
 from __future__ import annotations
 
@@ -199,8 +199,8 @@ class Page:
 
 
 async def _at(gate: str) -> str:
-    """Tells the test that the gate is reached, and waits for it. The second pipe is opened without
-    blocking, so that a call that was cancelled leaves no thread behind."""
+    """Reports to the test that the gate is reached, and waits until it opens. The second pipe is opened
+    without blocking, so that a cancelled call leaves no thread behind."""
     await asyncio.to_thread(Path(gate, "begun").write_text, "begun")
     loop, opened = asyncio.get_running_loop(), asyncio.Event()
     descriptor = os.open(Path(gate, "go"), os.O_RDONLY | os.O_NONBLOCK)
@@ -214,7 +214,7 @@ async def _at(gate: str) -> str:
 
 
 class DiesWhenRecorded(Ledger):
-    """A ledger whose process dies when an outcome is on disk before anyone hears of it."""
+    """A ledger whose process dies after an outcome is on disk and before it is sent."""
 
     async def completed(self, key: bytes, outcome: Outcome) -> None:
         await super().completed(key, outcome)

@@ -21,7 +21,7 @@ def tearDownModule() -> None:
 
 
 class Described(unittest.TestCase):
-    """What the node registers."""
+    """The registration of the node."""
 
     def test_the_manifest_follows_from_hints_and_docstrings(self) -> None:
         listed = [json.loads(line) for line in mesh.remit("tools", "--json").splitlines()]
@@ -52,7 +52,7 @@ class Described(unittest.TestCase):
 
 
 class Called(unittest.TestCase):
-    """What a script gets from it."""
+    """Results and failures, as a script sees them."""
 
     def test_arguments_come_by_name_and_may_be_left_out(self) -> None:
         seen = mesh.run(
@@ -105,7 +105,7 @@ class Called(unittest.TestCase):
         self.assertEqual(seen, [["not-found", "remit/1 nö\nline ", "ä remit/1 x"], "denied", "failed"])
 
     def test_calls_on_one_grant_begin_in_order(self) -> None:
-        """R43: what is recorded first holds up the reads behind it."""
+        """R43: a call that is recorded first delays the reads behind it."""
         seen = mesh.run(
             """const book = remit.probe.book("order");
             const appended = [];
@@ -158,7 +158,7 @@ class Confined(unittest.TestCase):
 
 
 class Lent(unittest.TestCase):
-    """Objects of the caller's, as arguments."""
+    """Objects of the caller as arguments."""
 
     def test_a_tool_calls_an_object_that_it_was_lent(self) -> None:
         """R49."""
@@ -192,7 +192,7 @@ class Lent(unittest.TestCase):
 
 
 class Bounded(unittest.TestCase):
-    """R29, R30: what is too much fails, and the node goes on."""
+    """R29, R30: oversized values fail, and the node continues."""
 
     def test_a_result_over_the_bounds_fails(self) -> None:
         seen = mesh.run(

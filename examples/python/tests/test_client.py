@@ -1,4 +1,4 @@
-"""A client in Python: tasks created, followed, fed, cancelled, and a mesh that restarts meanwhile."""
+"""A client in Python: tasks are created, followed, fed and cancelled while the mesh restarts."""
 
 from __future__ import annotations
 

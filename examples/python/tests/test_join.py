@@ -1,4 +1,4 @@
-"""Joining: who is let in, with which keys, and what an invite that was refused is still good for."""
+"""Joining: the accepted members and keys, and the state of an invite after a refusal."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def run(work: Coroutine[Any, Any, Credential]) -> Credential:
 
 
 def stranger(alpn: str = ALPN) -> ssl.SSLSocket:
-    """A connection of one who has no certificate and checks nothing."""
+    """A connection without a certificate and without checks."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.set_alpn_protocols([alpn])
@@ -112,7 +112,7 @@ class Strangers(unittest.TestCase):
     def test_a_message_over_the_bound_ends_the_connection(self) -> None:
         for size, answered in ((16 << 10, True), ((16 << 10) + 8, False)):
             with stranger() as tls:
-                # A message of one segment, which has nothing in it.
+                # A message of one empty segment.
                 body = struct.pack("<II", 0, size // 8 - 1) + bytes(size - 8)
                 tls.sendall(struct.pack("<I", size) + body)
                 self.assertEqual(bool(tls.recv(4)), answered, size)

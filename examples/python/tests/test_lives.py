@@ -20,8 +20,8 @@ def tearDownModule() -> None:
 
 
 class Life(unittest.TestCase):
-    """A node of its own for each test: a tool's name belongs to the node that served it first, so the
-    one who joins takes the place of the one before."""
+    """Each test has a node of its own. A tool's name belongs to the node that served it first, so each
+    new node joins in place of the one before."""
 
     def setUp(self) -> None:
         self.node = mesh.node("probe")
@@ -33,21 +33,21 @@ class Life(unittest.TestCase):
             self.assertEqual(self.node.terminate(), 0)
 
     def restart(self, *args: str) -> Process:
-        """The node once more, with its folder."""
+        """Starts the node again, with its folder."""
         self.node = mesh.node("probe", *args)
         return self.node
 
     def noted(self) -> list[tuple[str, str]]:
-        """What was done, with the keys under which it was done."""
+        """The effects, and the idempotency keys of their calls."""
         lines = (line.rsplit(" ", 1) for line in self.notes.read_text().splitlines())
         return [(text, key) for text, key in lines]
 
 
 class Killed(Life):
-    """kill -9, at the worst moments."""
+    """SIGKILL at critical moments."""
 
     def test_a_repeated_key_is_answered_from_the_ledger(self) -> None:
-        """R40, R52: it was done and recorded, before anyone hears of it."""
+        """R40, R52: the node dies after the effect is recorded and before the answer."""
         self.node.terminate()
         self.restart("--dies-when-recorded")
         task = mesh.begin('return await remit.probe.note("once");', "probe=probe")
@@ -69,7 +69,7 @@ class Killed(Life):
         self.assertEqual([text for text, _ in self.noted()], ["box"])
 
     def test_a_call_that_began_waits_for_a_person_and_is_reopened(self) -> None:
-        """R40, R41, R54: the same key comes again."""
+        """R40, R41, R54: the same key is sent again."""
         gate = Gate(mesh.dir)
         task = mesh.begin(f'return await remit.probe.held("twice", "{gate.path}");', "probe=probe")
         gate.begun()
@@ -122,7 +122,7 @@ class CutOff(Life):
     """The orchestrator goes away and comes back."""
 
     def test_the_node_comes_back_to_an_orchestrator_that_was_killed(self) -> None:
-        """R23, R45: a call with effects runs to its end meanwhile, and is not done again."""
+        """R23, R45: a call with effects runs to its end meanwhile, and is not repeated."""
         gate = Gate(mesh.dir)
         task = mesh.begin(f'return await remit.probe.held("on", "{gate.path}");', "probe=probe")
         gate.begun()
@@ -135,7 +135,7 @@ class CutOff(Life):
 
 
 class TakenBack(Life):
-    """Authority that ends while it is used."""
+    """Authority that ends during a call."""
 
     def test_a_revoked_grant_cancels_its_call_in_flight(self) -> None:
         """R45."""
@@ -158,7 +158,7 @@ class TakenBack(Life):
 
 
 class Alone(Life):
-    """A name is one process's."""
+    """A name belongs to one process."""
 
     def test_a_second_process_of_one_name_is_refused(self) -> None:
         """R31."""

@@ -1,4 +1,4 @@
-"""What a tool node may offer, and how its connection has to behave: against a real orchestrator."""
+"""The offers that a tool node may make, and the rules of its connection, against a real orchestrator."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Offers(unittest.TestCase):
     """R31 to R36, and R20 to R22."""
 
     def connected(self, name: str, work: Callable[[Connection, Callable[..., Any]], Any]) -> None:
-        """Lets `work` register over a connection, as it likes."""
+        """Runs `work`, which registers over a connection."""
 
         async def run() -> None:
             home: Path = mesh.dir / name
@@ -159,7 +159,7 @@ class Offers(unittest.TestCase):
                 await register(change("description", "x" * (17 << 20)))
             await connection.closed.wait()
 
-        # The C++ runtime sends no message that is larger than what it would read.
+        # The C++ runtime sends no message that is larger than its own limit for reading.
         bound, member.limits.MESSAGE_WORDS = limits.MESSAGE_WORDS, 2 * limits.MESSAGE_WORDS
         try:
             self.connected("large", work)

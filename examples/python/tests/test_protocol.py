@@ -1,4 +1,4 @@
-"""What needs no mesh: the rules as functions, and the page that states them."""
+"""Tests that need no mesh: the rules as functions, and the page that states them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LIMITS = (REPOSITORY / "docs" / "limits.md").read_text()
 
 
 def number(text: str) -> float:
-    """A bound as docs/limits.md writes it, in bytes, seconds or pieces."""
+    """Parses a bound as docs/limits.md writes it, in bytes, seconds or pieces."""
     count, _, unit = text.strip(" `").partition(" ")
     factors = {"KiB": 1 << 10, "MiB": 1 << 20, "ms": 0.001, "s": 1, "": 1, "bytes": 1}
     return float(count) * factors[unit]
@@ -39,7 +39,7 @@ def bound(name: str, crate: str) -> float:
 
 
 class Page(unittest.TestCase):
-    """docs/protocol.md and this package say the same."""
+    """docs/protocol.md and this package agree."""
 
     def test_rules_are_numbered_without_gaps(self) -> None:
         numbers = [int(rule) for rule in re.findall(r"^- \*\*R(\d+)\.\*\*", PAGE, re.MULTILINE)]

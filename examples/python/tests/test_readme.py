@@ -1,4 +1,4 @@
-"""The README, followed word by word in an empty folder."""
+"""Runs the commands of the README in an empty folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness import AT_MOST, HERE, REMIT, REPOSITORY
 
 
 class Readme(unittest.TestCase):
-    """What it says works."""
+    """The commands and scripts of the README."""
 
     def test_its_commands_work_in_an_empty_folder(self) -> None:
         text = (HERE.parent / "README.md").read_text()
@@ -23,10 +23,10 @@ class Readme(unittest.TestCase):
             (Path(folder) / "bin" / "remit").symlink_to(Path(REMIT).resolve())
             (empty := Path(folder) / "empty").mkdir()
             path = f"{folder}/bin:{os.environ['PATH']}"
-            # A copy, if there is one: building the package writes beside its source.
+            # Uses a copy if there is one, since building the package writes beside its source.
             more = {"PATH": path, "REMIT_REPOSITORY": os.environ.get("REMIT_REPOSITORY", str(REPOSITORY))}
             with (Path(folder) / "said").open("w+") as said:
-                # Its processes end with it, whatever happens.
+                # The trap ends the background jobs, also after a failure.
                 guarded = f"trap 'kill $(jobs -p) 2> /dev/null || :; wait' EXIT\n{commands}"
                 done = subprocess.run(
                     ["bash", "-euc", guarded],

@@ -1,4 +1,4 @@
-"""The calls that run on this node, each key at most once (R40 to R45, R52 to R54)."""
+"""The calls of this node. Each idempotency key runs at most once (R40 to R45, R52 to R54)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Unsettled(Exception):
 
 @dataclass
 class Request:
-    """A call as it was asked for."""
+    """A call as the caller made it."""
 
     method: str
     args: Any
@@ -40,7 +40,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """What a call returned: a value, or an object of the tool's own."""
+    """The result of a call: a value, or an object of the tool."""
 
     value: Any = None
     object: Any = None
@@ -48,7 +48,7 @@ class Reply:
 
 
 class Link:
-    """The connection that calls come over."""
+    """The connection on which calls arrive."""
 
     def __init__(self, closed: asyncio.Event) -> None:
         self.closed = closed
@@ -66,12 +66,12 @@ class Link:
             self._idle.set()
 
     async def idle(self) -> None:
-        """Answers when no call is in flight on it."""
+        """Returns when no call is in flight on the connection."""
         await self._idle.wait()
 
 
 class Turn:
-    """A call's place in its line: it begins when all before it have begun (R43)."""
+    """A call's place in its line: it begins when all earlier calls of the line have begun (R43)."""
 
     def __init__(self, lines: dict[int, deque[Turn]], line: int) -> None:
         self._lines, self._line = lines, line
@@ -85,11 +85,11 @@ class Turn:
             self._first.set()
 
     async def come(self) -> None:
-        """Waits for it."""
+        """Waits until the call may begin."""
         await self._first.wait()
 
     def leave(self) -> None:
-        """The call has begun, or never will: the next one's turn."""
+        """Lets the next call begin: this one has begun or will not begin."""
         queue = self._lines.get(self._line)
         if queue is None or self not in queue:
             return
@@ -101,7 +101,7 @@ class Turn:
 
 
 class Running:
-    """A call with effects, while it runs. It outlives the connection that it came over."""
+    """A running call with effects. It survives the connection on which it arrived."""
 
     def __init__(self) -> None:
         self.waiters = 0
@@ -110,7 +110,7 @@ class Running:
         self.done: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
 
     def cancel(self) -> None:
-        """Stops the method where it awaits."""
+        """Stops the method at its current await."""
         self.is_cancelled = True
         if self.work is not None:
             self.work.cancel()
@@ -131,11 +131,11 @@ class Calls:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def arrive(self, line: int) -> Turn:
-        """The turn of a call that arrives now."""
+        """Enters an arriving call into its line."""
         return Turn(self._lines, line)
 
     async def call(self, tool: Tool, instance: Any, request: Request, link: Link) -> Reply:
-        """Does what was asked for, or answers a repeated key. Being cancelled cancels the call,
+        """Runs the method, or answers a repeated key from the ledger. Cancelling this cancels the call,
         unless the connection was lost."""
         try:
             method = _method(tool, instance, request.method)
@@ -160,7 +160,7 @@ class Calls:
                 self._spawn(self._cancel_unless_lost(running, link))
 
     async def settle(self, key: bytes, age_ms: int) -> Outcome | str:
-        """What became of the call with this key. Waits while it runs."""
+        """The state of the call with this key. Waits while the call runs."""
         running = self._running.get(key)
         if running is not None:
             return await _ended(running)
@@ -175,7 +175,7 @@ class Calls:
             await self._ledger.forget(key)
 
     async def drained(self) -> None:
-        """Answers when no call with effects runs."""
+        """Returns when no call with effects runs."""
         while self._running:
             await asyncio.wait([running.done for running in self._running.values()])
 
@@ -184,7 +184,7 @@ class Calls:
         return "neverStarted" if state == "started" and key in self._undone else state
 
     async def _read(self, method: Method, instance: Any, request: Request) -> Reply:
-        """A call that changes nothing lives and dies with its caller."""
+        """Runs a read-only call, which ends with its caller."""
         self._count(1)
         try:
             await request.turn.come()
@@ -196,7 +196,7 @@ class Calls:
 
     def _start(self, method: Method, instance: Any, request: Request) -> Running:
         running = Running()
-        # It may fail when all who waited have gone.
+        # Retrieves the exception, which has no other reader if all waiters have gone.
         running.done.add_done_callback(lambda done: done.exception())
         if request.key:
             self._running[request.key] = running
@@ -217,7 +217,7 @@ class Calls:
             self._count(-1)
 
     async def _once(self, running: Running, method: Method, instance: Any, request: Request) -> Reply:
-        """The recorded outcome, or a fresh one, which is recorded before it is told."""
+        """Returns the recorded outcome, or a new one, which is recorded before it is returned."""
         key, repeatable = request.key, method.annotations.idempotent
         if key:
             try:
@@ -249,18 +249,19 @@ class Calls:
         return reply
 
     async def _begin(self, key: bytes) -> None:
-        """Records that from here on the call must not be done again."""
+        """Records the start: from here on the call must not run again."""
         try:
             await self._ledger.started(key)
         except sqlite3.Error as error:
-            # A record of it may be found later all the same; nothing was done.
+            # The failed write may still have left a record, although the method did not run.
             if len(self._undone) < limits.UNDONE_CALLS:
                 self._undone.add(key)
             raise Unsettled("notBegun", f"the ledger cannot be written, so nothing was done: {error}") from error
         self._undone.discard(key)
 
     async def _cancel_unless_lost(self, running: Running, link: Link) -> None:
-        """The end of a connection cancels its calls before it is told itself (R45)."""
+        """Cancels a call without waiters, unless its connection was lost. A lost connection cancels its
+        calls before it reports its own end, hence the wait (R45)."""
         try:
             await asyncio.wait_for(link.closed.wait(), limits.FAREWELL)
         except TimeoutError:
@@ -300,7 +301,7 @@ async def _invoke(method: Method, instance: Any, request: Request, call: Call) -
         raise
     except Exception as error:
         log.exception("the method %s failed", method.name)
-        # How far a method with effects had come cannot be told.
+        # The progress of a method with effects is unknown.
         code = Code.FAILED if method.annotations.read_only else Code.UNKNOWN
         raise Failure(code, f"the tool has a defect: {type(error).__name__}: {error}") from error
     if method.returns is not None:
@@ -316,7 +317,7 @@ async def _stoppable(running: Running, method: Method, instance: Any, request: R
     if running.is_cancelled:
         raise Failure(Code.CANCELLED, "the call was cancelled before it began")
     running.work = asyncio.create_task(_invoke(method, instance, request, call))
-    # Runs after the first step of the work: it has begun then.
+    # Runs after the first step of the work, when the call has begun.
     asyncio.get_running_loop().call_soon(request.turn.leave)
     try:
         return await running.work

@@ -1,4 +1,4 @@
-"""A client: creates tasks, follows them to their end, and comes back after every disconnect (R56 to R60)."""
+"""A client: creates tasks, follows them to their end, and reconnects after every disconnect (R56 to R60)."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ ENDS = {"taskCompleted", "taskFailed", "taskCancelled"}
 
 @dataclass(frozen=True)
 class Grant:
-    """A capability for a task: a tool, narrowed."""
+    """A capability for a task: a tool under caveats."""
 
     name: str
-    """By which the script sees it: `remit.<name>`."""
+    """The name under which the script sees it: `remit.<name>`."""
     tool: str
     version: str = ""
     path: str = ""
     methods: Sequence[str] | None = None
-    """Only these; `readOnly` and `idempotent` stand for those so annotated."""
+    """The allowed methods. `readOnly` and `idempotent` stand for all methods with that annotation."""
     calls: int | None = None
-    """At most so many."""
+    """The largest number of calls."""
 
     def write(self, builder: Any) -> None:
         """Writes a `GrantSpec`."""
@@ -51,7 +51,7 @@ class Grant:
 
 
 class Client:
-    """A member of the mesh that creates tasks. One connection at a time, made again when it is lost."""
+    """A member of the mesh that creates tasks. It has one connection at a time, and replaces a lost one."""
 
     def __init__(self, member: Member) -> None:
         self.member = member
@@ -60,7 +60,7 @@ class Client:
 
     @classmethod
     async def open(cls, home: Path | str, invite: str | None = None, address: str = "") -> Client:
-        """The client whose credential is in `home`; if there is none, `invite` is used."""
+        """The client whose credential is in `home`. If there is none, it joins with `invite`."""
         return cls(await Member.open(home, "client", invite, address))
 
     async def __aenter__(self) -> Client:
@@ -80,8 +80,8 @@ class Client:
         labels: Sequence[str] = (),
         key: str | None = None,
     ) -> Task:
-        """A task that runs this script, or these files of which `entry` is run. It is on disk when
-        this answers. With a `key` that was given before it is the task that was made then (R58)."""
+        """Creates a task that runs this script, or the file `entry` of these files. Durable when this
+        returns. A repeated `key` returns the task that the first call created (R58)."""
         files = {entry: source} if isinstance(source, str) else source
         key = key or secrets.token_hex(16)
 
@@ -103,11 +103,11 @@ class Client:
         return self.task(await self.ask(create))
 
     def task(self, id: str) -> Task:
-        """The task of this id."""
+        """The task with this id. Sends no request."""
         return Task(self, id)
 
     async def restore(self, ref: bytes) -> Remote:
-        """What the grant leads to that a sturdy reference saved, over the connection that stands now
+        """Restores a sturdy reference of a grant: the grant's object, over the current connection
         (R62)."""
 
         async def restore(mesh: Any) -> Remote:
@@ -116,8 +116,8 @@ class Client:
         return await self.ask(restore)
 
     async def ask(self, question: Callable[[Any], Awaitable[T]], deadline: float | None = limits.CALL) -> T:
-        """What the mesh answers. If the connection is lost meanwhile the question is asked again, so
-        it has to be idempotent (R57)."""
+        """Asks the mesh, and returns its answer. If the connection is lost meanwhile, the question is
+        repeated on the next one, so it must be idempotent (R57)."""
         async with asyncio.timeout(deadline):
             while True:
                 connection = await self.connected()
@@ -128,7 +128,7 @@ class Client:
                         raise of_exception(error) from None
 
     async def connected(self) -> Connection:
-        """The connection that stands, or that comes to stand next (R23)."""
+        """The current connection, or a new one (R23)."""
         async with self._dialling:
             wait = limits.RECONNECT_FIRST
             while self._connection is None or self._connection.closed.is_set():
@@ -139,7 +139,7 @@ class Client:
                     wait = min(2 * wait, limits.RECONNECT_MOST)
                 else:
                     if self.member.is_due:
-                        # A client that comes seldom renews by coming (R17).
+                        # A client that connects rarely renews its certificate on connecting (R17).
                         await self.member.renew(self._connection)
             return self._connection
 
@@ -152,7 +152,7 @@ class Task:
         self.id = id
 
     async def info(self) -> dict[str, Any]:
-        """Where it stands: the fields of `TaskInfo`."""
+        """The status of the task: the fields of `TaskInfo`."""
 
         async def info(task: Any) -> dict[str, Any]:
             found: dict[str, Any] = (await task.info()).info.to_dict()
@@ -161,7 +161,8 @@ class Task:
         return await self._ask(info)
 
     async def result(self) -> Any:
-        """What it came to, waited for. Raises the `Failure` with which it ended."""
+        """Waits for the end of the task, without limit of time, and returns its result. Raises the
+        `Failure` of a failed task."""
 
         async def result(task: Any) -> Any:
             outcome = (await task.result()).outcome
@@ -172,7 +173,7 @@ class Task:
         return await self._ask(result, None)
 
     async def send(self, item: Any, key: str | None = None, steer: bool = False) -> int:
-        """Sends input, which is on disk when this answers. A `key` that was given before is accepted
+        """Sends input, and returns its number. Durable when this returns. A repeated `key` is accepted
         once (R58)."""
         key = key or secrets.token_hex(16)
 
@@ -185,7 +186,7 @@ class Task:
         return await self._ask(send)
 
     async def cancel(self, reason: str) -> None:
-        """Cancels it. It is on disk when this answers."""
+        """Cancels the task. Durable when this returns."""
 
         async def cancel(task: Any) -> None:
             await task.cancel(reason)
@@ -193,8 +194,8 @@ class Task:
         await self._ask(cancel)
 
     async def follow(self, after: int = 0) -> AsyncIterator[dict[str, Any]]:
-        """Every event whose number is above `after`, to the one that ends the task, as the schema's
-        `Event` says. Nothing is lost or doubled by a disconnect (R60)."""
+        """Yields every event with a number above `after`, up to the end of the task, in the form of the
+        schema's `Event`. A disconnect loses and repeats none (R60)."""
         while True:
             connection = await self._client.connected()
             sink = _Sink()
@@ -202,7 +203,7 @@ class Task:
                 task = await self._of(connection.port)
                 request = task.events_request()
                 request.after, request.sink = after, sink
-                # Holding it keeps the feed going.
+                # The feed lasts as long as the subscription is held.
                 subscription = (await request.send()).subscription
             except capnp.KjException as error:
                 if await lost(connection, error):
@@ -238,7 +239,7 @@ async def _facet(mesh: Any, name: str) -> Any:
 
 
 class _Sink(schema.mesh.EventSink.Server):  # type: ignore[misc]
-    """Where events come in. A batch is answered when there is room for the next (R60)."""
+    """The receiver of events. It answers a batch when the queue has room for the next one (R60)."""
 
     def __init__(self) -> None:
         self._events: asyncio.Queue[dict[str, Any]] = asyncio.Queue(limits.EVENTS_QUEUE)
@@ -254,7 +255,7 @@ class _Sink(schema.mesh.EventSink.Server):  # type: ignore[misc]
         pass
 
     async def next(self, connection: Connection) -> dict[str, Any] | None:
-        """The next event, or None when the connection is gone and all that came was taken."""
+        """The next event, or None when the connection is lost and the queue is empty."""
         if self._events.empty():
             event = asyncio.ensure_future(self._events.get())
             closed = asyncio.ensure_future(connection.closed.wait())
@@ -268,7 +269,7 @@ class _Sink(schema.mesh.EventSink.Server):  # type: ignore[misc]
 
 
 async def lost(connection: Connection, error: capnp.KjException) -> bool:
-    """Whether a call failed because its connection is gone, not because of what a peer says."""
+    """Whether a call failed because its connection was lost, and not by an answer of the peer."""
     if connection.closed.is_set():
         return True
     if of_exception(error).code != Code.UNAVAILABLE:

@@ -1,4 +1,4 @@
-"""A credential: certificate, authority and key, in one file that its owner alone can read."""
+"""A credential: certificate, authority and key, in one file readable by its owner alone."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _PART = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 
 class Refused(Exception):
-    """Why there is no membership or no connection: a sentence for a person."""
+    """Joining or connecting failed. The message is for a person."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Who a member is (R3)."""
+    """The identity of a member (R3)."""
 
     mesh: str
     tenant: str
@@ -34,7 +34,7 @@ class Identity:
 
     @classmethod
     def parse(cls, text: str) -> Identity:
-        """The identity that a SPIFFE name says."""
+        """Parses a SPIFFE name."""
         scheme, _, rest = text.partition("://")
         parts = rest.split("/")
         if scheme != "spiffe" or len(parts) != 4 or parts[2] not in ROLES:
@@ -46,7 +46,7 @@ class Identity:
 
     @classmethod
     def of(cls, certificate: x509.Certificate) -> Identity:
-        """The one name of a certificate (R4)."""
+        """The identity in a certificate, which has exactly one name (R4)."""
         try:
             extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
         except x509.ExtensionNotFound as error:
@@ -62,7 +62,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class Credential:
-    """A certificate with its key, and the authority that its holder trusts."""
+    """A certificate with its key, and the authority that the member trusts."""
 
     certificate: x509.Certificate
     authority: x509.Certificate
@@ -70,7 +70,7 @@ class Credential:
 
     @classmethod
     def load(cls, home: Path) -> Credential | None:
-        """The credential in `home`, if there is one. One that others can read is refused."""
+        """The credential in `home`, or None. A file that others can read is refused."""
         path = home / FILE
         if not path.exists():
             return None
@@ -84,7 +84,7 @@ class Credential:
         return cls(certificates[0], certificates[1], key)  # type: ignore[arg-type]
 
     def save(self, home: Path) -> None:
-        """Writes it to `home` in place of the old one, at once and durably."""
+        """Replaces the credential in `home`, atomically and durably."""
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         pem = serialization.Encoding.PEM
         form = (pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
@@ -95,7 +95,7 @@ class Credential:
 
     @property
     def identity(self) -> Identity:
-        """Whose it is."""
+        """The identity in the certificate."""
         return Identity.of(self.certificate)
 
     @property
@@ -105,17 +105,17 @@ class Credential:
 
     @property
     def ends(self) -> float:
-        """When it ends, in seconds since 1970."""
+        """The end of the certificate, in seconds since 1970."""
         return self.certificate.not_valid_after_utc.timestamp()
 
     @property
     def half_life(self) -> float:
-        """When it is to be renewed, in seconds since 1970 (R17)."""
+        """The time from which the certificate is renewed, in seconds since 1970 (R17)."""
         signed = self.certificate.not_valid_before_utc.timestamp() + limits.SKEW
         return signed + max(self.ends - signed, 0) / 2
 
     def renewed(self, leaf: bytes, authority: bytes, key: CertificateIssuerPrivateKeyTypes) -> Credential:
-        """The credential from the answer to a renewal, checked against this one (R17)."""
+        """The new credential from the answer to a renewal, checked against this one (R17)."""
         if authority != self.authority.public_bytes(serialization.Encoding.DER):
             raise Refused("the renewed certificate is of another authority")
         renewed = checked(leaf, authority, key)
@@ -125,7 +125,7 @@ class Credential:
 
 
 def checked(leaf: bytes, authority: bytes, key: CertificateIssuerPrivateKeyTypes) -> Credential:
-    """A credential from its parts, DER, if the certificate is for this key (R16)."""
+    """A credential from its parts, in DER. Refused if the certificate is for another key (R16)."""
     certificate = x509.load_der_x509_certificate(leaf)
     try:
         fits = certificate.public_key() == key.public_key()
@@ -137,12 +137,12 @@ def checked(leaf: bytes, authority: bytes, key: CertificateIssuerPrivateKeyTypes
 
 
 def fresh_key() -> CertificateIssuerPrivateKeyTypes:
-    """A key of the member's own, which never leaves it."""
+    """A new private key, which never leaves the member."""
     return ec.generate_private_key(ec.SECP256R1())
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Writes a file with mode 0600, in place of the old one at once and durably."""
+    """Replaces a file atomically and durably, with mode 0600."""
     fresh = path.with_suffix(".new")
     fresh.unlink(missing_ok=True)
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -1,4 +1,4 @@
-"""Failures, and the one form in which they cross the wire (R25 to R28)."""
+"""Failures, and their form on the wire (R25 to R28)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MARK = "remit/" + "1 "
 
 
 class Code(StrEnum):
-    """What kind of failure it is. The set is closed: each says what the caller is to do."""
+    """The kind of a failure. The set is closed: each code tells the caller what to do."""
 
     DENIED = "denied"
     REVOKED = "revoked"
@@ -41,7 +41,7 @@ class Code(StrEnum):
 
 
 class Failure(Exception):
-    """Why a call did not succeed. A tool's method raises it; who calls an object catches it."""
+    """The failure of a call. A tool's method raises it; the caller of an object catches it."""
 
     def __init__(self, code: Code | str, message: str, detail: str = "") -> None:
         super().__init__(message)
@@ -54,7 +54,7 @@ class Failure(Exception):
 
 
 def invalid(path: str, message: str) -> Failure:
-    """The argument at `path`, for example `filter.days`, is wrong."""
+    """The failure for a wrong argument at `path`, for example `filter.days`."""
     return Failure(Code.INVALID_ARGUMENT, message, path)
 
 
@@ -65,7 +65,7 @@ def to_text(failure: Failure) -> str:
 
 
 def of_text(text: str) -> Failure | None:
-    """The failure in an exception's text, behind whatever stands before it."""
+    """The failure in an exception's text, after any text before it."""
     _, found, rest = text.partition(MARK)
     code, _, rest = rest.partition(" ")
     length, _, rest = rest.partition(" ")
@@ -81,7 +81,7 @@ def of_text(text: str) -> Failure | None:
 
 
 def of_exception(error: BaseException) -> Failure:
-    """What an exception of a call says."""
+    """The failure that an exception of a call carries."""
     if isinstance(error, Failure):
         return error
     if isinstance(error, TimeoutError):

@@ -1,4 +1,4 @@
-"""JSON Schema from type hints, and values from and to what the hints say (R34, R38).
+"""JSON Schema from type hints, and conversion of values by the hints (R34, R38).
 
 bool, int, float, str, bytes, None, Any, list, dict with str keys, unions, Literal, dataclasses and
 `Remote`. `Annotated` adds a description (a text) or keywords of JSON Schema (a dict). A union takes
@@ -15,7 +15,7 @@ from .failure import Failure, invalid
 from .remote import Remote
 
 RelPath = Annotated[str, {"format": "path"}]
-"""A path below the object that it is given to; caveats confine it."""
+"""A path below the object that receives the call. Caveats confine it."""
 
 _SIMPLE: dict[Any, dict[str, Any]] = {
     bool: {"type": "boolean"},
@@ -79,7 +79,7 @@ def _choices(schema: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def decode(hint: Any, value: Any, path: str) -> Any:
-    """`value` as the type that `hint` says. A failure names the argument at `path`."""
+    """Converts `value` to the type `hint`. A failure names the argument at `path`."""
     origin, args = get_origin(hint), get_args(hint)
     if hint is Any:
         return value
@@ -113,7 +113,7 @@ def decode(hint: Any, value: Any, path: str) -> Any:
 
 
 def arguments(hints: dict[str, Any], required: set[str], given: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Named values, each as its type. One that need not be given may be null (R38)."""
+    """Converts named values, each to its type. An optional one may be null (R38)."""
     for name in given:
         if name not in hints:
             raise invalid(prefix + name, f"there is no argument `{prefix}{name}`: there are {', '.join(hints) or 'none'}")
@@ -125,7 +125,7 @@ def arguments(hints: dict[str, Any], required: set[str], given: dict[str, Any], 
 
 
 def encode(value: Any) -> Any:
-    """A result as a value: dataclasses become dicts."""
+    """Converts a result to a value: dataclasses become dicts."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: encode(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, (list, tuple)):

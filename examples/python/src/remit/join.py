@@ -28,7 +28,7 @@ ALPN = "remit-join/1"
 
 @dataclass(frozen=True)
 class Invite:
-    """One line that lets its holder join once (R11)."""
+    """An invite: one line that lets its holder join once (R11)."""
 
     address: str
     authority_hash: bytes
@@ -36,7 +36,7 @@ class Invite:
 
     @classmethod
     def parse(cls, line: str) -> Invite:
-        """The invite that a line holds."""
+        """Parses the line of an invite."""
         wrong = Refused("not an invite: one is a line `remit-join:HOST:PORT,HASH,SECRET`, as `remit invite` prints it")
         line = line.strip()
         parts = line.removeprefix(PREFIX).split(",")
@@ -52,7 +52,7 @@ class Invite:
 
 
 def split(address: str) -> tuple[str, int]:
-    """Host and port of an address."""
+    """Splits an address into host and port."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
         raise Refused(f"`{address}` is no address: one is HOST:PORT")
@@ -60,7 +60,7 @@ def split(address: str) -> tuple[str, int]:
 
 
 def signing_request(key: CertificateIssuerPrivateKeyTypes) -> bytes:
-    """PKCS #10, DER (R13)."""
+    """A signing request for the key: PKCS #10, DER (R13)."""
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
     algorithm: hashes.SHA256 | hashes.SHA384 | None = hashes.SHA256()
     if isinstance(key, ed25519.Ed25519PrivateKey):
@@ -71,7 +71,7 @@ def signing_request(key: CertificateIssuerPrivateKeyTypes) -> bytes:
 
 
 def request_message(secret: bytes, request: bytes, role: str) -> bytes:
-    """The joiner's one message, framed (R14)."""
+    """The joiner's only message, with its length before it (R14)."""
     message = schema.join.JoinRequest.new_message(secret=secret, signingRequest=request, role=role)
     body: bytes = message.to_bytes()
     return struct.pack("<I", len(body)) + body
@@ -87,7 +87,7 @@ def _redeem(invite: Invite, role: str, key: CertificateIssuerPrivateKeyTypes) ->
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.set_alpn_protocols([ALPN])
     context.check_hostname = False
-    # The invite's hash says whom to trust, which OpenSSL cannot be told: it is checked below.
+    # The invite has the hash of the trusted authority. OpenSSL cannot check it: that happens below.
     context.verify_mode = ssl.CERT_NONE
     try:
         with socket.create_connection(split(invite.address), limits.HANDSHAKE) as tcp:
@@ -102,7 +102,7 @@ def _redeem(invite: Invite, role: str, key: CertificateIssuerPrivateKeyTypes) ->
 
 
 def chain_of(tls: ssl.SSLSocket) -> list[bytes]:
-    """The certificates that the server sent, DER. Public since Python 3.13, and there before."""
+    """The certificates that the server sent, DER. Public since Python 3.13, private in 3.11 and 3.12."""
     public = getattr(tls, "get_unverified_chain", None)
     if public is not None:
         return [bytes(one) for one in public()]
@@ -111,7 +111,7 @@ def chain_of(tls: ssl.SSLSocket) -> list[bytes]:
 
 
 def pinned(chain: list[bytes], authority_hash: bytes) -> bytes:
-    """The authority of a chain, if it has this hash and the chain is good (R12)."""
+    """The authority of a chain. Refused unless it has this hash and the chain is valid (R12)."""
     if not chain or not hmac.compare_digest(hashlib.sha256(chain[-1]).digest(), authority_hash):
         raise Refused("its authority is not the one the invite names: the invite is of another mesh, or someone stands between")
     leaf, authority = (x509.load_der_x509_certificate(one) for one in (chain[0], chain[-1]))
@@ -128,7 +128,7 @@ def pinned(chain: list[bytes], authority_hash: bytes) -> bytes:
 
 
 def _receive(tls: ssl.SSLSocket) -> bytes:
-    """The certificate in the reply, DER."""
+    """The certificate in the reply, DER. Raises `Refused` for a refusal."""
     (length,) = struct.unpack("<I", _exactly(tls, 4))
     if length > limits.JOIN_MESSAGE_BYTES:
         raise Refused(f"a join message of {length} bytes")

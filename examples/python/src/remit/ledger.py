@@ -1,4 +1,4 @@
-"""The ledger: what became of the calls with effects, on disk, by key (R40, R52 to R55)."""
+"""The ledger: the states of calls with effects, on disk, by key (R40, R52 to R55)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CREATE TABLE IF NOT EXISTS floor (only_one INTEGER PRIMARY KEY CHECK (only_one =
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a call ended: with a value or a failure, perhaps with an object, and what it cost."""
+    """The outcome of a call: a value or a failure, whether it returned an object, and its cost."""
 
     value: Any = None
     failure: Failure | None = None
@@ -36,7 +36,7 @@ class Outcome:
 
 
 class Ledger:
-    """A database with one writer, a thread. A commit is on disk when it is answered."""
+    """A database with one writer thread. A commit is on disk when its method returns."""
 
     def __init__(self, path: Path, now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -55,7 +55,7 @@ class Ledger:
         return "neverStarted" if row is None else of_bytes(row[0])
 
     def remembers(self, age_ms: int) -> bool:
-        """Whether a call that was sent so many milliseconds ago would be recorded if it had begun."""
+        """Whether the records reach back `age_ms`: a call that began since then has a record."""
         return bool(self._now_ms() - age_ms >= self._floor_ms)
 
     async def started(self, key: bytes) -> None:
@@ -63,11 +63,11 @@ class Ledger:
         await self._do(lambda: self._enter(key, to_bytes("started")))
 
     async def completed(self, key: bytes, outcome: Outcome) -> None:
-        """Records how the call ended."""
+        """Records the outcome of the call."""
         await self._do(lambda: self._enter(key, to_bytes(outcome)))
 
     async def forget(self, key: bytes) -> None:
-        """Forgets a call that was started and has not ended, as though it had never begun (R54)."""
+        """Removes the record of a call that started and has not ended, as if it had not begun (R54)."""
 
         def forget() -> None:
             with self._database:
@@ -79,7 +79,7 @@ class Ledger:
         await self._do(forget)
 
     def close(self) -> None:
-        """Closes it when what was asked for is done."""
+        """Closes the database after the pending operations."""
         self._thread.submit(self._database.close).result()
         self._thread.shutdown()
 
@@ -109,19 +109,19 @@ class Ledger:
                 floor = max(floor, time_ms + limits.LEDGER_MARGIN_MS)
             if floor > self._floor_ms:
                 database.execute("UPDATE floor SET time_ms = ?", (floor,))
-        # Only what was committed counts.
+        # Set after the commit, so that a failed one changes nothing.
         self._records, self._bytes, self._floor_ms = records, size, floor
 
 
 def _open(path: Path, now_ms: int) -> sqlite3.Connection:
     database = sqlite3.connect(path, timeout=0, check_same_thread=False)
-    # One process has it at a time: two would not see each other's calls in flight.
+    # One process at a time: two would not see each other's calls in flight.
     database.execute("PRAGMA locking_mode = EXCLUSIVE")
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = FULL")
     with database:
         database.executescript(_TABLES)
-        # A new one knows of nothing that was sent before.
+        # The records of a new ledger reach back to its creation.
         database.execute("INSERT OR IGNORE INTO floor VALUES (0, ?)", (now_ms,))
     return database
 
@@ -139,7 +139,7 @@ def write(builder: Any, state: Outcome | str) -> None:
 
 
 def to_bytes(state: Outcome | str) -> bytes:
-    """A state as the database keeps it."""
+    """The stored form of a state: a `CallState` message."""
     message = schema.tool_node.CallState.new_message()
     write(message, state)
     content: bytes = message.to_bytes()
@@ -147,7 +147,7 @@ def to_bytes(state: Outcome | str) -> bytes:
 
 
 def of_bytes(content: bytes) -> Outcome | str:
-    """The state in bytes of the database."""
+    """The state in its stored form."""
     with schema.tool_node.CallState.from_bytes(content, limits.MESSAGE_WORDS, limits.NESTING) as state:
         kind = str(state.which())
         if kind == "value":

@@ -1,4 +1,4 @@
-"""A member of a mesh: its connections, its renewals, and coming back after a loss (R17 to R24)."""
+"""A member of a mesh: its connections, renewals, and reconnects (R17 to R24)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Connection:
     def __init__(self, stream: Any, client: Any, port: Any) -> None:
         self.port = port
         self.idle: Callable[[], Awaitable[None]] | None = None
-        """Answers when no call of the peer is in flight on it; set by who serves it."""
+        """Returns when no call of the peer is in flight on the connection. The session sets it."""
         self.closed = asyncio.Event()
         self._stream = stream
         self._client = client
@@ -55,7 +55,7 @@ class Connection:
                 self.close()
 
     def close(self) -> None:
-        """Ends it, and with it every reference over it."""
+        """Closes the connection, which breaks every reference obtained over it."""
         if not self.closed.is_set():
             self.closed.set()
             self._client.close()
@@ -69,7 +69,7 @@ Session = Callable[[Connection], Awaitable[None]]
 
 
 class Member:
-    """A credential in a folder, and where the orchestrator is."""
+    """A credential in a folder, and the address of the orchestrator."""
 
     def __init__(self, home: Path, address: str, credential: Credential, bootstrap: Any) -> None:
         self.home = home
@@ -79,14 +79,14 @@ class Member:
 
     @classmethod
     async def open(cls, home: Path | str, role: str, invite: str | None = None, address: str = "") -> Member:
-        """The member whose credential is in `home`. If there is none that is good, `invite` is used."""
+        """The member whose credential is in `home`. If there is no valid one, it joins with `invite`."""
         home = Path(home)
         credential = Credential.load(home)
         if credential is None or credential.ends <= time.time():
             if invite is None:
                 raise Refused(f"no credential that is good is in {home}: join with the line that `remit invite` prints")
             home.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # The invite works once: it is not used before it is known that its fruit can be kept.
+            # The invite works once, so this checks first that the folder is writable.
             write_private(home / "trial", b"")
             (home / "trial").unlink()
             credential = await redeem(Invite.parse(invite), role)
@@ -105,7 +105,7 @@ class Member:
         return self.credential.half_life <= time.time()
 
     async def connect(self) -> Connection:
-        """Dials once."""
+        """Dials once. Raises `Refused` if it cannot connect."""
         host, port = split(self.address)
         context = self._context()
         try:
@@ -124,7 +124,7 @@ class Member:
         mesh = self.credential.identity.mesh
 
         class Checked(ssl.SSLObject):
-            """Looks who the peer is before a byte of RPC is sent (R8)."""
+            """Checks the peer's identity before a byte of RPC is sent (R8)."""
 
             def do_handshake(self) -> None:
                 super().do_handshake()
@@ -140,7 +140,7 @@ class Member:
         return context
 
     async def renew(self, connection: Connection) -> None:
-        """A new certificate for a fresh key, kept in the folder (R17)."""
+        """Obtains a new certificate for a fresh key, and stores both in the folder (R17)."""
         key = fresh_key()
         async with asyncio.timeout(limits.RENEWAL):
             answer = await connection.port.renew(signing_request(key))
@@ -150,9 +150,9 @@ class Member:
         log.info("the certificate of %s was renewed", self.credential.identity)
 
     async def stay(self, session: Session, stop: asyncio.Event) -> None:
-        """Stays connected until `stop`. `session` works over one connection until that has ended.
-        While a certificate is being replaced two sessions run side by side. At `stop` the last
-        session is waited for, so that it can take its leave."""
+        """Stays connected until `stop`. `session` runs once for each connection, until the connection
+        ends. While a certificate is being replaced, two sessions run concurrently. At `stop` this waits
+        for the last session, so that it can drain."""
         wait = limits.RECONNECT_FIRST
         while not stop.is_set():
             begun = time.monotonic()
@@ -180,7 +180,8 @@ class Member:
         except (Failure, TimeoutError, capnp.KjException) as error:
             failure = of_exception(error)
             if failure.code == Code.DENIED:
-                # Expelled, or another process has the name: dialling again would not help (R24).
+                # The member was expelled, or another process uses its name: dialling again would not
+                # help (R24).
                 raise
             if not connection.closed.is_set():
                 log.warning("the session ended: %s", failure)
@@ -211,12 +212,12 @@ class Member:
 
 
 def hint(leaf: bytes) -> str:
-    """What a member shows as the server's name (R9)."""
+    """The server name that a member sends in the handshake (R9)."""
     return hashlib.sha256(b"remit hint certificate" + leaf).digest()[:16].hex() + ".hint.invalid"
 
 
 def check_orchestrator(leaf: bytes | None, alpn: str | None, mesh: str) -> None:
-    """Refuses a peer that is no orchestrator of this mesh. OpenSSL has checked the chain."""
+    """Refuses a peer that is not an orchestrator of this mesh. OpenSSL has verified the chain."""
     if leaf is None or alpn != ALPN:
         raise Refused("the peer does not speak remit/1")
     identity = Identity.of(x509.load_der_x509_certificate(leaf))
@@ -232,7 +233,7 @@ async def _retire(connection: Connection) -> None:
 
 
 async def _first(*waits: Awaitable[Any]) -> None:
-    """Waits for the first of these, and lets go of the others."""
+    """Waits for the first of these, and cancels the others."""
     tasks = [asyncio.ensure_future(wait) for wait in waits]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

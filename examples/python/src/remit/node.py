@@ -1,4 +1,4 @@
-"""A tool node: what it registers, and what the orchestrator asks of it (R31 to R55)."""
+"""A tool node: its registration, and the requests of the orchestrator (R31 to R55)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ log = logging.getLogger("remit")
 
 
 class ToolObject(schema.objects.Object.Server):  # type: ignore[misc]
-    """A tool's object, for who holds a reference to it over one connection."""
+    """An object of a tool, for the holders of references to it over one connection."""
 
     def __init__(self, calls: Calls, tool: Tool, instance: Any, link: Link) -> None:
         self._calls, self._tool, self._instance, self._link = calls, tool, instance, link
@@ -59,7 +59,7 @@ class ToolObject(schema.objects.Object.Server):  # type: ignore[misc]
             value.write(results.init("value"), reply.value, self._served)
 
     def _served(self, item: Any) -> Any:
-        """An object of the tool's, or one that was lent to it, as a capability."""
+        """The capability of an object of the tool, or of an object that was lent to it."""
         if type(item) in self._tool.interfaces:
             return ToolObject(self._calls, self._tool, item, self._link)
         return capability_of(item)
@@ -79,7 +79,7 @@ class Unbegun(schema.objects.Object.Server):  # type: ignore[misc]
 
 
 class Host(schema.tool_node.ToolHost.Server):  # type: ignore[misc]
-    """What the orchestrator may ask of the node."""
+    """The methods that the node implements for the orchestrator."""
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
@@ -103,7 +103,7 @@ class Host(schema.tool_node.ToolHost.Server):  # type: ignore[misc]
 
 
 class Node:
-    """A tool node with its calls, over however many connections one after the other."""
+    """A tool node with its calls, across successive connections."""
 
     def __init__(self, roots: Sequence[Any], home: Path, labels: Sequence[str] = ()) -> None:
         self._tools = [open_tool(root) for root in roots]
@@ -120,7 +120,7 @@ class Node:
         self.stop = asyncio.Event()
 
     async def run(self, member: Member) -> None:
-        """Serves until `stop` is set, then lets its calls end."""
+        """Serves until `stop` is set, then waits for its calls to end, with a time limit."""
         try:
             await member.stay(self._session, self.stop)
             with contextlib.suppress(TimeoutError):
@@ -190,7 +190,7 @@ class Node:
             self.calls.watchers.discard(changed)
 
     async def _send_output(self, registration: Any) -> None:
-        """Sends pieces of output. Where an older session lives, it is the one that sends (R50)."""
+        """Sends pieces of output. While an older session lives, that session sends them (R50)."""
         room = asyncio.Semaphore(limits.OUTPUT_IN_FLIGHT)
 
         async def send(key: bytes, text: str) -> None:
@@ -253,7 +253,7 @@ async def _serve(roots: Sequence[Any], args: argparse.Namespace) -> None:
 
 
 def serve(*roots: Any) -> None:
-    """Runs a tool node of these tools until it is told to end. For `main`."""
+    """Runs a tool node of these tools until a signal ends it. For `main`."""
     parser = argparse.ArgumentParser(description="Serve tools to a Remit mesh.")
     parser.add_argument("--home", default="tool-node", help="the folder of its credential and its ledger")
     parser.add_argument("--join", metavar="LINE", help="the invite, at the first start")

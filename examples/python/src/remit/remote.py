@@ -1,4 +1,4 @@
-"""Objects of others: what a caller lent to a tool, and what a mesh gave to a client (R49, R62)."""
+"""Remote objects: those that a caller lends to a tool, and those of a mesh for a client (R49, R62)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Remote:
 
     def __init__(self, client: Any, asked: Any = None) -> None:
         self._client = client
-        # A pipeline lives as long as the promise that it is of.
+        # A pipelined object is valid as long as its promise is held.
         self._asked = asked
 
     @property
@@ -25,7 +25,7 @@ class Remote:
         return self._client
 
     async def call(self, method: str, *args: Any, key: bytes = b"", timeout: float = limits.REMOTE, **named: Any) -> Any:
-        """Calls `method`. Answers with its value, or with a `Remote` if it returns an object."""
+        """Calls `method`. Returns its value, or a `Remote` if the method returns an object."""
         try:
             async with asyncio.timeout(timeout):
                 answer = await self._send(method, args, named, key)
@@ -40,12 +40,12 @@ class Remote:
         return value.read(answer.value, Remote)
 
     def open(self, method: str, *args: Any, key: bytes = b"", **named: Any) -> Remote:
-        """The object that `method` returns, which can be called before the answer is there."""
+        """Calls `method`, and returns its object at once: calls on it are pipelined."""
         promise = self._send(method, args, named, key)
         return Remote(promise.object, promise)
 
     async def describe(self) -> tuple[Any, str]:
-        """The manifest of the object's tool, and the object's interface."""
+        """The manifest of the object's tool, and the name of the object's interface."""
         async with asyncio.timeout(limits.CALL):
             answer = await self._client.describe()
         return answer.manifest, answer.interface

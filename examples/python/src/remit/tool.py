@@ -32,7 +32,7 @@ _MARK = "_remit_method"
 
 @dataclass(frozen=True)
 class Annotations:
-    """What a method says of itself beside its arguments."""
+    """The annotations of a method, as in the schema's `Method`."""
 
     read_only: bool = False
     idempotent: bool = False
@@ -44,7 +44,7 @@ class Annotations:
 
 @dataclass
 class Method:
-    """A method with the code behind it."""
+    """A method of an interface."""
 
     name: str
     description: str
@@ -60,7 +60,7 @@ class Method:
 
 @dataclass
 class Tool:
-    """A tool: its root object, and what it says of itself."""
+    """A tool: its root object and its manifest."""
 
     name: str
     version: str
@@ -95,7 +95,7 @@ def method(
     timeout_ms: int = 0,
     max_cost: int = 0,
 ) -> Callable[[F], F]:
-    """Makes an async method one that may be called from the mesh."""
+    """Marks an async method as callable from the mesh."""
     annotations = Annotations(read_only or pure, idempotent, destructive, pure, timeout_ms, max_cost)
 
     def mark(function: F) -> F:
@@ -108,7 +108,7 @@ def method(
 
 
 def tool(name: str, version: str, descend: str = "") -> Callable[[C], C]:
-    """Makes a class the root of a tool. `descend`: its method that opens the path of a grant."""
+    """Marks a class as the root of a tool. `descend`: its method that opens the path of a grant."""
 
     def mark(of: C) -> C:
         of._remit_tool = (name, version, descend)  # type: ignore[attr-defined]
@@ -118,7 +118,7 @@ def tool(name: str, version: str, descend: str = "") -> Callable[[C], C]:
 
 
 def open_tool(root: Any) -> Tool:
-    """The tool whose root is this object."""
+    """The tool whose root is this object, with all interfaces that its methods return."""
     named = getattr(type(root), "_remit_tool", None)
     if named is None:
         raise TypeError(f"{type(root).__name__} is no tool: decorate it with @tool")
@@ -138,7 +138,7 @@ def open_tool(root: Any) -> Tool:
 
 
 def is_interface(of: Any) -> bool:
-    """Whether a class has methods that may be called from the mesh."""
+    """Whether a class has methods that are callable from the mesh."""
     return isinstance(of, type) and any(hasattr(item, _MARK) for item in vars(of).values())
 
 

@@ -1,7 +1,7 @@
 """Values: the typed trees that calls carry, as Python's own types (R29, R30).
 
 None, bool, int, float, str, bytes, list (and tuple), dict with str keys, and objects. An int has 64
-bits, with or without a sign. Which objects there are, the caller of `write` says.
+bits, signed or unsigned. The caller of `write` determines the kinds of objects.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ LEAST, MOST = -(1 << 63), (1 << 64) - 1
 
 
 def read(reader: Any, of_object: Callable[[Any], Any]) -> Any:
-    """The value of a reader; each object in it as what `of_object` gives."""
+    """The value of a reader, with each object in it converted by `of_object`."""
     objects = 0
 
     def counted(client: Any) -> Any:
@@ -57,7 +57,7 @@ def _read(reader: Any, of_object: Callable[[Any], Any], depth: int) -> Any:
 
 
 def write(builder: Any, value: Any, to_object: Callable[[Any], Any], depth: int = limits.VALUE_DEPTH) -> None:
-    """Writes a value. `to_object` gives the capability for what is none of Python's own types."""
+    """Writes a value. `to_object` returns the capability for an item of any other type."""
     if depth == 0:
         raise invalid("", f"a value nested more than {limits.VALUE_DEPTH} deep")
     match value:
@@ -91,7 +91,7 @@ def write(builder: Any, value: Any, to_object: Callable[[Any], Any], depth: int 
 
 
 def weight(value: Any) -> int:
-    """Roughly how many bytes a value takes (R30)."""
+    """The approximate size of a value in bytes (R30)."""
     match value:
         case str():
             return 16 + len(value.encode("utf-8", "replace"))
@@ -106,7 +106,7 @@ def weight(value: Any) -> int:
 
 
 def without_objects(value: Any) -> Any:
-    """The same value with null in the place of objects, as a ledger keeps it (R53)."""
+    """The value with null in the place of objects, as a ledger stores it (R53)."""
     match value:
         case list() | tuple():
             return [without_objects(item) for item in value]
@@ -121,7 +121,7 @@ def without_objects(value: Any) -> Any:
 
 
 def no_object(value: Any) -> Any:
-    """For places that take no objects."""
+    """A `to_object` or `of_object` that refuses every object."""
     raise invalid("", f"a {type(value).__name__} is no value")
 
 

@@ -1,5 +1,5 @@
-// What a script sees of the world: `remit`, a console, and a clock and chance that replay.
-// Runs before the script, in the same realm, and keeps what it needs out of the script's reach.
+// The world of a script: `remit`, a console, and a clock and randomness that replay.
+// Runs before the script, in the same realm, and keeps its own values out of the script's reach.
 (function (host) {
   "use strict";
   const { freeze, defineProperty, getPrototypeOf, keys } = Object;
@@ -32,13 +32,13 @@
   }
   defineProperty(RemitError.prototype, "name", { value: "RemitError" });
 
-  // Proxies by which the script holds objects, and what each stands for.
+  // The proxies through which the script holds objects, each with the handle behind it.
   const held = new WeakMap();
   const heldGet = WeakMap.prototype.get;
   const heldSet = WeakMap.prototype.set;
   const standsFor = (value) => apply(heldGet, held, [value]);
 
-  // Operations under way, by number.
+  // The operations in flight, by number.
   const waiting = new Map();
   const mapSet = Map.prototype.set;
   const mapTake = (number) => {
@@ -75,7 +75,7 @@
     const proxy = new NativeProxy(
       { __proto__: null },
       traps((_, name) => {
-        // An object is no promise: `await` must give it back as it is.
+        // An object is not a promise: `await` must return it as it is.
         if (typeof name === "symbol" || name === "then" || name === "toJSON") return undefined;
         return (...args) => call({ handle, grant }, name, args);
       }),
@@ -89,12 +89,12 @@
     return promised(host.call(target.handle, method, args), target.grant, method);
   };
 
-  // What an operation will give: a promise, and the object to which it leads.
+  // The result of an operation: a promise, and the object to which it resolves.
   const promised = (number, grant, method) => {
     const entry = { grant, method, used: false };
     entry.stack = new NativeError().stack;
     const promise = operation(number, entry);
-    // Whether anyone awaits it is told by `used`; the engine need not worry about it as well.
+    // `used` records whether the promise is awaited, so the engine must not report a rejection too.
     then(promise, undefined, () => {});
     const result = { handle: host.result(number), grant, entry };
     const proxy = new NativeProxy(
@@ -121,13 +121,13 @@
       return;
     }
     const error = new RemitError(value, entry.grant, entry.method);
-    // The stack of the call says more than that of the reply.
+    // The stack of the call says more than the stack of the reply.
     if (entry.stack !== undefined) defineProperty(error, "stack", { value: entry.stack, writable: true, configurable: true });
     if (entry.method !== undefined && !entry.used) host.unhandled(error);
     entry.reject(error);
   };
 
-  // Values on their way out, for the host to walk: what kind of thing an object is.
+  // Classifies an object on its way out, for the host that reads it.
   const PLAIN = -1, LIST = -2, BYTES = -3, BUFFER = -4, OTHER = -5;
   const classify = (value) => {
     const stood = standsFor(value);
@@ -143,7 +143,7 @@
   };
 
   const grants = { __proto__: null };
-  // The first grant of the tool `tasks`, by which `remit.spawn` works.
+  // The first grant of the tool `tasks`, which `remit.spawn` uses.
   let spawner;
   const own = {
     __proto__: null,
@@ -152,7 +152,7 @@
       return operation(host.sleep(ms), {});
     },
     input: () => operation(host.input(), {}),
-    // It asks for an input only when the script comes for one, so that none is taken and not used.
+    // Requests an input only when the loop reaches it, so that none is taken and left unused.
     inputs: () => {
       let over = false;
       const ended = (value) => new NativePromise((resolve) => resolve({ value, done: true }));
@@ -182,7 +182,7 @@
     random: () => host.random(),
   };
   for (const name of keys(own)) freeze(own[name]);
-  // Grants that were looked for and are not held: an error that comes of it says so.
+  // The names of absent grants that the script read: an error that follows from one says so.
   const absent = [];
   const remit = new NativeProxy({ __proto__: null }, freeze({
     ...traps((_, name) => {
@@ -198,8 +198,8 @@
       name in grants ? { value: grants[name], enumerable: true, configurable: true } : undefined,
   }));
 
-  // The grant for whose absence the engine threw this error, if that is why: the line that threw it
-  // names the grant.
+  // The absent grant that caused this error of the engine, if one did: the line that threw the
+  // error contains its name.
   const blamed = (error) => {
     if (absent.length === 0 || !(error instanceof NativeTypeError)) return undefined;
     const message = text(error.message);
@@ -207,7 +207,7 @@
     return host.mentioned(text(error.stack ?? ""), absent);
   };
 
-  // The clock stands still between events, and chance comes from the task's seed.
+  // The clock stands still between events, and randomness comes from the task's seed.
   const ReplayedDate = new NativeProxy(NativeDate, {
     __proto__: null,
     apply: () => new NativeDate(host.now()).toString(),
@@ -225,7 +225,7 @@
 
   const define = (name, value) =>
     defineProperty(globalThis, name, { value, writable: true, enumerable: false, configurable: true });
-  // An error of the callback is one that nobody handles.
+  // An error of the callback is an unhandled rejection.
   define("queueMicrotask", (callback) => {
     if (typeof callback !== "function") throw new NativeTypeError("queueMicrotask takes a function");
     then(new NativePromise((resolve) => resolve()), () => { callback(); });
@@ -240,12 +240,12 @@
     require: "there is no require: `import` files that lie beside or below the script",
   };
   for (const name of keys(instead)) define(name, () => { throw new NativeTypeError(instead[name]); });
-  // JSON spells a bigint as the whole number that it is.
+  // A bigint becomes a plain integer in JSON.
   const { rawJSON } = JSON;
   defineProperty(BigInt.prototype, "toJSON", {
     value: function toJSON() { return rawJSON(text(this)); }, writable: true, configurable: true,
   });
-  // Made when a script first looks at one of it: most scripts do not.
+  // Made at the first use of one of these names: most scripts use none.
   let web;
   for (const name of [
     "TextEncoder", "TextDecoder", "URL", "URLSearchParams", "Event", "EventTarget", "AbortSignal",
@@ -295,7 +295,7 @@
     if (!(error instanceof NativeError)) return show(error, 1, []);
     return `${error instanceof RemitError ? `${error.name} ${error.code}` : error.name}: ${error.message}`;
   };
-  // What an error was caused by, and what it consists of, a line each.
+  // The cause of an error and the errors that it contains, a line each.
   const parts = (error, depth) => {
     if (!(error instanceof NativeError) || depth > 4) return "";
     let lines = "";
@@ -308,7 +308,7 @@
     return lines;
   };
 
-  // What an error says may be anything: its parts are properties that a script defines.
+  // Reading an error may itself throw: its parts are properties that a script defines.
   const describe = (error) => {
     try { return described(error); } catch { return ["failed", "the script threw an error that cannot be shown", ""]; }
   };

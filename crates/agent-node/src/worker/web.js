@@ -1,11 +1,11 @@
-// What scripts of the web and of Node.js expect to be there. Evaluated when a script first looks at
-// one of it, in the script's own realm. Nothing in it reaches out of the realm, and chance comes
-// from the task's seed, so that a replay does the same.
+// The interfaces that scripts of the web and of Node.js expect. Evaluated when a script first uses
+// one of them, in the script's own realm. Nothing here reaches out of the realm, and randomness
+// comes from the task's seed, so that a replay repeats it.
 (function (host) {
   "use strict";
   const { defineProperty } = Object;
 
-  // The bytes that a buffer or a view of one stands for.
+  // The bytes behind a buffer or a view of one.
   const bytesOf = (value, taker) => {
     if (value === undefined) return new Uint8Array(0);
     if (value instanceof ArrayBuffer) return new Uint8Array(value);
@@ -98,7 +98,7 @@
     *values() { for (const [, value] of this.#pairs) yield value; }
     [Symbol.iterator]() { return this.entries(); }
     toString() { return host.writeQuery(this.#pairs.flat()); }
-    // Of an address whose query was replaced.
+    // Called when the query of the address was replaced.
     static replace(params, text) { params.#read(text); }
   }
   const replaceQuery = URLSearchParams.replace;
@@ -191,7 +191,7 @@
       const called = this.#listeners.filter(({ type }) => type === event.type);
       return sendEvent(event, this, called.map(({ type, listener, once }) => (event) => {
         if (once) this.removeEventListener(type, listener);
-        // One listener's error does not keep the others from being called; it fails the task.
+        // An error of one listener fails the task, but the other listeners are still called.
         try {
           typeof listener === "function" ? listener.call(this, event) : listener.handleEvent(event);
         } catch (error) { Promise.reject(error); }

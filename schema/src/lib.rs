@@ -1,7 +1,7 @@
 //! The Cap'n Proto schemas of Remit, as generated Rust. One module per `.capnp` file.
 //!
-//! For: the wire and the journal's storage form. Not for: logic of any kind. Conversions to the
-//! types that the rest of Remit thinks in live in `remit_vat::wire`.
+//! For: the wire and the stored form of the journal. Not for: logic of any kind. Conversions to the
+//! types of `remit-core` are in `remit_vat::wire`.
 
 macro_rules! generated {
     ($($name:ident),*) => {$(

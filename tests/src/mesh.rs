@@ -55,6 +55,7 @@ impl Mesh {
         process::hand_over(dir.path());
         std::fs::write(dir.path().join("orchestrator.toml"), config).unwrap();
         let orchestrator = start_orchestrator(dir.path(), "127.0.0.1:0", None);
+        // The system picked the port. Restarts listen on the same one, which all members remember.
         let address = orchestrator.ready.rsplit(' ').next().unwrap().to_owned();
         let line = std::fs::read_to_string(dir.path().join("invites/client.invite")).unwrap();
         Client::join(&line, &dir.path().join("client")).await.unwrap();
@@ -178,6 +179,7 @@ impl Mesh {
             let probe = self.probe().await;
             let nodes = self.client.nodes().await.unwrap();
             let connected = nodes.iter().filter(|node| node.state == "connected").count();
+            // All agent nodes, and at least one tool node.
             probe.is_some_and(|tool| tool.available) && connected > self.agents.len()
         })
         .await;

@@ -59,6 +59,7 @@ impl Process {
         }
         let mut child = command
             .args(args)
+            // The pipe closes even if this test is killed, so no process outlives its test.
             .arg("--until-stdin-closes")
             .env("REMIT_LOG", if TRACE.load(Ordering::Relaxed) { "trace" } else { "info" })
             .envs(crash.map(|point| ("REMIT_CRASH", point)))

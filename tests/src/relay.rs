@@ -77,6 +77,7 @@ async fn serve(listener: TcpListener, target: String, rule: Rule) {
 
 async fn delay(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut rule: Rule) {
     let (sender, mut pieces) = mpsc::channel::<(Instant, Vec<u8>)>(4096);
+    // Cuts before this connection do not concern it.
     rule.cuts.mark_unchanged();
     let mut cuts = rule.cuts.clone();
     tokio::spawn(async move {
@@ -101,6 +102,8 @@ async fn delay(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut rule: Rule) 
         };
         let Ok(read) = read else { return };
         rule.carried.fetch_add(u64::try_from(read).unwrap(), Ordering::Relaxed);
+        // Due by the time of arrival, so that pieces overlap: the delay adds latency and does not
+        // limit the throughput.
         let due = Instant::now() + *rule.each_way.borrow();
         if read == 0 || sender.send((due, buffer[..read].to_vec())).await.is_err() {
             return;

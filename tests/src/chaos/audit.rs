@@ -65,6 +65,7 @@ impl Counter {
         report.stray += names.iter().filter(|name| !asked(name)).count();
         let most = counted.sure.len() + counted.unsure.len();
         report.doubled += self.number.saturating_sub(most);
+        // The file drops the oldest names. Then only the numbers can be compared.
         report.lost += match self.number == self.names.len() {
             true => counted.sure.iter().filter(|name| !names.contains(name)).count(),
             false => counted.sure.len().saturating_sub(self.number),
@@ -146,6 +147,7 @@ async fn read(task: &TaskHandle, said: &mut Said, report: &mut Report) {
                 let sure = match outcome {
                     Outcome::Value { .. } => true,
                     Outcome::Failure(failure) if failure.code == Code::Unknown => false,
+                    // With any other code the call had no effect.
                     Outcome::Failure(_) => continue,
                 };
                 report.unknown += usize::from(!sure);

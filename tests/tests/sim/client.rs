@@ -132,6 +132,7 @@ impl Session<'_> {
                 Err(failure) if failure.code == Code::InvalidArgument => return Ok(()),
                 Err(failure) => return Err(failure),
             }
+            // Only after the acknowledgement: after a crash the same key is sent again.
             self.wish.known.lock().unwrap().sent = next + 1;
         }
     }

@@ -69,6 +69,7 @@ impl Flush {
     fn crash(&self) {
         let mut waiting = self.waiting.lock().unwrap();
         let kept = self.chance.lock().unwrap().random_range(0..=waiting.0.len());
+        // Writes reach the medium in order, so a prefix of them survives.
         let batch: Vec<Job> = waiting.0.drain(..).collect();
         waiting.1 = false;
         drop(waiting);

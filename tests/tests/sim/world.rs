@@ -138,6 +138,7 @@ pub(crate) fn live(seed: u64) -> Remains {
             break now_ms;
         }
     };
+    // Ends the hosts before their disks are read.
     drop(sim);
     let tasks = desk.wishes.iter().map(|wish| {
         let task = wish.known.lock().unwrap().task;

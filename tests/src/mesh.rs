@@ -55,7 +55,7 @@ impl Mesh {
         process::hand_over(dir.path());
         std::fs::write(dir.path().join("orchestrator.toml"), config).unwrap();
         let orchestrator = start_orchestrator(dir.path(), "127.0.0.1:0", None);
-        // The system picked the port. Restarts listen on the same one, which all members remember.
+        // The system picked the port. Restarts listen on it again, since client and nodes dial it.
         let address = orchestrator.ready.rsplit(' ').next().unwrap().to_owned();
         let line = std::fs::read_to_string(dir.path().join("invites/client.invite")).unwrap();
         Client::join(&line, &dir.path().join("client")).await.unwrap();

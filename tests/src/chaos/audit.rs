@@ -147,7 +147,7 @@ async fn read(task: &TaskHandle, said: &mut Said, report: &mut Report) {
                 let sure = match outcome {
                     Outcome::Value { .. } => true,
                     Outcome::Failure(failure) if failure.code == Code::Unknown => false,
-                    // With any other code the call had no effect.
+                    // After any other failure the effect is not required.
                     Outcome::Failure(_) => continue,
                 };
                 report.unknown += usize::from(!sure);

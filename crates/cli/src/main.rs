@@ -12,6 +12,7 @@ mod grants;
 mod home;
 mod limits;
 mod look;
+mod memory;
 mod mesh;
 mod show;
 mod store;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|first| first == remit_confine::LAUNCH) {
         return remit_confine::launch();
     }
+    memory::give_back_large_blocks();
     if let Some(code) = complete::requested() {
         return code;
     }

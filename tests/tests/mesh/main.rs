@@ -14,6 +14,7 @@ mod deploy;
 mod direct;
 mod disk;
 mod hijacked;
+mod idle;
 mod keys;
 mod ledger;
 mod listing;

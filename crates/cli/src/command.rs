@@ -17,6 +17,7 @@ mod fork;
 mod give;
 mod grants;
 mod inbox;
+mod init;
 pub(crate) mod invite;
 mod invites;
 mod join;
@@ -41,6 +42,7 @@ mod task;
 mod tool_node;
 mod tools;
 mod trigger;
+mod types;
 mod up;
 mod upgrade;
 mod verify;
@@ -98,6 +100,8 @@ enum Command {
     Retry(fork::Retry),
     Upgrade(upgrade::Upgrade),
     Tools(tools::Tools),
+    Types(types::Types),
+    Init(init::Init),
     Mcp(mcp::Mcp),
     Nodes(nodes::Nodes),
     Drain(drain::Drain),
@@ -174,6 +178,8 @@ impl Line {
             Command::Retry(command) => wait(command.execute(&place)),
             Command::Upgrade(command) => wait(command.execute(&place)),
             Command::Tools(command) => wait(command.execute(&place, look)),
+            Command::Types(command) => wait(command.execute(&place)),
+            Command::Init(command) => wait(command.execute(&place)),
             Command::Mcp(command) => command.execute(),
             Command::Nodes(command) => wait(command.execute(&place, look)),
             Command::Drain(command) => wait(command.execute(&place)),

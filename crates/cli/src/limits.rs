@@ -103,3 +103,13 @@ pub(crate) const REFERENCE_LINE: u64 = 64 << 10;
 
 /// Bytes of the name of a mesh's folder: file systems take 255, and files next to it have longer ones.
 pub(crate) const HOME_NAME: usize = 240;
+
+/// Parts of one type of TypeScript that is written from a schema: a schema whose definitions name each
+/// other many times would make it grow without end.
+pub(crate) const TYPE_PARTS: usize = 2_000;
+
+/// How deep such a type nests: as deep as schemas that a mesh takes.
+pub(crate) const TYPE_DEPTH: usize = 32;
+
+/// Columns of a tool's description: an old terminal, and half a screen.
+pub(crate) const COLUMNS: usize = 80;

@@ -5,6 +5,7 @@ mod clock;
 mod command;
 mod complete;
 mod config;
+mod declare;
 mod embedded;
 mod fault;
 mod follow;

@@ -55,6 +55,21 @@ pub(crate) async fn first(client: &Client) -> Result<Vec<ToolInfo>, Fault> {
     }
 }
 
+/// The tool that a grant of this name and version would take: one that is there before one that is
+/// away, then the newest. An empty version is any.
+pub(crate) fn offer<'a>(tools: &'a [ToolInfo], name: &str, version: &str) -> Option<&'a ToolInfo> {
+    let wanted: Wanted = (name.to_owned(), version.to_owned());
+    let parts = |version: &str| -> Vec<u64> {
+        version.split('.').map(|part| part.parse().unwrap_or_default()).collect()
+    };
+    let offered = tools.iter().filter(|tool| {
+        let manifest = &tool.manifest;
+        manifest.tool == wanted.0 && (wanted.1.is_empty() || manifest.version == wanted.1)
+    });
+    offered
+        .max_by_key(|tool| (tool.available, tool.accepted.is_none(), parts(&tool.manifest.version)))
+}
+
 /// Whether any tool node has registered.
 fn has_node(tools: &[ToolInfo]) -> bool {
     tools.iter().any(|tool| tool.node != BUILT_IN)

@@ -24,7 +24,7 @@ pub use links::Links;
 pub use narrow::{NotAttenuated, Relation};
 pub use remaining_budget::{BudgetWalk, RemainingBudget};
 pub use usage::{Budgets, Usage};
-pub use validate::validate_against_manifest;
+pub use validate::{permits, validate_against_manifest};
 
 use serde::{Deserialize, Serialize};
 

@@ -46,6 +46,26 @@ async fn every_list_is_read_by_programs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn grants_are_declared_for_an_editor() {
+    let mesh = Mesh::start(1).await;
+    let typed = Typed::new(&mesh).await;
+    let dir = mesh.dir().join("made");
+    let dir = dir.to_str().unwrap();
+    typed.run(&["init", dir, "--grant", "p=probe?methods=readOnly"]).await;
+    let types = std::fs::read_to_string(format!("{dir}/remit.d.ts")).unwrap();
+    assert!(types.contains("readonly p: Grants.p."), "{types}");
+    assert!(types.contains("  look(") && !types.contains("  append("), "{types}");
+    let (again, _) = typed.run(&["types", &format!("{dir}/main.ts")]).await;
+    assert_eq!(again.trim_end(), types.trim_end());
+    let (result, _) = typed.run(&["run", &format!("{dir}/main.ts"), "--input=7"]).await;
+    assert_eq!(serde_json::from_str::<Json>(&result).unwrap(), json!({ "input": 7 }));
+    let (shown, _) = typed.run(&["tools", "show", "probe"]).await;
+    assert!(shown.contains("await remit.probe.look("), "{shown}");
+    let (shown, _) = typed.run(&["tools", "show", "probe", "--types"]).await;
+    assert!(shown.contains("declare namespace Grants.probe"), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_result_is_printed_again_and_a_failure_with_its_exit_code() {
     let mesh = Mesh::start(1).await;
     let typed = Typed::new(&mesh).await;

@@ -1,6 +1,7 @@
 //! `remit tools`: what can be granted.
 
 mod accept;
+mod show;
 
 use clap::{Args, Subcommand};
 use remit_client::ToolInfo;
@@ -31,21 +32,17 @@ pub(super) struct Tools {
 #[derive(Debug, Subcommand)]
 enum Action {
     Accept(accept::Accept),
+    Show(show::Show),
 }
 
 impl Tools {
     pub(super) async fn execute(self, place: &Place, look: Look) -> Result<(), Fault> {
-        if let Some(Action::Accept(accept)) = self.action {
-            return accept.execute(place).await;
+        match self.action {
+            Some(Action::Accept(accept)) => return accept.execute(place).await,
+            Some(Action::Show(show)) => return show.execute(place, look).await,
+            None => {}
         }
-        let mesh = Mesh::reach(place, Parts::All).await?;
-        let tools = if mesh.embedded.is_some() {
-            tools::first(&mesh.client).await
-        } else {
-            mesh.client.tools().await.map_err(Fault::from)
-        };
-        mesh.leave().await;
-        let tools = tools?;
+        let tools = all(place).await?;
         if self.json {
             return listed::print(&tools, listed::tool);
         }
@@ -54,6 +51,18 @@ impl Tools {
         }
         tools.iter().flat_map(|tool| lines(tool, look.out)).try_for_each(|line| out::line(&line))
     }
+}
+
+/// The tools of a mesh, which is started if none runs.
+async fn all(place: &Place) -> Result<Vec<ToolInfo>, Fault> {
+    let mesh = Mesh::reach(place, Parts::All).await?;
+    let tools = if mesh.embedded.is_some() {
+        tools::first(&mesh.client).await
+    } else {
+        mesh.client.tools().await.map_err(Fault::from)
+    };
+    mesh.leave().await;
+    tools
 }
 
 fn lines(tool: &ToolInfo, paint: Paint) -> Vec<String> {

@@ -126,6 +126,11 @@ pub(super) fn allows(list: &[String], method: &Method) -> bool {
     })
 }
 
+/// Whether the lists of methods among `caveats` leave a method. Other caveats may refuse its calls.
+pub fn permits(caveats: &[Caveat], method: &Method) -> bool {
+    caveats.iter().filter_map(Caveat::methods).all(|list| allows(list, method))
+}
+
 /// Why a guard lets no granted method be called, if it does not.
 fn never_passes(guard: &Guard, granted: &[&Method]) -> Option<String> {
     let places: Vec<(&Method, Kinds)> = granted

@@ -54,7 +54,9 @@ async fn grants_are_declared_for_an_editor() {
     typed.run(&["init", dir, "--grant", "p=probe?methods=readOnly"]).await;
     let types = std::fs::read_to_string(format!("{dir}/remit.d.ts")).unwrap();
     assert!(types.contains("readonly p: Grants.p."), "{types}");
-    assert!(types.contains("  look(") && !types.contains("  append("), "{types}");
+    // The prelude above it has methods of these names too, such as `URLSearchParams.append`.
+    let granted = types.split_once("declare namespace Grants.p").expect("a namespace for p").1;
+    assert!(granted.contains("  look(") && !granted.contains("  append("), "{granted}");
     let (again, _) = typed.run(&["types", &format!("{dir}/main.ts")]).await;
     assert_eq!(again.trim_end(), types.trim_end());
     let (result, _) = typed.run(&["run", &format!("{dir}/main.ts"), "--input=7"]).await;

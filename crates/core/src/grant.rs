@@ -222,6 +222,37 @@ impl Caveat {
         if let Self::Rate(rate) = self { Some(*rate) } else { None }
     }
 
+    /// If it is a budget: the place in [`Budgets::named`] of the counter that it limits, and the
+    /// limit.
+    pub(crate) const fn budget(&self) -> Option<(usize, u64)> {
+        match self {
+            Self::Calls(most) => Some((0, *most)),
+            Self::Cost(most) => Some((1, *most)),
+            Self::BytesIn(most) => Some((2, *most)),
+            Self::BytesOut(most) => Some((3, *most)),
+            Self::Methods(_)
+            | Self::Path(_)
+            | Self::Argument(_)
+            | Self::Cel(_)
+            | Self::ResultBytes(_)
+            | Self::NoObjects
+            | Self::Facet(_)
+            | Self::NotBefore(_)
+            | Self::Expires(_)
+            | Self::IdleExpiry(_)
+            | Self::Rate(_)
+            | Self::Concurrency(_)
+            | Self::Audience(_)
+            | Self::DelegationDepth(_)
+            | Self::RequiresApproval(_)
+            | Self::Requires(_)
+            | Self::Label(_)
+            | Self::Only(..)
+            | Self::Direct
+            | Self::Unknown(_) => None,
+        }
+    }
+
     /// What it says of the grant as a whole. There is no arm for all others: a condition that is added
     /// must say here whether it ends a grant, or a grant outlives it unseen.
     pub(crate) const fn of_grant(&self) -> GrantRule<'_> {

@@ -4,6 +4,9 @@
 //! *apply*. Not for: I/O, clocks, randomness, threads or wire formats. A caller hands in the time
 //! and gets back events or a refusal.
 
+// A match that decides names every variant, so that a new one cannot fall through to another arm.
+#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]
+
 pub mod audit;
 pub mod event;
 pub mod facet;

@@ -192,7 +192,15 @@ impl Method {
             Value::Null => Vec::new(),
             Value::Fields(fields) => fields,
             Value::List(items) => self.name_positions(items)?,
-            _ => return Err("the arguments are neither a list nor fields".into()),
+            Value::Bool(_)
+            | Value::Integer(_)
+            | Value::Float(_)
+            | Value::Text(_)
+            | Value::Data(_)
+            | Value::Object(_)
+            | Value::Unsigned(_) => {
+                return Err("the arguments are neither a list nor fields".into());
+            }
         };
         let mut names = BTreeSet::new();
         match named.iter().find(|(name, _)| !names.insert(name.as_str())) {

@@ -318,9 +318,7 @@ impl Task {
 
     /// What was asked in an allowed call.
     pub fn request(&self, call: CallNumber) -> Option<&Arc<CallRequested>> {
-        match self.operations.get(&call)? {
-            Operation::Call { request, .. } => Some(request),
-            _ => None,
-        }
+        let Operation::Call { request, .. } = self.operations.get(&call)? else { return None };
+        Some(request)
     }
 }

@@ -41,18 +41,13 @@ impl<O> Value<O> {
 
     /// The field of this name, if this is a value with fields and has it.
     pub fn field(&self, name: &str) -> Option<&Self> {
-        match self {
-            Self::Fields(fields) => fields.iter().find(|(n, _)| n == name).map(|(_, v)| v),
-            _ => None,
-        }
+        let Self::Fields(fields) = self else { return None };
+        fields.iter().find(|(n, _)| n == name).map(|(_, v)| v)
     }
 
     /// The text, if it is one.
     pub fn as_text(&self) -> Option<&str> {
-        match self {
-            Self::Text(text) => Some(text),
-            _ => None,
-        }
+        if let Self::Text(text) = self { Some(text) } else { None }
     }
 
     /// Calls `visit` on each object in the tree, in reading order, and gives the tree with what
@@ -79,6 +74,22 @@ impl<O> Value<O> {
         })
     }
 
+    /// Whether there is an object in the tree.
+    pub fn holds_object(&self) -> bool {
+        match self {
+            Self::Object(_) => true,
+            Self::List(items) => items.iter().any(Self::holds_object),
+            Self::Fields(fields) => fields.iter().any(|(_, part)| part.holds_object()),
+            Self::Null
+            | Self::Bool(_)
+            | Self::Integer(_)
+            | Self::Unsigned(_)
+            | Self::Float(_)
+            | Self::Text(_)
+            | Self::Data(_) => false,
+        }
+    }
+
     /// Roughly how many bytes the tree takes in memory and on the wire.
     pub fn weight(&self) -> usize {
         16 + match self {
@@ -86,7 +97,12 @@ impl<O> Value<O> {
             Self::Data(d) => d.len(),
             Self::List(items) => items.iter().map(Self::weight).sum(),
             Self::Fields(fields) => fields.iter().map(|(n, v)| n.len() + v.weight()).sum(),
-            _ => 0,
+            Self::Null
+            | Self::Bool(_)
+            | Self::Integer(_)
+            | Self::Float(_)
+            | Self::Object(_)
+            | Self::Unsigned(_) => 0,
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::event::{CallDenied, CallRequested, Delegate, Event, Fact, Grant};
 use crate::failure::Code;
 use crate::id::{CallNumber, GrantId, ObjectId, TaskId};
 use crate::task::{Question, Task};
-use crate::value::{Outcome, Value};
+use crate::value::Outcome;
 
 /// Walks over the events of one task, in order, and tells which of them exercise authority.
 #[derive(Debug, Clone)]
@@ -87,11 +87,11 @@ impl Projection {
             Fact::CallCompleted { call, outcome, refused, .. } => {
                 self.completed(*call, outcome, *refused)
             }
-            Fact::ApprovalRequested(_)
-            | Fact::ApprovalDecided(_)
-            | Fact::CapabilityRequested(_)
-            | Fact::CapabilityDecided(_)
-            | Fact::SettlementDecided(_) => self.pending(&event.fact),
+            Fact::ApprovalRequested(pending) => Some(self.held(pending)),
+            Fact::ApprovalDecided(decided) => Some(self.decided(decided)),
+            Fact::CapabilityRequested(pending) => Some(self.wanted(pending)),
+            Fact::CapabilityDecided(decided) => Some(self.gift(decided)),
+            Fact::SettlementDecided(decided) => Some(self.settled(decided)),
             Fact::AttemptStarted { .. }
             | Fact::AttemptEnded { .. }
             | Fact::CallUnknown { .. }
@@ -154,7 +154,7 @@ impl Projection {
     }
 
     fn note_request(&mut self, request: &CallRequested) {
-        if lends(&request.args) {
+        if request.args.holds_object() {
             self.lending.insert(request.call, request.grant);
         }
         let pending = (request.grant, request.method.clone(), request.object, request.digest);
@@ -218,15 +218,5 @@ impl Projection {
 
     fn agent(&self) -> String {
         format!("task:{}", self.task)
-    }
-}
-
-/// Whether a value holds an object.
-fn lends(value: &Value) -> bool {
-    match value {
-        Value::Object(_) => true,
-        Value::List(items) => items.iter().any(lends),
-        Value::Fields(fields) => fields.iter().any(|(_, value)| lends(value)),
-        _ => false,
     }
 }

@@ -4,8 +4,6 @@
 //! oneOf:fs` binds the facet `create`, `until=7d` binds all of them. Caveats only add up, and one that
 //! cannot be checked here refuses every use.
 
-#![deny(clippy::wildcard_enum_match_arm)]
-
 use super::uses::{FacetUse, MANIFEST};
 use super::{Facet, Facets};
 use crate::failure::{Code, Failure};

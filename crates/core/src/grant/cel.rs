@@ -286,7 +286,14 @@ fn count(value: &Value) -> usize {
     1 + match value {
         Value::List(items) => items.iter().map(count).sum(),
         Value::Fields(fields) => fields.iter().map(|(_, part)| count(part)).sum(),
-        _ => 0,
+        Value::Null
+        | Value::Bool(_)
+        | Value::Integer(_)
+        | Value::Float(_)
+        | Value::Text(_)
+        | Value::Data(_)
+        | Value::Object(_)
+        | Value::Unsigned(_) => 0,
     }
 }
 

@@ -1,7 +1,5 @@
 //! The check of one call against all caveats of one grant, compiled once when the grant is made.
 
-#![deny(clippy::wildcard_enum_match_arm)]
-
 mod verdict;
 mod withhold;
 
@@ -10,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use self::verdict::Holds;
-use self::withhold::{holds_object, withholds};
+use self::withhold::withholds;
 use super::guard::Ready;
 use super::usage::{Budgets, Usage};
 use super::{Caveat, Need, cel, text};
@@ -179,7 +177,7 @@ impl Checker {
         takes: u64,
     ) -> Result<(), Failure> {
         let bytes = value.weight() as u64;
-        self.check_measured(method, (bytes, holds_object(value), object), usage, takes)
+        self.check_measured(method, (bytes, value.holds_object(), object), usage, takes)
     }
 
     /// The same for a value of so many bytes, without objects, that is somewhere else.
@@ -278,21 +276,10 @@ fn prepare(caveat: &Caveat, rates: &mut usize) -> Result<Prepared, String> {
     }
 }
 
-/// The budget of the thing at this place of [`Budgets::named`], if the caveat is one.
-pub(super) const fn most(caveat: &Caveat, place: usize) -> Option<u64> {
-    match (caveat, place) {
-        (Caveat::Calls(most), 0)
-        | (Caveat::Cost(most), 1)
-        | (Caveat::BytesIn(most), 2)
-        | (Caveat::BytesOut(most), 3) => Some(*most),
-        _ => None,
-    }
-}
-
 /// Why a budget has not enough left for this, if it has not.
 fn over_budget(caveat: &Caveat, usage: &Usage, takes: Budgets) -> Option<String> {
     let called = ["calls", "units of cost", "bytes of arguments", "bytes of results"];
-    let (at, most) = (0..called.len()).find_map(|at| Some((at, most(caveat, at)?)))?;
+    let (at, most) = caveat.budget()?;
     let (of, spent, takes) = (called[at], usage.spent.named()[at].1, takes.named()[at].1);
     if takes == 0 || spent.saturating_add(takes) <= most {
         return None;

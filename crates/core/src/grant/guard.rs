@@ -137,7 +137,7 @@ fn compare_mixed(whole: i64, float: f64) -> std::cmp::Ordering {
     match whole.cmp(&floor) {
         Equal if float.fract() == 0.0 => Equal,
         Equal => Less,
-        other => other,
+        unequal @ (Less | Greater) => unequal,
     }
 }
 
@@ -172,7 +172,14 @@ pub fn number<O>(value: &Value<O>) -> Option<Number> {
     match value {
         Value::Integer(i) => Some(Number::Integer(*i)),
         Value::Float(x) => Number::float(*x),
-        _ => None,
+        Value::Null
+        | Value::Bool(_)
+        | Value::Text(_)
+        | Value::Data(_)
+        | Value::List(_)
+        | Value::Fields(_)
+        | Value::Object(_)
+        | Value::Unsigned(_) => None,
     }
 }
 
@@ -290,7 +297,14 @@ impl Ready {
         guard.validate()?;
         let pattern = match &guard.test {
             Test::Glob(_) | Test::Regex(_) => Some(Pattern::compile(&guard.test)?),
-            _ => None,
+            Test::Equals(_)
+            | Test::OneOf(_)
+            | Test::Prefix(_)
+            | Test::Range(..)
+            | Test::Length(_)
+            | Test::Count(_)
+            | Test::List(_)
+            | Test::Keys(_) => None,
         };
         Ok(Self { guard: guard.clone(), pattern })
     }

@@ -5,8 +5,6 @@
 //! keeps a grant from promising what it will not keep. A caveat of the parent that the child says
 //! nothing about is inherited. One that the child does speak of must be implied by what it says.
 
-#![deny(clippy::wildcard_enum_match_arm)]
-
 use super::guard::{Guard, Literal, Number, Ready, Span, Step, Test};
 use super::{Caveat, path};
 use crate::manifest::{Manifest, Method};

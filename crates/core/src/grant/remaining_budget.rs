@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use super::Caveat;
 use super::usage::{Budgets, Usage};
-use super::{Caveat, checker};
 
 /// What can still be used of each thing that is counted; `None`: nothing bounds it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -85,9 +85,11 @@ impl BudgetWalk {
             if self.is_paid[at] {
                 continue;
             }
-            let most = caveats.iter().filter_map(|caveat| checker::most(caveat, at));
+            let most =
+                caveats.iter().filter_map(Caveat::budget).filter(|(counter, _)| *counter == at);
             let purse = (purses[at] > 0).then_some(purses[at]);
-            let left = most.chain(purse).map(|most| most.saturating_sub(spent[at]));
+            let left =
+                most.map(|(_, most)| most).chain(purse).map(|most| most.saturating_sub(spent[at]));
             *least = least.iter().copied().chain(left).min();
             self.is_paid[at] = purse.is_some();
         }
@@ -99,13 +101,11 @@ impl BudgetWalk {
 
     /// No purse pays for what is counted of one method.
     fn over_method(&mut self, method: &str, caveat: &Caveat, usage: &Usage) {
-        for (at, (_, spent)) in usage.spent.named().into_iter().enumerate() {
-            let Some(most) = checker::most(caveat, at) else { continue };
-            let own = self.left.methods.entry(method.to_owned()).or_default();
-            if let Some(least) = own.each_mut().into_iter().nth(at) {
-                *least = least.iter().copied().chain([most.saturating_sub(spent)]).min();
-            }
-        }
+        let Some((counter, most)) = caveat.budget() else { return };
+        let (_, spent) = usage.spent.named()[counter];
+        let own = self.left.methods.entry(method.to_owned()).or_default();
+        let least = &mut *own.each_mut()[counter];
+        *least = least.iter().copied().chain([most.saturating_sub(spent)]).min();
     }
 }
 

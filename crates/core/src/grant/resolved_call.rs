@@ -105,7 +105,14 @@ impl ResolvedCall {
             Value::List(paths) => {
                 Value::List(paths.iter().filter_map(Value::as_text).map(seen).collect())
             }
-            other => other.clone(),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Integer(_)
+            | Value::Unsigned(_)
+            | Value::Float(_)
+            | Value::Data(_)
+            | Value::Fields(_)
+            | Value::Object(_) => value.clone(),
         };
         let field = |(name, value): &(String, Value)| {
             let value = if self.path_args.contains(name) { moved(value) } else { value.clone() };
@@ -128,7 +135,14 @@ fn normalised(value: &mut Value) -> Result<Vec<String>, String> {
             let each = items.iter_mut().map(normalised).collect::<Result<Vec<_>, _>>()?;
             Ok(each.into_iter().flatten().collect())
         }
-        _ => Err("a path is text, and several are a list of texts".into()),
+        Value::Bool(_)
+        | Value::Integer(_)
+        | Value::Float(_)
+        | Value::Data(_)
+        | Value::List(_)
+        | Value::Fields(_)
+        | Value::Object(_)
+        | Value::Unsigned(_) => Err("a path is text, and several are a list of texts".into()),
     }
 }
 

@@ -47,6 +47,11 @@ impl Budgets {
         ]
     }
 
+    /// Each, in the order of [`Budgets::named`].
+    pub(crate) const fn each_mut(&mut self) -> [&mut u64; 4] {
+        [&mut self.calls, &mut self.cost, &mut self.bytes_in, &mut self.bytes_out]
+    }
+
     /// The amounts that `of` makes of each pair.
     #[must_use]
     pub fn with(self, other: Self, of: impl Fn(u64, u64) -> u64) -> Self {
@@ -89,13 +94,13 @@ impl Usage {
     pub fn new(caveats: &[Caveat], purse: Budgets, now_ms: u64) -> Self {
         let mut usage = Self::unused(purse, now_ms);
         for caveat in caveats {
-            match caveat {
-                Caveat::Only(method, inner) => {
+            match caveat.of_one_method() {
+                Some((method, inner)) => {
                     let fresh = || Self::unused(Budgets::NONE, now_ms);
                     let own = usage.methods.entry(method.clone()).or_insert_with(fresh);
                     own.buckets.extend(Bucket::of(inner, now_ms));
                 }
-                whole => usage.buckets.extend(Bucket::of(whole, now_ms)),
+                None => usage.buckets.extend(Bucket::of(caveat, now_ms)),
             }
         }
         usage
@@ -176,10 +181,10 @@ impl Usage {
         let mut rates = Vec::new();
         let mut own_rates = Vec::new();
         for caveat in caveats {
-            match caveat {
-                Caveat::Rate(rate) => rates.push(*rate),
-                Caveat::Only(only, inner) if only == method => own_rates.extend(inner.rate()),
-                _ => {}
+            match caveat.of_one_method() {
+                None => rates.extend(caveat.rate()),
+                Some((only, inner)) if only == method => own_rates.extend(inner.rate()),
+                Some(_) => {}
             }
         }
         self.count(&rates, now_ms);

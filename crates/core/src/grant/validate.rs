@@ -24,8 +24,8 @@ pub fn validate_against_manifest<'a>(
     let granted: Vec<&Method> =
         methods(manifest).filter(|method| lists.iter().all(|list| allows(list, method))).collect();
     for caveat in caveats {
-        let slip = match caveat {
-            Caveat::Only(name, inner) => {
+        let slip = match caveat.of_one_method() {
+            Some((name, inner)) => {
                 let of: Vec<&Method> =
                     granted.iter().copied().filter(|method| method.name == *name).collect();
                 let is_granted = !of.is_empty() || granted.is_empty();
@@ -33,7 +33,7 @@ pub fn validate_against_manifest<'a>(
                     .or_else(|| (!is_granted).then(|| format!("the grant does not allow `{name}`")))
                     .or_else(|| slip(inner, &of, manifest, &all))
             }
-            whole => slip(whole, &granted, manifest, &all),
+            None => slip(caveat, &granted, manifest, &all),
         };
         if let Some(why) = slip {
             let shown: String = text::caveat_text(caveat).chars().take(200).collect();
@@ -110,10 +110,11 @@ fn passed_by(at: &[Step], granted: &[&Method], all: &[&Caveat]) -> Option<String
 
 /// Whether a caveat says which fields there may be at a place in the arguments of a method.
 fn names_all(caveat: &Caveat, at: &[Step], method: &str) -> bool {
-    match caveat {
-        Caveat::Only(only, inner) => only == method && names_all(inner, at, method),
-        Caveat::Argument(guard) => guard.at == at && matches!(guard.test, Test::Keys(_)),
-        _ => false,
+    match caveat.of_one_method() {
+        Some((only, inner)) => only == method && names_all(inner, at, method),
+        None => {
+            matches!(caveat, Caveat::Argument(Guard { at: place, test: Test::Keys(_), .. }) if place == at)
+        }
     }
 }
 

@@ -23,7 +23,10 @@ impl Task {
         let root = self.chain(grant).next().map_or("", |held| &held.grant.path);
         let mut place = match call.object {
             ObjectId::Grant(_) => Place::Root,
-            object => Place::Obtained(self.interface_of(object)),
+            object
+            @ (ObjectId::Result(_) | ObjectId::Part(..) | ObjectId::CallerCapability(..)) => {
+                Place::Obtained(self.interface_of(object))
+            }
         };
         // What is known only when the call has ended is asked for as one, so that there is some.
         let (cost, bytes_in) = (resolved.max_cost.max(1), charge::bytes(&resolved.args));

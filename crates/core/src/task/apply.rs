@@ -350,7 +350,29 @@ fn may_follow_the_end(fact: &Fact) -> bool {
         Fact::SettlementRequested(pending) => pending.call >= CallNumber::FIRST_LENT,
         Fact::SettlementDecided(decided) => decided.call >= CallNumber::FIRST_LENT,
         Fact::SettlementWithdrawn { call, .. } => *call >= CallNumber::FIRST_LENT,
-        _ => false,
+        Fact::TaskCreated(_)
+        | Fact::AttemptStarted { .. }
+        | Fact::AttemptEnded { .. }
+        | Fact::Introduced(_)
+        | Fact::NotIntroduced { .. }
+        | Fact::CapabilityRequested(_)
+        | Fact::CapabilityDecided(_)
+        | Fact::LogEmitted { .. }
+        | Fact::InputAccepted { .. }
+        | Fact::InputRequested { .. }
+        | Fact::InputDelivered { .. }
+        | Fact::SteersRequested { .. }
+        | Fact::SteersDelivered { .. }
+        | Fact::TimerSet { .. }
+        | Fact::TimerFired { .. }
+        | Fact::TaskCompleted(_)
+        | Fact::TaskFailed(_)
+        | Fact::TaskCancelled(_)
+        | Fact::TaskPaused { .. }
+        | Fact::TaskResumed { .. }
+        | Fact::CancelRequested(_)
+        | Fact::TaskForked(_)
+        | Fact::TaskUpgraded(_) => false,
     }
 }
 

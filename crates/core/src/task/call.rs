@@ -172,7 +172,12 @@ impl Task {
                 Outcome::Failure(failure) => Some(failure),
                 Outcome::Value { .. } => None,
             },
-            _ => None,
+            Operation::Call { .. }
+            | Operation::Derived { .. }
+            | Operation::Sleep { .. }
+            | Operation::Input { .. }
+            | Operation::Steers { .. }
+            | Operation::CapabilityRequest { .. } => None,
         }
     }
 
@@ -251,10 +256,10 @@ fn same_call(recorded: &Operation, call: &CallCommand, digest: &[u8; 32]) -> Res
     if recorded.digest() == Some(digest) {
         return Ok(());
     }
-    let recorded_args = match recorded {
-        Operation::Call { request, .. } => format!(" with {}", args(&request.args)),
-        _ => String::new(),
-    };
+    let mut recorded_args = String::new();
+    if let Operation::Call { request, .. } = recorded {
+        recorded_args = format!(" with {}", args(&request.args));
+    }
     Err(Refusal::diverged(
         call.call,
         &format!("{}{recorded_args}", recorded.describe()),

@@ -153,13 +153,14 @@ impl Task {
 
     /// The grant that a request was given, if one was.
     pub fn granted_to(&self, operation: CallNumber) -> Option<GrantId> {
-        match self.operations.get(&operation)? {
-            Operation::CapabilityRequest {
-                answer: Some((CapabilityRequest::Granted(grant), _)),
-                ..
-            } => Some(*grant),
-            _ => None,
-        }
+        let Operation::CapabilityRequest {
+            answer: Some((CapabilityRequest::Granted(grant), _)),
+            ..
+        } = self.operations.get(&operation)?
+        else {
+            return None;
+        };
+        Some(*grant)
     }
 
     /// Whether a grant was given to a request: the agent has it from there, under no name.

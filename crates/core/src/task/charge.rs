@@ -2,8 +2,6 @@
 //!
 //! [`crate::grant::usage`] has the rules of a purse.
 
-#![deny(clippy::wildcard_enum_match_arm)]
-
 use super::{Held, Task};
 use crate::event::CallRequested;
 use crate::failure::{Code, Failure};

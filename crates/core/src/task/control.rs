@@ -173,7 +173,13 @@ impl Task {
             {
                 Some((*number, operation.describe()))
             }
-            _ => None,
+            Operation::Call { .. }
+            | Operation::Denied { .. }
+            | Operation::Derived { .. }
+            | Operation::Sleep { .. }
+            | Operation::Input { .. }
+            | Operation::Steers { .. }
+            | Operation::CapabilityRequest { .. } => None,
         })
     }
 
@@ -229,7 +235,17 @@ impl Task {
         let Some(cancel) = self.cancelling() else { return Ok(Decision::Recorded) };
         let end = match cancel.why.code {
             Code::Cancelled => Fact::TaskCancelled(cancel.why.message.clone()),
-            _ => Fact::TaskFailed(cancel.why.clone()),
+            Code::Denied
+            | Code::Revoked
+            | Code::NotFound
+            | Code::InvalidArgument
+            | Code::Failed
+            | Code::Unavailable
+            | Code::TimedOut
+            | Code::Unknown
+            | Code::Limit
+            | Code::ObjectLost
+            | Code::InterfaceChanged => Fact::TaskFailed(cancel.why.clone()),
         };
         Ok(Decision::Record(self.ending_with("the task is cancelled", end)?))
     }

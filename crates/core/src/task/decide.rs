@@ -145,7 +145,7 @@ impl Task {
                 Outcome::Value { value, .. } if let Err(full) = self.check_room(&value) => {
                     Outcome::Failure(full)
                 }
-                outcome => outcome,
+                Outcome::Value { .. } | Outcome::Failure(_) => outcome,
             },
         };
         Decision::Record(vec![Fact::CallCompleted { call, outcome, cost, refused }])

@@ -7,7 +7,9 @@ use super::refusal::Refusal;
 use super::{Held, Operation, Task};
 use crate::event::{Derivation, Fact, Grant, OnUnknown};
 use crate::failure::{Code, Failure};
-use crate::grant::{BudgetWalk, Budgets, Caveat, Need, path, text, validate_against_manifest};
+use crate::grant::{
+    BudgetWalk, Budgets, Caveat, GrantRule, Need, path, text, validate_against_manifest,
+};
 use crate::id::{CallNumber, GrantId, ObjectId};
 use crate::value::Value;
 
@@ -102,13 +104,15 @@ impl Task {
         if chain.any(Held::is_over) {
             return "the grant was revoked: nothing obtained through it works any more".into();
         }
-        let needs =
-            self.chain(grant).flat_map(|held| &held.grant.caveats).filter_map(
-                |caveat| match caveat {
-                    Caveat::Requires(Need::Grant(name)) => Some(name.as_str()),
-                    _ => None,
-                },
-            );
+        let caveats = self.chain(grant).flat_map(|held| &held.grant.caveats);
+        let needs = caveats.filter_map(|caveat| match caveat.of_grant() {
+            GrantRule::Needs(Need::Grant(name)) => Some(name.as_str()),
+            GrantRule::Needs(Need::Task(_))
+            | GrantRule::Until(_)
+            | GrantRule::Unused(_)
+            | GrantRule::Depth(_)
+            | GrantRule::PerCall => None,
+        });
         let gone = |name: &&str| self.named(name).is_none_or(|needed| self.is_revoked(needed));
         match needs.into_iter().find(gone) {
             Some(name) => format!("the grant requires another one, `{name}`, which is gone"),
@@ -203,7 +207,11 @@ impl Task {
         match self.operations.get(&call)? {
             Operation::Derived { grant, .. } => Some(*grant),
             Operation::CapabilityRequest { .. } => self.granted_to(call),
-            _ => None,
+            Operation::Call { .. }
+            | Operation::Denied { .. }
+            | Operation::Sleep { .. }
+            | Operation::Input { .. }
+            | Operation::Steers { .. } => None,
         }
     }
 }
@@ -232,13 +240,8 @@ fn share_of(name: &str, left: Option<u64>, (part, of): (&str, &str)) -> Result<u
 fn take_purse(caveats: &mut Vec<Caveat>) -> Result<Budgets, Failure> {
     let mut purse = Budgets::NONE;
     caveats.retain(|caveat| {
-        match caveat {
-            Caveat::Calls(amount) => purse.calls = *amount,
-            Caveat::Cost(amount) => purse.cost = *amount,
-            Caveat::BytesIn(amount) => purse.bytes_in = *amount,
-            Caveat::BytesOut(amount) => purse.bytes_out = *amount,
-            _ => return true,
-        }
+        let Some((counter, amount)) = caveat.budget() else { return true };
+        *purse.each_mut()[counter] = amount;
         false
     });
     if purse.is_none() {
@@ -260,7 +263,14 @@ fn read_caveats(args: &Value, now_ms: u64) -> Result<Vec<Caveat>, Failure> {
             parts.map(|part| text::parse_caveat(part, now_ms)).collect()
         }
         Value::Null => Ok(Vec::new()),
-        _ => {
+        Value::Bool(_)
+        | Value::Integer(_)
+        | Value::Float(_)
+        | Value::Text(_)
+        | Value::Data(_)
+        | Value::List(_)
+        | Value::Object(_)
+        | Value::Unsigned(_) => {
             let why = "give the caveats by name, as in attenuate({ methods: [\"read\"], calls: 10 }), or as one text, \"methods=read&calls=10\"";
             return Err(invalid(why.into()));
         }

@@ -10,13 +10,11 @@ use crate::value::Outcome;
 impl Task {
     /// The fact of a call that was decided, with its outcome at once if the memo holds it.
     pub(super) fn recalling(&self, fact: Fact) -> Vec<Fact> {
-        let recalled = match &fact {
-            Fact::CallRequested(request) => self
-                .memo
-                .get(&request.digest)
-                .map(|from| Fact::CallRecalled { call: request.call, from: *from }),
-            _ => None,
-        };
+        let mut recalled = None;
+        if let Fact::CallRequested(request) = &fact {
+            let from = self.memo.get(&request.digest);
+            recalled = from.map(|from| Fact::CallRecalled { call: request.call, from: *from });
+        }
         [fact].into_iter().chain(recalled).collect()
     }
 
@@ -27,14 +25,13 @@ impl Task {
         else {
             return;
         };
-        let plain = match &**outcome {
-            Outcome::Value { value, object: false } => {
-                value.clone().try_map(&mut |_| Err::<(), ()>(())).is_ok()
-            }
-            _ => false,
-        };
         let here = !self.kept.contains_key(&call);
-        if plain && here && self.memo.len() < limits::MAX_MEMO && self.is_pure(request) {
+        // The value is walked last: most methods are not pure.
+        if here
+            && self.memo.len() < limits::MAX_MEMO
+            && self.is_pure(request)
+            && matches!(&**outcome, Outcome::Value { value, object: false } if !value.holds_object())
+        {
             let digest = request.digest;
             self.memo.entry(digest).or_insert(call);
         }

@@ -91,7 +91,9 @@ impl Task {
                 let why = match state {
                     CallState::Completed(..) => "it has ended",
                     CallState::Held => "it waits for approval",
-                    _ => "it is on its way, and nobody is asked about it",
+                    CallState::Requested | CallState::Unknown => {
+                        "it is on its way, and nobody is asked about it"
+                    }
                 };
                 let why = format!("call {call} cannot be settled: {why}");
                 return Err(Failure::new(Code::Failed, why).into());

@@ -53,7 +53,14 @@ pub(super) fn args(args: &Value) -> String {
     match args {
         Value::Fields(fields) => write_fields(fields, &mut text),
         Value::Null => {}
-        args => write(args, &mut text),
+        args @ (Value::Bool(_)
+        | Value::Integer(_)
+        | Value::Float(_)
+        | Value::Text(_)
+        | Value::Data(_)
+        | Value::List(_)
+        | Value::Object(_)
+        | Value::Unsigned(_)) => write(args, &mut text),
     }
     if text.chars().count() > SHOWN {
         text = text.chars().take(SHOWN).collect::<String>() + "… (cut here)";

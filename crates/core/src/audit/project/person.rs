@@ -2,24 +2,12 @@
 
 use super::{Decision, Projection, Record};
 use crate::event::{
-    Approval, ApprovalDecided, ApprovalRequested, CapabilityDecided, CapabilityRequested, Fact,
+    Approval, ApprovalDecided, ApprovalRequested, CapabilityDecided, CapabilityRequested,
     Settlement, SettlementDecided,
 };
 
 impl Projection {
-    /// The record of a fact about a question to a person.
-    pub(super) fn pending(&mut self, fact: &Fact) -> Option<Record> {
-        match fact {
-            Fact::ApprovalRequested(pending) => Some(self.held(pending)),
-            Fact::ApprovalDecided(decided) => Some(self.decided(decided)),
-            Fact::CapabilityRequested(pending) => Some(self.wanted(pending)),
-            Fact::CapabilityDecided(decided) => Some(self.gift(decided)),
-            Fact::SettlementDecided(decided) => Some(self.settled(decided)),
-            _ => None,
-        }
-    }
-
-    fn held(&mut self, pending: &ApprovalRequested) -> Record {
+    pub(super) fn held(&mut self, pending: &ApprovalRequested) -> Record {
         let request = &pending.request;
         // What is decided on it names the call alone.
         self.note_request(request);
@@ -34,7 +22,7 @@ impl Projection {
         self.with_grant(record, request.grant)
     }
 
-    fn decided(&self, decided: &ApprovalDecided) -> Record {
+    pub(super) fn decided(&self, decided: &ApprovalDecided) -> Record {
         let said = match decided.approval {
             Approval::Deny => Decision::Denied,
             Approval::Approve | Approval::Change(_) => Decision::Approved,
@@ -52,14 +40,14 @@ impl Projection {
         }
     }
 
-    fn wanted(&self, pending: &CapabilityRequested) -> Record {
+    pub(super) fn wanted(&self, pending: &CapabilityRequested) -> Record {
         let mut record = Record::new(self.agent(), Decision::Asked).because(&pending.reason);
         record.operation = Some(pending.operation);
         record.tool.clone_from(&pending.tool);
         record
     }
 
-    fn gift(&self, decided: &CapabilityDecided) -> Record {
+    pub(super) fn gift(&self, decided: &CapabilityDecided) -> Record {
         let said = if decided.grant.is_some() { Decision::Approved } else { Decision::Denied };
         let mut record = Record::new(self.person(&decided.who), said).because(&decided.reason);
         record.operation = Some(decided.operation);
@@ -69,7 +57,7 @@ impl Projection {
         }
     }
 
-    fn settled(&self, decided: &SettlementDecided) -> Record {
+    pub(super) fn settled(&self, decided: &SettlementDecided) -> Record {
         let what = match decided.settlement {
             Settlement::Retry => "a call of unknown outcome is sent again",
             Settlement::Abandon => "a call of unknown outcome is given up",

@@ -1,7 +1,5 @@
 //! What a caveat says to a call before it is sent.
 
-#![deny(clippy::wildcard_enum_match_arm)]
-
 use super::{Check, Place, Prepared, Use, over_budget};
 use crate::grant::{Caveat, Need, Rate, Usage, cel, path, text};
 

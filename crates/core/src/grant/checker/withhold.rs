@@ -1,10 +1,7 @@
 //! What a caveat says to the result of a call that was made.
 
-#![deny(clippy::wildcard_enum_match_arm)]
-
 use super::verdict::unknown;
 use crate::grant::Caveat;
-use crate::value::Value;
 
 /// Why a result is withheld, if it is. `spent`: the bytes of results with this one.
 pub(super) fn withholds(
@@ -47,21 +44,5 @@ pub(super) fn withholds(
         | Caveat::Requires(_)
         | Caveat::Label(_)
         | Caveat::Direct => None,
-    }
-}
-
-/// Whether there is an object in a value.
-pub(super) fn holds_object(value: &Value) -> bool {
-    match value {
-        Value::Object(_) => true,
-        Value::List(items) => items.iter().any(holds_object),
-        Value::Fields(fields) => fields.iter().any(|(_, part)| holds_object(part)),
-        Value::Null
-        | Value::Bool(_)
-        | Value::Integer(_)
-        | Value::Unsigned(_)
-        | Value::Float(_)
-        | Value::Text(_)
-        | Value::Data(_) => false,
     }
 }

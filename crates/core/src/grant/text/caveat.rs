@@ -30,8 +30,28 @@ pub fn caveat_text(caveat: &Caveat) -> String {
             };
             return format!("{method}.{}", caveat_text(inner));
         }
-        other => {
-            let (name, items) = write_plain(other);
+        Caveat::Methods(_)
+        | Caveat::Path(_)
+        | Caveat::Cel(_)
+        | Caveat::ResultBytes(_)
+        | Caveat::NoObjects
+        | Caveat::Facet(_)
+        | Caveat::NotBefore(_)
+        | Caveat::Expires(_)
+        | Caveat::IdleExpiry(_)
+        | Caveat::Calls(_)
+        | Caveat::BytesIn(_)
+        | Caveat::BytesOut(_)
+        | Caveat::Rate(_)
+        | Caveat::Concurrency(_)
+        | Caveat::Cost(_)
+        | Caveat::Audience(_)
+        | Caveat::DelegationDepth(_)
+        | Caveat::RequiresApproval(_)
+        | Caveat::Requires(_)
+        | Caveat::Label(_)
+        | Caveat::Direct => {
+            let (name, items) = write_plain(caveat);
             (name.to_owned(), items)
         }
     };

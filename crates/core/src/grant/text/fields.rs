@@ -89,10 +89,8 @@ fn items(
     value: &Value,
     of: impl Fn(&Value) -> Result<String, NotAGrant>,
 ) -> Result<Vec<String>, NotAGrant> {
-    match value {
-        Value::List(items) => items.iter().map(of).collect(),
-        value => Ok(vec![of(value)?]),
-    }
+    let Value::List(items) = value else { return Ok(vec![of(value)?]) };
+    items.iter().map(of).collect()
 }
 
 /// A value as the text form has it.
@@ -100,7 +98,14 @@ fn plain(value: &Value) -> Result<String, NotAGrant> {
     match value {
         Value::Text(text) => Ok(text.clone()),
         Value::Null => Ok(String::new()),
-        value => literal(value),
+        value @ (Value::Bool(_)
+        | Value::Integer(_)
+        | Value::Float(_)
+        | Value::Data(_)
+        | Value::List(_)
+        | Value::Fields(_)
+        | Value::Object(_)
+        | Value::Unsigned(_)) => literal(value),
     }
 }
 
@@ -117,7 +122,11 @@ fn literal(value: &Value) -> Result<String, NotAGrant> {
         }
         Value::Float(x) => Number::float(*x).map(Literal::Number),
         Value::Text(text) => Some(Literal::Text(text.clone())),
-        _ => None,
+        Value::Data(_)
+        | Value::List(_)
+        | Value::Fields(_)
+        | Value::Object(_)
+        | Value::Unsigned(_) => None,
     };
     literal.map(|literal| write_literal(&literal)).ok_or_else(|| {
         NotAGrant("a caveat is made of texts, numbers, true, false and lists".into())

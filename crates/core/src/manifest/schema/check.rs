@@ -324,7 +324,15 @@ fn number<O>(value: &Value<O>) -> Option<Number> {
     match value {
         #[expect(clippy::cast_precision_loss, reason = "its bounds are floats as well")]
         Value::Unsigned(n) => Number::float(*n as f64),
-        value => guard::number(value),
+        value @ (Value::Null
+        | Value::Bool(_)
+        | Value::Integer(_)
+        | Value::Float(_)
+        | Value::Text(_)
+        | Value::Data(_)
+        | Value::List(_)
+        | Value::Fields(_)
+        | Value::Object(_)) => guard::number(value),
     }
 }
 

@@ -93,7 +93,9 @@ impl<'a> Compiler<'a> {
             Json::Bool(true) => return Ok(Node::default()),
             Json::Bool(false) => return Ok(Node { kinds: Kinds::ALL, rules: vec![Rule::Never] }),
             Json::Object(map) => map,
-            _ => return Err("a schema is an object, true or false".into()),
+            Json::Null | Json::Number(_) | Json::String(_) | Json::Array(_) => {
+                return Err("a schema is an object, true or false".into());
+            }
         };
         let mut node = Node { kinds: kinds(map)?, rules: Vec::new() };
         let closed = match &closing {
@@ -194,7 +196,11 @@ impl<'a> Compiler<'a> {
     fn values(&mut self, value: &Json) -> Result<Rule, String> {
         let values = match value {
             Json::Array(values) => values.clone(),
-            one => vec![one.clone()],
+            one @ (Json::Null
+            | Json::Bool(_)
+            | Json::Number(_)
+            | Json::String(_)
+            | Json::Object(_)) => vec![one.clone()],
         };
         self.count(values.len(), 0)?;
         Ok(Rule::OneOf(values))

@@ -41,7 +41,21 @@ impl<'a> Shape<'a> {
                         let Some(at) = index else { continue };
                         parts.extend(first.get(at).or(rest.as_deref()));
                     }
-                    _ => {}
+                    Rule::OneOf(_)
+                    | Rule::Number(..)
+                    | Rule::Length(_)
+                    | Rule::Pattern(_)
+                    | Rule::Count(_)
+                    | Rule::Unique
+                    | Rule::FieldCount(_)
+                    | Rule::Required(_)
+                    | Rule::RequiredWith(..)
+                    | Rule::All(_)
+                    | Rule::Any(_)
+                    | Rule::One(_)
+                    | Rule::Not(_)
+                    | Rule::If(_)
+                    | Rule::Never => {}
                 }
             }
         })
@@ -64,7 +78,21 @@ impl<'a> Shape<'a> {
                         parts.extend(first);
                         parts.extend(rest.as_deref());
                     }
-                    _ => {}
+                    Rule::OneOf(_)
+                    | Rule::Number(..)
+                    | Rule::Length(_)
+                    | Rule::Pattern(_)
+                    | Rule::Count(_)
+                    | Rule::Unique
+                    | Rule::FieldCount(_)
+                    | Rule::Required(_)
+                    | Rule::RequiredWith(..)
+                    | Rule::All(_)
+                    | Rule::Any(_)
+                    | Rule::One(_)
+                    | Rule::Not(_)
+                    | Rule::If(_)
+                    | Rule::Never => {}
                 }
             }
         });
@@ -119,7 +147,22 @@ impl<'a> Shape<'a> {
                     Others::Only(names) => names.iter().any(|one| one == name),
                     Others::Any | Others::Each(_) => false,
                 },
-                _ => false,
+                Rule::OneOf(_)
+                | Rule::Number(..)
+                | Rule::Length(_)
+                | Rule::Pattern(_)
+                | Rule::Count(_)
+                | Rule::Elements(..)
+                | Rule::Unique
+                | Rule::FieldCount(_)
+                | Rule::Required(_)
+                | Rule::RequiredWith(..)
+                | Rule::All(_)
+                | Rule::Any(_)
+                | Rule::One(_)
+                | Rule::Not(_)
+                | Rule::If(_)
+                | Rule::Never => false,
             })
     }
 

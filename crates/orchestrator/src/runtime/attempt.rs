@@ -85,7 +85,7 @@ impl Owner {
                     self.sleep_until_woken().await;
                 }
                 End::Fenced | End::Moved | End::Yielded => backoff.reset(),
-                End::Limit(reason) => self.fail(Failure::new(Code::TimedOut, reason)),
+                End::Limit(reason) => self.end_at_limit(reason).await,
                 End::Unstarted(reason) => {
                     self.explain(format!("the last attempt did not come to stand: {reason}"));
                     self.wait_before_another(&mut backoff).await;
@@ -103,6 +103,13 @@ impl Owner {
                     }
                 }
             }
+        }
+    }
+
+    /// Ends the task at a limit of its attempt, which the same script would meet again.
+    async fn end_at_limit(self: &Rc<Self>, reason: String) {
+        if let Err(error) = self.cancel(Failure::new(Code::TimedOut, reason), "").await {
+            tracing::warn!(task = %self.key().task, %error, "ending the task at a limit of its attempt failed");
         }
     }
 

@@ -277,7 +277,7 @@ impl Owner {
                     let why = format!("the task took longer than its limit of {}", span(limit_ms));
                     let timed_out = Failure::new(Code::TimedOut, why);
                     if let Err(error) = owner.cancel(timed_out, "").await {
-                        tracing::warn!(task = %owner.key.task, %error, "its time is up");
+                        tracing::warn!(task = %owner.key.task, %error, "ending the task at its time limit failed");
                     }
                     return;
                 }

@@ -100,9 +100,11 @@ impl Tasks {
             Some(_) => self.all_events(of)?,
         };
         let end = last_before_the_end(&events);
-        let failed = match task.ending() {
-            Some(Ending::Failed(why)) if !is_limit(why, &events) => last_failed(&events),
-            _ => None,
+        // An end that someone asked for, or that a limit brought, is no fault of a call.
+        let stopped = |event: &Event| matches!(event.fact, Fact::CancelRequested(_));
+        let failed = match events.iter().any(stopped) {
+            true => None,
+            false => last_failed(&events),
         };
         let Some((call, at, unsure)) = failed else {
             return self.begin_from(of, &events, end, options, who).await;
@@ -290,16 +292,6 @@ const fn ends(fact: &Fact) -> bool {
 fn last_before_the_end(events: &[Event]) -> EventNumber {
     let end = events.iter().position(|event| ends(&event.fact)).unwrap_or(events.len());
     EventNumber(end as u64)
-}
-
-/// Whether a task failed at a limit of its own, and not over a tool's word that something took too
-/// long.
-fn is_limit(why: &Failure, events: &[Event]) -> bool {
-    let said = |event: &Event| {
-        matches!(&event.fact, Fact::CallCompleted { outcome: Outcome::Failure(failure), .. }
-            if failure.code == Code::TimedOut && why.message.contains(&failure.message))
-    };
-    why.code == Code::TimedOut && !events.iter().any(said)
 }
 
 /// The agent's call whose failure was recorded last, the event before that, and whether nobody

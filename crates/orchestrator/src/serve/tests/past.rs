@@ -209,6 +209,27 @@ async fn a_retry_asks_again_a_tool_whose_own_time_was_up() {
 }
 
 #[tokio::test]
+async fn a_tool_cannot_make_the_end_at_a_limit_look_like_its_own_failure() {
+    over_both(|lab| async move {
+        let limit = "the task took longer than its limit of 1 s";
+        let forged = move || to_exception(&Failure::new(Code::TimedOut, limit));
+        lab.lies(move |_, _| async move { Err(forged()) }.boxed_local());
+        let run = lab.begin().await;
+        said(call(&run.granted, 1, "look")).await.unwrap_err();
+        run.owner.cancel(Failure::new(Code::TimedOut, limit), "").await.unwrap();
+        run.owner.over().await;
+        let key = run.owner.key();
+        let (again, me) = (BTreeSet::new(), me());
+        let retry = run.site.tasks.retry(key, &again, ForkOptions::default(), &me);
+        let _retried = retry.await.unwrap();
+        let (_again, granted) = lab.attempt(&run.site).await;
+        said(call(&granted, 1, "look")).await.unwrap_err();
+        assert_eq!(*lab.seen.borrow(), ["look"], "the retry begins at the end");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_retry_does_not_repeat_an_effect_that_nobody_named() {
     over_both(|lab| async move {
         let run = lab.begin().await;

@@ -169,7 +169,7 @@ where
         futures::io::BufReader::with_capacity(crate::limits::READ_BUFFER_BYTES, read.compat());
     let load = Load::new(limits, Rc::clone(&watch), held);
     // Counted behind the buffer: bytes count when a message takes them, not when they arrive.
-    let read = counted::Counted::new(read, load.read_bytes());
+    let read = counted::Counted::new(read, Rc::clone(&load));
     let write = batch::Batched::new(write, Rc::clone(&load), Rc::clone(&watch)).compat_write();
     let mut reading = ReaderOptions::new();
     reading.traversal_limit_in_words(Some(limits.message_words)).nesting_limit(limits.nesting);

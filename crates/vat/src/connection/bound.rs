@@ -102,11 +102,9 @@ async fn receive(
     inner: &RefCell<Box<dyn Connection<Side>>>,
     load: &Load,
 ) -> capnp::Result<Option<Box<dyn IncomingMessage>>> {
-    let before = load.read_bytes.get();
     let receiving = inner.borrow_mut().receive_incoming_message();
     let Some(message) = receiving.await? else { return Ok(None) };
-    let bytes = usize::try_from(load.read_bytes.get().saturating_sub(before)).unwrap_or(usize::MAX);
-    load.arrived(&*message, bytes).await?;
+    load.arrived(&*message).await?;
     let message = returned::end_call(load.depth.refuse(message)?)?;
     load.oversize.restore(message).map(Some)
 }

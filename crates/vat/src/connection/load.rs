@@ -34,7 +34,11 @@ pub(super) struct Load {
     calls: Cell<usize>,
     /// Bytes of the arguments of calls in flight.
     held_bytes: Cell<usize>,
-    /// The same, over all connections of the identity.
+    /// Bytes of the message that is being read, or that waits until its call may begin.
+    arriving: Cell<usize>,
+    /// Whether this connection is the exempt one of its identity.
+    exempt: Cell<bool>,
+    /// Both, over all connections of the identity.
     held: Rc<HeldBytes>,
     questions: RefCell<HashMap<u32, Question>>,
     cancelled: Cell<usize>,
@@ -48,8 +52,6 @@ pub(super) struct Load {
     pub(super) objects: Objects,
     /// capnp-rpc has shut the connection down.
     pub(super) shut: Cell<bool>,
-    /// All bytes of messages that were read from the peer.
-    pub(super) read_bytes: Rc<Cell<u64>>,
     pub(super) watch: Rc<Watch>,
 }
 
@@ -87,6 +89,8 @@ impl Load {
             most: limits.calls_in_flight,
             calls: Cell::new(0),
             held_bytes: Cell::new(0),
+            arriving: Cell::new(0),
+            exempt: Cell::new(false),
             held,
             questions: RefCell::default(),
             cancelled: Cell::new(0),
@@ -98,14 +102,8 @@ impl Load {
             depth: Depth::default(),
             objects: Objects::default(),
             shut: Cell::new(false),
-            read_bytes: Rc::default(),
             watch,
         })
-    }
-
-    /// The counter of the bytes read from the peer.
-    pub(super) fn read_bytes(&self) -> Rc<Cell<u64>> {
-        Rc::clone(&self.read_bytes)
     }
 
     /// Waits until no call of the peer is in flight.
@@ -117,20 +115,56 @@ impl Load {
 
     /// Whether reading from the peer pauses.
     pub(super) fn is_full(&self) -> bool {
+        self.is_full_for_call() || self.is_full_for_message()
+    }
+
+    /// Whether the next call waits.
+    fn is_full_for_call(&self) -> bool {
         self.calls.get() >= self.most
             || self.queued_answer_bytes.get() >= ANSWERS_QUEUED_BYTES
             || self.held_bytes.get() >= CALLS_HELD_BYTES
             || self.held.is_full_for(self.held_bytes.get())
     }
 
-    /// The connection has ended, and its calls hold nothing any more.
+    /// Whether reading pauses in the middle of a message.
+    pub(super) fn is_full_for_message(&self) -> bool {
+        !self.exempt.get() && self.held.is_full_for_message(self.arriving.get())
+    }
+
+    /// Waits until the message that is being read may be read on.
+    pub(super) async fn room_for_message(&self) {
+        while self.is_full_for_message() {
+            if self.held.exempt() {
+                self.exempt.set(true);
+            } else {
+                self.held.eased().await;
+            }
+        }
+    }
+
+    /// So many bytes of a message were read.
+    pub(super) fn read(&self, bytes: usize) {
+        self.arriving.set(self.arriving.get().saturating_add(bytes));
+        self.held.read(bytes);
+    }
+
+    /// The message that was read last counts as a call now, or is over.
+    fn message_over(&self) {
+        self.held.arrived(self.arriving.replace(0));
+        if self.exempt.replace(false) {
+            self.held.end_exemption();
+        }
+    }
+
+    /// The connection has ended, and holds nothing any more.
     pub(super) fn over(&self) {
         self.held.release(self.held_bytes.replace(0));
+        self.message_over();
     }
 
     /// Waits until the peer may send more.
     async fn room(&self) {
-        while self.is_full() {
+        while self.is_full_for_call() {
             tokio::select! {
                 biased;
                 () = self.eased.notified() => {}
@@ -142,11 +176,14 @@ impl Load {
 
     /// Records a message of the peer. A call waits here until there is room for it, and the
     /// messages behind it wait unread. Answers and cancellations before it still get through.
-    pub(super) async fn arrived(
-        &self,
-        message: &dyn IncomingMessage,
-        bytes: usize,
-    ) -> capnp::Result<()> {
+    pub(super) async fn arrived(&self, message: &dyn IncomingMessage) -> capnp::Result<()> {
+        let taken = self.take(message).await;
+        self.message_over();
+        taken
+    }
+
+    async fn take(&self, message: &dyn IncomingMessage) -> capnp::Result<()> {
+        let bytes = self.arriving.get();
         let body = message.get_body()?.get_as::<message::Reader<'_>>()?;
         let lent = self.within(self.objects.arrived(body))?;
         match body.which() {
@@ -304,5 +341,30 @@ mod tests {
         drop(fresh);
         drop(loads);
         assert_eq!(held.bytes(), 0);
+    }
+
+    #[tokio::test]
+    async fn messages_that_are_read_in_part_count_and_one_of_them_goes_on() {
+        let held = HeldBytes::new();
+        let limits = ConnectionLimits::default();
+        let load = || Load::new(&limits, Rc::default(), Rc::clone(&held));
+        let each = CALLS_HELD_PER_IDENTITY_BYTES / 2;
+        let (first, second, third) = (load(), load(), load());
+        first.read(each);
+        second.read(each);
+        assert!(first.is_full_for_message() && second.is_full_for_message());
+        assert!(!third.is_full_for_message(), "the beginning of a message is always read");
+        first.room_for_message().await;
+        first.read(each);
+        let mut waiting = Box::pin(second.room_for_message());
+        assert!(futures::poll!(waiting.as_mut()).is_pending(), "one at a time");
+        assert!(!first.is_full_for_call(), "what is read of a message does not hold up its call");
+        first.message_over();
+        waiting.await;
+        drop((first, second, third));
+        assert_eq!(held.bytes(), 0);
+        let fourth = load();
+        fourth.read(each);
+        assert!(held.exempt(), "nobody is exempt who is gone");
     }
 }

@@ -1,7 +1,11 @@
 //! Where a task stands.
 
+use serde::{Deserialize, Serialize};
+
+use crate::task::{Ending, Task};
+
 /// Where a task stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum Status {
     /// No agent works on it yet, or not at this moment.
     #[default]
@@ -61,5 +65,21 @@ impl Status {
     /// Whether the task has ended.
     pub const fn has_ended(self) -> bool {
         matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
+    }
+}
+
+impl Task {
+    /// Where it stands, so far as its events tell: never [`Status::Halted`].
+    pub fn status(&self) -> Status {
+        match self.ending() {
+            Some(Ending::Completed(_)) => Status::Completed,
+            Some(Ending::Failed(_)) => Status::Failed,
+            Some(Ending::Cancelled(_)) => Status::Cancelled,
+            None if self.cancelling().is_some() => Status::Cancelling,
+            None if self.paused().is_some() => Status::Paused,
+            None if self.waits() => Status::Waiting,
+            None if self.running().is_some() => Status::Running,
+            None => Status::Pending,
+        }
     }
 }

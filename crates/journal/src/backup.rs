@@ -13,7 +13,7 @@ use super::cut::{Cut, CutTask, PAGE};
 use super::keys::{self, Kind};
 use super::rebuild::Rebuild;
 use super::snapshot::Label;
-use super::{JournalError, SledJournal, record};
+use super::{JournalError, SledJournal, record, verify};
 use crate::audit;
 use crate::limits;
 
@@ -199,7 +199,7 @@ fn restore_into(from: &mut dyn Read, dir: &Path) -> Result<JournalTotals, NotRes
     let mut rebuild = Rebuild::default();
     let (mut writes, mut bytes) = (Vec::new(), 0);
     while let Some((key, value)) = records.next()? {
-        writes.extend(rebuild.see(&key, &value).map_err(NotRestored::Damaged)?);
+        rebuild.see(&key, &value).map_err(NotRestored::Damaged)?;
         bytes += key.len() + value.len();
         writes.push((key, Some(value)));
         if bytes >= limits::BACKUP_PIECE_BYTES {
@@ -207,11 +207,10 @@ fn restore_into(from: &mut dyn Read, dir: &Path) -> Result<JournalTotals, NotRes
             bytes = 0;
         }
     }
-    let kept = rebuild.kept;
-    writes.extend(rebuild.counts());
-    for some in writes.chunks(limits::RESTORED_AT_ONCE) {
-        commit(some.to_vec())?;
-    }
+    commit(writes)?;
+    let kept = JournalTotals { bodies: rebuild.held().len() as u64, ..rebuild.kept };
+    // What follows from the records is not in the backup, or may not follow any more.
+    verify::rebuild(&SledJournal::new(disk.clone()))?;
     Ok(kept)
 }
 

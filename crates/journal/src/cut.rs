@@ -26,7 +26,7 @@ pub(super) struct CutTask {
     pub(super) tenant: String,
     pub(super) task: TaskId,
     /// An error says what is wrong with it.
-    pub(super) head: Result<TaskHead, &'static str>,
+    pub(super) head: Result<TaskHead, String>,
 }
 
 impl Cut {

@@ -1,10 +1,15 @@
 //! A task's head: what a list of tasks shows, kept beside the events so that no list reads them.
 
 use remit_core::status::Status;
-use remit_core::{Attempt, EventNumber, TaskId};
+use remit_core::task::Ending;
+use remit_core::{Attempt, EventNumber, Task, TaskId};
+use remit_store::DiskError;
+use serde::{Deserialize, Serialize};
+
+use super::packed::{pack, unpack};
 
 /// A task in brief, as of its last event.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TaskHead {
     /// Its name, for people.
     pub name: String,
@@ -26,9 +31,9 @@ pub struct TaskHead {
     pub detail: String,
     /// The agent node that works on it; empty: none.
     pub node: String,
-    /// Who created it, as a SPIFFE name; empty in a head from before it was kept.
+    /// Who created it, as a SPIFFE name.
     pub creator: String,
-    /// The task that spawned it. `None` also in a head from before it was kept.
+    /// The task that spawned it.
     pub parent: Option<TaskId>,
     /// The idempotency key of its creation; empty: none was given. Set with the first event.
     pub key: String,
@@ -40,7 +45,7 @@ pub struct TaskHead {
     pub retention_ms: u64,
     /// When its last event was recorded, in milliseconds since 1970. The journal sets it.
     pub last_ms: u64,
-    /// About how many bytes it takes on disk; 0 in a head from before it was kept.
+    /// About how many bytes it takes on disk.
     pub bytes: u64,
     /// The last event that was pruned; 0: none. The journal sets it.
     pub pruned: EventNumber,
@@ -49,7 +54,7 @@ pub struct TaskHead {
 }
 
 /// The tasks that came of one which no task spawned, and where one of them is among them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Family {
     /// The task that all others came of.
     pub root: TaskId,
@@ -57,109 +62,49 @@ pub struct Family {
     pub depth: u8,
 }
 
-/// The first byte of a stored head.
-const FORMAT: u8 = 8;
-/// The one before, without its family.
-const NO_FAMILY: u8 = 7;
-/// The one before that, without how much it takes.
-const NO_BYTES: u8 = 6;
-/// The one before that, without its parent.
-const NO_PARENT: u8 = 5;
-/// The one before that, without who created it.
-const NO_CREATOR: u8 = 4;
-/// The first one that can be read: it has no questions, and the one after it not how long it is kept.
-const NO_QUESTIONS: u8 = 2;
-
-/// In place of a parent, where there is none.
-const NO_TASK: TaskId = TaskId::from_bytes([0; 16]);
+/// The first byte of a stored head. Below 9 the fields were laid out by hand.
+const FORMAT: u8 = 9;
 
 impl TaskHead {
-    /// From when on it is kept no longer, because it says so itself, in milliseconds since 1970.
-    pub(super) fn due_ms(&self) -> Option<u64> {
-        let says =
-            self.status.has_ended() && self.retention_ms != 0 && self.retention_ms != u64::MAX;
-        says.then(|| self.last_ms.saturating_add(self.retention_ms))
+    /// What the events of a task say of it, `task` being the state that they fold to. What they do
+    /// not say is left empty: the hash, the creation key, the family, what was pruned.
+    pub fn of(task: &Task, id: TaskId) -> Self {
+        Self {
+            name: task.created().name.clone(),
+            status: task.status(),
+            created_ms: task.created_ms(),
+            number: task.head().number,
+            attempt: task.attempts(),
+            calls: task.calls(),
+            questions: u32::try_from(task.count_questions()).unwrap_or(u32::MAX),
+            detail: match task.ending() {
+                Some(Ending::Failed(failure)) => failure.message.clone(),
+                Some(Ending::Cancelled(reason)) => reason.clone(),
+                Some(Ending::Completed(_)) => String::new(),
+                None if !task.is_free() => stopped(task, id),
+                None if task.waits() => waits_for(task),
+                None => String::new(),
+            },
+            node: task.node().to_owned(),
+            creator: task.created().creator.clone(),
+            parent: task.created().parent,
+            wake_ms: task.timers().map(|(_, due_ms)| due_ms).min().unwrap_or_default(),
+            retention_ms: task.created().limits.retention_ms,
+            last_ms: task.head().time_ms,
+            bytes: task.stored_bytes(),
+            ..Self::default()
+        }
     }
 
-    /// The stored form: format, fixed fields, texts with their lengths, CRC-32.
-    pub(super) fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = vec![FORMAT, status_byte(self.status)];
-        let numbers = [self.created_ms, self.number.0, self.calls, self.wake_ms];
-        for number in numbers.into_iter().chain([self.last_ms, self.pruned.0]) {
-            bytes.extend(number.to_be_bytes());
-        }
-        bytes.extend(self.pruned_hash);
-        bytes.extend(self.attempt.0.to_be_bytes());
-        bytes.extend(self.questions.to_be_bytes());
-        bytes.extend(self.retention_ms.to_be_bytes());
-        bytes.extend(self.hash);
-        for text in [&self.name, &self.detail, &self.node, &self.key, &self.creator] {
-            bytes.extend((text.len() as u64).to_be_bytes());
-            bytes.extend(text.as_bytes());
-        }
-        bytes.extend(self.parent.unwrap_or(NO_TASK).as_bytes());
-        bytes.extend(self.bytes.to_be_bytes());
-        bytes.push(self.family.map_or(0, |family| family.depth));
-        bytes.extend(self.family.map_or(NO_TASK, |family| family.root).as_bytes());
-        bytes.extend(crc32fast::hash(&bytes).to_be_bytes());
-        bytes
-    }
-
-    /// Reads the stored form; an error says what is wrong with it.
-    pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, &'static str> {
-        let (body, sum) = bytes.split_last_chunk::<4>().ok_or("its head is cut short")?;
-        if crc32fast::hash(body) != u32::from_be_bytes(*sum) {
-            return Err("the checksum of its head is wrong");
-        }
-        let (&[format, status], body) = body.split_first_chunk().ok_or("its head is cut short")?;
-        if !(NO_QUESTIONS..=FORMAT).contains(&format) {
-            return Err("its head has the form of another version");
-        }
-        Self::fields(format, status, body).ok_or("its head makes no sense")
-    }
-
-    fn fields(format: u8, status: u8, mut bytes: &[u8]) -> Option<Self> {
-        let status = *Status::ALL.iter().find(|known| status_byte(**known) == status)?;
-        let created_ms = u64::from_be_bytes(*take(&mut bytes)?);
-        let number = EventNumber(u64::from_be_bytes(*take(&mut bytes)?));
-        let calls = u64::from_be_bytes(*take(&mut bytes)?);
-        let wake_ms = u64::from_be_bytes(*take(&mut bytes)?);
-        let last_ms = u64::from_be_bytes(*take(&mut bytes)?);
-        let pruned = EventNumber(u64::from_be_bytes(*take(&mut bytes)?));
-        let pruned_hash = *take(&mut bytes)?;
-        let attempt = Attempt(u32::from_be_bytes(*take(&mut bytes)?));
-        let questions =
-            if format == NO_QUESTIONS { 0 } else { u32::from_be_bytes(*take(&mut bytes)?) };
-        let retention_ms =
-            if format >= NO_CREATOR { u64::from_be_bytes(*take(&mut bytes)?) } else { 0 };
-        let hash = *take(&mut bytes)?;
-        let mut text = || {
-            let size = usize::try_from(u64::from_be_bytes(*take(&mut bytes)?)).ok()?;
-            let (text, rest) = bytes.split_at_checked(size)?;
-            bytes = rest;
-            String::from_utf8(text.to_vec()).ok()
-        };
-        let (name, detail, node, key) = (text()?, text()?, text()?, text()?);
-        let creator = if format >= NO_PARENT { text()? } else { String::new() };
-        let parent = match format {
-            NO_BYTES.. => Some(TaskId::from_bytes(*take(&mut bytes)?)).filter(|id| *id != NO_TASK),
-            _ => None,
-        };
-        let stored = if format >= NO_FAMILY { u64::from_be_bytes(*take(&mut bytes)?) } else { 0 };
-        let family = match format {
-            FORMAT.. => {
-                let [depth] = *take(&mut bytes)?;
-                let root = TaskId::from_bytes(*take(&mut bytes)?);
-                (depth > 0).then_some(Family { root, depth })
-            }
-            _ => None,
-        };
-        Some(Self {
+    /// The fields that are not as `derived` has them, which was made from the events of the same
+    /// task. While a task has not ended, its detail also says what no event does.
+    pub(super) fn stale_fields(&self, derived: &Self) -> Vec<&'static str> {
+        // Every field is named: one that is added is compared, or says why it is not.
+        let Self {
             name,
             status,
             created_ms,
             number,
-            hash,
             attempt,
             calls,
             questions,
@@ -167,37 +112,100 @@ impl TaskHead {
             node,
             creator,
             parent,
-            family,
-            key,
             wake_ms,
             retention_ms,
             last_ms,
-            bytes: stored,
-            pruned,
-            pruned_hash,
-        })
+            bytes,
+            hash: _,
+            key: _,
+            family: _,
+            pruned: _,
+            pruned_hash: _,
+        } = self;
+        let fields = [
+            ("name", *name == derived.name),
+            ("status", *status == derived.status),
+            ("created_ms", *created_ms == derived.created_ms),
+            ("number", *number == derived.number),
+            ("attempt", *attempt == derived.attempt),
+            ("calls", *calls == derived.calls),
+            ("questions", *questions == derived.questions),
+            ("detail", *detail == derived.detail || !derived.status.has_ended()),
+            ("node", *node == derived.node),
+            ("creator", *creator == derived.creator),
+            ("parent", *parent == derived.parent),
+            ("wake_ms", *wake_ms == derived.wake_ms),
+            ("retention_ms", *retention_ms == derived.retention_ms),
+            ("last_ms", *last_ms == derived.last_ms),
+            ("bytes", *bytes == derived.bytes),
+        ];
+        fields.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
+    }
+
+    /// The head with what `derived` says, and of itself what no event says.
+    pub(super) fn corrected(self, derived: Self) -> Self {
+        let ended = derived.status.has_ended();
+        Self {
+            hash: self.hash,
+            key: self.key,
+            family: self.family,
+            pruned: self.pruned,
+            pruned_hash: self.pruned_hash,
+            detail: if ended { derived.detail.clone() } else { self.detail },
+            ..derived
+        }
+    }
+
+    /// The family of a task that the task with this head, `id`, spawned.
+    pub fn family_below(&self, id: TaskId) -> Family {
+        match self.family {
+            Some(above) => Family { root: above.root, depth: above.depth.saturating_add(1) },
+            None => Family { root: id, depth: 1 },
+        }
+    }
+
+    /// From when on it is kept no longer, because it says so itself, in milliseconds since 1970.
+    pub(super) fn due_ms(&self) -> Option<u64> {
+        let says =
+            self.status.has_ended() && self.retention_ms != 0 && self.retention_ms != u64::MAX;
+        says.then(|| self.last_ms.saturating_add(self.retention_ms))
+    }
+
+    /// The stored form.
+    pub(super) fn to_bytes(&self) -> Result<Vec<u8>, DiskError> {
+        pack(FORMAT, self)
+    }
+
+    /// Reads the stored form; an error says what is wrong with it.
+    pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+        unpack(FORMAT, bytes, "head")
     }
 }
 
-/// The stored form of a status. It never changes.
-pub(super) const fn status_byte(status: Status) -> u8 {
-    match status {
-        Status::Pending => 0,
-        Status::Running => 1,
-        Status::Waiting => 2,
-        Status::Halted => 3,
-        Status::Completed => 4,
-        Status::Failed => 5,
-        Status::Cancelled => 6,
-        Status::Paused => 7,
-        Status::Cancelling => 8,
+/// What a task that waits waits for, in words for a person.
+fn waits_for(task: &Task) -> String {
+    match task.count_questions() {
+        0 => {}
+        1 => return "waits for a person: `remit inbox` shows the question".into(),
+        many => return format!("waits for a person: `remit inbox` shows {many} questions"),
+    }
+    match task.timers().map(|(_, due_ms)| due_ms).min() {
+        Some(due_ms) => format!("sleeps until {}", remit_core::grant::text::moment(due_ms)),
+        None => "waits for input".into(),
     }
 }
 
-fn take<'a, const N: usize>(bytes: &mut &'a [u8]) -> Option<&'a [u8; N]> {
-    let (taken, rest) = bytes.split_first_chunk()?;
-    *bytes = rest;
-    Some(taken)
+/// Why a task does nothing new, and what to do about it.
+fn stopped(task: &Task, id: TaskId) -> String {
+    match (task.cancelling(), task.paused()) {
+        (Some(cancel), _) => format!("waits for what is under way to stop: {}", cancel.why.message),
+        (None, Some(paused)) => {
+            let by =
+                if paused.who.is_empty() { String::new() } else { format!(" by {}", paused.who) };
+            format!("paused{by}: {}. Let it go on with: remit resume {id}", paused.reason)
+        }
+        (None, None) => String::new(),
+    }
 }
 
 #[cfg(test)]
@@ -228,7 +236,7 @@ mod tests {
             pruned: EventNumber(6),
             pruned_hash: [4; 32],
         };
-        let bytes = head.to_bytes();
+        let bytes = head.to_bytes().unwrap();
         assert_eq!(TaskHead::from_bytes(&bytes), Ok(head));
         for at in 0..bytes.len() {
             let mut damaged = bytes.clone();

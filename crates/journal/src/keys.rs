@@ -4,8 +4,6 @@ use remit_core::status::Status;
 use remit_core::{EventNumber, TaskId};
 use remit_store::Subject;
 
-use super::head::status_byte;
-
 /// Heads: tenant, task.
 const HEAD: u8 = b'h';
 /// Events: tenant, task, number.
@@ -185,6 +183,21 @@ pub(super) fn event(tenant: &str, task: TaskId, number: EventNumber) -> Vec<u8> 
     key
 }
 
+/// The stored form of a status. It never changes.
+pub(super) const fn status_byte(status: Status) -> u8 {
+    match status {
+        Status::Pending => 0,
+        Status::Running => 1,
+        Status::Waiting => 2,
+        Status::Halted => 3,
+        Status::Completed => 4,
+        Status::Failed => 5,
+        Status::Cancelled => 6,
+        Status::Paused => 7,
+        Status::Cancelling => 8,
+    }
+}
+
 /// What the keys of a task's events begin with.
 pub(super) fn events(tenant: &str, task: TaskId) -> Vec<u8> {
     of(EVENT, tenant, task.as_bytes())
@@ -322,6 +335,12 @@ pub(super) fn notice_counts(sink: &str, topic: u8) -> Vec<u8> {
 /// How many notices about tasks of this creator wait for a sink.
 pub(super) fn notice_count(sink: &str, topic: u8, creator: &str) -> Vec<u8> {
     [notice_counts(sink, topic), sized(creator)].concat()
+}
+
+/// The key of the count that a notice is counted in; `None`: the key is no notice's.
+pub(super) fn count_of_notice(key: &[u8]) -> Option<Vec<u8>> {
+    let (queue, _number) = key.strip_prefix(&[NOTICE])?.split_last_chunk::<8>()?;
+    key.starts_with(ALL_NOTICES).then(|| [&[NOTICE_COUNT], queue].concat())
 }
 
 /// A name after its length, so that none is the beginning of another. Names of members are shorter

@@ -15,6 +15,7 @@ pub mod limits;
 pub mod loss;
 mod memory;
 pub mod meta;
+mod packed;
 mod rebuild;
 pub mod record;
 pub mod recovery;

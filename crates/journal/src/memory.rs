@@ -9,7 +9,7 @@ use futures::future::{BoxFuture, ready};
 use remit_core::status::Status;
 use remit_core::{Event, EventNumber, TaskId};
 
-use super::head::status_byte;
+use super::keys::status_byte;
 use super::{Journal, JournalError, Retention, Snapshot, TaskHead, check_order, follows};
 
 /// A journal that lasts as long as it is held.

@@ -3,7 +3,7 @@
 mod append;
 mod list;
 mod meta;
-mod notices;
+pub(crate) mod notices;
 mod remove;
 mod snapshots;
 
@@ -417,7 +417,7 @@ fn read_head(task: TaskId, bytes: &[u8]) -> Result<TaskHead, JournalError> {
     TaskHead::from_bytes(bytes).map_err(|why| JournalError::Corrupt {
         task,
         number: EventNumber(0),
-        why: why.to_owned(),
+        why,
     })
 }
 

@@ -2,8 +2,11 @@
 
 use remit_core::task::FOLD_VERSION;
 use remit_core::{EventNumber, Task};
+use remit_store::DiskError;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::packed::{pack, unpack};
 use super::record::Hash;
 
 /// A task's state after some event.
@@ -42,10 +45,10 @@ impl Snapshot {
 }
 
 /// The first byte of what is stored of a snapshot beside its pieces.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// What is stored of a snapshot beside its pieces.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Label {
     /// The last event that is in it.
     pub(super) number: EventNumber,
@@ -70,41 +73,14 @@ impl Label {
         }
     }
 
-    /// The stored form: format, fixed fields, rules, CRC-32.
-    pub(super) fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = vec![FORMAT];
-        bytes.extend(self.number.0.to_be_bytes());
-        bytes.extend(self.event);
-        bytes.extend((self.size as u64).to_be_bytes());
-        bytes.extend(self.hash);
-        bytes.extend(self.rules.as_bytes());
-        bytes.extend(crc32fast::hash(&bytes).to_be_bytes());
-        bytes
+    /// The stored form.
+    pub(super) fn to_bytes(&self) -> Result<Vec<u8>, DiskError> {
+        pack(FORMAT, self)
     }
 
     /// Reads the stored form; an error says what is wrong with it.
-    pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, &'static str> {
-        let (body, sum) = bytes.split_last_chunk::<4>().ok_or("its label is cut short")?;
-        if crc32fast::hash(body) != u32::from_be_bytes(*sum) {
-            return Err("the checksum of its label is wrong");
-        }
-        if body.first() != Some(&FORMAT) {
-            return Err("its label has the form of another version");
-        }
-        let fields = || {
-            let (number, rest) = body.get(1..)?.split_first_chunk()?;
-            let (event, rest) = rest.split_first_chunk()?;
-            let (size, rest) = rest.split_first_chunk()?;
-            let (hash, rules) = rest.split_first_chunk()?;
-            Some(Self {
-                number: EventNumber(u64::from_be_bytes(*number)),
-                event: *event,
-                size: usize::try_from(u64::from_be_bytes(*size)).ok()?,
-                hash: *hash,
-                rules: String::from_utf8(rules.to_vec()).ok()?,
-            })
-        };
-        fields().ok_or("its label makes no sense")
+    pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+        unpack(FORMAT, bytes, "label")
     }
 
     /// The snapshot, from its pieces in order; an error says what is wrong with it.
@@ -125,7 +101,7 @@ mod tests {
         let snapshot =
             Snapshot { number: EventNumber(7), rules: "rules".into(), state: vec![1; 9] };
         let label = Label::of(&snapshot, [5; 32]);
-        let bytes = label.to_bytes();
+        let bytes = label.to_bytes().unwrap();
         assert_eq!(Label::from_bytes(&bytes), Ok(label.clone()));
         assert_eq!(label.clone().join(vec![1; 9]), Ok(snapshot));
         assert!(label.join(vec![2; 9]).is_err());

@@ -10,8 +10,9 @@ use remit_core::{EventNumber, Task, TaskId};
 use super::backup::JournalTotals;
 use super::body::{self, Body};
 use super::cut::{Cut, CutTask, PAGE};
-use super::rebuild::Rebuild;
+use super::rebuild::{self, Rebuild};
 use super::record::{self, Hash};
+use super::sled::notices;
 use super::{Journal as _, JournalError, SledJournal, Snapshot, TaskHead, keys};
 use crate::limits;
 
@@ -61,7 +62,7 @@ pub fn verify(journal: &SledJournal) -> Result<Report, JournalError> {
 /// Makes anew what follows from other records, after a loss that was accepted. Gives how many
 /// records it corrected. Blocks.
 pub fn rebuild(journal: &SledJournal) -> Result<usize, JournalError> {
-    let writes = Rebuild::corrections(&Cut::take(journal)?)?;
+    let writes = rebuild::corrections(&Cut::take(journal)?)?;
     let count = writes.len();
     for some in writes.chunks(limits::RESTORED_AT_ONCE) {
         block_on(journal.disk().commit(some.to_vec()))?;
@@ -108,19 +109,42 @@ impl Check<'_> {
                 return Ok(());
             }
         };
-        let follows = self.rebuild.see(&keys::head(tenant, task), &head.to_bytes());
-        let follows = follows.unwrap_or_default().into_iter();
-        self.derived.extend(follows.filter_map(|(key, value)| Some((key, value?))));
+        self.derived.extend(rebuild::entries(tenant, task, head));
+        self.family(of, head);
         let snapshot = self.snapshot(of, head)?;
         let hash = match head.pruned {
             EventNumber(0) => record::beginning(tenant, task),
             _ => head.pruned_hash,
         };
         let mut chain = Chain { number: head.pruned, hash, task: None };
-        if let Err(why) = self.chain(of, head, snapshot.as_ref(), &mut chain)? {
-            self.found(format!("task {task}, event {}: {why}", chain.number));
+        match (self.chain(of, head, snapshot.as_ref(), &mut chain)?, &chain.task) {
+            (Err(why), _) => self.found(format!("task {task}, event {}: {why}", chain.number)),
+            (Ok(()), Some(folded)) => self.head(of, head, folded),
+            // An event that could not be folded was named.
+            (Ok(()), None) => {}
         }
         Ok(())
+    }
+
+    /// The head names the family that follows from the head of the task that spawned this one.
+    fn family(&mut self, of: &CutTask, head: &TaskHead) {
+        let parent = head.parent.and_then(|parent| self.cut.get(&keys::head(&of.tenant, parent)));
+        let parent = parent.and_then(|bytes| TaskHead::from_bytes(bytes).ok());
+        if rebuild::family(head, parent.as_ref()) != head.family {
+            self.found(format!(
+                "task {}: its head names another family than its parent's",
+                of.task
+            ));
+        }
+    }
+
+    /// The head says of the task what its events say.
+    fn head(&mut self, of: &CutTask, head: &TaskHead, folded: &Task) {
+        let stale = head.stale_fields(&TaskHead::of(folded, of.task));
+        if !stale.is_empty() {
+            let fields = stale.join(", ");
+            self.found(format!("task {}: its head is not what its events say: {fields}", of.task));
+        }
     }
 
     /// The task's snapshot, if it has one that can be used.
@@ -276,6 +300,9 @@ impl Check<'_> {
             {
                 self.found(format!("task {task}: it is missing from {list}"));
             }
+        }
+        for miscount in notices::miscounts(&self.cut.records) {
+            self.found(miscount);
         }
     }
 

@@ -100,7 +100,7 @@ impl Append {
             (self.head.key, self.head.family) = (before.key, before.family);
             (self.head.pruned, self.head.pruned_hash) = (before.pruned, before.pruned_hash);
         }
-        writes.push((keys::head(&self.tenant, self.task), Some(self.head.to_bytes())));
+        writes.push((keys::head(&self.tenant, self.task), Some(self.head.to_bytes()?)));
         if !self.notices.is_empty() {
             writes.extend(notices::add(view, &self.sinks, &self.head.creator, &self.notices)?);
         }

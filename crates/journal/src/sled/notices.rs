@@ -1,11 +1,13 @@
 //! What operators are to be told: in the same commit as the event that it is about, an entry for each
 //! sink, in a queue for its topic and for who created the task.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use remit_core::event::Fact;
 use remit_core::{Event, EventNumber, TaskId};
-use remit_store::{DiskError, View, Write};
+use remit_store::{DiskError, Pair, View, Write};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -154,14 +156,53 @@ struct Count {
 
 impl Count {
     fn read(view: &View<'_>, key: &[u8]) -> Result<Self, DiskError> {
-        let kept = view.get(key)?.and_then(|bytes| rmp_serde::from_slice(&bytes).ok());
-        Ok(kept.unwrap_or_default())
+        Ok(view.get(key)?.map(|bytes| Self::of(&bytes)).unwrap_or_default())
+    }
+
+    fn of(value: &[u8]) -> Self {
+        rmp_serde::from_slice(value).unwrap_or_default()
     }
 
     fn write(self, key: Vec<u8>) -> Result<Write, DiskError> {
         let is_empty = self.waiting == 0 && self.given_up == 0;
         Ok((key, if is_empty { None } else { Some(packed(&self)?) }))
     }
+}
+
+/// A count of waiting notices that is not how many there are.
+pub(crate) struct Miscount {
+    key: Vec<u8>,
+    counted: Count,
+    waiting: usize,
+}
+
+impl fmt::Display for Miscount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sink = keys::tenant(&self.key).unwrap_or_default();
+        let (waiting, counted) = (self.waiting, self.counted.waiting);
+        write!(f, "sink {sink}: {waiting} notices of one creator wait, counted {counted}")
+    }
+}
+
+impl Miscount {
+    /// The write that corrects it.
+    pub(crate) fn correction(self) -> Result<Write, DiskError> {
+        Count { waiting: self.waiting, ..self.counted }.write(self.key)
+    }
+}
+
+/// Compares the counts of notices among `records` with the notices.
+pub(crate) fn miscounts(records: &[Pair]) -> Vec<Miscount> {
+    let mut counts: BTreeMap<Vec<u8>, (Count, usize)> = BTreeMap::new();
+    for (key, value) in records {
+        if key.starts_with(keys::ALL_NOTICE_COUNTS) {
+            counts.entry(key.clone()).or_default().0 = Count::of(value);
+        } else if let Some(count) = keys::count_of_notice(key) {
+            counts.entry(count).or_default().1 += 1;
+        }
+    }
+    let wrong = counts.into_iter().filter(|(_, (counted, waiting))| counted.waiting != *waiting);
+    wrong.map(|(key, (counted, waiting))| Miscount { key, counted, waiting }).collect()
 }
 
 /// The writes by which notices of tasks of this creator get the next numbers, and a place in the queue

@@ -89,7 +89,7 @@ fn prune_step(
     let hash = record::check(&bytes, None).map_err(damaged)?;
     let mut writes = without(view, tenant, task, head.pruned.next()..=last)?;
     (head.pruned, head.pruned_hash) = (last, hash);
-    writes.push((keys::head(tenant, task), Some(head.to_bytes())));
+    writes.push((keys::head(tenant, task), Some(head.to_bytes()?)));
     Ok(writes)
 }
 

@@ -50,7 +50,7 @@ impl SledJournal {
                 Err(damaged(head.pruned, "it is missing, and the events before were pruned".into()))
             };
         };
-        let label = Label::from_bytes(&bytes).map_err(|why| damaged(head.pruned, why.into()))?;
+        let label = Label::from_bytes(&bytes).map_err(|why| damaged(head.pruned, why))?;
         let number = label.number;
         if number < head.pruned || number > head.number {
             return Err(damaged(number, "it is of another journal".into()));
@@ -127,7 +127,7 @@ fn writes(
     let piece = |n| keys::snapshot_piece(tenant, task, number, n);
     let pieces = (0_u32..).zip(snapshot.state.chunks(keys::PIECE_BYTES));
     writes.extend(pieces.map(|(n, content)| (piece(n), Some(content.to_vec()))));
-    writes.push((key, Some(Label::of(snapshot, hash).to_bytes())));
+    writes.push((key, Some(Label::of(snapshot, hash).to_bytes()?)));
     Ok(writes)
 }
 

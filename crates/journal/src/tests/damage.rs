@@ -259,10 +259,11 @@ fn damage_anywhere_of_journal_and_audit_loses_nothing_or_is_said() {
     let audit = Audit::new(disk, Box::new(|| 7));
     let life = super::kept::life(60);
     for round in 0..6 {
+        let through = &life[..round * 10 + 10];
         for n in 1..=20 {
-            let status = if round == 5 { Status::Completed } else { Status::Running };
-            let some = life[round * 10..][..10].to_vec();
-            wait(journal.append(TENANT, task(n), some, head(status))).unwrap();
+            let head = TaskHead::of(&super::kept::fold(through), task(n));
+            let some = through[round * 10..].to_vec();
+            wait(journal.append(TENANT, task(n), some, head)).unwrap();
             wait(audit.record(TENANT, record())).unwrap();
         }
     }

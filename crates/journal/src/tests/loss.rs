@@ -21,18 +21,19 @@ fn open(dir: &Path, settings: Settings) -> SledJournal {
 }
 
 /// A task's next events.
-fn lives(journal: &SledJournal, n: u64, events: std::ops::Range<usize>, status: Status) {
-    let some = super::kept::life(20)[events].to_vec();
-    wait(journal.append(TENANT, task(n), some, head(status))).unwrap();
+fn lives(journal: &SledJournal, n: u64, events: std::ops::Range<usize>) {
+    let life = super::kept::life(20);
+    let head = TaskHead::of(&super::kept::fold(&life[..events.end]), task(n));
+    wait(journal.append(TENANT, task(n), life[events].to_vec(), head)).unwrap();
 }
 
 /// Two tasks, of which the second one's last commit is cut off the log.
 fn cut() -> TempDir {
     let (dir, cut) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let journal = open(dir.path(), SledJournal::confining(CACHE));
-    lives(&journal, 1, 0..10, Status::Running);
-    lives(&journal, 2, 0..10, Status::Running);
-    lives(&journal, 2, 10..20, Status::Completed);
+    lives(&journal, 1, 0..10);
+    lives(&journal, 2, 0..10);
+    lives(&journal, 2, 10..20);
     copy(dir.path(), cut.path());
     let segments = fs::read_dir(cut.path().join("log")).unwrap();
     let last = segments.map(|entry| entry.unwrap().path()).max().unwrap();
@@ -53,7 +54,7 @@ fn a_lost_commit_names_its_task_and_the_others_go_on() {
     loss::mend_lists(&journal).unwrap();
     let stopped = loss::stopped(&lost);
     assert!(stopped[&task(2)].message.contains("the journal lost"), "{stopped:?}");
-    lives(&journal, 1, 10..11, Status::Running);
+    lives(&journal, 1, 10..11);
     let found = verify(&journal).unwrap().damaged;
     let says = found.len() == 1 && found[0].contains(&task(2).to_string());
     assert!(says, "it is said until somebody accepts it: {found:?}");
@@ -75,8 +76,8 @@ fn a_loss_and_its_acceptance_are_in_the_audit() {
     assert!(records.iter().all(|record| record.subject == task(2).to_string()));
     assert_eq!(verify(&journal).unwrap().damaged, Vec::<String>::new());
     let head = journal.head(TENANT, task(2)).unwrap().unwrap();
-    assert_eq!((head.number, head.status), (EventNumber(10), Status::Running));
-    lives(&journal, 2, 10..12, Status::Running);
+    assert_eq!((head.number, head.status), (EventNumber(10), Status::Waiting));
+    lives(&journal, 2, 10..12);
 }
 
 #[test]

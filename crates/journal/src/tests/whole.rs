@@ -1,11 +1,29 @@
 //! The journal as a whole: backed up, restored, checked.
 
+use remit_core::CallNumber;
+use remit_core::event::CapabilityRequested;
+
 use super::bodies::{large, output};
-use super::kept::{keep, life, write};
+use super::kept::{fold, keep, life, write};
 use super::*;
 use crate::backup::{JournalTotals, NoBackup, NotRestored, restore_backup, write_backup};
 use crate::keys;
 use crate::verify::{rebuild, verify};
+
+/// The first event of a task that another one spawned, which says how long it is kept.
+fn spawned_by(parent: u64, retention_ms: u64) -> Event {
+    let Event { fact: Fact::TaskCreated(mut created), .. } = event(1) else { unreachable!() };
+    created.parent = Some(task(parent));
+    created.limits.retention_ms = retention_ms;
+    Event { fact: Fact::TaskCreated(created), ..event(1) }
+}
+
+/// A question to a person.
+fn asks(number: u64) -> Event {
+    let (tool, reason) = ("fs".to_owned(), "to read".to_owned());
+    let asked = CapabilityRequested { operation: CallNumber(number), tool, reason, until_ms: 99 };
+    Event { fact: Fact::CapabilityRequested(Box::new(asked)), ..event(number) }
+}
 
 /// A journal with a bit of everything.
 fn filled(dir: &TempDir) -> (Disk, SledJournal) {
@@ -17,10 +35,22 @@ fn filled(dir: &TempDir) -> (Disk, SledJournal) {
     }
     wait(journal.prune(TENANT, task(2), EventNumber(25))).unwrap();
     let held = |number| output(number, Value::Text(large(1)));
-    let keyed = TaskHead { key: "k".into(), ..head(Status::Completed) };
-    wait(journal.append(TENANT, task(4), vec![event(1)], keyed.clone())).unwrap();
-    wait(journal.append(TENANT, task(4), vec![held(2), held(3)], keyed)).unwrap();
-    wait(journal.append("other", task(5), vec![event(1), held(2)], head(Status::Failed))).unwrap();
+    let cancelled = |number| Event { fact: Fact::TaskCancelled("enough".into()), ..event(number) };
+    let ended = [event(1), held(2), held(3), cancelled(4)];
+    let keyed = |to| TaskHead { key: "k".into(), ..TaskHead::of(&fold(&ended[..to]), task(4)) };
+    wait(journal.append(TENANT, task(4), ended[..1].to_vec(), keyed(1))).unwrap();
+    wait(journal.append(TENANT, task(4), ended[1..].to_vec(), keyed(4))).unwrap();
+    let ended = vec![event(1), held(2), cancelled(3)];
+    let head = TaskHead::of(&fold(&ended), task(5));
+    wait(journal.append("other", task(5), ended, head)).unwrap();
+    let family = Some(Family { root: task(4), depth: 1 });
+    let spawned = [spawned_by(4, 0), asks(2), asks(3)];
+    let head = TaskHead { family, ..TaskHead::of(&fold(&spawned), task(6)) };
+    wait(journal.append(TENANT, task(6), spawned.to_vec(), head)).unwrap();
+    let family = Some(Family { root: task(4), depth: 2 });
+    let kept = [spawned_by(6, 9), cancelled(2)];
+    let head = TaskHead { family, ..TaskHead::of(&fold(&kept), task(7)) };
+    wait(journal.append(TENANT, task(7), kept.to_vec(), head)).unwrap();
     wait(disk.commit(vec![(b"invite/x".to_vec(), Some(b"of someone".to_vec()))])).unwrap();
     wait(disk.commit(vec![(b"share/s".to_vec(), Some(b"not ours".to_vec()))])).unwrap();
     (disk, journal)
@@ -52,12 +82,12 @@ fn what_is_restored_is_what_was_backed_up() {
     let (bytes, kept) = backup(&journal);
     assert_eq!(
         kept,
-        JournalTotals { tasks: 5, events: 60 + 35 + 60 + 3 + 2, bodies: 2, snapshots: 3 }
+        JournalTotals { tasks: 7, events: 60 + 35 + 60 + 4 + 3 + 3 + 2, bodies: 2, snapshots: 3 }
     );
     assert_eq!(report.kept, kept);
     let there = other.path().join("journal");
     let restored = restore_backup(&mut &bytes[..], &there).unwrap();
-    assert_eq!(JournalTotals { bodies: 2, ..restored }, kept);
+    assert_eq!(restored, kept);
     let again = Disk::open(&there, CACHE).unwrap();
     assert!(all(&again) == all(&disk), "record by record");
     assert_eq!(damaged(&SledJournal::new(again)), Vec::<String>::new());
@@ -81,7 +111,7 @@ fn a_backup_is_of_one_moment_and_nothing_is_removed_under_it() {
         assert_eq!(pruned, Err(JournalError::Busy));
         Ok(())
     });
-    assert_eq!(kept.unwrap().tasks, 5);
+    assert_eq!(kept.unwrap().tasks, 7);
     let there = other.path().join("journal");
     restore_backup(&mut &bytes[..], &there).unwrap();
     let restored = SledJournal::new(Disk::open(&there, CACHE).unwrap());
@@ -202,8 +232,6 @@ fn whatever_is_damaged_is_found_and_named() {
 fn what_follows_from_other_records_is_made_anew() {
     let dir = TempDir::new().unwrap();
     let (disk, journal) = filled(&dir);
-    let asks = TaskHead { questions: 2, retention_ms: 9, ..head(Status::Completed) };
-    wait(journal.append(TENANT, task(6), vec![event(1)], asks)).unwrap();
     let before = all(&disk);
     assert_eq!(rebuild(&journal).unwrap(), 0, "nothing is wrong");
     let is_derived = |key: &[u8]| keys::list(key).is_some() || keys::is_count(key);
@@ -213,7 +241,7 @@ fn what_follows_from_other_records_is_made_anew() {
         .map(|(key, _)| (key.clone(), None))
         .collect();
     let kinds: std::collections::BTreeSet<u8> = spoilt.iter().map(|(key, _)| key[0]).collect();
-    assert_eq!(kinds.len(), 6, "there is one of each kind: {kinds:?}");
+    assert_eq!(kinds.len(), 7, "there is one of each kind: {kinds:?}");
     spoilt.push((keys::live(TENANT, task(9)), Some(Vec::new())));
     spoilt.push((keys::created(TENANT, "stray"), Some(task(1).as_bytes().to_vec())));
     wait(disk.commit(spoilt)).unwrap();
@@ -236,4 +264,80 @@ fn a_snapshot_that_its_events_do_not_say_is_found() {
         &damaged(&journal),
         &[&task(1).to_string(), "event 45", "not what its events say"],
     );
+}
+
+/// A change of one field of a head.
+type Change = fn(&mut TaskHead);
+
+#[test]
+fn every_field_of_a_head_is_compared_and_made_anew() {
+    let changes: [(&str, Change); 16] = [
+        ("name", |head| head.name.push('x')),
+        ("status", |head| head.status = Status::Failed),
+        ("created_ms", |head| head.created_ms += 1),
+        ("attempt", |head| head.attempt.0 += 1),
+        ("calls", |head| head.calls += 1),
+        ("questions", |head| head.questions += 1),
+        ("detail", |head| head.detail.push('x')),
+        ("node", |head| head.node.push('x')),
+        ("creator", |head| head.creator.push('x')),
+        ("parent", |head| head.parent = None),
+        ("wake_ms", |head| head.wake_ms += 1),
+        ("retention_ms", |head| head.retention_ms += 1),
+        ("last_ms", |head| head.last_ms += 1),
+        ("bytes", |head| head.bytes += 1),
+        ("another family", |head| head.family = None),
+        ("another family", |head| head.family = Some(Family { root: task(9), depth: 2 })),
+    ];
+    let dir = TempDir::new().unwrap();
+    let (disk, journal) = filled(&dir);
+    let before = all(&disk);
+    // Task 7 has ended and was spawned by one that is held.
+    let key = keys::head(TENANT, task(7));
+    for (named, change) in changes {
+        let mut head = journal.head(TENANT, task(7)).unwrap().unwrap();
+        change(&mut head);
+        wait(disk.commit(vec![(key.clone(), Some(head.to_bytes().unwrap()))])).unwrap();
+        assert_found(&damaged(&journal), &[&task(7).to_string(), "its head", named]);
+        assert!(rebuild(&journal).unwrap() > 0, "{named}");
+        assert!(all(&disk) == before, "{named} is as it was");
+    }
+    assert_eq!(damaged(&journal), Vec::<String>::new());
+}
+
+#[test]
+fn a_count_of_notices_is_compared_and_made_anew() {
+    let dir = TempDir::new().unwrap();
+    let (disk, journal) = open(&dir);
+    journal.add_notices_for(&[("pager".into(), Topic::Ended)]);
+    let cancelled = Event { fact: Fact::TaskCancelled("enough".into()), ..event(2) };
+    write(&journal, 1, &[event(1), cancelled]);
+    let before = all(&disk);
+    let counts = disk.scan(keys::ALL_NOTICE_COUNTS, b"", 9).unwrap();
+    let [(count, _)] = &counts[..] else { panic!("{counts:?}") };
+    let [(notice, _)] = &disk.scan(keys::ALL_NOTICES, b"", 9).unwrap()[..] else { panic!() };
+    assert_eq!(damaged(&journal), Vec::<String>::new());
+    for key in [count, notice] {
+        wait(disk.commit(vec![(key.clone(), None)])).unwrap();
+        assert_found(&damaged(&journal), &["sink pager", "notices"]);
+        assert_eq!(rebuild(&journal).unwrap(), 1);
+        assert_eq!(damaged(&journal), Vec::<String>::new());
+        if key == count {
+            assert!(all(&disk) == before, "the count is as it was");
+        }
+    }
+}
+
+#[test]
+fn a_restore_corrects_what_a_backup_has_wrong() {
+    let (dir, other) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let (disk, journal) = filled(&dir);
+    let before = all(&disk);
+    let mut head = journal.head(TENANT, task(6)).unwrap().unwrap();
+    (head.calls, head.questions, head.status) = (9, 0, Status::Running);
+    let key = keys::head(TENANT, task(6));
+    wait(disk.commit(vec![(key, Some(head.to_bytes().unwrap()))])).unwrap();
+    let there = other.path().join("journal");
+    restore_backup(&mut &backup(&journal).0[..], &there).unwrap();
+    assert!(all(&Disk::open(&there, CACHE).unwrap()) == before, "record by record");
 }

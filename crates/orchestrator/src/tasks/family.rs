@@ -133,10 +133,7 @@ impl Tasks {
     ) -> Result<Family, Failure> {
         let journal = &self.services.journal;
         let above = journal.head(&parent.tenant, parent.task).map_err(unreadable)?;
-        let family = match above.and_then(|head| head.family) {
-            Some(above) => Family { root: above.root, depth: above.depth.saturating_add(1) },
-            None => Family { root: parent.task, depth: 1 },
-        };
+        let family = above.unwrap_or_default().family_below(parent.task);
         if family.depth > limits::FAMILY_DEPTH {
             let why = format!(
                 "tasks spawn tasks at most {} levels deep, and {} is at the last: have one above it spawn this one",

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use remit_core::grant::text::parse_span;
+
 /// Milliseconds since 1970.
 pub(crate) fn now_ms() -> u64 {
     ms(SystemTime::now())
@@ -15,15 +17,7 @@ pub(crate) fn ms(moment: SystemTime) -> u64 {
 
 /// A span of time as people write it: `500ms`, `90s`, `10m`, `2h`, `7d`.
 pub(crate) fn span(text: &str) -> Result<Duration, String> {
-    let units = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
-    let (count, unit) = units
-        .iter()
-        .find_map(|(name, ms)| text.strip_suffix(name).map(|count| (count, *ms)))
-        .unwrap_or(("", 0));
-    count
-        .parse::<u64>()
-        .ok()
-        .and_then(|count| count.checked_mul(unit))
+    parse_span(text)
         .filter(|ms| *ms > 0)
         .map(Duration::from_millis)
         .ok_or_else(|| "write how long, for example 90s, 10m, 2h or 7d".into())

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use remit_core::grant::text::parse_span;
 use remit_core::status::Status;
 use serde::{Deserialize, Deserializer};
 
@@ -57,23 +58,11 @@ fn span<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error
     if text == "forever" {
         return Ok(None);
     }
-    parse(&text).map(Some).ok_or_else(|| {
+    parse_span(&text).map(|ms| Some(Duration::from_millis(ms))).ok_or_else(|| {
         serde::de::Error::custom(format!(
             "`{text}` is no length of time: write for example 12h, 30d or forever"
         ))
     })
-}
-
-fn parse(text: &str) -> Option<Duration> {
-    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    let seconds = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        "d" => 86_400,
-        _ => return None,
-    };
-    number.parse::<u64>().ok()?.checked_mul(seconds).map(Duration::from_secs)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ mod time;
 
 pub use caveat::{caveat_text, parse_caveat};
 pub use fields::caveats_from_value;
-pub use time::{moment, span};
+pub use time::{moment, parse_span, span};
 
 use super::{Caveat, path};
 use crate::event::OnUnknown;

@@ -195,7 +195,9 @@ impl Term<'_> {
 
 fn parse_rate(text: &str) -> Option<Rate> {
     let (count, per) = text.split_once('/')?;
-    Some(Rate { count: count.parse().ok()?, per_ms: parse_span(per)? })
+    // `10/s` is `10/1s`.
+    let one = || parse_span(&format!("1{per}"));
+    Some(Rate { count: count.parse().ok()?, per_ms: parse_span(per).or_else(one)? })
 }
 
 fn parse_need(text: &str) -> Option<Need> {

@@ -41,13 +41,12 @@ pub fn span(ms: u64) -> String {
     format!("{}{name}", ms / unit)
 }
 
-/// Reads a span of time: a whole number and a unit, of which a missing number is 1.
-pub(super) fn parse_span(text: &str) -> Option<u64> {
+/// Reads a span of time, a whole number and a unit from `ms` to `d`, in milliseconds.
+pub fn parse_span(text: &str) -> Option<u64> {
     let digits = text.find(|c: char| !c.is_ascii_digit())?;
     let (count, unit) = text.split_at(digits);
     let (_, unit_ms) = UNITS.into_iter().find(|(name, _)| *name == unit)?;
-    let count: u64 = if count.is_empty() { 1 } else { count.parse().ok()? };
-    count.checked_mul(unit_ms)
+    count.parse::<u64>().ok()?.checked_mul(unit_ms)
 }
 
 /// Reads a moment: how long from now, a date with its time, or milliseconds since 1970.

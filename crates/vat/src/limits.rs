@@ -77,11 +77,11 @@ pub const OBJECT_BYTES: usize = 512;
 pub const CALLS_HELD_BYTES: usize = 64 << 20;
 
 /// As `CALLS_HELD_BYTES`, for all connections of one identity: some of them at their bound. Messages
-/// that are being read count too. Above it, one connection at a time reads a message to its end.
+/// that are being read count in full. Above it, one connection at a time reads its next one.
 pub const CALLS_HELD_PER_IDENTITY_BYTES: usize = 256 << 20;
 
-/// Bytes of calls, and of the message that is being read, that a connection may hold even when its
-/// identity is at its bound: room for the call by which a person frees what the others hold.
+/// Bytes of calls that a connection may hold, and of its next message, even when its identity is at
+/// its bound: room for the call by which a person frees what the others hold.
 pub const CALLS_HELD_FLOOR_BYTES: usize = 1 << 20;
 
 /// Calls that a peer may cancel over one connection. capnp-rpc keeps some hundred bytes of each

@@ -36,14 +36,14 @@ impl HeldBytes {
         self.calls.get() >= CALLS_HELD_PER_IDENTITY_BYTES && own >= CALLS_HELD_FLOOR_BYTES
     }
 
-    /// Whether a connection that has read `own` bytes of a message must stop reading it.
-    pub(super) const fn is_full_for_message(&self, own: usize) -> bool {
-        self.bytes() >= CALLS_HELD_PER_IDENTITY_BYTES && own >= CALLS_HELD_FLOOR_BYTES
+    /// Whether a message of this size must wait before it is read.
+    pub(super) const fn is_full_for_message(&self, bytes: usize) -> bool {
+        self.bytes() >= CALLS_HELD_PER_IDENTITY_BYTES && bytes > CALLS_HELD_FLOOR_BYTES
     }
 
-    /// Makes the caller the one connection that reads its message to the end although the identity
-    /// is at its bound. Otherwise messages that were read in part could fill it for ever. Returns
-    /// whether no other connection is the exempt one.
+    /// Makes the caller the one connection that reads a message although the identity is at its
+    /// bound. Otherwise messages that were read in part could fill it for ever. Returns whether no
+    /// other connection is the exempt one.
     pub(super) fn exempt(&self) -> bool {
         !self.exempt.replace(true)
     }
@@ -62,11 +62,11 @@ impl HeldBytes {
         self.eased.notify_waiters();
     }
 
-    pub(super) fn read(&self, bytes: usize) {
+    pub(super) fn arriving(&self, bytes: usize) {
         self.arriving.set(self.arriving.get().saturating_add(bytes));
     }
 
-    /// A message that held `bytes` while it was read has arrived.
+    /// A message of this size was read.
     pub(super) fn arrived(&self, bytes: usize) {
         self.arriving.set(self.arriving.get().saturating_sub(bytes));
         self.eased.notify_waiters();

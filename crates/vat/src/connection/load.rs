@@ -31,6 +31,8 @@ use crate::limits::{
 pub(super) struct Load {
     /// The bound on calls in flight.
     most: usize,
+    /// The bytes of the largest message.
+    largest: usize,
     calls: Cell<usize>,
     /// Bytes of the arguments of calls in flight.
     held_bytes: Cell<usize>,
@@ -38,6 +40,8 @@ pub(super) struct Load {
     arriving: Cell<usize>,
     /// Whether this connection is the exempt one of its identity.
     exempt: Cell<bool>,
+    /// Whether the next message waits for room.
+    paused: Cell<bool>,
     /// Both, over all connections of the identity.
     held: Rc<HeldBytes>,
     questions: RefCell<HashMap<u32, Question>>,
@@ -87,10 +91,12 @@ impl Load {
     ) -> Rc<Self> {
         Rc::new(Self {
             most: limits.calls_in_flight,
+            largest: limits.message_words.saturating_mul(8),
             calls: Cell::new(0),
             held_bytes: Cell::new(0),
             arriving: Cell::new(0),
             exempt: Cell::new(false),
+            paused: Cell::new(false),
             held,
             questions: RefCell::default(),
             cancelled: Cell::new(0),
@@ -115,7 +121,7 @@ impl Load {
 
     /// Whether reading from the peer pauses.
     pub(super) fn is_full(&self) -> bool {
-        self.is_full_for_call() || self.is_full_for_message()
+        self.is_full_for_call() || self.paused.get()
     }
 
     /// Whether the next call waits.
@@ -126,26 +132,23 @@ impl Load {
             || self.held.is_full_for(self.held_bytes.get())
     }
 
-    /// Whether reading pauses in the middle of a message.
-    pub(super) fn is_full_for_message(&self) -> bool {
-        !self.exempt.get() && self.held.is_full_for_message(self.arriving.get())
-    }
-
-    /// Waits until the message that is being read may be read on.
-    pub(super) async fn room_for_message(&self) {
-        while self.is_full_for_message() {
+    /// Waits until a message of this size may be read, and counts it. One that is too large is
+    /// refused when its table is parsed, and not counted.
+    pub(super) async fn admit(&self, bytes: usize) {
+        if bytes > self.largest {
+            return;
+        }
+        self.paused.set(true);
+        while self.held.is_full_for_message(bytes) {
             if self.held.exempt() {
                 self.exempt.set(true);
-            } else {
-                self.held.eased().await;
+                break;
             }
+            self.held.eased().await;
         }
-    }
-
-    /// So many bytes of a message were read.
-    pub(super) fn read(&self, bytes: usize) {
-        self.arriving.set(self.arriving.get().saturating_add(bytes));
-        self.held.read(bytes);
+        self.paused.set(false);
+        self.arriving.set(bytes);
+        self.held.arriving(bytes);
     }
 
     /// The message that was read last counts as a call now, or is over.
@@ -348,23 +351,24 @@ mod tests {
         let held = HeldBytes::new();
         let limits = ConnectionLimits::default();
         let load = || Load::new(&limits, Rc::default(), Rc::clone(&held));
-        let each = CALLS_HELD_PER_IDENTITY_BYTES / 2;
-        let (first, second, third) = (load(), load(), load());
-        first.read(each);
-        second.read(each);
-        assert!(first.is_full_for_message() && second.is_full_for_message());
-        assert!(!third.is_full_for_message(), "the beginning of a message is always read");
-        first.room_for_message().await;
-        first.read(each);
-        let mut waiting = Box::pin(second.room_for_message());
+        let each = limits.message_words * 8;
+        let loads: Vec<_> = (0..CALLS_HELD_PER_IDENTITY_BYTES / each).map(|_| load()).collect();
+        for load in &loads {
+            load.admit(each).await;
+        }
+        let (small, first, second) = (load(), load(), load());
+        small.admit(CALLS_HELD_FLOOR_BYTES).await;
+        first.admit(each).await;
+        assert!(!first.is_full_for_call(), "what is being read does not hold up its call");
+        let mut waiting = Box::pin(second.admit(each));
         assert!(futures::poll!(waiting.as_mut()).is_pending(), "one at a time");
-        assert!(!first.is_full_for_call(), "what is read of a message does not hold up its call");
+        assert!(second.is_full());
         first.message_over();
         waiting.await;
-        drop((first, second, third));
+        second.over();
+        let third = load();
+        third.admit(each).await;
+        drop((loads, small, third));
         assert_eq!(held.bytes(), 0);
-        let fourth = load();
-        fourth.read(each);
-        assert!(held.exempt(), "nobody is exempt who is gone");
     }
 }

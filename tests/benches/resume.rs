@@ -129,6 +129,6 @@ async fn fill(journal: &SledJournal, task: TaskId, count: u64) {
             Event { number, time_ms: number.0, fact: fact.clone() }
         });
         let head = TaskHead { status: Status::Running, ..TaskHead::default() };
-        journal.append(TENANT, task, events.collect(), head).await.unwrap();
+        journal.append(TENANT, task, &events.collect::<Vec<_>>(), head).await.unwrap();
     }
 }

@@ -218,7 +218,7 @@ impl TaskHandle {
             .await?;
         match outcome {
             remit_core::Outcome::Failure(failure) => Err(Error::Failed(failure)),
-            remit_core::Outcome::Value { value, .. } => value
+            remit_core::Outcome::Value { value, .. } => Arc::unwrap_or_clone(value)
                 .try_map(&mut |_| Err(Failure::new(Code::Failed, "the result holds an object")))
                 .map_err(Error::Failed),
         }

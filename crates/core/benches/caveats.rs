@@ -82,7 +82,7 @@ fn charging(caveats: &[&str], rounds: u64) -> Duration {
     let events: Vec<Event> = (0..rounds)
         .map(|n| {
             let mut request = first.clone();
-            request.call.0 += n + 1;
+            std::sync::Arc::make_mut(&mut request).call.0 += n + 1;
             let number = remit_core::EventNumber(world.task.head().number.0 + n + 1);
             Event { number, time_ms: world.now_ms, fact: Fact::CallRequested(request) }
         })

@@ -55,7 +55,7 @@ pub enum Fact {
     /// goes back to the grant that it was split from.
     GrantEnded { grant: GrantId, reason: String },
     /// A call was allowed and is about to be sent: the intent.
-    CallRequested(Box<CallRequested>),
+    CallRequested(Arc<CallRequested>),
     /// A call ended so, and cost so many units as the tool counts them. `refused`: the mesh itself
     /// refused it on its way, or withholds its result; a `denied` that the tool made is not that.
     CallCompleted { call: CallNumber, outcome: Outcome, cost: u64, refused: bool },

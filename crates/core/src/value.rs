@@ -1,5 +1,7 @@
 //! Values: the typed trees that calls carry, and how a call ended.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -8,7 +10,8 @@ use crate::id::ObjectId;
 
 /// A typed tree. `O` is how an object appears in it: an [`ObjectId`] in a journal, an index into a
 /// table of live references on the way in or out of a vat.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(not(feature = "count-copies"), derive(Clone))]
 pub enum Value<O = ObjectId> {
     /// Nothing.
     #[default]
@@ -31,6 +34,45 @@ pub enum Value<O = ObjectId> {
     Object(O),
     /// A whole number above those of [`Value::Integer`]: 2^63 to 2^64 - 1. See [`Value::unsigned`].
     Unsigned(u64),
+}
+
+/// The same as is derived, and counts: for the test that bounds the copies of one call.
+#[cfg(feature = "count-copies")]
+impl<O: Clone> Clone for Value<O> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Null => Self::Null,
+            Self::Bool(b) => Self::Bool(*b),
+            Self::Integer(i) => Self::Integer(*i),
+            Self::Unsigned(n) => Self::Unsigned(*n),
+            Self::Float(x) => Self::Float(*x),
+            Self::Text(t) => {
+                copied_text_bytes::add(t.len());
+                Self::Text(t.clone())
+            }
+            Self::Data(d) => Self::Data(d.clone()),
+            Self::List(items) => Self::List(items.clone()),
+            Self::Fields(fields) => Self::Fields(fields.clone()),
+            Self::Object(object) => Self::Object(object.clone()),
+        }
+    }
+}
+
+/// Bytes of texts that copies of values took on this thread.
+#[cfg(feature = "count-copies")]
+pub mod copied_text_bytes {
+    use std::cell::Cell;
+
+    thread_local!(static COPIED: Cell<usize> = const { Cell::new(0) });
+
+    pub(super) fn add(bytes: usize) {
+        COPIED.set(COPIED.get() + bytes);
+    }
+
+    /// So many until now.
+    pub fn get() -> usize {
+        COPIED.get()
+    }
 }
 
 impl<O> Value<O> {
@@ -76,10 +118,15 @@ impl<O> Value<O> {
 
     /// Whether there is an object in the tree.
     pub fn holds_object(&self) -> bool {
+        self.any_object(&mut |_| true)
+    }
+
+    /// Whether `is` says yes to an object in the tree.
+    pub fn any_object(&self, is: &mut impl FnMut(&O) -> bool) -> bool {
         match self {
-            Self::Object(_) => true,
-            Self::List(items) => items.iter().any(Self::holds_object),
-            Self::Fields(fields) => fields.iter().any(|(_, part)| part.holds_object()),
+            Self::Object(object) => is(object),
+            Self::List(items) => items.iter().any(|item| item.any_object(is)),
+            Self::Fields(fields) => fields.iter().any(|(_, part)| part.any_object(is)),
             Self::Null
             | Self::Bool(_)
             | Self::Integer(_)
@@ -181,8 +228,8 @@ pub(crate) fn digest_object(object: ObjectId, hash: &mut Sha256) {
 pub enum Outcome<O = ObjectId> {
     /// It succeeded with a value, and perhaps returned an object as well.
     Value {
-        /// What it returned.
-        value: Value<O>,
+        /// What it returned. Shared: the journal, the state and the reply hold the same one.
+        value: Arc<Value<O>>,
         /// Whether it also returned an object.
         object: bool,
     },
@@ -192,7 +239,7 @@ pub enum Outcome<O = ObjectId> {
 
 impl<O> Outcome<O> {
     /// A success with only a value.
-    pub const fn value(value: Value<O>) -> Self {
-        Self::Value { value, object: false }
+    pub fn value(value: Value<O>) -> Self {
+        Self::Value { value: Arc::new(value), object: false }
     }
 }

@@ -50,7 +50,7 @@ pub trait Journal: Send + Sync {
         &self,
         tenant: &str,
         task: TaskId,
-        events: Vec<Event>,
+        events: &[Event],
         head: TaskHead,
     ) -> BoxFuture<'static, Result<(), JournalError>>;
 

@@ -65,7 +65,7 @@ impl State {
         &mut self,
         tenant: &str,
         task: TaskId,
-        events: Vec<Event>,
+        events: &[Event],
         mut head: TaskHead,
     ) -> Result<(), JournalError> {
         self.check()?;
@@ -78,7 +78,7 @@ impl State {
         }
         let found = before.map(|head| head.number).unwrap_or_default();
         let numbers = events.iter().map(|event| event.number);
-        check_order(task, follows(&events, &head), found, numbers)?;
+        check_order(task, follows(events, &head), found, numbers)?;
         head.number = events.last().map_or(found, |event| event.number);
         head.last_ms = events.last().map_or(head.last_ms, |event| event.time_ms);
         if let Some(before) = before {
@@ -91,7 +91,7 @@ impl State {
         }
         self.placed.insert((at.0.clone(), status_byte(head.status), task));
         let stored = self.tasks.entry(at).or_default();
-        stored.events.extend(events);
+        stored.events.extend_from_slice(events);
         stored.head = head;
         Ok(())
     }
@@ -148,7 +148,7 @@ impl Journal for MemoryJournal {
         &self,
         tenant: &str,
         task: TaskId,
-        events: Vec<Event>,
+        events: &[Event],
         head: TaskHead,
     ) -> BoxFuture<'static, Result<(), JournalError>> {
         ready(self.lock().append(tenant, task, events, head)).boxed()

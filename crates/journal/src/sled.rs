@@ -247,10 +247,10 @@ impl Journal for SledJournal {
         &self,
         tenant: &str,
         task: TaskId,
-        events: Vec<Event>,
+        events: &[Event],
         head: TaskHead,
     ) -> BoxFuture<'static, Result<(), JournalError>> {
-        let append = Append::new(tenant, task, &events, head, &self.told);
+        let append = Append::new(tenant, task, events, head, &self.told);
         let told = append.is_told().then(|| self.told.clone());
         // Tasks take turns, so that one that writes much waits for itself.
         let (lane, bytes) = (*task.as_bytes(), append.bytes());

@@ -85,7 +85,7 @@ fn append(
     numbers: std::ops::RangeInclusive<u64>,
     status: Status,
 ) -> Result<(), JournalError> {
-    wait(journal.append(TENANT, task(n), events(numbers), head(status)))
+    wait(journal.append(TENANT, task(n), &events(numbers), head(status)))
 }
 
 /// Reads everything, page by page.

@@ -206,7 +206,7 @@ impl Owner {
         }
         self.charge.set(self.with(footprint));
         self.count_stored();
-        self.write(events.clone());
+        self.write(&events);
         crash::point(Step::Appended, first);
         self.after(&events);
         self.review();

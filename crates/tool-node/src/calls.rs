@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use futures::FutureExt as _;
 use remit_core::{Code, Failure, Outcome, TaskId, Value};
@@ -94,7 +95,7 @@ impl Calls {
             return Ok(());
         }
         let nowhere = || DiskError("this node has no place for values".into());
-        let outcome = Outcome::value(reply.value.clone());
+        let outcome = Outcome::Value { value: Arc::clone(&reply.value), object: false };
         self.bodies.get().ok_or_else(nowhere)?.completed(key, outcome, reply.cost).await
     }
 
@@ -380,7 +381,9 @@ enum Found {
 
 fn outcome_of(result: &Result<Reply, Failure>) -> Outcome<u32> {
     match result {
-        Ok(reply) => Outcome::Value { value: reply.value.clone(), object: reply.object.is_some() },
+        Ok(reply) => {
+            Outcome::Value { value: Arc::clone(&reply.value), object: reply.object.is_some() }
+        }
         Err(failure) => Outcome::Failure(failure.clone()),
     }
 }
@@ -389,7 +392,7 @@ fn outcome_of(result: &Result<Reply, Failure>) -> Outcome<u32> {
 fn state_of(result: &Result<Reply, NoReply>, cost: u64) -> CallState {
     match result {
         Ok(reply) => CallState::Completed(
-            Outcome::Value { value: reply.value.clone(), object: reply.object.is_some() },
+            Outcome::Value { value: Arc::clone(&reply.value), object: reply.object.is_some() },
             cost,
         ),
         Err(NoReply::Failed(failure)) => {

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use remit_core::grant::Links;
@@ -38,7 +39,7 @@ struct State {
     closed: bool,
     connection: Option<Connection>,
     /// By the hash of the token, as tickets are.
-    kept: HashMap<[u8; 32], Rc<Value<u32>>>,
+    kept: HashMap<[u8; 32], Arc<Value<u32>>>,
     bytes: usize,
 }
 
@@ -130,7 +131,7 @@ impl Introduction {
     }
 
     /// Keeps a value for the agent node. Gives the token for it; `None`: too much is kept already.
-    pub(crate) fn keep(&self, value: Rc<Value<u32>>) -> Option<[u8; 32]> {
+    pub(crate) fn keep(&self, value: Arc<Value<u32>>) -> Option<[u8; 32]> {
         let weight = value.weight();
         let mut state = self.state.borrow_mut();
         if state.closed || state.bytes + weight > limits::KEPT_BYTES {
@@ -143,7 +144,7 @@ impl Introduction {
     }
 
     /// The value for a token, once.
-    pub(crate) fn take(&self, token: &[u8]) -> Result<Rc<Value<u32>>, Failure> {
+    pub(crate) fn take(&self, token: &[u8]) -> Result<Arc<Value<u32>>, Failure> {
         let hash = ticket::hash(token);
         let mut state = self.state.borrow_mut();
         let value = state.kept.remove(&hash).ok_or_else(|| {

@@ -341,7 +341,7 @@ mod tests {
     use super::*;
 
     fn done(value: Value<u32>) -> Outcome<u32> {
-        Outcome::Value { value, object: true }
+        Outcome::Value { value: value.into(), object: true }
     }
 
     #[tokio::test]

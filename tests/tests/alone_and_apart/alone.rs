@@ -43,7 +43,7 @@ pub(crate) async fn run(
     let journal = Arc::new(MemoryJournal::new());
     let Fact::TaskCreated(created) = &beginning[0].fact else { panic!("{beginning:?}") };
     let head = TaskHead { name: created.name.clone(), ..TaskHead::default() };
-    journal.append("default", task, beginning, head).await.unwrap();
+    journal.append("default", task, &beginning, head).await.unwrap();
     let listener = orchestrator(own.path(), Arc::clone(&journal)).await;
     let (port, connection) = connect::<tool_node_port::Client>(&listener, Role::ToolNode, "work");
     tools(place, &own.path().join("ledger"), port, connection).await;

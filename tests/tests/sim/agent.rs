@@ -142,7 +142,7 @@ impl Worker {
         let outcome = program::run(&seed, context.clone(), root, &socket.0, &told).await?;
         let mut request = context.finish_request();
         let outcome = match outcome {
-            Ok(value) => Outcome::Value { value, object: false },
+            Ok(value) => Outcome::value(value),
             Err(failure) => Outcome::Failure(failure),
         };
         wire::outcome::write(request.get().init_outcome(), &outcome, &[]);

@@ -132,12 +132,13 @@ impl Journal for SimJournal {
         &self,
         tenant: &str,
         task: TaskId,
-        events: Vec<Event>,
+        events: &[Event],
         head: TaskHead,
     ) -> BoxFuture<'static, Result<(), JournalError>> {
         let (tenant, past) = (tenant.to_owned(), Arc::clone(&self.past));
+        let events = events.to_vec();
         self.later(move |memory| {
-            let appended = memory.append(&tenant, task, events.clone(), head);
+            let appended = memory.append(&tenant, task, &events, head);
             let appended = appended.now_or_never().unwrap();
             if appended.is_ok() {
                 past.note(Happened::Durable { task, events });

@@ -215,7 +215,7 @@ impl Lines {
         let took = self.paint.ink(Ink::Dim, &took.map(|t| format!("  {t}")).unwrap_or_default());
         match outcome {
             // A method that returns nothing, or an object, or a value that went straight to the agent.
-            Outcome::Value { value: Value::Null, .. } => {
+            Outcome::Value { value, .. } if **value == Value::Null => {
                 format!("{} {label}{took}", self.paint.ink(Ink::Good, "✓"))
             }
             Outcome::Value { value, .. } => {

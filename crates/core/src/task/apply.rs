@@ -234,13 +234,13 @@ impl Task {
         }
     }
 
-    fn request_call(&mut self, request: &CallRequested, at: Stamp) -> Applied {
+    fn request_call(&mut self, request: &Arc<CallRequested>, at: Stamp) -> Applied {
         if !self.grants.contains_key(&request.grant) {
             return Err("its grant is not there");
         }
         self.take_held(request.call, &request.digest);
         let operation =
-            Operation::Call { request: Arc::new(request.clone()), state: CallState::Requested };
+            Operation::Call { request: Arc::clone(request), state: CallState::Requested };
         self.add_operation(request.call, operation)?;
         self.hold_value(&request.args);
         self.note_delegate(request.delegate.as_ref(), request.call);

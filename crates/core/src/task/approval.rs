@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::call::CallCommand;
+use super::call::{CallCommand, requested};
 use super::command::Decision;
 use super::pending::Hold;
 use super::refusal::Refusal;
@@ -48,7 +48,7 @@ impl Task {
     ) -> Result<Fact, Failure> {
         if let Some(call) = self.standing_for(&request, &user, now_ms) {
             let request = CallRequested { approval: Some(call), ..request };
-            return Ok(Fact::CallRequested(Box::new(request)));
+            return Ok(Fact::CallRequested(Arc::new(request)));
         }
         self.check_questions()?;
         let summary = self.in_words(&request, resolved, &user);
@@ -208,8 +208,8 @@ impl Task {
             Ok((resolved, _)) => {
                 let call = Some(request.call);
                 let grant = (request.digest, request.grant);
-                let request = self.requested(&command, grant, &resolved, call);
-                Ok(Fact::CallRequested(Box::new(request)))
+                let request = requested(&command, grant, resolved, call);
+                Ok(Fact::CallRequested(Arc::new(request)))
             }
             // A person who changes arguments can change them once more.
             Err(failure)

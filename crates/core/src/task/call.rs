@@ -1,5 +1,7 @@
 //! The decision on one call: recorded, allowed or refused.
 
+use std::sync::Arc;
+
 use sha2::{Digest, Sha256};
 
 use super::command::{Command, Decision};
@@ -101,41 +103,17 @@ impl Task {
             }
             None => self.allow(call, grant, now_ms),
         };
-        let fact = allowed.and_then(|(resolved, approval)| {
-            let request = self.requested(call, (digest, grant), &resolved, None);
-            match approval {
-                None => Ok(Fact::CallRequested(Box::new(request))),
-                Some(caveat) => self.hold(request, &resolved, (caveat, self.user(call)), now_ms),
+        let fact = allowed.and_then(|(resolved, approval)| match approval {
+            None => {
+                let request = requested(call, (digest, grant), resolved, None);
+                Ok(Fact::CallRequested(Arc::new(request)))
+            }
+            Some(caveat) => {
+                let request = requested(call, (digest, grant), resolved.clone(), None);
+                self.hold(request, &resolved, (caveat, self.user(call)), now_ms)
             }
         });
         Ok(Decision::Record(self.recalling(fact.unwrap_or_else(denied))))
-    }
-
-    /// A call as it is recorded when it is made.
-    pub(super) fn requested(
-        &self,
-        call: &CallCommand,
-        (digest, grant): ([u8; 32], GrantId),
-        resolved: &ResolvedCall,
-        approval: Option<CallNumber>,
-    ) -> CallRequested {
-        CallRequested {
-            call: call.call,
-            attempt: call.attempt,
-            object: call.object,
-            method: call.method.clone(),
-            args: resolved.args.clone(),
-            digest,
-            grant,
-            path: resolved.path.clone(),
-            returns: resolved.returns.clone(),
-            read_only: resolved.read_only,
-            idempotent: resolved.idempotent,
-            through: call.through,
-            delegate: call.delegate.clone(),
-            approval,
-            max_cost: resolved.max_cost,
-        }
     }
 
     /// Whether the call may be made under its number and by this caller; `true`: it was made before.
@@ -248,6 +226,32 @@ impl Task {
 impl From<CallCommand> for Command {
     fn from(call: CallCommand) -> Self {
         Self::Call(Box::new(call))
+    }
+}
+
+/// A call as it is recorded when it is made.
+pub(super) fn requested(
+    call: &CallCommand,
+    (digest, grant): ([u8; 32], GrantId),
+    resolved: ResolvedCall,
+    approval: Option<CallNumber>,
+) -> CallRequested {
+    CallRequested {
+        call: call.call,
+        attempt: call.attempt,
+        object: call.object,
+        method: call.method.clone(),
+        args: resolved.args,
+        digest,
+        grant,
+        path: resolved.path,
+        returns: resolved.returns,
+        read_only: resolved.read_only,
+        idempotent: resolved.idempotent,
+        through: call.through,
+        delegate: call.delegate.clone(),
+        approval,
+        max_cost: resolved.max_cost,
     }
 }
 

@@ -1,5 +1,7 @@
 //! *Decide*: a command, and the facts it leads to or the reason why not.
 
+use std::sync::Arc;
+
 use super::command::{Command, Decision};
 use super::refusal::Refusal;
 use super::{CallState, Held, Operation, Task};
@@ -108,7 +110,7 @@ impl Task {
     fn decide_finish(&self, attempt: Attempt, outcome: &Outcome) -> Result<Decision, Refusal> {
         self.check_attempt(attempt)?;
         let end = match bounded(outcome) {
-            Outcome::Value { value, .. } => Fact::TaskCompleted(value),
+            Outcome::Value { value, .. } => Fact::TaskCompleted(Arc::unwrap_or_clone(value)),
             Outcome::Failure(failure) => Fact::TaskFailed(failure),
         };
         self.ending_with("it finished", end).map(Decision::Record)

@@ -333,7 +333,8 @@ fn no_object_comes_out_where_none_may() {
                 ObjectId::Part(CallNumber(n), 0)
             };
             call(&mut world, 10 + n, on, "list", Value::Null).unwrap_err();
-            let failure = completed(&mut world, n, Outcome::Value { value, object }).unwrap_err();
+            let failure = completed(&mut world, n, Outcome::Value { value: value.into(), object })
+                .unwrap_err();
             assert_eq!((failure.code, failure.detail.as_str()), (Code::Denied, caveat));
         }
     }

@@ -155,7 +155,7 @@ fn lent() -> impl Strategy<Value = CallNumber> {
 
 fn outcome() -> impl Strategy<Value = Outcome> {
     prop_oneof![
-        any::<bool>().prop_map(|object| Outcome::Value { value: Value::Null, object }),
+        any::<bool>().prop_map(|object| Outcome::Value { value: Value::Null.into(), object }),
         Just(Outcome::Failure(Failure::new(Code::Failed, "no"))),
     ]
 }

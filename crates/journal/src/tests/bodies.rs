@@ -36,7 +36,7 @@ fn events_with_large_bodies_read_back(journal: &dyn Journal) {
         output(4, many),
         output(5, Value::Data(vec![1; 4 << 20])),
     ];
-    wait(journal.append(TENANT, task(1), written.clone(), head(Status::Running))).unwrap();
+    wait(journal.append(TENANT, task(1), &written, head(Status::Running))).unwrap();
     append(journal, 1, 6..=9, Status::Running).unwrap();
     assert_eq!(read_all(journal, 1).unwrap(), [written, events(6..=9)].concat());
 }
@@ -48,8 +48,8 @@ fn a_body_is_stored_once_and_goes_with_the_last_event_that_holds_it() {
     let pieces = keys::pieces_of(large(1).len()).len();
     for n in 1..=3 {
         append(&journal, n, 1..=1, Status::Running).unwrap();
-        let held = (2..=3).map(|number| output(number, Value::Text(large(1)))).collect();
-        wait(journal.append(TENANT, task(n), held, head(Status::Completed))).unwrap();
+        let held = [2, 3].map(|number| output(number, Value::Text(large(1))));
+        wait(journal.append(TENANT, task(n), &held, head(Status::Completed))).unwrap();
     }
     assert_eq!(stored(&disk, keys::ALL_BODIES), pieces);
     assert_eq!(stored(&disk, keys::ALL_COUNTS), 1);
@@ -68,7 +68,7 @@ fn tenants_do_not_share_bodies() {
     let (disk, journal) = open(&dir);
     for tenant in ["a", "b"] {
         let events = vec![event(1), output(2, Value::Text(large(1)))];
-        wait(journal.append(tenant, task(1), events, head(Status::Completed))).unwrap();
+        wait(journal.append(tenant, task(1), &events, head(Status::Completed))).unwrap();
     }
     assert_eq!(stored(&disk, keys::ALL_COUNTS), 2);
     wait(journal.remove("a", task(1))).unwrap();
@@ -80,7 +80,7 @@ fn a_large_event_does_not_make_large_records() {
     let dir = TempDir::new().unwrap();
     let (disk, journal) = open(&dir);
     let events = vec![event(1), output(2, Value::Data(vec![3; 4 << 20]))];
-    wait(journal.append(TENANT, task(1), events, head(Status::Running))).unwrap();
+    wait(journal.append(TENANT, task(1), &events, head(Status::Running))).unwrap();
     let largest = disk.scan(b"", b"", 9_999).unwrap().iter().map(|(_, value)| value.len()).max();
     assert!(largest.unwrap() <= limits::BODY_BYTES, "{largest:?}");
 }
@@ -90,7 +90,7 @@ fn a_damaged_body_is_noticed_with_its_event() {
     let dir = TempDir::new().unwrap();
     let (disk, journal) = open(&dir);
     let events = vec![event(1), output(2, Value::Text(large(1)))];
-    wait(journal.append(TENANT, task(1), events, head(Status::Running))).unwrap();
+    wait(journal.append(TENANT, task(1), &events, head(Status::Running))).unwrap();
     let (key, mut piece) = disk.scan(keys::ALL_BODIES, b"", 1).unwrap().remove(0);
     piece[9] ^= 1;
     wait(disk.commit(vec![(key.clone(), Some(piece))])).unwrap();
@@ -109,7 +109,7 @@ fn a_page_of_large_events_is_cut_short() {
     let body = Value::Data(vec![3; 4 << 20]);
     for number in 2..=10 {
         let event = output(number, body.clone());
-        wait(journal.append(TENANT, task(1), vec![event], head(Status::Running))).unwrap();
+        wait(journal.append(TENANT, task(1), &[event], head(Status::Running))).unwrap();
     }
     let page = journal.read(TENANT, task(1), EventNumber(1), 100).unwrap();
     assert_eq!(page.len() * (4 << 20), limits::READ_BYTES);

@@ -48,13 +48,13 @@ fn an_append_that_follows_another_event_is_refused(journal: &dyn Journal) {
 
 fn a_gap_within_an_append_is_refused(journal: &dyn Journal) {
     let gap = vec![event(1), event(3)];
-    assert!(wait(journal.append(TENANT, task(1), gap, head(Status::Running))).is_err());
+    assert!(wait(journal.append(TENANT, task(1), &gap, head(Status::Running))).is_err());
     assert_eq!(read_all(journal, 1).unwrap(), []);
 }
 
 fn appends_take_effect_in_the_order_of_the_calls(journal: &dyn Journal) {
     let appends: Vec<_> = (1..=200)
-        .map(|n| journal.append(TENANT, task(1), vec![event(n)], head(Status::Running)))
+        .map(|n| journal.append(TENANT, task(1), &[event(n)], head(Status::Running)))
         .collect();
     // In another order than they were called, and some not at all.
     for append in appends.into_iter().rev().step_by(2) {
@@ -79,7 +79,7 @@ fn one_of_many_appends_at_once_wins(journal: &dyn Journal) {
 
 fn an_append_after_a_refused_one_is_refused_too(journal: &dyn Journal) {
     append(journal, 1, 1..=1, Status::Running).unwrap();
-    let append = |n| journal.append(TENANT, task(1), vec![event(n)], head(Status::Running));
+    let append = |n| journal.append(TENANT, task(1), &[event(n)], head(Status::Running));
     let (wrong, after) = (append(3), append(4));
     assert!(wait(wrong).is_err() && wait(after).is_err());
     assert_eq!(read_all(journal, 1).unwrap(), events(1..=1));
@@ -87,9 +87,9 @@ fn an_append_after_a_refused_one_is_refused_too(journal: &dyn Journal) {
 
 fn tenants_see_only_their_own(journal: &dyn Journal) {
     for tenant in ["a", "ab", "b"] {
-        wait(journal.append(tenant, task(1), events(1..=2), head(Status::Running))).unwrap();
+        wait(journal.append(tenant, task(1), &events(1..=2), head(Status::Running))).unwrap();
         let keyed = TaskHead { key: "key".into(), ..head(Status::Running) };
-        wait(journal.append(tenant, task(2), events(1..=1), keyed)).unwrap();
+        wait(journal.append(tenant, task(2), &events(1..=1), keyed)).unwrap();
         assert_eq!(wait(journal.find_key(tenant, "key")).unwrap(), Some(task(2)));
     }
     for tenant in ["a", "ab", "b"] {
@@ -143,7 +143,7 @@ fn unsettled_are_those_that_have_not_ended(journal: &dyn Journal) {
         append(journal, n, 1..=1, Status::Pending).unwrap();
         append(journal, n, 2..=2, status).unwrap();
     }
-    wait(journal.append("other", task(1), events(1..=1), head(Status::Pending))).unwrap();
+    wait(journal.append("other", task(1), &events(1..=1), head(Status::Pending))).unwrap();
     let mut unsettled = journal.unsettled().unwrap();
     unsettled.sort();
     let open = (1..).zip(Status::ALL).filter(|(_, status)| !status.has_ended());
@@ -155,7 +155,7 @@ fn unsettled_are_those_that_have_not_ended(journal: &dyn Journal) {
 fn a_creation_key_makes_one_task(journal: &dyn Journal) {
     let create = |n: u64, key: &str| {
         let head = TaskHead { key: key.into(), ..head(Status::Pending) };
-        wait(journal.append(TENANT, task(n), events(1..=1), head))
+        wait(journal.append(TENANT, task(n), &events(1..=1), head))
     };
     assert_eq!(wait(journal.find_key(TENANT, "k")).unwrap(), None);
     create(1, "k").unwrap();
@@ -173,7 +173,7 @@ fn one_of_many_creations_with_a_key_wins(journal: &dyn Journal) {
     let tasks: Vec<_> = std::thread::scope(|scope| {
         let create = |n: u64| {
             let head = TaskHead { key: "same".into(), ..head(Status::Pending) };
-            match wait(journal.append(TENANT, task(n), events(1..=1), head)) {
+            match wait(journal.append(TENANT, task(n), &events(1..=1), head)) {
                 Ok(()) => task(n),
                 Err(JournalError::KeyTaken { task, .. }) => task,
                 Err(error) => panic!("{error}"),
@@ -190,10 +190,10 @@ fn a_family_is_all_that_came_of_one_ended_or_not(journal: &dyn Journal) {
     for n in 1..=4 {
         let family = (n > 1).then(|| Family { root: task(n % 2), depth: 1 });
         let head = TaskHead { family, ..head(Status::Running) };
-        wait(journal.append(TENANT, task(n), events(1..=1), head)).unwrap();
+        wait(journal.append(TENANT, task(n), &events(1..=1), head)).unwrap();
     }
     // A later head does not say it again.
-    wait(journal.append(TENANT, task(3), events(2..=2), head(Status::Completed))).unwrap();
+    wait(journal.append(TENANT, task(3), &events(2..=2), head(Status::Completed))).unwrap();
     assert_eq!(journal.family(TENANT, task(0), 9).unwrap(), [task(2), task(4)]);
     assert_eq!(journal.family(TENANT, task(0), 1).unwrap(), [task(2)]);
     assert_eq!(journal.family(TENANT, task(1), 9).unwrap(), [task(3)]);
@@ -215,7 +215,7 @@ fn a_head_is_kept_beside_the_events(journal: &dyn Journal) {
         family: Some(Family { root: task(9), depth: 1 }),
         ..TaskHead::default()
     };
-    wait(journal.append(TENANT, task(1), events(1..=3), written.clone())).unwrap();
+    wait(journal.append(TENANT, task(1), &events(1..=3), written.clone())).unwrap();
     let read = journal.head(TENANT, task(1)).unwrap().unwrap();
     let expected = TaskHead { number: EventNumber(3), hash: read.hash, last_ms: 3, ..written };
     assert_eq!(read, expected);

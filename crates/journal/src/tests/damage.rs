@@ -263,7 +263,7 @@ fn damage_anywhere_of_journal_and_audit_loses_nothing_or_is_said() {
         for n in 1..=20 {
             let head = TaskHead::of(&super::kept::fold(through), task(n));
             let some = through[round * 10..].to_vec();
-            wait(journal.append(TENANT, task(n), some, head)).unwrap();
+            wait(journal.append(TENANT, task(n), &some, head)).unwrap();
             wait(audit.record(TENANT, record())).unwrap();
         }
     }

@@ -48,7 +48,7 @@ fn fill(journal: &SledJournal) -> (u64, String) {
     append(journal, 1, 1..=1, Status::Running).unwrap();
     for n in 2_u64.. {
         let event = Event { number: EventNumber(n), time_ms: n, fact: text(n) };
-        let appended = journal.append(TENANT, task(1), vec![event], head(Status::Running));
+        let appended = journal.append(TENANT, task(1), &[event], head(Status::Running));
         if let Err(error) = wait(appended) {
             return (n - 1, error.to_string());
         }

@@ -73,7 +73,7 @@ pub(super) fn write(journal: &dyn Journal, n: u64, events: &[Event]) {
             1 => TaskHead::of(&fold(&events[..written]), task(n)),
             _ => head(Status::Running),
         };
-        wait(journal.append(TENANT, task(n), some.to_vec(), head)).unwrap();
+        wait(journal.append(TENANT, task(n), some, head)).unwrap();
     }
 }
 
@@ -197,13 +197,13 @@ fn history_is_pruned_by_its_age(journal: &dyn Journal) {
 fn a_removed_task_leaves_nothing_but_room(journal: &dyn Journal) {
     let events = life(limits::REMOVED_AT_ONCE * 2 + 10);
     let keyed = TaskHead { key: "k".into(), ..head(Status::Running) };
-    wait(journal.append(TENANT, task(1), events[..1].to_vec(), keyed)).unwrap();
+    wait(journal.append(TENANT, task(1), &events[..1], keyed)).unwrap();
     write(journal, 1, &events[1..]);
     keep(journal, 1, &events);
     append(journal, 2, 1..=1, Status::Completed).unwrap();
     let last = events.len() as u64 + 1;
     let end = Event { time_ms: u64::MAX, ..event(last) };
-    wait(journal.append(TENANT, task(1), vec![end], head(Status::Failed))).unwrap();
+    wait(journal.append(TENANT, task(1), &[end], head(Status::Failed))).unwrap();
     wait(journal.remove(TENANT, task(1))).unwrap();
     assert_eq!(journal.head(TENANT, task(1)).unwrap(), None);
     assert_eq!(read_all(journal, 1).unwrap(), []);
@@ -229,7 +229,7 @@ fn what_is_over_is_found(journal: &dyn Journal) {
     let statuses = [Status::Completed, Status::Failed, Status::Running, Status::Completed];
     for (n, status) in (1..).zip(statuses) {
         let ended = Event { time_ms: 10_000 * n, ..event(1) };
-        wait(journal.append(TENANT, task(n), vec![ended], head(status))).unwrap();
+        wait(journal.append(TENANT, task(n), &[ended], head(status))).unwrap();
     }
     let keep = Retention { completed: Some(Duration::from_secs(1)), ..Retention::default() };
     let over = |now_ms, limit| {
@@ -247,7 +247,7 @@ fn a_task_is_kept_for_as_long_as_it_says_itself(journal: &dyn Journal) {
     let ended = |n: u64, retention_ms| {
         let head = TaskHead { retention_ms, ..head(Status::Completed) };
         let event = Event { time_ms: 10_000, ..event(1) };
-        wait(journal.append(TENANT, task(n), vec![event], head)).unwrap();
+        wait(journal.append(TENANT, task(n), &[event], head)).unwrap();
     };
     ended(1, 3_000);
     ended(2, u64::MAX);
@@ -265,7 +265,7 @@ fn a_task_is_kept_for_as_long_as_it_says_itself(journal: &dyn Journal) {
     // What follows the end counts from then on.
     let late = Event { time_ms: 11_000, ..event(2) };
     let head = TaskHead { retention_ms: 3_000, ..head(Status::Completed) };
-    wait(journal.append(TENANT, task(1), vec![late], head)).unwrap();
+    wait(journal.append(TENANT, task(1), &[late], head)).unwrap();
     assert_eq!(over(&Retention::default(), 13_999), []);
     assert_eq!(over(&Retention::default(), 14_000), [task(1)]);
     wait(journal.remove(TENANT, task(1))).unwrap();

@@ -24,7 +24,7 @@ fn open(dir: &Path, settings: Settings) -> SledJournal {
 fn lives(journal: &SledJournal, n: u64, events: std::ops::Range<usize>) {
     let life = super::kept::life(20);
     let head = TaskHead::of(&super::kept::fold(&life[..events.end]), task(n));
-    wait(journal.append(TENANT, task(n), life[events].to_vec(), head)).unwrap();
+    wait(journal.append(TENANT, task(n), &life[events], head)).unwrap();
 }
 
 /// Two tasks, of which the second one's last commit is cut off the log.

@@ -8,7 +8,7 @@ const MANY: u64 = 100_000;
 fn fill(journal: &dyn Journal) {
     for n in 1..=MANY {
         let status = if n % 100 == 0 { Status::Waiting } else { Status::Running };
-        let appended = journal.append(TENANT, task(n), events(1..=1), head(status));
+        let appended = journal.append(TENANT, task(n), &events(1..=1), head(status));
         // Now and then, so that the queue does not overflow.
         if n % 10_000 == 0 {
             wait(appended).unwrap();

@@ -38,19 +38,19 @@ fn filled(dir: &TempDir) -> (Disk, SledJournal) {
     let cancelled = |number| Event { fact: Fact::TaskCancelled("enough".into()), ..event(number) };
     let ended = [event(1), held(2), held(3), cancelled(4)];
     let keyed = |to| TaskHead { key: "k".into(), ..TaskHead::of(&fold(&ended[..to]), task(4)) };
-    wait(journal.append(TENANT, task(4), ended[..1].to_vec(), keyed(1))).unwrap();
-    wait(journal.append(TENANT, task(4), ended[1..].to_vec(), keyed(4))).unwrap();
+    wait(journal.append(TENANT, task(4), &ended[..1], keyed(1))).unwrap();
+    wait(journal.append(TENANT, task(4), &ended[1..], keyed(4))).unwrap();
     let ended = vec![event(1), held(2), cancelled(3)];
     let head = TaskHead::of(&fold(&ended), task(5));
-    wait(journal.append("other", task(5), ended, head)).unwrap();
+    wait(journal.append("other", task(5), &ended, head)).unwrap();
     let family = Some(Family { root: task(4), depth: 1 });
     let spawned = [spawned_by(4, 0), asks(2), asks(3)];
     let head = TaskHead { family, ..TaskHead::of(&fold(&spawned), task(6)) };
-    wait(journal.append(TENANT, task(6), spawned.to_vec(), head)).unwrap();
+    wait(journal.append(TENANT, task(6), &spawned, head)).unwrap();
     let family = Some(Family { root: task(4), depth: 2 });
     let kept = [spawned_by(6, 9), cancelled(2)];
     let head = TaskHead { family, ..TaskHead::of(&fold(&kept), task(7)) };
-    wait(journal.append(TENANT, task(7), kept.to_vec(), head)).unwrap();
+    wait(journal.append(TENANT, task(7), &kept, head)).unwrap();
     wait(disk.commit(vec![(b"invite/x".to_vec(), Some(b"of someone".to_vec()))])).unwrap();
     wait(disk.commit(vec![(b"share/s".to_vec(), Some(b"not ours".to_vec()))])).unwrap();
     (disk, journal)
@@ -105,7 +105,7 @@ fn a_backup_is_of_one_moment_and_nothing_is_removed_under_it() {
         append(&journal, 99 + pieces, 1..=1, Status::Running).unwrap();
         let number = journal.head(TENANT, task(1)).unwrap().unwrap().number.0 + 1;
         let later = vec![Event { time_ms: u64::MAX, ..event(number) }];
-        wait(journal.append(TENANT, task(1), later, head(Status::Completed))).unwrap();
+        wait(journal.append(TENANT, task(1), &later, head(Status::Completed))).unwrap();
         assert_eq!(wait(journal.remove(TENANT, task(4))), Err(JournalError::Busy));
         let pruned = wait(journal.prune(TENANT, task(1), EventNumber(5)));
         assert_eq!(pruned, Err(JournalError::Busy));

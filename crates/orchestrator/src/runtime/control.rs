@@ -1,6 +1,7 @@
 //! Steering a task as a whole: pausing it, ending it leaf first, and its time being up.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -172,9 +173,9 @@ impl Owner {
                 // The call has ended for the agent, so objects of the answer are dropped with it.
                 let plain = match outcome {
                     Outcome::Failure(failure) => Ok(Outcome::Failure(failure)),
-                    Outcome::Value { value, object } => value
+                    Outcome::Value { value, object } => Arc::unwrap_or_clone(value)
                         .try_map(&mut |_| Err::<ObjectId, ()>(()))
-                        .map(|value| Outcome::Value { value, object }),
+                        .map(|value| Outcome::Value { value: Arc::new(value), object }),
                 };
                 let gone = |()| cancelled("it was done, and what it returned is gone".into());
                 (plain.unwrap_or_else(gone), cost)

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use remit_core::event::{CallRequested, Introduced, OffloadedResult};
 use remit_core::task::Command;
@@ -302,7 +303,7 @@ fn compare(answer: Answer, kept: &OffloadedResult) -> Found {
     match answer.outcome {
         Outcome::Value { value, .. } if value.digest() == Some(kept.digest) => {
             match value.weight() as u64 {
-                weight if weight == kept.bytes => Found::Same(value),
+                weight if weight == kept.bytes => Found::Same(Arc::unwrap_or_clone(value)),
                 weight => Found::OtherSize(weight),
             }
         }

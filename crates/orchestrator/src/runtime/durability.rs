@@ -50,7 +50,7 @@ impl Owner {
     }
 
     /// Hands events to the journal. They are queued in the order of the calls of this function.
-    pub(super) fn write(self: &Rc<Self>, events: Vec<Event>) {
+    pub(super) fn write(self: &Rc<Self>, events: &[Event]) {
         let (Some(first), Some(last)) = (events.first(), events.last()) else { return };
         let (first, last) = (first.fact.name(), last.number);
         let append =

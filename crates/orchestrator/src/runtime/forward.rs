@@ -4,17 +4,19 @@
 //! neither cancels an effect nor loses its outcome; a revocation or a cancellation ends it.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
 use remit_core::event::{CallRequested, Settlement};
 use remit_core::task::{CallState, Command, Operation};
-use remit_core::{CallNumber, Code, EventNumber, Failure, GrantId, ObjectId, Outcome, Value};
+use remit_core::{CallNumber, Code, EventNumber, Failure, GrantId, ObjectId, Outcome};
 use remit_faults::crash::{self, Step};
 use remit_schema::object_capnp::object;
 use remit_vat::contain::contain;
 use remit_vat::gate::{Gate, Place};
 use remit_vat::turn;
+use remit_vat::wire;
 use tracing::Instrument as _;
 
 use super::objects::{NoObject, Reached};
@@ -181,10 +183,12 @@ impl Owner {
             }
         };
         let in_flight = self.in_flight_turn(asked).await;
-        let (args, table) = self.lend(asked, asked.call);
         let key = self.tool_key(asked.call);
         let direct = self.path_for(asked).is_some();
-        let call = outgoing::call(&inner, &asked.method, &args, &table, &key);
+        let call = outgoing::call(&inner, &asked.method, &key, |args| {
+            let mut lend = |object| self.lend(asked, asked.call, object);
+            wire::value::write_live(args, &asked.args, &mut lend);
+        });
         let call = call.in_line(self.line_of(asked.grant));
         let promise = if direct { call.directly() } else { call }.send();
         let promised = Reached { client: promise.pipeline.get_object(), link: link.clone() };
@@ -255,12 +259,12 @@ impl Owner {
         let outcome = match outcome {
             Outcome::Failure(failure) => Outcome::Failure(failure),
             Outcome::Value { value, object } => {
-                let held = value.try_map(&mut |index| {
+                let held = Arc::unwrap_or_clone(value).try_map(&mut |index| {
                     let own = back.get(index as usize).copied().flatten();
                     Ok::<_, std::convert::Infallible>(own.unwrap_or(ObjectId::Part(call, index)))
                 });
                 let Ok(value) = held;
-                Outcome::Value { value, object }
+                Outcome::Value { value: Arc::new(value), object }
             }
         };
         if let Err(error) = self.record(&Command::CompleteCall { call, outcome, cost, refused }) {
@@ -268,23 +272,18 @@ impl Owner {
         }
     }
 
-    /// The arguments for the tool: each object in them as a membrane of its own, good while this
-    /// call is in flight.
+    /// An object in the arguments of `call` as the tool is given it: a membrane of its own, good while
+    /// this call is in flight.
     pub(super) fn lend(
         self: &Rc<Self>,
         asked: &CallRequested,
         call: CallNumber,
-    ) -> (Value<u32>, Vec<object::Client>) {
-        let mut table = Vec::new();
-        let lent = asked.args.clone().try_map(&mut |object| {
-            table.push(match object {
-                ObjectId::CallerCapability(of, index) => self.guest(of, index),
-                object => self.membranes().wrap(Membrane::lent(self, asked.attempt, object, call)),
-            });
-            Ok::<_, std::convert::Infallible>(u32::try_from(table.len() - 1).unwrap_or(u32::MAX))
-        });
-        let Ok(args) = lent;
-        (args, table)
+        object: ObjectId,
+    ) -> object::Client {
+        match object {
+            ObjectId::CallerCapability(of, index) => self.guest(of, index),
+            object => self.membranes().wrap(Membrane::lent(self, asked.attempt, object, call)),
+        }
     }
 
     /// The idempotency key of a call: the same on every retry, and no other call's.

@@ -4,6 +4,7 @@ mod caller_capabilities;
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 
 use capnp::capability::FromClientHook as _;
 use capnp_rpc::CapabilityServerSet;
@@ -294,13 +295,13 @@ impl Membrane {
         };
         let outcome = owner.with(|task| match task.operation(call) {
             Some(Operation::Call { state: CallState::Completed(outcome, _), .. }) => {
-                Some((**outcome).clone())
+                Some(Outcome::clone(outcome))
             }
             Some(Operation::Denied { denied, .. }) => {
                 Some(Outcome::Failure(denied.failure.clone()))
             }
             Some(Operation::Derived { .. }) => {
-                Some(Outcome::Value { value: Value::Null, object: true })
+                Some(Outcome::Value { value: Arc::default(), object: true })
             }
             _ => None,
         });
@@ -355,16 +356,12 @@ impl Membrane {
         value: &Value,
         object: Option<object::Client>,
     ) {
-        let mut table = Vec::new();
-        let Ok(live) = value.clone().try_map(&mut |object| {
-            table.push(match object {
-                ObjectId::CallerCapability(call, index) => owner.guest(call, index),
-                object => self.sibling(owner, object),
-            });
-            Ok::<_, std::convert::Infallible>(u32::try_from(table.len() - 1).unwrap_or(u32::MAX))
-        });
+        let mut live = |object| match object {
+            ObjectId::CallerCapability(call, index) => owner.guest(call, index),
+            object => self.sibling(owner, object),
+        };
         let mut results = results.get();
-        wire::value::write(results.reborrow().init_value(), &live, &table);
+        wire::value::write_live(results.reborrow().init_value(), value, &mut live);
         match object {
             Some(object) => results.set_object(object),
             // A pointer that is set cannot be cleared again, so it must lead nowhere.

@@ -9,6 +9,7 @@ use remit_core::task::Operation;
 use remit_core::{CallNumber, Code, Failure, GrantId, ObjectId, Value};
 use remit_schema::object_capnp::object;
 use remit_vat::turn;
+use remit_vat::wire;
 
 use super::Owner;
 use crate::runtime::outgoing::{self, NoAnswer};
@@ -165,7 +166,10 @@ impl Owner {
             let why = format!("{} opens no paths any more, and the grant is one", grant.tool);
             return Err(Failure::new(Code::InterfaceChanged, why).into());
         }
-        let promise = outgoing::call(&live.root, descend, &path, &[], &[]).send();
+        let promise = outgoing::call(&live.root, descend, &[], |args| {
+            wire::value::write(args, &path, &[]);
+        });
+        let promise = promise.send();
         let client = see_through(crate::limits::DEFAULT_CALL, promise, &live.link);
         Ok(Reached { client, link: live.link })
     }
@@ -259,9 +263,11 @@ impl Owner {
             .into());
         }
         let Reached { client, link } = Box::pin(self.resolve(asked.object)).await?;
-        let (args, table) = self.lend(&asked, call);
-        let key = self.tool_key(call);
-        Ok((outgoing::call(&client, &asked.method, &args, &table, &key).send(), link))
+        let again = outgoing::call(&client, &asked.method, &self.tool_key(call), |args| {
+            let mut lend = |object| self.lend(&asked, call, object);
+            wire::value::write_live(args, &asked.args, &mut lend);
+        });
+        Ok((again.send(), link))
     }
 
     async fn part_again(

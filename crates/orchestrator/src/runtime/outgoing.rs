@@ -1,11 +1,12 @@
 //! Calls that the orchestrator makes: on tools' objects, on tool nodes, on agent nodes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use capnp::capability::RemotePromise;
-use remit_core::{Attempt, Code, Failure, Outcome, Value};
+use remit_core::{Attempt, Code, Failure, Outcome};
 use remit_schema::agent_node_capnp::{agent_host, run, run_end};
-use remit_schema::object_capnp::object;
+use remit_schema::object_capnp::{object, value};
 use remit_schema::tool_node_capnp::{call_state, tool_host};
 use remit_vat::connection::{Missed, answered, within};
 use remit_vat::shorten::shorten;
@@ -43,20 +44,19 @@ impl Call {
     }
 }
 
-/// A call of `method` on `inner`, the objects in `args` taken from `table`.
+/// A call of `method` on `inner`, with the arguments that `write_args` writes.
 pub fn call(
     inner: &object::Client,
     method: &str,
-    args: &Value<u32>,
-    table: &[object::Client],
     key: &[u8],
+    write_args: impl FnOnce(value::Builder<'_>),
 ) -> Call {
     // A tool's promise may have come to an object of ours.
     let mut request = shorten(inner).call_request();
     let mut params = request.get();
     params.set_method(method);
     params.set_key(key);
-    wire::value::write(params.init_args(), args, table);
+    write_args(params.init_args());
     Call(request)
 }
 
@@ -148,7 +148,7 @@ pub async fn answer(limit: Duration, promise: Promise, link: &Link) -> Result<An
         let why = format!("the tool's answer holds {} objects", table.len());
         return Err(Failure::new(Code::Limit, why).into());
     }
-    let outcome = Outcome::Value { value, object: results.has_object() };
+    let outcome = Outcome::Value { value: Arc::new(value), object: results.has_object() };
     let kept = if results.has_kept() { Some(read_kept(&results)?) } else { None };
     Ok(Answer { outcome, table, cost: results.get_cost(), kept, refused: false })
 }
@@ -205,7 +205,7 @@ pub async fn settle(
             call_state::Forgotten(()) => Settled::Forgotten,
             call_state::Value(value) => {
                 let (value, object) = (wire::value::read(value?)?.0, state.get_object());
-                let outcome = Outcome::Value { value, object };
+                let outcome = Outcome::Value { value: Arc::new(value), object };
                 let (table, cost) = (Vec::new(), state.get_cost());
                 Settled::Completed(Answer { outcome, table, cost, kept: None, refused: false })
             }

@@ -1,6 +1,7 @@
 //! What an attempt's worker process can reach: its task, and nothing else.
 
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 
 use remit_core::event::Level;
 use remit_core::task::{CapabilityCommand, CapabilityRequest, Command, Operation};
@@ -226,13 +227,15 @@ impl task_context::Server for Context {
         let (outcome, _) = wire::outcome::read(params.get()?.get_outcome()?)?;
         let outcome = match outcome {
             Outcome::Failure(failure) => Outcome::Failure(failure),
-            Outcome::Value { value, .. } => match value.try_map(&mut |_| Err(())) {
-                Ok(value) => Outcome::value(value),
-                Err(()) => Outcome::Failure(Failure::new(
-                    Code::InvalidArgument,
-                    "the script returned an object: a task's result is a value, without references",
-                )),
-            },
+            Outcome::Value { value, .. } => {
+                match Arc::unwrap_or_clone(value).try_map(&mut |_| Err(())) {
+                    Ok(value) => Outcome::value(value),
+                    Err(()) => Outcome::Failure(Failure::new(
+                        Code::InvalidArgument,
+                        "the script returned an object: a task's result is a value, without references",
+                    )),
+                }
+            }
         };
         let left_out = owner.left_out();
         let command =

@@ -96,7 +96,7 @@ impl Tasks {
         let (journal, key) = (&self.services.journal, owner.key().clone());
         let head = TaskHead { key: creation_key.to_owned(), family, ..owner.head() };
         crash::point(Step::Decided, "task-created");
-        let appending = journal.append(&key.tenant, key.task, events, head);
+        let appending = journal.append(&key.tenant, key.task, &events, head);
         crash::point(Step::Appended, "task-created");
         let appended = appending.await;
         crash::point(Step::Flushed, "task-created");

@@ -107,9 +107,8 @@ impl Tasks {
                 if tool.grant.node != BUILT_IN || request.method != "spawn" {
                     return None;
                 }
-                let Outcome::Value { value: Value::Fields(fields), .. } = &**outcome else {
-                    return None;
-                };
+                let Outcome::Value { value, .. } = &**outcome else { return None };
+                let Value::Fields(fields) = &**value else { return None };
                 let id = fields.iter().find(|(name, _)| name == "id")?;
                 let Value::Text(id) = &id.1 else { return None };
                 Some(Child {

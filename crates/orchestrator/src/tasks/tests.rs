@@ -95,7 +95,7 @@ async fn a_task_whose_journal_makes_no_sense_stops_and_others_go_on() {
         let me = who(Role::Client, "me");
         let creator = me.to_string();
         let head = TaskHead { status: Status::Running, creator, ..TaskHead::default() };
-        journal.append(TENANT, bad, vec![senseless], head).await.unwrap();
+        journal.append(TENANT, bad, &[senseless], head).await.unwrap();
         let tasks = open(&journal);
         let good = tasks.create(spec(), &me).await.unwrap();
         tasks.recovered().await;

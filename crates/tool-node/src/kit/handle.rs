@@ -1,5 +1,7 @@
 //! Calling a tool in its own process, as its tests do.
 
+use std::sync::Arc;
+
 use remit_core::{Failure, Value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -58,7 +60,7 @@ impl Handle {
     ) -> Result<Answer, Failure> {
         let call = CallContext::new(&[], CancellationToken::new(), Output::default());
         let reply = self.instance.run(method, encode(args)?, Vec::new(), call).await?;
-        Ok(Answer { value: reply.value, object: reply.object.map(Self::new) })
+        Ok(Answer { value: Arc::unwrap_or_clone(reply.value), object: reply.object.map(Self::new) })
     }
 
     /// The name of the object's interface.

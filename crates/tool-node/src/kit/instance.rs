@@ -2,6 +2,7 @@
 
 use std::any::{Any, TypeId};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use remit_core::{Code, Failure, Value};
 
@@ -22,7 +23,7 @@ pub(crate) struct Instance {
 /// What a call answered.
 #[derive(Clone)]
 pub(crate) struct Reply {
-    pub(crate) value: Value<u32>,
+    pub(crate) value: Arc<Value<u32>>,
     pub(crate) object: Option<Instance>,
     /// What the call cost.
     pub(crate) cost: u64,
@@ -79,7 +80,7 @@ impl Instance {
         match (returned, opens) {
             (Returned::Object(object), Some((of, _))) => {
                 let object = Self::new(Rc::clone(&self.tool), of, object);
-                Ok(Reply { value: Value::Null, object: Some(object), cost })
+                Ok(Reply { value: Arc::default(), object: Some(object), cost })
             }
             (Returned::Object(_), None) => Err(fail::failed("an object of no interface")),
             (Returned::Value(value), _) => {
@@ -90,7 +91,7 @@ impl Instance {
                         "the result of `{method}` has {weight} bytes, and at most {most} may be returned: ask for less at once"
                     )));
                 }
-                Ok(Reply { value, object: None, cost })
+                Ok(Reply { value: Arc::new(value), object: None, cost })
             }
         }
     }

@@ -1,6 +1,7 @@
 //! `Object`: a tool's object, for whoever holds a reference to it.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use remit_core::Failure;
 use remit_faults::crash::{self, Step};
@@ -61,7 +62,7 @@ impl Served {
             tracing::warn!(%error, "a value was not kept, and goes through the task's owner");
             return None;
         }
-        let token = introduction.keep(Rc::new(reply.value.clone()))?;
+        let token = introduction.keep(Arc::clone(&reply.value))?;
         Some(OffloadedResult { digest, bytes: weight as u64, token })
     }
 }

@@ -1,5 +1,7 @@
 //! What became of a call, as it travels and as the ledger stores it.
 
+use std::sync::Arc;
+
 use remit_core::{ObjectId, Outcome, Value};
 use remit_schema::tool_node_capnp::call_state;
 use remit_vat::wire::outcome::{read_failure, write_failure};
@@ -45,6 +47,7 @@ pub(crate) fn from_bytes(mut bytes: &[u8]) -> Result<CallState, Malformed> {
         call_state::Forgotten(()) => CallState::Forgotten,
         call_state::Value(value) => {
             let value = dead(wire::value::read_held(value?)?)?;
+            let value = Arc::new(value);
             let outcome = Outcome::Value { value, object: reader.get_object() };
             CallState::Completed(outcome, reader.get_cost())
         }

@@ -256,7 +256,7 @@ fn a_lent_object_can_be_called() {
 
 #[test]
 fn outcomes_in_the_ledger_name_no_objects() {
-    let outcome = Outcome::Value { value: Value::Null, object: true };
+    let outcome = Outcome::Value { value: Value::Null.into(), object: true };
     let state = crate::ledger::CallState::Completed(outcome, 9);
     let bytes = super::state::to_bytes(&state);
     assert_eq!(super::state::from_bytes(&bytes).unwrap(), state);

@@ -1,5 +1,7 @@
 //! Failures and outcomes as data.
 
+use std::sync::Arc;
+
 use remit_core::{Code, Failure, Outcome, Value};
 use remit_schema::object_capnp::{failure, object, outcome};
 
@@ -48,7 +50,8 @@ pub fn write_failure(mut builder: failure::Builder<'_>, failure: &Failure) {
 pub fn read_held(reader: outcome::Reader<'_>) -> Result<Outcome, Malformed> {
     Ok(match reader.which()? {
         outcome::Value(v) => {
-            Outcome::Value { value: value::read_held(v?)?, object: reader.get_object() }
+            let value = Arc::new(value::read_held(v?)?);
+            Outcome::Value { value, object: reader.get_object() }
         }
         outcome::Failure(f) => Outcome::Failure(read_failure(f?)?),
     })
@@ -70,6 +73,7 @@ pub fn read(reader: outcome::Reader<'_>) -> Result<(Outcome<u32>, Vec<object::Cl
     match reader.which()? {
         outcome::Value(v) => {
             let (value, table) = value::read(v?)?;
+            let value = Arc::new(value);
             Ok((Outcome::Value { value, object: reader.get_object() }, table))
         }
         outcome::Failure(f) => Ok((Outcome::Failure(read_failure(f?)?), Vec::new())),

@@ -43,6 +43,15 @@ pub fn write(mut builder: value::Builder<'_>, value: &Value<u32>, table: &[objec
     );
 }
 
+/// Writes a value of a journal for a peer, with each of its objects as the live one that `live` gives.
+pub fn write_live(
+    builder: value::Builder<'_>,
+    value: &Value,
+    live: &mut impl FnMut(ObjectId) -> object::Client,
+) {
+    write_with(builder, value, &mut |mut builder, id| builder.set_object(live(*id)));
+}
+
 /// Writes a value for a journal.
 pub fn write_held(builder: value::Builder<'_>, value: &Value) {
     write_with(builder, value, &mut |builder, id| write_id(builder.init_held(), *id));

@@ -61,7 +61,7 @@ fn granted() -> Fact {
 }
 
 fn requested(call: u64, object: ObjectId, method: &str, returns: &str, argument: &str) -> Fact {
-    Fact::CallRequested(Box::new(CallRequested {
+    Fact::CallRequested(std::sync::Arc::new(CallRequested {
         call: CallNumber(call),
         attempt: Attempt(1),
         object,
@@ -86,7 +86,7 @@ fn completed(call: u64, outcome: Outcome) -> Fact {
 
 #[test]
 fn a_chain_reads_as_it_was_written() {
-    let object = Outcome::Value { value: Value::Null, object: true };
+    let object = Outcome::Value { value: Value::Null.into(), object: true };
     let text = Outcome::value(Value::Text("hello".into()));
     assert_eq!(
         told(vec![

@@ -97,13 +97,10 @@ impl Owner {
     /// Whether a call can go out only when its maker asks again and brings its objects along.
     pub fn lacks_caller_capabilities(&self, asked: &CallRequested) -> bool {
         let caller_capabilities = self.membranes().caller_capabilities.borrow();
-        let lacks = |object: ObjectId| match object {
-            ObjectId::CallerCapability(call, _) if caller_capabilities.get(call).is_none() => {
-                Err(())
-            }
-            _ => Ok(()),
-        };
-        asked.args.clone().try_map(&mut { lacks }).is_err()
+        asked.args.any_object(&mut |object| {
+            matches!(object, ObjectId::CallerCapability(call, _)
+                if caller_capabilities.get(*call).is_none())
+        })
     }
 
     /// Which guest of the call a reference is that its tool gives back.

@@ -6,10 +6,12 @@ mod family;
 
 use std::rc::Rc;
 
+use futures::FutureExt as _;
+use remit_core::value::copied_text_bytes;
 use remit_core::{Code, Value};
 use remit_vat::exception::to_failure;
 
-use super::lab::{Tool, call, create, over_both, said};
+use super::lab::{Tool, call, create, over_both, said, with};
 
 #[tokio::test]
 async fn a_replay_gets_what_was_recorded_and_nothing_is_done_again() {
@@ -200,6 +202,29 @@ async fn an_operation_asked_for_twice_is_refused() {
         assert!(said(one).await.is_ok());
         assert_eq!(said(two).await.unwrap_err().code, Code::InvalidArgument);
         assert_eq!(lab.seen.borrow().len(), 1);
+    })
+    .await;
+}
+
+/// Arrival, decision, journal, forward and reply share one value. The one copy is that of the
+/// arguments, which are recorded by name, with their paths normalised.
+#[tokio::test]
+async fn a_call_copies_its_arguments_once_and_its_result_never() {
+    over_both(|lab| async move {
+        let (args, result) = (10_000, 1_000_000);
+        lab.lies(move |_, mut results| {
+            async move {
+                results.get().init_value().set_text("r".repeat(result));
+                Ok(())
+            }
+            .boxed_local()
+        });
+        let run = lab.begin().await;
+        let named = [("text", Value::Text("a".repeat(args)))];
+        let asked = with(&run.granted, 1, "put", &named, &[]);
+        let before = copied_text_bytes::get();
+        said(asked).await.unwrap();
+        assert_eq!(copied_text_bytes::get() - before, args);
     })
     .await;
 }

@@ -28,7 +28,7 @@ async fn happens(journal: &SledJournal, id: u8, creator: &str, fact: Fact, statu
     let (name, creator) = (format!("task {id}"), creator.to_owned());
     let head = TaskHead { name, status, creator, ..TaskHead::default() };
     let task = TaskId::from_bytes([id; 16]);
-    journal.append("default", task, vec![event], head).await.unwrap();
+    journal.append("default", task, &[event], head).await.unwrap();
 }
 
 fn ends(sinks: &[&str]) -> Vec<(String, Topic)> {
@@ -84,7 +84,7 @@ async fn creators_take_turns_and_push_out_only_their_own() {
         let fact = Fact::TaskCompleted(Value::Null);
         let event = Event { number: EventNumber(number), time_ms: 1, fact };
         let head = TaskHead { creator: "me".into(), ..TaskHead::default() };
-        journal.append("default", task, vec![event], head).await.unwrap();
+        journal.append("default", task, &[event], head).await.unwrap();
     }
     end(&journal, 3, "you").await;
     let first = journal.untold("a", Topic::Ended, None).unwrap().unwrap();

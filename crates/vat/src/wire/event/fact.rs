@@ -9,6 +9,8 @@ mod wait;
 
 pub use self::person::{read_on_unknown, wire_on_unknown};
 
+use std::sync::Arc;
+
 use remit_core::event::Level;
 use remit_core::{CallNumber, Fact};
 use remit_schema::event_capnp::{event, log_emitted};
@@ -27,7 +29,7 @@ pub(super) fn read(reader: event::Reader<'_>) -> Result<Fact, Malformed> {
         event::GrantRepinned(r) => task::read_repinned(r?)?,
         event::GrantRevoked(r) => task::read_revoked(r?)?,
         event::GrantEnded(r) => task::read_ended(r?)?,
-        event::CallRequested(r) => Fact::CallRequested(Box::new(call::read_requested(r?)?)),
+        event::CallRequested(r) => Fact::CallRequested(Arc::new(call::read_requested(r?)?)),
         event::CallCompleted(r) => call::read_completed(r?)?,
         event::CallDenied(r) => Fact::CallDenied(Box::new(call::read_denied(r?)?)),
         event::ResultOffloaded(r) => direct::read_kept(r?)?,

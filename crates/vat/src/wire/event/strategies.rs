@@ -57,7 +57,7 @@ fn fact() -> impl Strategy<Value = Fact> {
             reason,
             by
         }),
-        requested().prop_map(|request| Fact::CallRequested(Box::new(request))),
+        requested().prop_map(|request| Fact::CallRequested(std::sync::Arc::new(request))),
         (call(), outcome(), any::<u64>(), any::<bool>()).prop_map(
             |(call, outcome, cost, refused)| Fact::CallCompleted { call, outcome, cost, refused }
         ),
@@ -197,7 +197,10 @@ fn failure() -> impl Strategy<Value = Failure> {
 
 fn outcome() -> impl Strategy<Value = Outcome> {
     prop_oneof![
-        (value(), any::<bool>()).prop_map(|(value, object)| Outcome::Value { value, object }),
+        (value(), any::<bool>()).prop_map(|(value, object)| Outcome::Value {
+            value: std::sync::Arc::new(value),
+            object
+        }),
         failure().prop_map(Outcome::Failure),
     ]
 }

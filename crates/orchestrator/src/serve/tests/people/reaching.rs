@@ -217,7 +217,7 @@ async fn list_looks_at_a_bounded_number_of_tasks_and_says_where_to_go_on() {
             let Fact::TaskCreated(created) = &mut first.fact else { panic!("{first:?}") };
             created.creator.clone_from(&creator);
             let head = TaskHead { creator, number: EventNumber(1), ..TaskHead::default() };
-            journal.append("default", id, vec![first], head)
+            journal.append("default", id, &[first], head)
         };
         let (mine, others) = (who(Role::Client, "bob"), who(Role::Client, "me"));
         let all = (0..limits::TASKS_LOOKED_AT)

@@ -135,7 +135,7 @@ impl Kept {
         .await;
         let (task, events, mut head) = lived.into_inner().unwrap();
         head.number = events.last().unwrap().number;
-        journal.append("default", task, events, head).await.unwrap();
+        journal.append("default", task, &events, head).await.unwrap();
         let audit = Audit::new(disk.clone(), Box::new(|| 7));
         for who in ["one", "two", "three", "four"] {
             audit.record("default", Record::new(who, Decision::Joined)).await.unwrap();

@@ -45,6 +45,6 @@ pub const FINDINGS: usize = 1_000;
 /// are given up: they are too old to act on.
 pub const NOTICES: usize = 1_000;
 
-/// How often a small record is read and written anew because another writer was first: writers of one
-/// record are few, so this many losses in a row are a defect.
-pub const UPDATE_TRIES: usize = 16;
+/// How often a small record is read and written anew because another writer was first. Each loss is
+/// another writer's success, and one identity has at most some hundred requests under way.
+pub const UPDATE_TRIES: usize = 512;

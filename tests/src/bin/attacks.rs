@@ -46,7 +46,7 @@ fn rows() -> Vec<Row> {
         Row { slowest: BESIDE_READS, ..row("reads", "the neighbour fails", scripts::reads, 192) },
         row("followers", "stalls for 40 s, nodes away, 745 MiB", clients::followers, 320),
         row("grants", "44 to 3,645 MiB, a minute", clients::grants, 192),
-        row("unknown data", "1.8 GiB", clients::unknown_data, 448),
+        row("unknown data", "1.8 GiB", clients::unknown_data, 320),
         row("waiting", "12.9 s", clients::waiting, 128),
         row("invites", "other clients' invites refused", clients::invites, 32),
         row("idle", "1.4 GiB that stays, 12-17 s; 70 s after a restart", clients::idle, 128),

@@ -321,4 +321,90 @@ impl Task {
         let Operation::Call { request, .. } = self.operations.get(&call)? else { return None };
         Some(request)
     }
+
+    /// What does not hold of the state although every event keeps it so: a defect of this program.
+    /// Takes constant time, so that an owner can ask after each event.
+    pub fn broken(&self) -> Option<&'static str> {
+        let last_is = |call: Option<&CallNumber>, is: fn(&Operation) -> bool| {
+            call.is_none_or(|call| self.operations.get(call).is_some_and(is))
+        };
+        let is_open = |operation: &Operation| {
+            matches!(operation, Operation::Call { .. }) && operation.settled().is_none()
+        };
+        if self.ending.is_some() && self.running.is_some() {
+            Some("an attempt runs although the task has ended")
+        } else if self.order.len() > self.operations.len() {
+            Some("more operations are settled than were asked for")
+        } else if !last_is(self.order.last(), |operation| operation.settled().is_some()) {
+            Some("the last reply is of an operation that is not settled")
+        } else if !last_is(self.open.last(), is_open) {
+            Some("a call is in flight that is settled or was never made")
+        } else if !last_is(self.sleeping.keys().next_back(), |operation| {
+            operation.settled().is_none()
+        }) {
+            Some("a timer runs that has fired or was never set")
+        } else {
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Event, Fact, TimeLimits};
+
+    fn begun() -> Task {
+        let created = TaskCreated {
+            name: String::new(),
+            agent: "script".into(),
+            source: Vec::new(),
+            entry: String::new(),
+            input: Value::Null,
+            seed: Vec::new(),
+            labels: Vec::new(),
+            creator: String::new(),
+            deadline_ms: 0,
+            memory_bytes: 0,
+            export: String::new(),
+            parent: None,
+            detached: false,
+            limits: TimeLimits::default(),
+        };
+        let fact = Fact::TaskCreated(Box::new(created));
+        Task::begin(&Event { number: EventNumber(1), time_ms: 1, fact }).unwrap()
+    }
+
+    /// A change of the state that no event makes.
+    type Breach = fn(&mut Task);
+
+    #[test]
+    fn a_state_that_no_event_leads_to_is_named() {
+        assert_eq!(begun().broken(), None);
+        let sleep = |fired| Operation::Sleep { due_ms: 9, fired };
+        let breaches: [(Breach, &str); 5] = [
+            (
+                |task| {
+                    task.running = Some(Attempt(1));
+                    task.ending = Some(Ending::Cancelled(String::new()));
+                },
+                "ended",
+            ),
+            (|task| task.order.push(CallNumber(1)), "more operations"),
+            (|task| task.order.push(CallNumber(1)), "settled"),
+            (|task| task.open.extend([CallNumber(1)]), "in flight"),
+            (|task| task.sleeping.extend([(CallNumber(1), 9)]), "fired"),
+        ];
+        for (breach, named) in breaches {
+            let mut task = begun();
+            if named == "settled" {
+                task.operations.insert(CallNumber(1), sleep(None));
+            } else if named != "more operations" {
+                task.operations.insert(CallNumber(1), sleep(Some(Stamp::default())));
+            }
+            breach(&mut task);
+            let broken = task.broken().unwrap_or_default();
+            assert!(broken.contains(named), "{named}: {broken}");
+        }
+    }
 }

@@ -1,5 +1,8 @@
 //! How long ended tasks, and the history of tasks that go on, are kept.
 
+// A match that decides names every variant, so that a new one cannot fall through to another arm.
+#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]
+
 use std::time::Duration;
 
 use remit_core::grant::text::parse_span;
@@ -34,7 +37,12 @@ impl Retention {
             Status::Completed => self.completed,
             Status::Failed => self.failed,
             Status::Cancelled => self.cancelled,
-            _ => None,
+            Status::Pending
+            | Status::Running
+            | Status::Waiting
+            | Status::Halted
+            | Status::Paused
+            | Status::Cancelling => None,
         }
     }
 

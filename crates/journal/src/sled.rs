@@ -1,5 +1,8 @@
 //! The journal on a disk of its own.
 
+// A match that decides names every variant, so that a new one cannot fall through to another arm.
+#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]
+
 mod append;
 mod list;
 mod meta;

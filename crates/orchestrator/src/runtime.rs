@@ -4,6 +4,9 @@
 //! nobody outside learns of it before it is durable. When the journal cannot write, the owner
 //! halts: what it did not write never happened, and a fresh owner starts from the disk.
 
+// A match that decides names every variant, so that a new one cannot fall through to another arm.
+#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]
+
 pub mod attempt;
 mod away;
 mod control;
@@ -204,6 +207,10 @@ impl Owner {
                 events.push(event);
             }
         }
+        if let Some(broken) = self.with(Task::broken) {
+            self.halt_on_defect("the state of a task", broken);
+            return Err(Failure::new(Code::Unavailable, broken));
+        }
         self.charge.set(self.with(footprint));
         self.count_stored();
         self.write(&events);
@@ -301,7 +308,30 @@ impl Owner {
                 Fact::InputDelivered { .. } | Fact::SteersDelivered { .. } => {
                     self.woken.notify_one();
                 }
-                fact => self.after_question(fact),
+                fact @ (Fact::TaskCreated(_)
+                | Fact::AttemptStarted { .. }
+                | Fact::GrantRepinned { .. }
+                | Fact::CallRequested(_)
+                | Fact::CallCompleted { .. }
+                | Fact::ResultOffloaded(_)
+                | Fact::Introduced(_)
+                | Fact::NotIntroduced { .. }
+                | Fact::CallDenied(_)
+                | Fact::CallUnknown { .. }
+                | Fact::CallRecalled { .. }
+                | Fact::ApprovalRequested(_)
+                | Fact::ApprovalDecided(_)
+                | Fact::CapabilityRequested(_)
+                | Fact::CapabilityDecided(_)
+                | Fact::SettlementRequested(_)
+                | Fact::SettlementDecided(_)
+                | Fact::SettlementWithdrawn { .. }
+                | Fact::LogEmitted { .. }
+                | Fact::InputAccepted { .. }
+                | Fact::InputRequested { .. }
+                | Fact::SteersRequested { .. }
+                | Fact::TaskPaused { .. }
+                | Fact::TaskForked(_)) => self.after_question(fact),
             }
         }
     }

@@ -320,6 +320,7 @@ impl Tasks {
         let tasks = self.me.clone();
         // Not below the connection over which it was made: it goes on without that.
         let span = tracing::info_span!(parent: None, "task", task = %owner.key().task);
+        let running = Rc::clone(&owner);
         let kept = async move {
             Rc::clone(&owner).keep().await;
             owner.settle_forwards().await;
@@ -336,7 +337,7 @@ impl Tasks {
                 }
             }
         };
-        turn::spawn("a task", kept.instrument(span));
+        running.spawn("the supervision of attempts", kept.instrument(span));
     }
 
     /// Hands a piece of output of a call in flight at `node` to those who follow its task.

@@ -1,5 +1,8 @@
 //! The calls that run on this node, each key at most once.
 
+// A match that decides names every variant, so that a new one cannot fall through to another arm.
+#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]
+
 mod running;
 mod turns;
 
@@ -174,7 +177,7 @@ impl Calls {
         }
         match self.ledger.look_up(key).map_err(|e| unreadable(&e))? {
             CallState::Started => self.ledger.forget(key).await.map_err(|e| unwritable(&e)),
-            _ => Ok(()),
+            CallState::NeverStarted | CallState::Forgotten | CallState::Completed(..) => Ok(()),
         }
     }
 

@@ -1,5 +1,8 @@
 //! Introductions: which agent nodes may come, for what, and what is kept for them.
 
+// A match that decides names every variant, so that a new one cannot fall through to another arm.
+#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]
+
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};

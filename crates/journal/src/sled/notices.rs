@@ -81,7 +81,38 @@ impl What {
             Fact::TaskCompleted(_) => Some(Self::Completed),
             Fact::TaskFailed(_) => Some(Self::Failed),
             Fact::TaskCancelled(_) => Some(Self::Cancelled),
-            _ => None,
+            Fact::TaskCreated(_)
+            | Fact::AttemptStarted { .. }
+            | Fact::AttemptEnded { .. }
+            | Fact::GrantAdded(_)
+            | Fact::GrantRevoked { .. }
+            | Fact::GrantRepinned { .. }
+            | Fact::GrantEnded { .. }
+            | Fact::CallRequested(_)
+            | Fact::CallCompleted { .. }
+            | Fact::ResultOffloaded(_)
+            | Fact::Introduced(_)
+            | Fact::NotIntroduced { .. }
+            | Fact::CallDenied(_)
+            | Fact::CallUnknown { .. }
+            | Fact::CallRecalled { .. }
+            | Fact::ApprovalDecided(_)
+            | Fact::CapabilityDecided(_)
+            | Fact::SettlementDecided(_)
+            | Fact::SettlementWithdrawn { .. }
+            | Fact::LogEmitted { .. }
+            | Fact::InputAccepted { .. }
+            | Fact::InputRequested { .. }
+            | Fact::InputDelivered { .. }
+            | Fact::SteersRequested { .. }
+            | Fact::SteersDelivered { .. }
+            | Fact::TimerSet { .. }
+            | Fact::TimerFired { .. }
+            | Fact::TaskPaused { .. }
+            | Fact::TaskResumed { .. }
+            | Fact::CancelRequested(_)
+            | Fact::TaskForked(_)
+            | Fact::TaskUpgraded(_) => None,
         }
     }
 

@@ -248,7 +248,7 @@ impl Owner {
                     // Its ticket was never shown: that the process ended says nothing of the task.
                     ended = &mut ended => break match self.process_ended(ended) {
                         End::Lost(reason) if connecting => End::Unstarted(reason),
-                        end => end,
+                        end @ (End::Over | End::Asleep | End::Fenced | End::Moved | End::Yielded | End::Lost(_) | End::Unstarted(_) | End::Limit(_)) => end,
                     },
                     () = &mut connect, if connecting => connecting = false,
                     () = &mut evicted => break End::Moved,

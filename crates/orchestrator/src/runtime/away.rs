@@ -5,7 +5,6 @@ use std::rc::{Rc, Weak};
 use remit_core::event::Ledger;
 use remit_core::task::{Command, Question};
 use remit_core::{CallNumber, EventNumber};
-use remit_vat::turn;
 
 use super::Owner;
 
@@ -32,7 +31,9 @@ impl Owner {
             Question::Settlement(request, unsettled) if unsettled.ledger == Ledger::Away => {
                 Some((request.call, unsettled.at.number))
             }
-            _ => None,
+            Question::Approval(..) | Question::CapabilityRequest(..) | Question::Settlement(..) => {
+                None
+            }
         };
         let stuck: Vec<_> = self.with(|task| {
             let paused = task.paused().and_then(|paused| Some((paused.call?, paused.since.number)));
@@ -50,7 +51,7 @@ impl Owner {
         let Some(node) = self.node_of(call) else { return };
         let registry = Rc::clone(&self.services.registry);
         let owner = Rc::downgrade(self);
-        turn::spawn("a tool that is away", async move {
+        self.spawn("a tool that is away", async move {
             loop {
                 let changed = registry.changed();
                 let now = registry.registration(&node);

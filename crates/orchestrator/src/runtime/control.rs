@@ -7,7 +7,6 @@ use std::time::Duration;
 use futures::future::join_all;
 use remit_core::task::{CallState, Command, Operation};
 use remit_core::{Attempt, CallNumber, Code, Failure, GrantId, ObjectId, Outcome};
-use remit_vat::turn;
 
 use super::{Owner, TaskKey};
 use crate::runtime::outgoing::{self, Answer, Settled};
@@ -85,7 +84,7 @@ impl Owner {
             return;
         }
         let owner = Rc::clone(self);
-        turn::spawn("the end of a task", async move {
+        self.spawn("the end of a task", async move {
             owner.end_children().await;
             owner.stop_calls().await;
             // One that was being spawned meanwhile.
@@ -265,7 +264,7 @@ impl Owner {
             return;
         }
         let owner = Rc::downgrade(self);
-        turn::spawn("a last word", async move {
+        self.spawn("the time limit of a task", async move {
             loop {
                 let Some(owner) = owner.upgrade() else { return };
                 let free = owner.with(remit_core::Task::is_free) && !owner.is_closing();

@@ -13,7 +13,6 @@ use remit_core::{Attempt, CallNumber, Code, Failure, GrantId, ObjectId, Outcome,
 use remit_identity::ticket;
 use remit_schema::agent_node_capnp::run;
 use remit_schema::tool_node_capnp::introduction;
-use remit_vat::turn;
 
 use super::Owner;
 use super::objects::{NoObject, Reached};
@@ -73,7 +72,7 @@ impl Owner {
             return;
         }
         let owner = Rc::clone(self);
-        turn::spawn("an introduction", async move {
+        self.spawn("an introduction", async move {
             if let Err(failure) = owner.introduce(grant, &at_work).await {
                 let task = owner.key().task;
                 tracing::info!(%task, %grant, %failure, "there is no direct path");
@@ -307,6 +306,6 @@ fn compare(answer: Answer, kept: &OffloadedResult) -> Found {
                 weight => Found::OtherSize(weight),
             }
         }
-        _ => Found::Nothing,
+        Outcome::Value { .. } | Outcome::Failure(_) => Found::Nothing,
     }
 }

@@ -5,8 +5,10 @@ use std::rc::Rc;
 use remit_core::event::Event;
 use remit_core::{Code, EventNumber, Failure};
 use remit_faults::crash::{self, Step};
+use remit_vat::contain::contain;
 use remit_vat::turn;
 use remit_vat::watched::Watcher;
+use tokio::task::JoinHandle;
 
 use super::Owner;
 use crate::limits;
@@ -20,6 +22,11 @@ impl Owner {
             .await
             .map_err(|_| Failure::new(Code::Unavailable, "the owner has ended"))?;
         reached.clone().map(|_| ())
+    }
+
+    /// Whether the journal, which has not failed, has not answered for everything up to `number`.
+    pub(super) fn lags_behind(&self, number: EventNumber) -> bool {
+        self.durable.borrow().as_ref().is_ok_and(|reached| *reached < number)
     }
 
     /// Waits while so much of the task is on its way to the disk that others would wait for it.
@@ -56,7 +63,7 @@ impl Owner {
         let append =
             self.services.journal.append(&self.key.tenant, self.key.task, events, self.head());
         let owner = Rc::clone(self);
-        turn::spawn("an append", async move {
+        self.spawn("an append", async move {
             match append.await {
                 Ok(()) => {
                     crash::point(Step::Flushed, first);
@@ -71,6 +78,10 @@ impl Owner {
     }
 
     fn reached(self: &Rc<Self>, number: EventNumber) {
+        if number > self.with(|task| task.head().number) {
+            self.halt_on_defect("an append", "the journal is ahead of the state in memory");
+            return;
+        }
         self.durable.send_if_modified(|durable| match durable {
             Ok(before) if *before < number => {
                 *before = number;
@@ -90,6 +101,31 @@ impl Owner {
             true
         });
         self.close();
+    }
+
+    /// Runs `work` for this task on its vat. A panic in it halts this task and no other.
+    pub(crate) fn spawn(
+        self: &Rc<Self>,
+        what: &'static str,
+        work: impl Future<Output = ()> + 'static,
+    ) -> JoinHandle<()> {
+        let owner = Rc::downgrade(self);
+        turn::spawn(what, async move {
+            if let Err(panic) = contain(work).await
+                && let Some(owner) = owner.upgrade()
+            {
+                owner.halt_on_defect(what, &panic);
+            }
+        })
+    }
+
+    /// Halts the task because this program is wrong: its state in memory is not to be trusted, and
+    /// nothing that rests on it is recorded or answered any more. Its journal stays as it is.
+    pub(crate) fn halt_on_defect(&self, place: &str, what: &str) {
+        let why = format!(
+            "the task is halted by a defect of the orchestrator, in {place}: {what}. Report it, and restart the orchestrator to load the task from its journal"
+        );
+        self.halt(Failure::new(Code::Failed, why));
     }
 
     /// The journal failed: what is in memory is worth nothing from here on.

@@ -282,7 +282,9 @@ impl Owner {
     ) -> object::Client {
         match object {
             ObjectId::CallerCapability(of, index) => self.guest(of, index),
-            object => self.membranes().wrap(Membrane::lent(self, asked.attempt, object, call)),
+            object @ (ObjectId::Grant(_) | ObjectId::Result(_) | ObjectId::Part(..)) => {
+                self.membranes().wrap(Membrane::lent(self, asked.attempt, object, call))
+            }
         }
     }
 

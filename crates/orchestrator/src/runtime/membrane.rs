@@ -13,6 +13,7 @@ use remit_core::task::{CallCommand, CallState, Command, Operation};
 use remit_core::{Attempt, CallNumber, Code, Failure, GrantId, ObjectId, Outcome, Value};
 use remit_faults::crash::{self, Step};
 use remit_schema::object_capnp::object;
+use remit_vat::contain::contain;
 use remit_vat::exception::to_exception;
 use remit_vat::unsettled::Unsettled;
 use remit_vat::wire;
@@ -143,9 +144,19 @@ impl Membrane {
         let gone = || match self.via {
             // The grant stands; whoever holds it may ask again.
             Via::Grant(_) => Failure::new(Code::Unavailable, "the task's owner is away"),
-            _ => Failure::new(Code::Revoked, "the task is no longer owned here"),
+            Via::Agent | Via::Call(_) => {
+                Failure::new(Code::Revoked, "the task is no longer owned here")
+            }
         };
         self.owner.upgrade().filter(|owner| !owner.is_closing()).ok_or_else(gone)
+    }
+
+    /// Halts the task over a panic in a call, and answers the caller.
+    fn broke(&self, panic: &str) -> Failure {
+        if let Some(owner) = self.owner.upgrade() {
+            owner.halt_on_defect("a call", panic);
+        }
+        Failure::new(Code::Unavailable, "the task is halted by a defect of the orchestrator")
     }
 
     /// The same holder's reference to another object of the task.
@@ -293,6 +304,12 @@ impl Membrane {
                 None
             }
         };
+        let stamp = owner.with(|task| task.operation(call).and_then(Operation::settled));
+        if stamp.is_some_and(|stamp| owner.lags_behind(stamp.number)) {
+            let what = "a reply is due whose outcome is not on disk";
+            owner.halt_on_defect("a reply", what);
+            return Err(Failure::new(Code::Unavailable, what));
+        }
         let outcome = owner.with(|task| match task.operation(call) {
             Some(Operation::Call { state: CallState::Completed(outcome, _), .. }) => {
                 Some(Outcome::clone(outcome))
@@ -358,7 +375,9 @@ impl Membrane {
     ) {
         let mut live = |object| match object {
             ObjectId::CallerCapability(call, index) => owner.guest(call, index),
-            object => self.sibling(owner, object),
+            object @ (ObjectId::Grant(_) | ObjectId::Result(_) | ObjectId::Part(..)) => {
+                self.sibling(owner, object)
+            }
         };
         let mut results = results.get();
         wire::value::write_live(results.reborrow().init_value(), value, &mut live);
@@ -381,7 +400,8 @@ impl object::Server for Membrane {
         params: object::CallParams,
         mut results: object::CallResults,
     ) -> Result<(), capnp::Error> {
-        let forwarded = self.forward(params, &mut results).await;
+        let forwarded = contain(self.forward(params, &mut results)).await;
+        let forwarded = forwarded.unwrap_or_else(|panic| Err(self.broke(&panic)));
         crash::point_after_turn(Step::Replied, "call");
         match forwarded {
             Ok(recorded) => recorded.map_err(|failure| to_exception(&failure)),

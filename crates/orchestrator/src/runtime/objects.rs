@@ -221,7 +221,11 @@ impl Owner {
         self.with(|task| match task.operation(call)? {
             Operation::Derived { grant, .. } => Some(*grant),
             Operation::CapabilityRequest { .. } => task.granted_to(call),
-            _ => None,
+            Operation::Call { .. }
+            | Operation::Denied { .. }
+            | Operation::Sleep { .. }
+            | Operation::Input { .. }
+            | Operation::Steers { .. } => None,
         })
     }
 

@@ -45,7 +45,41 @@ impl Owner {
             }
             Fact::SettlementWithdrawn { call, .. } => self.ensure_forwarded(*call, number),
             Fact::CapabilityDecided(_) => self.woken.notify_one(),
-            _ => {}
+            Fact::TaskCreated(_)
+            | Fact::AttemptStarted { .. }
+            | Fact::AttemptEnded { .. }
+            | Fact::GrantAdded(_)
+            | Fact::GrantRevoked { .. }
+            | Fact::GrantRepinned { .. }
+            | Fact::GrantEnded { .. }
+            | Fact::CallRequested(_)
+            | Fact::CallCompleted { .. }
+            | Fact::ResultOffloaded(_)
+            | Fact::Introduced(_)
+            | Fact::NotIntroduced { .. }
+            | Fact::CallDenied(_)
+            | Fact::CallUnknown { .. }
+            | Fact::CallRecalled { .. }
+            | Fact::ApprovalRequested(_)
+            | Fact::ApprovalDecided(_)
+            | Fact::CapabilityRequested(_)
+            | Fact::SettlementRequested(_)
+            | Fact::LogEmitted { .. }
+            | Fact::InputAccepted { .. }
+            | Fact::InputRequested { .. }
+            | Fact::InputDelivered { .. }
+            | Fact::SteersRequested { .. }
+            | Fact::SteersDelivered { .. }
+            | Fact::TimerSet { .. }
+            | Fact::TimerFired { .. }
+            | Fact::TaskCompleted(_)
+            | Fact::TaskFailed(_)
+            | Fact::TaskCancelled(_)
+            | Fact::TaskPaused { .. }
+            | Fact::TaskResumed { .. }
+            | Fact::CancelRequested(_)
+            | Fact::TaskForked(_)
+            | Fact::TaskUpgraded(_) => {}
         }
     }
 
@@ -81,7 +115,7 @@ impl Owner {
             return;
         }
         let owner = Rc::downgrade(self);
-        let timer = turn::spawn("a question's time", ring(owner, at_ms)).abort_handle();
+        let timer = self.spawn("a question's time", ring(owner, at_ms)).abort_handle();
         *alarm = Some(Alarm { at_ms, timer });
     }
 

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use remit_core::CallNumber;
 use remit_core::task::Command;
-use remit_vat::turn;
 use tokio::time::Instant;
 
 use super::Owner;
@@ -27,7 +26,7 @@ impl Owner {
         let owner: Weak<Self> = Rc::downgrade(self);
         let now_ms = (self.services.now_ms)().max(self.with(|task| task.head().time_ms));
         let end = Instant::now() + Duration::from_millis(due_ms.saturating_sub(now_ms));
-        turn::spawn("a timer", async move {
+        self.spawn("a timer", async move {
             loop {
                 tokio::time::sleep_until(end.min(Instant::now() + limits::TIMER_LOOK)).await;
                 let Some(owner) = owner.upgrade() else { return };

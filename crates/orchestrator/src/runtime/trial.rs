@@ -74,7 +74,39 @@ impl Owner {
                 trial.say(Ok(()));
                 return Ok(nothing);
             }
-            _ => {}
+            Command::StartAttempt { .. }
+            | Command::EndAttempt { .. }
+            | Command::AddGrant(_)
+            | Command::Delegation(_)
+            | Command::RevokeGrant { .. }
+            | Command::EndGrant { .. }
+            | Command::Repin { .. }
+            | Command::Call(_)
+            | Command::RefuseCall(_)
+            | Command::CompleteCall { .. }
+            | Command::KeepBody { .. }
+            | Command::Introduce(_)
+            | Command::ForgoIntroduction { .. }
+            | Command::LoseCall { .. }
+            | Command::DecideApproval(_)
+            | Command::RequestCapability(_)
+            | Command::GiveCapability { .. }
+            | Command::RefuseCapability { .. }
+            | Command::AskSettlement(_)
+            | Command::Settle { .. }
+            | Command::WithdrawSettlement { .. }
+            | Command::Review { .. }
+            | Command::AcceptInput(_)
+            | Command::RequestInput { .. }
+            | Command::RequestSteers { .. }
+            | Command::SetTimer { .. }
+            | Command::FireTimer { .. }
+            | Command::Cancel { .. }
+            | Command::Pause { .. }
+            | Command::Resume { .. }
+            | Command::RequestCancel { .. }
+            | Command::FinishCancel
+            | Command::Upgrade(_) => {}
         }
         match decision {
             Ok(Decision::Recorded) => {}

@@ -259,3 +259,23 @@ async fn fruitless_attempts_are_counted_across_restarts() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_panic_over_one_task_halts_it_and_no_other() {
+    let test = async {
+        let lab = Lab::new(Transport::SameProcess);
+        let site = lab.start();
+        let (broken, other) = (create(&site).await, create(&site).await);
+        broken.spawn("a test", async { panic!("on purpose") });
+        let why = broken.durable(EventNumber(u64::MAX)).await.unwrap_err();
+        assert!(
+            why.message.contains("a defect of the orchestrator, in a test: on purpose"),
+            "{why}"
+        );
+        other.cancel(Failure::new(Code::Cancelled, "enough"), "").await.unwrap();
+        other.over().await;
+        assert_eq!(other.head().status, Status::Cancelled);
+        assert_eq!(broken.head().status, Status::Halted);
+    };
+    LocalSet::new().run_until(test).await;
+}

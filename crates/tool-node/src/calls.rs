@@ -63,7 +63,7 @@ pub(crate) struct Calls {
     in_flight: watch::Sender<u32>,
     tasks: TaskTracker,
     /// Whose call begins next: tasks take turns.
-    begins: Rc<fair::Turns<[u8; TASK_BYTES]>>,
+    begins: Rc<fair::Turns<TaskKey>>,
 }
 
 impl Calls {
@@ -334,13 +334,13 @@ impl Calls {
 }
 
 /// The turn in which a call begins.
-type Begins = Option<fair::Turn<[u8; TASK_BYTES]>>;
+type Begins = Option<fair::Turn<TaskKey>>;
 
-/// Bytes of a key that say which task calls.
-const TASK_BYTES: usize = 16;
+/// The bytes of a key that say which task calls.
+pub(crate) type TaskKey = [u8; 16];
 
 /// Which task calls, by the key that its owner gave the call; all without one are one.
-fn task_of(key: &[u8]) -> [u8; TASK_BYTES] {
+pub(crate) fn task_of(key: &[u8]) -> TaskKey {
     key.first_chunk().copied().unwrap_or_default()
 }
 

@@ -241,6 +241,9 @@ pub const PROXY_CONNECTION_BYTES: usize = 1 << 20;
 /// Further connections wait.
 pub const PROXY_BYTES: usize = 128 << 20;
 
+/// Connections of the programs of one task to their proxies: half of what all may have. More wait.
+pub const PROXY_CONNECTIONS_OF_TASK: usize = 64;
+
 /// Files of a folder whose content an approval binds: a project without what it installs and builds.
 pub const CONTENT_FILES: usize = 50_000;
 
@@ -292,6 +295,9 @@ pub const MCP_UNANSWERED: usize = 64;
 
 /// Calls of one MCP server in flight, as many as programs to one proxy. More wait.
 pub const MCP_CALLS: usize = 64;
+
+/// The same of one task: so many that four busy tasks share a server.
+pub const MCP_CALLS_OF_TASK: usize = 16;
 
 /// How often a request that may be repeated is sent when the server ends each time.
 pub const MCP_TRIES: u32 = 3;

@@ -12,6 +12,7 @@ pub mod fs;
 pub mod git;
 pub mod http;
 pub mod mcp;
+mod places;
 mod process;
 pub mod shell;
 mod web;

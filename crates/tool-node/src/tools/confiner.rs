@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use remit_confine::{Bounds, Launcher, Layer, Layers, Network, Policy};
-use tokio::sync::Semaphore;
 
 use super::Folders;
+use super::places::Places;
 
 /// How to start programs, and what this machine holds them with.
 #[derive(Debug, Clone)]
@@ -14,7 +14,7 @@ pub struct Confiner {
     launcher: Launcher,
     layers: Layers,
     /// For the connections of programs to the node's proxies.
-    proxy_places: Rc<Semaphore>,
+    proxy_places: Rc<Places>,
     folders: Rc<Folders>,
 }
 
@@ -80,7 +80,7 @@ impl Confiner {
         &self.layers
     }
 
-    pub(crate) const fn proxy_places(&self) -> &Rc<Semaphore> {
+    pub(crate) const fn proxy_places(&self) -> &Rc<Places> {
         &self.proxy_places
     }
 

@@ -147,7 +147,7 @@ impl Running {
             Some(_) => self.child.listener().await?,
             None => None,
         };
-        let serve = serve(self.proxy.clone().zip(listener));
+        let serve = serve(self.proxy.clone().zip(listener), call.key());
         let feed = feed(self.child.stdin.take(), std::mem::take(&mut self.stdin));
         let (stdout, stderr) = (self.child.stdout.take(), self.child.stderr.take());
         let collect = self.output.collect(stdout, stderr, call);
@@ -177,9 +177,9 @@ impl Running {
 }
 
 /// Serves a program that reaches its node alone.
-async fn serve(proxy: Option<(Rc<Proxy>, TcpListener)>) -> Infallible {
+async fn serve(proxy: Option<(Rc<Proxy>, TcpListener)>, key: &[u8]) -> Infallible {
     match proxy {
-        Some((proxy, listener)) => proxy.serve(listener).await,
+        Some((proxy, listener)) => proxy.serve(listener, key).await,
         None => std::future::pending().await,
     }
 }

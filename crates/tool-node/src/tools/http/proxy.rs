@@ -15,7 +15,6 @@ use hyper::upgrade::OnUpgrade;
 use hyper::{Method as Verb, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use url::Url;
 
 use super::exchange::{CARRIAGE, check, explain};
@@ -23,21 +22,23 @@ use super::relay::{self, Relayed};
 use super::{Config, Web, address};
 use crate::kit::{Code, Failure, fail};
 use crate::limits;
+use crate::tools::places::Places;
 use crate::tools::web;
 
 /// The proxy of one section. No message is held whole: what a connection holds is bounded, and so is
 /// the number of connections of all proxies of the node.
 pub(crate) struct Proxy {
     web: Rc<Web>,
-    places: Rc<Semaphore>,
+    places: Rc<Places>,
 }
 
 /// What a proxy answers.
 type Answer = Response<Relayed>;
 
 /// Places for the connections of all proxies of a node, of [`limits::PROXY_CONNECTION_BYTES`] each.
-pub(crate) fn places() -> Rc<Semaphore> {
-    Rc::new(Semaphore::new(limits::PROXY_BYTES / limits::PROXY_CONNECTION_BYTES))
+pub(crate) fn places() -> Rc<Places> {
+    let all = limits::PROXY_BYTES / limits::PROXY_CONNECTION_BYTES;
+    Rc::new(Places::new(all, limits::PROXY_CONNECTIONS_OF_TASK))
 }
 
 /// A tunnel that begins once its connection has been answered.
@@ -48,13 +49,14 @@ impl Proxy {
     ///
     /// # Errors
     /// As of [`tool`](super::tool).
-    pub(crate) fn new(config: &Config, base: &Path, places: Rc<Semaphore>) -> Result<Self, String> {
+    pub(crate) fn new(config: &Config, base: &Path, places: Rc<Places>) -> Result<Self, String> {
         let web = Rc::new(Web::new(config, base)?);
         Ok(Self { web, places })
     }
 
-    /// Serves what connects to `listener`, for ever. A connection ends when this is dropped.
-    pub(crate) async fn serve(&self, listener: TcpListener) -> Infallible {
+    /// Serves what connects to `listener`, for ever, to a program that runs for the call of this key.
+    /// A connection ends when this is dropped.
+    pub(crate) async fn serve(&self, listener: TcpListener, key: &[u8]) -> Infallible {
         let mut connections = FuturesUnordered::new();
         loop {
             let has_room = connections.len() < limits::PROXY_CONNECTIONS;
@@ -62,7 +64,7 @@ impl Proxy {
                 biased;
                 Some(()) = connections.next() => {}
                 Ok((stream, _)) = listener.accept(), if has_room => {
-                    connections.push(self.attend(stream));
+                    connections.push(self.attend(stream, key));
                 }
                 // Accepting failed, for want of files: one that ends gives some back.
                 else => std::future::pending().await,
@@ -70,10 +72,10 @@ impl Proxy {
         }
     }
 
-    async fn attend(&self, stream: TcpStream) {
+    async fn attend(&self, stream: TcpStream, key: &[u8]) {
         // A program whose connection is not taken sees it close, instead of waiting for ever.
-        let place = tokio::time::timeout(self.web.timeout, self.places.acquire()).await;
-        let Ok(Ok(place)) = place else { return };
+        let place = tokio::time::timeout(self.web.timeout, self.places.take(key)).await;
+        let Ok(Some(place)) = place else { return };
         let tunnel = Tunnel::default();
         let answer = service_fn(|request| {
             let tunnel = Rc::clone(&tunnel);

@@ -51,9 +51,9 @@ impl Server {
         let place = tokio::select! {
             biased;
             () = call.cancelled() => return Err(cancelled()),
-            place = timeout_at(until, self.places.acquire()) => place,
+            place = timeout_at(until, self.places.take(call.key())) => place,
         };
-        let Ok(Ok(_place)) = place else { return Err(self.busy()) };
+        let Ok(Some(_place)) = place else { return Err(self.busy()) };
         let mut tries = 0;
         loop {
             let session = tokio::select! {
@@ -121,9 +121,9 @@ impl Server {
     }
 
     fn busy(&self) -> Failure {
-        let (name, most) = (&self.name, limits::MCP_CALLS);
+        let (name, most, share) = (&self.name, limits::MCP_CALLS, limits::MCP_CALLS_OF_TASK);
         fail::unavailable(format!(
-            "the MCP server `{name}` has {most} calls in flight: try again later"
+            "the MCP server `{name}` has {most} calls in flight, or {share} of this task: try again later"
         ))
     }
 }

@@ -10,7 +10,7 @@ use remit_vat::backoff::Backoff;
 use rmcp::RoleClient;
 use rmcp::model::SubscriptionFilter;
 use rmcp::service::Peer;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +22,7 @@ use super::{Annotations, Config, describe};
 use crate::kit::OpenTool;
 use crate::limits;
 use crate::tools::confiner::Confiner;
+use crate::tools::places::Places;
 
 /// A server, and what its operator says of it.
 pub(super) struct Server {
@@ -33,7 +34,7 @@ pub(super) struct Server {
     pub(super) overrides: BTreeMap<String, Annotations>,
     pub(super) secrets: Secrets,
     /// Calls that may be in flight.
-    pub(super) places: Semaphore,
+    pub(super) places: Places,
     launch: Launch,
     session: watch::Sender<Option<Rc<Session>>>,
 }
@@ -79,7 +80,7 @@ impl Server {
             allow: config.allow.clone(),
             overrides: config.method.clone(),
             secrets,
-            places: Semaphore::new(limits::MCP_CALLS),
+            places: Places::new(limits::MCP_CALLS, limits::MCP_CALLS_OF_TASK),
             launch: Launch::new(config, (base, homes), confiner, (env, headers))?,
             session: watch::Sender::new(None),
         })

@@ -1,9 +1,11 @@
 //! A program that reaches the addresses of an `[[http]]` section alone, tried from inside.
 
+use futures::FutureExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::tools::places::Places;
 
 /// A server that answers each connection with what it was sent, as the body of an answer.
 async fn echo() -> (u16, Arc<Mutex<Vec<String>>>) {
@@ -132,8 +134,8 @@ fn connections_of_all_programs_to_their_proxies_share_one_budget() {
         let (port, _seen) = echo().await;
         let section = format!("allow = ['http://127.0.0.1:{port}/']\nprivate_addresses = true");
         let section: http::Config = toml::from_str(&section).unwrap();
-        let places = Rc::new(tokio::sync::Semaphore::new(1));
-        let serve = async |places: &Rc<tokio::sync::Semaphore>| {
+        let places = Rc::new(Places::new(1, 1));
+        let serve = async |places: &Rc<Places>| {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             (address, Proxy::new(&section, dir.path(), Rc::clone(places)).unwrap(), listener)
@@ -145,7 +147,7 @@ fn connections_of_all_programs_to_their_proxies_share_one_budget() {
             let get = format!("GET http://127.0.0.1:{port}/ HTTP/1.1\r\nhost: x\r\n\r\n");
             first.write_all(get.as_bytes()).await.unwrap();
             assert!(first.read(&mut [0; 64]).await.unwrap() > 0);
-            assert_eq!(places.available_permits(), 0);
+            assert!(places.take(b"third").now_or_never().is_none());
             let mut second = tokio::net::TcpStream::connect(two).await.unwrap();
             second.write_all(get.as_bytes()).await.unwrap();
             let mut buffer = [0; 64];
@@ -157,8 +159,8 @@ fn connections_of_all_programs_to_their_proxies_share_one_budget() {
         };
         tokio::select! {
             () = test => {}
-            never = proxy.serve(listener) => match never {},
-            never = other.serve(further) => match never {},
+            never = proxy.serve(listener, b"one") => match never {},
+            never = other.serve(further, b"two") => match never {},
         }
     });
 }

@@ -11,7 +11,7 @@ use crate::figures::resident;
 use crate::mesh::{Mesh, now_ms};
 
 /// How long the neighbour waits for a small task before it counts as failed.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(50);
 
 /// The time limit of an attack.
 const LONGEST: Duration = Duration::from_secs(60);

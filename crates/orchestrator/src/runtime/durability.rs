@@ -123,7 +123,7 @@ impl Owner {
     /// nothing that rests on it is recorded or answered any more. Its journal stays as it is.
     pub(crate) fn halt_on_defect(&self, place: &str, what: &str) {
         let why = format!(
-            "the task is halted by a defect of the orchestrator, in {place}: {what}. Report it, and restart the orchestrator to load the task from its journal"
+            "the task is halted by a defect of the orchestrator, in {place}: {what}. Report it. The task is loaded from its journal when it is next asked for"
         );
         self.halt(Failure::new(Code::Failed, why));
     }

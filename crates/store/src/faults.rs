@@ -1,5 +1,6 @@
 //! Faults that tests inject into a store, step by step.
 
+#[cfg(any(test, feature = "faults"))]
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A step of a commit, and of the checkpoint after it, in order.
@@ -15,13 +16,15 @@ pub enum Step {
     Checkpoint,
 }
 
-/// A handle on the faults of one store. Clones share it. Without a test that sets one, there are
-/// none.
+/// A handle on the faults of one store. Clones share it. Without the feature `faults`, which only
+/// tests turn on, there are none and nothing is checked.
 #[derive(Debug, Clone, Default)]
 pub struct Faults {
+    #[cfg(any(test, feature = "faults"))]
     next: Arc<Mutex<Option<Fault>>>,
 }
 
+#[cfg(any(test, feature = "faults"))]
 #[derive(Debug, Clone, Copy)]
 struct Fault {
     step: Step,
@@ -29,6 +32,7 @@ struct Fault {
     lasts: bool,
 }
 
+#[cfg(any(test, feature = "faults"))]
 impl Faults {
     /// The next commit that comes to `step` fails there.
     pub fn fail_at(&self, step: Step) {
@@ -45,6 +49,13 @@ impl Faults {
         *self.lock() = None;
     }
 
+    fn lock(&self) -> MutexGuard<'_, Option<Fault>> {
+        self.next.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Faults {
+    #[cfg(any(test, feature = "faults"))]
     pub(super) fn check(&self, step: Step) -> Result<(), String> {
         let mut next = self.lock();
         let Some(fault) = next.filter(|fault| fault.step == step) else { return Ok(()) };
@@ -54,7 +65,8 @@ impl Faults {
         Err(format!("an injected fault at {step:?}"))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Fault>> {
-        self.next.lock().unwrap_or_else(PoisonError::into_inner)
+    #[cfg(not(any(test, feature = "faults")))]
+    pub(super) const fn check(&self, _: Step) -> Result<(), String> {
+        Ok(())
     }
 }

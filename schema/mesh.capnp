@@ -546,4 +546,6 @@ struct Health {
   # Connections that ended because a method panicked.
   damage @10 :List(Text);
   # Known loss or damage of the journal: the first 20 lines.
+  cutOff @11 :UInt64;
+  # Connections that ended since its start because the peer exceeded a bound.
 }

@@ -9,7 +9,7 @@ pub mod site;
 pub mod strangers;
 pub mod values;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures::future::LocalBoxFuture;
@@ -99,11 +99,15 @@ impl Backends {
         Client::connect(&self.address, self.attacker.clone()).await.unwrap()
     }
 
-    /// Connects without the client library, which would back off when it is refused.
     pub(crate) async fn connect(&self) -> (mesh::Client, Connection) {
-        let member = Member::open(&self.attacker, &self.address, None, Role::Client).await.unwrap();
-        member.connect().await.unwrap()
+        connect(&self.address, &self.attacker).await
     }
+}
+
+/// Connects without the client library, which would back off when it is refused.
+pub(crate) async fn connect(address: &str, folder: &Path) -> (mesh::Client, Connection) {
+    let member = Member::open(folder, address, None, Role::Client).await.unwrap();
+    member.connect().await.unwrap()
 }
 
 /// The task `id`, over a connection without the client library.

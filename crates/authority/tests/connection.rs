@@ -40,9 +40,9 @@ where
     assert_eq!(desk.begun.get(), 1100);
     served.idle().await;
     own.abort("done");
-    assert_eq!(own.ended().await.0, "done");
+    assert_eq!(own.ended().await.cause, "done");
     assert_eq!(ping(&client).await.unwrap_err().code, Code::Unavailable);
-    assert_eq!(served.ended().await.0, "the peer ended the connection: done");
+    assert_eq!(served.ended().await.cause, "the peer ended the connection: done");
     assert!(own.is_closed() && served.is_closed());
 }
 
@@ -93,7 +93,7 @@ async fn a_method_that_panics_ends_only_its_own_connection() {
         let panics = desk(Does::Panic);
         let (client, own, served) = pair(&panics, quiet());
         assert_eq!(ping(&client).await.unwrap_err().code, Code::Unavailable);
-        assert_eq!(served.ended().await.0, "a method panicked");
+        assert_eq!(served.ended().await.cause, "a method panicked");
         own.ended().await;
         ping(&stays).await.unwrap();
     })
@@ -109,7 +109,7 @@ async fn a_dead_peer_is_noticed_within_ten_seconds() {
         let options = options(ConnectionLimits::default());
         let (client, own): (peer::Client, _) = Connection::connect(here, None, options);
         assert_eq!(ping(&client).await.unwrap_err().code, Code::Unavailable);
-        assert_eq!(own.ended().await.0, "the peer was silent for 9s");
+        assert_eq!(own.ended().await.cause, "the peer was silent for 9s");
         assert!(begun.elapsed() < Duration::from_secs(10));
     })
     .await;
@@ -246,7 +246,7 @@ fn a_connection_works_over_a_simulated_network() {
             turmoil::partition("client", "server");
             let failure = ping(&client).await.unwrap_err();
             assert_eq!(failure.code, Code::Unavailable);
-            assert!(own.ended().await.0.contains("silent"));
+            assert!(own.ended().await.cause.contains("silent"));
         };
         LocalSet::new().run_until(talk).await;
         Ok(())

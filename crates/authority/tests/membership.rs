@@ -147,7 +147,7 @@ async fn a_certificate_is_replaced_before_the_old_connection_goes() {
                 let new = connections.recv().await.unwrap();
                 assert!(!old.is_closed());
                 let why = old.ended().await;
-                assert!(why.0.contains("renewed"), "{why}");
+                assert!(why.cause.contains("renewed"), "{why}");
                 assert!(!new.is_closed());
             })
             .await;

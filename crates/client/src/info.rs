@@ -151,6 +151,8 @@ pub struct Health {
     pub longest_turn_us: u64,
     /// Connections that ended because a method panicked.
     pub panics: u64,
+    /// Connections that ended since its start because the peer exceeded a bound.
+    pub cut_off: u64,
     /// Known loss of or damage to the journal; the first few lines.
     pub damage: Vec<String>,
 }

@@ -97,11 +97,13 @@ pub enum Decision {
     LossAccepted,
     /// An operator was not told of something: it was refused, or failed again and again.
     Undelivered,
+    /// A peer exceeded a bound on what it may make a connection hold, and its connection ended.
+    CutOff,
 }
 
 impl Decision {
     /// Every decision.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Allowed,
         Self::Denied,
         Self::Granted,
@@ -124,6 +126,7 @@ impl Decision {
         Self::Lost,
         Self::LossAccepted,
         Self::Undelivered,
+        Self::CutOff,
     ];
 
     /// The name that stands in a record, for example `denied`.
@@ -151,6 +154,7 @@ impl Decision {
             Self::Lost => "lost",
             Self::LossAccepted => "loss-accepted",
             Self::Undelivered => "undelivered",
+            Self::CutOff => "cut-off",
         }
     }
 

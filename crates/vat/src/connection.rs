@@ -65,10 +65,15 @@ struct Shared {
     ended: Notify,
 }
 
-/// How a connection ended: by whom and why, as text for a log.
+/// How a connection ended, as text for a log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Ended(pub String);
+#[error("{cause}")]
+pub struct Ended {
+    /// By whom and why.
+    pub cause: String,
+    /// Whether the peer exceeded a bound.
+    pub over_bound: bool,
+}
 
 impl Connection {
     /// Serves `bootstrap` to the peer at the other end of `stream`.
@@ -210,7 +215,8 @@ fn run(
         shared.load.over();
         let cause = shared.watch.cause();
         tracing::info!(peer = options.peer, cause, "connection ended");
-        *shared.end.borrow_mut() = Some(Ended(cause));
+        let over_bound = shared.watch.is_over_bound();
+        *shared.end.borrow_mut() = Some(Ended { cause, over_bound });
         shared.ended.notify_waiters();
     };
     // The methods that the peer calls run in this task, so their log lines name the peer.

@@ -22,6 +22,7 @@ const NOTICED: Duration = Duration::from_millis(200);
 static LONG: AtomicU64 = AtomicU64::new(0);
 static LONGEST_US: AtomicU64 = AtomicU64::new(0);
 static PANICS: AtomicU64 = AtomicU64::new(0);
+static CUT_OFF: AtomicU64 = AtomicU64::new(0);
 
 /// Counters since the process began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub struct Counted {
     pub longest: Duration,
     /// Connections that ended because a method panicked.
     pub panics: u64,
+    /// Connections that ended because the peer exceeded a bound.
+    pub cut_off: u64,
 }
 
 /// Reads the counters.
@@ -40,7 +43,12 @@ pub fn counted() -> Counted {
         long: LONG.load(Ordering::Relaxed),
         longest: Duration::from_micros(LONGEST_US.load(Ordering::Relaxed)),
         panics: PANICS.load(Ordering::Relaxed),
+        cut_off: CUT_OFF.load(Ordering::Relaxed),
     }
+}
+
+pub(crate) fn note_cut_off() {
+    CUT_OFF.fetch_add(1, Ordering::Relaxed);
 }
 
 pub(crate) fn note_panic() {

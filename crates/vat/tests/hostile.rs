@@ -223,7 +223,7 @@ async fn a_chain_of_promises_ends_its_own_connection() {
             })
             .await;
         }
-        let ended = served.ended().await.0;
+        let ended = served.ended().await.cause;
         assert_eq!(
             ended,
             format!(
@@ -255,7 +255,7 @@ async fn a_ring_of_promises_ends_its_own_connection() {
                 })
                 .await;
             }
-            assert_eq!(served.ended().await.0, "the peer's promise leads back to itself");
+            assert_eq!(served.ended().await.cause, "the peer's promise leads back to itself");
         })
         .await;
     }
@@ -279,7 +279,7 @@ async fn a_promise_cannot_resolve_deeper_than_it_counted() {
             resolve.init_cap().init_receiver_answer().set_question_id(PROMISED_DEPTH + 1);
         })
         .await;
-        let ended = served.ended().await.0;
+        let ended = served.ended().await.cause;
         let why = "the peer's promise hangs on 17 calls, one on the next, and the bound is 16";
         assert_eq!(ended, why);
     })
@@ -305,7 +305,7 @@ async fn a_peer_that_gives_too_many_objects_is_cut_off() {
         })
         .await;
         assert_eq!(
-            served.ended().await.0,
+            served.ended().await.cause,
             "the peer gave 4097 objects at once, and the bound is 4096"
         );
     })
@@ -326,7 +326,7 @@ async fn a_peer_that_gives_too_many_objects_is_cut_off() {
         let why = format!(
             "the peer gave objects until {held} of its own were held here, and the bound is {OBJECTS_HELD}"
         );
-        assert_eq!(served.ended().await.0, why);
+        assert_eq!(served.ended().await.cause, why);
     })
     .await;
 }
@@ -359,7 +359,7 @@ async fn a_peer_that_releases_no_object_is_cut_off() {
         }
         let held = OBJECTS_HELD + 1;
         let why = format!("the peer took objects and let none go until it held {held}, and the bound is {OBJECTS_HELD}");
-        assert_eq!(served.ended().await.0, why);
+        assert_eq!(served.ended().await.cause, why);
         reading.await.unwrap();
     })
     .await;

@@ -1,6 +1,7 @@
 //! Attacks by a client that asks for too much.
 
 use std::any::Any;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -9,13 +10,13 @@ use capnp::traits::HasTypeId as _;
 use futures::FutureExt as _;
 use futures::future::{LocalBoxFuture, join_all};
 use remit_client::{RefSpec, Role, TaskSpec, Value};
-use remit_schema::mesh_capnp::{event_sink, subscription, task as task_schema};
+use remit_schema::mesh_capnp::{event_sink, mesh, subscription, task as task_schema};
 use remit_schema::object_capnp::value;
 use remit_vat::connection::within;
 use remit_vat::exception::to_failure;
 
 use super::nodes::{Nothing, serve_tools, talker, tool};
-use super::{Backends, SOON, Stage, scaled, task, told};
+use super::{Backends, SOON, Stage, connect, scaled, task, told};
 use crate::mesh::now_ms;
 
 /// A task that waits for input.
@@ -287,22 +288,26 @@ pub fn waiting(backends: Backends, stage: Stage) -> LocalBoxFuture<'static, ()> 
 /// Sends one object more in a message than the limit allows, and reads why the connection ended.
 pub fn aborted(backends: Backends, stage: Stage) -> LocalBoxFuture<'static, ()> {
     async move {
-        let (mesh, connection) = backends.connect().await;
-        let most = u32::try_from(remit_vat::limits::OBJECTS_PER_MESSAGE).unwrap();
-        let table: Vec<_> = (0..=most).map(|_| Nothing::object()).collect();
-        let list = remit_core::Value::List((0..=most).map(remit_core::Value::Object).collect());
-        let mut request = mesh.client.new_call::<value::Owned, value::Owned>(
-            remit_schema::mesh_capnp::mesh::Client::TYPE_ID,
-            0,
-            None,
-        );
-        remit_vat::wire::value::write(request.get(), &list, &table);
-        let answer = request.send().promise;
-        let ended = tokio::time::timeout(SOON, connection.ended()).await;
-        drop(answer);
-        let why = ended.map_or_else(|_| "it did not end".into(), |ended| ended.0);
+        let why = give_too_many_objects(&backends.address, &backends.attacker).await;
+        let most = remit_vat::limits::OBJECTS_PER_MESSAGE;
         let met = why.contains("objects") && why.contains(&most.to_string());
         stage.hold(format!("told: {why}"), met).await;
     }
     .boxed_local()
+}
+
+/// Connects with the credential in `folder`, gives one object more than a message may have, and
+/// returns why the connection ended.
+pub async fn give_too_many_objects(address: &str, folder: &Path) -> String {
+    let (mesh, connection) = connect(address, folder).await;
+    let most = u32::try_from(remit_vat::limits::OBJECTS_PER_MESSAGE).unwrap();
+    let table: Vec<_> = (0..=most).map(|_| Nothing::object()).collect();
+    let list = remit_core::Value::List((0..=most).map(remit_core::Value::Object).collect());
+    let mut request =
+        mesh.client.new_call::<value::Owned, value::Owned>(mesh::Client::TYPE_ID, 0, None);
+    remit_vat::wire::value::write(request.get(), &list, &table);
+    let answer = request.send().promise;
+    let ended = tokio::time::timeout(SOON, connection.ended()).await;
+    drop(answer);
+    ended.map_or_else(|_| "it did not end".into(), |ended| ended.cause)
 }

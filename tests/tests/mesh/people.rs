@@ -110,3 +110,21 @@ fn client_of_a_folder_that_was_expelled_is_told_so_and_comes_back() {
     assert!(back.status.success(), "{back:?}");
     assert!(text(&back.stdout).contains("client/local"), "{back:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn peer_that_is_cut_off_is_in_the_audit() {
+    let mesh = Mesh::start(1).await;
+    let admin = Typed::new(&mesh).await;
+    let folder = mesh.dir().join("client");
+    let local = tokio::task::LocalSet::new();
+    let attack = remit_tests::attacks::clients::give_too_many_objects(mesh.address(), &folder);
+    let why = local.run_until(attack).await;
+    assert!(why.contains("4097 objects"), "{why}");
+    let recorded = async || {
+        let (audit, _) = admin.run(&["audit", "--decision", "cut-off", "--json"]).await;
+        audit.contains("spiffe://home/default/client/") && audit.contains("4097 objects")
+    };
+    remit_tests::looking::look_until("the audit has it", recorded).await;
+    let doctor = admin.output(&["doctor"]).await;
+    assert!(String::from_utf8_lossy(&doctor.stdout).contains("1 connection ended over a bound"));
+}

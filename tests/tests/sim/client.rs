@@ -160,7 +160,7 @@ impl Session<'_> {
                 biased;
                 () = progress.change.notified() => {}
                 ended = self.connection.ended() => {
-                    return Err(Failure::new(Code::Unavailable, ended.0));
+                    return Err(Failure::new(Code::Unavailable, ended.cause));
                 }
             }
         }

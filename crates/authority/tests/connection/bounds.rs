@@ -102,7 +102,7 @@ async fn a_peer_that_never_finishes_its_questions_is_cut_off() {
             raw.ask_for_bootstrap(question).await;
         }
         assert_eq!(
-            served.ended().await.0,
+            served.ended().await.cause,
             "the peer left 33 questions unfinished, and the bound is 32"
         );
         let mut last_words = Vec::new();

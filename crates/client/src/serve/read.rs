@@ -102,6 +102,7 @@ pub(crate) fn health(info: health::Reader<'_>) -> Result<Health, Malformed> {
         long_turns: info.get_long_turns(),
         longest_turn_us: info.get_longest_turn_us(),
         panics: info.get_panics(),
+        cut_off: info.get_cut_off(),
         damage: wire::texts(info.get_damage()?)?,
     })
 }

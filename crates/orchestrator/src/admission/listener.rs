@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::SystemTime;
 
+use remit_core::audit::{Decision, Record};
 use remit_core::{Identity, Role};
 use remit_identity::accept::accept;
 use remit_identity::credential::MembershipId;
@@ -12,6 +13,7 @@ use remit_identity::handshakes::{Handshakes, Place as Handshake};
 use remit_identity::join;
 use remit_identity::limits::HANDSHAKE;
 use remit_identity::tls::{Accepted, Acceptor, Hint, Purpose, Refused};
+use remit_journal::audit::Audit;
 use remit_vat::connection::Connection;
 use remit_vat::turn;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
@@ -284,6 +286,7 @@ impl Listener {
         until: SystemTime,
     ) {
         let name = basis.identity().to_string();
+        let site = Rc::clone(&self.site);
         let members = Rc::clone(&self.site.members);
         let connected = members.connected(basis.identity());
         self.prove(&name, until);
@@ -310,7 +313,10 @@ impl Listener {
                 }
                 () = expired => connection.abort("the peer's certificate expired"),
             }
-            connection.ended().await;
+            let ended = connection.ended().await;
+            if ended.over_bound {
+                note_cut_off(&site.audit, basis.identity(), &ended.cause).await;
+            }
             drop(connected);
             drop(place);
         });
@@ -323,5 +329,12 @@ impl Listener {
         self.hints.borrow_mut().retain(|name, _| proved.contains_key(name));
         let newest = proved.entry(name.to_owned()).or_insert(until);
         *newest = until.max(*newest);
+    }
+}
+/// Records that a peer exceeded a bound and was cut off.
+async fn note_cut_off(audit: &Audit, who: &Identity, why: &str) {
+    let record = Record::new(who.to_string(), Decision::CutOff).because(why);
+    if let Err(failure) = audit.record(who.tenant(), record).await {
+        tracing::warn!(%who, %failure, "that a peer was cut off is not in the audit");
     }
 }

@@ -131,6 +131,7 @@ impl mesh::Server for MeshServer {
         health.set_long_turns(turns.long);
         health.set_longest_turn_us(u64::try_from(turns.longest.as_micros()).unwrap_or(u64::MAX));
         health.set_panics(turns.panics);
+        health.set_cut_off(turns.cut_off);
         let damage = self.site.damage.known().borrow().clone();
         let damage = &damage[..damage.len().min(crate::limits::DAMAGE_SHOWN)];
         wire::write_texts(damage, |count| health.reborrow().init_damage(count));

@@ -217,7 +217,7 @@ async fn a_connection_ends_when_its_certificate_does() {
         let until = SystemTime::now() + Duration::from_secs(60);
         let (_near, served) = here.connect_until::<mesh::Client>(Role::Client, "me", until);
         let ended = served.ended().await;
-        assert!(ended.0.contains("certificate expired"), "{ended}");
+        assert!(ended.cause.contains("certificate expired"), "{ended}");
     })
     .await;
 }

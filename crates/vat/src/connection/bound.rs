@@ -148,7 +148,7 @@ impl BoundedMessage {
         let body = self.inner.get_body_as_reader().and_then(|body| body.get_as());
         let Ok(message) = body else { return };
         if let Err(over) = self.load.objects.sent(message) {
-            self.load.watch.cut(&over.extra);
+            self.load.watch.cut_over_bound(over.extra);
         }
     }
 

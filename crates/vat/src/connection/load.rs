@@ -217,7 +217,7 @@ impl Load {
         if let Err(over) = &taken
             && over.kind == capnp::ErrorKind::Overloaded
         {
-            self.watch.end(over.extra.clone());
+            self.watch.end_over_bound(over.extra.clone());
         }
         taken
     }
@@ -292,7 +292,7 @@ impl Load {
         if self.queued_bytes.get() > QUEUED_BYTES {
             let mebibytes = self.queued_bytes.get() >> 20;
             let most = QUEUED_BYTES >> 20;
-            self.watch.cut(&format!(
+            self.watch.cut_over_bound(format!(
                 "the peer did not read: {mebibytes} MiB waited for it, and the bound is {most} MiB"
             ));
         }

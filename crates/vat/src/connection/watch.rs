@@ -15,12 +15,14 @@ use tokio::time::Instant;
 
 use super::within;
 use crate::limits::LAST_BYTES;
+use crate::turn;
 
 /// The state of a connection's stream.
 #[derive(Debug)]
 pub(super) struct Watch {
     heard: Cell<Instant>,
     closed: Cell<bool>,
+    over_bound: Cell<bool>,
     cause: RefCell<String>,
     closing: Notify,
     cutting: Notify,
@@ -31,6 +33,7 @@ impl Default for Watch {
         Self {
             heard: Cell::new(Instant::now()),
             closed: Cell::new(false),
+            over_bound: Cell::new(false),
             cause: RefCell::new(String::new()),
             closing: Notify::new(),
             cutting: Notify::new(),
@@ -49,6 +52,26 @@ impl Watch {
             *self.cause.borrow_mut() = cause;
             self.closing.notify_one();
         }
+    }
+
+    /// As [`Watch::end`], because the peer exceeded a bound.
+    pub(super) fn end_over_bound(&self, cause: String) {
+        if !self.is_closed() {
+            self.over_bound.set(true);
+            turn::note_cut_off();
+        }
+        self.end(cause);
+    }
+
+    /// As [`Watch::cut`], because the peer exceeded a bound.
+    pub(super) fn cut_over_bound(&self, cause: String) {
+        self.end_over_bound(cause);
+        self.cutting.notify_one();
+    }
+
+    /// Whether the connection ended because the peer exceeded a bound.
+    pub(super) const fn is_over_bound(&self) -> bool {
+        self.over_bound.get()
     }
 
     /// Ends the connection and everything in flight on it, without a farewell to the peer.

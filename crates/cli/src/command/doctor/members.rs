@@ -102,6 +102,7 @@ fn health_of(health: &Health, now_ms: u64) -> Vec<Finding> {
     ]
     .into_iter()
     .chain(damage(health))
+    .chain(cut_off(health))
     .collect()
 }
 
@@ -110,6 +111,14 @@ fn damage(health: &Health) -> Option<Finding> {
     let found: Vec<String> = health.damage.iter().map(|what| harmless(what)).collect();
     let mend = "restore a backup (`remit restore`), or stop the orchestrator and accept the loss (`remit verify --accept-loss`); `remit verify` says all of it";
     (!found.is_empty()).then(|| Finding::fail("journal, as it was checked", found.join("; "), mend))
+}
+
+/// Peers that took more than a connection may, if any did.
+fn cut_off(health: &Health) -> Option<Finding> {
+    let peers = usize::try_from(health.cut_off).unwrap_or(usize::MAX);
+    let found = format!("{} ended over a bound", count(peers, "connection"));
+    let mend = "`remit audit --decision cut-off` names the peers and the bounds";
+    (peers > 0).then(|| Finding::warn("connections", found, mend))
 }
 
 /// Turns in which the orchestrator served one piece of work for longer than 10 ms.
@@ -210,6 +219,7 @@ mod tests {
             long_turns: 0,
             longest_turn_us: 0,
             panics: 0,
+            cut_off: 0,
             damage: Vec::new(),
         };
         let worst = |health: Health| {

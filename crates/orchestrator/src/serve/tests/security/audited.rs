@@ -95,11 +95,11 @@ async fn every_decision_in_a_task_is_one_record_that_says_whose(lab: Lab) {
 fn every_decision_is_one_of_a_task_or_of_the_mesh() {
     use Decision as D;
     // What follows, `refs/audited.rs`, `people/expelled.rs`, the journal's own tests of losses and those
-    // of notifications see every one of them recorded.
+    // of notifications and of peers that are cut off see every one of them recorded.
     let in_tasks = [D::Allowed, D::Denied, D::Granted, D::Revoked, D::Ended, D::Asked];
     let as_well = [D::Approved, D::Introduced, D::Repinned, D::Lost, D::LossAccepted, D::Removed]
         .into_iter()
-        .chain([D::Undelivered]);
+        .chain([D::Undelivered, D::CutOff]);
     let of_the_mesh = super::super::refs::audited::OF_THE_MESH;
     let of_people = super::super::people::expelled::OF_PEOPLE;
     let of_both = of_the_mesh.into_iter().chain(of_people);

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use remit_core::event::Event;
 use remit_core::{Code, EventNumber, Failure};
 use remit_faults::crash::{self, Step};
+use remit_journal::JournalError;
 use remit_vat::contain::contain;
 use remit_vat::turn;
 use remit_vat::watched::Watcher;
@@ -56,6 +57,25 @@ impl Owner {
         }
     }
 
+    /// Nothing of this new task is on disk yet.
+    pub(crate) fn is_unwritten(&self) {
+        self.durable.send_if_modified(|durable| {
+            *durable = Ok(EventNumber(0));
+            true
+        });
+    }
+
+    /// The events with which this new task was made are on disk.
+    pub(crate) fn is_written(&self, number: EventNumber) {
+        self.durable.send_if_modified(|durable| match durable {
+            Ok(before) if *before < number => {
+                *before = number;
+                true
+            }
+            _ => false,
+        });
+    }
+
     /// Hands events to the journal. They are queued in the order of the calls of this function.
     pub(super) fn write(self: &Rc<Self>, events: &[Event]) {
         let (Some(first), Some(last)) = (events.first(), events.last()) else { return };
@@ -69,10 +89,7 @@ impl Owner {
                     crash::point(Step::Flushed, first);
                     owner.reached(last);
                 }
-                Err(error) => owner.halt(Failure::new(
-                    Code::Unavailable,
-                    format!("the task is halted, its journal cannot be written: {error}"),
-                )),
+                Err(error) => owner.halt(unwritten(&error)),
             }
         });
     }
@@ -82,13 +99,7 @@ impl Owner {
             self.halt_on_defect("an append", "the journal is ahead of the state in memory");
             return;
         }
-        self.durable.send_if_modified(|durable| match durable {
-            Ok(before) if *before < number => {
-                *before = number;
-                true
-            }
-            _ => false,
-        });
+        self.is_written(number);
         self.deliver();
         self.unload_if_idle();
         self.take_snapshot_if_due(number);
@@ -143,4 +154,15 @@ impl Owner {
             (self.services.halted)(&self.key, &failure);
         }
     }
+}
+
+/// Why an owner halts whose events were not written. When another owner has written meanwhile, this
+/// one has lost the task, and what it knows and holds of it is worth nothing.
+fn unwritten(error: &JournalError) -> Failure {
+    if let JournalError::Conflict { .. } = error {
+        let why = format!("another owner has taken the task over, and this one stops: {error}");
+        return Failure::new(Code::Revoked, why);
+    }
+    let why = format!("the task is halted, its journal cannot be written: {error}");
+    Failure::new(Code::Unavailable, why)
 }

@@ -95,12 +95,21 @@ impl Tasks {
     ) -> Result<Rc<Owner>, Failure> {
         let (journal, key) = (&self.services.journal, owner.key().clone());
         let head = TaskHead { key: creation_key.to_owned(), family, ..owner.head() };
+        let events_end = head.number;
         crash::point(Step::Decided, "task-created");
+        // In the table before it is on disk: whoever finds the task in a list of the journal gets this
+        // owner, and not a second writer.
+        owner.is_unwritten();
+        self.owners.borrow_mut().insert(key.clone(), Rc::clone(&owner));
         let appending = journal.append(&key.tenant, key.task, &events, head);
         crash::point(Step::Appended, "task-created");
         let appended = appending.await;
         crash::point(Step::Flushed, "task-created");
         if let Err(error) = appended {
+            let why = format!("the task was not created, the journal cannot be written: {error}");
+            let failure = Failure::new(Code::Unavailable, why);
+            self.let_go(&owner);
+            owner.stand_still(failure.clone());
             // The same key at the same time from elsewhere: the first one made the task.
             if !creation_key.is_empty()
                 && let Ok(Some(task)) = journal.find_key(&key.tenant, creation_key).await
@@ -111,9 +120,9 @@ impl Tasks {
                 })?;
                 return self.made_by(&TaskKey { tenant: key.tenant, task }, &creator);
             }
-            let why = format!("the task was not created, the journal cannot be written: {error}");
-            return Err(Failure::new(Code::Unavailable, why));
+            return Err(failure);
         }
+        owner.is_written(events_end);
         if self.placing.borrow().is_none() {
             let why = "the task was created, and is taken up when the orchestrator is back";
             return Err(Failure::new(Code::Unavailable, why));

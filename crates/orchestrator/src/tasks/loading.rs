@@ -140,7 +140,10 @@ impl Tasks {
             self.stopped.add(key, why);
             return false;
         }
-        let is_stuck = self.stopped.why(key).is_some() && self.services.journal.health().is_err();
+        let is_stuck = self.stopped.why(key).is_some_and(|why| {
+            // Another owner has it: this orchestrator leaves it alone until it is started anew.
+            why.code == Code::Revoked || self.services.journal.health().is_err()
+        });
         !(is_owned || is_stuck)
     }
 

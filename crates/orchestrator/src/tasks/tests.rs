@@ -82,6 +82,56 @@ async fn a_journal_that_fails_halts_the_task_until_it_works_again() {
     LocalSet::new().run_until(test).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_task_that_another_orchestrator_has_taken_over_is_left_to_it() {
+    let test = async {
+        let journal = Arc::new(MemoryJournal::new());
+        let (first, second) = (open(&journal), open(&journal));
+        let stale = first.create(spec(), &who(Role::Client, "me")).await.unwrap();
+        let key = stale.key().clone();
+        second.activate_all().unwrap();
+        second.recovered().await;
+        let owner = second.get(&key).unwrap();
+        owner.record_durably(&input("of the second")).await.unwrap();
+        let refused = stale.record_durably(&input("of the first")).await.unwrap_err();
+        assert_eq!(refused.code, Code::Revoked, "{refused}");
+        assert!(stale.is_closing());
+        tokio::time::sleep(limits::JOURNAL_RETRY_MOST * 5).await;
+        assert_eq!(first.owned(), 0, "it is not taken back");
+        let shown = first.get(&key).unwrap();
+        assert!(first.stands_in(&shown));
+        let refused = shown.record(&input("again")).unwrap_err();
+        assert_eq!(refused.code, Code::Revoked, "{refused}");
+        owner.record_durably(&input("the second goes on")).await.unwrap();
+        assert_eq!(second.owned(), 1);
+    };
+    LocalSet::new().run_until(test).await;
+}
+
+#[tokio::test]
+async fn a_task_that_is_found_while_it_is_created_has_one_owner() {
+    on_failing_disk(async |tasks, _faults| {
+        let me = who(Role::Client, "me");
+        for _ in 0..20 {
+            let list = || tasks.list(TENANT, None, None, 99, None).unwrap().0.into_iter();
+            let seen: Vec<TaskId> = list().map(|(id, _)| id).collect();
+            let (creating, me) = (Rc::clone(&tasks), me.clone());
+            let created =
+                tokio::task::spawn_local(async move { creating.create(spec(), &me).await });
+            let found = loop {
+                if let Some((id, _)) = list().find(|(id, _)| !seen.contains(id)) {
+                    break id;
+                }
+                tokio::task::yield_now().await;
+            };
+            let key = TaskKey { tenant: TENANT.into(), task: found };
+            let owner = tasks.get(&key).unwrap();
+            assert!(Rc::ptr_eq(&owner, &created.await.unwrap().unwrap()));
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_task_whose_journal_makes_no_sense_stops_and_others_go_on() {
     let test = async {

@@ -20,6 +20,9 @@ use crate::home::{Home, Seen};
 use crate::limits;
 use crate::mesh::{is_refusal, refused};
 
+/// The configuration of the tools of a mesh, in the folder in which it is started.
+pub(crate) const CONFIGURATION: &str = "remit.tools.toml";
+
 /// How much of a mesh a command needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Parts {
@@ -184,7 +187,7 @@ async fn other(home: &Home, role: &'static str, address: &str) -> Result<Node, F
     // arguments of every other.
     let mut args: Vec<&OsStr> =
         vec!["--data".as_ref(), data.as_os_str(), "--orchestrator".as_ref(), address.as_ref()];
-    let tools = Path::new("remit.tools.toml");
+    let tools = Path::new(CONFIGURATION);
     if role == TOOL_NODE {
         if tools.is_file() {
             args.extend::<[&OsStr; 2]>(["--config".as_ref(), tools.as_os_str()]);

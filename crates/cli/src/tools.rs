@@ -1,9 +1,11 @@
 //! Waiting for tools: what a request needs may be on its way, or restart just now.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use remit_client::{Client, GrantSpec, ToolInfo};
 
+use crate::embedded::CONFIGURATION;
 use crate::fault::Fault;
 use crate::grants;
 use crate::limits;
@@ -25,18 +27,20 @@ pub(crate) async fn wait_for(
     place: &Place,
 ) -> Result<(), Fault> {
     let wanted = grants::tools(granted);
+    let coming = configured(place);
     let began = Instant::now();
     let mut is_said = false;
     while !wanted.is_empty() {
         let tools = client.tools().await?;
         let there = |tool: &&Wanted| offers(&tools, tool).any(|offer| offer.available);
         let Some(missing) = wanted.iter().find(|tool| !there(tool)) else { break };
-        if began.elapsed() > patience(&tools, missing) {
+        let is_coming = coming.contains(&missing.0);
+        if began.elapsed() > patience(&tools, missing, is_coming) {
             return Err(Fault::Failed(missed(&tools, missing, place)));
         }
         if !is_said && began.elapsed() > limits::LONG_WAIT {
             is_said = true;
-            out::note(&format!("remit: {}", waits(&tools, missing)));
+            out::note(&format!("remit: {}", waits(&tools, missing, is_coming)));
         }
         tokio::time::sleep(limits::LOOK_AGAIN).await;
     }
@@ -70,6 +74,26 @@ pub(crate) fn offer<'a>(tools: &'a [ToolInfo], name: &str, version: &str) -> Opt
         .max_by_key(|tool| (tool.available, tool.accepted.is_none(), parts(&tool.manifest.version)))
 }
 
+/// The names of the tools that the mesh of this folder is configured to serve. Some take a while to
+/// start, such as an MCP server that is fetched first.
+pub(crate) fn configured(place: &Place) -> BTreeSet<String> {
+    if place.address.is_some() {
+        return BTreeSet::new();
+    }
+    std::fs::read_to_string(CONFIGURATION).map(|text| names(&text)).unwrap_or_default()
+}
+
+/// The names of the tools in a configuration: each section's `name`, or else its kind.
+fn names(configuration: &str) -> BTreeSet<String> {
+    let table: toml::Table = configuration.parse().unwrap_or_default();
+    let sections = table.iter().filter_map(|(kind, value)| Some((kind, value.as_array()?)));
+    let name = |kind: &String, section: &toml::Value| {
+        let name = section.as_table()?.get("name").and_then(toml::Value::as_str);
+        Some(name.unwrap_or(kind).to_owned())
+    };
+    sections.flat_map(|(kind, all)| all.iter().filter_map(move |one| name(kind, one))).collect()
+}
+
 /// Whether any tool node has registered.
 fn has_node(tools: &[ToolInfo]) -> bool {
     tools.iter().any(|tool| tool.node != BUILT_IN)
@@ -84,8 +108,8 @@ fn offers<'a>(tools: &'a [ToolInfo], wanted: &'a Wanted) -> impl Iterator<Item =
 }
 
 /// How long a tool that is not there is waited for.
-fn patience(tools: &[ToolInfo], missing: &Wanted) -> Duration {
-    let is_known = offers(tools, missing).next().is_some();
+fn patience(tools: &[ToolInfo], missing: &Wanted, is_coming: bool) -> Duration {
+    let is_known = is_coming || offers(tools, missing).next().is_some();
     let any_away = tools.iter().any(|tool| !tool.available);
     match (is_known, any_away || !has_node(tools)) {
         (true, _) => limits::TOOL_AWAY,
@@ -98,9 +122,13 @@ fn title((name, version): &Wanted) -> String {
     harmless(&if version.is_empty() { name.clone() } else { format!("{name}@{version}") })
 }
 
-fn waits(tools: &[ToolInfo], missing: &Wanted) -> String {
+fn waits(tools: &[ToolInfo], missing: &Wanted, is_coming: bool) -> String {
     let title = title(missing);
     match offers(tools, missing).next() {
+        None if is_coming => format!(
+            "waits for the tool `{title}`, which {CONFIGURATION} names: it has not started yet. It waits for {} s at most",
+            limits::TOOL_AWAY.as_secs()
+        ),
         Some(offer) => format!(
             "waits for the tool `{title}`: {}, which serves it, is away. It waits for {} s at most",
             harmless(&offer.node),
@@ -126,7 +154,7 @@ fn missed(tools: &[ToolInfo], missing: &Wanted, place: &Place) -> String {
     let look = match &place.address {
         Some(_) => "`remit nodes` lists the nodes".to_owned(),
         None => format!(
-            "Configure it in remit.tools.toml, or see {}",
+            "Configure it in {CONFIGURATION}, or see {}",
             place.home.log("tool-node").display()
         ),
     };
@@ -157,7 +185,17 @@ mod tests {
             (vec![tool("git", "one", true), tool("fs", "two", false)], limits::TOOL_AWAY),
         ] {
             let tools: Vec<_> = others.into_iter().chain([built_in.clone()]).collect();
-            assert_eq!(patience(&tools, &fs), expected, "{}", waits(&tools, &fs));
+            assert_eq!(patience(&tools, &fs, false), expected, "{}", waits(&tools, &fs, false));
+            let coming = waits(&tools, &fs, true);
+            assert_eq!(patience(&tools, &fs, true), limits::TOOL_AWAY, "{coming}");
         }
+    }
+
+    #[test]
+    fn a_configuration_names_tools_by_name_or_kind() {
+        let text = "strict = true\n[[fs]]\nroot = '.'\n[[fs]]\nname = 'docs'\n[[mcp]]\nname = 'time'\n\
+                    [[shell]]\n[[shell.program]]\nname = 'wc'";
+        assert_eq!(names(text).into_iter().collect::<Vec<_>>(), ["docs", "fs", "shell", "time"]);
+        assert!(names("not = [toml").is_empty());
     }
 }

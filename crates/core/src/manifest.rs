@@ -102,6 +102,22 @@ pub struct Param {
     pub fields: bool,
 }
 
+/// Whether `text` can stand in a grant as the name or the version of a tool.
+///
+/// # Errors
+/// `invalid-argument` unless it is 1 to 64 of letters, digits, `-`, `_`, `.`, `+`.
+pub fn check_name(text: &str) -> Result<(), Failure> {
+    let is_allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_.+".contains(&b);
+    if matches!(text.len(), 1..=64) && text.bytes().all(is_allowed) {
+        return Ok(());
+    }
+    let shown: String = text.escape_debug().take(64).collect();
+    let why = format!(
+        "a tool's name and version are 1 to 64 of letters, digits, `-`, `_`, `.`, `+`, and `{shown}` is not"
+    );
+    Err(Failure::new(Code::InvalidArgument, why))
+}
+
 impl Manifest {
     /// The interface of this name.
     pub fn interface(&self, name: &str) -> Option<&Interface> {

@@ -1,6 +1,7 @@
 //! The node: its tools, its calls, and one registration after another.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -108,6 +109,12 @@ impl Node {
     /// # Errors
     /// A tool is not well described.
     pub fn with(tools: Vec<Tool>, labels: Vec<String>, ledger: Ledger) -> Result<Self, BadTool> {
+        let mut titles = BTreeSet::new();
+        for tool in &tools {
+            if !titles.insert((tool.name(), tool.version())) {
+                return Err(tool.bad("two tools of the node have its name and version"));
+            }
+        }
         let tools = tools.into_iter().map(Tool::into_source).collect::<Result<_, _>>()?;
         let (output, pieces) = Output::channel();
         let calls = Calls::new(ledger, output);

@@ -141,8 +141,9 @@ pub fn main_with(tools: impl FnOnce() -> Vec<Tool>) -> ExitCode {
     let served = Vat::run(async {
         let arguments = Arguments::parse(std::env::args().skip(1))?;
         let shutdown = interrupted().map_err(|e| CannotStart(e.to_string()))?;
-        let member = arguments.member().await?;
+        // The node first: an invite is not spent on one that cannot serve.
         let node = Rc::new(arguments.node(tools()).await?);
+        let member = arguments.member().await?;
         node::run(&member, &node, shutdown).await;
         Ok(())
     });

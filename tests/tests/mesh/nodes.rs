@@ -10,6 +10,7 @@ use remit_client::{
     Callback, Client, Event, EventNumber, Fact, Failure, Followed, GrantSpec, Manifest, OnUnknown,
     OwnObject, Role, TaskSpec, Value,
 };
+use remit_tests::binary;
 use remit_tests::following::{AT_MOST, result, until};
 use remit_tests::looking::look_until;
 use remit_tests::mesh::{Mesh, Via, now_ms};
@@ -175,6 +176,29 @@ async fn an_invite_works_once() {
     let refused = Client::join(&line, &mesh.dir().join("third")).await.unwrap_err().to_string();
     assert!(refused.contains("it was used") && refused.contains("Ask for another"), "{refused}");
     assert!(!mesh.dir().join("third").join("credential.pem").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invite_is_not_spent_on_a_tool_node_that_cannot_serve() {
+    let mesh = Mesh::start(0).await;
+    let line = mesh.client.invite(Role::ToolNode, "odd", Duration::from_secs(60)).await.unwrap();
+    let config = mesh.dir().join("odd.toml");
+    let (root, data) = (mesh.dir().display(), mesh.dir().join("odd"));
+    for (sections, why) in [
+        (format!("[[fs]]\nname = 'a b'\nroot = '{root}'"), "`a b` is not"),
+        (format!("[[fs]]\nroot = '{root}'\n[[fs]]\nroot = '{root}'"), "another `name`"),
+    ] {
+        std::fs::write(&config, sections).unwrap();
+        let mut command = std::process::Command::new(binary::remit());
+        command.args(["tool-node", "--join", &line, "--config"]).arg(&config);
+        command.arg("--data").arg(&data).stdin(std::process::Stdio::null());
+        let ended = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert!(!ended.status.success() && said.contains(why), "{said}");
+    }
+    assert!(
+        mesh.client.invites().await.unwrap().iter().any(|invite| invite.identity.ends_with("/odd"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -91,8 +91,9 @@ impl ToolNode {
         config = config.keeping(&arguments.dir);
         let (tools, labels) = config.open().map_err(|error| failed(&error))?;
         arguments.labels.extend(labels.into_iter().chain(self.label));
-        let member = arguments.member().await.map_err(|error| failed(&error))?;
+        // The node first: an invite is not spent on one that cannot serve.
         let node = Rc::new(arguments.node(tools).await.map_err(|error| failed(&error))?);
+        let member = arguments.member().await.map_err(|error| failed(&error))?;
         ready("tool-node", &member.identity().to_string());
         run(&member, &node, shutdown).await;
         Ok(())

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use remit_client::ToolInfo;
 use remit_core::manifest::Method;
 
+use crate::embedded::CONFIGURATION;
 use crate::embedded::Parts;
 use crate::fault::Fault;
 use crate::look::Look;
@@ -48,6 +49,17 @@ impl Tools {
         }
         if tools.is_empty() {
             out::note("remit: no tool is registered: see the tool node's log");
+        }
+        let mut coming = tools::configured(place);
+        coming.retain(|name| tools.iter().all(|tool| tool.manifest.tool != *name));
+        for name in coming {
+            let log = place.home.log("tool-node");
+            let why = format!("has not started yet: see {}", log.display());
+            out::note(&format!(
+                "remit: `{}`, which {} names, {why}",
+                harmless(&name),
+                CONFIGURATION
+            ));
         }
         tools.iter().flat_map(|tool| lines(tool, look.out)).try_for_each(|line| out::line(&line))
     }

@@ -77,10 +77,26 @@ impl Tool {
 
     /// The tool as a node holds it.
     pub(crate) fn into_source(self) -> Result<Source, BadTool> {
+        let check =
+            |text: &str| manifest::check_name(text).map_err(|failure| self.bad(failure.message));
+        check(&self.manifest.tool)?;
+        // A tool that comes later has its version then.
+        if self.changing.is_none() {
+            check(&self.manifest.version)?;
+        }
         match self.changing {
             Some(changing) => Ok(Source::Changing(changing)),
             None => self.open().map(Source::Fixed),
         }
+    }
+
+    pub(crate) fn bad(&self, why: impl Into<String>) -> BadTool {
+        BadTool { tool: self.manifest.tool.clone(), why: why.into() }
+    }
+
+    /// Its version.
+    pub(crate) fn version(&self) -> &str {
+        &self.manifest.version
     }
 
     /// What grants call it.

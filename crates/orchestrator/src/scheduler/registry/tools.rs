@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use remit_core::{Code, Failure, Manifest};
+use remit_core::{Code, Failure, Manifest, manifest};
 use remit_schema::object_capnp::object;
 use remit_schema::tool_node_capnp::tool_host;
 
@@ -62,16 +62,8 @@ impl ToolOffer {
         let mut seen = BTreeSet::new();
         for (manifest, _) in &self.tools {
             let Manifest { tool, version, root, descend, .. } = manifest;
-            let named = |text: &str| {
-                !text.is_empty()
-                    && text.len() <= 64
-                    && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.+".contains(&b))
-            };
-            if !named(tool) || !named(version) {
-                let why =
-                    "a tool's name and version are 1 to 64 of letters, digits, `-`, `_`, `.`, `+`";
-                return refuse(Code::InvalidArgument, why.to_owned());
-            }
+            manifest::check_name(tool)?;
+            manifest::check_name(version)?;
             if manifest.interface(root).is_none() {
                 let why = format!("{tool}: the root's interface `{root}` is not described");
                 return refuse(Code::InvalidArgument, why);
